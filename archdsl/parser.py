@@ -1,0 +1,397 @@
+"""From text to syntax tree. The only importer of Lark."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib import resources
+from threading import Lock
+from typing import Any, TypeVar
+
+from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+
+from archdsl import syntax
+from archdsl.diagnostics import ArchError, Diagnostic, Label
+from archdsl.source import Source, Span
+
+MAX_NESTING = 60
+MAX_DIGITS = 18
+MAX_SYNTAX_ERRORS = 20
+
+_T = TypeVar("_T")
+
+
+def parse(source: Source) -> syntax.Program:
+    """Parse a source into its syntax tree.
+
+    Errors:
+        ArchError: with every independent syntax error of the text.
+    """
+    _check_brackets(source)
+    text = source.text
+    errors: list[Diagnostic] = []
+    while True:
+        try:
+            program = _parse_once(source, text)
+        except UnexpectedInput as error:
+            diagnostic, offset = _describe(source, error)
+            errors.append(diagnostic)
+        except _BadToken as error:
+            errors.append(error.diagnostic)
+            offset = error.offset
+        else:
+            if errors:
+                raise ArchError(errors)
+            return program
+        recovered = _without_statement(text, offset)
+        if recovered == text or len(errors) >= MAX_SYNTAX_ERRORS:
+            raise ArchError(errors)
+        text = recovered
+
+
+class _BadToken(Exception):
+    def __init__(self, diagnostic: Diagnostic, offset: int) -> None:
+        self.diagnostic = diagnostic
+        self.offset = offset
+
+
+_lock = Lock()
+
+
+def _parse_once(source: Source, text: str) -> syntax.Program:
+    parser, builder = _lark()
+    with _lock:
+        builder.source = source
+        items = parser.parse(text)
+    return syntax.Program(source, tuple(items))  # type: ignore[arg-type]
+
+
+@cache
+def _lark() -> tuple[Lark, _Builder]:
+    grammar = resources.files("archdsl").joinpath("grammar.lark").read_text("utf-8")
+    builder = _Builder()
+    return (
+        Lark(
+            grammar,
+            parser="lalr",
+            lexer="contextual",
+            transformer=builder,
+            maybe_placeholders=False,
+        ),
+        builder,
+    )
+
+
+# ── The tree ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _only(children: list[Any], kind: type[_T]) -> _T | None:
+    return next((child for child in children if isinstance(child, kind)), None)
+
+
+class _Builder(Transformer[Token, Any]):
+    """Builds the syntax tree while Lark reduces: one method a rule."""
+
+    source: Source
+
+    def _span(self, first: Any, last: Any | None = None) -> Span:
+        last = first if last is None else last
+        start = (first.start_pos or 0) if isinstance(first, Token) else first.span.start
+        end = (last.end_pos or 0) if isinstance(last, Token) else last.span.end
+        return Span(self.source, start, end)
+
+    def _integer(self, token: Token, digits: str) -> int:
+        if len(digits) > MAX_DIGITS:
+            span = self._span(token)
+            raise _BadToken(
+                Diagnostic("number-too-large", f"a number of {len(digits)} digits", span),
+                span.start,
+            )
+        return int(digits)
+
+    def _sizes(self, token: Token, text: str) -> tuple[int, ...]:
+        return tuple(self._integer(token, part) for part in re.split("[x×]", text))
+
+    def start(self, children: list[Any]) -> list[Any]:
+        return children
+
+    # Expressions
+
+    def NAME(self, token: Token) -> syntax.Name:
+        return syntax.Name(self._span(token), str(token))
+
+    def CALL_NAME(self, token: Token) -> syntax.Name:
+        start = token.start_pos or 0
+        return syntax.Name(Span(self.source, start, start + len(token) - 1), str(token[:-1]))
+
+    def name(self, children: list[Any]) -> syntax.Name:
+        return children[0]  # type: ignore[no-any-return]
+
+    def number(self, children: list[Token]) -> syntax.Number:
+        token = children[0]
+        if token.type == "FLOAT":
+            return syntax.Number(self._span(token), float(token))
+        return syntax.Number(self._span(token), self._integer(token, token.replace("_", "")))
+
+    def negative_number(self, children: list[Any]) -> syntax.Unary:
+        return syntax.Unary(self._span(*children), "-", children[1])
+
+    sign = negative_number
+
+    def dims(self, children: list[Token]) -> syntax.Dims:
+        return syntax.Dims(self._span(children[0]), self._sizes(children[0], children[0]))
+
+    def not_(self, children: list[Any]) -> syntax.Unary:
+        return syntax.Unary(self._span(children[0], children[1]), "not", children[1])
+
+    def sum(self, children: list[Any]) -> syntax.Binary:
+        left, operator, right = children
+        symbol = {"×": "*", "−": "-"}.get(operator, str(operator))
+        return syntax.Binary(self._span(left, right), symbol, left, right)
+
+    or_ = and_ = comparison = product = sum
+
+    def apply(self, children: list[Any]) -> syntax.Apply:
+        name, *arguments, close = children
+        return syntax.Apply(self._span(name, close), name, tuple(arguments))
+
+    # Arguments
+
+    def pair(self, children: list[Any]) -> list[Any]:
+        return children
+
+    def argument(self, children: list[Any]) -> syntax.Argument:
+        value, *pair = children
+        second = pair[0][0] if pair else None
+        return syntax.Argument(self._span(value, second), value, second)
+
+    def keyword(self, children: list[Any]) -> syntax.Argument:
+        keyword, value, *pair = children
+        second = pair[0][0] if pair else None
+        return syntax.Argument(self._span(keyword, second or value), value, second, keyword)
+
+    def call(self, children: list[Any]) -> syntax.Call:
+        name, *arguments, close = children
+        return syntax.Call(self._span(name, close), name, tuple(arguments))
+
+    # Statements
+
+    def flag(self, children: list[Token]) -> syntax.Flag:
+        token = children[0]
+        return syntax.Flag(self._span(token), token[0], self._sizes(token, token[1:]))
+
+    def named(self, children: list[Any]) -> syntax.Named:
+        name, value = children
+        return syntax.Named(self._span(name, value), name, value)
+
+    def paren(self, children: list[Any]) -> syntax.Paren:
+        open_, value, close = children
+        return syntax.Paren(self._span(open_, close), value)
+
+    def label(self, children: list[Any]) -> list[Any]:
+        return ["label", children[0]]
+
+    def repeat(self, children: list[Any]) -> list[Any]:
+        last = children[-1]
+        if isinstance(last, Token):  # x3
+            last = syntax.Number(self._span(last), self._integer(last, last[1:]))
+        return ["repeat", last]
+
+    def claim(self, children: list[Any]) -> list[Any]:
+        return ["claim", children[0]]
+
+    def step(self, children: list[Any]) -> syntax.Step:
+        parts = {child[0]: child[1] for child in children if isinstance(child, list)}
+        atoms = tuple(child for child in children if not isinstance(child, list))
+        label, repeat, claim = parts.get("label"), parts.get("repeat"), parts.get("claim")
+        span = self._span(label or atoms[0], repeat or atoms[-1])
+        return syntax.Step(span, label, atoms, repeat, claim)
+
+    def let(self, children: list[Any]) -> syntax.Let:
+        name, value = children
+        return syntax.Let(self._span(name, value), name, value)
+
+    def cond(self, children: list[Any]) -> syntax.Cond:
+        test, then, *otherwise = children
+        last = otherwise[0] if otherwise else then
+        return syntax.Cond(self._span(test, last), test, then, otherwise[0] if otherwise else None)
+
+    def expect(self, children: list[Any]) -> syntax.Expect:
+        metric, relation, quantity = children
+        digits = quantity.rstrip("KMGT")
+        self._integer(quantity, digits.replace("_", "").replace(".", ""))
+        return syntax.Expect(
+            self._span(metric, quantity),
+            metric,
+            str(relation),
+            digits.replace("_", ""),
+            str(quantity[len(digits) :]),
+        )
+
+    def chain(self, children: list[Any]) -> syntax.Chain:
+        return syntax.Chain(self._span(children[0], children[-1]), tuple(children))
+
+    def body(self, children: list[Any]) -> syntax.Body:
+        chains = tuple(child for child in children if isinstance(child, syntax.Chain))
+        forked = any(isinstance(c, Token) and c.type == "BAR" for c in children)
+        return syntax.Body(self._span(children[0], children[-1]), chains, forked)
+
+    # Items
+
+    def pair_name(self, children: list[Any]) -> list[Any]:
+        return ["pair", children[0]]
+
+    def default(self, children: list[Any]) -> list[Any]:
+        return ["default", children[0]]
+
+    def formal(self, children: list[Any]) -> syntax.Formal:
+        name, *rest = children
+        parts = dict(rest)
+        pair, default = parts.get("pair"), parts.get("default")
+        return syntax.Formal(self._span(name, default or pair or name), name, pair, default)
+
+    def formals(self, children: list[Any]) -> list[Any]:
+        return [child for child in children if isinstance(child, syntax.Formal)]
+
+    def use(self, children: list[Token]) -> syntax.Use:
+        return syntax.Use(self._span(children[0]), str(children[0][1:-1]))
+
+    def network(self, children: list[Any]) -> syntax.Network:
+        name, *formals, input_, output, body = children
+        listed = tuple(formals[0]) if formals else ()
+        return syntax.Network(self._span(name, output), name, listed, input_, output, body)
+
+    def family(self, children: list[Any]) -> syntax.Network:
+        name, *formals, input_, output, body = children
+        listed = tuple(formal for formal in formals if isinstance(formal, syntax.Formal))
+        return syntax.Network(self._span(name, output), name, listed, input_, output, body)
+
+    def instance(self, children: list[Any]) -> syntax.Instance:
+        name, call, *body = children
+        return syntax.Instance(self._span(name, call), name, call, body[0] if body else None)
+
+    def block(self, children: list[Any]) -> syntax.Block:
+        name, *formals, body = children
+        listed = tuple(formal for formal in formals if isinstance(formal, syntax.Formal))
+        return syntax.Block(self._span(name), name, listed, body)
+
+
+# ── What can be wrong ────────────────────────────────────────────────────────────────────────
+
+_BRACKETS = re.compile(r'#[^\n]*|"[^"\n]*"|[{}()]')
+_CLOSING = {"{": "}", "(": ")"}
+
+
+def _check_brackets(source: Source) -> None:
+    """Refuse brackets that do not match, before they make nonsense of all that follows."""
+    opened: list[tuple[str, int]] = []
+    for match in _BRACKETS.finditer(source.text):
+        bracket, offset = match.group(), match.start()
+        if bracket in _CLOSING:
+            opened.append((bracket, offset))
+            if len(opened) > MAX_NESTING:
+                span = Span(source, offset, offset + 1)
+                message = f"brackets are nested more than {MAX_NESTING} deep"
+                raise ArchError([Diagnostic("nested-too-deeply", message, span)])
+        elif bracket in _CLOSING.values():
+            span = Span(source, offset, offset + 1)
+            if not opened:
+                message = f"this `{bracket}` closes nothing"
+                raise ArchError([Diagnostic("unmatched-bracket", message, span)])
+            opener, start = opened.pop()
+            if _CLOSING[opener] != bracket:
+                raise ArchError([_unclosed(source, opener, start, span)])
+    if opened:
+        # The line of the outermost bracket still open is where the writer must look.
+        opener, start = opened[-1]
+        end = len(source.text.rstrip())
+        raise ArchError([_unclosed(source, opener, start, Span(source, end, end))])
+
+
+def _unclosed(source: Source, opener: str, start: int, found: Span) -> Diagnostic:
+    line = source.locate(start)[0]
+    closing = _CLOSING[opener]
+    seen = f"`{found.text}` found" if found.text else "the text ends"
+    return Diagnostic(
+        "unclosed-bracket",
+        f"the `{opener}` of line {line} is never closed",
+        Span(source, start, start + 1),
+        "opened here",
+        related=(Label(found, f"{seen} here, before its `{closing}`"),),
+        help=f"add `{closing}`",
+    )
+
+
+_WORDS = {
+    "NAME": "a name",
+    "CALL_NAME": "a call",
+    "LBRACE": "`{`",
+    "RBRACE": "`}`",
+    "LPAR": "`(`",
+    "RPAR": "`)`",
+    "_ARROW": "`→`",
+    "COLON": "`:`",
+    "EQUAL": "`=`",
+    "COMMA": "`,`",
+    "BAR": "`|`",
+    "DIMS": "a size such as `28x28x64`",
+    "INT": "a number",
+    "FLOAT": "a number",
+    "QUANTITY": "a number such as `138M`",
+    "RELATION": "`=`, `~`, `<=` or `>=`",
+    "STRING": "a path in quotes",
+}
+_IMPLIED = {"FLOAT", "PLUS", "MINUS", "TIMES", "DIVIDE", "COMPARE", "AND", "OR", "NOT", "_SEP"}
+
+
+def _describe(source: Source, error: UnexpectedInput) -> tuple[Diagnostic, int]:
+    """The diagnostic for what Lark stumbled over, and the place of the stumble."""
+    end = len(source.text.rstrip())
+    offset: int
+    if isinstance(error, UnexpectedCharacters):
+        offset, expected = error.pos_in_stream or 0, set(error.allowed or ())
+        word = re.compile(r"\w[\w.]*|.", re.DOTALL).match(source.text, offset)
+        text = word.group() if word else ""
+        code, message = _describe_character(text)
+    else:
+        assert isinstance(error, UnexpectedToken)
+        token = error.token
+        offset = end if token.type == "$END" else token.start_pos or 0
+        expected, text = set(error.accepts or ()) or set(error.expected), str(token)
+        code = "unexpected-word"
+        if token.type == "$END":
+            message, text = "the text ends in the middle of a statement", ""
+        elif token.type == "_SEP":
+            message, text = "the statement is not finished", ""
+            offset = len(source.text[: token.start_pos].rstrip())
+        else:
+            text = text.rstrip("(") or text
+            message = f"`{_shown(text)}` cannot stand here"
+    wanted = sorted({_WORDS[e] for e in expected - _IMPLIED if e in _WORDS})
+    known = bool(wanted) and len(expected - _IMPLIED) <= 3
+    help_ = f"expected {' or '.join(wanted)}" if known else None
+    span = Span(source, min(offset, end), min(offset + len(text), max(end, offset)))
+    return Diagnostic(code, message, span, help=help_), offset
+
+
+def _describe_character(text: str) -> tuple[str, str]:
+    if len(text) > 1:
+        return "unexpected-word", f"`{_shown(text)}` is neither a word nor a number"
+    return "unexpected-character", f"the character {text!r} is no part of the language"
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+def _without_statement(text: str, offset: int) -> str:
+    """The text with the statement around ``offset`` replaced by ``id``, braces untouched.
+
+    This is how reading goes on after an error: at the next separator.
+    """
+    start = max(text.rfind(mark, 0, offset) for mark in ";\n{}|") + 1
+    ends = [found for mark in ";\n{}|#" if (found := text.find(mark, offset)) >= 0]
+    end = min(ends, default=len(text))
+    if end <= start:
+        return text
+    return text[:start] + "id".ljust(end - start)[: end - start] + text[end:]

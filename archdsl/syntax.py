@@ -1,0 +1,221 @@
+"""The syntax tree: what was written, and where. No meaning is given to any word here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from archdsl.source import Source, Span
+
+# ── Expressions ──────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    span: Span
+    value: int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    span: Span
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dims:
+    """Sizes joined by ``x``: a kernel ``3x3`` or a volume ``28x28x192``."""
+
+    span: Span
+    sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    span: Span
+    operator: str
+    operand: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    span: Span
+    operator: str
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """A function in an expression: ``min(a, b)``."""
+
+    span: Span
+    name: Name
+    arguments: tuple[Argument, ...]
+
+
+Expr: TypeAlias = Number | Name | Dims | Unary | Binary | Apply
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument of a call: ``64``, ``96→128`` (``pair`` holds 128) or ``s=2``."""
+
+    span: Span
+    value: Expr
+    pair: Expr | None = None
+    keyword: Name | None = None
+
+
+# ── Statements ───────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A letter with its value: ``s2``, ``p1``, ``s2x1``."""
+
+    span: Span
+    letter: str
+    sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """An attribute written in full: ``stride=2``."""
+
+    span: Span
+    name: Name
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Paren:
+    """An expression in parentheses, as a bare argument."""
+
+    span: Span
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A word with parentheses: a block call, ``take(0, 1)`` or ``aux(0.3)``."""
+
+    span: Span
+    name: Name
+    arguments: tuple[Argument, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """Braces: one chain, or, where ``forked``, branches separated by ``|``."""
+
+    span: Span
+    chains: tuple[Chain, ...]
+    forked: bool
+
+
+Atom: TypeAlias = Name | Call | Number | Dims | Flag | Named | Paren | Body
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """``label: atoms ×repeat → claim``."""
+
+    span: Span
+    label: Name | None
+    atoms: tuple[Atom, ...]
+    repeat: Expr | None
+    claim: Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class Let:
+    span: Span
+    name: Name
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Cond:
+    span: Span
+    test: Expr
+    then: Body
+    otherwise: Body | Cond | None
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """A claim: ``expect params ~ 138M``; ``digits`` is the number as written."""
+
+    span: Span
+    metric: Name
+    relation: str
+    digits: str
+    unit: str
+
+
+Statement: TypeAlias = Step | Let | Cond | Expect
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    span: Span
+    statements: tuple[Statement, ...]
+
+
+# ── Items ────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Formal:
+    """A parameter: ``n``, ``s=1`` or the pair ``r3→n3``."""
+
+    span: Span
+    name: Name
+    pair: Name | None
+    default: Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    span: Span
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network, or a family where it has ``formals``."""
+
+    span: Span
+    name: Name
+    formals: tuple[Formal, ...]
+    input: Expr
+    output: Expr
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A member of a family: ``network VGG16 = VGG(2, 2, 3, 3, 3) { expect … }``."""
+
+    span: Span
+    name: Name
+    call: Call
+    body: Body | None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    span: Span
+    name: Name
+    formals: tuple[Formal, ...]
+    body: Body
+
+
+Item: TypeAlias = Use | Network | Instance | Block | Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    source: Source
+    items: tuple[Item, ...]
