@@ -1,0 +1,50 @@
+"""The vocabulary of the language: one page per layer or tight family of layers.
+
+A page is a frozen dataclass with its syntax (fields), volume rule, parameter and MAC rules, window,
+PyTorch emission, family, doc line and examples. Nothing else in the project names a layer.
+"""
+
+from archdsl.layers import (
+    activation,
+    conv,
+    dense,
+    merge,
+    norm,
+    plumbing,
+    pool,
+    regularization,
+)
+from archdsl.layers.call import Arg, Call
+from archdsl.layers.fields import LayerError
+from archdsl.layers.layer import (
+    REGISTRY,
+    Example,
+    Family,
+    Input,
+    Layer,
+    MergeLayer,
+    UnaryLayer,
+    Window,
+)
+
+__all__ = [
+    "REGISTRY",
+    "Arg",
+    "Call",
+    "Example",
+    "Family",
+    "Input",
+    "Layer",
+    "LayerError",
+    "MergeLayer",
+    "UnaryLayer",
+    "Window",
+    "activation",
+    "conv",
+    "dense",
+    "merge",
+    "norm",
+    "plumbing",
+    "pool",
+    "regularization",
+]

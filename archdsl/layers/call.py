@@ -1,0 +1,74 @@
+"""A piece of target code as data: the call that constructs a PyTorch module."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import TypeAlias, Union
+
+
+class Code(str):
+    """A piece of Python as it is; a plain ``str`` is a string literal."""
+
+
+class Product(int):
+    """A whole number that reads best as a product: ``512 * 7 * 7``."""
+
+    factors: tuple[int, ...]
+
+    def __new__(cls, *factors: int) -> Product:
+        product = super().__new__(cls, prod(factors))
+        product.factors = factors
+        return product
+
+
+Value: TypeAlias = Union[int, float, bool, str, tuple[int, ...], tuple[Code, ...], "Call"]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A keyword argument that is written only where it differs from PyTorch's default."""
+
+    value: Value
+    default: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Arg:
+    """One argument of a call; positional where ``keyword`` is None."""
+
+    value: Value
+    keyword: str | None = None
+    default: Value | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """``callee(args)``; ``nn.Sequential`` of calls where several modules act as one layer."""
+
+    callee: str
+    args: tuple[Arg, ...] = ()
+
+
+def call(callee: str, *positional: Value, **keywords: Value | Option) -> Call:
+    """Build a call; pass ``Option(value, default)`` for what the reader need not see."""
+    args = [Arg(value) for value in positional]
+    for keyword, value in keywords.items():
+        if isinstance(value, Option):
+            args.append(Arg(value.value, keyword, value.default))
+        else:
+            args.append(Arg(value, keyword))
+    return Call(callee, tuple(args))
+
+
+def squared(pair: tuple[int, int]) -> int | tuple[int, int]:
+    """``3`` for ``(3, 3)``: PyTorch reads one number as both axes."""
+    return pair[0] if pair[0] == pair[1] else pair
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Operands joined by an operator: ``x + self.branch1(x)``."""
+
+    operator: str
+    operands: tuple[Code, ...]

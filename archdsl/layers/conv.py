@@ -1,0 +1,259 @@
+"""Convolutions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+from archdsl.layers.call import Call, Option, call, squared
+from archdsl.layers.fields import (
+    BOOLEAN,
+    COUNT,
+    PADDING,
+    PAIR,
+    SHIFT,
+    LayerError,
+    attribute,
+    positional,
+)
+from archdsl.layers.layer import Example, Family, UnaryLayer, Window
+from archdsl.layers.windows import (
+    Padding,
+    Pair,
+    arguments_in_short,
+    explain_slide,
+    need_image,
+    pad_sides,
+    slide,
+    split_groups,
+)
+from archdsl.volume import Volume
+
+
+@dataclass(frozen=True)
+class Conv(UnaryLayer):
+    """A 2-D convolution; without a number of channels it keeps the input's."""
+
+    name = "conv"
+    family = Family.CONVOLUTION
+    has_weights = True
+    examples = (
+        Example("conv 3x3 64 same", (28, 28, 16)),
+        Example("conv 7x7 64 s2 p3 nobias", (224, 224, 3)),
+        Example("conv 3 s2 same", (28, 29, 16)),
+        Example("conv 1x7 32 p0x3", (17, 17, 16)),
+        Example("conv 3x3 32 d2 g4", (17, 17, 16)),
+        Example("conv 2x2 8 same", (9, 9, 4)),
+        Example("conv 5x4 8 s2x1 same", (9, 9, 4)),
+    )
+
+    kernel_size: Pair = positional(PAIR, "height x width of the window")
+    out_channels: int | None = positional(COUNT, "channels of the result", default=None)
+    stride: Pair = attribute(PAIR, "step of the window", (1, 1), letter="s")
+    padding: Padding = attribute(
+        PADDING, "zeros around the input", (0, 0), letter="p", words={"same": "same"}
+    )
+    dilation: Pair = attribute(PAIR, "step inside the window", (1, 1), letter="d")
+    groups: int = attribute(COUNT, "groups of channels convolved apart", 1, letter="g")
+    bias: bool = attribute(BOOLEAN, "adds one number per channel", True, words={"nobias": False})
+
+    def _sides(self, x: Volume) -> tuple[Pair, Pair]:
+        return pad_sides(self.padding, x, self.kernel_size, self.stride, self.dilation)
+
+    def infer_volume(self, x: Volume) -> Volume:
+        need_image(x, self.name)
+        out = self.out_channels or x.channels
+        split_groups(x.channels, self.groups, "input channels")
+        split_groups(out, self.groups, "channels")
+        height, width = slide(x, self.kernel_size, self.stride, self._sides(x), self.dilation)
+        return Volume.image(height, width, out)
+
+    def count_parameters(self, x: Volume) -> int:
+        return self._weights(x) + (self.bias * (self.out_channels or x.channels))
+
+    def _weights(self, x: Volume) -> int:
+        height, width = self.kernel_size
+        return height * width * x.channels // self.groups * (self.out_channels or x.channels)
+
+    def count_macs(self, x: Volume) -> int:
+        out = self.infer_volume(x)
+        return out.height * out.width * self._weights(x)
+
+    def window(self, x: Volume) -> Window:
+        (kh, kw), (dh, dw) = self.kernel_size, self.dilation
+        return Window((dh * (kh - 1) + 1, dw * (kw - 1) + 1), self.stride)
+
+    def explain(self, x: Volume) -> str | None:
+        out = self.infer_volume(x)
+        return explain_slide(
+            x.height,
+            self.kernel_size[0],
+            self.stride[0],
+            self._sides(x)[0],
+            self.dilation[0],
+            False,
+            out.height,
+        )
+
+    def describe(self) -> str:
+        groups = (f"g{self.groups}",) if self.groups > 1 else ()
+        window = arguments_in_short(self.stride, self.padding, self.dilation, groups)
+        return f"{self.out_channels} · {window}" if self.out_channels else window
+
+    def emit(self, x: Volume) -> Call:
+        (top, bottom), (left, right) = self._sides(x)
+        # PyTorch pads both sides alike; an odd rest needs a layer of its own. (Its own
+        # `padding="same"` takes an odd rest only with stride 1, and warns of a copy.)
+        is_even = (top, left) == (bottom, right)
+        conv = call(
+            "nn.Conv2d",
+            x.channels,
+            self.out_channels or x.channels,
+            squared(self.kernel_size),
+            stride=Option(squared(self.stride), 1),
+            padding=Option(squared((top, left)) if is_even else 0, 0),
+            dilation=Option(squared(self.dilation), 1),
+            groups=Option(self.groups, 1),
+            bias=Option(self.bias, True),
+        )
+        if is_even:
+            return conv
+        return call("nn.Sequential", call("nn.ZeroPad2d", (left, right, top, bottom)), conv)
+
+
+@dataclass(frozen=True)
+class DepthwiseConv(UnaryLayer):
+    """A convolution of each channel by itself."""
+
+    name = "dwconv"
+    family = Family.CONVOLUTION
+    has_weights = True
+    examples = (
+        Example("dwconv 3x3 s2 p1 nobias", (28, 28, 32)),
+        Example("dwconv 5 same", (14, 14, 32)),
+    )
+
+    kernel_size: Pair = positional(PAIR, "height x width of the window")
+    stride: Pair = attribute(PAIR, "step of the window", (1, 1), letter="s")
+    padding: Padding = attribute(
+        PADDING, "zeros around the input", (0, 0), letter="p", words={"same": "same"}
+    )
+    dilation: Pair = attribute(PAIR, "step inside the window", (1, 1), letter="d")
+    bias: bool = attribute(BOOLEAN, "adds one number per channel", True, words={"nobias": False})
+
+    def _conv(self, x: Volume) -> Conv:
+        need_image(x, self.name)
+        return Conv(
+            self.kernel_size,
+            x.channels,
+            self.stride,
+            self.padding,
+            self.dilation,
+            x.channels,
+            self.bias,
+        )
+
+    def infer_volume(self, x: Volume) -> Volume:
+        return self._conv(x).infer_volume(x)
+
+    def count_parameters(self, x: Volume) -> int:
+        return self._conv(x).count_parameters(x)
+
+    def count_macs(self, x: Volume) -> int:
+        return self._conv(x).count_macs(x)
+
+    def window(self, x: Volume) -> Window:
+        return self._conv(x).window(x)
+
+    def explain(self, x: Volume) -> str | None:
+        return self._conv(x).explain(x)
+
+    def describe(self) -> str:
+        return arguments_in_short(self.stride, self.padding, self.dilation)
+
+    def emit(self, x: Volume) -> Call:
+        return self._conv(x).emit(x)
+
+
+@dataclass(frozen=True)
+class Deconv(UnaryLayer):
+    """A transposed convolution: the volume grows by the stride."""
+
+    name = "deconv"
+    family = Family.CONVOLUTION
+    has_weights = True
+    examples = (
+        Example("deconv 2x2 64 s2", (14, 14, 128)),
+        Example("deconv 3x3 32 s2 p1 output_padding=1 nobias", (7, 9, 16)),
+        Example("deconv 4 g2 d2", (7, 7, 16)),
+    )
+
+    kernel_size: Pair = positional(PAIR, "height x width of the window")
+    out_channels: int | None = positional(COUNT, "channels of the result", default=None)
+    stride: Pair = attribute(PAIR, "factor by which the volume grows", (1, 1), letter="s")
+    padding: Pair = attribute(SHIFT, "rows and columns cut off each side", (0, 0), letter="p")
+    output_padding: Pair = attribute(SHIFT, "rows and columns added after", (0, 0))
+    dilation: Pair = attribute(PAIR, "step inside the window", (1, 1), letter="d")
+    groups: int = attribute(COUNT, "groups of channels convolved apart", 1, letter="g")
+    bias: bool = attribute(BOOLEAN, "adds one number per channel", True, words={"nobias": False})
+
+    def infer_volume(self, x: Volume) -> Volume:
+        need_image(x, self.name)
+        out = self.out_channels or x.channels
+        split_groups(x.channels, self.groups, "input channels")
+        split_groups(out, self.groups, "channels")
+        sizes = []
+        for size, k, s, p, o, d in zip(
+            (x.height, x.width),
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.output_padding,
+            self.dilation,
+            strict=True,
+        ):
+            if o >= max(s, d):
+                raise LayerError(
+                    "wrong-padding",
+                    f"an output padding of {o} must be smaller than the stride or the dilation",
+                )
+            result = (size - 1) * s - 2 * p + d * (k - 1) + o + 1
+            if result < 1:
+                raise LayerError(
+                    "empty-volume", f"a padding of {p} leaves nothing of the result ({result})"
+                )
+            sizes.append(result)
+        return Volume.image(sizes[0], sizes[1], out)
+
+    def _weights(self, x: Volume) -> int:
+        height, width = self.kernel_size
+        return height * width * x.channels * (self.out_channels or x.channels) // self.groups
+
+    def count_parameters(self, x: Volume) -> int:
+        return self._weights(x) + (self.bias * (self.out_channels or x.channels))
+
+    def count_macs(self, x: Volume) -> int:
+        return x.height * x.width * self._weights(x)
+
+    def window(self, x: Volume) -> Window:
+        (kh, kw), (dh, dw), (sh, sw) = self.kernel_size, self.dilation, self.stride
+        seen = ceil((dh * (kh - 1) + 1) / sh), ceil((dw * (kw - 1) + 1) / sw)
+        return Window(seen, enlarge=self.stride)
+
+    def describe(self) -> str:
+        window = arguments_in_short(self.stride, self.padding, self.dilation)
+        return f"{self.out_channels} · {window}" if self.out_channels else window
+
+    def emit(self, x: Volume) -> Call:
+        return call(
+            "nn.ConvTranspose2d",
+            x.channels,
+            self.out_channels or x.channels,
+            squared(self.kernel_size),
+            stride=Option(squared(self.stride), 1),
+            padding=Option(squared(self.padding), 0),
+            output_padding=Option(squared(self.output_padding), 0),
+            groups=Option(self.groups, 1),
+            bias=Option(self.bias, True),
+            dilation=Option(squared(self.dilation), 1),
+        )

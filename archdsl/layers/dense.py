@@ -1,0 +1,96 @@
+"""Fully-connected layers, and flattening before them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from archdsl.layers.call import Call, Option, Product, call
+from archdsl.layers.fields import BOOLEAN, COUNT, attribute, positional
+from archdsl.layers.layer import Example, Family, UnaryLayer, Window
+from archdsl.volume import Volume
+
+
+@dataclass(frozen=True)
+class FullyConnected(UnaryLayer):
+    """Each unit sees the whole volume, which is flattened first."""
+
+    name = "fc"
+    family = Family.DENSE
+    has_weights = True
+    flattens = True
+    examples = (
+        Example("fc 4096", (7, 7, 512)),
+        Example("fc 10 nobias", (84,)),
+        Example("conv 1x1 8 relu fc 10", (4, 4, 16)),
+    )
+
+    out_features: int = positional(COUNT, "units of the result")
+    bias: bool = attribute(BOOLEAN, "adds one number per unit", True, words={"nobias": False})
+
+    def infer_volume(self, x: Volume) -> Volume:
+        return Volume.vector(self.out_features)
+
+    def count_parameters(self, x: Volume) -> int:
+        return x.elements * self.out_features + self.bias * self.out_features
+
+    def count_macs(self, x: Volume) -> int:
+        return x.elements * self.out_features
+
+    def window(self, x: Volume) -> Window:
+        return Window((x.height, x.width))
+
+    def describe(self) -> str:
+        return str(self.out_features)
+
+    def emit(self, x: Volume) -> Call:
+        features = Product(*x.torch_sizes) if x.height * x.width > 1 else x.elements
+        return call("nn.Linear", features, self.out_features, bias=Option(self.bias, True))
+
+
+@dataclass(frozen=True)
+class Linear(UnaryLayer):
+    """A fully-connected layer over the channels of every position: a 1×1 convolution."""
+
+    name = "linear"
+    family = Family.DENSE
+    has_weights = True
+    examples = (Example("linear 64", (14, 14, 32)), Example("linear 10 nobias", (84,)))
+
+    out_features: int = positional(COUNT, "channels of the result")
+    bias: bool = attribute(BOOLEAN, "adds one number per channel", True, words={"nobias": False})
+
+    def infer_volume(self, x: Volume) -> Volume:
+        return x.with_channels(self.out_features)
+
+    def count_parameters(self, x: Volume) -> int:
+        return x.channels * self.out_features + self.bias * self.out_features
+
+    def count_macs(self, x: Volume) -> int:
+        return x.elements * self.out_features
+
+    def describe(self) -> str:
+        return str(self.out_features)
+
+    def emit(self, x: Volume) -> Call:
+        bias = Option(self.bias, True)
+        if x.is_vector:
+            return call("nn.Linear", x.channels, self.out_features, bias=bias)
+        return call("nn.Conv2d", x.channels, self.out_features, 1, bias=bias)
+
+
+@dataclass(frozen=True)
+class Flatten(UnaryLayer):
+    """The volume as a vector, channel by channel."""
+
+    name = "flatten"
+    family = Family.PLUMBING
+    examples = (Example("flatten", (5, 5, 16)),)
+
+    def infer_volume(self, x: Volume) -> Volume:
+        return Volume.vector(x.elements)
+
+    def window(self, x: Volume) -> Window:
+        return Window((x.height, x.width))
+
+    def emit(self, x: Volume) -> Call:
+        return call("nn.Flatten")

@@ -1,0 +1,169 @@
+"""The fields of a layer: how its arguments are written, converted and checked."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_MISSING: Any = dataclasses.MISSING
+
+
+class LayerError(Exception):
+    """A rule of a layer is broken. It states the fact; the caller knows the place."""
+
+    def __init__(self, code: str, message: str, help: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.help = help
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What values a field takes: a phrase for the reader and a checked conversion."""
+
+    phrase: str
+    convert: Callable[[Any], Any]
+
+    def __call__(self, value: Any, field_name: str) -> Any:
+        try:
+            return self.convert(value)
+        except (TypeError, ValueError):
+            shown = "x".join(map(str, value)) if isinstance(value, tuple) else value
+            raise LayerError(
+                "wrong-value", f"`{field_name}` must be {self.phrase}, not {shown}"
+            ) from None
+
+
+def _integer(minimum: int) -> Callable[[Any], int]:
+    def convert(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+            raise ValueError
+        return value
+
+    return convert
+
+
+def _pair(minimum: int) -> Callable[[Any], tuple[int, int]]:
+    one = _integer(minimum)
+
+    def convert(value: Any) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            height, width = value
+            return one(height), one(width)
+        return one(value), one(value)
+
+    return convert
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError
+    return float(value)
+
+
+def _rate(value: Any) -> float:
+    rate = _number(value)
+    if not 0 <= rate < 1:
+        raise ValueError
+    return rate
+
+
+def _positive(value: Any) -> float:
+    number = _number(value)
+    if number <= 0:
+        raise ValueError
+    return number
+
+
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
+
+
+def _padding(value: Any) -> Any:
+    return value if value == "same" else _pair(0)(value)
+
+
+def _indices(value: Any) -> tuple[int, ...]:
+    return tuple(_integer(0)(index) for index in value)
+
+
+def _sides(value: Any) -> tuple[int, ...]:
+    sides = _indices(value)
+    if len(sides) not in (1, 4) or not any(sides):
+        raise ValueError
+    return sides * 4 if len(sides) == 1 else sides
+
+
+def _sizes(value: Any) -> tuple[int, ...]:
+    sizes = value if isinstance(value, tuple) else (value,)
+    if len(sizes) not in (1, 3):
+        raise ValueError
+    return tuple(_integer(1)(size) for size in sizes)
+
+
+COUNT = Kind("a whole number of at least 1", _integer(1))
+WHOLE = Kind("a whole number of at least 0", _integer(0))
+PAIR = Kind("a size such as `3` or `3x3`, at least 1", _pair(1))
+PADDING = Kind("`same`, or a number such as `1` or `1x2`", _padding)
+SHIFT = Kind("a number such as `1` or `1x2`", _pair(0))
+NUMBER = Kind("a number", _number)
+POSITIVE = Kind("a number above 0", _positive)
+RATE = Kind("a rate of at least 0 and below 1", _rate)
+BOOLEAN = Kind("`true` or `false`", _boolean)
+INDICES = Kind("a list of channel numbers, from 0", _indices)
+SIDES = Kind("one number, or four: left, right, top, bottom", _sides)
+SIZES = Kind("a volume `28x28x64` or a number of units", _sizes)
+REFERENCE = Kind("the name of an earlier part", lambda value: value)
+
+
+def choice(*words: str) -> Kind:
+    """One of a few words."""
+
+    def convert(value: Any) -> str:
+        if value not in words:
+            raise ValueError
+        return str(value)
+
+    return Kind("one of " + ", ".join(f"`{word}`" for word in words), convert)
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """How a field is written: its kind, and the shorter spellings it has."""
+
+    kind: Kind
+    doc: str
+    is_positional: bool = False
+    is_variadic: bool = False
+    is_derived: bool = False
+    letter: str | None = None
+    words: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def positional(kind: Kind, doc: str, default: Any = _MISSING, variadic: bool = False) -> Any:
+    """A field written by its place: ``conv 3x3 64``. Without a default it must be given."""
+    role = Role(kind, doc, is_positional=True, is_variadic=variadic)
+    return field(default=default, metadata={"role": role})
+
+
+def attribute(
+    kind: Kind,
+    doc: str,
+    default: Any,
+    letter: str | None = None,
+    words: Mapping[str, Any] | None = None,
+) -> Any:
+    """A field written ``name=value``, by a letter (``s2``) or by a word (``same``)."""
+    role = Role(kind, doc, letter=letter, words=words or {})
+    return field(default=default, metadata={"role": role})
+
+
+def derived(doc: str) -> Any:
+    """A field nobody writes: the stage that places the layer fills it in."""
+    role = Role(COUNT, doc, is_derived=True)
+    return field(default=0, metadata={"role": role})

@@ -1,0 +1,77 @@
+"""Merges: branches that see the same input become one volume again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from archdsl.layers.call import Call, Code, Operation, call
+from archdsl.layers.fields import LayerError
+from archdsl.layers.layer import Example, Family, MergeLayer
+from archdsl.volume import Volume
+
+
+@dataclass(frozen=True)
+class Concat(MergeLayer):
+    """Joins the channels of its branches, whose heights and widths must agree."""
+
+    name = "concat"
+    family = Family.MERGE
+    examples = (
+        Example("concat { conv 1x1 8 | conv 3x3 16 same | id }", (14, 14, 4)),
+        Example("concat { fc 8 | fc 16 }", (4, 4, 4)),
+    )
+
+    def infer(self, inputs: tuple[Volume, ...]) -> Volume:
+        if len({x.sizes[:-1] for x in inputs}) > 1:
+            raise LayerError(
+                "branch-size-mismatch", "branches of `concat` differ in height and width"
+            )
+        return inputs[0].with_channels(sum(x.channels for x in inputs))
+
+    def combine(self, operands: tuple[Code, ...]) -> Call | Operation:
+        return call("torch.cat", operands, dim=1)
+
+
+@dataclass(frozen=True)
+class Add(MergeLayer):
+    """The sum of its branches, whose volumes must be equal."""
+
+    name = "add"
+    family = Family.MERGE
+    examples = (
+        Example("add { conv 3x3 same | id }", (14, 14, 4)),
+        Example("add { conv 3x3 same | conv 1x1 | id } relu", (14, 14, 4)),
+    )
+
+    def infer(self, inputs: tuple[Volume, ...]) -> Volume:
+        if len(set(inputs)) > 1:
+            raise LayerError("branch-size-mismatch", "branches of `add` differ in volume")
+        return inputs[0]
+
+    def combine(self, operands: tuple[Code, ...]) -> Call | Operation:
+        return Operation("+", operands)
+
+
+@dataclass(frozen=True)
+class Multiply(MergeLayer):
+    """The product of its branches: equal volumes, or 1x1xC factors for whole channels."""
+
+    name = "mul"
+    family = Family.MERGE
+    examples = (
+        Example("mul { id | gap conv 1x1 sigmoid }", (14, 14, 4)),
+        Example("mul { conv 1x1 | conv 3x3 same }", (14, 14, 4)),
+    )
+
+    def infer(self, inputs: tuple[Volume, ...]) -> Volume:
+        largest = max(inputs, key=lambda x: x.elements)
+        factor = None if largest.is_vector else Volume.image(1, 1, largest.channels)
+        if any(x not in (largest, factor) for x in inputs):
+            raise LayerError(
+                "branch-size-mismatch",
+                "branches of `mul` must have one volume, or be a factor 1x1xC for its channels",
+            )
+        return largest
+
+    def combine(self, operands: tuple[Code, ...]) -> Call | Operation:
+        return Operation("*", operands)

@@ -1,0 +1,173 @@
+"""Normalization."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from archdsl.layers.call import Call, Option, call
+from archdsl.layers.fields import (
+    BOOLEAN,
+    COUNT,
+    NUMBER,
+    POSITIVE,
+    LayerError,
+    attribute,
+    positional,
+)
+from archdsl.layers.layer import Example, Family, UnaryLayer
+from archdsl.layers.windows import need_image, split_groups
+from archdsl.volume import Volume
+
+
+@dataclass(frozen=True)
+class BatchNorm(UnaryLayer):
+    """Normalizes each channel over the batch (Ioffe & Szegedy 2015); running statistics apart."""
+
+    name = "bn"
+    family = Family.NORMALIZATION
+    examples = (
+        Example("bn", (28, 28, 64)),
+        Example("bn eps=0.001 momentum=0.01 affine=false", (28, 28, 64)),
+        Example("bn", (128,)),
+    )
+
+    eps: float = attribute(POSITIVE, "added to the variance before the square root", 1e-5)
+    momentum: float = attribute(NUMBER, "weight of a new batch in the running statistics", 0.1)
+    affine: bool = attribute(BOOLEAN, "trains a factor and a bias per channel", True)
+
+    def count_parameters(self, x: Volume) -> int:
+        return 2 * x.channels * self.affine
+
+    def emit(self, x: Volume) -> Call:
+        return call(
+            "nn.BatchNorm1d" if x.is_vector else "nn.BatchNorm2d",
+            x.channels,
+            eps=Option(self.eps, 1e-5),
+            momentum=Option(self.momentum, 0.1),
+            affine=Option(self.affine, True),
+        )
+
+
+@dataclass(frozen=True)
+class LocalResponseNorm(UnaryLayer):
+    """Divides by the activity of neighbouring channels (Krizhevsky et al. 2012, section 3.3).
+
+    x / (k + alpha/size · Σ x²)^beta over ``size`` channels: alpha is divided by the size, as
+    PyTorch, Caffe and the original code do and the paper's formula does not.
+    """
+
+    name = "lrn"
+    family = Family.NORMALIZATION
+    examples = (
+        Example("lrn", (55, 55, 96)),
+        Example("lrn 3 alpha=0.001 beta=0.5 k=2", (13, 13, 16)),
+    )
+
+    size: int = positional(COUNT, "neighbouring channels summed over", default=5)
+    alpha: float = attribute(NUMBER, "factor of the sum, divided by the size", 1e-4)
+    beta: float = attribute(NUMBER, "exponent", 0.75)
+    k: float = attribute(NUMBER, "added to the sum", 1.0)
+
+    def infer_volume(self, x: Volume) -> Volume:
+        need_image(x, self.name)
+        return x
+
+    def describe(self) -> str:
+        return f"n{self.size}"
+
+    def emit(self, x: Volume) -> Call:
+        return call(
+            "nn.LocalResponseNorm",
+            self.size,
+            alpha=Option(self.alpha, 1e-4),
+            beta=Option(self.beta, 0.75),
+            k=Option(self.k, 1.0),
+        )
+
+
+@dataclass(frozen=True)
+class LayerNorm(UnaryLayer):
+    """Normalizes the channels of each position (Ba et al. 2016), or a vector as a whole."""
+
+    name = "ln"
+    family = Family.NORMALIZATION
+    examples = (Example("ln", (14, 14, 64)), Example("ln eps=0.001", (128,)))
+    support = '''\
+class ChannelNorm(nn.LayerNorm):
+    """Layer normalization over the channels of each position."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+'''
+
+    eps: float = attribute(POSITIVE, "added to the variance before the square root", 1e-5)
+
+    def count_parameters(self, x: Volume) -> int:
+        return 2 * x.channels
+
+    def emit(self, x: Volume) -> Call:
+        callee = "nn.LayerNorm" if x.is_vector else "ChannelNorm"
+        return call(callee, x.channels, eps=Option(self.eps, 1e-5))
+
+
+@dataclass(frozen=True)
+class GroupNorm(UnaryLayer):
+    """Normalizes each sample over groups of neighbouring channels (Wu & He 2018)."""
+
+    name = "gn"
+    family = Family.NORMALIZATION
+    examples = (Example("gn 8", (32, 32, 64)), Example("gn 1 eps=0.001 affine=false", (4, 4, 6)))
+
+    num_groups: int = positional(COUNT, "how many groups the channels are split into")
+    eps: float = attribute(POSITIVE, "added to the variance before the square root", 1e-5)
+    affine: bool = attribute(BOOLEAN, "trains a factor and a bias per channel", True)
+
+    def infer_volume(self, x: Volume) -> Volume:
+        split_groups(x.channels, self.num_groups, "channels")
+        return x
+
+    def count_parameters(self, x: Volume) -> int:
+        return 2 * x.channels * self.affine
+
+    def describe(self) -> str:
+        return f"{self.num_groups} groups"
+
+    def emit(self, x: Volume) -> Call:
+        return call(
+            "nn.GroupNorm",
+            self.num_groups,
+            x.channels,
+            eps=Option(self.eps, 1e-5),
+            affine=Option(self.affine, True),
+        )
+
+
+@dataclass(frozen=True)
+class InstanceNorm(UnaryLayer):
+    """Normalizes each channel of each sample (Ulyanov et al. 2016); nothing trains by default."""
+
+    name = "in"
+    family = Family.NORMALIZATION
+    examples = (Example("in", (16, 16, 8)), Example("in eps=0.001 affine=true", (16, 16, 8)))
+
+    eps: float = attribute(POSITIVE, "added to the variance before the square root", 1e-5)
+    affine: bool = attribute(BOOLEAN, "trains a factor and a bias per channel", False)
+
+    def infer_volume(self, x: Volume) -> Volume:
+        need_image(x, self.name)
+        if x.height * x.width == 1:
+            raise LayerError(
+                "wrong-value", f"`in` over one position ({x}) would make every number zero"
+            )
+        return x
+
+    def count_parameters(self, x: Volume) -> int:
+        return 2 * x.channels * self.affine
+
+    def emit(self, x: Volume) -> Call:
+        return call(
+            "nn.InstanceNorm2d",
+            x.channels,
+            eps=Option(self.eps, 1e-5),
+            affine=Option(self.affine, False),
+        )

@@ -1,0 +1,293 @@
+"""Plumbing: layers that move, cut, select or scale numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from archdsl.layers.call import Call, Option, call, squared
+from archdsl.layers.fields import (
+    COUNT,
+    INDICES,
+    PAIR,
+    REFERENCE,
+    SIDES,
+    SIZES,
+    LayerError,
+    attribute,
+    choice,
+    derived,
+    positional,
+)
+from archdsl.layers.layer import Example, Family, UnaryLayer, Window
+from archdsl.layers.windows import Pair, need_image, split_groups
+from archdsl.volume import Volume
+
+
+@dataclass(frozen=True)
+class Identity(UnaryLayer):
+    """The input, unchanged."""
+
+    name = "id"
+    family = Family.PLUMBING
+    examples = (Example("add { conv 1x1 | id }", (8, 8, 4)), Example("kept: id", (8, 8, 4)))
+
+    def emit(self, x: Volume) -> Call:
+        return call("nn.Identity")
+
+
+@dataclass(frozen=True)
+class Crop(UnaryLayer):
+    """An earlier part, cut centrally to the height and width of the branch's input.
+
+    Where the cut is odd, the row or column more is cut after (Ronneberger et al. 2015, U-Net).
+    """
+
+    name = "crop"
+    family = Family.PLUMBING
+    examples = (Example("a: conv 3x3 4; conv 4x5 4; concat { crop a | id }", (12, 12, 4)),)
+    support = '''\
+class Crop(nn.Module):
+    """The middle of a volume, in a given height and width."""
+
+    def __init__(self, height: int, width: int) -> None:
+        super().__init__()
+        self.height = height
+        self.width = width
+
+    def forward(self, x: Tensor) -> Tensor:
+        top = (x.shape[2] - self.height) // 2
+        left = (x.shape[3] - self.width) // 2
+        return x[:, :, top : top + self.height, left : left + self.width]
+'''
+
+    reference: str = positional(REFERENCE, "the part to cut")
+    height: int = derived("height of the branch's input")
+    width: int = derived("width of the branch's input")
+
+    def infer_volume(self, x: Volume) -> Volume:
+        need_image(x, self.name)
+        if self.height > x.height or self.width > x.width:
+            raise LayerError(
+                "wrong-value",
+                f"`{self.reference}` ({x}) is smaller than the {self.height}x{self.width} "
+                "it should be cut to",
+            )
+        return Volume.image(self.height, self.width, x.channels)
+
+    def describe(self) -> str:
+        return f"to {self.height}×{self.width}"
+
+    def emit(self, x: Volume) -> Call:
+        return call("Crop", self.height, self.width)
+
+
+@dataclass(frozen=True)
+class Pad(UnaryLayer):
+    """Zeros around the input: the same number on each side, or left, right, top, bottom."""
+
+    name = "pad"
+    family = Family.PLUMBING
+    examples = (Example("pad 2", (28, 28, 1)), Example("pad 0 1 0 1", (28, 28, 3)))
+
+    sides: tuple[int, ...] = positional(SIDES, "zeros on the sides", variadic=True)
+
+    def infer_volume(self, x: Volume) -> Volume:
+        need_image(x, self.name)
+        left, right, top, bottom = self.sides
+        return Volume.image(x.height + top + bottom, x.width + left + right, x.channels)
+
+    def describe(self) -> str:
+        sides = self.sides[:1] if len(set(self.sides)) == 1 else self.sides
+        return " ".join(map(str, sides))
+
+    def emit(self, x: Volume) -> Call:
+        sides = self.sides[0] if len(set(self.sides)) == 1 else self.sides
+        return call("nn.ZeroPad2d", sides)
+
+
+@dataclass(frozen=True)
+class Reshape(UnaryLayer):
+    """The same numbers in another volume, in PyTorch's order (channel by channel)."""
+
+    name = "reshape"
+    family = Family.PLUMBING
+    examples = (
+        Example("fc 128; reshape 4x4x8", (10,)),
+        Example("reshape 8x2x8", (4, 8, 4)),
+        Example("reshape 128", (4, 8, 4)),
+    )
+
+    sizes: tuple[int, ...] = positional(SIZES, "the volume of the result")
+
+    def infer_volume(self, x: Volume) -> Volume:
+        if prod(self.sizes) != x.elements:
+            raise LayerError(
+                "wrong-value",
+                f"{x} holds {x.elements} numbers, {Volume(self.sizes)} would hold "
+                f"{prod(self.sizes)}",
+            )
+        return Volume(self.sizes)
+
+    def window(self, x: Volume) -> Window:
+        return Window((x.height, x.width))
+
+    def describe(self) -> str:
+        return f"to {Volume(self.sizes)}"
+
+    def emit(self, x: Volume) -> Call:
+        target = Volume(self.sizes)
+        if target.is_vector:
+            return call("nn.Flatten")
+        unflatten = call("nn.Unflatten", 1, target.torch_sizes)
+        return unflatten if x.is_vector else call("nn.Sequential", call("nn.Flatten"), unflatten)
+
+
+@dataclass(frozen=True)
+class Upsample(UnaryLayer):
+    """Enlarges height and width by a whole factor."""
+
+    name = "upsample"
+    family = Family.PLUMBING
+    examples = (
+        Example("upsample 2", (7, 7, 16)),
+        Example("upsample 2x3 mode=bilinear", (7, 7, 16)),
+    )
+
+    scale_factor: Pair = positional(PAIR, "factor")
+    mode: str = attribute(choice("nearest", "bilinear"), "how numbers are found", "nearest")
+
+    def infer_volume(self, x: Volume) -> Volume:
+        need_image(x, self.name)
+        height, width = self.scale_factor
+        return Volume.image(x.height * height, x.width * width, x.channels)
+
+    def window(self, x: Volume) -> Window:
+        seen = 1 if self.mode == "nearest" else 2
+        return Window((min(seen, x.height), min(seen, x.width)), enlarge=self.scale_factor)
+
+    def describe(self) -> str:
+        return f"×{squared(self.scale_factor)}"
+
+    def emit(self, x: Volume) -> Call:
+        return call(
+            "nn.Upsample",
+            scale_factor=squared(self.scale_factor),
+            mode=Option(self.mode, "nearest"),
+        )
+
+
+@dataclass(frozen=True)
+class PixelShuffle(UnaryLayer):
+    """Turns r² channels into r×r positions (Shi et al. 2016)."""
+
+    name = "pixelshuffle"
+    family = Family.PLUMBING
+    examples = (Example("pixelshuffle 2", (7, 7, 16)),)
+
+    upscale_factor: int = positional(COUNT, "factor r of height and width")
+
+    def infer_volume(self, x: Volume) -> Volume:
+        need_image(x, self.name)
+        r = self.upscale_factor
+        split_groups(x.channels, r * r, "channels")
+        return Volume.image(x.height * r, x.width * r, x.channels // (r * r))
+
+    def window(self, x: Volume) -> Window:
+        return Window(enlarge=(self.upscale_factor, self.upscale_factor))
+
+    def describe(self) -> str:
+        return f"×{self.upscale_factor}"
+
+    def emit(self, x: Volume) -> Call:
+        return call("nn.PixelShuffle", self.upscale_factor)
+
+
+@dataclass(frozen=True)
+class ChannelShuffle(UnaryLayer):
+    """Interleaves the channels of equal groups (Zhang et al. 2018, ShuffleNet)."""
+
+    name = "channelshuffle"
+    family = Family.PLUMBING
+    examples = (Example("channelshuffle 4", (7, 7, 16)),)
+
+    groups: int = positional(COUNT, "groups interleaved")
+
+    def infer_volume(self, x: Volume) -> Volume:
+        need_image(x, self.name)
+        split_groups(x.channels, self.groups, "channels")
+        return x
+
+    def describe(self) -> str:
+        return f"{self.groups} groups"
+
+    def emit(self, x: Volume) -> Call:
+        return call("nn.ChannelShuffle", self.groups)
+
+
+@dataclass(frozen=True)
+class Take(UnaryLayer):
+    """The channels with these numbers, counted from 0, in this order."""
+
+    name = "take"
+    family = Family.PLUMBING
+    examples = (Example("take(0, 1, 5)", (14, 14, 6)), Example("take(3)", (8,)))
+    support = '''\
+class Take(nn.Module):
+    """Some channels of a volume."""
+
+    def __init__(self, *channels: int) -> None:
+        super().__init__()
+        self.channels = list(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, self.channels]
+'''
+
+    channels: tuple[int, ...] = positional(INDICES, "channel numbers", variadic=True)
+
+    def infer_volume(self, x: Volume) -> Volume:
+        for index in self.channels:
+            if index >= x.channels:
+                raise LayerError(
+                    "wrong-value",
+                    f"there is no channel {index}: {x} has the channels 0 to {x.channels - 1}",
+                )
+        return x.with_channels(len(self.channels))
+
+    def describe(self) -> str:
+        return ",".join(map(str, self.channels))
+
+    def emit(self, x: Volume) -> Call:
+        return call("Take", *self.channels)
+
+
+@dataclass(frozen=True)
+class Scale(UnaryLayer):
+    """One trainable coefficient and one bias per channel."""
+
+    name = "scale"
+    family = Family.PLUMBING
+    examples = (Example("scale", (14, 14, 6)),)
+    support = '''\
+class Scale(nn.Module):
+    """One trainable coefficient and one bias per channel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight + self.bias
+'''
+
+    def infer_volume(self, x: Volume) -> Volume:
+        need_image(x, self.name)
+        return x
+
+    def count_parameters(self, x: Volume) -> int:
+        return 2 * x.channels
+
+    def emit(self, x: Volume) -> Call:
+        return call("Scale", x.channels)

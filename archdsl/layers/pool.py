@@ -1,0 +1,224 @@
+"""Pooling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from archdsl.layers.call import Call, Option, call, squared
+from archdsl.layers.fields import BOOLEAN, PADDING, PAIR, LayerError, attribute, positional
+from archdsl.layers.layer import Example, Family, UnaryLayer, Window
+from archdsl.layers.windows import (
+    Padding,
+    Pair,
+    arguments_in_short,
+    explain_slide,
+    need_image,
+    pad_sides,
+    slide,
+)
+from archdsl.volume import Volume
+
+
+@dataclass(frozen=True)
+class _Pool(UnaryLayer):
+    """What maximum and average pooling share: a window that steps by its own size."""
+
+    family = Family.POOLING
+
+    kernel_size: Pair = positional(PAIR, "height x width of the window")
+    stride: Pair | None = attribute(PAIR, "step; the window's size unless given", None, letter="s")
+    padding: Padding = attribute(
+        PADDING, "padding around the input", (0, 0), letter="p", words={"same": "same"}
+    )
+    ceil_mode: bool = attribute(
+        BOOLEAN, "rounds the result's size up, as Caffe does", False, words={"ceil": True}
+    )
+
+    @property
+    def _stride(self) -> Pair:
+        return self.stride or self.kernel_size
+
+    @property
+    def _dilation(self) -> Pair:
+        return (1, 1)
+
+    def _sides(self, x: Volume) -> tuple[Pair, Pair]:
+        return pad_sides(self.padding, x, self.kernel_size, self._stride, self._dilation)
+
+    def infer_volume(self, x: Volume) -> Volume:
+        need_image(x, self.name)
+        if self.padding != "same":
+            for padding, kernel in zip(self.padding, self.kernel_size, strict=True):
+                if padding > kernel // 2:
+                    raise LayerError(
+                        "wrong-padding",
+                        f"a pool's padding of {padding} exceeds half its kernel of {kernel}",
+                        help=f"use at most p{kernel // 2}",
+                    )
+        height, width = slide(
+            x, self.kernel_size, self._stride, self._sides(x), self._dilation, self.ceil_mode
+        )
+        return Volume.image(height, width, x.channels)
+
+    def window(self, x: Volume) -> Window:
+        (kh, kw), (dh, dw) = self.kernel_size, self._dilation
+        return Window((dh * (kh - 1) + 1, dw * (kw - 1) + 1), self._stride)
+
+    def explain(self, x: Volume) -> str | None:
+        out = self.infer_volume(x)
+        return explain_slide(
+            x.height,
+            self.kernel_size[0],
+            self._stride[0],
+            self._sides(x)[0],
+            self._dilation[0],
+            self.ceil_mode,
+            out.height,
+        )
+
+    def describe(self) -> str:
+        ceil = ("ceil",) if self.ceil_mode else ()
+        return arguments_in_short(self._stride, self.padding, self._dilation, ceil)
+
+    def _emit_pool(self, x: Volume, callee: str, fill: float, **more: Option) -> Call:
+        (top, bottom), (left, right) = self._sides(x)
+        is_even = (top, left) == (bottom, right)
+        pool = call(
+            callee,
+            squared(self.kernel_size),
+            stride=Option(squared(self._stride), squared(self.kernel_size)),
+            padding=Option(squared((top, left)) if is_even else 0, 0),
+            **more,
+            ceil_mode=Option(self.ceil_mode, False),
+        )
+        if is_even:
+            return pool
+        pad = call("nn.ConstantPad2d", (left, right, top, bottom), fill)
+        return call("nn.Sequential", pad, pool)
+
+
+@dataclass(frozen=True)
+class MaxPool(_Pool):
+    """The largest number of each window. Padding never wins: it counts as −∞."""
+
+    name = "maxpool"
+    examples = (
+        Example("maxpool 2 s2", (224, 224, 64)),
+        Example("maxpool 3 s2 ceil", (112, 112, 64)),
+        Example("maxpool 3 s1 same", (28, 28, 192)),
+        Example("maxpool 3 s2 p1", (112, 113, 64)),
+        Example("maxpool 3 s2 same", (14, 14, 8)),
+        Example("maxpool 2x3 s2x1 p1x0 ceil", (9, 9, 8)),
+        Example("maxpool 3 s1 d2", (9, 9, 8)),
+    )
+
+    dilation: Pair = attribute(PAIR, "step inside the window", (1, 1), letter="d")
+
+    @property
+    def _dilation(self) -> Pair:
+        return self.dilation
+
+    def emit(self, x: Volume) -> Call:
+        dilation = Option(squared(self.dilation), 1)
+        return self._emit_pool(x, "nn.MaxPool2d", float("-inf"), dilation=dilation)
+
+
+@dataclass(frozen=True)
+class AveragePool(_Pool):
+    """The mean of each window. Padded zeros count, unless ``count_include_pad=false``."""
+
+    name = "avgpool"
+    examples = (
+        Example("avgpool 2", (28, 28, 6)),
+        Example("avgpool 5 s3", (14, 14, 512)),
+        Example("avgpool 3 s1 same", (8, 8, 16)),
+        Example("avgpool 3 s2 p1 count_include_pad=false", (8, 9, 16)),
+        Example("avgpool 3 s2 ceil", (32, 32, 192)),
+        Example("avgpool 2 s1 same", (8, 8, 16)),
+    )
+
+    count_include_pad: bool = attribute(BOOLEAN, "whether padded zeros count in the mean", True)
+
+    def infer_volume(self, x: Volume) -> Volume:
+        result = super().infer_volume(x)
+        sides = self._sides(x)
+        if not self.count_include_pad and any(before != after for before, after in sides):
+            raise LayerError(
+                "wrong-padding",
+                "`same` pads unequal sides here, which `count_include_pad=false` cannot leave out",
+                help="give the padding as a number, or `ceil`",
+            )
+        return result
+
+    def emit(self, x: Volume) -> Call:
+        counted = Option(self.count_include_pad, True)
+        return self._emit_pool(x, "nn.AvgPool2d", 0.0, count_include_pad=counted)
+
+
+@dataclass(frozen=True)
+class _GlobalPool(UnaryLayer):
+    """One number a channel, as a volume 1x1xC."""
+
+    family = Family.POOLING
+
+    def infer_volume(self, x: Volume) -> Volume:
+        need_image(x, self.name)
+        return Volume.image(1, 1, x.channels)
+
+    def window(self, x: Volume) -> Window:
+        return Window((x.height, x.width))
+
+
+@dataclass(frozen=True)
+class GlobalAveragePool(_GlobalPool):
+    """Global average pooling: the mean of each channel, a volume 1x1xC."""
+
+    name = "gap"
+    examples = (Example("gap", (7, 7, 1024)),)
+
+    def emit(self, x: Volume) -> Call:
+        return call("nn.AdaptiveAvgPool2d", 1)
+
+
+@dataclass(frozen=True)
+class GlobalMaxPool(_GlobalPool):
+    """Global maximum pooling: the largest number of each channel, a volume 1x1xC."""
+
+    name = "gmp"
+    examples = (Example("gmp", (7, 7, 64)),)
+
+    def emit(self, x: Volume) -> Call:
+        return call("nn.AdaptiveMaxPool2d", 1)
+
+
+@dataclass(frozen=True)
+class AdaptiveAveragePool(UnaryLayer):
+    """Average pooling to a given size, with windows as equal as they can be."""
+
+    name = "adaptiveavgpool"
+    family = Family.POOLING
+    examples = (
+        Example("adaptiveavgpool 6x6", (13, 13, 256)),
+        Example("adaptiveavgpool 7", (7, 7, 512)),
+    )
+
+    output_size: Pair = positional(PAIR, "height x width of the result")
+
+    def infer_volume(self, x: Volume) -> Volume:
+        need_image(x, self.name)
+        return Volume.image(*self.output_size, x.channels)
+
+    def window(self, x: Volume) -> Window:
+        kernels, strides = [], []
+        for size, out in zip((x.height, x.width), self.output_size, strict=True):
+            starts = [i * size // out for i in range(out)]
+            ends = [-((-(i + 1) * size) // out) for i in range(out)]
+            kernels.append(max(end - start for start, end in zip(starts, ends, strict=True)))
+            strides.append(max(1, size // out))
+        return Window((kernels[0], kernels[1]), (strides[0], strides[1]))
+
+    def describe(self) -> str:
+        return "to {}×{}".format(*self.output_size)
+
+    def emit(self, x: Volume) -> Call:
+        return call("nn.AdaptiveAvgPool2d", squared(self.output_size))

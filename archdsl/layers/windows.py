@@ -1,0 +1,112 @@
+"""Sliding windows: the arithmetic that convolutions and pools share."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from archdsl.layers.fields import LayerError
+from archdsl.volume import Volume
+
+Pair: TypeAlias = tuple[int, int]
+Padding: TypeAlias = Literal["same"] | Pair
+#: Padding before and after, for the height and for the width.
+Sides: TypeAlias = tuple[Pair, Pair]
+
+_AXES = ("height", "width")
+
+
+def need_image(x: Volume, layer: str) -> None:
+    """Refuse a vector where a layer slides over an image."""
+    if x.is_vector:
+        raise LayerError(
+            "needs-image",
+            f"`{layer}` needs a volume height x width x channels; its input is a vector of {x}",
+            help="after `flatten` or `fc` only layers of vectors can follow",
+        )
+
+
+def pad_sides(padding: Padding, x: Volume, kernel: Pair, stride: Pair, dilation: Pair) -> Sides:
+    """Padding per side; ``same`` makes the output ⌈in / stride⌉, an odd rest going after."""
+    if padding != "same":
+        return (padding[0], padding[0]), (padding[1], padding[1])
+    sides = []
+    for size, k, s, d in zip((x.height, x.width), kernel, stride, dilation, strict=True):
+        out = -(-size // s)
+        total = max((out - 1) * s + d * (k - 1) + 1 - size, 0)
+        sides.append((total // 2, total - total // 2))
+    return sides[0], sides[1]
+
+
+def slide(
+    x: Volume, kernel: Pair, stride: Pair, sides: Sides, dilation: Pair, ceil: bool = False
+) -> Pair:
+    """Height and width of the result: (in + padding − d·(k − 1) − 1)/s + 1, rounded down.
+
+    With ``ceil`` rounded up as PyTorch's ``ceil_mode`` does: a last window that would start in
+    the padding after the input is dropped.
+    """
+    result = []
+    for axis, size, k, s, (before, after), d in zip(
+        _AXES, (x.height, x.width), kernel, stride, sides, dilation, strict=True
+    ):
+        room = size + before + after - d * (k - 1) - 1
+        if room < 0:
+            reach = d * (k - 1) + 1
+            padded = f"{size} + {before + after} of padding" if before + after else f"{size}"
+            raise LayerError(
+                "kernel-larger-than-input",
+                f"a window of {axis} {reach} does not fit into an input of {axis} {padded}",
+                help=_smaller_window(size, k),
+            )
+        out = room // s + 1
+        if ceil and room % s and out * s < size + before:
+            out += 1
+        result.append(out)
+    return result[0], result[1]
+
+
+def _smaller_window(size: int, kernel: int) -> str:
+    if size >= kernel or size == 1:
+        return "use a smaller kernel or dilation, or fewer reductions before"
+    return f"use a kernel of at most {size}, padding (`same`), or fewer reductions before"
+
+
+def explain_slide(
+    size: int, kernel: int, stride: int, sides: Pair, dilation: int, ceil: bool, out: int
+) -> str:
+    """The arithmetic of one axis as a sentence: ``(28 + 2·0 − 5)/1 + 1 = 24``."""
+    before, after = sides
+    padding = f"2·{before}" if before == after else f"{before} + {after}"
+    reach = dilation * (kernel - 1) + 1
+    inner = f"({size} + {padding} − {reach})/{stride}"
+    if (size + before + after - reach) % stride:
+        inner = f"⌈{inner}⌉" if ceil else f"⌊{inner}⌋"
+    return f"{inner} + 1 = {out}"
+
+
+def split_groups(channels: int, groups: int, what: str) -> None:
+    """Refuse channels that equal groups cannot share."""
+    if channels % groups:
+        raise LayerError(
+            "indivisible-channels",
+            f"{channels} {what} cannot be split into {groups} equal groups",
+            help=f"use a divisor of {channels}",
+        )
+
+
+def arguments_in_short(
+    stride: Pair, padding: Padding, dilation: Pair = (1, 1), extra: tuple[str, ...] = ()
+) -> str:
+    """``s2 p3``: the attributes of a window as the language writes them."""
+    parts = [f"s{_short(stride)}"]
+    if padding == "same":
+        parts.append("same")
+    elif padding != (0, 0):
+        parts.append(f"p{_short(padding)}")
+    if dilation != (1, 1):
+        parts.append(f"d{_short(dilation)}")
+    return " ".join((*parts, *extra))
+
+
+def _short(pair: Pair) -> str:
+    return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]}x{pair[1]}"
