@@ -1,0 +1,213 @@
+"""From syntax tree to networks: names, arguments, blocks, families, repeats and branches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from archdsl import syntax
+from archdsl.diagnostics import ArchError, Diagnostic, Label, suggest
+from archdsl.elaborate.binding import bind_formals
+from archdsl.elaborate.builder import Builder
+from archdsl.elaborate.library import Definitions, Reader, define, standard_names
+from archdsl.elaborate.scope import Cursor, PartNames, Scope, read_volume
+from archdsl.elaborate.values import Context, Fault, Unknown
+from archdsl.graph import Chain, Frame, Graph
+from archdsl.source import Source, Span
+from archdsl.volume import Volume
+
+__all__ = ["Elaborated", "Reader", "elaborate", "standard_names"]
+
+
+@dataclass(frozen=True, eq=False)
+class Elaborated:
+    """One network with all names resolved and all blocks expanded."""
+
+    name: str
+    source: Source
+    span: Span
+    graph: Graph
+    chain: Chain
+    expects: tuple[syntax.Expect, ...]
+
+
+def elaborate(
+    program: syntax.Program, read: Reader, input: Volume | None = None
+) -> tuple[Elaborated, ...]:
+    """Elaborate all networks of a program.
+
+    ``input`` is the volume for a file of bare statements, which declares none itself.
+
+    Errors:
+        ArchError: with every independent fault of all the networks.
+    """
+    diagnostics: list[Diagnostic] = []
+    definitions = define(program, read, diagnostics)
+    networks: list[Elaborated] = []
+    for item in _networks(program, input, diagnostics):
+        try:
+            network = _elaborate_item(item, definitions, diagnostics)
+            if network is not None:
+                networks.append(network)
+        except Fault as fault:
+            diagnostics.append(fault.diagnostic)
+        except Unknown:
+            pass
+    if diagnostics:
+        raise ArchError(_unique(diagnostics))
+    return tuple(networks)
+
+
+def _unique(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
+    """One message a mistake: members of a family repeat the family's faults."""
+    seen: dict[object, Diagnostic] = {}
+    for diagnostic in diagnostics:
+        key = (diagnostic.code, diagnostic.span, diagnostic.message)
+        seen.setdefault(key, diagnostic)
+    return list(seen.values())
+
+
+def _networks(
+    program: syntax.Program, input: Volume | None, diagnostics: list[Diagnostic]
+) -> list[syntax.Network | syntax.Instance]:
+    """The networks of a file: those it declares, or the one its bare statements are."""
+    source = program.source
+    declared = [i for i in program.items if isinstance(i, (syntax.Network, syntax.Instance))]
+    bare = [
+        item
+        for item in program.items
+        if isinstance(item, (syntax.Step, syntax.Cond, syntax.Expect))
+        or (isinstance(item, syntax.Let) and not declared)
+    ]
+    if declared:
+        for statement in bare:
+            message = "this statement stands outside the networks of the file"
+            diagnostics.append(Diagnostic("misplaced-statement", message, statement.span))
+        if input is not None:
+            message = "an input is given, but the networks of this file declare their own"
+            diagnostics.append(Diagnostic("misplaced-statement", message, declared[0].span))
+        return [i for i in declared if not isinstance(i, syntax.Network) or not _is_open(i)]
+    if not bare:
+        if not program.items:
+            whole = Span(source, 0, 0)
+            diagnostics.append(Diagnostic("no-network", "the file is empty", whole))
+        return []
+    span = bare[0].span.to(bare[-1].span)
+    if input is None:
+        diagnostics.append(
+            Diagnostic(
+                "missing-input",
+                "bare statements need an input volume",
+                bare[0].span,
+                help="pass `--input 28x28x192`, or write `network NAME: 28x28x192 → … { … }`",
+            )
+        )
+        return []
+    name = syntax.Name(span, _name_after(source.path))
+    body = syntax.Body(span, (syntax.Chain(span, tuple(bare)),), forked=False)
+    sizes = syntax.Dims(span, input.sizes)
+    return [syntax.Network(span, name, (), sizes, syntax.Name(span, "?"), body)]
+
+
+def _name_after(path: str) -> str:
+    """The name of a bare network: its file's, as a word."""
+    words = "".join(c if c.isascii() and c.isalnum() else " " for c in PurePath(path).stem).split()
+    name = "".join(word[0].upper() + word[1:] for word in words)
+    return name if name and name[0].isalpha() else f"Network{name}"
+
+
+def _is_open(network: syntax.Network) -> bool:
+    """Whether a family still wants arguments: it is checked through its members."""
+    return any(formal.default is None for formal in network.formals)
+
+
+def _elaborate_item(
+    item: syntax.Network | syntax.Instance,
+    definitions: Definitions,
+    diagnostics: list[Diagnostic],
+) -> Elaborated | None:
+    if isinstance(item, syntax.Network):
+        call = syntax.Call(item.name.span, item.name, ())
+        return _elaborate_network(item, item, call, definitions, definitions, diagnostics)
+    family = definitions.families.get(item.call.name.id)
+    if family is None:
+        nearest = suggest(item.call.name.id, definitions.families)
+        hint = "a family is a network with parameters"
+        raise Fault(
+            "undefined-name",
+            f"there is no family `{item.call.name.id}`",
+            item.call.name.span,
+            help=f"did you mean `{nearest}`?" if nearest else hint,
+        )
+    return _elaborate_network(
+        item, family.network, item.call, definitions, family.home, diagnostics
+    )
+
+
+def _elaborate_network(
+    item: syntax.Network | syntax.Instance,
+    network: syntax.Network,
+    call: syntax.Call,
+    caller: Definitions,
+    home: Definitions,
+    diagnostics: list[Diagnostic],
+) -> Elaborated | None:
+    """Expand one network: ``item`` names it, ``network`` holds its body."""
+    before = len(diagnostics)
+    context = Context(caller.values, None, in_network=False)
+    values = bind_formals("family", network.formals, call, context, home.values)
+    header = Context(values, None, in_network=False)
+    builder = Builder(read_volume(network.input, header), network.input.span, diagnostics)
+    frames = () if item is network else (Frame(call.span.text, call.span, item.name.id),)
+    scope = Scope(home, values, PartNames(), frames)
+    parts, end = builder.body(network.body, scope, builder.start, f"network `{item.name.id}`")
+    is_bare = isinstance(network.output, syntax.Name) and network.output.id == "?"
+    if not is_bare:
+        _check_output(network, header, builder, end, diagnostics)
+    expects = [*builder.expects, *_member_expects(item, diagnostics)]
+    if len(diagnostics) > before:
+        return None
+    if end.node == 0:
+        raise Fault("empty-branch", f"network `{item.name.id}` has no layer", item.name.span)
+    chain = Chain(tuple(parts), 0, end.node)
+    return Elaborated(
+        item.name.id, caller.source, item.name.span, builder.graph, chain, tuple(expects)
+    )
+
+
+def _check_output(
+    network: syntax.Network,
+    header: Context,
+    builder: Builder,
+    end: Cursor,
+    diagnostics: list[Diagnostic],
+) -> None:
+    written = read_volume(network.output, header)
+    if end.volume is None or end.volume == written:
+        return
+    last = builder.node(end.node)
+    flat = Volume.vector(end.volume.elements)
+    diagnostics.append(
+        Diagnostic(
+            "wrong-volume",
+            f"the network ends in {end.volume}, not in {written}",
+            network.output.span,
+            "written here",
+            related=(Label(last.span, f"{end.volume} here"),),
+            help="end with `flatten`" if written == flat else None,
+        )
+    )
+
+
+def _member_expects(
+    item: syntax.Network | syntax.Instance, diagnostics: list[Diagnostic]
+) -> list[syntax.Expect]:
+    """The claims in the braces behind a member of a family."""
+    if not isinstance(item, syntax.Instance) or item.body is None:
+        return []
+    statements = [s for chain in item.body.chains for s in chain.statements]
+    for statement in statements:
+        if not isinstance(statement, syntax.Expect):
+            message = "behind a member of a family only `expect` can stand"
+            diagnostics.append(Diagnostic("misplaced-statement", message, statement.span))
+    return [s for s in statements if isinstance(s, syntax.Expect)]

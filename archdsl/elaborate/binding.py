@@ -1,0 +1,271 @@
+"""Binding arguments: from what is written to the fields of a layer or the names of a block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from archdsl import syntax
+from archdsl.diagnostics import Label, did_you_mean
+from archdsl.elaborate.values import VOLUME_NAMES, Context, Fault, Values, evaluate
+from archdsl.graph import Value
+from archdsl.layers import REGISTRY, Layer, LayerError
+from archdsl.layers.fields import REFERENCE
+from archdsl.layers.layer import FieldInfo, fields_of, letters_of, words_of
+from archdsl.source import Span
+
+Bare: TypeAlias = syntax.Number | syntax.Dims | syntax.Paren | syntax.Name
+
+
+@dataclass
+class Application:
+    """A layer word with the arguments that follow it, before they mean anything."""
+
+    layer: type[Layer]
+    span: Span
+    bare: list[Bare] = field(default_factory=list)
+    settings: list[syntax.Flag | syntax.Named | syntax.Name] = field(default_factory=list)
+
+    def extend(self, atom: Bare | syntax.Flag | syntax.Named, is_setting: bool = False) -> None:
+        if is_setting or isinstance(atom, (syntax.Flag, syntax.Named)):
+            self.settings.append(atom)  # type: ignore[arg-type]
+        else:
+            self.bare.append(atom)
+        self.span = self.span.to(atom.span)
+
+    @property
+    def takes_reference(self) -> bool:
+        return any(item.role.kind is REFERENCE for item in fields_of(self.layer))
+
+
+def bind_layer(application: Application, context: Context, derived: dict[str, int]) -> Layer:
+    """The layer with its fields set. Errors: ``Fault`` at the argument that is wrong."""
+    layer = application.layer
+    given: dict[str, tuple[Any, Span]] = {}
+    for name, value, span in _positional(application, context):
+        _set(layer, given, name, value, span)
+    for setting in application.settings:
+        item, value = _read_setting(layer, setting, context)
+        _set(layer, given, item, value, setting.span)
+    for item in fields_of(layer):
+        if item.is_required and item.name not in given:
+            raise Fault(
+                "missing-argument",
+                f"`{layer.name}` needs `{item.name}`: {item.role.doc}",
+                application.span,
+                help=f"for example `{layer.examples[0].text}`",
+            )
+    values = {name: value for name, (value, _) in given.items()}
+    return layer(**values, **derived)
+
+
+def _set(
+    layer: type[Layer], given: dict[str, tuple[Any, Span]], item: FieldInfo, value: Any, span: Span
+) -> None:
+    if item.name in given:
+        raise Fault(
+            "repeated-argument",
+            f"`{item.name}` of `{layer.name}` is given twice",
+            span,
+            related=(Label(given[item.name][1], "first given here"),),
+        )
+    try:
+        given[item.name] = (item.role.kind(value, item.name), span)
+    except LayerError as error:
+        raise Fault(error.code, error.message, span, help=error.help) from None
+
+
+def _positional(application: Application, context: Context) -> list[tuple[FieldInfo, Any, Span]]:
+    layer = application.layer
+    slots = [item for item in fields_of(layer) if item.role.is_positional]
+    atoms = application.bare
+    if not atoms:
+        return []
+    if slots and slots[0].role.is_variadic:
+        values = tuple(evaluate(atom, context) for atom in atoms)
+        return [(slots[0], values, atoms[0].span.to(atoms[-1].span))]
+    if len(atoms) > len(slots):
+        extra = atoms[len(slots)]
+        takes = ", ".join(f"`{item.name}`" for item in slots) or "none"
+        raise Fault(
+            "surplus-argument",
+            f"`{layer.name}` has no place for the argument `{extra.span.text}`",
+            extra.span,
+            help=f"its arguments by place: {takes}",
+        )
+    return [
+        (
+            item,
+            atom.id
+            if item.role.kind is REFERENCE and isinstance(atom, syntax.Name)
+            else evaluate(atom, context),
+            atom.span,
+        )
+        for item, atom in zip(slots, atoms, strict=False)
+    ]
+
+
+def _read_setting(
+    layer: type[Layer], setting: syntax.Flag | syntax.Named | syntax.Name, context: Context
+) -> tuple[FieldInfo, Any]:
+    match setting:
+        case syntax.Name():
+            return words_of(layer)[setting.id]
+        case syntax.Flag():
+            item = letters_of(layer).get(setting.letter)
+            if item is None:
+                letters = ", ".join(f"`{letter}`" for letter in letters_of(layer))
+                raise Fault(
+                    "unknown-attribute",
+                    f"`{layer.name}` has no `{setting.letter}`",
+                    setting.span,
+                    help=f"its letters are {letters}" if letters else None,
+                )
+            sizes = setting.sizes
+            return item, sizes[0] if len(sizes) == 1 else sizes
+        case syntax.Named():
+            return _read_named(layer, setting, context)
+
+
+def _read_named(
+    layer: type[Layer], setting: syntax.Named, context: Context
+) -> tuple[FieldInfo, Any]:
+    fields = {item.name: item for item in fields_of(layer) if not item.role.is_derived}
+    item = fields.get(setting.name.id)
+    if item is None:
+        listed = ", ".join(f"`{name}`" for name in fields)
+        known = f"its attributes are {listed}" if fields else None
+        raise Fault(
+            "unknown-attribute",
+            f"`{layer.name}` has no attribute `{setting.name.id}`",
+            setting.name.span,
+            help=did_you_mean(setting.name.id, fields) or known,
+        )
+    value = setting.value
+    # A word such as `mode=nearest` is no value; the field's kind knows its words.
+    if (
+        isinstance(value, syntax.Name)
+        and value.id not in ("true", "false", *VOLUME_NAMES)
+        and context.values.find(value.id) is None
+    ):
+        return item, value.id
+    return item, evaluate(value, context)
+
+
+# ── Blocks and families ──────────────────────────────────────────────────────────────────────
+
+
+def bind_formals(
+    kind: str,
+    formals: tuple[syntax.Formal, ...],
+    call: syntax.Call,
+    context: Context,
+    outer: Values,
+) -> Values:
+    """The values of a block's or family's parameters for one call."""
+    name = call.name.id
+    given = _assign(kind, formals, call)
+    values = Values(outer)
+    for formal in formals:
+        argument = given.get(formal.name.id)
+        if argument is None:
+            if formal.default is None:
+                raise Fault(
+                    "missing-argument",
+                    f"{kind} `{name}` needs an argument for `{shown(formal)}`",
+                    call.span,
+                    help=f"it is written `{signature(name, formals)}`",
+                )
+            value = evaluate(formal.default, Context(values, context.volume, context.in_network))
+            values.define(formal.name, value)
+            continue
+        if (argument.pair is None) != (formal.pair is None):
+            wanted = (
+                f"the pair `{shown(formal)}`" if formal.pair else f"one value for `{shown(formal)}`"
+            )
+            raise Fault(
+                "wrong-pair",
+                f"{kind} `{name}` wants {wanted} `{shown(formal)}` here",
+                argument.span,
+                help=f"it is written `{signature(name, formals)}`",
+            )
+        values.define(formal.name, evaluate(argument.value, context))
+        if formal.pair and argument.pair:
+            values.define(formal.pair, evaluate(argument.pair, context))
+    return values
+
+
+def _assign(
+    kind: str, formals: tuple[syntax.Formal, ...], call: syntax.Call
+) -> dict[str, syntax.Argument]:
+    name = call.name.id
+    names = [formal.name.id for formal in formals]
+    given: dict[str, syntax.Argument] = {}
+    for index, argument in enumerate(call.arguments):
+        if argument.keyword is None and index >= len(formals):
+            raise Fault(
+                "surplus-argument",
+                f"{kind} `{name}` takes {len(formals)} argument{'s' * (len(formals) != 1)}, "
+                f"{len(call.arguments)} are given",
+                argument.span,
+                help=f"it is written `{signature(name, formals)}`",
+            )
+        target = argument.keyword.id if argument.keyword else names[index]
+        if target not in names:
+            assert argument.keyword is not None
+            raise Fault(
+                "unknown-attribute",
+                f"{kind} `{name}` has no parameter `{target}`",
+                argument.keyword.span,
+                help=did_you_mean(target, names) or f"it is written `{signature(name, formals)}`",
+            )
+        if target in given:
+            raise Fault(
+                "repeated-argument",
+                f"`{target}` of {kind} `{name}` is given twice",
+                argument.span,
+                related=(Label(given[target].span, "first given here"),),
+            )
+        given[target] = argument
+    return given
+
+
+def shown(formal: syntax.Formal) -> str:
+    return f"{formal.name.id}→{formal.pair.id}" if formal.pair else formal.name.id
+
+
+def signature(name: str, formals: Sequence[syntax.Formal]) -> str:
+    """How a block is called: ``inception(n1, r3→n3, r5→n5, np)``."""
+    parts = [
+        shown(formal) + (f"={formal.default.span.text}" if formal.default else "")
+        for formal in formals
+    ]
+    return f"{name}({', '.join(parts)})"
+
+
+def bare_arguments(call: syntax.Call) -> list[Bare]:
+    """The arguments of a layer written with parentheses, as bare ones: ``take(0, 1)``."""
+    bare: list[Bare] = []
+    for argument in call.arguments:
+        if argument.pair is not None or argument.keyword is not None:
+            raise Fault(
+                "wrong-pair",
+                f"layer `{call.name.id}` takes plain values in parentheses",
+                argument.span,
+                help=f"for example `{REGISTRY[call.name.id].examples[0].text}`",
+            )
+        value = argument.value
+        if isinstance(value, (syntax.Number, syntax.Dims, syntax.Name)):
+            bare.append(value)
+        else:
+            bare.append(syntax.Paren(value.span, value))
+    return bare
+
+
+def arguments_of(
+    formals: tuple[syntax.Formal, ...], values: Values
+) -> tuple[tuple[str, Value], ...]:
+    """The bound parameters by name, in the order they are written."""
+    names = [n.id for formal in formals for n in (formal.name, formal.pair) if n is not None]
+    return tuple((name, values.own[name][0]) for name in names)

@@ -1,0 +1,437 @@
+"""Statements into nodes and parts: the heart of elaboration.
+
+Volumes are inferred as nodes are placed, because ``C``, ``if`` and repeats need them on the way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from archdsl import syntax
+from archdsl.diagnostics import Diagnostic, Label, suggest
+from archdsl.elaborate.binding import (
+    Application,
+    arguments_of,
+    bare_arguments,
+    bind_formals,
+    bind_layer,
+)
+from archdsl.elaborate.placing import MAX_EXPANSION, Placer
+from archdsl.elaborate.scope import Cursor, PartNames, Scope
+from archdsl.elaborate.values import (
+    VOLUME_NAMES,
+    Fault,
+    Unknown,
+    Values,
+    evaluate,
+    refuse_word,
+    truth,
+)
+from archdsl.elaborate.words import (
+    check_aux,
+    is_aux,
+    misplaced_aux,
+    refuse_labels_in_copies,
+    taken,
+    unknown_word,
+)
+from archdsl.graph import (
+    AuxPart,
+    CallPart,
+    Chain,
+    ForkPart,
+    Frame,
+    GroupPart,
+    LayerPart,
+    Part,
+    RecallPart,
+    RepeatPart,
+)
+from archdsl.layers import REGISTRY, MergeLayer
+from archdsl.layers.layer import words_of
+from archdsl.layers.plumbing import Identity
+from archdsl.source import Span
+from archdsl.volume import Volume
+
+#: How deep block calls may stand inside one another.
+MAX_CALL_DEPTH = 40
+
+
+class Builder(Placer):
+    """Expands the body of one network into a graph and a tree of parts."""
+
+    def __init__(self, input: Volume, span: Span, diagnostics: list[Diagnostic]) -> None:
+        super().__init__(input, span, diagnostics)
+        self.expects: list[syntax.Expect] = []
+        self.heads = 0
+
+    # ── Chains ───────────────────────────────────────────────────────────────────────────────
+
+    def chain(
+        self, statements: tuple[syntax.Statement, ...], scope: Scope, cursor: Cursor
+    ) -> tuple[list[Part], Cursor]:
+        """Elaborate statements one after another; their parts, and where they end."""
+        parts: list[Part] = []
+        for statement in statements:
+            self.spend(statement.span)
+            with self.collecting(scope):
+                match statement:
+                    case syntax.Step():
+                        more, cursor = self._step(statement, scope, cursor)
+                        parts += more
+                    case syntax.Let():
+                        value = evaluate(statement.value, scope.context(cursor))
+                        if scope.parts.find(statement.name.id):
+                            raise taken(statement.name, "a part", scope.parts)
+                        scope.values.define(statement.name, value)
+                    case syntax.Cond():
+                        more, cursor = self._cond(statement, scope, cursor)
+                        parts += more
+                    case syntax.Expect():
+                        self._expect(statement, scope)
+                continue
+            # The statement failed: what follows has an unknown volume and stays silent.
+            cursor = Cursor(cursor.node, None)
+        return parts, cursor
+
+    def _expect(self, statement: syntax.Expect, scope: Scope) -> None:
+        if scope.blocks or not scope.is_trunk:
+            raise Fault(
+                "misplaced-statement",
+                "`expect` is about a whole network and belongs to its body",
+                statement.span,
+            )
+        self.expects.append(statement)
+
+    def body(
+        self, body: syntax.Body, scope: Scope, cursor: Cursor, what: str
+    ) -> tuple[list[Part], Cursor]:
+        """The chain inside braces, in a scope of values of its own."""
+        if body.forked:
+            raise Fault(
+                "unmerged-branches",
+                "branches are joined by `concat`, `add` or `mul`",
+                body.span,
+                help="write for example `concat { … | … }`",
+            )
+        statements = [statement for chain in body.chains for statement in chain.statements]
+        if not any(isinstance(statement, (syntax.Step, syntax.Cond)) for statement in statements):
+            raise Fault("empty-branch", f"{what} is empty", body.span)
+        inner = replace(scope, values=Values(scope.values))
+        return self.chain(tuple(statements), inner, cursor)
+
+    def _cond(self, cond: syntax.Cond, scope: Scope, cursor: Cursor) -> tuple[list[Part], Cursor]:
+        if truth(cond.test, scope.context(cursor)):
+            return self.body(cond.then, scope, cursor, "this branch of `if`")
+        match cond.otherwise:
+            case None:
+                return [], cursor
+            case syntax.Cond():
+                return self._cond(cond.otherwise, scope, cursor)
+            case syntax.Body():
+                return self.body(cond.otherwise, scope, cursor, "the `else`")
+
+    # ── Steps ────────────────────────────────────────────────────────────────────────────────
+
+    def _step(self, step: syntax.Step, scope: Scope, cursor: Cursor) -> tuple[list[Part], Cursor]:
+        label = step.label
+        if label:
+            self._check_label(label, scope)
+        inner = replace(scope, parts=PartNames(scope.parts)) if _is_scope(step) else scope
+        start = cursor
+        copies: list[Chain] = []
+        parts: list[Part] = []
+        for _ in range(self._count(step, scope, cursor)):
+            self.spend(step.span)
+            if _is_scope(step):
+                inner = replace(scope, parts=PartNames(scope.parts))
+            begin = cursor
+            more, cursor = self._atoms(step, inner, cursor)
+            copies.append(Chain(tuple(more), begin.node, cursor.node))
+            parts += more
+        if step.claim is not None:
+            self.check_volume(step.claim, step.span, scope, cursor)
+        if label is None:
+            return parts, cursor
+        scope.parts.own[label.id] = (cursor, label.span)
+        if cursor.volume is None:
+            return parts, cursor
+        if not parts:
+            cursor = self.place(Identity(), [cursor], step.span, scope)
+            scope.parts.own[label.id] = (cursor, label.span)
+            return [LayerPart(label.id, cursor.node)], cursor
+        if step.repeat is not None:
+            return [RepeatPart(label.id, tuple(copies))], cursor
+        return [_named(step, label.id, Chain(tuple(parts), start.node, cursor.node))], cursor
+
+    def _check_label(self, label: syntax.Name, scope: Scope) -> None:
+        refuse_word(label)
+        if label.id in scope.parts.own:
+            raise taken(label, "a part", scope.parts)
+        value = scope.values.find(label.id)
+        if value:
+            raise Fault(
+                "repeated-name",
+                f"`{label.id}` is a value already",
+                label.span,
+                related=(Label(value[1], "defined here"),),
+                help="choose another name: a name means one thing",
+            )
+
+    def _count(self, step: syntax.Step, scope: Scope, cursor: Cursor) -> int:
+        if step.repeat is None:
+            return 1
+        count = evaluate(step.repeat, scope.context(cursor))
+        minimum = 1 if isinstance(step.repeat, syntax.Number) or step.label else 0
+        if isinstance(count, bool) or not isinstance(count, int) or count < minimum:
+            raise Fault(
+                "wrong-value",
+                f"a repeat needs a whole number of at least {minimum}, not {count}",
+                step.repeat.span,
+            )
+        if count > MAX_EXPANSION:
+            raise Fault(
+                "too-many-layers",
+                f"{count:,} copies are beyond the bound of {MAX_EXPANSION:,}",
+                step.repeat.span,
+            )
+        if count > 1 and step.label is None:
+            refuse_labels_in_copies(step)
+        return count
+
+    def _atoms(self, step: syntax.Step, scope: Scope, cursor: Cursor) -> tuple[list[Part], Cursor]:
+        """One copy of a statement: its layers, calls, groups and merges in order."""
+        parts: list[Part] = []
+        pending: Application | None = None
+
+        def finish() -> None:
+            nonlocal pending, cursor
+            if pending is not None:
+                application, pending = pending, None
+                more, cursor = self._layer(application, scope, cursor)
+                parts.extend(more)
+
+        for atom in step.atoms:
+            match atom:
+                case syntax.Name():
+                    if pending is not None and self._is_argument(atom, pending, scope):
+                        pending.extend(atom, is_setting=atom.id in words_of(pending.layer))
+                        continue
+                    finish()
+                    if atom.id in REGISTRY:
+                        pending = Application(REGISTRY[atom.id], atom.span)
+                    elif scope.parts.find(atom.id) and not parts:
+                        recall, cursor = self._recall(atom, scope)
+                        parts.append(recall)
+                    else:
+                        raise unknown_word(atom, step, scope)
+                case syntax.Call(name=name) if name.id in REGISTRY:
+                    finish()
+                    pending = Application(REGISTRY[name.id], name.span)
+                    for bare in bare_arguments(atom):
+                        pending.extend(bare)
+                    pending.span = atom.span
+                case syntax.Call(name=name) if name.id == "aux":
+                    check_aux(atom, step)
+                case syntax.Call():
+                    finish()
+                    part, cursor = self._call(atom, step, scope, cursor)
+                    parts.append(part)
+                case syntax.Body():
+                    if pending is not None and issubclass(pending.layer, MergeLayer):
+                        application, pending = pending, None
+                        more, cursor = self._fork(application, atom, scope, cursor)
+                        parts.extend(more)
+                    elif is_aux(step):
+                        parts.append(self._aux(step, atom, scope, cursor))
+                    elif pending is None:
+                        more, cursor = self.body(atom, scope, cursor, "this group")
+                        parts.extend(more)
+                    else:
+                        raise Fault(
+                            "misplaced-argument",
+                            f"`{pending.layer.name}` takes no braces",
+                            atom.span,
+                            help="begin a group as a statement of its own",
+                        )
+                case _:
+                    if pending is None:
+                        raise Fault(
+                            "misplaced-argument",
+                            f"`{atom.span.text}` follows no layer that could take it",
+                            atom.span,
+                            help="a statement begins with a layer, a block call or a name",
+                        )
+                    pending.extend(atom)
+        finish()
+        return parts, cursor
+
+    def _is_argument(self, atom: syntax.Name, pending: Application, scope: Scope) -> bool:
+        """Whether a word is a flag, a value or a reference for the layer before it."""
+        if atom.id in words_of(pending.layer):
+            return True
+        if atom.id in REGISTRY:
+            return False
+        if pending.takes_reference and not pending.bare:
+            return True
+        return scope.values.find(atom.id) is not None or atom.id in VOLUME_NAMES
+
+    def _recall(self, atom: syntax.Name, scope: Scope) -> tuple[Part, Cursor]:
+        found = scope.parts.find(atom.id)
+        assert found is not None
+        return RecallPart(atom.id, found[0].node), found[0]
+
+    def _layer(
+        self, application: Application, scope: Scope, cursor: Cursor
+    ) -> tuple[list[Part], Cursor]:
+        """Bind and place one layer of one input."""
+        if issubclass(application.layer, MergeLayer):
+            raise Fault(
+                "missing-branches",
+                f"`{application.layer.name}` needs branches",
+                application.span,
+                help=f"for example `{application.layer.examples[0].text}`",
+            )
+        parts: list[Part] = []
+        derived = {}
+        if application.takes_reference:
+            source = self._referenced(application, scope)
+            if cursor.volume is None or source.volume is None:
+                raise Unknown
+            derived = {"height": cursor.volume.height, "width": cursor.volume.width}
+            parts.append(RecallPart(application.bare[0].span.text, source.node))
+            layer = bind_layer(application, scope.context(cursor), derived)
+            cursor = source
+        else:
+            layer = bind_layer(application, scope.context(cursor), derived)
+        if isinstance(layer, Identity):
+            return parts, cursor
+        cursor = self.place(layer, [cursor], application.span, scope)
+        return [*parts, LayerPart(None, cursor.node)], cursor
+
+    def _referenced(self, application: Application, scope: Scope) -> Cursor:
+        name = application.layer.name
+        atom = application.bare[0] if application.bare else None
+        if not isinstance(atom, syntax.Name):
+            raise Fault("missing-argument", f"`{name}` needs the name of a part", application.span)
+        found = scope.parts.find(atom.id)
+        if found is None:
+            nearest = suggest(atom.id, scope.parts.names())
+            raise Fault(
+                "undefined-name",
+                f"no part named `{atom.id}` exists here yet",
+                atom.span,
+                help=f"did you mean `{nearest}`?" if nearest else None,
+            )
+        return found[0]
+
+    # ── Merges, heads, calls ─────────────────────────────────────────────────────────────────
+
+    def _fork(
+        self, application: Application, body: syntax.Body, scope: Scope, cursor: Cursor
+    ) -> tuple[list[Part], Cursor]:
+        layer = bind_layer(application, scope.context(cursor), {})
+        if not body.forked:
+            raise Fault(
+                "missing-branches",
+                f"`{layer.name}` needs at least two branches, separated by `|`",
+                body.span,
+            )
+        inner = replace(scope, is_trunk=False)
+        branches: list[Chain] = []
+        ends: list[Cursor] = []
+        for chain in body.chains:
+            values = replace(inner, values=Values(scope.values))
+            parts, end = self.chain(chain.statements, values, cursor)
+            branches.append(Chain(tuple(parts), cursor.node, end.node))
+            ends.append(end)
+        if len(ends) < 2:
+            raise Fault(
+                "missing-branches",
+                f"`{layer.name}` needs at least two branches, separated by `|`",
+                body.span,
+            )
+        result = self.place(layer, ends, application.span, scope)
+        if result.volume is None:
+            return [], result
+        return [ForkPart(result.node, tuple(branches))], result
+
+    def _aux(self, step: syntax.Step, body: syntax.Body, scope: Scope, cursor: Cursor) -> AuxPart:
+        call = step.atoms[0]
+        assert isinstance(call, syntax.Call)
+        if not scope.is_trunk:
+            raise misplaced_aux(call)
+        if len(call.arguments) != 1 or call.arguments[0].pair or call.arguments[0].keyword:
+            raise Fault(
+                "missing-argument",
+                "`aux` needs one argument, the weight of its loss",
+                call.span,
+                help="for example `aux(0.3) { … }`",
+            )
+        weight = evaluate(call.arguments[0].value, scope.context(cursor))
+        if isinstance(weight, bool) or not isinstance(weight, (int, float)) or weight <= 0:
+            raise Fault("wrong-value", "the weight of a loss is a number above 0", call.span)
+        head, self.heads = self.heads, self.heads + 1
+        inner = replace(scope, head=head, is_trunk=False, parts=PartNames(scope.parts))
+        parts, end = self.body(body, inner, cursor, "this auxiliary head")
+        if end.volume is not None and end.node == cursor.node:
+            raise Fault("empty-branch", "this auxiliary head has no layer", body.span)
+        return AuxPart(None, float(weight), Chain(tuple(parts), cursor.node, end.node))
+
+    def _call(
+        self, call: syntax.Call, step: syntax.Step, scope: Scope, cursor: Cursor
+    ) -> tuple[Part, Cursor]:
+        definition = scope.definitions.find_block(call.name.id)
+        if definition is None:
+            known = scope.definitions.block_names() | set(REGISTRY)
+            nearest = suggest(call.name.id, known)
+            raise Fault(
+                "unknown-word",
+                f"there is no block `{call.name.id}`",
+                call.name.span,
+                help=f"did you mean `{nearest}`?" if nearest else None,
+            )
+        block = definition.block
+        if block in scope.blocks:
+            names = " → ".join([*(b.name.id for b in scope.blocks), block.name.id])
+            raise Fault(
+                "recursive-block",
+                f"block `{block.name.id}` contains itself: {names}",
+                call.name.span,
+                related=(Label(block.name.span, "defined here"),),
+            )
+        if len(scope.blocks) >= MAX_CALL_DEPTH:
+            raise Fault(
+                "nested-too-deeply", f"blocks are nested more than {MAX_CALL_DEPTH} deep", call.span
+            )
+        home = definition.home
+        values = bind_formals("block", block.formals, call, scope.context(cursor), home.values)
+        label = step.label.id if step.label else None
+        inner = Scope(
+            home,
+            values,
+            PartNames(),
+            (*scope.frames, Frame(" ".join(call.span.text.split()), call.span, label)),
+            (*scope.blocks, block),
+            scope.head,
+            is_trunk=False,
+        )
+        parts, end = self.body(block.body, inner, cursor, f"block `{block.name.id}`")
+        body = Chain(tuple(parts), cursor.node, end.node)
+        return CallPart(None, block, arguments_of(block.formals, values), body), end
+
+
+def _is_scope(step: syntax.Step) -> bool:
+    """Whether names inside a statement are its own: named braces, or named repeats."""
+    if step.label is None:
+        return False
+    return step.repeat is not None or isinstance(step.atoms[0], syntax.Body)
+
+
+def _named(step: syntax.Step, name: str, body: Chain) -> Part:
+    """The part that carries a statement's name."""
+    part = body.parts[0]
+    is_braces = isinstance(step.atoms[0], syntax.Body)
+    if len(body.parts) == 1 and not is_braces and isinstance(part, (LayerPart, CallPart, AuxPart)):
+        return replace(part, name=name)
+    return GroupPart(name, body)

@@ -1,0 +1,132 @@
+"""Placing layers: nodes with their volumes, and the faults of volumes at their places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import networkx
+
+from archdsl import syntax
+from archdsl.diagnostics import ArchError, Diagnostic, Label
+from archdsl.elaborate.scope import Cursor, Scope, read_volume
+from archdsl.elaborate.values import MAX_VALUE, Fault, Unknown
+from archdsl.graph import Frame, Graph, Node
+from archdsl.layers import Input, Layer, LayerError
+from archdsl.source import Span
+from archdsl.volume import Volume
+
+#: Layers placed plus statements expanded, in one network.
+MAX_EXPANSION = 200_000
+
+
+class Placer:
+    """The graph of one network as it grows, and the faults found on the way."""
+
+    def __init__(self, input: Volume, span: Span, diagnostics: list[Diagnostic]) -> None:
+        self.graph: Graph = networkx.DiGraph()
+        self.diagnostics = diagnostics
+        self._expansion = 0
+        self.start = self._add_node(Input(), (), input, span, None)
+
+    def _add_node(
+        self,
+        layer: Layer,
+        inputs: tuple[int, ...],
+        volume: Volume,
+        span: Span,
+        scope: Scope | None,
+    ) -> Cursor:
+        id = len(self.graph)
+        frames, head = (scope.frames, scope.head) if scope else ((), None)
+        self.graph.add_node(id, node=Node(id, layer, inputs, volume, span, frames, head))
+        self.graph.add_edges_from((source, id) for source in inputs)
+        return Cursor(id, volume)
+
+    def node(self, id: int) -> Node:
+        node: Node = self.graph.nodes[id]["node"]
+        return node
+
+    def spend(self, span: Span, amount: int = 1) -> None:
+        self._expansion += amount
+        if self._expansion > MAX_EXPANSION:
+            message = f"the network expands beyond the bound of {MAX_EXPANSION:,} statements"
+            self.diagnostics.append(Diagnostic("too-many-layers", message, span))
+            raise ArchError(self.diagnostics)
+
+    def report(self, fault: Fault, scope: Scope) -> None:
+        diagnostic = replace(fault.diagnostic, context=_trail(scope.frames))
+        if diagnostic not in self.diagnostics:
+            self.diagnostics.append(diagnostic)
+
+    @contextmanager
+    def collecting(self, scope: Scope) -> Iterator[None]:
+        """Faults inside go to the list; what follows is elaborated all the same."""
+        try:
+            yield
+        except Fault as fault:
+            self.report(fault, scope)
+        except Unknown:
+            pass
+
+    def place(self, layer: Layer, inputs: list[Cursor], span: Span, scope: Scope) -> Cursor:
+        """Place a layer and infer its volume; unknown where an input is, or a rule is broken."""
+        self.spend(span)
+        volumes = [cursor.volume for cursor in inputs if cursor.volume is not None]
+        if len(volumes) < len(inputs):
+            return Cursor(inputs[0].node, None)
+        try:
+            volume = layer.infer(tuple(volumes))
+            if volume.elements > MAX_VALUE:
+                raise LayerError("number-too-large", f"a volume {volume} is beyond the bound")
+        except LayerError as error:
+            self.report(self._shape_fault(error, layer, inputs, span), scope)
+            return Cursor(inputs[0].node, None)
+        return self._add_node(layer, tuple(c.node for c in inputs), volume, span, scope)
+
+    def _shape_fault(
+        self, error: LayerError, layer: Layer, inputs: list[Cursor], span: Span
+    ) -> Fault:
+        """The fault at its place, with the places where the offending sizes came from."""
+        if len(inputs) == 1:
+            node = self.node(inputs[0].node)
+            related = (self.origin(node),)
+            return Fault(error.code, error.message, span, "here", error.help, related)
+        labels = [self.origin(self.node(cursor.node)) for cursor in inputs]
+        return Fault(error.code, error.message, span, "joined here", error.help, tuple(labels))
+
+    def origin(self, node: Node) -> Label:
+        if node.id == 0:
+            return Label(node.span, f"the input is {node.volume}")
+        arithmetic = None
+        if len(node.inputs) == 1:
+            arithmetic = node.layer.explain(self.node(node.inputs[0]).volume)
+        because = f": {arithmetic}" if arithmetic else ""
+        return Label(node.span, f"{node.volume} here{because}")
+
+    def check_volume(self, claim: syntax.Expr, span: Span, scope: Scope, cursor: Cursor) -> None:
+        written = read_volume(claim, scope.context(cursor))
+        if cursor.volume is None or written == cursor.volume:
+            return
+        origin = self.origin(self.node(cursor.node))
+        self.report(
+            Fault(
+                "wrong-volume",
+                f"the volume here is {cursor.volume}, not {written}",
+                claim.span,
+                f"{written} is written",
+                help=f"write `→ {cursor.volume}` if that is what you mean",
+                related=(Label(span, origin.message),),
+            ),
+            scope,
+        )
+
+
+def _trail(frames: tuple[Frame, ...]) -> tuple[str, ...]:
+    """Where a layer inside calls stands: ``in inception(64, …), called at line 21 as `i3a```."""
+    lines = []
+    for frame in reversed(frames):
+        label = f" as `{frame.label}`" if frame.label else ""
+        lines.append(f"in {frame.text}, called at line {frame.span.line}{label}")
+    return tuple(lines)

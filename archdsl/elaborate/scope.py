@@ -1,0 +1,72 @@
+"""Where a statement stands: what is in sight, and the node that flows into it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from archdsl import syntax
+from archdsl.elaborate.library import Definitions
+from archdsl.elaborate.values import Context, Fault, Values, evaluate
+from archdsl.graph import Frame
+from archdsl.source import Span
+from archdsl.volume import Volume
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a chain stands: the node whose result flows on, and its volume unless unknown."""
+
+    node: int
+    volume: Volume | None
+
+
+@dataclass
+class PartNames:
+    """Named parts in sight; a block hides what is outside, a named group does not."""
+
+    outer: PartNames | None = None
+    own: dict[str, tuple[Cursor, Span]] = field(default_factory=dict)
+
+    def find(self, name: str) -> tuple[Cursor, Span] | None:
+        scope: PartNames | None = self
+        while scope is not None:
+            if name in scope.own:
+                return scope.own[name]
+            scope = scope.outer
+        return None
+
+    def names(self) -> set[str]:
+        return set(self.own) | (self.outer.names() if self.outer else set())
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where a statement stands: its definitions, values and parts, and what encloses it."""
+
+    definitions: Definitions
+    values: Values
+    parts: PartNames
+    frames: tuple[Frame, ...] = ()
+    blocks: tuple[syntax.Block, ...] = ()
+    head: int | None = None
+    is_trunk: bool = True
+
+    def context(self, cursor: Cursor) -> Context:
+        return Context(self.values, cursor.volume, parts=self.parts.names)
+
+
+def read_volume(expr: syntax.Expr, context: Context) -> Volume:
+    """A volume as written: ``28x28x192``, or a number of units."""
+    value = evaluate(expr, context)
+    sizes = value if isinstance(value, tuple) else (value,)
+    if len(sizes) not in (1, 3) or any(
+        isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in sizes
+    ):
+        shown = "x".join(map(str, sizes))
+        raise Fault(
+            "wrong-value",
+            f"{shown} is no volume",
+            expr.span,
+            help="a volume is height x width x channels, such as `224x224x3`, or a number of units",
+        )
+    return Volume(sizes)  # type: ignore[arg-type]

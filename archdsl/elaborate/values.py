@@ -1,0 +1,276 @@
+"""Values and names: scopes, and the evaluation of expressions."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from archdsl import syntax
+from archdsl.diagnostics import Diagnostic, Label, did_you_mean
+from archdsl.graph import Value
+from archdsl.layers import REGISTRY
+from archdsl.layers.layer import words_of
+from archdsl.source import Span
+from archdsl.volume import Volume
+
+MAX_VALUE = 10**15
+VOLUME_NAMES = ("H", "W", "C")
+
+KEYWORDS = frozenset(
+    [
+        "network",
+        "block",
+        "use",
+        "let",
+        "if",
+        "else",
+        "expect",
+        "and",
+        "or",
+        "not",
+        "true",
+        "false",
+        "min",
+        "max",
+        "aux",
+    ]
+)
+
+
+class Fault(Exception):
+    """One diagnostic, on its way to the list of the stage."""
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        span: Span,
+        label: str = "",
+        help: str | None = None,
+        related: tuple[Label, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.diagnostic = Diagnostic(code, message, span, label, related=related, help=help)
+
+
+class Unknown(Exception):
+    """A value that hangs on a volume that an earlier fault left unknown: stay silent."""
+
+
+def is_word(name: str) -> bool:
+    """Whether the language itself uses the name."""
+    return (
+        name in KEYWORDS
+        or name in REGISTRY
+        or name in VOLUME_NAMES
+        or any(name in words_of(layer) for layer in REGISTRY.values())
+    )
+
+
+@dataclass
+class Values:
+    """The values in sight: a dictionary a pair of braces, each inside another."""
+
+    outer: Values | None = None
+    own: dict[str, tuple[Value, Span]] = field(default_factory=dict)
+
+    def find(self, name: str) -> tuple[Value, Span] | None:
+        scope: Values | None = self
+        while scope is not None:
+            if name in scope.own:
+                return scope.own[name]
+            scope = scope.outer
+        return None
+
+    def names(self) -> set[str]:
+        return set(self.own) | (self.outer.names() if self.outer else set())
+
+    def define(self, name: syntax.Name, value: Value) -> None:
+        refuse_word(name)
+        known = self.find(name.id)
+        if known:
+            raise Fault(
+                "repeated-name",
+                f"`{name.id}` is a value already",
+                name.span,
+                help="choose another name: a name means one thing",
+                related=(Label(known[1], "defined here"),),
+            )
+        self.own[name.id] = (value, name.span)
+
+
+def refuse_word(name: syntax.Name) -> None:
+    if is_word(name.id):
+        raise Fault(
+            "reserved-word",
+            f"`{name.id}` is a word of the language and cannot name something else",
+            name.span,
+        )
+
+
+@dataclass(frozen=True)
+class Context:
+    """What an expression may refer to: values, the current volume, names of parts to suggest."""
+
+    values: Values
+    volume: Volume | None
+    in_network: bool = True
+    parts: Callable[[], Iterable[str]] = tuple
+
+
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "//": operator.floordiv,
+    "%": operator.mod,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    ">": operator.gt,
+    "<=": operator.le,
+    ">=": operator.ge,
+}
+
+
+def evaluate(expr: syntax.Expr | syntax.Paren, context: Context) -> Value:
+    """The value of an expression. Errors: ``Fault``; ``Unknown`` after an earlier one."""
+    match expr:
+        case syntax.Number(value=value):
+            return value
+        case syntax.Dims(sizes=sizes):
+            return sizes
+        case syntax.Paren(value=inner):
+            return evaluate(inner, context)
+        case syntax.Name():
+            return _look_up(expr, context)
+        case syntax.Unary(operator="not"):
+            return not _truth(evaluate(expr.operand, context), expr.operand)
+        case syntax.Unary():
+            return -_number(evaluate(expr.operand, context), expr.operand)
+        case syntax.Binary(operator="and" | "or"):
+            return _evaluate_logic(expr, context)
+        case syntax.Binary():
+            return _evaluate_binary(expr, context)
+        case syntax.Apply():
+            return _evaluate_apply(expr, context)
+
+
+def _look_up(name: syntax.Name, context: Context) -> Value:
+    if name.id in ("true", "false"):
+        return name.id == "true"
+    if name.id in VOLUME_NAMES and context.in_network:
+        return _look_up_volume(name, context)
+    found = context.values.find(name.id)
+    if found:
+        return found[0]
+    if name.id in set(context.parts()):
+        raise Fault(
+            "wrong-value", f"`{name.id}` names a part of the network, not a value", name.span
+        )
+    known = {*context.values.names(), *VOLUME_NAMES}
+    raise Fault(
+        "undefined-name",
+        f"nothing named `{name.id}` is defined here",
+        name.span,
+        help=did_you_mean(name.id, known),
+    )
+
+
+def _look_up_volume(name: syntax.Name, context: Context) -> int:
+    if context.volume is None:
+        raise Unknown
+    if context.volume.is_vector and name.id != "C":
+        raise Fault(
+            "needs-image",
+            f"`{name.id}` is the {'height' if name.id == 'H' else 'width'} of an image; the "
+            f"current volume is a vector of {context.volume}",
+            name.span,
+        )
+    volume = context.volume
+    return {"H": volume.height, "W": volume.width, "C": volume.channels}[name.id]
+
+
+def _evaluate_logic(expr: syntax.Binary, context: Context) -> bool:
+    left = _truth(evaluate(expr.left, context), expr.left)
+    if left == (expr.operator == "or"):
+        return left
+    return _truth(evaluate(expr.right, context), expr.right)
+
+
+def _evaluate_binary(expr: syntax.Binary, context: Context) -> Value:
+    # A long sum leans to the left: walk down its spine instead of recursing.
+    spine = [expr]
+    while isinstance(spine[-1].left, syntax.Binary) and spine[-1].left.operator in "+-*//%":
+        spine.append(spine[-1].left)
+    left = evaluate(spine[-1].left, context)
+    for node in reversed(spine):
+        left = _apply_operator(node, left, evaluate(node.right, context))
+    return left
+
+
+def _apply_operator(expr: syntax.Binary, left: Value, right: Value) -> Value:
+    if expr.operator in ("==", "!="):
+        return bool(_OPERATORS[expr.operator](left, right))
+    a, b = _number(left, expr.left), _number(right, expr.right)
+    if expr.operator in ("/", "//", "%") and b == 0:
+        raise Fault("wrong-value", "division by zero", expr.right.span)
+    if expr.operator == "/":
+        if isinstance(a, int) and isinstance(b, int):
+            if a % b:
+                raise Fault(
+                    "inexact-division",
+                    f"{a} / {b} does not divide exactly",
+                    expr.span,
+                    help=f"`//` rounds down to {a // b}",
+                )
+            return a // b
+        return a / b
+    value: Value = _OPERATORS[expr.operator](a, b)
+    if not isinstance(value, bool) and abs(value) > MAX_VALUE:  # type: ignore[arg-type]
+        raise Fault("number-too-large", "the value is beyond the bound of 10¹⁵", expr.span)
+    return value
+
+
+def _evaluate_apply(expr: syntax.Apply, context: Context) -> Value:
+    functions: dict[str, Callable[..., Any]] = {"min": min, "max": max}
+    if expr.name.id not in functions:
+        raise Fault(
+            "undefined-name",
+            f"there is no function `{expr.name.id}` in expressions",
+            expr.name.span,
+            help="expressions know `min` and `max`",
+        )
+    if not expr.arguments:
+        raise Fault("missing-argument", f"`{expr.name.id}` needs an argument", expr.span)
+    numbers = []
+    for argument in expr.arguments:
+        if argument.pair or argument.keyword:
+            raise Fault("wrong-pair", f"`{expr.name.id}` takes plain values", argument.span)
+        numbers.append(_number(evaluate(argument.value, context), argument.value))
+    value: Value = functions[expr.name.id](numbers)
+    return value
+
+
+def _number(value: Value, expr: syntax.Expr) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise Fault("wrong-value", "a number is needed here", expr.span)
+    return value
+
+
+def _truth(value: Value, expr: syntax.Expr) -> bool:
+    if not isinstance(value, bool):
+        raise Fault(
+            "wrong-value",
+            "a condition is needed here",
+            expr.span,
+            help="compare: `==`, `!=`, `<`, `>`, `<=`, `>=`",
+        )
+    return value
+
+
+def truth(expr: syntax.Expr, context: Context) -> bool:
+    """The value of a condition."""
+    return _truth(evaluate(expr, context), expr)

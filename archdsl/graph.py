@@ -1,0 +1,148 @@
+"""The elaborated network: one data-flow graph, and over it the tree of parts as written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from archdsl import syntax
+from archdsl.layers import Layer
+from archdsl.source import Span
+from archdsl.volume import Volume
+
+if TYPE_CHECKING:
+    import networkx
+
+Graph: TypeAlias = "networkx.DiGraph[int]"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A block or family call around a layer: its text, its place and the name of its result."""
+
+    text: str
+    span: Span
+    label: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One layer in place: ordered inputs, the volume of its result, where it was written.
+
+    ``head`` is the number of the auxiliary head the node belongs to, None on the trunk. Node 0
+    is the input. Ids are in execution order, so each input's id is smaller.
+    """
+
+    id: int
+    layer: Layer
+    inputs: tuple[int, ...]
+    volume: Volume
+    span: Span
+    frames: tuple[Frame, ...] = ()
+    head: int | None = None
+
+
+def nodes_of(graph: Graph) -> list[Node]:
+    """The nodes of a graph in execution order."""
+    return [data["node"] for _, data in graph.nodes(data=True)]
+
+
+# ── Parts ────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class LayerPart:
+    """A layer of one input."""
+
+    name: str | None
+    node: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallPart:
+    """A block call, expanded."""
+
+    name: str | None
+    block: syntax.Block
+    arguments: tuple[tuple[str, Value], ...]
+    body: Chain
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPart:
+    """A named statement of several layers, or named braces."""
+
+    name: str
+    body: Chain
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatPart:
+    """A named, repeated statement: one part with a child for each copy."""
+
+    name: str
+    copies: tuple[Chain, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ForkPart:
+    """Branches and the merge that joins them; ``node`` is the merge's."""
+
+    node: int
+    branches: tuple[Chain, ...]
+
+    name: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecallPart:
+    """A named part's result, taken up again."""
+
+    target: str
+    node: int
+
+    name: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuxPart:
+    """An auxiliary head; the trunk goes on with its own input."""
+
+    name: str | None
+    weight: float
+    body: Chain
+
+
+Part: TypeAlias = LayerPart | CallPart | GroupPart | RepeatPart | ForkPart | RecallPart | AuxPart
+Value: TypeAlias = int | float | bool | str | tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Parts in execution order, from the node ``input`` to the node ``output``."""
+
+    parts: tuple[Part, ...]
+    input: int
+    output: int
+
+
+def chains_in(part: Part) -> tuple[Chain, ...]:
+    """The chains directly inside a part."""
+    match part:
+        case CallPart() | GroupPart() | AuxPart():
+            return (part.body,)
+        case RepeatPart():
+            return part.copies
+        case ForkPart():
+            return part.branches
+        case _:
+            return ()
+
+
+def walk(chain: Chain) -> Iterator[Part]:
+    """All parts of a chain, outer before inner, in execution order."""
+    for part in chain.parts:
+        yield part
+        for inner in chains_in(part):
+            yield from walk(inner)
