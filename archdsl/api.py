@@ -1,0 +1,132 @@
+"""The Python interface: text or path in, models, reports, pictures and modules out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from archdsl.diagnostics import ArchError, Diagnostic
+from archdsl.elaborate import elaborate
+from archdsl.model import Model, build_model
+from archdsl.parser import parse as parse_source
+from archdsl.source import Source
+from archdsl.volume import Volume
+
+
+def read_source(path: Path, shown: str | None = None) -> Source:
+    """Read a specification.
+
+    Errors:
+        ArchError: where the file cannot be read or is not UTF-8.
+    """
+    name = shown or path.as_posix()
+    try:
+        return Source(path.read_bytes().decode("utf-8-sig"), name)
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        message = f"the file is not UTF-8 text (byte {error.start}, line {line})"
+        raise ArchError([Diagnostic("not-utf8", message, None, path=name)]) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        message = f"cannot read the file: {reason}"
+        raise ArchError([Diagnostic("unreadable-file", message, None, path=name)]) from None
+
+
+def _read_beside(path: str, asking: Source) -> Source:
+    found = Path(asking.path).parent / path
+    return Source(found.read_bytes().decode("utf-8-sig"), found.as_posix())
+
+
+def read_models(source: Source, input: Volume | None = None) -> tuple[Model, ...]:
+    """All networks of a source, claims that fail included.
+
+    Errors:
+        ArchError: with every independent fault of the text.
+    """
+    diagnostics: list[Diagnostic] = []
+    networks = elaborate(parse_source(source), _read_beside, input)
+    models = tuple(build_model(network, diagnostics) for network in networks)
+    if diagnostics:
+        raise ArchError(diagnostics)
+    return models
+
+
+def _verified(models: tuple[Model, ...]) -> tuple[Model, ...]:
+    failed = [diagnostic for model in models for diagnostic in model.diagnostics]
+    if failed:
+        raise ArchError(failed)
+    return models
+
+
+def _volume(input: str | tuple[int, ...] | Volume | None) -> Volume | None:
+    if input is None or isinstance(input, Volume):
+        return input
+    if isinstance(input, tuple):
+        return Volume(input)
+    return read_input(input)
+
+
+def read_input(text: str) -> Volume:
+    """A volume as the language writes it: ``28x28x192``, or ``784``.
+
+    Errors:
+        ValueError: for anything else.
+    """
+    sizes = tuple(int(size) for size in text.replace("×", "x").split("x"))
+    if len(sizes) not in (1, 3) or min(sizes) < 1:
+        raise ValueError(f"{text!r} is no volume such as 28x28x192")
+    return Volume(sizes)
+
+
+def parse(
+    text: str, *, path: str = "<text>", input: str | tuple[int, ...] | Volume | None = None
+) -> Model:
+    """The one network of a text. ``input`` is for bare statements: ``28x28x192``.
+
+    Errors:
+        ArchError: with every independent fault; also where the text has not just one network.
+    """
+    return _only(_verified(read_models(Source(text, path), _volume(input))), path)
+
+
+def load(path: str | Path, *, input: str | tuple[int, ...] | Volume | None = None) -> Model:
+    """The one network of a file. Errors: as for ``parse``, and unreadable files."""
+    source = read_source(Path(path))
+    return _only(_verified(read_models(source, _volume(input))), source.path)
+
+
+def load_all(
+    path: str | Path, *, input: str | tuple[int, ...] | Volume | None = None
+) -> tuple[Model, ...]:
+    """All networks of a file. Errors: as for ``load``."""
+    return _verified(read_models(read_source(Path(path)), _volume(input)))
+
+
+def _only(models: tuple[Model, ...], path: str) -> Model:
+    if len(models) == 1:
+        return models[0]
+    names = ", ".join(model.name for model in models) or "none"
+    message = f"one network is wanted, the text has {len(models)} ({names})"
+    raise ArchError([Diagnostic("no-network", message, None, path=path)])
+
+
+def check(path: str | Path, *, input: str | tuple[int, ...] | Volume | None = None) -> str:
+    """The table that ``archdsl check`` prints, for all networks of a file."""
+    from archdsl.report.table import render_report
+
+    return "\n\n".join(
+        render_report(model) for model in read_models(read_source(Path(path)), _volume(input))
+    )
+
+
+def compile(*models: Model) -> str:
+    """The source of the PyTorch module for one or more networks of one spec."""
+    from archdsl.codegen import render_module
+
+    return render_module(models)
+
+
+def draw(model: Model, format: str = "svg") -> bytes:
+    """The picture of a network as ``svg``, ``png``, ``pdf`` or ``dot``."""
+    from archdsl.drawing import render_drawing
+
+    return render_drawing(model, format)

@@ -1,0 +1,194 @@
+"""The Model: everything known about a network. The only thing targets see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cached_property
+
+from archdsl import syntax
+from archdsl.cost import Cost, count_costs
+from archdsl.diagnostics import Diagnostic, did_you_mean
+from archdsl.elaborate import Elaborated
+from archdsl.graph import Chain, Graph, Node, nodes_of
+from archdsl.modules import ClassPlan, name_nodes, plan_modules
+from archdsl.source import Source, Span
+from archdsl.volume import Volume
+
+BYTES_PER_NUMBER = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over the trunk or over the auxiliary heads, for one sample."""
+
+    parameters: int
+    macs: int
+    activations: int
+    weight_layers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A number its spec claims, and whether it holds."""
+
+    span: Span
+    text: str
+    holds: bool
+    actual: int
+
+    @property
+    def line(self) -> int:
+        return self.span.line
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network, checked: graph, hierarchy, volumes, names and costs. Immutable."""
+
+    name: str
+    source: Source = field(repr=False)
+    span: Span = field(repr=False)
+    graph: Graph = field(repr=False)
+    chain: Chain = field(repr=False)
+    plan: ClassPlan = field(repr=False)
+    names: dict[int, str] = field(repr=False)
+    costs: dict[int, Cost] = field(repr=False)
+    claims: tuple[Claim, ...] = field(repr=False, default=())
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes in execution order; node 0 is the input."""
+        return tuple(nodes_of(self.graph))
+
+    @property
+    def layers(self) -> tuple[Node, ...]:
+        """The nodes without the input."""
+        return self.nodes[1:]
+
+    @property
+    def input(self) -> Volume:
+        return self.nodes[0].volume
+
+    @property
+    def output(self) -> Volume:
+        return self.nodes[self.chain.output].volume
+
+    @property
+    def path(self) -> str:
+        return self.source.path
+
+    @cached_property
+    def trunk(self) -> Totals:
+        """Sums over the network without its auxiliary heads."""
+        return self._sum(lambda node: node.head is None)
+
+    @cached_property
+    def heads(self) -> Totals:
+        """Sums over the auxiliary heads."""
+        return self._sum(lambda node: node.head is not None)
+
+    def _sum(self, belongs: Callable[[Node], bool]) -> Totals:
+        costs = [self.costs[node.id] for node in self.layers if belongs(node)]
+        return Totals(
+            sum(cost.parameters for cost in costs),
+            sum(cost.macs for cost in costs),
+            sum(cost.activations for cost in costs),
+            sum(cost.has_weights for cost in costs),
+        )
+
+    def place_of(self, node: Node) -> Span:
+        """Where the network's own file has the node: itself, or the call that brought it in."""
+        for span in (node.span, *(frame.span for frame in reversed(node.frames))):
+            if span.source is self.source:
+                return span
+        return self.span
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """One error for each claim that does not hold."""
+        return tuple(
+            Diagnostic(
+                "failed-claim",
+                f"{self.name}: `expect {claim.text}` does not hold",
+                claim.span,
+                f"it is {claim.actual:,}",
+            )
+            for claim in self.claims
+            if not claim.holds
+        )
+
+    def _repr_svg_(self) -> str:
+        from archdsl.drawing import render_svg
+
+        return render_svg(self)
+
+
+def build_model(network: Elaborated, diagnostics: list[Diagnostic]) -> Model:
+    """Cost, name and verify an elaborated network; faults of its claims go into the list."""
+    plan = plan_modules(network.name, network.graph, network.chain)
+    names = name_nodes(plan, network.graph)
+    model = Model(
+        network.name,
+        network.source,
+        network.span,
+        network.graph,
+        network.chain,
+        plan,
+        names,
+        count_costs(network.graph),
+    )
+    claims = []
+    for expect in network.expects:
+        metric = METRICS.get(expect.metric.id)
+        if metric is None:
+            diagnostics.append(
+                Diagnostic(
+                    "unknown-metric",
+                    f"`expect` knows no `{expect.metric.id}`",
+                    expect.metric.span,
+                    help=did_you_mean(expect.metric.id, METRICS)
+                    or f"it knows {', '.join(METRICS)}",
+                )
+            )
+            continue
+        actual = metric(model)
+        text = " ".join(expect.span.text.split())
+        claims.append(Claim(expect.span, text, _holds(expect, actual), actual))
+    object.__setattr__(model, "claims", tuple(claims))
+    return model
+
+
+METRICS: dict[str, Callable[[Model], int]] = {
+    "params": lambda model: model.trunk.parameters,
+    "aux_params": lambda model: model.heads.parameters,
+    "macs": lambda model: model.trunk.macs,
+    "aux_macs": lambda model: model.heads.macs,
+    "flops": lambda model: 2 * model.trunk.macs,
+    "activations": lambda model: model.trunk.activations,
+    "weight_layers": lambda model: model.trunk.weight_layers,
+    "receptive_field": lambda model: max(model.costs[model.chain.output].receptive_field),
+}
+
+_UNITS = {"": 0, "K": 3, "M": 6, "G": 9, "T": 12}
+
+
+def _holds(expect: syntax.Expect, actual: int) -> bool:
+    """Whether a claim holds; ``~`` is equality after rounding to the digits written."""
+    unit = Decimal(10) ** _UNITS[expect.unit]
+    written = Decimal(expect.digits) * unit
+    match expect.relation:
+        case "=" | "==":
+            return written == actual
+        case "<=":
+            return actual <= written
+        case ">=":
+            return actual >= written
+        case "<":
+            return actual < written
+        case ">":
+            return actual > written
+    # Half a unit of the last digit written, either way: 138M is 137.5M to 138.5M.
+    step = unit / Decimal(10) ** len(expect.digits.partition(".")[2])
+    return abs(written - actual) * 2 <= step
