@@ -1,0 +1,153 @@
+"""Python text laid out as ``ruff format`` would: expressions as data, and how they break."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+WIDTH = 100
+INDENT = "    "
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What never breaks."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One argument or element, with the comment behind it and what stands before it."""
+
+    doc: Doc
+    prefix: str = ""
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bracketed:
+    """``opening item, item closing``: a call, a tuple or the parameters of a function."""
+
+    opening: str
+    items: tuple[Item, ...]
+    closing: str = ")"
+
+
+@dataclass(frozen=True, slots=True)
+class Chained:
+    """Operands joined by one operator."""
+
+    operator: str
+    operands: tuple[Doc, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comprehension:
+    """``*(element for _ in range(n))``."""
+
+    opening: str
+    element: Doc
+    clauses: tuple[Item, ...]
+    closing: str
+
+
+Doc: TypeAlias = Text | Bracketed | Chained | Comprehension
+
+
+def flat(doc: Doc) -> str:
+    """The expression on one line."""
+    match doc:
+        case Text(text=text):
+            return text
+        case Bracketed(opening=opening, items=items, closing=closing):
+            return opening + _flat_items(items, opening) + closing
+        case Chained(operator=operator, operands=operands):
+            return f" {operator} ".join(flat(operand) for operand in operands)
+        case Comprehension(opening=opening, element=element, clauses=clauses, closing=closing):
+            parts = [flat(element), *(clause.prefix + flat(clause.doc) for clause in clauses)]
+            return opening + " ".join(parts) + closing
+
+
+def _flat_items(items: tuple[Item, ...], opening: str) -> str:
+    text = ", ".join(item.prefix + flat(item.doc) for item in items)
+    return text + "," if opening == "(" and len(items) == 1 else text
+
+
+def _has_comments(doc: Doc) -> bool:
+    match doc:
+        case Bracketed(items=items):
+            return any(item.comment or _has_comments(item.doc) for item in items)
+        case Chained(operands=operands):
+            return any(_has_comments(operand) for operand in operands)
+        case Comprehension(element=element):
+            return _has_comments(element)
+        case _:
+            return False
+
+
+def lay_out(prefix: str, doc: Doc, indent: int, suffix: str = "", comment: str = "") -> list[str]:
+    """The lines of ``prefix`` + expression + ``suffix``, broken where they exceed the width."""
+    margin = INDENT * indent
+    behind = f"  # {comment}" if comment else ""
+    line = margin + prefix + flat(doc) + suffix
+    if not _has_comments(doc) and (len(line + behind) <= WIDTH or isinstance(doc, Text)):
+        return [line + behind]
+    match doc:
+        case Bracketed(opening=opening, closing=closing):
+            return [
+                margin + prefix + opening,
+                *_inside(doc, indent + 1),
+                margin + closing + suffix + behind,
+            ]
+        case Comprehension(opening=opening, closing=closing):
+            return [
+                margin + prefix + opening,
+                *_inside_comprehension(doc, indent + 1),
+                margin + closing + suffix + behind,
+            ]
+        case Chained(operator=operator, operands=operands):
+            first, *rest = operands
+            return [
+                margin + prefix + "(",
+                *lay_out("", first, indent + 1),
+                *(
+                    line
+                    for operand in rest
+                    for line in lay_out(f"{operator} ", operand, indent + 1)
+                ),
+                margin + ")" + suffix + behind,
+            ]
+    raise AssertionError(doc)
+
+
+def _inside(doc: Bracketed, indent: int) -> Iterator[str]:
+    """The items between brackets: on one line where they fit, else a line each."""
+    if fits_inside(doc, indent):
+        yield INDENT * indent + _flat_items(doc.items, doc.opening)
+        return
+    for item in doc.items:
+        yield from lay_out(item.prefix, item.doc, indent, ",", item.comment)
+
+
+def fits_inside(doc: Bracketed, indent: int) -> bool:
+    """Whether all items fit on one line of their own between the brackets."""
+    # One element between parentheses keeps its comma, and a comma means a line each.
+    is_pinned = doc.opening == "(" and len(doc.items) == 1
+    line = INDENT * indent + _flat_items(doc.items, doc.opening)
+    return not _has_comments(doc) and not is_pinned and len(line) <= WIDTH
+
+
+def _inside_comprehension(doc: Comprehension, indent: int) -> Iterator[str]:
+    line = INDENT * indent + flat(doc)[len(doc.opening) : -len(doc.closing)]
+    if len(line) <= WIDTH:
+        yield line
+        return
+    yield from lay_out("", doc.element, indent)
+    for clause in doc.clauses:
+        yield from lay_out(clause.prefix, clause.doc, indent)
+
+
+def bracketed(opening: str, items: Iterator[Item] | list[Item], closing: str = ")") -> Bracketed:
+    return Bracketed(opening, tuple(items), closing)
