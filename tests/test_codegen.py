@@ -1,0 +1,233 @@
+"""The generated code: what it computes, how it is built, and how it reads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT
+from oracle import build, judge, network_class, replay, run_source
+from torch import nn
+
+import archdsl
+from archdsl.modules import RESERVED_ATTRIBUTES
+
+SPECS = sorted((ROOT / "specs").rglob("*.arch"))
+BARE = "conv 3x3 s1 same ×2; maxpool 2 s2; inception(64,96→128,16→32,32)"
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda p: p.stem)
+def test_spec_agrees_with_torch(path: Path) -> None:
+    for model in archdsl.load_all(path):
+        judge(model)
+
+
+def test_bare_statements_compile_and_run() -> None:
+    model = archdsl.parse(BARE, input="28x28x192")
+    judge(model)
+    replay(model)
+
+
+# ── Structure ────────────────────────────────────────────────────────────────────────────────
+
+STRUCTURES = {
+    "plain chain": "conv 3x3 8 relu; maxpool 2; fc 10",
+    "named layers": "conv1: conv 3x3 8; relu; pool: maxpool 2; fc1: fc 10",
+    "flatten in front of a group": "conv 3x3 4; head: { fc 8 relu; fc 10 }",
+    "flatten in front of everything": "fc 10",
+    "flatten inside a row": "conv 1x1 2 fc 10",
+    "residual": "add { conv 3x3 same bn relu; conv 3x3 same bn | id } relu",
+    "residual with names": "add { c1: conv 3x3 same; b1: bn; relu; c2: conv 3x3 same | id } relu",
+    "two forks in a row": "concat { conv 1x1 2 | conv 3x3 3 same }; add { conv 1x1 | id }",
+    "fork in a branch": "concat { add { conv 1x1 | id } relu; conv 1x1 2 | conv 1x1 4 | id }",
+    "two long branches": "add { add { conv 1x1 | id } relu | add { bn | id } tanh }",
+    "three deep": "add { add { add { conv 1x1 | id } relu | id } relu | id } relu",
+    "squeeze and excite": "mul { id | gap; conv 1x1 2 relu; conv 1x1 4 sigmoid }",
+    "skip from the past": "a: conv 3x3 8 same; maxpool 2; upsample 2; concat { a | id }",
+    "skip with layers": "a: conv 3x3 8 same; relu; concat { a; conv 1x1 2 | id; conv 1x1 3 }",
+    "skip that is cut": "a: conv 3x3 8; conv 3x3 4; conv 2x2 4; concat { crop a | id } relu",
+    "two skips": "a: conv 1x1 3; b: conv 1x1 3; add { a | b | id }; add { a | id }",
+    "back to a part": "a: conv 3x3 8 same; conv 5x5 2; a; conv 1x1 3",
+    "skip into a group": "a: conv 1x1 8; dec: { relu; conv 1x1 8; add { a | id } relu }",
+    "skip into a nested group": "a: conv 1x1 8; d: { conv 1x1 8; e: { relu; add { a | id } } }",
+    "skip into copies": "a: conv 1x1 8; d: { conv 1x1 8 same; add { a | id } } ×3",
+    "skip from a group": "a: { conv 1x1 8; relu }; tanh; add { a | id }",
+    "named copies": "stage: conv 3x3 8 same relu ×3; fc 3",
+    "named copies of one layer": "stage: conv 3x3 8 same ×3",
+    "named copies of groups": "stage: { add { conv 3x3 same | id } relu } ×3",
+    "unnamed copies of groups": "{ add { conv 3x3 same | id } relu } ×3; fc 3",
+    "long repeat": "conv 3x3 4 same relu ×20",
+    "block calls": "basic(8); basic(8); basic(16, 2); basic(16)",
+    "block calls in a group": "layer1: { basic(8); basic(8) ×4 }",
+    "bottlenecks": "bottleneck(4); bottleneck(4); bottleneck(8, 2)",
+    "inceptions": "i1: inception(1, 2→3, 2→1, 2); inception(2, 2→3, 2→2, 2)",
+    "asymmetric same": "conv 3x3 8 s2 same; maxpool 2 s1 same; avgpool 2 s1 same",
+    "name on nothing": "a: id; conv 1x1 3; add { a; conv 1x1 3 | id }",
+    "names of Python": "class: conv 1x1 3; lambda: relu; forward: conv 1x1 4; training: bn",
+    "names of variables": "x: conv 1x1 3; y: relu; torch: conv 1x1 3; add { x | torch | y }",
+    "auxiliary heads": "conv 1x1 3; aux(0.3) { gap; fc 3 }; conv 1x1 4; a: aux(1) { fc 3 }; fc 3",
+    "named head of one block": "conv 1x1 3; aux(0.3) { inception(1, 1→1, 1→1, 1) }; fc 3",
+    "skip into a head": "a: conv 1x1 3; relu; aux(0.3) { add { a | id }; fc 3 }; fc 3",
+    "a merge at the end": "concat { conv 1x1 2 | conv 3x3 3 same }",
+    "a sum at the end": "add { conv 1x1 | id }",
+    "conditions": "let k = C * 2; if k > 4 { conv 1x1 k } else { conv 1x1 1 }; conv 1x1 (k // 2)",
+    "leaves the input as it is": "add { id | id }",
+}
+
+
+@pytest.mark.parametrize("text", STRUCTURES.values(), ids=STRUCTURES)
+def test_structure(text: str) -> None:
+    """Each structure has the graph's volumes, and a forward pass that is the graph."""
+    model = archdsl.parse(text, input="8x8x4")
+    judge(model)
+    replay(model)
+    _assert_formatted({"structure": archdsl.compile(model)})
+
+
+def test_block_in_place_of_its_parameters() -> None:
+    """Numbers that differ between uses come through the constructor, by the block's names."""
+    source = archdsl.compile(
+        archdsl.parse(
+            """
+            block cell(n, k=3) { conv k n same relu; conv 1x1 (4*n); bn }
+            network N: 8x8x4 → 8x8x96 { a: cell(8); b: cell(16, 5); c: cell(24) }
+            """
+        )
+    )
+    assert "def __init__(self, in_channels: int, n: int, k: int, padding: int)" in source
+    assert "nn.Conv2d(in_channels, n, k, padding=padding)" in source
+    assert "nn.Conv2d(n, 4 * n, 1)" in source
+    assert "nn.BatchNorm2d(4 * n)" in source
+    assert "Cell(4, 8, 3, 1)" in source
+    assert "Cell(32, 16, 5, 2)" in source
+
+
+def test_block_used_alike_has_no_arguments() -> None:
+    source = archdsl.compile(archdsl.parse("a: basic(8); b: basic(8)", input="8x8x8"))
+    assert source.count("class Basic") == 1
+    assert "def __init__(self) -> None" in source
+    assert "self.a = Basic()" in source
+
+
+def test_concat_of_parameters_is_their_sum() -> None:
+    source = archdsl.compile(
+        archdsl.parse(
+            """
+            block both(a, b) { concat { conv 1x1 a | conv 1x1 b }; conv 3x3 same }
+            network N: 8x8x4 → 8x8x9 { p: both(2, 5); q: both(3, 6) }
+            """
+        )
+    )
+    assert "nn.Conv2d(a + b, a + b, 3, padding=1)" in source
+
+
+def test_networks_of_one_file_share_their_blocks() -> None:
+    models = archdsl.load_all(ROOT / "specs" / "inception_reduced.arch")
+    source = archdsl.compile(*models)
+    assert source.count("class Inception(") == 1
+    module = run_source(source)
+    for model in models:
+        module.__dict__[model.name]()
+
+
+def test_long_repeats_are_loops() -> None:
+    source = archdsl.compile(archdsl.parse("conv 3x3 4 same relu ×1000", input="8x8x4"))
+    assert "for _ in range(1000)" in source
+    assert len(source.splitlines()) < 30
+
+
+def test_auxiliary_heads_are_a_typed_output_in_training_only() -> None:
+    model = archdsl.parse(STRUCTURES["auxiliary heads"], input="8x8x4")
+    network = build(model)
+    x = torch.randn(2, 4, 8, 8)
+    output = network.train()(x)
+    assert type(output).__name__ == f"{network_class(model).__name__}Output"
+    assert output._fields == ("logits", "aux1", "a")
+    assert [tuple(head.shape) for head in output] == [(2, 3)] * 3
+    assert network_class(model).aux_weights == (0.3, 1)
+    assert isinstance(network.eval()(x), torch.Tensor)
+
+
+def test_state_dict_keys_follow_the_spec() -> None:
+    model = archdsl.load(ROOT / "specs" / "vgg16.arch")
+    keys = list(build(model, "meta").state_dict())
+    assert keys[:4] == [
+        "features.0.weight",
+        "features.0.bias",
+        "features.2.weight",
+        "features.2.bias",
+    ]
+    assert keys[-6::2] == ["classifier.0.weight", "classifier.3.weight", "classifier.6.weight"]
+
+
+# ── Text ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _assert_formatted(sources: dict[str, str]) -> None:
+    for name, source in sources.items():
+        command = [
+            sys.executable,
+            "-m",
+            "ruff",
+            "format",
+            "--diff",
+            "--config",
+            ROOT / "pyproject.toml",
+        ]
+        done = subprocess.run(
+            [*command, "--stdin-filename", f"{name}.py", "-"],
+            input=source,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+
+
+def test_committed_modules_are_formatted_and_typed() -> None:
+    generated = ROOT / "generated"
+    for command in (["ruff", "format", "--check"], ["ruff", "check"], ["mypy", "--strict"]):
+        done = subprocess.run(
+            [sys.executable, "-m", *command, *sorted(generated.rglob("*.py"))],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("name", "limit"), [("vgg16", 70), ("googlenet", 130)])
+def test_modules_are_short(name: str, limit: int) -> None:
+    source = archdsl.compile(archdsl.load(ROOT / "specs" / f"{name}.arch"))
+    assert len(source.splitlines()) <= limit
+
+
+def test_modules_import_torch_alone() -> None:
+    for path in SPECS:
+        source = archdsl.compile(*archdsl.load_all(path))
+        imports = [line for line in source.splitlines() if line.startswith(("import", "from"))]
+        assert set(imports) <= {
+            "import torch",
+            "from torch import Tensor, nn",
+            "from torch import nn",
+            "from typing import NamedTuple",
+        }
+
+
+def test_names_cannot_smuggle_code() -> None:
+    text = '# """ ; import os; os.abort() \\\n# \x1b[31m {{ 7 * 7 }} {% raw %} """\nconv 1x1 3'
+    source = archdsl.compile(archdsl.parse(text, input="8x8x4", path='x"""; boom.arch'))
+    assert source.count('"""') == 4
+    assert "\x1b" not in source
+    assert "{{ 7 * 7 }}" in source
+    run_source(source)
+
+
+def test_reserved_attributes_are_torchs() -> None:
+    """Every public name of a module is escaped, so that no part can replace one."""
+    public = {name for name in dir(nn.Sequential()) if not name.startswith("_")}
+    assert public <= RESERVED_ATTRIBUTES
