@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os.path import normpath
 from pathlib import Path
 
 from archdsl.diagnostics import ArchError, Diagnostic
@@ -10,6 +11,9 @@ from archdsl.model import Model, build_model
 from archdsl.parser import parse as parse_source
 from archdsl.source import Source
 from archdsl.volume import Volume
+
+#: No specification is larger; this keeps a device or a data file from being read.
+MAX_BYTES = 10_000_000
 
 
 def read_source(path: Path, shown: str | None = None) -> Source:
@@ -20,7 +24,7 @@ def read_source(path: Path, shown: str | None = None) -> Source:
     """
     name = shown or path.as_posix()
     try:
-        return Source(path.read_bytes().decode("utf-8-sig"), name)
+        return Source(_read_text(path), name)
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         message = f"the file is not UTF-8 text (byte {error.start}, line {line})"
@@ -31,9 +35,22 @@ def read_source(path: Path, shown: str | None = None) -> Source:
         raise ArchError([Diagnostic("unreadable-file", message, None, path=name)]) from None
 
 
+def _read_text(path: Path) -> str:
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no regular file")
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"it is larger than {MAX_BYTES:,} bytes")
+    return content.decode("utf-8-sig")
+
+
 def _read_beside(path: str, asking: Source) -> Source:
-    found = Path(asking.path).parent / path
-    return Source(found.read_bytes().decode("utf-8-sig"), found.as_posix())
+    """The file that ``use`` names, beside the one that asks."""
+    if not path.endswith(".arch"):
+        raise ValueError("a specification ends in .arch")
+    found = Path(normpath(Path(asking.path).parent / path))
+    return Source(_read_text(found), found.as_posix())
 
 
 def read_models(source: Source, input: Volume | None = None) -> tuple[Model, ...]:

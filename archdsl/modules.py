@@ -143,7 +143,9 @@ class ClassPlan:
 
 def attribute_name(name: str) -> str:
     """A name as an attribute of a module: Python's and PyTorch's own words get a ``_``."""
-    is_taken = keyword.iskeyword(name) or name in RESERVED_ATTRIBUTES
+    # What already ends in `_` gets one more, so that two names never become one.
+    bare = name.rstrip("_")
+    is_taken = keyword.iskeyword(bare) or bare in RESERVED_ATTRIBUTES or name in RESERVED_ATTRIBUTES
     return f"{name}_" if is_taken else name
 
 
@@ -250,7 +252,9 @@ class _Planner:
     def _run(self, parts: tuple[Part, ...]) -> Apply:
         items = self._row(parts)
         assert items is not None
-        item, flatten = self._lift(Sequence(items) if len(items) > 1 else items[0])
+        item, flatten = self._lift(Sequence(items))
+        if isinstance(item, Sequence) and len(item.items) == 1:
+            item = item.items[0]
         return Apply("", item, _output_of(parts[-1]), flatten)
 
     def _apply(self, part: Part) -> Apply:

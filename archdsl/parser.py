@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib import resources
+from math import isinf
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -109,6 +110,15 @@ class _Builder(Transformer[Token, Any]):
             )
         return int(digits)
 
+    def _float(self, token: Token) -> float:
+        value = float(token)
+        if isinf(value):
+            span = self._span(token)
+            raise _BadToken(
+                Diagnostic("number-too-large", "a number beyond all bounds", span), span.start
+            )
+        return value
+
     def _sizes(self, token: Token, text: str) -> tuple[int, ...]:
         return tuple(self._integer(token, part) for part in re.split("[x×]", text))
 
@@ -130,7 +140,7 @@ class _Builder(Transformer[Token, Any]):
     def number(self, children: list[Token]) -> syntax.Number:
         token = children[0]
         if token.type == "FLOAT":
-            return syntax.Number(self._span(token), float(token))
+            return syntax.Number(self._span(token), self._float(token))
         return syntax.Number(self._span(token), self._integer(token, token.replace("_", "")))
 
     def negative_number(self, children: list[Any]) -> syntax.Unary:
@@ -364,14 +374,31 @@ def _describe(source: Source, error: UnexpectedInput) -> tuple[Diagnostic, int]:
         elif token.type == "_SEP":
             message, text = "the statement is not finished", ""
             offset = len(source.text[: token.start_pos].rstrip())
+        elif token.type in ("BAR", "RBRACE") and source.text[:offset].rstrip()[-1:] == "|":
+            return _empty_branch(source, offset), offset
         else:
             text = text.rstrip("(") or text
             message = f"`{_shown(text)}` cannot stand here"
     wanted = sorted({_WORDS[e] for e in expected - _IMPLIED if e in _WORDS})
     known = bool(wanted) and len(expected - _IMPLIED) <= 3
-    help_ = f"expected {' or '.join(wanted)}" if known else None
+    help_ = _HINTS.get(text) or (f"expected {' or '.join(wanted)}" if known else None)
     span = Span(source, min(offset, end), min(offset + len(text), max(end, offset)))
     return Diagnostic(code, message, span, help=help_), offset
+
+
+_HINTS = {
+    ",": "arguments of a layer are separated by spaces",
+    "//": "a comment begins with `#`",
+}
+
+
+def _empty_branch(source: Source, offset: int) -> Diagnostic:
+    return Diagnostic(
+        "empty-branch",
+        "this branch is empty",
+        Span(source, offset, offset + 1),
+        help="write `id` for the unchanged input",
+    )
 
 
 def _describe_character(text: str) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from archdsl.elaborate.binding import bind_formals
 from archdsl.elaborate.builder import Builder
 from archdsl.elaborate.library import Definitions, Reader, define, standard_names
 from archdsl.elaborate.scope import Cursor, PartNames, Scope, read_volume
+from archdsl.elaborate.unvisited import check_words
 from archdsl.elaborate.values import Context, Fault, Unknown
 from archdsl.graph import Chain, Frame, Graph
 from archdsl.source import Source, Span
@@ -44,7 +45,7 @@ def elaborate(
     diagnostics: list[Diagnostic] = []
     definitions = define(program, read, diagnostics)
     networks: list[Elaborated] = []
-    for item in _networks(program, input, diagnostics):
+    for item in _networks(program, definitions, input, diagnostics):
         try:
             network = _elaborate_item(item, definitions, diagnostics)
             if network is not None:
@@ -53,6 +54,10 @@ def elaborate(
             diagnostics.append(fault.diagnostic)
         except Unknown:
             pass
+        except RecursionError:
+            message = "this is nested too deeply to read"
+            diagnostics.append(Diagnostic("nested-too-deeply", message, item.name.span))
+    diagnostics += check_words(program, definitions)
     if diagnostics:
         raise ArchError(_unique(diagnostics))
     return tuple(networks)
@@ -62,13 +67,15 @@ def _unique(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
     """One message a mistake: members of a family repeat the family's faults."""
     seen: dict[object, Diagnostic] = {}
     for diagnostic in diagnostics:
-        key = (diagnostic.code, diagnostic.span, diagnostic.message)
-        seen.setdefault(key, diagnostic)
+        seen.setdefault((diagnostic.code, diagnostic.span), diagnostic)
     return list(seen.values())
 
 
 def _networks(
-    program: syntax.Program, input: Volume | None, diagnostics: list[Diagnostic]
+    program: syntax.Program,
+    definitions: Definitions,
+    input: Volume | None,
+    diagnostics: list[Diagnostic],
 ) -> list[syntax.Network | syntax.Instance]:
     """The networks of a file: those it declares, or the one its bare statements are."""
     source = program.source
@@ -77,7 +84,7 @@ def _networks(
         item
         for item in program.items
         if isinstance(item, (syntax.Step, syntax.Cond, syntax.Expect))
-        or (isinstance(item, syntax.Let) and not declared)
+        or (isinstance(item, syntax.Let) and item not in definitions.lets and not declared)
     ]
     if declared:
         for statement in bare:
@@ -165,7 +172,7 @@ def _elaborate_network(
     if not is_bare:
         _check_output(network, header, builder, end, diagnostics)
     expects = [*builder.expects, *_member_expects(item, diagnostics)]
-    if len(diagnostics) > before:
+    if len(diagnostics) > before or end.volume is None:
         return None
     if end.node == 0:
         raise Fault("empty-branch", f"network `{item.name.id}` has no layer", item.name.span)

@@ -10,7 +10,7 @@ from archdsl import syntax
 from archdsl.diagnostics import Label, did_you_mean
 from archdsl.elaborate.values import VOLUME_NAMES, Context, Fault, Values, evaluate
 from archdsl.graph import Value
-from archdsl.layers import REGISTRY, Layer, LayerError
+from archdsl.layers import REGISTRY, Layer
 from archdsl.layers.fields import REFERENCE
 from archdsl.layers.layer import FieldInfo, fields_of, letters_of, words_of
 from archdsl.source import Span
@@ -70,10 +70,15 @@ def _set(
             span,
             related=(Label(given[item.name][1], "first given here"),),
         )
+    kind = item.role.kind
     try:
-        given[item.name] = (item.role.kind(value, item.name), span)
-    except LayerError as error:
-        raise Fault(error.code, error.message, span, help=error.help) from None
+        given[item.name] = (kind.convert(value), span)
+    except (TypeError, ValueError):
+        written = " ".join(span.text.split())
+        message = f"`{item.name}` of `{layer.name}` must be {kind.phrase}, not `{written}`"
+        if str(value) not in written and not isinstance(value, tuple):
+            message += f" ({value})"
+        raise Fault("wrong-value", message, span) from None
 
 
 def _positional(application: Application, context: Context) -> list[tuple[FieldInfo, Any, Span]]:
@@ -140,7 +145,7 @@ def _read_named(
             "unknown-attribute",
             f"`{layer.name}` has no attribute `{setting.name.id}`",
             setting.name.span,
-            help=did_you_mean(setting.name.id, fields) or known,
+            help=_letter_hint(layer, setting) or did_you_mean(setting.name.id, fields) or known,
         )
     value = setting.value
     # A word such as `mode=nearest` is no value; the field's kind knows its words.
@@ -151,6 +156,13 @@ def _read_named(
     ):
         return item, value.id
     return item, evaluate(value, context)
+
+
+def _letter_hint(layer: type[Layer], setting: syntax.Named) -> str | None:
+    letter = setting.name.id
+    if letter not in letters_of(layer):
+        return None
+    return f"write `{letter}{setting.value.span.text}` or `{letters_of(layer)[letter].name}=…`"
 
 
 # ── Blocks and families ──────────────────────────────────────────────────────────────────────
@@ -181,9 +193,7 @@ def bind_formals(
             values.define(formal.name, value)
             continue
         if (argument.pair is None) != (formal.pair is None):
-            wanted = (
-                f"the pair `{shown(formal)}`" if formal.pair else f"one value for `{shown(formal)}`"
-            )
+            wanted = "the pair" if formal.pair else "one value for"
             raise Fault(
                 "wrong-pair",
                 f"{kind} `{name}` wants {wanted} `{shown(formal)}` here",
@@ -268,4 +278,5 @@ def arguments_of(
 ) -> tuple[tuple[str, Value], ...]:
     """The bound parameters by name, in the order they are written."""
     names = [n.id for formal in formals for n in (formal.name, formal.pair) if n is not None]
-    return tuple((name, values.own[name][0]) for name in names)
+    found = [(name, values.own[name][0]) for name in names]
+    return tuple((name, value) for name, value in found if value is not None)

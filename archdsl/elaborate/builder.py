@@ -32,7 +32,9 @@ from archdsl.elaborate.words import (
     is_aux,
     misplaced_aux,
     refuse_labels_in_copies,
+    sight_of,
     taken,
+    unknown_block,
     unknown_word,
 )
 from archdsl.graph import (
@@ -74,16 +76,13 @@ class Builder(Placer):
         parts: list[Part] = []
         for statement in statements:
             self.spend(statement.span)
-            with self.collecting(scope):
+            with self.collecting(scope, statement.span):
                 match statement:
                     case syntax.Step():
                         more, cursor = self._step(statement, scope, cursor)
                         parts += more
                     case syntax.Let():
-                        value = evaluate(statement.value, scope.context(cursor))
-                        if scope.parts.find(statement.name.id):
-                            raise taken(statement.name, "a part", scope.parts)
-                        scope.values.define(statement.name, value)
+                        self._let(statement, scope, cursor)
                     case syntax.Cond():
                         more, cursor = self._cond(statement, scope, cursor)
                         parts += more
@@ -94,6 +93,16 @@ class Builder(Placer):
             cursor = Cursor(cursor.node, None)
         return parts, cursor
 
+    def _let(self, let: syntax.Let, scope: Scope, cursor: Cursor) -> None:
+        if scope.parts.find(let.name.id):
+            raise taken(let.name, "a part", scope.parts)
+        try:
+            value = evaluate(let.value, scope.context(cursor))
+        except (Fault, Unknown):
+            scope.values.define(let.name, None)
+            raise
+        scope.values.define(let.name, value)
+
     def _expect(self, statement: syntax.Expect, scope: Scope) -> None:
         if scope.blocks or not scope.is_trunk:
             raise Fault(
@@ -101,7 +110,8 @@ class Builder(Placer):
                 "`expect` is about a whole network and belongs to its body",
                 statement.span,
             )
-        self.expects.append(statement)
+        if statement not in self.expects:
+            self.expects.append(statement)
 
     def body(
         self, body: syntax.Body, scope: Scope, cursor: Cursor, what: str
@@ -142,18 +152,22 @@ class Builder(Placer):
         copies: list[Chain] = []
         parts: list[Part] = []
         for _ in range(self._count(step, scope, cursor)):
-            self.spend(step.span)
+            before = len(self.graph)
             if _is_scope(step):
                 inner = replace(scope, parts=PartNames(scope.parts))
             begin = cursor
             more, cursor = self._atoms(step, inner, cursor)
+            if len(self.graph) == before:
+                self.spend(step.span)  # a copy without layers costs time, too
             copies.append(Chain(tuple(more), begin.node, cursor.node))
             parts += more
         if step.claim is not None:
             self.check_volume(step.claim, step.span, scope, cursor)
         if label is None:
             return parts, cursor
-        scope.parts.own[label.id] = (cursor, label.span)
+        # What a head computes leaves the network: its name cannot be taken up again.
+        result = None if is_aux(step) else cursor
+        scope.parts.own[label.id] = (result, label.span)
         if cursor.volume is None:
             return parts, cursor
         if not parts:
@@ -217,14 +231,14 @@ class Builder(Placer):
                     if pending is not None and self._is_argument(atom, pending, scope):
                         pending.extend(atom, is_setting=atom.id in words_of(pending.layer))
                         continue
-                    finish()
                     if atom.id in REGISTRY:
+                        finish()
                         pending = Application(REGISTRY[atom.id], atom.span)
-                    elif scope.parts.find(atom.id) and not parts:
+                    elif scope.parts.find(atom.id) and atom is step.atoms[0]:
                         recall, cursor = self._recall(atom, scope)
                         parts.append(recall)
                     else:
-                        raise unknown_word(atom, step, scope)
+                        raise unknown_word(atom, step, sight_of(scope))
                 case syntax.Call(name=name) if name.id in REGISTRY:
                     finish()
                     pending = Application(REGISTRY[name.id], name.span)
@@ -279,7 +293,8 @@ class Builder(Placer):
     def _recall(self, atom: syntax.Name, scope: Scope) -> tuple[Part, Cursor]:
         found = scope.parts.find(atom.id)
         assert found is not None
-        return RecallPart(atom.id, found[0].node), found[0]
+        source = _result(atom, found)
+        return RecallPart(atom.id, source.node), source
 
     def _layer(
         self, application: Application, scope: Scope, cursor: Cursor
@@ -323,7 +338,7 @@ class Builder(Placer):
                 atom.span,
                 help=f"did you mean `{nearest}`?" if nearest else None,
             )
-        return found[0]
+        return _result(atom, found)
 
     # ── Merges, heads, calls ─────────────────────────────────────────────────────────────────
 
@@ -383,14 +398,9 @@ class Builder(Placer):
     ) -> tuple[Part, Cursor]:
         definition = scope.definitions.find_block(call.name.id)
         if definition is None:
-            known = scope.definitions.block_names() | set(REGISTRY)
-            nearest = suggest(call.name.id, known)
-            raise Fault(
-                "unknown-word",
-                f"there is no block `{call.name.id}`",
-                call.name.span,
-                help=f"did you mean `{nearest}`?" if nearest else None,
-            )
+            if scope.definitions.is_partial:
+                raise Unknown
+            raise unknown_block(call, scope.definitions)
         block = definition.block
         if block in scope.blocks:
             names = " → ".join([*(b.name.id for b in scope.blocks), block.name.id])
@@ -419,6 +429,19 @@ class Builder(Placer):
         parts, end = self.body(block.body, inner, cursor, f"block `{block.name.id}`")
         body = Chain(tuple(parts), cursor.node, end.node)
         return CallPart(None, block, arguments_of(block.formals, values), body), end
+
+
+def _result(atom: syntax.Name, found: tuple[Cursor | None, Span]) -> Cursor:
+    """The result of a named part."""
+    cursor, span = found
+    if cursor is None:
+        raise Fault(
+            "misplaced-aux",
+            f"`{atom.id}` is an auxiliary head; its result leaves the network",
+            atom.span,
+            related=(Label(span, "named here"),),
+        )
+    return cursor
 
 
 def _is_scope(step: syntax.Step) -> bool:

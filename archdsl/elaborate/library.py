@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 
 from archdsl import syntax
 from archdsl.diagnostics import Diagnostic, Label
-from archdsl.elaborate.values import Context, Fault, Unknown, Values, evaluate, refuse_word
+from archdsl.elaborate.values import (
+    Context,
+    Fault,
+    Unknown,
+    Values,
+    evaluate,
+    names_in,
+    refuse_word,
+)
 from archdsl.parser import parse
 from archdsl.source import Source
 
@@ -37,10 +45,18 @@ class Definitions:
     values: Values = field(default_factory=Values)
     blocks: dict[str, BlockDefinition] = field(default_factory=dict)
     families: dict[str, FamilyDefinition] = field(default_factory=dict)
+    networks: dict[str, syntax.Name] = field(default_factory=dict)
+    #: The ``let`` statements whose values the whole file sees.
+    lets: list[syntax.Let] = field(default_factory=list)
+    #: Whether a used file or a block was refused, so that unknown names say nothing.
+    is_partial: bool = False
 
     def find_block(self, name: str) -> BlockDefinition | None:
         """A block of this file, of a file it uses, or of the standard library."""
         return self.blocks.get(name) or standard_block(name)
+
+    def block_places(self) -> dict[str, syntax.Name]:
+        return {name: found.block.name for name, found in self.blocks.items()}
 
     def block_names(self) -> set[str]:
         return set(self.blocks) | standard_names()
@@ -48,87 +64,123 @@ class Definitions:
 
 def define(program: syntax.Program, read: Reader, diagnostics: list[Diagnostic]) -> Definitions:
     """Collect the definitions of a program and of the files it uses, faults into the list."""
-    return _define(program, read, diagnostics, ())
+    return _Collector(read, diagnostics).collect(program, ())
 
 
-def _define(
-    program: syntax.Program,
-    read: Reader,
-    diagnostics: list[Diagnostic],
-    using: tuple[Source, ...],
-) -> Definitions:
-    definitions = Definitions(program.source)
-    networks: dict[str, syntax.Name] = {}
-    for item in program.items:
+class _Collector:
+    """Collects the definitions of files, each file once."""
+
+    def __init__(self, read: Reader, diagnostics: list[Diagnostic]) -> None:
+        self.read = read
+        self.diagnostics = diagnostics
+        self.files: dict[str, Definitions] = {}
+
+    def collect(self, program: syntax.Program, using: tuple[str, ...]) -> Definitions:
+        definitions = Definitions(program.source)
+        for item in program.items:
+            try:
+                self._add(item, program, definitions, (*using, program.source.path))
+            except Fault as fault:
+                self.diagnostics.append(fault.diagnostic)
+                definitions.is_partial |= isinstance(item, (syntax.Use, syntax.Block))
+            except Unknown:
+                pass
+        return definitions
+
+    def _add(
+        self,
+        item: syntax.Item,
+        program: syntax.Program,
+        definitions: Definitions,
+        using: tuple[str, ...],
+    ) -> None:
+        match item:
+            case syntax.Use():
+                self._use(item, definitions, using)
+            case syntax.Block():
+                refuse_word(item.name)
+                check_formals(item.formals)
+                _refuse_repeat(item.name, definitions.block_places())
+                definitions.blocks[item.name.id] = BlockDefinition(item, definitions)
+            case syntax.Network() | syntax.Instance():
+                _refuse_repeat(item.name, definitions.networks)
+                definitions.networks[item.name.id] = item.name
+                if isinstance(item, syntax.Network) and item.formals:
+                    check_formals(item.formals)
+                    family = FamilyDefinition(item, definitions)
+                    definitions.families[item.name.id] = family
+            case syntax.Let() if _is_shared(item, program, definitions):
+                definitions.lets.append(item)
+                context = Context(definitions.values, None, in_network=False)
+                try:
+                    value = evaluate(item.value, context)
+                except (Fault, Unknown):
+                    definitions.values.define(item.name, None)
+                    raise
+                definitions.values.define(item.name, value)
+
+    def _use(self, use: syntax.Use, definitions: Definitions, using: tuple[str, ...]) -> None:
+        source = self._read(use, definitions.source)
+        if source.path in using:
+            names = " → ".join([*using, source.path])
+            raise Fault("use-cycle", f"files use each other: {names}", use.span)
+        if source.path not in self.files:
+            self.files[source.path] = self.collect(parse(source), using)
+        used = self.files[source.path]
+        definitions.is_partial |= used.is_partial
+        for name, block in used.blocks.items():
+            known = definitions.blocks.get(name)
+            if known and known is not block:
+                _refuse_repeat(block.block.name, {name: known.block.name})
+            definitions.blocks[name] = block
+        for name, family in used.families.items():
+            _refuse_repeat(family.network.name, definitions.networks)
+            definitions.families[name] = family
+            definitions.networks[name] = family.network.name
+
+    def _read(self, use: syntax.Use, asking: Source) -> Source:
         try:
-            match item:
-                case syntax.Use():
-                    _use(item, definitions, read, diagnostics, (*using, program.source))
-                case syntax.Block():
-                    refuse_word(item.name)
-                    _refuse_repeat(item.name, _own_names(definitions.blocks))
-                    definitions.blocks[item.name.id] = BlockDefinition(item, definitions)
-                case syntax.Network() | syntax.Instance():
-                    _refuse_repeat(item.name, networks)
-                    networks[item.name.id] = item.name
-                    if isinstance(item, syntax.Network) and item.formals:
-                        family = FamilyDefinition(item, definitions)
-                        definitions.families[item.name.id] = family
-                case syntax.Let() if _has_networks(program):
-                    context = Context(definitions.values, None, in_network=False)
-                    definitions.values.define(item.name, evaluate(item.value, context))
-        except Fault as fault:
-            diagnostics.append(fault.diagnostic)
-        except Unknown:
-            pass
-    return definitions
+            return self.read(use.path, asking)
+        except (OSError, UnicodeError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            if isinstance(error, UnicodeError):
+                reason = "it is not UTF-8 text"
+            message = f'cannot read "{use.path}": {reason}'
+            raise Fault("unreadable-file", message, use.span) from None
 
 
-def _has_networks(program: syntax.Program) -> bool:
-    """Whether lets stand outside all networks; else they are statements of the bare one."""
-    return any(isinstance(item, (syntax.Network, syntax.Instance)) for item in program.items)
+def _is_shared(let: syntax.Let, program: syntax.Program, definitions: Definitions) -> bool:
+    """Whether a ``let`` outside all braces is seen by the whole file.
+
+    Beside networks it always is. Among bare statements it is where it hangs on no volume; else
+    it is a statement of theirs.
+    """
+    if any(isinstance(item, (syntax.Network, syntax.Instance)) for item in program.items):
+        return True
+    return all(definitions.values.find(name) for name in names_in(let.value))
 
 
-def _own_names(blocks: dict[str, BlockDefinition]) -> dict[str, syntax.Name]:
-    return {name: found.block.name for name, found in blocks.items()}
+def check_formals(formals: tuple[syntax.Formal, ...]) -> None:
+    """Refuse parameters that repeat a name, use a word, or give a pair a default."""
+    seen: dict[str, syntax.Name] = {}
+    for formal in formals:
+        if formal.pair and formal.default:
+            raise Fault("wrong-pair", "a pair has no default", formal.default.span)
+        for name in (formal.name, formal.pair):
+            if name is not None:
+                refuse_word(name)
+                _refuse_repeat(name, seen)
+                seen[name.id] = name
 
 
-def _refuse_repeat(name: syntax.Name, known: dict[str, syntax.Name]) -> None:
-    if name.id in known:
+def _refuse_repeat(name: syntax.Name, known: Mapping[str, syntax.Name]) -> None:
+    if name.id in known and known[name.id] is not name:
         raise Fault(
             "repeated-name",
             f"`{name.id}` is defined twice",
             name.span,
             related=(Label(known[name.id].span, "first defined here"),),
         )
-
-
-def _use(
-    use: syntax.Use,
-    definitions: Definitions,
-    read: Reader,
-    diagnostics: list[Diagnostic],
-    using: tuple[Source, ...],
-) -> None:
-    source = read_used(use, definitions.source, read)
-    if source.path in {other.path for other in using}:
-        names = " → ".join([*(other.path for other in using), source.path])
-        raise Fault("use-cycle", f"files use each other: {names}", use.span)
-    used = _define(parse(source), read, diagnostics, using)
-    for name, block in used.blocks.items():
-        known = definitions.blocks.get(name)
-        if known and known.block is not block.block:
-            _refuse_repeat(block.block.name, {name: known.block.name})
-        definitions.blocks[name] = block
-    definitions.families.update(used.families)
-
-
-def read_used(use: syntax.Use, asking: Source, read: Reader) -> Source:
-    try:
-        return read(use.path, asking)
-    except (OSError, UnicodeError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise Fault("unreadable-file", f"cannot read {use.path!r}: {reason}", use.span) from None
 
 
 # ── The standard library ─────────────────────────────────────────────────────────────────────

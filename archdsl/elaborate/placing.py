@@ -61,7 +61,7 @@ class Placer:
             self.diagnostics.append(diagnostic)
 
     @contextmanager
-    def collecting(self, scope: Scope) -> Iterator[None]:
+    def collecting(self, scope: Scope, span: Span) -> Iterator[None]:
         """Faults inside go to the list; what follows is elaborated all the same."""
         try:
             yield
@@ -69,6 +69,10 @@ class Placer:
             self.report(fault, scope)
         except Unknown:
             pass
+        except RecursionError:
+            self.report(
+                Fault("nested-too-deeply", "this is nested too deeply to read", span), scope
+            )
 
     def place(self, layer: Layer, inputs: list[Cursor], span: Span, scope: Scope) -> Cursor:
         """Place a layer and infer its volume; unknown where an input is, or a rule is broken."""

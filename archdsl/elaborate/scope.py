@@ -25,9 +25,10 @@ class PartNames:
     """Named parts in sight; a block hides what is outside, a named group does not."""
 
     outer: PartNames | None = None
-    own: dict[str, tuple[Cursor, Span]] = field(default_factory=dict)
+    #: A part's result and the place of its name; an auxiliary head has no result to take up.
+    own: dict[str, tuple[Cursor | None, Span]] = field(default_factory=dict)
 
-    def find(self, name: str) -> tuple[Cursor, Span] | None:
+    def find(self, name: str) -> tuple[Cursor | None, Span] | None:
         scope: PartNames | None = self
         while scope is not None:
             if name in scope.own:

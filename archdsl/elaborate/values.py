@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,9 +75,10 @@ class Values:
     """The values in sight: a dictionary a pair of braces, each inside another."""
 
     outer: Values | None = None
-    own: dict[str, tuple[Value, Span]] = field(default_factory=dict)
+    #: A value is None after a fault in its own definition: what hangs on it stays silent.
+    own: dict[str, tuple[Value | None, Span]] = field(default_factory=dict)
 
-    def find(self, name: str) -> tuple[Value, Span] | None:
+    def find(self, name: str) -> tuple[Value | None, Span] | None:
         scope: Values | None = self
         while scope is not None:
             if name in scope.own:
@@ -87,7 +89,7 @@ class Values:
     def names(self) -> set[str]:
         return set(self.own) | (self.outer.names() if self.outer else set())
 
-    def define(self, name: syntax.Name, value: Value) -> None:
+    def define(self, name: syntax.Name, value: Value | None) -> None:
         refuse_word(name)
         known = self.find(name.id)
         if known:
@@ -101,8 +103,12 @@ class Values:
         self.own[name.id] = (value, name.span)
 
 
+#: ``s2`` is a stride and ``x2`` a repeat, wherever they stand.
+_FLAG_LIKE = re.compile(r"[spgd]\d+(x\d+)?|x\d+")
+
+
 def refuse_word(name: syntax.Name) -> None:
-    if is_word(name.id):
+    if is_word(name.id) or _FLAG_LIKE.fullmatch(name.id):
         raise Fault(
             "reserved-word",
             f"`{name.id}` is a word of the language and cannot name something else",
@@ -118,6 +124,21 @@ class Context:
     volume: Volume | None
     in_network: bool = True
     parts: Callable[[], Iterable[str]] = tuple
+
+
+def names_in(expr: syntax.Expr | syntax.Paren) -> Iterator[str]:
+    """The names an expression refers to."""
+    pending: list[syntax.Expr | syntax.Paren] = [expr]
+    while pending:
+        match pending.pop():
+            case syntax.Name(id=name) if name not in ("true", "false"):
+                yield name
+            case syntax.Paren(value=inner) | syntax.Unary(operand=inner):
+                pending.append(inner)
+            case syntax.Binary(left=left, right=right):
+                pending += (left, right)
+            case syntax.Apply(arguments=arguments):
+                pending += (argument.value for argument in arguments)
 
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
@@ -165,11 +186,15 @@ def _look_up(name: syntax.Name, context: Context) -> Value:
         return _look_up_volume(name, context)
     found = context.values.find(name.id)
     if found:
+        if found[0] is None:
+            raise Unknown
         return found[0]
     if name.id in set(context.parts()):
         raise Fault(
             "wrong-value", f"`{name.id}` names a part of the network, not a value", name.span
         )
+    if name.id in VOLUME_NAMES:
+        raise Fault("undefined-name", f"there is no volume here for `{name.id}`", name.span)
     known = {*context.values.names(), *VOLUME_NAMES}
     raise Fault(
         "undefined-name",

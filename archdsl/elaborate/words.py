@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+from dataclasses import dataclass
+
 from archdsl import syntax
 from archdsl.diagnostics import Label, suggest
+from archdsl.elaborate.library import Definitions
 from archdsl.elaborate.scope import PartNames, Scope
 from archdsl.elaborate.values import VOLUME_NAMES, Fault, is_word
 from archdsl.layers import REGISTRY, Layer
-from archdsl.layers.layer import words_of
+from archdsl.layers.layer import fields_of, words_of
 
 
 def taken(name: syntax.Name, kind: str, parts: PartNames) -> Fault:
@@ -21,39 +25,65 @@ def taken(name: syntax.Name, kind: str, parts: PartNames) -> Fault:
     )
 
 
-def unknown_word(atom: syntax.Name, step: syntax.Step, scope: Scope) -> Fault:
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """The names in sight of a statement: blocks through its definitions, values and parts."""
+
+    definitions: Definitions
+    values: Set[str]
+    parts: Set[str]
+
+
+def sight_of(scope: Scope) -> Sight:
+    return Sight(scope.definitions, scope.values.names(), scope.parts.names())
+
+
+def unknown_word(atom: syntax.Name, step: syntax.Step, sight: Sight) -> Fault:
     """What to say of a word that is no layer, flag, value or part in this place."""
-    if scope.definitions.find_block(atom.id):
-        return Fault(
-            "unknown-word",
-            f"block `{atom.id}` is called with parentheses",
-            atom.span,
-            help=f"write `{atom.id}(…)`",
-        )
-    if scope.parts.find(atom.id):
-        return Fault(
-            "misplaced-argument",
-            f"the part `{atom.id}` can only begin a statement",
-            atom.span,
-        )
-    if scope.values.find(atom.id) or atom.id in VOLUME_NAMES:
-        return Fault("misplaced-argument", f"the value `{atom.id}` follows no layer", atom.span)
+    word = atom.id
+    if word == "aux":
+        hint = "write `aux(0.3) { … }` with the weight of the head's loss"
+        return Fault("missing-argument", "`aux` needs a weight", atom.span, help=hint)
+    if sight.definitions.find_block(word):
+        message = f"block `{word}` is called with parentheses"
+        return Fault("unknown-word", message, atom.span, help=f"write `{word}(…)`")
+    if word in sight.parts:
+        message = f"the part `{word}` can only begin a statement"
+        return Fault("misplaced-argument", message, atom.span)
+    if word in sight.values or word in VOLUME_NAMES:
+        message = f"the value `{word}` follows no layer"
+        return Fault("misplaced-argument", message, atom.span)
     before = _layer_before(atom, step)
     flags = words_of(before) if before else {}
-    if is_word(atom.id) and before:
-        return Fault(
-            "unknown-attribute",
-            f"`{before.name}` has no flag `{atom.id}`",
-            atom.span,
-            help=f"its flags are {', '.join(f'`{f}`' for f in flags)}" if flags else None,
-        )
-    known = {*REGISTRY, *flags, *scope.parts.names(), *scope.values.names()}
-    nearest = suggest(atom.id, known) or suggest(atom.id, scope.definitions.block_names())
+    if is_word(word) and before:
+        listed = ", ".join(f"`{flag}`" for flag in flags)
+        hint = f"its flags are {listed}" if flags else "it has no flags"
+        message = f"`{before.name}` has no flag `{word}`"
+        return Fault("unknown-attribute", message, atom.span, help=hint)
+    message = f"`{word}` is no layer" + (f", and no flag of `{before.name}`" if before else "")
+    return Fault("unknown-word", message, atom.span, help=_hint(word, before, sight))
+
+
+def _hint(word: str, before: type[Layer] | None, sight: Sight) -> str:
+    if before and any(item.name == word for item in fields_of(before)):
+        return f"an attribute is written `{word}=…`"
+    for layer in REGISTRY.values():
+        if word.lower() in layer.synonyms:
+            return f"that layer is called `{layer.name}`"
+    flags = words_of(before) if before else {}
+    nearest = suggest(word, {*REGISTRY, *flags, *sight.parts, *sight.values}) or suggest(
+        word, sight.definitions.block_names()
+    )
+    return f"did you mean `{nearest}`?" if nearest else "`archdsl layers` lists all layers"
+
+
+def unknown_block(call: syntax.Call, definitions: Definitions) -> Fault:
+    nearest = suggest(call.name.id, definitions.block_names() | set(REGISTRY))
     return Fault(
         "unknown-word",
-        f"`{atom.id}` is no layer" + (f", and no flag of `{before.name}`" if before else ""),
-        atom.span,
-        help=f"did you mean `{nearest}`?" if nearest else "`archdsl layers` lists all layers",
+        f"there is no block `{call.name.id}`",
+        call.name.span,
+        help=f"did you mean `{nearest}`?" if nearest else None,
     )
 
 

@@ -47,6 +47,7 @@ class SiLU(_Activation):
     """x · sigmoid(x), also called swish."""
 
     name = "silu"
+    synonyms = ("swish",)
     module = "nn.SiLU"
     examples = (Example("silu", _EXAMPLE_INPUT),)
 

@@ -35,6 +35,7 @@ class Conv(UnaryLayer):
     """A 2-D convolution; without a number of channels it keeps the input's."""
 
     name = "conv"
+    synonyms = ("convolution", "conv2d")
     family = Family.CONVOLUTION
     has_weights = True
     examples = (
@@ -126,6 +127,7 @@ class DepthwiseConv(UnaryLayer):
     """A convolution of each channel by itself."""
 
     name = "dwconv"
+    synonyms = ("depthwise", "depthwiseconv")
     family = Family.CONVOLUTION
     has_weights = True
     examples = (
@@ -180,6 +182,7 @@ class Deconv(UnaryLayer):
     """A transposed convolution: the volume grows by the stride."""
 
     name = "deconv"
+    synonyms = ("convtranspose", "conv_transpose", "upconv", "convtranspose2d")
     family = Family.CONVOLUTION
     has_weights = True
     examples = (

@@ -15,6 +15,7 @@ class FullyConnected(UnaryLayer):
     """Each unit sees the whole volume, which is flattened first."""
 
     name = "fc"
+    synonyms = ("dense", "fullyconnected", "full")
     family = Family.DENSE
     has_weights = True
     flattens = True

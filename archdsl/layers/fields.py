@@ -22,19 +22,13 @@ class LayerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What values a field takes: a phrase for the reader and a checked conversion."""
+    """What values a field takes: a phrase for the reader, and a conversion.
+
+    ``convert`` raises ``TypeError`` or ``ValueError`` for what it does not take.
+    """
 
     phrase: str
     convert: Callable[[Any], Any]
-
-    def __call__(self, value: Any, field_name: str) -> Any:
-        try:
-            return self.convert(value)
-        except (TypeError, ValueError):
-            shown = "x".join(map(str, value)) if isinstance(value, tuple) else value
-            raise LayerError(
-                "wrong-value", f"`{field_name}` must be {self.phrase}, not {shown}"
-            ) from None
 
 
 def _integer(minimum: int) -> Callable[[Any], int]:

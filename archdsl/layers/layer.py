@@ -59,6 +59,8 @@ class Layer:
     name: ClassVar[str]
     family: ClassVar[Family]
     examples: ClassVar[tuple[Example, ...]]
+    #: What else the layer is called elsewhere, to suggest its name here.
+    synonyms: ClassVar[tuple[str, ...]] = ()
     #: Source of a helper class that the generated module needs, where torch.nn has none.
     support: ClassVar[str] = ""
     #: Whether the layer owns a weight matrix (``expect weight_layers``).

@@ -15,6 +15,7 @@ class Concat(MergeLayer):
     """Joins the channels of its branches, whose heights and widths must agree."""
 
     name = "concat"
+    synonyms = ("cat", "concatenate", "depthconcat")
     family = Family.MERGE
     examples = (
         Example("concat { conv 1x1 8 | conv 3x3 16 same | id }", (14, 14, 4)),
@@ -37,6 +38,7 @@ class Add(MergeLayer):
     """The sum of its branches, whose volumes must be equal."""
 
     name = "add"
+    synonyms = ("sum", "plus", "eltwise")
     family = Family.MERGE
     examples = (
         Example("add { conv 3x3 same | id }", (14, 14, 4)),
@@ -57,6 +59,7 @@ class Multiply(MergeLayer):
     """The product of its branches: equal volumes, or 1x1xC factors for whole channels."""
 
     name = "mul"
+    synonyms = ("multiply", "product")
     family = Family.MERGE
     examples = (
         Example("mul { id | gap conv 1x1 sigmoid }", (14, 14, 4)),

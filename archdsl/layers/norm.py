@@ -24,6 +24,7 @@ class BatchNorm(UnaryLayer):
     """Normalizes each channel over the batch (Ioffe & Szegedy 2015); running statistics apart."""
 
     name = "bn"
+    synonyms = ("batchnorm", "batch_norm", "batchnorm2d", "batchnormalization")
     family = Family.NORMALIZATION
     examples = (
         Example("bn", (28, 28, 64)),
@@ -57,6 +58,7 @@ class LocalResponseNorm(UnaryLayer):
     """
 
     name = "lrn"
+    synonyms = ("localresponsenorm", "norm")
     family = Family.NORMALIZATION
     examples = (
         Example("lrn", (55, 55, 96)),
@@ -90,6 +92,7 @@ class LayerNorm(UnaryLayer):
     """Normalizes the channels of each position (Ba et al. 2016), or a vector as a whole."""
 
     name = "ln"
+    synonyms = ("layernorm", "layer_norm")
     family = Family.NORMALIZATION
     examples = (Example("ln", (14, 14, 64)), Example("ln eps=0.001", (128,)))
     support = '''\
@@ -115,6 +118,7 @@ class GroupNorm(UnaryLayer):
     """Normalizes each sample over groups of neighbouring channels (Wu & He 2018)."""
 
     name = "gn"
+    synonyms = ("groupnorm", "group_norm")
     family = Family.NORMALIZATION
     examples = (Example("gn 8", (32, 32, 64)), Example("gn 1 eps=0.001 affine=false", (4, 4, 6)))
 
@@ -147,6 +151,7 @@ class InstanceNorm(UnaryLayer):
     """Normalizes each channel of each sample (Ulyanov et al. 2016); nothing trains by default."""
 
     name = "in"
+    synonyms = ("instancenorm", "instance_norm")
     family = Family.NORMALIZATION
     examples = (Example("in", (16, 16, 8)), Example("in eps=0.001 affine=true", (16, 16, 8)))
 

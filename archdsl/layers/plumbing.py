@@ -29,6 +29,7 @@ class Identity(UnaryLayer):
     """The input, unchanged."""
 
     name = "id"
+    synonyms = ("identity", "skip", "shortcut")
     family = Family.PLUMBING
     examples = (Example("add { conv 1x1 | id }", (8, 8, 4)), Example("kept: id", (8, 8, 4)))
 

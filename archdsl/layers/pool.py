@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import gcd
 
 from archdsl.layers.call import Call, Option, call, squared
 from archdsl.layers.fields import BOOLEAN, PADDING, PAIR, LayerError, attribute, positional
@@ -102,6 +103,7 @@ class MaxPool(_Pool):
     """The largest number of each window. Padding never wins: it counts as −∞."""
 
     name = "maxpool"
+    synonyms = ("pool", "maxpool2d", "max_pool")
     examples = (
         Example("maxpool 2 s2", (224, 224, 64)),
         Example("maxpool 3 s2 ceil", (112, 112, 64)),
@@ -128,6 +130,7 @@ class AveragePool(_Pool):
     """The mean of each window. Padded zeros count, unless ``count_include_pad=false``."""
 
     name = "avgpool"
+    synonyms = ("averagepool", "avgpool2d", "avg_pool")
     examples = (
         Example("avgpool 2", (28, 28, 6)),
         Example("avgpool 5 s3", (14, 14, 512)),
@@ -174,6 +177,7 @@ class GlobalAveragePool(_GlobalPool):
     """Global average pooling: the mean of each channel, a volume 1x1xC."""
 
     name = "gap"
+    synonyms = ("globalavgpool", "global_avg_pool", "globalaveragepool")
     examples = (Example("gap", (7, 7, 1024)),)
 
     def emit(self, x: Volume) -> Call:
@@ -185,6 +189,7 @@ class GlobalMaxPool(_GlobalPool):
     """Global maximum pooling: the largest number of each channel, a volume 1x1xC."""
 
     name = "gmp"
+    synonyms = ("globalmaxpool", "global_max_pool")
     examples = (Example("gmp", (7, 7, 64)),)
 
     def emit(self, x: Volume) -> Call:
@@ -209,13 +214,10 @@ class AdaptiveAveragePool(UnaryLayer):
         return Volume.image(*self.output_size, x.channels)
 
     def window(self, x: Volume) -> Window:
-        kernels, strides = [], []
-        for size, out in zip((x.height, x.width), self.output_size, strict=True):
-            starts = [i * size // out for i in range(out)]
-            ends = [-((-(i + 1) * size) // out) for i in range(out)]
-            kernels.append(max(end - start for start, end in zip(starts, ends, strict=True)))
-            strides.append(max(1, size // out))
-        return Window((kernels[0], kernels[1]), (strides[0], strides[1]))
+        # Window i runs from ⌊i·n/m⌋ to ⌈(i + 1)·n/m⌉; this is the longest.
+        pairs = zip((x.height, x.width), self.output_size, strict=True)
+        (kh, sh), (kw, sw) = ((-(-(n + m - gcd(n, m)) // m), max(1, n // m)) for n, m in pairs)
+        return Window((kh, kw), (sh, sw))
 
     def describe(self) -> str:
         return "to {}×{}".format(*self.output_size)

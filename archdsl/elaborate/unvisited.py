@@ -1,0 +1,110 @@
+"""Words in code that no network runs: blocks never called, branches of `if` never taken.
+
+Elaboration sees only what runs. This walk over the syntax tree looks at all statements, so that a
+misspelt word is refused wherever it stands. It knows no volumes and no values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from archdsl import syntax
+from archdsl.diagnostics import Diagnostic
+from archdsl.elaborate.library import Definitions
+from archdsl.elaborate.values import VOLUME_NAMES, Fault
+from archdsl.elaborate.words import Sight, unknown_block, unknown_word
+from archdsl.layers import REGISTRY, Layer
+from archdsl.layers.fields import REFERENCE
+from archdsl.layers.layer import fields_of, words_of
+
+
+def check_words(program: syntax.Program, definitions: Definitions) -> Iterator[Diagnostic]:
+    """Yield a diagnostic for each unknown word of a program."""
+    shared = definitions.values.names()
+    bare = tuple(i for i in program.items if isinstance(i, (syntax.Step, syntax.Cond, syntax.Let)))
+    if bare:
+        span = bare[0].span
+        body = syntax.Body(span, (syntax.Chain(span, bare),), forked=False)
+        yield from _body(body, Sight(definitions, shared, set(_labels(body))))
+    for item in program.items:
+        match item:
+            case syntax.Block() | syntax.Network():
+                formals = {
+                    name.id
+                    for formal in item.formals
+                    for name in (formal.name, formal.pair)
+                    if name is not None
+                }
+                sight = Sight(definitions, shared | formals, set(_labels(item.body)))
+                yield from _body(item.body, sight)
+
+
+def _labels(body: syntax.Body) -> Iterator[str]:
+    for statement in _statements(body):
+        if isinstance(statement, syntax.Step) and statement.label:
+            yield statement.label.id
+        for inner in _bodies(statement):
+            yield from _labels(inner)
+
+
+def _statements(body: syntax.Body) -> Iterator[syntax.Statement]:
+    for chain in body.chains:
+        yield from chain.statements
+
+
+def _bodies(statement: syntax.Statement) -> Iterator[syntax.Body]:
+    match statement:
+        case syntax.Step():
+            yield from (atom for atom in statement.atoms if isinstance(atom, syntax.Body))
+        case syntax.Cond():
+            otherwise: syntax.Statement | syntax.Body | None = statement
+            while isinstance(otherwise, syntax.Cond):
+                yield otherwise.then
+                otherwise = otherwise.otherwise
+            if isinstance(otherwise, syntax.Body):
+                yield otherwise
+
+
+def _body(body: syntax.Body, sight: Sight) -> Iterator[Diagnostic]:
+    lets = {s.name.id for s in _statements(body) if isinstance(s, syntax.Let)}
+    inner = Sight(sight.definitions, sight.values | lets, sight.parts)
+    for statement in _statements(body):
+        if isinstance(statement, syntax.Step):
+            fault = _step(statement, inner)
+            if fault is not None:
+                yield fault.diagnostic
+        for deeper in _bodies(statement):
+            yield from _body(deeper, inner)
+
+
+def _step(step: syntax.Step, sight: Sight) -> Fault | None:
+    """The first unknown word of a statement: what follows it may hang on it."""
+    layer: type[Layer] | None = None
+    for index, atom in enumerate(step.atoms):
+        match atom:
+            case syntax.Name():
+                if not _is_known(atom.id, layer, sight, is_first=index == 0):
+                    return unknown_word(atom, step, sight)
+                layer = REGISTRY.get(atom.id, layer)
+            case syntax.Call(name=name) if name.id in REGISTRY:
+                layer = REGISTRY[name.id]
+            case syntax.Call(name=name) if name.id != "aux":
+                if not sight.definitions.find_block(name.id):
+                    return (
+                        None
+                        if sight.definitions.is_partial
+                        else unknown_block(atom, sight.definitions)
+                    )
+                layer = None
+    return None
+
+
+def _is_known(word: str, layer: type[Layer] | None, sight: Sight, *, is_first: bool) -> bool:
+    if word in REGISTRY or (is_first and word in sight.parts):
+        return True
+    if layer is None:
+        return False
+    takes_reference = any(item.role.kind is REFERENCE for item in fields_of(layer))
+    return (
+        word in words_of(layer) or word in sight.values or word in VOLUME_NAMES or takes_reference
+    )

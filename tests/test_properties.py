@@ -1,0 +1,164 @@
+"""Properties: random networks agree with torch, and any text gives models or an ``ArchError``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from conftest import ROOT
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from oracle import judge, replay
+
+import archdsl
+from archdsl.api import read_models
+from archdsl.diagnostics import ArchError, Diagnostic
+from archdsl.layers import REGISTRY, MergeLayer, UnaryLayer, fields
+from archdsl.layers.layer import FieldInfo, fields_of
+from archdsl.report.diagnostics import render_diagnostics
+from archdsl.source import Source
+from archdsl.volume import Volume
+
+
+def _examples(count: int) -> settings:
+    return settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=count)
+
+
+# ── Random networks ──────────────────────────────────────────────────────────────────────────
+
+SMALL = st.integers(1, 4)
+PAIRS = st.one_of(SMALL.map(str), st.builds("{}x{}".format, SMALL, SMALL))
+VALUES = {
+    fields.COUNT: st.integers(1, 8).map(str),
+    fields.PAIR: PAIRS,
+    fields.PADDING: st.one_of(st.integers(0, 2).map(str), st.just("same")),
+    fields.SHIFT: st.integers(0, 2).map(str),
+    fields.NUMBER: st.sampled_from(["0.1", "0.5", "2"]),
+    fields.POSITIVE: st.sampled_from(["0.1", "0.001"]),
+    fields.RATE: st.sampled_from(["0", "0.3"]),
+    fields.BOOLEAN: st.sampled_from(["true", "false"]),
+    fields.INDICES: st.lists(st.integers(0, 3), min_size=1, max_size=4).map(
+        lambda indices: " ".join(map(str, indices))
+    ),
+    fields.SIDES: st.sampled_from(["1", "2", "0 1 0 1", "1 2 3 4"]),
+    fields.SIZES: st.sampled_from(["4x4x4", "2x8x4", "64"]),
+}
+
+
+def _value(item: FieldInfo) -> st.SearchStrategy[str]:
+    known = VALUES.get(item.role.kind)
+    if known is not None:
+        return known
+    words = item.role.kind.phrase.split("`")[1::2]
+    return st.sampled_from(words)
+
+
+@st.composite
+def layers(draw: Any) -> str:
+    """A layer of one input with random arguments of the kinds its page declares."""
+    names = [name for name, layer in REGISTRY.items() if issubclass(layer, UnaryLayer)]
+    layer = REGISTRY[draw(st.sampled_from(sorted(names)))]
+    words = [layer.name]
+    for item in fields_of(layer):
+        if item.role.is_derived or item.role.kind is fields.REFERENCE:
+            continue
+        if item.role.is_positional and (item.is_required or draw(st.booleans())):
+            words.append(draw(_value(item)))
+        elif not item.role.is_positional and draw(st.integers(0, 2)) == 0:
+            words.append(f"{item.name}={draw(_value(item))}")
+    return " ".join(words)
+
+
+@st.composite
+def statements(draw: Any) -> str:
+    """A layer, a named or repeated one, or a merge of branches."""
+    shape = draw(st.sampled_from(["plain", "plain", "repeat", "merge", "group"]))
+    if shape == "plain":
+        return draw(layers())
+    if shape == "repeat":
+        return f"{draw(layers())} ×{draw(st.integers(2, 3))}"
+    if shape == "group":
+        return f"{{ {draw(layers())}; {draw(layers())} }}"
+    merges = [name for name, layer in REGISTRY.items() if issubclass(layer, MergeLayer)]
+    branches = draw(st.lists(st.one_of(layers(), st.just("id")), min_size=2, max_size=3))
+    return f"{draw(st.sampled_from(sorted(merges)))} {{ {' | '.join(branches)} }}"
+
+
+@st.composite
+def networks(draw: Any) -> str:
+    """A network that is valid: statements that do not fit are left out one by one."""
+    text, input = "", "9x8x4"
+    for index, statement in enumerate(draw(st.lists(statements(), min_size=1, max_size=7))):
+        label = draw(st.sampled_from(["", f"part{index}: "]))
+        candidate = f"{text}{label}{statement}\n"
+        try:
+            model = archdsl.parse(candidate, input=input)
+        except ArchError:
+            continue
+        if max(node.volume.elements for node in model.nodes) < 20_000:
+            text = candidate
+    return text or "relu\n"
+
+
+@_examples(60)
+@given(networks())
+def test_random_networks_agree_with_torch(text: str) -> None:
+    model = archdsl.parse(text, input="9x8x4")
+    judge(model)
+    replay(model)
+
+
+# ── Any text ─────────────────────────────────────────────────────────────────────────────────
+
+PIECES = [
+    *"network block use let if else expect and or not true conv maxpool fc concat add aux".split(),
+    *"id crop same relu inception basic a b n H W C name: 138M x3 ×2 *2 3x3 64 0.5 s2 p1".split(),
+    *"d2 g4 28x28x3 1_000 99999999999999999999 1e9 { } ( ) | ; : , = ~ <= -> → × + - //".split(),
+    *'/ % == "x.arch" # £ \\ é 𝟛'.split(),
+    *("\n", "\t", "\x00", "\u202e", "\x1b[31m"),
+]
+SPECS = [path.read_text("utf-8") for path in sorted((ROOT / "specs").glob("*.arch"))]
+
+
+@st.composite
+def mutants(draw: Any) -> str:
+    """A spec with a few pieces removed, doubled, replaced or put in."""
+    text = draw(st.sampled_from(SPECS))
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(text)))
+        end = min(len(text), start + draw(st.integers(0, 12)))
+        piece = draw(st.one_of(st.sampled_from(PIECES), st.just(text[start:end] * 2)))
+        text = text[:start] + piece + text[end:]
+    return text
+
+
+def _models_or_diagnostics(text: str) -> None:
+    """Nothing but models or well-placed diagnostics, which render without control characters."""
+    diagnostics: tuple[Diagnostic, ...] = ()
+    try:
+        read_models(Source(text, "fuzz.arch"), Volume((28, 28, 16)))
+    except ArchError as error:
+        diagnostics = error.diagnostics
+    rendered = render_diagnostics(diagnostics)
+    assert "\x00" not in rendered
+    assert "\x1b" not in rendered
+    for diagnostic in diagnostics:
+        assert diagnostic.span is not None
+        assert diagnostic.span.start <= diagnostic.span.end <= len(diagnostic.span.source.text)
+
+
+@_examples(300)
+@given(st.lists(st.sampled_from(PIECES), max_size=30).map(" ".join))
+def test_any_words_give_models_or_diagnostics(text: str) -> None:
+    _models_or_diagnostics(text)
+
+
+@_examples(100)
+@given(st.text(max_size=60))
+def test_any_characters_give_models_or_diagnostics(text: str) -> None:
+    _models_or_diagnostics(text)
+
+
+@_examples(300)
+@given(mutants())
+def test_mutated_specs_give_models_or_diagnostics(text: str) -> None:
+    _models_or_diagnostics(text)
