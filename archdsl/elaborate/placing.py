@@ -101,6 +101,9 @@ class Placer:
         return Fault(error.code, error.message, span, "joined here", error.help, tuple(labels))
 
     def origin(self, node: Node) -> Label:
+        """Where a volume came from: the layer that made it, not those that passed it on."""
+        while len(node.inputs) == 1 and self.node(node.inputs[0]).volume == node.volume:
+            node = self.node(node.inputs[0])
         if node.id == 0:
             return Label(node.span, f"the input is {node.volume}")
         arithmetic = None

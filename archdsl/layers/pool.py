@@ -83,16 +83,18 @@ class _Pool(UnaryLayer):
 
     def _emit_pool(self, x: Volume, callee: str, fill: float, **more: Option) -> Call:
         (top, bottom), (left, right) = self._sides(x)
-        is_even = (top, left) == (bottom, right)
+        # PyTorch pads both sides alike, by half the kernel at most (dilation not counted).
+        fits = top <= self.kernel_size[0] // 2 and left <= self.kernel_size[1] // 2
+        is_own = (top, left) == (bottom, right) and fits
         pool = call(
             callee,
             squared(self.kernel_size),
             stride=Option(squared(self._stride), squared(self.kernel_size)),
-            padding=Option(squared((top, left)) if is_even else 0, 0),
+            padding=Option(squared((top, left)) if is_own else 0, 0),
             **more,
             ceil_mode=Option(self.ceil_mode, False),
         )
-        if is_even:
+        if is_own:
             return pool
         pad = call("nn.ConstantPad2d", (left, right, top, bottom), fill)
         return call("nn.Sequential", pad, pool)
@@ -112,6 +114,7 @@ class MaxPool(_Pool):
         Example("maxpool 3 s2 same", (14, 14, 8)),
         Example("maxpool 2x3 s2x1 p1x0 ceil", (9, 9, 8)),
         Example("maxpool 3 s1 d2", (9, 9, 8)),
+        Example("maxpool 3 s1 d2 same", (9, 9, 8)),
     )
 
     dilation: Pair = attribute(PAIR, "step inside the window", (1, 1), letter="d")

@@ -1,0 +1,95 @@
+"""The corpus: faulty texts in Markdown with the full text of what is said about them.
+
+A heading is a case, an ``arch`` block its text, further ``arch NAME`` blocks files beside it, and
+the ``diagnostic`` block the exact message. ``pytest --update`` rewrites the messages; read the
+difference before committing it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from archdsl.api import read_input, read_models
+from archdsl.diagnostics import CODES, ArchError
+from archdsl.report.diagnostics import render_diagnostics
+from archdsl.source import Source
+
+FOLDER = Path(__file__).parent / "corpus"
+BLOCK = re.compile(r"```(arch|diagnostic)([^\n]*)\n(.*?)```\n", re.DOTALL)
+#: Tested with files on disk, in test_cli.py: Markdown cannot hold them.
+NOT_TEXT = {"not-utf8"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One heading of the corpus."""
+
+    path: Path
+    name: str
+    body: str
+
+    def run(self, folder: Path) -> str:
+        text, input = "", None
+        for kind, info, content in BLOCK.findall(self.body):
+            if kind == "diagnostic":
+                continue
+            words = info.split()
+            files = [word for word in words if word.endswith(".arch")]
+            if files:
+                (folder / files[0]).write_text(content, encoding="utf-8")
+                continue
+            text = content.removesuffix("\n")
+            input = next((read_input(w[6:]) for w in words if w.startswith("input=")), None)
+        try:
+            models = read_models(Source(text, "spec.arch"), input)
+        except ArchError as error:
+            return render_diagnostics(error.diagnostics) + "\n"
+        found = [diagnostic for model in models for diagnostic in model.diagnostics]
+        return render_diagnostics(found) + "\n"
+
+    def expected(self) -> str:
+        blocks = BLOCK.findall(self.body)
+        return "".join(content for kind, _, content in blocks if kind == "diagnostic")
+
+
+def _cases() -> list[Case]:
+    cases = []
+    for path in sorted(FOLDER.glob("*.md")):
+        for section in re.split(r"^## ", path.read_text("utf-8"), flags=re.MULTILINE)[1:]:
+            name, _, body = section.partition("\n")
+            cases.append(Case(path, name.strip(), body))
+    return cases
+
+
+CASES = _cases()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_case(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    actual = case.run(tmp_path)
+    if request.config.getoption("--update"):
+        _rewrite(case, actual)
+    else:
+        assert actual == case.expected()
+
+
+def _rewrite(case: Case, actual: str) -> None:
+    before = case.path.read_text("utf-8")
+    body = re.sub(r"\n```diagnostic\n.*?```\n", "", case.body, flags=re.DOTALL).rstrip()
+    after = f"{case.name}\n{body}\n\n```diagnostic\n{actual}```\n\n"
+    section = f"## {case.name}\n{case.body}"
+    assert section in before
+    case.path.write_text(before.replace(section, f"## {after}").rstrip() + "\n", "utf-8")
+
+
+def test_every_code_is_shown() -> None:
+    text = "\n".join(case.body for case in CASES)
+    shown = set(re.findall(r"^(?:error|warning)\[([\w-]+)\]", text, re.MULTILINE))
+    assert shown == CODES.keys() - NOT_TEXT
