@@ -1,0 +1,67 @@
+"""The commands by name; each module is imported when its command is wanted."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from archdsl.cli.page import Page
+from archdsl.diagnostics import did_you_mean
+from archdsl.report.text import printable
+
+#: In the order of the help page.
+MODULES = ("check", "draw", "compile", "show", "layers", "completion")
+
+
+class Commands(Page, click.Group):
+    """A group whose commands are modules of ``archdsl.cli`` with one function of their name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in MODULES:
+            return None
+        module = importlib.import_module(f"archdsl.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name in MODULES or name.startswith("-"):
+            return super().resolve_command(ctx, args)
+        nearest = did_you_mean(name, MODULES) or f"they are {', '.join(MODULES)}"
+        raise click.UsageError(f"there is no command `{printable(name)}`; {nearest}", ctx)
+
+
+def _print_version(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from archdsl import __version__
+
+    click.echo(f"archdsl {__version__}")
+    ctx.exit()
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version and leave.",
+)
+def commands() -> None:
+    """Networks written as papers write them: checked, drawn and compiled to PyTorch.
+
+    \b
+    archdsl check specs/vgg16.arch      shapes, parameters, MACs, claims
+    archdsl draw specs/googlenet.arch   drawings/googlenet.svg
+    archdsl compile specs               one PyTorch module per spec
+
+    Exit codes: 0 all is well, 1 findings in the specs, 2 a wrong call or an unreadable file.
+    """

@@ -1,0 +1,28 @@
+"""``archdsl completion``."""
+
+from __future__ import annotations
+
+import click
+
+from archdsl.cli.page import Page
+from archdsl.cli.terminal import Refusal, print_text
+
+
+@click.command(cls=Page)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print the completion script of a shell.
+
+    \b
+    eval "$(archdsl completion bash)"          in ~/.bashrc
+    eval "$(archdsl completion zsh)"           in ~/.zshrc
+    archdsl completion fish > ~/.config/fish/completions/archdsl.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    root = ctx.find_root()
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise Refusal(f"there is no completion for {shell}")
+    print_text(kind(root.command, {}, "archdsl", "_ARCHDSL_COMPLETE").source())

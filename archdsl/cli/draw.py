@@ -1,0 +1,136 @@
+"""``archdsl draw``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, TypeAlias, cast
+
+import click
+
+from archdsl.cli.files import Reading, read_specs, write_files
+from archdsl.cli.options import color_option, input_option, paths_argument
+from archdsl.cli.page import Page
+from archdsl.cli.terminal import (
+    ColorChoice,
+    Refusal,
+    exit_code,
+    print_bytes,
+    print_diagnostics,
+    print_note,
+    print_text,
+)
+from archdsl.model import Model
+from archdsl.report.text import count_of, printable
+from archdsl.volume import Volume
+
+PictureFormat: TypeAlias = Literal["svg", "png", "pdf", "dot"]
+
+FORMATS: tuple[PictureFormat, ...] = ("svg", "png", "pdf", "dot")
+FOLDER = "drawings"
+
+
+@click.command(cls=Page)
+@paths_argument
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(),
+    metavar="FILE",
+    help="A file for one network, a folder (DIR/) for many, or -.  [default: drawings/]",
+)
+@click.option(
+    "--format",
+    "picture_format",
+    type=click.Choice(FORMATS),
+    help="The format, where the file's ending does not say it.  [default: svg]",
+)
+@input_option
+@color_option
+@click.pass_context
+def draw(
+    ctx: click.Context,
+    paths: tuple[str, ...],
+    output: str | None,
+    picture_format: PictureFormat | None,
+    input_volume: Volume | None,
+    color: ColorChoice,
+) -> None:
+    """Draw networks: one picture each, as SVG, PNG, PDF or Graphviz DOT.
+
+    PATH is a file, a folder or -; without one, ./specs. A picture is named after its spec, and
+    its network where the spec has several. The path of each picture is printed.
+
+    \b
+    archdsl draw specs/vgg16.arch                  drawings/vgg16.svg
+    archdsl draw specs/googlenet.arch -o net.pdf   by the ending
+    archdsl draw specs -o pictures/ --format png   all of a folder
+    archdsl draw specs/vgg16.arch -o - --format dot
+
+    Exit codes: 0 done, 1 findings in a spec, 2 a wrong call, or a picture that cannot be made.
+    """
+    chosen = _format(ctx, output, picture_format)
+    reading = read_specs(paths, input_volume)
+    if reading.diagnostics:
+        print_diagnostics(reading.diagnostics, color)
+        ctx.exit(exit_code(reading.diagnostics))
+    if output == "-":
+        print_bytes(_render(_only(reading), chosen))
+        return
+    if output is None or _is_folder(output):
+        targets = _targets(reading, Path(output or FOLDER), chosen)
+    else:
+        targets = {Path(output): _only(reading)}
+    # All pictures are drawn before any is written.
+    write_files({path: _render(model, chosen) for path, model in targets.items()})
+    for path in targets:
+        print_text(printable(path.as_posix()))
+
+
+def _is_folder(output: str) -> bool:
+    return output.endswith("/") or Path(output).is_dir()
+
+
+def _format(ctx: click.Context, output: str | None, given: PictureFormat | None) -> PictureFormat:
+    """The format that is asked for, or that the file's ending means."""
+    if output is None or output == "-" or _is_folder(output):
+        return given or "svg"
+    ending = Path(output).suffix.removeprefix(".").lower()
+    known = ending in FORMATS
+    if given is None and not known:
+        endings = ", ".join(f".{name}" for name in FORMATS)
+        raise click.UsageError(f"{printable(output)!r} does not end in {endings}", ctx)
+    if given is not None and known and given != ending:
+        raise click.UsageError(f"`--format {given}` contradicts {printable(output)!r}", ctx)
+    return given or cast(PictureFormat, ending)
+
+
+def _only(reading: Reading) -> Model:
+    models = reading.models
+    if len(models) != 1:
+        networks = count_of(len(models), "network")
+        raise Refusal(f"one network makes one picture; {networks} given (a folder takes many)")
+    return models[0]
+
+
+def _targets(reading: Reading, folder: Path, chosen: PictureFormat) -> dict[Path, Model]:
+    """Each network's picture: named after the spec, and the network where it has several."""
+    targets: dict[Path, Model] = {}
+    for spec in reading.specs:
+        if not spec.models:
+            print_note(f"{spec.file.path} defines blocks only; there is nothing to draw")
+        for model in spec.models:
+            suffix = f"-{model.name}" if len(spec.models) > 1 else ""
+            path = folder / f"{spec.file.place}{suffix}.{chosen}"
+            if path in targets:
+                raise Refusal(f"two networks would both become {path}")
+            targets[path] = model
+    return targets
+
+
+def _render(model: Model, chosen: PictureFormat) -> bytes:
+    from archdsl.drawing import DrawingError, render_drawing
+
+    try:
+        return render_drawing(model, chosen)
+    except DrawingError as error:
+        raise Refusal(f"{model.path}: {model.name} cannot be drawn: {error}") from None

@@ -1,0 +1,244 @@
+"""Specification files: found, read, and where what they make belongs; files written whole."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path, PurePosixPath
+
+from archdsl.api import MAX_BYTES, read_models, read_source
+from archdsl.cli.terminal import Refusal
+from archdsl.diagnostics import ArchError, Diagnostic
+from archdsl.model import Model
+from archdsl.source import Source
+from archdsl.volume import Volume
+
+ENDING = ".arch"
+STDIN = "-"
+SPECS = "specs"
+
+
+@dataclass(frozen=True, slots=True)
+class SpecFile:
+    """A specification to read; ``place`` is its path below the folder of specs, no ending."""
+
+    path: str
+    place: PurePosixPath
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The specifications a call names; ``folders`` are the places of those taken whole."""
+
+    files: list[SpecFile] = field(default_factory=list)
+    folders: list[PurePosixPath] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+
+def find_specs(paths: Sequence[str]) -> Found:
+    """The files of a call in order, each once; folders are searched in sorted order.
+
+    Without paths they are those of ``./specs``, or else those that ship with the tool.
+    """
+    found = Found()
+    seen: set[str] = set()
+    for path in paths or [_default_folder()]:
+        for file in _find(path, found):
+            key = file.path if file.path == STDIN else os.path.realpath(file.path)
+            if key not in seen:
+                seen.add(key)
+                found.files.append(file)
+    return found
+
+
+def _default_folder() -> str:
+    if Path(SPECS).is_dir():
+        return SPECS
+    shipped = resources.files("archdsl")
+    for folder in (Path(str(shipped)) / SPECS, Path(str(shipped)).parent / SPECS):
+        if folder.is_dir():
+            return str(folder)
+    raise Refusal(f"there is no folder `{SPECS}` here; name a file or a folder")
+
+
+def _find(path: str, found: Found) -> Iterator[SpecFile]:
+    if path == STDIN:
+        yield SpecFile(STDIN, PurePosixPath("stdin"))
+        return
+    if not os.path.isdir(path):
+        yield SpecFile(path, _place_of_file(Path(path), Path(path).parent))
+        return
+    root = Path(path)
+    names = list(_walk(root, found))
+    if not names:
+        message = f"the folder holds no file that ends in {ENDING}"
+        found.diagnostics.append(_unreadable(root.as_posix(), message))
+        return
+    found.folders.append(_place_of_folder(root, root))
+    for name in names:
+        yield SpecFile(name.as_posix(), _place_of_file(name, root))
+
+
+def _walk(root: Path, found: Found) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        name = Path(str(error.filename)).as_posix()
+        found.diagnostics.append(_unreadable(name, f"cannot read the folder: {error.strerror}"))
+
+    files: list[Path] = []
+    for folder, inner, names in os.walk(root, onerror=refuse):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        files.extend(Path(folder) / name for name in names if name.endswith(ENDING))
+    yield from sorted(files, key=lambda path: path.parts)
+
+
+def _place_of_folder(path: Path, root: Path) -> PurePosixPath:
+    """A folder below the innermost one named ``specs`` that was written, else below ``root``."""
+    parts = path.parts
+    if SPECS in parts:
+        last = len(parts) - 1 - parts[::-1].index(SPECS)
+        return PurePosixPath(*parts[last + 1 :])
+    return PurePosixPath(path.relative_to(root))
+
+
+def _place_of_file(path: Path, root: Path) -> PurePosixPath:
+    """The place of a file, without its ending."""
+    return _place_of_folder(path.parent, root) / (path.stem or "spec")
+
+
+def _unreadable(path: str, message: str) -> Diagnostic:
+    return Diagnostic("unreadable-file", message, None, path=path)
+
+
+# ── Reading ──────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A specification that was read: its networks, none where it is a library of blocks."""
+
+    file: SpecFile
+    models: tuple[Model, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All that was read, and all that is wrong with it, failed claims included."""
+
+    specs: tuple[Spec, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    folders: tuple[PurePosixPath, ...]
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        return tuple(model for spec in self.specs for model in spec.models)
+
+    @property
+    def libraries(self) -> tuple[SpecFile, ...]:
+        """Files that define blocks only."""
+        return tuple(spec.file for spec in self.specs if not spec.models)
+
+
+def read_specs(paths: Sequence[str], input: Volume | None) -> Reading:
+    """Read and check all specifications of a call; faults are collected, not raised."""
+    found = find_specs(paths)
+    specs: list[Spec] = []
+    diagnostics = list(found.diagnostics)
+    for file in found.files:
+        try:
+            models = read_models(read_file(file), input)
+        except ArchError as error:
+            diagnostics.extend(error.diagnostics)
+            continue
+        specs.append(Spec(file, models))
+        diagnostics.extend(d for model in models for d in model.diagnostics)
+    return Reading(tuple(specs), tuple(diagnostics), tuple(found.folders))
+
+
+def read_file(file: SpecFile) -> Source:
+    """The text of a file, or of the standard input.
+
+    Errors:
+        ArchError: where it cannot be read, is beyond the bound, or is not UTF-8.
+    """
+    if file.path == STDIN:
+        return _read_stdin()
+    return read_source(Path(file.path))
+
+
+def _read_stdin() -> Source:
+    name = "<stdin>"
+    if sys.stdin is None:
+        raise ArchError([_unreadable(name, "the standard input is closed")])
+    try:
+        content = sys.stdin.buffer.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            message = f"the text is larger than {MAX_BYTES:,} bytes"
+            raise ArchError([_unreadable(name, message)])
+        return Source(content.decode("utf-8-sig"), name)
+    except OSError as error:
+        message = f"cannot read the standard input: {error.strerror}"
+        raise ArchError([_unreadable(name, message)]) from None
+    except UnicodeDecodeError as error:
+        message = f"the text is not UTF-8 (byte {error.start})"
+        raise ArchError([Diagnostic("not-utf8", message, None, path=name)]) from None
+
+
+# ── Writing ──────────────────────────────────────────────────────────────────────────────────
+
+
+def write_files(contents: Mapping[Path, bytes]) -> None:
+    """Write files so that each is there whole or as it was before.
+
+    All are first written beside their targets, so that a full disk or a forbidden folder is
+    known before any target is touched.
+
+    Errors:
+        Refusal: where a file cannot be written; nothing half-written is left.
+    """
+    staged: dict[Path, Path] = {}
+    path = Path()
+    try:
+        for path, content in contents.items():
+            target = Path(os.path.realpath(path))
+            if _is_device(target):
+                target.write_bytes(content)
+                continue
+            staged[target] = _stage(target, content)
+        for path, beside in list(staged.items()):
+            os.replace(beside, path)
+            del staged[path]
+    except OSError as error:
+        raise Refusal(f"cannot write {path}: {error.strerror or error}") from None
+    finally:
+        for beside in staged.values():
+            beside.unlink(missing_ok=True)
+
+
+def _is_device(path: Path) -> bool:
+    """Whether a path is something like /dev/null, which cannot be replaced."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _stage(target: Path, content: bytes) -> Path:
+    """Write the content to a new file beside its target, with the mode that umask gives."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        with open(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    return beside

@@ -1,0 +1,54 @@
+"""``archdsl layers``."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import CompletionItem
+
+from archdsl.cli.page import Page
+from archdsl.cli.terminal import Refusal, print_text
+from archdsl.diagnostics import did_you_mean
+from archdsl.layers import REGISTRY
+
+
+def _complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
+    return [CompletionItem(name) for name in sorted(REGISTRY) if name.startswith(typed)]
+
+
+@click.command(cls=Page)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=_complete)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "md"]),
+    default="text",
+    show_default=True,
+    help="For the terminal, or Markdown.",
+)
+def layers(names: tuple[str, ...], output_format: str) -> None:
+    """List the layers of the language, or show the pages of some.
+
+    \b
+    archdsl layers
+    archdsl layers conv maxpool
+    archdsl layers --format md > docs/layers.md
+
+    Exit codes: 0 shown, 2 an unknown layer.
+    """
+    from archdsl.report.layers import (
+        render_layer_list,
+        render_layer_page,
+        render_layers_markdown,
+    )
+
+    for name in names:
+        if name not in REGISTRY:
+            help = did_you_mean(name, REGISTRY) or "`archdsl layers` lists all layers"
+            raise Refusal(f"there is no layer `{name}`; {help}")
+    pages = [REGISTRY[name] for name in names]
+    if output_format == "md":
+        print_text(render_layers_markdown(pages or list(REGISTRY.values())))
+    elif pages:
+        print_text("\n\n".join(render_layer_page(page) for page in pages))
+    else:
+        print_text(render_layer_list(list(REGISTRY.values())))

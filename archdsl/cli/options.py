@@ -1,0 +1,49 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from archdsl.api import read_input
+from archdsl.elaborate.values import MAX_VALUE
+from archdsl.volume import Volume
+
+
+class InputVolume(click.ParamType[Volume]):
+    """A volume as the language writes it: ``28x28x192``, or ``784``."""
+
+    name = "volume"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Volume:
+        if isinstance(value, Volume):
+            return value
+        try:
+            volume = read_input(value)
+        except ValueError:
+            self.fail(f"{value!r} is no volume such as 28x28x192, or 784", param, ctx)
+        if volume.elements > MAX_VALUE:
+            self.fail(f"{value!r} is beyond the bound of {MAX_VALUE:,} elements", param, ctx)
+        return volume
+
+
+paths_argument = click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path())
+
+input_option = click.option(
+    "--input",
+    "input_volume",
+    type=InputVolume(),
+    metavar="HxWxC",
+    help="The input volume of a file of bare statements, such as 28x28x192.",
+)
+
+color_option = click.option(
+    "--color",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="Colour the output; NO_COLOR and FORCE_COLOR are honoured.",
+)

@@ -1,0 +1,60 @@
+"""``archdsl show``."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+import click
+
+from archdsl.cli.files import SpecFile, read_file
+from archdsl.cli.options import color_option, input_option
+from archdsl.cli.page import Page
+from archdsl.cli.terminal import ColorChoice, Refusal, exit_code, print_diagnostics, print_text
+from archdsl.diagnostics import ArchError
+from archdsl.source import Source
+from archdsl.volume import Volume
+
+
+@click.command(cls=Page)
+@click.argument("spec", metavar="SPEC", type=click.Path())
+@click.option(
+    "--stage",
+    type=click.Choice(["syntax", "graph", "model"]),
+    default="model",
+    show_default=True,
+    help="The syntax tree, the data-flow graph, or the tree of parts with its numbers.",
+)
+@input_option
+@color_option
+@click.pass_context
+def show(
+    ctx: click.Context, spec: str, stage: str, input_volume: Volume | None, color: ColorChoice
+) -> None:
+    """Show a stage of the compiler: how a spec is read, connected, or understood.
+
+    \b
+    archdsl show specs/googlenet.arch
+    archdsl show --stage syntax specs/vgg16.arch
+    archdsl show --stage graph - --input 28x28x192 < block.arch
+
+    Exit codes: 0 shown, 1 errors in the spec, 2 a wrong call or an unreadable file.
+    """
+    try:
+        print_text(_render(read_file(SpecFile(spec, PurePosixPath())), stage, input_volume))
+    except ArchError as error:
+        print_diagnostics(error.diagnostics, color)
+        ctx.exit(exit_code(error.diagnostics))
+
+
+def _render(source: Source, stage: str, input: Volume | None) -> str:
+    from archdsl.api import read_models
+    from archdsl.parser import parse
+    from archdsl.report.stages import render_graph, render_parts, render_syntax
+
+    if stage == "syntax":
+        return render_syntax(parse(source))
+    models = read_models(source, input)
+    if not models:
+        raise Refusal(f"{source.path} has no network; `--stage syntax` shows its blocks")
+    render = render_graph if stage == "graph" else render_parts
+    return "\n\n".join(render(model) for model in models)

@@ -1,0 +1,100 @@
+"""The JSON document of a run: networks, layers, claims and diagnostics, for other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from archdsl.diagnostics import Diagnostic, Label
+from archdsl.graph import Node
+from archdsl.model import Claim, Model
+
+#: Raised when a key is renamed, removed or changes its meaning; a new key does not raise it.
+SCHEMA = 1
+
+Document = dict[str, Any]
+
+
+def report_document(models: Iterable[Model], diagnostics: Iterable[Diagnostic]) -> Document:
+    """One document for a run, of plain values.
+
+    Volumes are ``[height, width, channels]``, or ``[units]``; MACs and volumes are of one image;
+    ``receptive_field`` is its larger axis. Lines and columns count from 1, columns in characters;
+    they are null where a diagnostic has no place in a text.
+    """
+    return {
+        "schema": SCHEMA,
+        "networks": [_network(model) for model in models],
+        "diagnostics": [_diagnostic(diagnostic) for diagnostic in diagnostics],
+    }
+
+
+def _network(model: Model) -> Document:
+    return {
+        "name": model.name,
+        "path": model.path,
+        "input": list(model.input.sizes),
+        "output": list(model.output.sizes),
+        "params": model.trunk.parameters,
+        "aux_params": model.heads.parameters,
+        "macs": model.trunk.macs,
+        "aux_macs": model.heads.macs,
+        "weight_layers": model.trunk.weight_layers,
+        "layers": [_layer(model, node) for node in model.layers],
+        "claims": [_claim(claim) for claim in model.claims],
+    }
+
+
+def _layer(model: Model, node: Node) -> Document:
+    cost = model.costs[node.id]
+    return {
+        "name": model.names[node.id],
+        "layer": node.layer.name,
+        "line": model.place_of(node).line,
+        "volume": list(node.volume.sizes),
+        "params": cost.parameters,
+        "macs": cost.macs,
+        "receptive_field": max(cost.receptive_field),
+        "aux": node.head is not None,
+    }
+
+
+def _claim(claim: Claim) -> Document:
+    return {
+        "line": claim.line,
+        "text": claim.text,
+        "holds": claim.holds,
+        "actual": claim.actual,
+    }
+
+
+def _diagnostic(diagnostic: Diagnostic) -> Document:
+    span = diagnostic.span
+    return {
+        "code": diagnostic.code,
+        "severity": diagnostic.severity.value,
+        "message": diagnostic.message,
+        "path": diagnostic.file,
+        "line": span.line if span else None,
+        "column": span.column if span else None,
+        "end_line": span.end_line if span else None,
+        "end_column": span.end_column if span else None,
+        "labels": [_label(label) for label in _labels(diagnostic)],
+        "help": diagnostic.help,
+    }
+
+
+def _labels(diagnostic: Diagnostic) -> tuple[Label, ...]:
+    """The related places; the primary one leads where something is said about it."""
+    if diagnostic.span is None or not diagnostic.label:
+        return diagnostic.related
+    return (Label(diagnostic.span, diagnostic.label), *diagnostic.related)
+
+
+def _label(label: Label) -> Document:
+    return {
+        "path": label.span.source.path,
+        "line": label.span.line,
+        "column": label.span.column,
+        "message": label.message,
+    }

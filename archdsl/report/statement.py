@@ -1,0 +1,56 @@
+"""A layer as the language writes it, with its values: ``conv 3x3 64 s2 same``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from archdsl.layers import Layer
+from archdsl.layers.layer import FieldInfo, fields_of
+
+
+def render_layer(layer: Layer) -> str:
+    """The shortest statement that makes this layer; attributes at their defaults are left out."""
+    words = [layer.name]
+    by_place = True
+    for item in fields_of(type(layer)):
+        value = getattr(layer, item.name)
+        if item.role.is_derived:
+            continue
+        if value is None or (value == item.default and not item.role.is_positional):
+            by_place = by_place and not item.role.is_positional
+            continue
+        if item.role.is_positional and by_place:
+            words.append(_bare(item, value))
+        else:
+            words.append(render_attribute(item, value))
+    return " ".join(words)
+
+
+def _bare(item: FieldInfo, value: Any) -> str:
+    return " ".join(map(str, value)) if item.role.is_variadic else render_value(value)
+
+
+def render_attribute(item: FieldInfo, value: Any) -> str:
+    """An attribute in its shortest spelling: a word, a letter with a size, or ``name=value``."""
+    for word, meaning in item.role.words.items():
+        if meaning == value:
+            return word
+    if item.role.letter:
+        return f"{item.role.letter}{_size(value)}"
+    is_square = isinstance(value, tuple)
+    return f"{item.name}={_size(value) if is_square else render_value(value)}"
+
+
+def render_value(value: Any) -> str:
+    """A value as the language writes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "x".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _size(value: Any) -> str:
+    """A size with one number where all its axes agree."""
+    is_square = isinstance(value, tuple) and len(set(value)) == 1
+    return render_value(value[0] if is_square else value)

@@ -1,0 +1,178 @@
+"""The table of a network: layers, volumes, parameters, MACs, totals and claims."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from archdsl.graph import AuxPart, Node, walk
+from archdsl.model import BYTES_PER_NUMBER, Claim, Model, Totals
+from archdsl.report.statement import render_layer
+from archdsl.report.text import columns, count_of, paint, printable
+
+HEADER = ("Name", "Line", "Layer", "Volume", "Parameters", "%", "MACs", "Field", "MB")
+_IS_TEXT = frozenset({"Name", "Layer"})
+_NOTHING = "·"
+_GAP = "  "
+_LEGEND = (
+    "MB = 10⁶ bytes, in the table those of each layer's result for one image",
+    "Field = receptive field in pixels of the input",
+)
+
+Row = tuple[str, ...]
+
+
+def render_report(model: Model, color: bool = False) -> str:
+    """Everything known about a network in numbers, as a table in full width.
+
+    Layers are named as the modules of the generated code; the parts of auxiliary heads, which
+    are counted apart, follow the trunk.
+    """
+    sections = list(_sections(model))
+    widths = _widths([row for section in sections for row in (*section.rows, section.total)])
+    dim, bold = paint(color, dim=True), paint(color, bold=True)
+    rule = dim("─" * (sum(widths) + len(_GAP) * (len(widths) - 1)))
+    lines = [bold(printable(model.name)) + dim(_subtitle(model)), ""]
+    lines += [dim(_align(HEADER, widths)), rule]
+    for section in sections:
+        if section.title:
+            lines += ["", dim(section.title), rule]
+        lines += [_align(row, widths) for row in section.rows]
+        lines += [rule, bold(_align(section.total, widths))]
+    lines += ["", *_conventions(model)]
+    if model.claims:
+        lines += ["", *_claims(model.claims, color)]
+    return "\n".join(lines)
+
+
+def _subtitle(model: Model) -> str:
+    return f"  {model.input} → {model.output}  {printable(model.path)}:{model.span.line}"
+
+
+# ── Rows ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    title: str
+    rows: list[Row]
+    total: Row
+
+
+def _sections(model: Model) -> Iterator[_Section]:
+    trunk = [node for node in model.layers if node.head is None]
+    yield _section(model, "", trunk, model.trunk)
+    heads = [node for node in model.layers if node.head is not None]
+    if heads:
+        yield _section(model, _heads_title(model), heads, model.heads)
+
+
+def _heads_title(model: Model) -> str:
+    weights = [part.weight for part in walk(model.chain) if isinstance(part, AuxPart)]
+    heads = "Auxiliary head" if len(weights) == 1 else f"{len(weights)} auxiliary heads"
+    losses = ", ".join(f"{weight:g}" for weight in weights)
+    return f"{heads}: in training only, counted apart; weight in the loss {losses}"
+
+
+def _section(model: Model, title: str, nodes: Iterable[Node], totals: Totals) -> _Section:
+    rows = [_row(model, node, totals) for node in nodes]
+    total = (
+        "Total",
+        "",
+        count_of(len(rows), "layer"),
+        "",
+        _number(totals.parameters),
+        "100.0" if totals.parameters else "",
+        _number(totals.macs),
+        "",
+        _megabytes(totals.activations),
+    )
+    return _Section(title, rows, total)
+
+
+def _row(model: Model, node: Node, totals: Totals) -> Row:
+    cost = model.costs[node.id]
+    return (
+        printable(model.names[node.id]),
+        str(model.place_of(node).line),
+        printable(render_layer(node.layer)),
+        str(node.volume),
+        _number(cost.parameters),
+        _share(cost.parameters, totals.parameters),
+        _number(cost.macs),
+        _field(cost.receptive_field),
+        _megabytes(cost.activations),
+    )
+
+
+def _number(number: int) -> str:
+    return f"{number:,}" if number else _NOTHING
+
+
+def _share(part: int, whole: int) -> str:
+    if not part:
+        return ""
+    percent = f"{100 * part / whole:.1f}"
+    return percent if percent != "0.0" else "<0.1"
+
+
+def _field(field: tuple[int, int]) -> str:
+    height, width = field
+    return f"{height:,}" if height == width else f"{height:,}×{width:,}"
+
+
+def _megabytes(numbers: int) -> str:
+    return f"{numbers * BYTES_PER_NUMBER / 1e6:,.3f}"
+
+
+def _widths(rows: list[Row]) -> list[int]:
+    return [max(columns(row[index]) for row in (HEADER, *rows)) for index in range(len(HEADER))]
+
+
+def _align(row: Row, widths: list[int]) -> str:
+    cells = []
+    for title, cell, width in zip(HEADER, row, widths, strict=True):
+        space = " " * (width - columns(cell))
+        cells.append(cell + space if title in _IS_TEXT else space + cell)
+    return _GAP.join(cells).rstrip()
+
+
+# ── Below the table ──────────────────────────────────────────────────────────────────────────
+
+
+def _conventions(model: Model) -> list[str]:
+    """The totals again, with what they mean."""
+    trunk, heads = model.trunk, model.heads
+    lines = _totals(trunk)
+    if heads.parameters:
+        lines += ["Auxiliary heads, not in the numbers above:"]
+        lines += [f"  {line}" for line in _totals(heads)]
+    return [*lines, *_LEGEND]
+
+
+def _totals(totals: Totals) -> list[str]:
+    parameters = count_of(totals.parameters, "parameter")
+    layers = count_of(totals.weight_layers, "weight layer")
+    activations = count_of(totals.activations, "activation")
+    size = f"at {BYTES_PER_NUMBER} bytes a number"
+    return [
+        f"{parameters} in {layers}: {_megabytes(totals.parameters)} MB {size}",
+        f"{count_of(totals.macs, 'MAC')} for one image; {2 * totals.macs:,} FLOPs (= 2 × MACs)",
+        f"{activations} for one image: {_megabytes(totals.activations)} MB {size}",
+    ]
+
+
+def _claims(claims: tuple[Claim, ...], color: bool) -> list[str]:
+    """Each claim, whether it holds, its line, and the number itself."""
+    texts = [printable(claim.text) for claim in claims]
+    width = max(map(columns, texts))
+    digits = max(len(str(claim.line)) for claim in claims)
+    lines = []
+    for claim, text in zip(claims, texts, strict=True):
+        sign, style = ("✓", "green") if claim.holds else ("✗", "red")
+        padding = " " * (width - columns(text))
+        lines.append(
+            f"{paint(color, fg=style, bold=True)(sign)} line {claim.line:>{digits}}  "
+            f"expect {text}{padding}  it is {claim.actual:,}"
+        )
+    return lines
