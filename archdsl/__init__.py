@@ -1,9 +1,15 @@
 """archdsl: networks written as papers write them; checked, drawn and compiled to PyTorch."""
 
-from archdsl.api import check, compile, draw, load, load_all, parse
-from archdsl.diagnostics import ArchError, Diagnostic
-from archdsl.model import Model
-from archdsl.volume import Volume
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from archdsl.api import check, compile, draw, load, load_all, parse
+    from archdsl.diagnostics import ArchError, Diagnostic
+    from archdsl.model import Model
+    from archdsl.volume import Volume
 
 __version__ = "0.1.0"
 
@@ -20,3 +26,17 @@ __all__ = [
     "load_all",
     "parse",
 ]
+
+_HOMES = {
+    "ArchError": "archdsl.diagnostics",
+    "Diagnostic": "archdsl.diagnostics",
+    "Model": "archdsl.model",
+    "Volume": "archdsl.volume",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for: the command line starts without what it does not need."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES.get(name, "archdsl.api")), name)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from archdsl.graph import Graph, Node, nodes_of
+from archdsl.graph import Node
 from archdsl.layers import Input, Window
 
 
@@ -32,7 +33,7 @@ class _Sight:
     jump: tuple[Fraction, Fraction]
 
 
-def count_costs(graph: Graph) -> dict[int, Cost]:
+def count_costs(nodes: Sequence[Node]) -> dict[int, Cost]:
     """The cost of each node.
 
     Receptive fields follow Araujo, Norris and Sim 2019, "Computing receptive fields of
@@ -40,7 +41,6 @@ def count_costs(graph: Graph) -> dict[int, Cost]:
     """
     costs: dict[int, Cost] = {}
     sights: dict[int, _Sight] = {}
-    nodes = nodes_of(graph)
     for node in nodes:
         inputs = [nodes[i] for i in node.inputs]
         sights[node.id] = _see(node, inputs, sights)

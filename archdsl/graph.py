@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -13,8 +13,6 @@ from archdsl.volume import Volume
 
 if TYPE_CHECKING:
     import networkx
-
-Graph: TypeAlias = "networkx.DiGraph[int]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +41,19 @@ class Node:
     head: int | None = None
 
 
-def nodes_of(graph: Graph) -> list[Node]:
-    """The nodes of a graph in execution order."""
-    return [data["node"] for _, data in graph.nodes(data=True)]
+def build_graph(nodes: Iterable[Node]) -> networkx.DiGraph[int]:
+    """The nodes as a NetworkX graph: each id holds its ``node``; edges follow the data.
+
+    Where one node feeds a merge twice (``add { id | id }``) the graph has one edge: the ordered
+    inputs are the node's own.
+    """
+    import networkx  # takes longer to import than a network takes to check
+
+    graph: networkx.DiGraph[int] = networkx.DiGraph()
+    for node in nodes:
+        graph.add_node(node.id, node=node)
+        graph.add_edges_from((source, node.id) for source in node.inputs)
+    return graph
 
 
 # ── Parts ────────────────────────────────────────────────────────────────────────────────────

@@ -6,15 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from archdsl import syntax
 from archdsl.cost import Cost, count_costs
 from archdsl.diagnostics import Diagnostic, did_you_mean
 from archdsl.elaborate import Elaborated
-from archdsl.graph import Chain, Graph, Node, nodes_of
+from archdsl.graph import Chain, Node, build_graph
 from archdsl.modules import ClassPlan, name_nodes, plan_modules
 from archdsl.source import Source, Span
 from archdsl.volume import Volume
+
+if TYPE_CHECKING:
+    import networkx
 
 BYTES_PER_NUMBER = 4
 
@@ -50,7 +54,8 @@ class Model:
     name: str
     source: Source = field(repr=False)
     span: Span = field(repr=False)
-    graph: Graph = field(repr=False)
+    #: In execution order; node 0 is the input.
+    nodes: tuple[Node, ...] = field(repr=False)
     chain: Chain = field(repr=False)
     plan: ClassPlan = field(repr=False)
     names: dict[int, str] = field(repr=False)
@@ -58,9 +63,9 @@ class Model:
     claims: tuple[Claim, ...] = field(repr=False, default=())
 
     @cached_property
-    def nodes(self) -> tuple[Node, ...]:
-        """All nodes in execution order; node 0 is the input."""
-        return tuple(nodes_of(self.graph))
+    def graph(self) -> networkx.DiGraph[int]:
+        """The data flow as a NetworkX graph over node ids, each with its ``node``."""
+        return build_graph(self.nodes)
 
     @property
     def layers(self) -> tuple[Node, ...]:
@@ -127,17 +132,17 @@ class Model:
 
 def build_model(network: Elaborated, diagnostics: list[Diagnostic]) -> Model:
     """Cost, name and verify an elaborated network; faults of its claims go into the list."""
-    plan = plan_modules(network.name, network.graph, network.chain)
-    names = name_nodes(plan, network.graph)
+    plan = plan_modules(network.name, network.nodes, network.chain)
+    names = name_nodes(plan, network.nodes)
     model = Model(
         network.name,
         network.source,
         network.span,
-        network.graph,
+        network.nodes,
         network.chain,
         plan,
         names,
-        count_costs(network.graph),
+        count_costs(network.nodes),
     )
     claims = []
     for expect in network.expects:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Iterator
+from collections.abc import Sequence as Sequence_
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -23,14 +24,12 @@ from archdsl.graph import (
     CallPart,
     Chain,
     ForkPart,
-    Graph,
     GroupPart,
     LayerPart,
     Node,
     Part,
     RecallPart,
     RepeatPart,
-    nodes_of,
 )
 from archdsl.layers import UnaryLayer
 
@@ -154,13 +153,13 @@ def camel_case(name: str) -> str:
     return "".join(word[0].upper() + word[1:] for word in name.split("_") if word)
 
 
-def plan_modules(name: str, graph: Graph, chain: Chain) -> ClassPlan:
+def plan_modules(name: str, nodes: Sequence_[Node], chain: Chain) -> ClassPlan:
     """Plan the class of a network."""
-    return _Planner(nodes_of(graph)).class_plan(name, chain, None)
+    return _Planner(nodes).class_plan(name, chain, None)
 
 
 class _Planner:
-    def __init__(self, nodes: list[Node]) -> None:
+    def __init__(self, nodes: Sequence_[Node]) -> None:
         self.nodes = nodes
 
     def class_plan(self, title: str, chain: Chain, call: CallPart | None) -> ClassPlan:
@@ -402,10 +401,9 @@ def _attributes(steps: list[Step] | tuple[Step, ...]) -> Iterator[str]:
 # ── Names ────────────────────────────────────────────────────────────────────────────────────
 
 
-def name_nodes(plan: ClassPlan, graph: Graph) -> dict[int, str]:
+def name_nodes(plan: ClassPlan, nodes: Sequence_[Node]) -> dict[int, str]:
     """The name of each node: its module's path, or for a merge a name beside its branches."""
     names: dict[int, str] = {}
-    nodes = nodes_of(graph)
 
     def item(value: Item, path: str) -> None:
         match value:

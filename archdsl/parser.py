@@ -90,6 +90,10 @@ def _only(children: list[Any], kind: type[_T]) -> _T | None:
     return next((child for child in children if isinstance(child, kind)), None)
 
 
+_LEVELS = {"OR": 1, "AND": 2, "COMPARE": 4, "PLUS": 5, "MINUS": 5, "TIMES": 6, "DIVIDE": 6}
+_PREFIX_LEVELS = {"NOT": 3, "MINUS": 7}
+
+
 class _Builder(Transformer[Token, Any]):
     """Builds the syntax tree while Lark reduces: one method a rule."""
 
@@ -146,24 +150,42 @@ class _Builder(Transformer[Token, Any]):
     def negative_number(self, children: list[Any]) -> syntax.Unary:
         return syntax.Unary(self._span(*children), "-", children[1])
 
-    sign = negative_number
-
     def dims(self, children: list[Token]) -> syntax.Dims:
         return syntax.Dims(self._span(children[0]), self._sizes(children[0], children[0]))
 
-    def not_(self, children: list[Any]) -> syntax.Unary:
-        return syntax.Unary(self._span(children[0], children[1]), "not", children[1])
+    def expression(self, children: list[Any]) -> Any:
+        """Operands and operators in a row, as a tree: the tighter an operator, the deeper."""
+        if len(children) == 1:
+            return children[0]
+        operands: list[Any] = []
+        waiting: list[tuple[int, Token, bool]] = []
 
-    def sum(self, children: list[Any]) -> syntax.Binary:
-        left, operator, right = children
-        symbol = {"×": "*", "−": "-"}.get(operator, str(operator))
-        return syntax.Binary(self._span(left, right), symbol, left, right)
+        def reduce_to(level: int) -> None:
+            while waiting and waiting[-1][0] >= level:
+                _, operator, is_prefix = waiting.pop()
+                right = operands.pop()
+                if is_prefix:
+                    symbol = "not" if operator.type == "NOT" else "-"
+                    operands.append(syntax.Unary(self._span(operator, right), symbol, right))
+                else:
+                    left = operands.pop()
+                    symbol = {"×": "*", "−": "-"}.get(operator, str(operator))
+                    span = self._span(left, right)
+                    operands.append(syntax.Binary(span, symbol, left, right))
 
-    or_ = and_ = comparison = product = sum
-
-    def apply(self, children: list[Any]) -> syntax.Apply:
-        name, *arguments, close = children
-        return syntax.Apply(self._span(name, close), name, tuple(arguments))
+        is_prefix = True
+        for child in children:
+            if not isinstance(child, Token):
+                operands.append(child)
+                is_prefix = False
+                continue
+            level = _PREFIX_LEVELS[child.type] if is_prefix else _LEVELS[child.type]
+            if not is_prefix:
+                reduce_to(level)
+            waiting.append((level, child, is_prefix))
+            is_prefix = True
+        reduce_to(0)
+        return operands[0]
 
     # Arguments
 

@@ -46,15 +46,23 @@ class Binary:
 
 
 @dataclass(frozen=True, slots=True)
-class Apply:
-    """A function in an expression: ``min(a, b)``."""
+class Call:
+    """A word with parentheses: a block call, ``take(0, 1)``, ``aux(0.3)``, ``min(a, b)``."""
 
     span: Span
     name: Name
     arguments: tuple[Argument, ...]
 
 
-Expr: TypeAlias = Number | Name | Dims | Unary | Binary | Apply
+@dataclass(frozen=True, slots=True)
+class Paren:
+    """An expression in parentheses; as an atom, a bare argument."""
+
+    span: Span
+    value: Expr
+
+
+Expr: TypeAlias = Number | Name | Dims | Unary | Binary | Call | Paren
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,23 +94,6 @@ class Named:
     span: Span
     name: Name
     value: Expr
-
-
-@dataclass(frozen=True, slots=True)
-class Paren:
-    """An expression in parentheses, as a bare argument."""
-
-    span: Span
-    value: Expr
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A word with parentheses: a block call, ``take(0, 1)`` or ``aux(0.3)``."""
-
-    span: Span
-    name: Name
-    arguments: tuple[Argument, ...]
 
 
 @dataclass(frozen=True, slots=True)

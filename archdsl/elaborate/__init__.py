@@ -13,7 +13,7 @@ from archdsl.elaborate.library import Definitions, Reader, define, standard_name
 from archdsl.elaborate.scope import Cursor, PartNames, Scope, read_volume
 from archdsl.elaborate.unvisited import check_words
 from archdsl.elaborate.values import Context, Fault, Unknown
-from archdsl.graph import Chain, Frame, Graph
+from archdsl.graph import Chain, Frame, Node
 from archdsl.source import Source, Span
 from archdsl.volume import Volume
 
@@ -27,7 +27,7 @@ class Elaborated:
     name: str
     source: Source
     span: Span
-    graph: Graph
+    nodes: tuple[Node, ...]
     chain: Chain
     expects: tuple[syntax.Expect, ...]
 
@@ -178,7 +178,7 @@ def _elaborate_network(
         raise Fault("empty-branch", f"network `{item.name.id}` has no layer", item.name.span)
     chain = Chain(tuple(parts), 0, end.node)
     return Elaborated(
-        item.name.id, caller.source, item.name.span, builder.graph, chain, tuple(expects)
+        item.name.id, caller.source, item.name.span, tuple(builder.nodes), chain, tuple(expects)
     )
 
 
@@ -192,7 +192,7 @@ def _check_output(
     written = read_volume(network.output, header)
     if end.volume is None or end.volume == written:
         return
-    last = builder.node(end.node)
+    last = builder.nodes[end.node]
     flat = Volume.vector(end.volume.elements)
     diagnostics.append(
         Diagnostic(

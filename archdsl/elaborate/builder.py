@@ -152,12 +152,12 @@ class Builder(Placer):
         copies: list[Chain] = []
         parts: list[Part] = []
         for _ in range(self._count(step, scope, cursor)):
-            before = len(self.graph)
+            before = len(self.nodes)
             if _is_scope(step):
                 inner = replace(scope, parts=PartNames(scope.parts))
             begin = cursor
             more, cursor = self._atoms(step, inner, cursor)
-            if len(self.graph) == before:
+            if len(self.nodes) == before:
                 self.spend(step.span)  # a copy without layers costs time, too
             copies.append(Chain(tuple(more), begin.node, cursor.node))
             parts += more

@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-import networkx
-
 from archdsl import syntax
 from archdsl.diagnostics import ArchError, Diagnostic, Label
 from archdsl.elaborate.scope import Cursor, Scope, read_volume
 from archdsl.elaborate.values import MAX_VALUE, Fault, Unknown
-from archdsl.graph import Frame, Graph, Node
+from archdsl.graph import Frame, Node
 from archdsl.layers import Input, Layer, LayerError
 from archdsl.source import Span
 from archdsl.volume import Volume
@@ -22,10 +20,10 @@ MAX_EXPANSION = 200_000
 
 
 class Placer:
-    """The graph of one network as it grows, and the faults found on the way."""
+    """The nodes of one network as they grow, and the faults found on the way."""
 
     def __init__(self, input: Volume, span: Span, diagnostics: list[Diagnostic]) -> None:
-        self.graph: Graph = networkx.DiGraph()
+        self.nodes: list[Node] = []
         self.diagnostics = diagnostics
         self._expansion = 0
         self.start = self._add_node(Input(), (), input, span, None)
@@ -38,15 +36,10 @@ class Placer:
         span: Span,
         scope: Scope | None,
     ) -> Cursor:
-        id = len(self.graph)
+        id = len(self.nodes)
         frames, head = (scope.frames, scope.head) if scope else ((), None)
-        self.graph.add_node(id, node=Node(id, layer, inputs, volume, span, frames, head))
-        self.graph.add_edges_from((source, id) for source in inputs)
+        self.nodes.append(Node(id, layer, inputs, volume, span, frames, head))
         return Cursor(id, volume)
-
-    def node(self, id: int) -> Node:
-        node: Node = self.graph.nodes[id]["node"]
-        return node
 
     def spend(self, span: Span, amount: int = 1) -> None:
         self._expansion += amount
@@ -94,21 +87,21 @@ class Placer:
     ) -> Fault:
         """The fault at its place, with the places where the offending sizes came from."""
         if len(inputs) == 1:
-            node = self.node(inputs[0].node)
+            node = self.nodes[inputs[0].node]
             related = (self.origin(node),)
             return Fault(error.code, error.message, span, "here", error.help, related)
-        labels = [self.origin(self.node(cursor.node)) for cursor in inputs]
+        labels = [self.origin(self.nodes[cursor.node]) for cursor in inputs]
         return Fault(error.code, error.message, span, "joined here", error.help, tuple(labels))
 
     def origin(self, node: Node) -> Label:
         """Where a volume came from: the layer that made it, not those that passed it on."""
-        while len(node.inputs) == 1 and self.node(node.inputs[0]).volume == node.volume:
-            node = self.node(node.inputs[0])
+        while len(node.inputs) == 1 and self.nodes[node.inputs[0]].volume == node.volume:
+            node = self.nodes[node.inputs[0]]
         if node.id == 0:
             return Label(node.span, f"the input is {node.volume}")
         arithmetic = None
         if len(node.inputs) == 1:
-            arithmetic = node.layer.explain(self.node(node.inputs[0]).volume)
+            arithmetic = node.layer.explain(self.nodes[node.inputs[0]].volume)
         because = f": {arithmetic}" if arithmetic else ""
         return Label(node.span, f"{node.volume} here{because}")
 
@@ -116,7 +109,7 @@ class Placer:
         written = read_volume(claim, scope.context(cursor))
         if cursor.volume is None or written == cursor.volume:
             return
-        origin = self.origin(self.node(cursor.node))
+        origin = self.origin(self.nodes[cursor.node])
         self.report(
             Fault(
                 "wrong-volume",

@@ -126,9 +126,9 @@ class Context:
     parts: Callable[[], Iterable[str]] = tuple
 
 
-def names_in(expr: syntax.Expr | syntax.Paren) -> Iterator[str]:
+def names_in(expr: syntax.Expr) -> Iterator[str]:
     """The names an expression refers to."""
-    pending: list[syntax.Expr | syntax.Paren] = [expr]
+    pending: list[syntax.Expr] = [expr]
     while pending:
         match pending.pop():
             case syntax.Name(id=name) if name not in ("true", "false"):
@@ -137,7 +137,7 @@ def names_in(expr: syntax.Expr | syntax.Paren) -> Iterator[str]:
                 pending.append(inner)
             case syntax.Binary(left=left, right=right):
                 pending += (left, right)
-            case syntax.Apply(arguments=arguments):
+            case syntax.Call(arguments=arguments):
                 pending += (argument.value for argument in arguments)
 
 
@@ -156,7 +156,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def evaluate(expr: syntax.Expr | syntax.Paren, context: Context) -> Value:
+def evaluate(expr: syntax.Expr, context: Context) -> Value:
     """The value of an expression. Errors: ``Fault``; ``Unknown`` after an earlier one."""
     match expr:
         case syntax.Number(value=value):
@@ -175,8 +175,8 @@ def evaluate(expr: syntax.Expr | syntax.Paren, context: Context) -> Value:
             return _evaluate_logic(expr, context)
         case syntax.Binary():
             return _evaluate_binary(expr, context)
-        case syntax.Apply():
-            return _evaluate_apply(expr, context)
+        case syntax.Call():
+            return _evaluate_call(expr, context)
 
 
 def _look_up(name: syntax.Name, context: Context) -> Value:
@@ -259,7 +259,7 @@ def _apply_operator(expr: syntax.Binary, left: Value, right: Value) -> Value:
     return value
 
 
-def _evaluate_apply(expr: syntax.Apply, context: Context) -> Value:
+def _evaluate_call(expr: syntax.Call, context: Context) -> Value:
     functions: dict[str, Callable[..., Any]] = {"min": min, "max": max}
     if expr.name.id not in functions:
         raise Fault(
