@@ -1,0 +1,74 @@
+# `make demo` and `make test` do all their own set-up: they need GNU make and Python 3.11 or newer.
+
+PYTHON ?= python3
+VENV = .venv
+RUN = $(VENV)/bin/python -m
+PIP = $(RUN) pip install --quiet --disable-pip-version-check
+ARCHDSL = $(RUN) archdsl
+# Each process builds whole networks, up to 3 GB: four are enough.
+PYTEST = -n auto --maxprocesses 4
+
+.PHONY: help demo test lint generate docs clean
+
+help:
+	@echo "make demo      check, draw and compile the networks of specs/"
+	@echo "make test      lint, types, freshness of generated/, and all tests"
+	@echo "make lint      ruff and mypy alone"
+	@echo "make generate  compile specs/ to generated/"
+	@echo "make docs      regenerate docs/layers.md and docs/pictures/"
+	@echo "make clean     remove .venv, drawings and caches"
+
+demo: $(VENV)/ready
+	@mkdir -p drawings
+	$(ARCHDSL) check specs/lenet5.arch
+	@echo
+	$(ARCHDSL) check specs > drawings/check.txt
+	@tail -n 1 drawings/check.txt
+	@echo
+	$(ARCHDSL) draw specs --output drawings/
+	@echo
+	$(ARCHDSL) compile specs
+	@echo
+	@echo "drawings/check.txt   the tables of all networks"
+	@echo "drawings/*.svg       their pictures"
+	@echo "generated/*.py       their PyTorch modules"
+
+test: lint
+	$(ARCHDSL) compile --check
+	$(RUN) pytest $(PYTEST)
+
+lint: $(VENV)/ready-for-tests
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+
+generate: $(VENV)/ready
+	$(ARCHDSL) compile
+
+docs: $(VENV)/ready
+	$(ARCHDSL) layers --format md > docs/layers.md.new
+	mv docs/layers.md.new docs/layers.md
+	$(ARCHDSL) draw specs/vgg16.arch --output docs/pictures/vgg16.svg
+	$(ARCHDSL) draw specs/googlenet.arch --output docs/pictures/googlenet.svg
+	$(ARCHDSL) draw docs/pictures/inception.arch --output docs/pictures/inception.svg
+
+clean:
+	rm -rf $(VENV) drawings .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+# ── Set-up ─────────────────────────────────────────────────────────────────────────────────────
+# Each file is written when its step is done: a second run skips it, an interrupted one repeats it.
+
+$(VENV)/made:
+	@$(PYTHON) -c 'import sys; \
+		sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/ready: $(VENV)/made pyproject.toml
+	$(PIP) --editable .
+	@touch $@
+
+# The test tools bring PyTorch, which takes its time.
+$(VENV)/ready-for-tests: $(VENV)/made pyproject.toml
+	$(PIP) --editable '.[test]'
+	@touch $@ $(VENV)/ready

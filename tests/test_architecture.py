@@ -1,0 +1,184 @@
+"""Imports run one way, and what is wrapped in one place is imported only there."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+PACKAGE = ROOT / "archdsl"
+
+#: From the bottom of the house to the top. A module may import what stands on its own floor or
+#: below, and what stands in its own folder.
+FLOORS = (
+    ("source", "volume"),
+    ("syntax",),
+    ("diagnostics",),
+    ("parser",),
+    ("layers",),
+    ("recipe",),
+    ("graph",),
+    ("elaborate",),
+    ("cost", "modules"),
+    ("model",),
+    ("report", "drawing", "codegen"),
+    ("train",),
+    ("api",),
+    ("cli",),
+    ("__init__", "__main__"),
+)
+HEIGHT = {room: height for height, floor in enumerate(FLOORS) for room in floor}
+
+#: Targets do not know each other.
+APART = {"report", "drawing", "codegen"}
+
+#: Imports inside functions that go up on purpose, each with its reason.
+UPWARD = {
+    # `_repr_svg_`, by which notebooks show a model.
+    ("model", "drawing"),
+    # The examples of the layers' pages are run to print their results.
+    ("report", "api"),
+}
+
+#: Each library outside the standard one has one place.
+ONLY_IN = {
+    "lark": {"parser.py"},
+    "networkx": {"graph.py"},
+    "jinja2": {"codegen/"},
+    "graphviz": {"drawing/"},
+    "pygraphviz": {"drawing/"},
+    # Beside the command line, its colours of text.
+    "click": {"cli/", "report/text.py"},
+    "rich_click": {"cli/"},
+    "rich": {"cli/"},
+    # Checking, drawing and compiling need no torch.
+    "torch": {"train/"},
+}
+#: Names for the type checker alone; nothing is imported when the program runs.
+TYPES_ONLY = {("model.py", "networkx")}
+
+
+@dataclass(frozen=True)
+class Import:
+    path: Path
+    line: int
+    module: str
+    in_function: bool
+    for_types: bool
+
+    @property
+    def place(self) -> str:
+        return self.path.relative_to(PACKAGE).as_posix()
+
+    @property
+    def room(self) -> str:
+        return self.place.split("/")[0].removesuffix(".py")
+
+    @property
+    def target(self) -> str:
+        """The room of the package that is imported."""
+        parts = self.module.split(".")
+        return parts[1] if len(parts) > 1 else "__init__"
+
+    def __str__(self) -> str:
+        return f"archdsl/{self.place}:{self.line} imports {self.module}"
+
+
+class _Collector(ast.NodeVisitor):
+    """All imports of a file, with where they stand."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.found: list[Import] = []
+        self.in_function = False
+        self.for_types = False
+
+    def _add(self, line: int, module: str) -> None:
+        self.found.append(Import(self.path, line, module, self.in_function, self.for_types))
+
+    def visit_Import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            if alias.name != "archdsl":  # whose own import is nothing but the version
+                self._add(node.lineno, alias.name)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        assert node.level == 0, f"{self.path}:{node.lineno} imports relatively"
+        assert node.module
+        rooms = [alias.name for alias in node.names if alias.name in HEIGHT]
+        if node.module != "archdsl":
+            self._add(node.lineno, node.module)
+            return
+        for room in rooms:
+            self._add(node.lineno, f"archdsl.{room}")
+        if {alias.name for alias in node.names} - {*rooms, "__version__"}:
+            self._add(node.lineno, "archdsl")
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        outer, self.in_function = self.in_function, True
+        self.generic_visit(node)
+        self.in_function = outer
+
+    def visit_If(self, node: ast.If) -> None:
+        outer = self.for_types
+        self.for_types = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        self.generic_visit(node)
+        self.for_types = outer
+
+
+def _imports() -> list[Import]:
+    found: list[Import] = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        collector = _Collector(path)
+        collector.visit(ast.parse(path.read_text("utf-8")))
+        found += collector.found
+    return found
+
+
+IMPORTS = _imports()
+OWN = [found for found in IMPORTS if found.module.split(".")[0] == "archdsl"]
+
+
+def _is_allowed(found: Import) -> bool:
+    if found.room in (found.target, "__init__", "__main__"):
+        return True
+    if (found.room, found.target) in UPWARD:
+        return found.in_function
+    if {found.room, found.target} <= APART:
+        return False
+    return HEIGHT.get(found.target, -1) <= HEIGHT.get(found.room, -1)
+
+
+def test_every_module_has_a_floor() -> None:
+    entries = [e for e in PACKAGE.iterdir() if e.suffix == ".py" or (e / "__init__.py").exists()]
+    assert {entry.name.removesuffix(".py") for entry in entries} <= HEIGHT.keys()
+
+
+def test_imports_run_one_way() -> None:
+    assert [str(found) for found in OWN if not _is_allowed(found)] == []
+
+
+def test_every_exception_is_needed() -> None:
+    used = {(found.room, found.target) for found in OWN}
+    assert used >= UPWARD
+
+
+@pytest.mark.parametrize("library", ONLY_IN)
+def test_only_importer(library: str) -> None:
+    strangers = [
+        str(found)
+        for found in IMPORTS
+        if found.module.split(".")[0] == library
+        and not any(found.place.startswith(home) for home in ONLY_IN[library])
+        and not (found.for_types and (found.place, library) in TYPES_ONLY)
+    ]
+    assert strangers == []
+
+
+def test_networkx_is_imported_where_it_is_used() -> None:
+    """It takes longer to import than a network takes to check."""
+    found = [i for i in IMPORTS if i.module == "networkx"]
+    assert found
+    assert all(i.in_function or i.for_types for i in found)
