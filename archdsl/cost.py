@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from archdsl.graph import Node
 from archdsl.layers import Input, Window
+from archdsl.layers.layer import POINT
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,8 @@ def _see(node: Node, inputs: list[Node], sights: dict[int, _Sight]) -> _Sight:
         return _Sight((height, width), sights[largest.id].jump)
     before = sights[inputs[0].id]
     window: Window = node.layer.window(inputs[0].volume)
+    if window == POINT:
+        return before
     field, jump = [], []
     for axis in (0, 1):
         grown = before.field[axis] + (window.kernel[axis] - 1) * before.jump[axis]

@@ -14,6 +14,8 @@ from archdsl.diagnostics import Diagnostic, did_you_mean
 from archdsl.elaborate import Elaborated
 from archdsl.graph import Chain, Node, build_graph
 from archdsl.modules import ClassPlan, name_nodes, plan_modules
+from archdsl.parser import without_collector
+from archdsl.recipe import Recipe
 from archdsl.source import Source, Span
 from archdsl.volume import Volume
 
@@ -61,6 +63,8 @@ class Model:
     names: dict[int, str] = field(repr=False)
     costs: dict[int, Cost] = field(repr=False)
     claims: tuple[Claim, ...] = field(repr=False, default=())
+    #: How the spec says the network is trained; None where it does not say.
+    recipe: Recipe | None = field(repr=False, default=None)
 
     @cached_property
     def graph(self) -> networkx.DiGraph[int]:
@@ -130,6 +134,7 @@ class Model:
         return render_svg(self)
 
 
+@without_collector()
 def build_model(network: Elaborated, diagnostics: list[Diagnostic]) -> Model:
     """Cost, name and verify an elaborated network; faults of its claims go into the list."""
     plan = plan_modules(network.name, network.nodes, network.chain)
@@ -143,6 +148,7 @@ def build_model(network: Elaborated, diagnostics: list[Diagnostic]) -> Model:
         plan,
         names,
         count_costs(network.nodes),
+        recipe=network.recipe,
     )
     claims = []
     for expect in network.expects:

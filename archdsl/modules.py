@@ -342,6 +342,8 @@ class _Names:
     def __init__(self, planner: _Planner) -> None:
         self.nodes = planner.nodes
         self.taken: set[str] = set()
+        #: The last count given to each word, where the search for a free one goes on.
+        self.counts: dict[str, int] = {}
         self.branches = 0
 
     def name(self, steps: list[Step], chain: Chain) -> tuple[Step, ...]:
@@ -377,13 +379,12 @@ class _Names:
                 return "layers"
 
     def _fresh(self, word: str, start: int = 0) -> str:
-        count = start
-        while True:
-            name = attribute_name(word + (str(count) if count else ""))
-            if name not in self.taken:
-                self.taken.add(name)
-                return name
+        count = self.counts.get(word, start)
+        while (name := attribute_name(word + (str(count) if count else ""))) in self.taken:
             count = max(count + 1, 2)
+        self.taken.add(name)
+        self.counts[word] = count
+        return name
 
 
 def _attributes(steps: list[Step] | tuple[Step, ...]) -> Iterator[str]:
@@ -423,9 +424,9 @@ def name_nodes(plan: ClassPlan, nodes: Sequence_[Node]) -> dict[int, str]:
             row(inner.row, path)
             return
         prefix = f"{path}." if path else ""
-        walk(inner.steps, prefix, set(_attributes(inner.steps)))
+        walk(inner.steps, prefix, set(_attributes(inner.steps)), {})
 
-    def walk(steps: tuple[Step, ...], prefix: str, taken: set[str]) -> None:
+    def walk(steps: tuple[Step, ...], prefix: str, taken: set[str], counts: dict[str, int]) -> None:
         for step in steps:
             match step:
                 case Apply():
@@ -434,11 +435,13 @@ def name_nodes(plan: ClassPlan, nodes: Sequence_[Node]) -> dict[int, str]:
                     item(apply.item, prefix + apply.attribute)
                 case Fork():
                     for branch in step.branches:
-                        walk(branch, prefix, taken)
-                    word, count = nodes[step.node].layer.name, 1
+                        walk(branch, prefix, taken, counts)
+                    word = nodes[step.node].layer.name
+                    count = counts.get(word, 1)
                     while (name := word + (str(count) if count > 1 else "")) in taken:
                         count += 1
                     taken.add(name)
+                    counts[word] = count
                     names[step.node] = prefix + name
 
     visit(plan, "")

@@ -13,7 +13,7 @@ import archdsl
 from archdsl.api import read_models
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.layers import REGISTRY, MergeLayer, UnaryLayer, fields
-from archdsl.layers.layer import FieldInfo, fields_of
+from archdsl.layers.pages import FieldInfo, fields_of
 from archdsl.report.diagnostics import render_diagnostics
 from archdsl.source import Source
 from archdsl.volume import Volume

@@ -28,7 +28,7 @@ from archdsl.graph import (
     RepeatPart,
 )
 from archdsl.layers import Family, Layer
-from archdsl.layers.layer import fields_of
+from archdsl.layers.pages import fields_of
 from archdsl.model import Model
 from archdsl.volume import Volume
 

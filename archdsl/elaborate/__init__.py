@@ -9,11 +9,15 @@ from archdsl import syntax
 from archdsl.diagnostics import ArchError, Diagnostic, Label, suggest
 from archdsl.elaborate.binding import bind_formals
 from archdsl.elaborate.builder import Builder
+from archdsl.elaborate.findings import Findings
 from archdsl.elaborate.library import Definitions, Reader, define, standard_names
 from archdsl.elaborate.scope import Cursor, PartNames, Scope, read_volume
+from archdsl.elaborate.training import is_training
 from archdsl.elaborate.unvisited import check_words
 from archdsl.elaborate.values import Context, Fault, Unknown
 from archdsl.graph import Chain, Frame, Node
+from archdsl.parser import without_collector
+from archdsl.recipe import Recipe
 from archdsl.source import Source, Span
 from archdsl.volume import Volume
 
@@ -30,8 +34,10 @@ class Elaborated:
     nodes: tuple[Node, ...]
     chain: Chain
     expects: tuple[syntax.Expect, ...]
+    recipe: Recipe | None
 
 
+@without_collector()
 def elaborate(
     program: syntax.Program, read: Reader, input: Volume | None = None
 ) -> tuple[Elaborated, ...]:
@@ -42,40 +48,33 @@ def elaborate(
     Errors:
         ArchError: with every independent fault of all the networks.
     """
-    diagnostics: list[Diagnostic] = []
-    definitions = define(program, read, diagnostics)
+    findings = Findings()
+    definitions = define(program, read, findings)
     networks: list[Elaborated] = []
-    for item in _networks(program, definitions, input, diagnostics):
+    for item in _networks(program, definitions, input, findings):
         try:
-            network = _elaborate_item(item, definitions, diagnostics)
+            network = _elaborate_item(item, definitions, findings)
             if network is not None:
                 networks.append(network)
         except Fault as fault:
-            diagnostics.append(fault.diagnostic)
+            findings.add(fault.diagnostic)
         except Unknown:
             pass
         except RecursionError:
             message = "this is nested too deeply to read"
-            diagnostics.append(Diagnostic("nested-too-deeply", message, item.name.span))
-    diagnostics += check_words(program, definitions)
-    if diagnostics:
-        raise ArchError(_unique(diagnostics))
+            findings.add(Diagnostic("nested-too-deeply", message, item.name.span))
+    for diagnostic in check_words(program, definitions):
+        findings.add(diagnostic)
+    if findings.added:
+        raise ArchError(findings)
     return tuple(networks)
-
-
-def _unique(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
-    """One message a mistake: members of a family repeat the family's faults."""
-    seen: dict[object, Diagnostic] = {}
-    for diagnostic in diagnostics:
-        seen.setdefault((diagnostic.code, diagnostic.span), diagnostic)
-    return list(seen.values())
 
 
 def _networks(
     program: syntax.Program,
     definitions: Definitions,
     input: Volume | None,
-    diagnostics: list[Diagnostic],
+    findings: Findings,
 ) -> list[syntax.Network | syntax.Instance]:
     """The networks of a file: those it declares, or the one its bare statements are."""
     source = program.source
@@ -84,24 +83,24 @@ def _networks(
         item
         for item in program.items
         if isinstance(item, (syntax.Step, syntax.Cond, syntax.Expect))
-        or (isinstance(item, syntax.Let) and item not in definitions.lets and not declared)
+        or (isinstance(item, syntax.Let) and item.span not in definitions.lets and not declared)
     ]
     if declared:
         for statement in bare:
             message = "this statement stands outside the networks of the file"
-            diagnostics.append(Diagnostic("misplaced-statement", message, statement.span))
+            findings.add(Diagnostic("misplaced-statement", message, statement.span))
         if input is not None:
             message = "an input is given, but the networks of this file declare their own"
-            diagnostics.append(Diagnostic("misplaced-statement", message, declared[0].span))
+            findings.add(Diagnostic("misplaced-statement", message, declared[0].span))
         return [i for i in declared if not isinstance(i, syntax.Network) or not _is_open(i)]
     if not bare:
         if not program.items:
             whole = Span(source, 0, 0)
-            diagnostics.append(Diagnostic("no-network", "the file is empty", whole))
+            findings.add(Diagnostic("no-network", "the file is empty", whole))
         return []
     span = bare[0].span.to(bare[-1].span)
     if input is None:
-        diagnostics.append(
+        findings.add(
             Diagnostic(
                 "missing-input",
                 "bare statements need an input volume",
@@ -131,11 +130,11 @@ def _is_open(network: syntax.Network) -> bool:
 def _elaborate_item(
     item: syntax.Network | syntax.Instance,
     definitions: Definitions,
-    diagnostics: list[Diagnostic],
+    findings: Findings,
 ) -> Elaborated | None:
     if isinstance(item, syntax.Network):
         call = syntax.Call(item.name.span, item.name, ())
-        return _elaborate_network(item, item, call, definitions, definitions, diagnostics)
+        return _elaborate_network(item, item, call, definitions, definitions, findings)
     family = definitions.families.get(item.call.name.id)
     if family is None:
         nearest = suggest(item.call.name.id, definitions.families)
@@ -146,9 +145,7 @@ def _elaborate_item(
             item.call.name.span,
             help=f"did you mean `{nearest}`?" if nearest else hint,
         )
-    return _elaborate_network(
-        item, family.network, item.call, definitions, family.home, diagnostics
-    )
+    return _elaborate_network(item, family.network, item.call, definitions, family.home, findings)
 
 
 def _elaborate_network(
@@ -157,28 +154,35 @@ def _elaborate_network(
     call: syntax.Call,
     caller: Definitions,
     home: Definitions,
-    diagnostics: list[Diagnostic],
+    findings: Findings,
 ) -> Elaborated | None:
     """Expand one network: ``item`` names it, ``network`` holds its body."""
-    before = len(diagnostics)
+    before = findings.added
     context = Context(caller.values, None, in_network=False)
     values = bind_formals("family", network.formals, call, context, home.values)
     header = Context(values, None, in_network=False)
-    builder = Builder(read_volume(network.input, header), network.input.span, diagnostics)
+    builder = Builder(read_volume(network.input, header), network.input.span, findings)
     frames = () if item is network else (Frame(call.span.text, call.span, item.name.id),)
     scope = Scope(home, values, PartNames(), frames)
     parts, end = builder.body(network.body, scope, builder.start, f"network `{item.name.id}`")
     is_bare = isinstance(network.output, syntax.Name) and network.output.id == "?"
     if not is_bare:
-        _check_output(network, header, builder, end, diagnostics)
-    expects = [*builder.expects, *_member_expects(item, diagnostics)]
-    if len(diagnostics) > before or end.volume is None:
+        _check_output(network, header, builder, end, findings)
+    if isinstance(item, syntax.Instance) and item.body is not None:
+        _add_member(item.body, builder, scope, findings)
+    if findings.added > before or end.volume is None:
         return None
     if end.node == 0:
         raise Fault("empty-branch", f"network `{item.name.id}` has no layer", item.name.span)
     chain = Chain(tuple(parts), 0, end.node)
     return Elaborated(
-        item.name.id, caller.source, item.name.span, tuple(builder.nodes), chain, tuple(expects)
+        item.name.id,
+        caller.source,
+        item.name.span,
+        tuple(builder.nodes),
+        chain,
+        tuple(builder.expects),
+        builder.recipe,
     )
 
 
@@ -187,14 +191,14 @@ def _check_output(
     header: Context,
     builder: Builder,
     end: Cursor,
-    diagnostics: list[Diagnostic],
+    findings: Findings,
 ) -> None:
     written = read_volume(network.output, header)
     if end.volume is None or end.volume == written:
         return
     last = builder.nodes[end.node]
     flat = Volume.vector(end.volume.elements)
-    diagnostics.append(
+    findings.add(
         Diagnostic(
             "wrong-volume",
             f"the network ends in {end.volume}, not in {written}",
@@ -206,15 +210,16 @@ def _check_output(
     )
 
 
-def _member_expects(
-    item: syntax.Network | syntax.Instance, diagnostics: list[Diagnostic]
-) -> list[syntax.Expect]:
-    """The claims in the braces behind a member of a family."""
-    if not isinstance(item, syntax.Instance) or item.body is None:
-        return []
-    statements = [s for chain in item.body.chains for s in chain.statements]
+def _add_member(body: syntax.Body, builder: Builder, scope: Scope, findings: Findings) -> None:
+    """The claims and the recipe in the braces behind a member; its recipe replaces the family's."""
+    statements = [statement for chain in body.chains for statement in chain.statements]
+    if any(isinstance(s, syntax.Step) and is_training(s) for s in statements):
+        builder.recipe = None
     for statement in statements:
-        if not isinstance(statement, syntax.Expect):
-            message = "behind a member of a family only `expect` can stand"
-            diagnostics.append(Diagnostic("misplaced-statement", message, statement.span))
-    return [s for s in statements if isinstance(s, syntax.Expect)]
+        if isinstance(statement, syntax.Expect) or (
+            isinstance(statement, syntax.Step) and is_training(statement)
+        ):
+            builder.chain((statement,), scope, builder.start)
+            continue
+        message = "behind a member of a family only `expect` and `train` can stand"
+        findings.add(Diagnostic("misplaced-statement", message, statement.span))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -10,9 +10,9 @@ from archdsl import syntax
 from archdsl.diagnostics import Label, did_you_mean
 from archdsl.elaborate.values import VOLUME_NAMES, Context, Fault, Values, evaluate
 from archdsl.graph import Value
-from archdsl.layers import REGISTRY, Layer
+from archdsl.layers import REGISTRY
 from archdsl.layers.fields import REFERENCE
-from archdsl.layers.layer import FieldInfo, fields_of, letters_of, words_of
+from archdsl.layers.pages import FieldInfo, Page, fields_of, letters_of, words_of
 from archdsl.source import Span
 
 Bare: TypeAlias = syntax.Number | syntax.Dims | syntax.Paren | syntax.Name
@@ -20,9 +20,9 @@ Bare: TypeAlias = syntax.Number | syntax.Dims | syntax.Paren | syntax.Name
 
 @dataclass
 class Application:
-    """A layer word with the arguments that follow it, before they mean anything."""
+    """A word with the arguments that follow it, before they mean anything."""
 
-    layer: type[Layer]
+    page: type[Page]
     span: Span
     bare: list[Bare] = field(default_factory=list)
     settings: list[syntax.Flag | syntax.Named | syntax.Name] = field(default_factory=list)
@@ -36,37 +36,39 @@ class Application:
 
     @property
     def takes_reference(self) -> bool:
-        return any(item.role.kind is REFERENCE for item in fields_of(self.layer))
+        return any(item.role.kind is REFERENCE for item in fields_of(self.page))
 
 
-def bind_layer(application: Application, context: Context, derived: dict[str, int]) -> Layer:
-    """The layer with its fields set. Errors: ``Fault`` at the argument that is wrong."""
-    layer = application.layer
+def bind_page(
+    application: Application, context: Context, derived: Mapping[str, int] | None = None
+) -> Page:
+    """The page with its fields set. Errors: ``Fault`` at the argument that is wrong."""
+    page = application.page
     given: dict[str, tuple[Any, Span]] = {}
     for name, value, span in _positional(application, context):
-        _set(layer, given, name, value, span)
+        _set(page, given, name, value, span)
     for setting in application.settings:
-        item, value = _read_setting(layer, setting, context)
-        _set(layer, given, item, value, setting.span)
-    for item in fields_of(layer):
+        item, value = _read_setting(page, setting, context)
+        _set(page, given, item, value, setting.span)
+    for item in fields_of(page):
         if item.is_required and item.name not in given:
             raise Fault(
                 "missing-argument",
-                f"`{layer.name}` needs `{item.name}`: {item.role.doc}",
+                f"`{page.name}` needs `{item.name}`: {item.role.doc}",
                 application.span,
-                help=f"for example `{layer.examples[0].text}`",
+                help=f"for example `{page.usage()}`",
             )
     values = {name: value for name, (value, _) in given.items()}
-    return layer(**values, **derived)
+    return page(**values, **(derived or {}))
 
 
 def _set(
-    layer: type[Layer], given: dict[str, tuple[Any, Span]], item: FieldInfo, value: Any, span: Span
+    page: type[Page], given: dict[str, tuple[Any, Span]], item: FieldInfo, value: Any, span: Span
 ) -> None:
     if item.name in given:
         raise Fault(
             "repeated-argument",
-            f"`{item.name}` of `{layer.name}` is given twice",
+            f"`{item.name}` of `{page.name}` is given twice",
             span,
             related=(Label(given[item.name][1], "first given here"),),
         )
@@ -75,15 +77,15 @@ def _set(
         given[item.name] = (kind.convert(value), span)
     except (TypeError, ValueError):
         written = " ".join(span.text.split())
-        message = f"`{item.name}` of `{layer.name}` must be {kind.phrase}, not `{written}`"
+        message = f"`{item.name}` of `{page.name}` must be {kind.phrase}, not `{written}`"
         if str(value) not in written and not isinstance(value, tuple):
             message += f" ({value})"
         raise Fault("wrong-value", message, span) from None
 
 
 def _positional(application: Application, context: Context) -> list[tuple[FieldInfo, Any, Span]]:
-    layer = application.layer
-    slots = [item for item in fields_of(layer) if item.role.is_positional]
+    page = application.page
+    slots = [item for item in fields_of(page) if item.role.is_positional]
     atoms = application.bare
     if not atoms:
         return []
@@ -95,7 +97,7 @@ def _positional(application: Application, context: Context) -> list[tuple[FieldI
         takes = ", ".join(f"`{item.name}`" for item in slots) or "none"
         raise Fault(
             "surplus-argument",
-            f"`{layer.name}` has no place for the argument `{extra.span.text}`",
+            f"`{page.name}` has no place for the argument `{extra.span.text}`",
             extra.span,
             help=f"its arguments by place: {takes}",
         )
@@ -112,40 +114,38 @@ def _positional(application: Application, context: Context) -> list[tuple[FieldI
 
 
 def _read_setting(
-    layer: type[Layer], setting: syntax.Flag | syntax.Named | syntax.Name, context: Context
+    page: type[Page], setting: syntax.Flag | syntax.Named | syntax.Name, context: Context
 ) -> tuple[FieldInfo, Any]:
     match setting:
         case syntax.Name():
-            return words_of(layer)[setting.id]
+            return words_of(page)[setting.id]
         case syntax.Flag():
-            item = letters_of(layer).get(setting.letter)
+            item = letters_of(page).get(setting.letter)
             if item is None:
-                letters = ", ".join(f"`{letter}`" for letter in letters_of(layer))
+                letters = ", ".join(f"`{letter}`" for letter in letters_of(page))
                 raise Fault(
                     "unknown-attribute",
-                    f"`{layer.name}` has no `{setting.letter}`",
+                    f"`{page.name}` has no `{setting.letter}`",
                     setting.span,
                     help=f"its letters are {letters}" if letters else None,
                 )
             sizes = setting.sizes
             return item, sizes[0] if len(sizes) == 1 else sizes
         case syntax.Named():
-            return _read_named(layer, setting, context)
+            return _read_named(page, setting, context)
 
 
-def _read_named(
-    layer: type[Layer], setting: syntax.Named, context: Context
-) -> tuple[FieldInfo, Any]:
-    fields = {item.name: item for item in fields_of(layer) if not item.role.is_derived}
+def _read_named(page: type[Page], setting: syntax.Named, context: Context) -> tuple[FieldInfo, Any]:
+    fields = {item.name: item for item in fields_of(page) if not item.role.is_derived}
     item = fields.get(setting.name.id)
     if item is None:
         listed = ", ".join(f"`{name}`" for name in fields)
         known = f"its attributes are {listed}" if fields else None
         raise Fault(
             "unknown-attribute",
-            f"`{layer.name}` has no attribute `{setting.name.id}`",
+            f"`{page.name}` has no attribute `{setting.name.id}`",
             setting.name.span,
-            help=_letter_hint(layer, setting) or did_you_mean(setting.name.id, fields) or known,
+            help=_letter_hint(page, setting) or did_you_mean(setting.name.id, fields) or known,
         )
     value = setting.value
     # A word such as `mode=nearest` is no value; the field's kind knows its words.
@@ -158,11 +158,11 @@ def _read_named(
     return item, evaluate(value, context)
 
 
-def _letter_hint(layer: type[Layer], setting: syntax.Named) -> str | None:
+def _letter_hint(page: type[Page], setting: syntax.Named) -> str | None:
     letter = setting.name.id
-    if letter not in letters_of(layer):
+    if letter not in letters_of(page):
         return None
-    return f"write `{letter}{setting.value.span.text}` or `{letters_of(layer)[letter].name}=…`"
+    return f"write `{letter}{setting.value.span.text}` or `{letters_of(page)[letter].name}=…`"
 
 
 # ── Blocks and families ──────────────────────────────────────────────────────────────────────
@@ -263,7 +263,7 @@ def bare_arguments(call: syntax.Call) -> list[Bare]:
                 "wrong-pair",
                 f"layer `{call.name.id}` takes plain values in parentheses",
                 argument.span,
-                help=f"for example `{REGISTRY[call.name.id].examples[0].text}`",
+                help=f"for example `{REGISTRY[call.name.id].usage()}`",
             )
         value = argument.value
         if isinstance(value, (syntax.Number, syntax.Dims, syntax.Name)):

@@ -8,16 +8,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from archdsl import syntax
-from archdsl.diagnostics import Diagnostic, Label, suggest
+from archdsl.diagnostics import Label, suggest
 from archdsl.elaborate.binding import (
     Application,
     arguments_of,
     bare_arguments,
     bind_formals,
-    bind_layer,
+    bind_page,
 )
+from archdsl.elaborate.findings import Findings
 from archdsl.elaborate.placing import MAX_EXPANSION, Placer
 from archdsl.elaborate.scope import Cursor, PartNames, Scope
+from archdsl.elaborate.training import is_training, read_recipe
 from archdsl.elaborate.values import (
     VOLUME_NAMES,
     Fault,
@@ -49,9 +51,10 @@ from archdsl.graph import (
     RecallPart,
     RepeatPart,
 )
-from archdsl.layers import REGISTRY, MergeLayer
-from archdsl.layers.layer import words_of
+from archdsl.layers import REGISTRY, Layer, MergeLayer
+from archdsl.layers.pages import words_of
 from archdsl.layers.plumbing import Identity
+from archdsl.recipe import Recipe
 from archdsl.source import Span
 from archdsl.volume import Volume
 
@@ -62,9 +65,11 @@ MAX_CALL_DEPTH = 40
 class Builder(Placer):
     """Expands the body of one network into a graph and a tree of parts."""
 
-    def __init__(self, input: Volume, span: Span, diagnostics: list[Diagnostic]) -> None:
-        super().__init__(input, span, diagnostics)
-        self.expects: list[syntax.Expect] = []
+    def __init__(self, input: Volume, span: Span, findings: Findings) -> None:
+        super().__init__(input, span, findings)
+        #: Each claim once, in the order they are written.
+        self.expects: dict[syntax.Expect, None] = {}
+        self.recipe: Recipe | None = None
         self.heads = 0
 
     # ── Chains ───────────────────────────────────────────────────────────────────────────────
@@ -78,6 +83,8 @@ class Builder(Placer):
             self.spend(statement.span)
             with self.collecting(scope, statement.span):
                 match statement:
+                    case syntax.Step() if is_training(statement):
+                        self._train(statement, scope, cursor)
                     case syntax.Step():
                         more, cursor = self._step(statement, scope, cursor)
                         parts += more
@@ -103,6 +110,19 @@ class Builder(Placer):
             raise
         scope.values.define(let.name, value)
 
+    def _train(self, step: syntax.Step, scope: Scope, cursor: Cursor) -> None:
+        if scope.blocks or not scope.is_trunk:
+            raise Fault(
+                "misplaced-statement",
+                "`train` is about a whole network and belongs to its body",
+                step.span,
+            )
+        if self.recipe is not None:
+            raise Fault("repeated-argument", "a network has one recipe", step.span)
+        self.recipe, faults = read_recipe(step, scope.context(cursor))
+        for fault in faults:
+            self.report(fault, scope)
+
     def _expect(self, statement: syntax.Expect, scope: Scope) -> None:
         if scope.blocks or not scope.is_trunk:
             raise Fault(
@@ -110,8 +130,7 @@ class Builder(Placer):
                 "`expect` is about a whole network and belongs to its body",
                 statement.span,
             )
-        if statement not in self.expects:
-            self.expects.append(statement)
+        self.expects[statement] = None
 
     def body(
         self, body: syntax.Body, scope: Scope, cursor: Cursor, what: str
@@ -147,14 +166,14 @@ class Builder(Placer):
         label = step.label
         if label:
             self._check_label(label, scope)
-        inner = replace(scope, parts=PartNames(scope.parts)) if _is_scope(step) else scope
+        inner = scope
         start = cursor
         copies: list[Chain] = []
         parts: list[Part] = []
         for _ in range(self._count(step, scope, cursor)):
             before = len(self.nodes)
             if _is_scope(step):
-                inner = replace(scope, parts=PartNames(scope.parts))
+                inner = replace(scope, parts=PartNames(scope.parts), is_trunk=False)
             begin = cursor
             more, cursor = self._atoms(step, inner, cursor)
             if len(self.nodes) == before:
@@ -229,7 +248,7 @@ class Builder(Placer):
             match atom:
                 case syntax.Name():
                     if pending is not None and self._is_argument(atom, pending, scope):
-                        pending.extend(atom, is_setting=atom.id in words_of(pending.layer))
+                        pending.extend(atom, is_setting=atom.id in words_of(pending.page))
                         continue
                     if atom.id in REGISTRY:
                         finish()
@@ -252,7 +271,7 @@ class Builder(Placer):
                     part, cursor = self._call(atom, step, scope, cursor)
                     parts.append(part)
                 case syntax.Body():
-                    if pending is not None and issubclass(pending.layer, MergeLayer):
+                    if pending is not None and issubclass(pending.page, MergeLayer):
                         application, pending = pending, None
                         more, cursor = self._fork(application, atom, scope, cursor)
                         parts.extend(more)
@@ -264,7 +283,7 @@ class Builder(Placer):
                     else:
                         raise Fault(
                             "misplaced-argument",
-                            f"`{pending.layer.name}` takes no braces",
+                            f"`{pending.page.name}` takes no braces",
                             atom.span,
                             help="begin a group as a statement of its own",
                         )
@@ -282,7 +301,7 @@ class Builder(Placer):
 
     def _is_argument(self, atom: syntax.Name, pending: Application, scope: Scope) -> bool:
         """Whether a word is a flag, a value or a reference for the layer before it."""
-        if atom.id in words_of(pending.layer):
+        if atom.id in words_of(pending.page):
             return True
         if atom.id in REGISTRY:
             return False
@@ -300,32 +319,32 @@ class Builder(Placer):
         self, application: Application, scope: Scope, cursor: Cursor
     ) -> tuple[list[Part], Cursor]:
         """Bind and place one layer of one input."""
-        if issubclass(application.layer, MergeLayer):
+        if issubclass(application.page, MergeLayer):
             raise Fault(
                 "missing-branches",
-                f"`{application.layer.name}` needs branches",
+                f"`{application.page.name}` needs branches",
                 application.span,
-                help=f"for example `{application.layer.examples[0].text}`",
+                help=f"for example `{application.page.usage()}`",
             )
         parts: list[Part] = []
-        derived = {}
         if application.takes_reference:
             source = self._referenced(application, scope)
             if cursor.volume is None or source.volume is None:
                 raise Unknown
             derived = {"height": cursor.volume.height, "width": cursor.volume.width}
             parts.append(RecallPart(application.bare[0].span.text, source.node))
-            layer = bind_layer(application, scope.context(cursor), derived)
+            layer = bind_page(application, scope.context(cursor), derived)
             cursor = source
         else:
-            layer = bind_layer(application, scope.context(cursor), derived)
+            layer = bind_page(application, scope.context(cursor))
+        assert isinstance(layer, Layer)
         if isinstance(layer, Identity):
             return parts, cursor
         cursor = self.place(layer, [cursor], application.span, scope)
         return [*parts, LayerPart(None, cursor.node)], cursor
 
     def _referenced(self, application: Application, scope: Scope) -> Cursor:
-        name = application.layer.name
+        name = application.page.name
         atom = application.bare[0] if application.bare else None
         if not isinstance(atom, syntax.Name):
             raise Fault("missing-argument", f"`{name}` needs the name of a part", application.span)
@@ -345,19 +364,19 @@ class Builder(Placer):
     def _fork(
         self, application: Application, body: syntax.Body, scope: Scope, cursor: Cursor
     ) -> tuple[list[Part], Cursor]:
-        layer = bind_layer(application, scope.context(cursor), {})
+        layer = bind_page(application, scope.context(cursor))
+        assert isinstance(layer, Layer)
         if not body.forked:
             raise Fault(
                 "missing-branches",
                 f"`{layer.name}` needs at least two branches, separated by `|`",
                 body.span,
             )
-        inner = replace(scope, is_trunk=False)
         branches: list[Chain] = []
         ends: list[Cursor] = []
         for chain in body.chains:
-            values = replace(inner, values=Values(scope.values))
-            parts, end = self.chain(chain.statements, values, cursor)
+            inner = replace(scope, values=Values(scope.values), is_trunk=False)
+            parts, end = self.chain(chain.statements, inner, cursor)
             branches.append(Chain(tuple(parts), cursor.node, end.node))
             ends.append(end)
         if len(ends) < 2:

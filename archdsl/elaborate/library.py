@@ -8,7 +8,8 @@ from functools import cache
 from importlib import resources
 
 from archdsl import syntax
-from archdsl.diagnostics import Diagnostic, Label
+from archdsl.diagnostics import Label
+from archdsl.elaborate.findings import Findings
 from archdsl.elaborate.values import (
     Context,
     Fault,
@@ -19,7 +20,7 @@ from archdsl.elaborate.values import (
     refuse_word,
 )
 from archdsl.parser import parse
-from archdsl.source import Source
+from archdsl.source import Source, Span
 
 #: Reads the file that ``use`` names, looked up beside the file that asks.
 Reader = Callable[[str, Source], Source]
@@ -46,8 +47,8 @@ class Definitions:
     blocks: dict[str, BlockDefinition] = field(default_factory=dict)
     families: dict[str, FamilyDefinition] = field(default_factory=dict)
     networks: dict[str, syntax.Name] = field(default_factory=dict)
-    #: The ``let`` statements whose values the whole file sees.
-    lets: list[syntax.Let] = field(default_factory=list)
+    #: The places of the ``let`` statements whose values the whole file sees.
+    lets: set[Span] = field(default_factory=set)
     #: Whether a used file or a block was refused, so that unknown names say nothing.
     is_partial: bool = False
 
@@ -55,33 +56,33 @@ class Definitions:
         """A block of this file, of a file it uses, or of the standard library."""
         return self.blocks.get(name) or standard_block(name)
 
-    def block_places(self) -> dict[str, syntax.Name]:
-        return {name: found.block.name for name, found in self.blocks.items()}
-
     def block_names(self) -> set[str]:
         return set(self.blocks) | standard_names()
 
 
-def define(program: syntax.Program, read: Reader, diagnostics: list[Diagnostic]) -> Definitions:
-    """Collect the definitions of a program and of the files it uses, faults into the list."""
-    return _Collector(read, diagnostics).collect(program, ())
+def define(program: syntax.Program, read: Reader, findings: Findings) -> Definitions:
+    """Collect the definitions of a program and of the files it uses, faults into the findings."""
+    return _Collector(read, findings).collect(program, ())
 
 
 class _Collector:
     """Collects the definitions of files, each file once."""
 
-    def __init__(self, read: Reader, diagnostics: list[Diagnostic]) -> None:
+    def __init__(self, read: Reader, findings: Findings) -> None:
         self.read = read
-        self.diagnostics = diagnostics
+        self.findings = findings
         self.files: dict[str, Definitions] = {}
 
     def collect(self, program: syntax.Program, using: tuple[str, ...]) -> Definitions:
         definitions = Definitions(program.source)
+        has_networks = any(
+            isinstance(item, (syntax.Network, syntax.Instance)) for item in program.items
+        )
         for item in program.items:
             try:
-                self._add(item, program, definitions, (*using, program.source.path))
+                self._add(item, has_networks, definitions, (*using, program.source.path))
             except Fault as fault:
-                self.diagnostics.append(fault.diagnostic)
+                self.findings.add(fault.diagnostic)
                 definitions.is_partial |= isinstance(item, (syntax.Use, syntax.Block))
             except Unknown:
                 pass
@@ -90,7 +91,7 @@ class _Collector:
     def _add(
         self,
         item: syntax.Item,
-        program: syntax.Program,
+        has_networks: bool,
         definitions: Definitions,
         using: tuple[str, ...],
     ) -> None:
@@ -100,7 +101,9 @@ class _Collector:
             case syntax.Block():
                 refuse_word(item.name)
                 check_formals(item.formals)
-                _refuse_repeat(item.name, definitions.block_places())
+                known = definitions.blocks.get(item.name.id)
+                if known:
+                    _refuse_repeat(item.name, {item.name.id: known.block.name})
                 definitions.blocks[item.name.id] = BlockDefinition(item, definitions)
             case syntax.Network() | syntax.Instance():
                 _refuse_repeat(item.name, definitions.networks)
@@ -109,8 +112,8 @@ class _Collector:
                     check_formals(item.formals)
                     family = FamilyDefinition(item, definitions)
                     definitions.families[item.name.id] = family
-            case syntax.Let() if _is_shared(item, program, definitions):
-                definitions.lets.append(item)
+            case syntax.Let() if has_networks or _hangs_on_no_volume(item, definitions):
+                definitions.lets.add(item.span)
                 context = Context(definitions.values, None, in_network=False)
                 try:
                     value = evaluate(item.value, context)
@@ -149,14 +152,11 @@ class _Collector:
             raise Fault("unreadable-file", message, use.span) from None
 
 
-def _is_shared(let: syntax.Let, program: syntax.Program, definitions: Definitions) -> bool:
-    """Whether a ``let`` outside all braces is seen by the whole file.
+def _hangs_on_no_volume(let: syntax.Let, definitions: Definitions) -> bool:
+    """Whether a ``let`` among bare statements is seen by the whole file, as it is beside networks.
 
-    Beside networks it always is. Among bare statements it is where it hangs on no volume; else
-    it is a statement of theirs.
+    One that hangs on a volume is a statement of theirs.
     """
-    if any(isinstance(item, (syntax.Network, syntax.Instance)) for item in program.items):
-        return True
     return all(definitions.values.find(name) for name in names_in(let.value))
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from archdsl import syntax
 from archdsl.diagnostics import ArchError, Diagnostic, Label
+from archdsl.elaborate.findings import Findings
 from archdsl.elaborate.scope import Cursor, Scope, read_volume
 from archdsl.elaborate.values import MAX_VALUE, Fault, Unknown
 from archdsl.graph import Frame, Node
@@ -22,9 +23,9 @@ MAX_EXPANSION = 200_000
 class Placer:
     """The nodes of one network as they grow, and the faults found on the way."""
 
-    def __init__(self, input: Volume, span: Span, diagnostics: list[Diagnostic]) -> None:
+    def __init__(self, input: Volume, span: Span, findings: Findings) -> None:
         self.nodes: list[Node] = []
-        self.diagnostics = diagnostics
+        self.findings = findings
         self._expansion = 0
         self.start = self._add_node(Input(), (), input, span, None)
 
@@ -45,13 +46,11 @@ class Placer:
         self._expansion += amount
         if self._expansion > MAX_EXPANSION:
             message = f"the network expands beyond the bound of {MAX_EXPANSION:,} statements"
-            self.diagnostics.append(Diagnostic("too-many-layers", message, span))
-            raise ArchError(self.diagnostics)
+            self.findings.add(Diagnostic("too-many-layers", message, span))
+            raise ArchError(self.findings)
 
     def report(self, fault: Fault, scope: Scope) -> None:
-        diagnostic = replace(fault.diagnostic, context=_trail(scope.frames))
-        if diagnostic not in self.diagnostics:
-            self.diagnostics.append(diagnostic)
+        self.findings.add(replace(fault.diagnostic, context=_trail(scope.frames)))
 
     @contextmanager
     def collecting(self, scope: Scope, span: Span) -> Iterator[None]:

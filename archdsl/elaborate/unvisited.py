@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from archdsl import syntax
 from archdsl.diagnostics import Diagnostic
 from archdsl.elaborate.library import Definitions
+from archdsl.elaborate.training import is_training
 from archdsl.elaborate.values import VOLUME_NAMES, Fault
 from archdsl.elaborate.words import Sight, unknown_block, unknown_word
 from archdsl.layers import REGISTRY, Layer
 from archdsl.layers.fields import REFERENCE
-from archdsl.layers.layer import fields_of, words_of
+from archdsl.layers.pages import fields_of, words_of
 
 
 def check_words(program: syntax.Program, definitions: Definitions) -> Iterator[Diagnostic]:
@@ -70,6 +71,8 @@ def _body(body: syntax.Body, sight: Sight) -> Iterator[Diagnostic]:
     inner = Sight(sight.definitions, sight.values | lets, sight.parts)
     for statement in _statements(body):
         if isinstance(statement, syntax.Step):
+            if is_training(statement):
+                continue  # its words are a recipe's, and it always runs
             fault = _step(statement, inner)
             if fault is not None:
                 yield fault.diagnostic

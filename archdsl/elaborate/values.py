@@ -12,7 +12,7 @@ from archdsl import syntax
 from archdsl.diagnostics import Diagnostic, Label, did_you_mean
 from archdsl.graph import Value
 from archdsl.layers import REGISTRY
-from archdsl.layers.layer import words_of
+from archdsl.layers.pages import words_of
 from archdsl.source import Span
 from archdsl.volume import Volume
 
@@ -36,6 +36,7 @@ KEYWORDS = frozenset(
         "min",
         "max",
         "aux",
+        "train",
     ]
 )
 

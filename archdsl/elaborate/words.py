@@ -11,7 +11,7 @@ from archdsl.elaborate.library import Definitions
 from archdsl.elaborate.scope import PartNames, Scope
 from archdsl.elaborate.values import VOLUME_NAMES, Fault, is_word
 from archdsl.layers import REGISTRY, Layer
-from archdsl.layers.layer import fields_of, words_of
+from archdsl.layers.pages import fields_of, words_of
 
 
 def taken(name: syntax.Name, kind: str, parts: PartNames) -> Fault:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from enum import Enum
-from functools import cache
 from typing import Any, ClassVar
 
 from archdsl.layers.call import Call, Code, Operation
-from archdsl.layers.fields import LayerError, Role
+from archdsl.layers.fields import LayerError
+from archdsl.layers.pages import Page
 from archdsl.volume import Volume
 
 
@@ -53,14 +52,11 @@ POINT = Window()
 REGISTRY: dict[str, type[Layer]] = {}
 
 
-class Layer:
+class Layer(Page):
     """One operation of the language; each subclass with a ``name`` is a page of the registry."""
 
-    name: ClassVar[str]
     family: ClassVar[Family]
     examples: ClassVar[tuple[Example, ...]]
-    #: What else the layer is called elsewhere, to suggest its name here.
-    synonyms: ClassVar[tuple[str, ...]] = ()
     #: Source of a helper class that the generated module needs, where torch.nn has none.
     support: ClassVar[str] = ""
     #: Whether the layer owns a weight matrix (``expect weight_layers``).
@@ -70,6 +66,10 @@ class Layer:
         super().__init_subclass__(**options)
         if "name" in cls.__dict__:
             REGISTRY[cls.name] = cls
+
+    @classmethod
+    def usage(cls) -> str:
+        return cls.examples[0].text
 
     def infer(self, inputs: tuple[Volume, ...]) -> Volume:
         """The volume of the result. Errors: ``LayerError``."""
@@ -131,46 +131,3 @@ class Input(Layer):
 
     def infer(self, inputs: tuple[Volume, ...]) -> Volume:
         raise LayerError("misplaced-statement", "the input has no volume to infer")
-
-
-@dataclass(frozen=True, slots=True)
-class FieldInfo:
-    """A field of a layer class, with its role."""
-
-    name: str
-    role: Role
-    default: Any
-
-    @property
-    def is_required(self) -> bool:
-        return self.default is dataclasses.MISSING and not self.role.is_derived
-
-
-def fields_of(layer: type[Layer]) -> tuple[FieldInfo, ...]:
-    """The fields of a layer class in order."""
-    return _fields_of(layer.name)
-
-
-def words_of(layer: type[Layer]) -> dict[str, tuple[FieldInfo, Any]]:
-    """The flags a layer understands: ``same``, ``nobias``; each sets one field."""
-    return _words_of(layer.name)
-
-
-def letters_of(layer: type[Layer]) -> dict[str, FieldInfo]:
-    """The letters a layer understands: ``s``, ``p``, ``d``, ``g``."""
-    return {item.role.letter: item for item in fields_of(layer) if item.role.letter}
-
-
-@cache
-def _fields_of(name: str) -> tuple[FieldInfo, ...]:
-    return tuple(
-        FieldInfo(item.name, item.metadata["role"], item.default)
-        for item in dataclasses.fields(REGISTRY[name])  # type: ignore[arg-type]
-    )
-
-
-@cache
-def _words_of(name: str) -> dict[str, tuple[FieldInfo, Any]]:
-    return {
-        word: (item, value) for item in _fields_of(name) for word, value in item.role.words.items()
-    }

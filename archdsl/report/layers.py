@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from inspect import cleandoc
 
 from archdsl.layers import Family, Layer
-from archdsl.layers.layer import Example, FieldInfo, fields_of
+from archdsl.layers.layer import Example
+from archdsl.layers.pages import FieldInfo, fields_of
 from archdsl.report.statement import render_value
 from archdsl.report.text import columns
 

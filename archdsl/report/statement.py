@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from archdsl.layers import Layer
-from archdsl.layers.layer import FieldInfo, fields_of
+from archdsl.layers.pages import FieldInfo, fields_of
 
 
 def render_layer(layer: Layer) -> str:

@@ -1,0 +1,36 @@
+"""The faults of a text as they are found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from archdsl.diagnostics import ArchError, Diagnostic
+
+#: Nobody reads on, and each word that is unknown costs a search for the one that was meant.
+MAX_FINDINGS = 100
+
+
+class Findings:
+    """Diagnostics in the order they are found: one a mistake, and an end to them."""
+
+    def __init__(self) -> None:
+        self._found: dict[object, Diagnostic] = {}
+        #: How many were added, repeats included: whether a stage was clean.
+        self.added = 0
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        """Keep a diagnostic, unless its mistake is known: members of a family repeat its faults.
+
+        Errors:
+            ArchError: with all findings, when there are as many as anyone will read.
+        """
+        self.added += 1
+        self._found.setdefault((diagnostic.code, diagnostic.span), diagnostic)
+        if len(self._found) == MAX_FINDINGS:
+            *others, last = self._found.values()
+            note = f"after {MAX_FINDINGS} errors the rest of the text is not checked"
+            raise ArchError([*others, replace(last, notes=(*last.notes, note))])
+
+    def __iter__(self) -> Iterator[Diagnostic]:
+        return iter(self._found.values())

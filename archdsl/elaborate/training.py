@@ -1,0 +1,141 @@
+"""The ``train { … }`` section: its statements into a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from archdsl import syntax
+from archdsl.diagnostics import Label, suggest
+from archdsl.elaborate.binding import Application, bind_page
+from archdsl.elaborate.values import Context, Fault, Unknown, evaluate
+from archdsl.layers.fields import COUNT
+from archdsl.layers.pages import words_of
+from archdsl.recipe import WORDS, Recipe, Role, Word
+from archdsl.recipe.schedules import Plateau
+
+_NUMBERS = ("batch", "epochs")
+_HEADS = ("data", *_NUMBERS, Role.AUGMENTATION.value, Role.SCHEDULE.value, Role.LOSS.value)
+
+
+def is_training(step: syntax.Step) -> bool:
+    """Whether a statement is a ``train`` section."""
+    first = step.atoms[0]
+    return isinstance(first, syntax.Name) and first.id == "train"
+
+
+def read_recipe(step: syntax.Step, context: Context) -> tuple[Recipe, list[Fault]]:
+    """The recipe of a ``train`` section, and what is wrong in it, statement by statement."""
+    if len(step.atoms) != 2 or not isinstance(step.atoms[1], syntax.Body) or step.label:
+        raise Fault(
+            "misplaced-statement",
+            "a recipe is written `train { … }`",
+            step.span,
+            help="for example `train { data digits; epochs 10; adam lr=0.001 }`",
+        )
+    settings: dict[str, Any] = {}
+    places: dict[str, syntax.Step] = {}
+    faults: list[Fault] = []
+    for statement in _statements(step.atoms[1]):
+        try:
+            if not isinstance(statement, syntax.Step):
+                raise Fault("misplaced-statement", "a recipe has no such statement", statement.span)
+            name, value = _read(statement, context)
+            if name in places:
+                raise Fault(
+                    "repeated-argument",
+                    f"the recipe says its {name} twice",
+                    statement.span,
+                    related=(Label(places[name].span, "first said here"),),
+                )
+            places[name], settings[name] = statement, value
+        except Fault as fault:
+            faults.append(fault)
+        except Unknown:
+            pass
+    return Recipe(**settings), faults
+
+
+def _statements(body: syntax.Body) -> Iterator[syntax.Statement]:
+    if body.forked:
+        raise Fault("unmerged-branches", "a recipe has no branches", body.span)
+    for chain in body.chains:
+        yield from chain.statements
+
+
+def _read(step: syntax.Step, context: Context) -> tuple[str, Any]:
+    """Which field of the recipe a statement sets, and its value."""
+    head, *atoms = step.atoms
+    if not isinstance(head, syntax.Name) or step.label or step.repeat or step.claim:
+        raise Fault("misplaced-statement", "a recipe has no such statement", step.span)
+    if head.id in WORDS[Role.OPTIMIZER]:
+        (page,) = _chain(list(step.atoms), Role.OPTIMIZER, context)
+        return "optimizer", page
+    if head.id not in _HEADS:
+        raise _unknown(head, {*_HEADS, *WORDS[Role.OPTIMIZER]}, Role.OPTIMIZER)
+    if not atoms:
+        raise Fault("missing-argument", f"`{head.id}` needs an argument", head.span)
+    if head.id == "data":
+        return "data", _single_name(head, atoms)
+    if head.id in _NUMBERS:
+        return head.id, _single_number(head, atoms, context)
+    role = Role(head.id)
+    pages = _chain(atoms, role, context)
+    if role is Role.LOSS:
+        if len(pages) > 1:
+            raise Fault("surplus-argument", "a recipe has one loss", step.span)
+        return "loss", pages[0]
+    if role is Role.SCHEDULE and len(pages) > 1 and any(isinstance(p, Plateau) for p in pages):
+        raise Fault("wrong-value", "`plateau` goes with no other schedule", step.span)
+    return head.id, tuple(pages)
+
+
+def _single_name(head: syntax.Name, atoms: list[syntax.Atom]) -> str:
+    if len(atoms) > 1 or not isinstance(atoms[0], syntax.Name):
+        raise Fault("wrong-value", f"`{head.id}` needs the name of a data set", atoms[0].span)
+    return atoms[0].id
+
+
+def _single_number(head: syntax.Name, atoms: list[syntax.Atom], context: Context) -> int:
+    atom = atoms[0]
+    if len(atoms) > 1 or not isinstance(atom, (syntax.Number, syntax.Paren, syntax.Name)):
+        raise Fault("wrong-value", f"`{head.id}` needs one number", atom.span)
+    try:
+        number: int = COUNT.convert(evaluate(atom, context))
+    except ValueError:
+        raise Fault("wrong-value", f"`{head.id}` must be {COUNT.phrase}", atom.span) from None
+    return number
+
+
+def _chain(atoms: list[syntax.Atom], role: Role, context: Context) -> list[Word]:
+    """Words of one role with their arguments: ``random_crop padding=4 hflip``."""
+    applications: list[Application] = []
+    for atom in atoms:
+        match atom:
+            case syntax.Name(id=word) if word in WORDS[role]:
+                applications.append(Application(WORDS[role][word], atom.span))
+            case syntax.Name(id=word) if applications and word in words_of(applications[-1].page):
+                applications[-1].extend(atom, is_setting=True)
+            case syntax.Name(id=word) if applications and context.values.find(word):
+                applications[-1].extend(atom)
+            case syntax.Name():
+                raise _unknown(atom, set(WORDS[role]), role)
+            case syntax.Call() | syntax.Body():
+                raise Fault("misplaced-argument", "this has no place in a recipe", atom.span)
+            case _ if not applications:
+                raise Fault("misplaced-argument", "this follows no word", atom.span)
+            case _:
+                applications[-1].extend(atom)
+    return [bind_page(application, context) for application in applications]  # type: ignore[misc]
+
+
+def _unknown(word: syntax.Name, known: set[str], role: Role) -> Fault:
+    for page in WORDS[role].values():
+        if word.id.lower() in page.synonyms:
+            hint = f"that is called `{page.name}`"
+            break
+    else:
+        nearest = suggest(word.id, known)
+        listed = ", ".join(f"`{name}`" for name in sorted(known))
+        hint = f"did you mean `{nearest}`?" if nearest else f"known are {listed}"
+    return Fault("unknown-word", f"a recipe knows no `{word.id}`", word.span, help=hint)

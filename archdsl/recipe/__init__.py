@@ -1,0 +1,7 @@
+"""Recipes: how a network is trained, as its spec says it. No torch here."""
+
+from archdsl.recipe import augmentations, losses, optimizers, schedules
+from archdsl.recipe.page import WORDS, Role, Word
+from archdsl.recipe.recipe import Recipe
+
+__all__ = ["WORDS", "Recipe", "Role", "Word", "augmentations", "losses", "optimizers", "schedules"]

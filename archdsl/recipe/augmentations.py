@@ -1,0 +1,82 @@
+"""Augmentations: random changes of the training images, none of which changes the class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from archdsl.layers.fields import POSITIVE, RATE, WHOLE, attribute
+from archdsl.recipe.page import Role, Word
+
+
+@dataclass(frozen=True)
+class Augmentation(Word):
+    """A random change of a training image."""
+
+    role = Role.AUGMENTATION
+
+
+@dataclass(frozen=True)
+class RandomCrop(Augmentation):
+    """A random window of the input's size.
+
+    Images are first padded by ``padding`` zeros, or, where it is 0, enlarged by an eighth: 256 for
+    a crop of 224, as Krizhevsky et al. 2012 (section 4.1) do.
+    """
+
+    name = "random_crop"
+    example = "augment random_crop padding=4"
+    synonyms = ("crop", "crops")
+
+    padding: int = attribute(WHOLE, "zeros added on each side before", 0)
+
+
+@dataclass(frozen=True)
+class RandomResizedCrop(Augmentation):
+    """A random window of a random size and shape, resized (Szegedy et al. 2015, section 6)."""
+
+    name = "random_resized_crop"
+    example = "augment random_resized_crop scale=0.08"
+
+    scale: float = attribute(RATE, "least share of the image's area", 0.08)
+
+
+@dataclass(frozen=True)
+class HorizontalFlip(Augmentation):
+    """Mirrors left and right, every other time."""
+
+    name = "hflip"
+    example = "augment hflip"
+    synonyms = ("flip", "horizontal_flip", "random_flip", "mirror")
+
+
+@dataclass(frozen=True)
+class ColorPCA(Augmentation):
+    """Shifts colours along their principal components (Krizhevsky et al. 2012, section 4.1)."""
+
+    name = "color_pca"
+    example = "augment color_pca"
+    synonyms = ("pca", "lighting", "fancy_pca")
+
+    strength: float = attribute(POSITIVE, "standard deviation of the shift", 0.1)
+
+
+@dataclass(frozen=True)
+class Rotate(Augmentation):
+    """Turns the image by a random angle."""
+
+    name = "rotate"
+    example = "augment rotate degrees=10"
+    synonyms = ("rotation",)
+
+    degrees: float = attribute(POSITIVE, "largest angle, either way", 10.0)
+
+
+@dataclass(frozen=True)
+class Shift(Augmentation):
+    """Moves the image by a random share of its size."""
+
+    name = "shift"
+    example = "augment shift share=0.1"
+    synonyms = ("translate",)
+
+    share: float = attribute(RATE, "largest share of height and width", 0.1)

@@ -1,0 +1,65 @@
+"""Optimizers: PyTorch's, with PyTorch's names for their attributes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from archdsl.layers.fields import BOOLEAN, NUMBER, POSITIVE, RATE, attribute
+from archdsl.recipe.page import Role, Word
+
+
+@dataclass(frozen=True)
+class Optimizer(Word):
+    """What all optimizers have: a learning rate and weight decay."""
+
+    role = Role.OPTIMIZER
+
+    lr: float = attribute(POSITIVE, "learning rate", 0.001)
+    weight_decay: float = attribute(NUMBER, "L2 penalty on the weights", 0.0)
+
+
+@dataclass(frozen=True)
+class SGD(Optimizer):
+    """Stochastic gradient descent, with momentum where it is given."""
+
+    name = "sgd"
+    example = "sgd lr=0.01 momentum=0.9 weight_decay=0.0005"
+    synonyms = ("momentum",)
+
+    lr: float = attribute(POSITIVE, "learning rate", 0.01)
+    momentum: float = attribute(RATE, "weight of the previous step", 0.0)
+    nesterov: bool = attribute(BOOLEAN, "looks ahead along the momentum", False)
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Adam (Kingma & Ba 2015)."""
+
+    name = "adam"
+    example = "adam lr=0.001"
+
+    eps: float = attribute(POSITIVE, "added to the denominator", 1e-8)
+
+
+@dataclass(frozen=True)
+class AdamW(Optimizer):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+
+    name = "adamw"
+    example = "adamw lr=0.001 weight_decay=0.05"
+
+    weight_decay: float = attribute(NUMBER, "decay of the weights themselves", 0.01)
+    eps: float = attribute(POSITIVE, "added to the denominator", 1e-8)
+
+
+@dataclass(frozen=True)
+class RMSprop(Optimizer):
+    """RMSprop (Tieleman & Hinton 2012)."""
+
+    name = "rmsprop"
+    example = "rmsprop lr=0.045 momentum=0.9 eps=1.0"
+
+    lr: float = attribute(POSITIVE, "learning rate", 0.01)
+    momentum: float = attribute(RATE, "weight of the previous step", 0.0)
+    alpha: float = attribute(RATE, "smoothing of the squared gradients", 0.99)
+    eps: float = attribute(POSITIVE, "added to the denominator", 1e-8)

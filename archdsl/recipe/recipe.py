@@ -1,0 +1,27 @@
+"""A recipe: how a network is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from archdsl.recipe.augmentations import Augmentation
+from archdsl.recipe.losses import CrossEntropy, Loss
+from archdsl.recipe.optimizers import Adam, Optimizer
+from archdsl.recipe.schedules import Schedule
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a ``train`` section says, with the defaults for what it does not say.
+
+    ``data`` is the name of a data set, None where the spec leaves it open; ``batch`` counts the
+    images of one step, over all devices together.
+    """
+
+    data: str | None = None
+    batch: int = 64
+    epochs: int = 10
+    augment: tuple[Augmentation, ...] = ()
+    optimizer: Optimizer = field(default_factory=Adam)
+    schedule: tuple[Schedule, ...] = ()
+    loss: Loss = field(default_factory=CrossEntropy)

@@ -1,0 +1,102 @@
+"""Recipes: read from specs, and every word of them on a page."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import ROOT
+
+import archdsl
+from archdsl.api import read_models
+from archdsl.layers.pages import fields_of
+from archdsl.recipe import WORDS, Recipe, Role, Word, augmentations, optimizers, schedules
+from archdsl.recipe.losses import CrossEntropy, MeanSquaredError
+from archdsl.source import Source
+
+PAGES = [page for pages in WORDS.values() for page in pages.values()]
+
+
+def recipe_of(text: str) -> Recipe:
+    recipe = archdsl.parse(f"fc 10; {text}", input="28x28x1").recipe
+    assert recipe is not None
+    return recipe
+
+
+def test_a_recipe_is_read_whole() -> None:
+    recipe = recipe_of(
+        """train {
+          data imagenet; batch 128; epochs 90
+          augment random_crop hflip color_pca strength=0.2
+          sgd lr=0.01 momentum=0.9 weight_decay=0.0005
+          schedule steps 30 60 80 factor=0.1
+          loss cross_entropy smoothing=0.1
+        }"""
+    )
+    assert recipe == Recipe(
+        "imagenet",
+        128,
+        90,
+        (
+            augmentations.RandomCrop(),
+            augmentations.HorizontalFlip(),
+            augmentations.ColorPCA(strength=0.2),
+        ),
+        optimizers.SGD(lr=0.01, momentum=0.9, weight_decay=0.0005),
+        (schedules.Steps((30, 60, 80), 0.1),),
+        CrossEntropy(0.1),
+    )
+
+
+def test_what_is_not_said_has_a_default() -> None:
+    assert recipe_of("train { loss mse }") == Recipe(loss=MeanSquaredError())
+    assert archdsl.parse("fc 10", input="8x8x1").recipe is None
+
+
+def test_values_and_blocks_around_are_seen() -> None:
+    assert recipe_of("let n = 4; train { batch n; epochs (2 * n) }").epochs == 8
+
+
+def test_a_member_replaces_the_recipe_of_its_family() -> None:
+    text = """
+    network F(n): 8x8x1 → 10 { fc n; fc 10; train { epochs 5; batch 8 } }
+    network A = F(4)
+    network B = F(8) { expect weight_layers = 2; train { epochs 7 } }
+    """
+    a, b = read_models(Source(text))
+    assert (a.recipe.epochs, a.recipe.batch) == (5, 8)
+    assert (b.recipe.epochs, b.recipe.batch) == (7, 64)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_page_is_complete(page: type[Word]) -> None:
+    """Each word reads its own example, and the language page names it."""
+    assert page.__doc__
+    assert all(item.role.doc for item in fields_of(page))
+    recipe = recipe_of(f"train {{ {page.example} }}")
+    said = [recipe.optimizer, recipe.loss, *recipe.schedule, *recipe.augment]
+    assert page in {type(word) for word in said}
+    assert f"`{page.name}`" in (ROOT / "docs" / "language.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "rates"),
+    [
+        ("steps 2 4 factor=0.1", [1, 1, 0.1, 0.1, 0.01, 0.01]),
+        ("every 2 factor=0.5", [1, 1, 0.5, 0.5, 0.25, 0.25]),
+        ("cosine", [1, 0.933013, 0.75, 0.5, 0.25, 0.066987]),
+        ("warmup 3", [1 / 3, 2 / 3, 1, 1, 1, 1]),
+        ("plateau", [1, 1, 1, 1, 1, 1]),
+    ],
+)
+def test_schedules_by_hand(text: str, rates: list[float]) -> None:
+    (schedule,) = recipe_of(f"train {{ schedule {text} }}").schedule
+    found = [schedule.factor_at(epoch, 6) for epoch in range(6)]
+    assert found == pytest.approx(rates, rel=1e-5)
+
+
+def test_schedules_in_a_row_multiply() -> None:
+    warmup, cosine = recipe_of("train { schedule warmup 2 cosine }").schedule
+    assert warmup.factor_at(0, 4) * cosine.factor_at(0, 4) == 0.5
+
+
+def test_roles_are_all_in_use() -> None:
+    assert all(WORDS[role] for role in Role)
