@@ -13,7 +13,9 @@ from oracle import build, judge, network_class, replay, run_source
 from torch import nn
 
 import archdsl
+from archdsl.api import read_models
 from archdsl.modules import RESERVED_ATTRIBUTES
+from archdsl.source import Source
 
 SPECS = sorted((ROOT / "specs").rglob("*.arch"))
 BARE = "conv 3x3 s1 same ×2; maxpool 2 s2; inception(64,96→128,16→32,32)"
@@ -149,6 +151,18 @@ def test_auxiliary_heads_are_a_typed_output_in_training_only() -> None:
     assert [tuple(head.shape) for head in output] == [(2, 3)] * 3
     assert network_class(model).aux_weights == (0.3, 1)
     assert isinstance(network.eval()(x), torch.Tensor)
+
+
+def test_heads_keep_clear_of_other_names() -> None:
+    text = """
+    network A: 8x8x4 → 3 { conv 1x1 4; logits: aux(0.3) { fc 3 }; count: aux(0.3) { fc 3 }; fc 3 }
+    network AOutput: 8x8x4 → 3 { fc 3 }
+    """
+    source = archdsl.compile(*read_models(Source(text)))
+    module = run_source(source)
+    output = module.A().train()(torch.randn(2, 4, 8, 8))
+    assert output._fields == ("logits", "logits_", "count_")
+    assert isinstance(module.AOutput()(torch.randn(2, 4, 8, 8)), torch.Tensor)
 
 
 def test_state_dict_keys_follow_the_spec() -> None:

@@ -238,7 +238,7 @@ TANGLES = [
     "enc: conv 3x3 4 same; s: { add { conv 3x3 4 same | enc }; relu } ×3",
     "enc: conv 3x3 4 same; conv 1x1 8; enc",
     "s: { t: { conv 3x3 4 same relu; conv 1x1 4 } ×2; maxpool 3 s1 same } ×3",
-    "g: { conv 3x3 4 same; aux(0.3) { gap; fc 10 }; conv 3x3 4 same }",
+    "{ conv 3x3 4 same; aux(0.3) { gap; fc 10 }; conv 3x3 4 same }",
     "{ a; b } ×4".replace("a", "conv 1x1 4 relu").replace("b", "add { id | conv 3x3 same }"),
     "a: conv 1x1 4; b: conv 1x1 4; add { a | add { b | id } | a }",
     "concat { concat { id | id } | conv 1x1 4 ×3 | add { id | id } } ×2",

@@ -98,7 +98,6 @@ class Classes:
         self._by_signature: dict[Signature, Class] = {}
         self._place: dict[int, tuple[Class, int]] = {}
         self._names = {*IMPORTED, *(network_class_name(model) for model in models)}
-        self._names |= {f"{network_class_name(model)}Output" for model in models}
         self._names |= SUPPORT.keys()
         for model in models:
             self._collect_plan(model.plan, model)
@@ -130,12 +129,13 @@ class Classes:
                 signature = _sign_class(plan, use)
                 found = self._by_signature.get(signature)
                 if found is None:
-                    found = Class(self._fresh(camel_case(plan.title)))
+                    found = Class(self.fresh(camel_case(plan.title)))
                     self._by_signature[signature] = found
                 self._place[id(plan)] = (found, len(found.uses))
                 found.uses.append(use)
 
-    def _fresh(self, name: str) -> str:
+    def fresh(self, name: str) -> str:
+        """The name, or one like it that no class of the module has; then it is taken."""
         count, fresh = 1, name
         while fresh in self._names:
             count += 1

@@ -32,6 +32,7 @@ class ClassView:
     init_lines: list[str]
     forward_header: list[str]
     forward_lines: list[str]
+    output_name: str
     head_names: list[str]
     head_weights: str
     has_init: bool
@@ -157,13 +158,14 @@ def _class_view(
     if plan.row is not None:
         row = bracketed("super().__init__(", constructor.row(plan.row))
         lines = lay_out("", row, 2)
-        return ClassView(name, docstring, True, init_header, lines, [], [], [], "", True)
+        return ClassView(name, docstring, True, init_header, lines, [], [], "", [], "", True)
     lines = []
     for attribute, doc, comment in constructor.attributes():
         lines += lay_out(f"self.{attribute} = ", doc, 2, comment=comment)
     forward = Forward(cls.uses[0])
     tensors = [Item(Text(f"{p}: Tensor")) for p in ("x", *forward.parameters)]
-    result = f"Tensor | {name}Output" if heads else "Tensor"
+    output_name = classes.fresh(f"{name}Output") if heads else ""
+    result = f"Tensor | {output_name}" if heads else "Tensor"
     signed = bracketed("forward(", [Item(Text("self")), *tensors])
     return ClassView(
         name,
@@ -173,10 +175,16 @@ def _class_view(
         lines,
         lay_out("def ", signed, 1, f" -> {result}:"),
         forward.lines(bool(heads)),
-        [head.apply.attribute for head in heads],
+        output_name,
+        [_field_name(head.apply.attribute) for head in heads],
         _weights(heads),
         bool(lines),
     )
+
+
+def _field_name(attribute: str) -> str:
+    """A head's name in the output tuple, beside the trunk's and a tuple's own."""
+    return f"{attribute}_" if attribute in ("logits", "count", "index") else attribute
 
 
 def _weights(heads: list[Head]) -> str:
