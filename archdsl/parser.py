@@ -15,10 +15,15 @@ from typing import Any, TypeVar
 from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 from archdsl import syntax
-from archdsl.diagnostics import ArchError, Diagnostic, Label
+from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.source import Source, Span
+from archdsl.syntax_faults import (
+    check_brackets,
+    describe_character,
+    describe_token,
+    without_statement,
+)
 
-MAX_NESTING = 60
 MAX_DIGITS = 18
 MAX_SYNTAX_ERRORS = 20
 
@@ -47,7 +52,7 @@ def parse(source: Source) -> syntax.Program:
     Errors:
         ArchError: with every independent syntax error of the text.
     """
-    _check_brackets(source)
+    check_brackets(source)
     text = source.text
     errors: list[Diagnostic] = []
     while True:
@@ -63,7 +68,7 @@ def parse(source: Source) -> syntax.Program:
             if errors:
                 raise ArchError(errors)
             return program
-        recovered = _without_statement(text, offset)
+        recovered = without_statement(text, offset)
         if recovered == text or len(errors) >= MAX_SYNTAX_ERRORS:
             raise ArchError(errors)
         text = recovered
@@ -329,137 +334,12 @@ class _Builder(Transformer[Token, Any]):
 
 # ── What can be wrong ────────────────────────────────────────────────────────────────────────
 
-_BRACKETS = re.compile(r'#[^\n]*|"[^"\n]*"|[{}()]')
-_CLOSING = {"{": "}", "(": ")"}
-
-
-def _check_brackets(source: Source) -> None:
-    """Refuse brackets that do not match, before they make nonsense of all that follows."""
-    opened: list[tuple[str, int]] = []
-    for match in _BRACKETS.finditer(source.text):
-        bracket, offset = match.group(), match.start()
-        if bracket in _CLOSING:
-            opened.append((bracket, offset))
-            if len(opened) > MAX_NESTING:
-                span = Span(source, offset, offset + 1)
-                message = f"brackets are nested more than {MAX_NESTING} deep"
-                raise ArchError([Diagnostic("nested-too-deeply", message, span)])
-        elif bracket in _CLOSING.values():
-            span = Span(source, offset, offset + 1)
-            if not opened:
-                message = f"this `{bracket}` closes nothing"
-                raise ArchError([Diagnostic("unmatched-bracket", message, span)])
-            opener, start = opened.pop()
-            if _CLOSING[opener] != bracket:
-                raise ArchError([_unclosed(source, opener, start, span)])
-    if opened:
-        # The line of the outermost bracket still open is where the writer must look.
-        opener, start = opened[-1]
-        end = len(source.text.rstrip())
-        raise ArchError([_unclosed(source, opener, start, Span(source, end, end))])
-
-
-def _unclosed(source: Source, opener: str, start: int, found: Span) -> Diagnostic:
-    line = source.locate(start)[0]
-    closing = _CLOSING[opener]
-    seen = f"`{found.text}` found" if found.text else "the text ends"
-    return Diagnostic(
-        "unclosed-bracket",
-        f"the `{opener}` of line {line} is never closed",
-        Span(source, start, start + 1),
-        "opened here",
-        related=(Label(found, f"{seen} here, before its `{closing}`"),),
-        help=f"add `{closing}`",
-    )
-
-
-_WORDS = {
-    "NAME": "a name",
-    "CALL_NAME": "a call",
-    "LBRACE": "`{`",
-    "RBRACE": "`}`",
-    "LPAR": "`(`",
-    "RPAR": "`)`",
-    "_ARROW": "`→`",
-    "COLON": "`:`",
-    "EQUAL": "`=`",
-    "COMMA": "`,`",
-    "BAR": "`|`",
-    "DIMS": "a size such as `28x28x64`",
-    "INT": "a number",
-    "FLOAT": "a number",
-    "QUANTITY": "a number such as `138M`",
-    "RELATION": "`=`, `~`, `<=` or `>=`",
-    "STRING": "a path in quotes",
-}
-_IMPLIED = {"FLOAT", "PLUS", "MINUS", "TIMES", "DIVIDE", "COMPARE", "AND", "OR", "NOT", "_SEP"}
-
 
 def _describe(source: Source, error: UnexpectedInput) -> tuple[Diagnostic, int]:
     """The diagnostic for what Lark stumbled over, and the place of the stumble."""
-    end = len(source.text.rstrip())
-    offset: int
     if isinstance(error, UnexpectedCharacters):
-        offset, expected = error.pos_in_stream or 0, set(error.allowed or ())
-        word = re.compile(r"\w[\w.]*|.", re.DOTALL).match(source.text, offset)
-        text = word.group() if word else ""
-        code, message = _describe_character(text)
-    else:
-        assert isinstance(error, UnexpectedToken)
-        token = error.token
-        offset = end if token.type == "$END" else token.start_pos or 0
-        expected, text = set(error.accepts or ()) or set(error.expected), str(token)
-        code = "unexpected-word"
-        if token.type == "$END":
-            message, text = "the text ends in the middle of a statement", ""
-        elif token.type == "_SEP":
-            message, text = "the statement is not finished", ""
-            offset = len(source.text[: token.start_pos].rstrip())
-        elif token.type in ("BAR", "RBRACE") and source.text[:offset].rstrip()[-1:] == "|":
-            return _empty_branch(source, offset), offset
-        else:
-            text = text.rstrip("(") or text
-            message = f"`{_shown(text)}` cannot stand here"
-    wanted = sorted({_WORDS[e] for e in expected - _IMPLIED if e in _WORDS})
-    known = bool(wanted) and len(expected - _IMPLIED) <= 3
-    help_ = _HINTS.get(text) or (f"expected {' or '.join(wanted)}" if known else None)
-    span = Span(source, min(offset, end), min(offset + len(text), max(end, offset)))
-    return Diagnostic(code, message, span, help=help_), offset
-
-
-_HINTS = {
-    ",": "arguments of a layer are separated by spaces",
-    "//": "a comment begins with `#`",
-}
-
-
-def _empty_branch(source: Source, offset: int) -> Diagnostic:
-    return Diagnostic(
-        "empty-branch",
-        "this branch is empty",
-        Span(source, offset, offset + 1),
-        help="write `id` for the unchanged input",
-    )
-
-
-def _describe_character(text: str) -> tuple[str, str]:
-    if len(text) > 1:
-        return "unexpected-word", f"`{_shown(text)}` is neither a word nor a number"
-    return "unexpected-character", f"the character {text!r} is no part of the language"
-
-
-def _shown(text: str) -> str:
-    return text if len(text) <= 40 else text[:39] + "…"
-
-
-def _without_statement(text: str, offset: int) -> str:
-    """The text with the statement around ``offset`` replaced by ``id``, braces untouched.
-
-    This is how reading goes on after an error: at the next separator.
-    """
-    start = max(text.rfind(mark, 0, offset) for mark in ";\n{}|") + 1
-    ends = [found for mark in ";\n{}|#" if (found := text.find(mark, offset)) >= 0]
-    end = min(ends, default=len(text))
-    if end <= start:
-        return text
-    return text[:start] + "id".ljust(end - start)[: end - start] + text[end:]
+        return describe_character(source, error.pos_in_stream or 0, set(error.allowed or ()))
+    assert isinstance(error, UnexpectedToken)
+    token = error.token
+    expected = set(error.accepts or ()) or set(error.expected)
+    return describe_token(source, token.type, str(token), token.start_pos or 0, expected)

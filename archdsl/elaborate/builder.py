@@ -11,11 +11,10 @@ from archdsl import syntax
 from archdsl.diagnostics import Label, suggest
 from archdsl.elaborate.binding import (
     Application,
-    arguments_of,
     bare_arguments,
-    bind_formals,
     bind_page,
 )
+from archdsl.elaborate.compounds import expand_call, place_fork, place_head
 from archdsl.elaborate.findings import Findings
 from archdsl.elaborate.placing import MAX_EXPANSION, Placer
 from archdsl.elaborate.scope import Cursor, PartNames, Scope
@@ -32,19 +31,15 @@ from archdsl.elaborate.values import (
 from archdsl.elaborate.words import (
     check_aux,
     is_aux,
-    misplaced_aux,
     refuse_labels_in_copies,
     sight_of,
     taken,
-    unknown_block,
     unknown_word,
 )
 from archdsl.graph import (
     AuxPart,
     CallPart,
     Chain,
-    ForkPart,
-    Frame,
     GroupPart,
     LayerPart,
     Part,
@@ -57,9 +52,6 @@ from archdsl.layers.plumbing import Identity
 from archdsl.recipe import Recipe
 from archdsl.source import Span
 from archdsl.volume import Volume
-
-#: How deep block calls may stand inside one another.
-MAX_CALL_DEPTH = 40
 
 
 class Builder(Placer):
@@ -268,15 +260,15 @@ class Builder(Placer):
                     check_aux(atom, step)
                 case syntax.Call():
                     finish()
-                    part, cursor = self._call(atom, step, scope, cursor)
+                    part, cursor = expand_call(self, atom, step, scope, cursor)
                     parts.append(part)
                 case syntax.Body():
                     if pending is not None and issubclass(pending.page, MergeLayer):
                         application, pending = pending, None
-                        more, cursor = self._fork(application, atom, scope, cursor)
+                        more, cursor = place_fork(self, application, atom, scope, cursor)
                         parts.extend(more)
                     elif is_aux(step):
-                        parts.append(self._aux(step, atom, scope, cursor))
+                        parts.append(place_head(self, step, atom, scope, cursor))
                     elif pending is None:
                         more, cursor = self.body(atom, scope, cursor, "this group")
                         parts.extend(more)
@@ -358,96 +350,6 @@ class Builder(Placer):
                 help=f"did you mean `{nearest}`?" if nearest else None,
             )
         return _result(atom, found)
-
-    # ── Merges, heads, calls ─────────────────────────────────────────────────────────────────
-
-    def _fork(
-        self, application: Application, body: syntax.Body, scope: Scope, cursor: Cursor
-    ) -> tuple[list[Part], Cursor]:
-        layer = bind_page(application, scope.context(cursor))
-        assert isinstance(layer, Layer)
-        if not body.forked:
-            raise Fault(
-                "missing-branches",
-                f"`{layer.name}` needs at least two branches, separated by `|`",
-                body.span,
-            )
-        branches: list[Chain] = []
-        ends: list[Cursor] = []
-        for chain in body.chains:
-            inner = replace(scope, values=Values(scope.values), is_trunk=False)
-            parts, end = self.chain(chain.statements, inner, cursor)
-            branches.append(Chain(tuple(parts), cursor.node, end.node))
-            ends.append(end)
-        if len(ends) < 2:
-            raise Fault(
-                "missing-branches",
-                f"`{layer.name}` needs at least two branches, separated by `|`",
-                body.span,
-            )
-        result = self.place(layer, ends, application.span, scope)
-        if result.volume is None:
-            return [], result
-        return [ForkPart(result.node, tuple(branches))], result
-
-    def _aux(self, step: syntax.Step, body: syntax.Body, scope: Scope, cursor: Cursor) -> AuxPart:
-        call = step.atoms[0]
-        assert isinstance(call, syntax.Call)
-        if not scope.is_trunk:
-            raise misplaced_aux(call)
-        if len(call.arguments) != 1 or call.arguments[0].pair or call.arguments[0].keyword:
-            raise Fault(
-                "missing-argument",
-                "`aux` needs one argument, the weight of its loss",
-                call.span,
-                help="for example `aux(0.3) { … }`",
-            )
-        weight = evaluate(call.arguments[0].value, scope.context(cursor))
-        if isinstance(weight, bool) or not isinstance(weight, (int, float)) or weight <= 0:
-            raise Fault("wrong-value", "the weight of a loss is a number above 0", call.span)
-        head, self.heads = self.heads, self.heads + 1
-        inner = replace(scope, head=head, is_trunk=False, parts=PartNames(scope.parts))
-        parts, end = self.body(body, inner, cursor, "this auxiliary head")
-        if end.volume is not None and end.node == cursor.node:
-            raise Fault("empty-branch", "this auxiliary head has no layer", body.span)
-        return AuxPart(None, float(weight), Chain(tuple(parts), cursor.node, end.node))
-
-    def _call(
-        self, call: syntax.Call, step: syntax.Step, scope: Scope, cursor: Cursor
-    ) -> tuple[Part, Cursor]:
-        definition = scope.definitions.find_block(call.name.id)
-        if definition is None:
-            if scope.definitions.is_partial:
-                raise Unknown
-            raise unknown_block(call, scope.definitions)
-        block = definition.block
-        if block in scope.blocks:
-            names = " → ".join([*(b.name.id for b in scope.blocks), block.name.id])
-            raise Fault(
-                "recursive-block",
-                f"block `{block.name.id}` contains itself: {names}",
-                call.name.span,
-                related=(Label(block.name.span, "defined here"),),
-            )
-        if len(scope.blocks) >= MAX_CALL_DEPTH:
-            raise Fault(
-                "nested-too-deeply", f"blocks are nested more than {MAX_CALL_DEPTH} deep", call.span
-            )
-        home = definition.home
-        values = bind_formals("block", block.formals, call, scope.context(cursor), home.values)
-        label = step.label.id if step.label else None
-        inner = Scope(
-            home,
-            values,
-            PartNames(),
-            (*scope.frames, Frame(" ".join(call.span.text.split()), call.span, label)),
-            (*scope.blocks, block),
-            scope.head,
-            is_trunk=False,
-        )
-        parts, end = self.body(block.body, inner, cursor, f"block `{block.name.id}`")
-        body = Chain(tuple(parts), cursor.node, end.node)
-        return CallPart(None, block, arguments_of(block.formals, values), body), end
 
 
 def _result(atom: syntax.Name, found: tuple[Cursor | None, Span]) -> Cursor:
