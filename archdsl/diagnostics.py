@@ -64,6 +64,8 @@ CODES = {
     "empty-volume": "a volume without elements",
     "wrong-volume": "a volume that differs from the one written",
     "failed-claim": "a claim of `expect` that does not hold",
+    # training
+    "memory-exceeded": "a batch that takes more memory than there is",
 }
 
 

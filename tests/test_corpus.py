@@ -20,8 +20,9 @@ from archdsl.source import Source
 
 FOLDER = Path(__file__).parent / "corpus"
 BLOCK = re.compile(r"```(arch|diagnostic)([^\n]*)\n(.*?)```\n", re.DOTALL)
-#: Tested with files on disk, in test_cli.py: Markdown cannot hold them.
-NOT_TEXT = {"not-utf8"}
+#: Shown elsewhere: by files on disk in test_cli.py, which Markdown cannot hold, and by options of
+#: the command line in test_memory.py.
+NOT_TEXT = {"not-utf8", "memory-exceeded"}
 
 
 @dataclass(frozen=True)

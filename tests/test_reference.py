@@ -239,8 +239,9 @@ def test_a_wrong_claim_fails(spec: str) -> None:
     lines = (SPECS / spec).read_text("utf-8").splitlines()
     exact = [i for i, line in enumerate(lines) if line.strip().startswith("expect params =")]
     for index in exact:
-        head, _, number = lines[index].partition("#")[0].partition("=")
-        wrong = [*lines[:index], f"{head}= {int(number) + 1}", *lines[index + 1 :]]
+        claim, _, rest = lines[index].partition("#")[0].partition(";")
+        head, _, number = claim.partition("=")
+        wrong = [*lines[:index], f"{head}= {int(number) + 1};{rest}", *lines[index + 1 :]]
         source = Source("\n".join(wrong), str(SPECS / spec))
         failed = [d for model in read_models(source) for d in model.diagnostics]
         assert [(d.code, d.span.line if d.span else 0) for d in failed] == [

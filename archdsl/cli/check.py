@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 
 import click
 
 from archdsl.cli.files import Reading, read_specs
-from archdsl.cli.options import color_option, input_option, paths_argument
+from archdsl.cli.options import MemorySize, color_option, input_option, paths_argument
 from archdsl.cli.page import Page
 from archdsl.cli.terminal import (
     ColorChoice,
@@ -18,6 +19,10 @@ from archdsl.cli.terminal import (
     print_text,
     wants_color,
 )
+from archdsl.diagnostics import Diagnostic
+from archdsl.memory import Memory, Precision, estimate_memory, verify_memory
+from archdsl.model import Model
+from archdsl.recipe import Recipe
 from archdsl.report.text import count_of
 from archdsl.volume import Volume
 
@@ -33,6 +38,25 @@ from archdsl.volume import Volume
     show_default=True,
     help="Tables for people, or one JSON document for programs.",
 )
+@click.option("--training", is_flag=True, help="Estimate the memory that training takes.")
+@click.option(
+    "--batch",
+    type=click.IntRange(1, 10**9),
+    metavar="N",
+    help="Images a step on one device; without it the recipe's.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["32", "bf16", "16"]),
+    help="Bits of training, 32 without it; bf16 and 16 are mixed.",
+)
+@click.option(
+    "--memory",
+    "limit",
+    type=MemorySize(),
+    metavar="SIZE",
+    help="A device's memory, such as 80G or 500M: which batch fits?",
+)
 @color_option
 @click.pass_context
 def check(
@@ -40,6 +64,10 @@ def check(
     paths: tuple[str, ...],
     input_volume: Volume | None,
     output_format: str,
+    training: bool,
+    batch: int | None,
+    precision: Precision | None,
+    limit: int | None,
     color: ColorChoice,
 ) -> None:
     """Check specs: shapes, parameters, MACs, receptive fields and the claims of `expect`.
@@ -50,47 +78,85 @@ def check(
     \b
     archdsl check specs/vgg16.arch
     archdsl check --format json > report.json
+    archdsl check specs/vgg16.arch --training --batch 256 --memory 80G
     echo "conv 3x3 64 same ×2; maxpool 2 s2" | archdsl check - --input 28x28x192
 
-    Exit codes: 0 clean, 1 errors or failed claims, 2 a wrong call or an unreadable file.
+    Exit codes: 0 clean, 1 errors, failed claims or too little memory, 2 a wrong call or an
+    unreadable file.
     """
+    for option, value in (("batch", batch), ("precision", precision), ("memory", limit)):
+        if value is not None and not training:
+            raise click.UsageError(f"`--{option}` is about training: add `--training`", ctx)
     reading = read_specs(paths, input_volume)
+    memories = {}
+    if training:
+        memories = {m: _estimate(m, batch, precision or "32") for m in reading.models}
+    findings = _Findings(reading, memories, limit)
     if output_format == "json":
-        _print_json(reading)
+        _print_json(findings)
     else:
-        _print_tables(reading, color)
-    ctx.exit(exit_code(reading.diagnostics))
+        _print_tables(findings, color)
+    ctx.exit(exit_code(findings.diagnostics))
 
 
-def _print_json(reading: Reading) -> None:
+def _estimate(model: Model, batch: int | None, precision: Precision) -> Memory:
+    recipe = model.recipe or Recipe()
+    return estimate_memory(model, batch=batch or recipe.batch, precision=precision)
+
+
+@dataclass(frozen=True, slots=True)
+class _Findings:
+    """What was read, and the memory of its training where that was asked for."""
+
+    reading: Reading
+    memories: dict[Model, Memory]
+    limit: int | None
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        if self.limit is None:
+            return self.reading.diagnostics
+        found = (verify_memory(m, memory, self.limit) for m, memory in self.memories.items())
+        return (*self.reading.diagnostics, *(d for d in found if d))
+
+
+def _print_json(findings: _Findings) -> None:
     import json
 
     from archdsl.report.json import report_document
 
-    document = report_document(reading.models, reading.diagnostics)
+    document = report_document(
+        findings.reading.models, findings.diagnostics, findings.memories, findings.limit
+    )
     text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
     # What UTF-8 cannot hold (half a surrogate pair, in a file's name) becomes a JSON escape.
     print_bytes(text.encode("utf-8", "backslashreplace"))
 
 
-def _print_tables(reading: Reading, color: ColorChoice) -> None:
+def _print_tables(findings: _Findings, color: ColorChoice) -> None:
+    from archdsl.report.memory import render_memory
     from archdsl.report.table import render_report
 
+    reading = findings.reading
     is_colored = wants_color(color, sys.stdout)
     for index, model in enumerate(reading.models):
         print_text("\n" * (index > 0) + render_report(model, is_colored), is_colored)
+        if model in findings.memories:
+            text = render_memory(model, findings.memories[model], findings.limit, is_colored)
+            print_text(f"\n{text}", is_colored)
     for file in reading.libraries:
         print_note(f"{file.path} defines blocks only; there is no network to check")
     if len(reading.models) > 1:
-        print_text("\n" + _summary(reading))
-    print_diagnostics(reading.diagnostics, color)
+        print_text("\n" + _summary(findings))
+    print_diagnostics(findings.diagnostics, color)
 
 
-def _summary(reading: Reading) -> str:
+def _summary(findings: _Findings) -> str:
+    reading = findings.reading
     files = {model.path for model in reading.models}
     claims = [claim for model in reading.models for claim in model.claims]
     failed = sum(not claim.holds for claim in claims)
-    errors = len(reading.diagnostics) - failed
+    errors = len(findings.diagnostics) - failed
     verdicts = []
     if failed:
         verdicts.append(

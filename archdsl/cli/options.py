@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
 from typing import Any
 
 import click
@@ -28,6 +30,26 @@ class InputVolume(click.ParamType[Volume]):
         if volume.elements > MAX_VALUE:
             self.fail(f"{value!r} is beyond the bound of {MAX_VALUE:,} elements", param, ctx)
         return volume
+
+
+class MemorySize(click.ParamType[int]):
+    """A number of bytes, in units of 1000 or, with an ``i``, of 1024: ``80G``, ``24GiB``."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(
+            r"([0-9]{1,12}(?:\.[0-9]{1,12})?) ?([MGT])(i?)B?", value, re.IGNORECASE
+        )
+        if not found:
+            self.fail(f"{value!r} is no size of memory such as 80G, 11.5GB or 500M", param, ctx)
+        number, unit, binary = found.groups()
+        size = int(Decimal(number) * (1024 if binary else 1000) ** ("MGT".index(unit.upper()) + 2))
+        if not 0 < size <= MAX_VALUE:
+            self.fail(f"{value!r} is not between 1 byte and {MAX_VALUE:,}", param, ctx)
+        return size
 
 
 paths_argument = click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path())

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from archdsl.layers.call import Call, Option, call
 from archdsl.layers.fields import COUNT, NUMBER, LayerError, attribute, choice
-from archdsl.layers.layer import Example, Family, UnaryLayer
+from archdsl.layers.layer import Autocast, Example, Family, Saved, UnaryLayer
 from archdsl.volume import Volume
 
 _EXAMPLE_INPUT = (8, 8, 4)
@@ -30,6 +30,7 @@ class ReLU(_Activation):
 
     name = "relu"
     module = "nn.ReLU"
+    keeps = Saved(output=True)
     examples = (Example("relu", _EXAMPLE_INPUT),)
 
 
@@ -39,6 +40,7 @@ class ReLU6(_Activation):
 
     name = "relu6"
     module = "nn.ReLU6"
+    keeps = Saved(inputs=True)
     examples = (Example("relu6", _EXAMPLE_INPUT),)
 
 
@@ -49,6 +51,7 @@ class SiLU(_Activation):
     name = "silu"
     synonyms = ("swish",)
     module = "nn.SiLU"
+    keeps = Saved(inputs=True)
     examples = (Example("silu", _EXAMPLE_INPUT),)
 
 
@@ -58,6 +61,7 @@ class HardSwish(_Activation):
 
     name = "hardswish"
     module = "nn.Hardswish"
+    keeps = Saved(inputs=True)
     examples = (Example("hardswish", _EXAMPLE_INPUT),)
 
 
@@ -67,6 +71,7 @@ class HardSigmoid(_Activation):
 
     name = "hardsigmoid"
     module = "nn.Hardsigmoid"
+    keeps = Saved(inputs=True)
     examples = (Example("hardsigmoid", _EXAMPLE_INPUT),)
 
 
@@ -76,6 +81,7 @@ class Sigmoid(_Activation):
 
     name = "sigmoid"
     module = "nn.Sigmoid"
+    keeps = Saved(output=True)
     examples = (Example("sigmoid", _EXAMPLE_INPUT),)
 
 
@@ -85,6 +91,7 @@ class Tanh(_Activation):
 
     name = "tanh"
     module = "nn.Tanh"
+    keeps = Saved(output=True)
     examples = (Example("tanh", _EXAMPLE_INPUT),)
 
 
@@ -94,6 +101,7 @@ class LeakyReLU(UnaryLayer):
 
     name = "leakyrelu"
     family = Family.ACTIVATION
+    keeps = Saved(inputs=True)
     examples = (
         Example("leakyrelu", _EXAMPLE_INPUT),
         Example("leakyrelu negative_slope=0.1", _EXAMPLE_INPUT),
@@ -111,6 +119,8 @@ class PReLU(UnaryLayer):
 
     name = "prelu"
     family = Family.ACTIVATION
+    keeps = Saved(inputs=True)
+    autocast = Autocast.LOWERS
     examples = (
         Example("prelu", _EXAMPLE_INPUT),
         Example("prelu num_parameters=4", _EXAMPLE_INPUT),
@@ -139,6 +149,7 @@ class ELU(UnaryLayer):
 
     name = "elu"
     family = Family.ACTIVATION
+    keeps = Saved(inputs=True)
     examples = (Example("elu", _EXAMPLE_INPUT), Example("elu alpha=0.5", _EXAMPLE_INPUT))
 
     alpha: float = attribute(NUMBER, "the limit for very negative numbers, negated", 1.0)
@@ -153,6 +164,7 @@ class GELU(UnaryLayer):
 
     name = "gelu"
     family = Family.ACTIVATION
+    keeps = Saved(inputs=True)
     examples = (
         Example("gelu", _EXAMPLE_INPUT),
         Example("gelu approximate=tanh", _EXAMPLE_INPUT),
@@ -173,6 +185,8 @@ class Softmax(UnaryLayer):
 
     name = "softmax"
     family = Family.ACTIVATION
+    keeps = Saved(output=True)
+    autocast = Autocast.RAISES
     examples = (Example("softmax", (10,)), Example("softmax", _EXAMPLE_INPUT))
 
     def emit(self, x: Volume) -> Call:

@@ -16,7 +16,7 @@ from archdsl.layers.fields import (
     attribute,
     positional,
 )
-from archdsl.layers.layer import Example, Family, UnaryLayer, Window
+from archdsl.layers.layer import Autocast, Example, Family, Saved, UnaryLayer, Window
 from archdsl.layers.windows import (
     Padding,
     Pair,
@@ -24,6 +24,8 @@ from archdsl.layers.windows import (
     explain_slide,
     need_image,
     pad_sides,
+    pads_alike,
+    save_padded,
     slide,
     split_groups,
 )
@@ -38,6 +40,7 @@ class Conv(UnaryLayer):
     synonyms = ("convolution", "conv2d")
     family = Family.CONVOLUTION
     has_weights = True
+    autocast = Autocast.LOWERS
     examples = (
         Example("conv 3x3 64 same", (28, 28, 16)),
         Example("conv 7x7 64 s2 p3 nobias", (224, 224, 3)),
@@ -80,6 +83,11 @@ class Conv(UnaryLayer):
         out = self.infer_volume(x)
         return out.height * out.width * self._weights(x)
 
+    def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
+        (x,) = inputs
+        sides = self._sides(x)
+        return Saved(inputs=True) if pads_alike(sides) else save_padded(x, sides)
+
     def window(self, x: Volume) -> Window:
         (kh, kw), (dh, dw) = self.kernel_size, self.dilation
         return Window((dh * (kh - 1) + 1, dw * (kw - 1) + 1), self.stride)
@@ -102,10 +110,10 @@ class Conv(UnaryLayer):
         return f"{self.out_channels} · {window}" if self.out_channels else window
 
     def emit(self, x: Volume) -> Call:
-        (top, bottom), (left, right) = self._sides(x)
+        sides = (top, bottom), (left, right) = self._sides(x)
         # PyTorch pads both sides alike; an odd rest needs a layer of its own. (Its own
         # `padding="same"` takes an odd rest only with stride 1, and warns of a copy.)
-        is_even = (top, left) == (bottom, right)
+        is_even = pads_alike(sides)
         conv = call(
             "nn.Conv2d",
             x.channels,
@@ -130,6 +138,7 @@ class DepthwiseConv(UnaryLayer):
     synonyms = ("depthwise", "depthwiseconv")
     family = Family.CONVOLUTION
     has_weights = True
+    autocast = Autocast.LOWERS
     examples = (
         Example("dwconv 3x3 s2 p1 nobias", (28, 28, 32)),
         Example("dwconv 5 same", (14, 14, 32)),
@@ -164,6 +173,9 @@ class DepthwiseConv(UnaryLayer):
     def count_macs(self, x: Volume) -> int:
         return self._conv(x).count_macs(x)
 
+    def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
+        return self._conv(inputs[0]).saves(inputs, out)
+
     def window(self, x: Volume) -> Window:
         return self._conv(x).window(x)
 
@@ -185,6 +197,8 @@ class Deconv(UnaryLayer):
     synonyms = ("convtranspose", "conv_transpose", "upconv", "convtranspose2d")
     family = Family.CONVOLUTION
     has_weights = True
+    autocast = Autocast.LOWERS
+    keeps = Saved(inputs=True)
     examples = (
         Example("deconv 2x2 64 s2", (14, 14, 128)),
         Example("deconv 3x3 32 s2 p1 output_padding=1 nobias", (7, 9, 16)),

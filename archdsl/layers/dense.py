@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from archdsl.layers.call import Call, Option, Product, call
 from archdsl.layers.fields import BOOLEAN, COUNT, attribute, positional
-from archdsl.layers.layer import Example, Family, UnaryLayer, Window
+from archdsl.layers.layer import VIEW, Autocast, Example, Family, Saved, UnaryLayer, Window
 from archdsl.volume import Volume
 
 
@@ -18,6 +18,8 @@ class FullyConnected(UnaryLayer):
     synonyms = ("dense", "fullyconnected", "full")
     family = Family.DENSE
     has_weights = True
+    autocast = Autocast.LOWERS
+    keeps = Saved(inputs=True)
     flattens = True
     examples = (
         Example("fc 4096", (7, 7, 512)),
@@ -55,6 +57,8 @@ class Linear(UnaryLayer):
     name = "linear"
     family = Family.DENSE
     has_weights = True
+    autocast = Autocast.LOWERS
+    keeps = Saved(inputs=True)
     examples = (Example("linear 64", (14, 14, 32)), Example("linear 10 nobias", (84,)))
 
     out_features: int = positional(COUNT, "channels of the result")
@@ -85,6 +89,7 @@ class Flatten(UnaryLayer):
 
     name = "flatten"
     family = Family.PLUMBING
+    keeps = VIEW
     examples = (Example("flatten", (5, 5, 16)),)
 
     def infer_volume(self, x: Volume) -> Volume:

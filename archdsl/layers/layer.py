@@ -49,6 +49,40 @@ class Window:
 
 POINT = Window()
 
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a layer keeps for the backward pass, and whether its result has memory of its own.
+
+    ``inputs`` and ``output`` are kept by reference: what two layers keep is there once. Beside
+    them, for each image, ``numbers`` in the precision of the layer and ``bytes`` in any; and
+    ``once`` bytes, however many images. The result of a view lies where the first input does.
+    """
+
+    inputs: bool = False
+    output: bool = False
+    numbers: int = 0
+    bytes: int = 0
+    once: int = 0
+    is_view: bool = False
+
+
+VIEW = Saved(is_view=True)
+
+
+class Autocast(Enum):
+    """What mixed precision does to a layer, on a GPU: PyTorch's lists for ``torch.autocast``."""
+
+    #: Works in the precision of its input.
+    FOLLOWS = "follows"
+    #: Works in 2 bytes a number, with a copy of its parameters.
+    LOWERS = "lowers"
+    #: Works in 4 bytes a number.
+    RAISES = "raises"
+    #: Takes its input as it is and gives 4 bytes a number.
+    WIDENS = "widens"
+
+
 REGISTRY: dict[str, type[Layer]] = {}
 
 
@@ -61,6 +95,9 @@ class Layer(Page):
     support: ClassVar[str] = ""
     #: Whether the layer owns a weight matrix (``expect weight_layers``).
     has_weights: ClassVar[bool] = False
+    #: What training keeps of the layer, where that is the same for all volumes.
+    keeps: ClassVar[Saved] = Saved()
+    autocast: ClassVar[Autocast] = Autocast.FOLLOWS
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -82,6 +119,10 @@ class Layer(Page):
     def count_macs(self, x: Volume) -> int:
         """Multiply–accumulates for one sample, of convolutions and fully-connected products."""
         return 0
+
+    def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
+        """What training keeps of the layer for the backward pass."""
+        return self.keeps
 
     def window(self, x: Volume) -> Window:
         """What an output element sees of the input, for the receptive field."""

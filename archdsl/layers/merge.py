@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from archdsl.layers.call import Call, Code, Operation, call
 from archdsl.layers.fields import LayerError
-from archdsl.layers.layer import Example, Family, MergeLayer
+from archdsl.layers.layer import Example, Family, MergeLayer, Saved
 from archdsl.volume import Volume
 
 
@@ -75,6 +75,12 @@ class Multiply(MergeLayer):
                 "branches of `mul` must have one volume, or be a factor 1x1xC for its channels",
             )
         return largest
+
+    def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
+        # From left to right: each product but the last is a factor of the next. (Beside a factor
+        # that no gradient passes PyTorch keeps one less.)
+        products = [max(x.elements for x in inputs[:n]) for n in range(2, len(inputs))]
+        return Saved(inputs=True, numbers=sum(products))
 
     def combine(self, operands: tuple[Code, ...]) -> Call | Operation:
         return Operation("*", operands)

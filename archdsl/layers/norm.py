@@ -14,7 +14,7 @@ from archdsl.layers.fields import (
     attribute,
     positional,
 )
-from archdsl.layers.layer import Example, Family, UnaryLayer
+from archdsl.layers.layer import Autocast, Example, Family, Saved, UnaryLayer
 from archdsl.layers.windows import need_image, split_groups
 from archdsl.volume import Volume
 
@@ -39,6 +39,10 @@ class BatchNorm(UnaryLayer):
     def count_parameters(self, x: Volume) -> int:
         return 2 * x.channels * self.affine
 
+    def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
+        # Mean and variance of each channel.
+        return Saved(inputs=True, once=8 * out.channels)
+
     def emit(self, x: Volume) -> Call:
         return call(
             "nn.BatchNorm1d" if x.is_vector else "nn.BatchNorm2d",
@@ -60,6 +64,7 @@ class LocalResponseNorm(UnaryLayer):
     name = "lrn"
     synonyms = ("localresponsenorm", "norm")
     family = Family.NORMALIZATION
+    autocast = Autocast.WIDENS
     examples = (
         Example("lrn", (55, 55, 96)),
         Example("lrn 3 alpha=0.001 beta=0.5 k=2", (13, 13, 16)),
@@ -73,6 +78,12 @@ class LocalResponseNorm(UnaryLayer):
     def infer_volume(self, x: Volume) -> Volume:
         need_image(x, self.name)
         return x
+
+    def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
+        # The squares with the channels padded for the window, the base of the power, the power.
+        channels = out.channels + self.size // 2 + (self.size - 1) // 2
+        squares = out.height * out.width * channels
+        return Saved(inputs=True, numbers=squares, bytes=8 * out.elements)
 
     def describe(self) -> str:
         return f"n{self.size}"
@@ -94,6 +105,7 @@ class LayerNorm(UnaryLayer):
     name = "ln"
     synonyms = ("layernorm", "layer_norm")
     family = Family.NORMALIZATION
+    autocast = Autocast.RAISES
     examples = (Example("ln", (14, 14, 64)), Example("ln eps=0.001", (128,)))
     support = '''\
 class ChannelNorm(nn.LayerNorm):
@@ -108,6 +120,10 @@ class ChannelNorm(nn.LayerNorm):
     def count_parameters(self, x: Volume) -> int:
         return 2 * x.channels
 
+    def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
+        # Mean and variance of each position.
+        return Saved(inputs=True, bytes=8 * out.height * out.width)
+
     def emit(self, x: Volume) -> Call:
         callee = "nn.LayerNorm" if x.is_vector else "ChannelNorm"
         return call(callee, x.channels, eps=Option(self.eps, 1e-5))
@@ -120,6 +136,7 @@ class GroupNorm(UnaryLayer):
     name = "gn"
     synonyms = ("groupnorm", "group_norm")
     family = Family.NORMALIZATION
+    autocast = Autocast.RAISES
     examples = (Example("gn 8", (32, 32, 64)), Example("gn 1 eps=0.001 affine=false", (4, 4, 6)))
 
     num_groups: int = positional(COUNT, "how many groups the channels are split into")
@@ -132,6 +149,10 @@ class GroupNorm(UnaryLayer):
 
     def count_parameters(self, x: Volume) -> int:
         return 2 * x.channels * self.affine
+
+    def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
+        # Mean and variance of each group.
+        return Saved(inputs=True, bytes=8 * self.num_groups)
 
     def describe(self) -> str:
         return f"{self.num_groups} groups"
@@ -168,6 +189,10 @@ class InstanceNorm(UnaryLayer):
 
     def count_parameters(self, x: Volume) -> int:
         return 2 * x.channels * self.affine
+
+    def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
+        # Mean and variance of each channel, and its factor, repeated for each image.
+        return Saved(inputs=True, bytes=(8 + 4 * self.affine) * out.channels)
 
     def emit(self, x: Volume) -> Call:
         return call(

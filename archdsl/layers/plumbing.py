@@ -19,7 +19,7 @@ from archdsl.layers.fields import (
     derived,
     positional,
 )
-from archdsl.layers.layer import Example, Family, UnaryLayer, Window
+from archdsl.layers.layer import VIEW, Autocast, Example, Family, Saved, UnaryLayer, Window
 from archdsl.layers.windows import Pair, need_image, split_groups
 from archdsl.volume import Volume
 
@@ -31,6 +31,7 @@ class Identity(UnaryLayer):
     name = "id"
     synonyms = ("identity", "skip", "shortcut")
     family = Family.PLUMBING
+    keeps = VIEW
     examples = (Example("add { conv 1x1 | id }", (8, 8, 4)), Example("kept: id", (8, 8, 4)))
 
     def emit(self, x: Volume) -> Call:
@@ -46,6 +47,7 @@ class Crop(UnaryLayer):
 
     name = "crop"
     family = Family.PLUMBING
+    keeps = VIEW
     examples = (Example("a: conv 3x3 4; conv 4x5 4; concat { crop a | id }", (12, 12, 4)),)
     support = '''\
 class Crop(nn.Module):
@@ -113,6 +115,7 @@ class Reshape(UnaryLayer):
 
     name = "reshape"
     family = Family.PLUMBING
+    keeps = VIEW
     examples = (
         Example("fc 128; reshape 4x4x8", (10,)),
         Example("reshape 8x2x8", (4, 8, 4)),
@@ -150,6 +153,7 @@ class Upsample(UnaryLayer):
 
     name = "upsample"
     family = Family.PLUMBING
+    autocast = Autocast.RAISES
     examples = (
         Example("upsample 2", (7, 7, 16)),
         Example("upsample 2x3 mode=bilinear", (7, 7, 16)),
@@ -256,6 +260,9 @@ class Take(nn.Module):
                 )
         return x.with_channels(len(self.channels))
 
+    def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
+        return Saved(once=8 * len(self.channels))
+
     def describe(self) -> str:
         return ",".join(map(str, self.channels))
 
@@ -269,6 +276,8 @@ class Scale(UnaryLayer):
 
     name = "scale"
     family = Family.PLUMBING
+    keeps = Saved(inputs=True)
+    autocast = Autocast.WIDENS
     examples = (Example("scale", (14, 14, 6)),)
     support = '''\
 class Scale(nn.Module):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd
 
 from archdsl.layers.call import Call, Option, call, squared
 from archdsl.layers.fields import BOOLEAN, PADDING, PAIR, LayerError, attribute, positional
-from archdsl.layers.layer import Example, Family, UnaryLayer, Window
+from archdsl.layers.layer import Example, Family, Saved, UnaryLayer, Window
 from archdsl.layers.windows import (
     Padding,
     Pair,
@@ -15,6 +15,8 @@ from archdsl.layers.windows import (
     explain_slide,
     need_image,
     pad_sides,
+    pads_alike,
+    save_padded,
     slide,
 )
 from archdsl.volume import Volume
@@ -81,11 +83,20 @@ class _Pool(UnaryLayer):
         ceil = ("ceil",) if self.ceil_mode else ()
         return arguments_in_short(self._stride, self.padding, self._dilation, ceil)
 
+    def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
+        (x,) = inputs
+        return Saved(inputs=True) if self._pads_itself(x) else save_padded(x, self._sides(x))
+
+    def _pads_itself(self, x: Volume) -> bool:
+        """Whether PyTorch's pool can do it: both sides alike, half the kernel at most."""
+        sides = self._sides(x)
+        # Dilation is not counted in that half.
+        fits = all(side[0] <= k // 2 for side, k in zip(sides, self.kernel_size, strict=True))
+        return pads_alike(sides) and fits
+
     def _emit_pool(self, x: Volume, callee: str, fill: float, **more: Option) -> Call:
         (top, bottom), (left, right) = self._sides(x)
-        # PyTorch pads both sides alike, by half the kernel at most (dilation not counted).
-        fits = top <= self.kernel_size[0] // 2 and left <= self.kernel_size[1] // 2
-        is_own = (top, left) == (bottom, right) and fits
+        is_own = self._pads_itself(x)
         pool = call(
             callee,
             squared(self.kernel_size),
@@ -122,6 +133,10 @@ class MaxPool(_Pool):
     @property
     def _dilation(self) -> Pair:
         return self.dilation
+
+    def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
+        # Beside the input, where in it each largest number stands, in 8 bytes.
+        return replace(super().saves(inputs, out), bytes=8 * out.elements)
 
     def emit(self, x: Volume) -> Call:
         dilation = Option(squared(self.dilation), 1)
@@ -195,6 +210,9 @@ class GlobalMaxPool(_GlobalPool):
     synonyms = ("globalmaxpool", "global_max_pool")
     examples = (Example("gmp", (7, 7, 64)),)
 
+    def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
+        return Saved(inputs=True, bytes=8 * out.elements)
+
     def emit(self, x: Volume) -> Call:
         return call("nn.AdaptiveMaxPool2d", 1)
 
@@ -221,6 +239,10 @@ class AdaptiveAveragePool(UnaryLayer):
         pairs = zip((x.height, x.width), self.output_size, strict=True)
         (kh, sh), (kw, sw) = ((-(-(n + m - gcd(n, m)) // m), max(1, n // m)) for n, m in pairs)
         return Window((kh, kw), (sh, sw))
+
+    def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
+        # To 1×1 PyTorch takes the mean, which needs no input to go back.
+        return Saved(inputs=self.output_size != (1, 1))
 
     def describe(self) -> str:
         return "to {}×{}".format(*self.output_size)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from archdsl.layers.call import Call, call
 from archdsl.layers.fields import RATE, positional
-from archdsl.layers.layer import Example, Family, UnaryLayer
+from archdsl.layers.layer import VIEW, Example, Family, Saved, UnaryLayer
 from archdsl.volume import Volume
 
 
@@ -19,6 +19,10 @@ class Dropout(UnaryLayer):
     examples = (Example("dropout 0.5", (4096,)), Example("dropout 0.4", (1, 1, 1024)))
 
     p: float = positional(RATE, "probability of zeroing a number", default=0.5)
+
+    def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
+        # A mask of one byte a number on a GPU; a CPU keeps it as numbers.
+        return Saved(bytes=out.elements) if self.p else VIEW
 
     def describe(self) -> str:
         return f"{self.p:g}"
@@ -50,6 +54,9 @@ class DropPath(nn.Module):
 '''
 
     p: float = positional(RATE, "probability of zeroing a sample")
+
+    def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
+        return Saved(bytes=1) if self.p else VIEW
 
     def describe(self) -> str:
         return f"{self.p:g}"

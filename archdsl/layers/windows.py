@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from archdsl.layers.fields import LayerError
+from archdsl.layers.layer import Saved
 from archdsl.volume import Volume
 
 Pair: TypeAlias = tuple[int, int]
@@ -35,6 +36,17 @@ def pad_sides(padding: Padding, x: Volume, kernel: Pair, stride: Pair, dilation:
         total = max((out - 1) * s + d * (k - 1) + 1 - size, 0)
         sides.append((total // 2, total - total // 2))
     return sides[0], sides[1]
+
+
+def pads_alike(sides: Sides) -> bool:
+    """Whether both sides of each axis get the same padding."""
+    return all(before == after for before, after in sides)
+
+
+def save_padded(x: Volume, sides: Sides) -> Saved:
+    """What a layer keeps that works on a padded copy of its input."""
+    height, width = (n + sum(s) for n, s in zip((x.height, x.width), sides, strict=True))
+    return Saved(numbers=height * width * x.channels)
 
 
 def slide(

@@ -2,6 +2,16 @@
 
 from archdsl.recipe import augmentations, losses, optimizers, schedules
 from archdsl.recipe.page import WORDS, Role, Word
-from archdsl.recipe.recipe import Recipe
+from archdsl.recipe.recipe import Recipe, recipe_facts
 
-__all__ = ["WORDS", "Recipe", "Role", "Word", "augmentations", "losses", "optimizers", "schedules"]
+__all__ = [
+    "WORDS",
+    "Recipe",
+    "Role",
+    "Word",
+    "augmentations",
+    "losses",
+    "optimizers",
+    "recipe_facts",
+    "schedules",
+]

@@ -19,7 +19,7 @@ class Augmentation(Word):
 class RandomCrop(Augmentation):
     """A random window of the input's size.
 
-    Images are first padded by ``padding`` zeros, or, where it is 0, enlarged by an eighth: 256 for
+    Images are first padded by ``padding`` zeros, or, where it is 0, enlarged by a seventh: 256 for
     a crop of 224, as Krizhevsky et al. 2012 (section 4.1) do.
     """
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from archdsl.layers.fields import RATE, attribute
+from archdsl.layers.layer import Saved
 from archdsl.recipe.page import Role, Word
+from archdsl.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -13,6 +15,10 @@ class Loss(Word):
     """What training makes small."""
 
     role = Role.LOSS
+
+    def saves(self, output: Volume, *, is_probability: bool) -> Saved:
+        """What is kept for the backward pass beside the labels; losses work in 4 bytes a number."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,14 @@ class CrossEntropy(Loss):
 
     smoothing: float = attribute(RATE, "share of the probability spread over all classes", 0.0)
 
+    def saves(self, output: Volume, *, is_probability: bool) -> Saved:
+        # The logarithms of the probabilities; for smoothing, which positions have a label.
+        mask = output.height * output.width if self.smoothing else 0
+        if not is_probability:
+            return Saved(bytes=4 * output.elements + mask)
+        # Before the logarithm, probabilities of 0 are raised a little, in a copy.
+        return Saved(inputs=True, bytes=8 * output.elements + mask)
+
 
 @dataclass(frozen=True)
 class MeanSquaredError(Loss):
@@ -33,3 +47,7 @@ class MeanSquaredError(Loss):
     name = "mse"
     example = "loss mse"
     synonyms = ("l2",)
+
+    def saves(self, output: Volume, *, is_probability: bool) -> Saved:
+        # The one-hot vectors beside the output itself.
+        return Saved(inputs=True, bytes=4 * output.elements)

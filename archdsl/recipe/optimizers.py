@@ -17,6 +17,10 @@ class Optimizer(Word):
     lr: float = attribute(POSITIVE, "learning rate", 0.001)
     weight_decay: float = attribute(NUMBER, "L2 penalty on the weights", 0.0)
 
+    def count_state(self) -> int:
+        """How many numbers are kept for each parameter from step to step."""
+        raise NotImplementedError
+
 
 @dataclass(frozen=True)
 class SGD(Optimizer):
@@ -30,6 +34,9 @@ class SGD(Optimizer):
     momentum: float = attribute(RATE, "weight of the previous step", 0.0)
     nesterov: bool = attribute(BOOLEAN, "looks ahead along the momentum", False)
 
+    def count_state(self) -> int:
+        return 1 if self.momentum else 0
+
 
 @dataclass(frozen=True)
 class Adam(Optimizer):
@@ -39,6 +46,9 @@ class Adam(Optimizer):
     example = "adam lr=0.001"
 
     eps: float = attribute(POSITIVE, "added to the denominator", 1e-8)
+
+    def count_state(self) -> int:
+        return 2
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,9 @@ class AdamW(Optimizer):
 
     weight_decay: float = attribute(NUMBER, "decay of the weights themselves", 0.01)
     eps: float = attribute(POSITIVE, "added to the denominator", 1e-8)
+
+    def count_state(self) -> int:
+        return 2
 
 
 @dataclass(frozen=True)
@@ -63,3 +76,6 @@ class RMSprop(Optimizer):
     momentum: float = attribute(RATE, "weight of the previous step", 0.0)
     alpha: float = attribute(RATE, "smoothing of the squared gradients", 0.99)
     eps: float = attribute(POSITIVE, "added to the denominator", 1e-8)
+
+    def count_state(self) -> int:
+        return 2 if self.momentum else 1

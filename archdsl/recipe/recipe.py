@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from archdsl.recipe.augmentations import Augmentation
 from archdsl.recipe.losses import CrossEntropy, Loss
 from archdsl.recipe.optimizers import Adam, Optimizer
+from archdsl.recipe.page import Word
 from archdsl.recipe.schedules import Schedule
 
 
@@ -25,3 +27,20 @@ class Recipe:
     optimizer: Optimizer = field(default_factory=Adam)
     schedule: tuple[Schedule, ...] = ()
     loss: Loss = field(default_factory=CrossEntropy)
+
+
+def recipe_facts(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as plain data, each word with its name and all its attributes."""
+
+    def facts(word: Word) -> dict[str, Any]:
+        return {"name": word.name, **asdict(word)}  # type: ignore[call-overload]
+
+    return {
+        "data": recipe.data,
+        "batch": recipe.batch,
+        "epochs": recipe.epochs,
+        "augment": [facts(word) for word in recipe.augment],
+        "optimizer": facts(recipe.optimizer),
+        "schedule": [facts(word) for word in recipe.schedule],
+        "loss": facts(recipe.loss),
+    }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from archdsl.diagnostics import Diagnostic, Label
 from archdsl.graph import Node
+from archdsl.memory import Memory
 from archdsl.model import Claim, Model
+from archdsl.recipe import recipe_facts
 
 #: Raised when a key is renamed, removed or changes its meaning; a new key does not raise it.
 SCHEMA = 1
@@ -15,16 +17,29 @@ SCHEMA = 1
 Document = dict[str, Any]
 
 
-def report_document(models: Iterable[Model], diagnostics: Iterable[Diagnostic]) -> Document:
+def report_document(
+    models: Iterable[Model],
+    diagnostics: Iterable[Diagnostic],
+    memories: Mapping[Model, Memory] | None = None,
+    limit: int | None = None,
+) -> Document:
     """One document for a run, of plain values.
 
     Volumes are ``[height, width, channels]``, or ``[units]``; MACs and volumes are of one image;
     ``receptive_field`` is its larger axis. Lines and columns count from 1, columns in characters;
-    they are null where a diagnostic has no place in a text.
+    they are null where a diagnostic has no place in a text. ``recipe`` is null where the spec has
+    none. ``memory`` is there where training was asked for, in bytes; its ``largest_batch`` is null
+    without a limit.
     """
+    networks = []
+    for model in models:
+        network = _network(model)
+        if memories:
+            network["memory"] = _memory(memories[model], limit)
+        networks.append(network)
     return {
         "schema": SCHEMA,
-        "networks": [_network(model) for model in models],
+        "networks": networks,
         "diagnostics": [_diagnostic(diagnostic) for diagnostic in diagnostics],
     }
 
@@ -42,6 +57,20 @@ def _network(model: Model) -> Document:
         "weight_layers": model.trunk.weight_layers,
         "layers": [_layer(model, node) for node in model.layers],
         "claims": [_claim(claim) for claim in model.claims],
+        "recipe": recipe_facts(model.recipe) if model.recipe else None,
+    }
+
+
+def _memory(memory: Memory, limit: int | None) -> Document:
+    return {
+        "batch": memory.batch,
+        "precision": memory.precision,
+        "weights": memory.weights,
+        "gradients": memory.gradients,
+        "optimizer": memory.optimizer,
+        "activations": memory.activations,
+        "total": memory.total,
+        "largest_batch": None if limit is None else memory.largest_batch(limit),
     }
 
 

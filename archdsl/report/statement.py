@@ -1,4 +1,4 @@
-"""A layer as the language writes it, with its values: ``conv 3x3 64 s2 same``."""
+"""Layers and words of recipes as the language writes them: ``conv 3x3 64 s2 same``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from archdsl.layers import Layer
 from archdsl.layers.pages import FieldInfo, fields_of
+from archdsl.recipe import Word
 
 
 def render_layer(layer: Layer) -> str:
@@ -22,6 +23,18 @@ def render_layer(layer: Layer) -> str:
         if item.role.is_positional and by_place:
             words.append(_bare(item, value))
         else:
+            words.append(render_attribute(item, value))
+    return " ".join(words)
+
+
+def render_word(word: Word) -> str:
+    """A word of a recipe with all its values, but those that are 0 or off."""
+    words = [word.name]
+    for item in fields_of(type(word)):
+        value = getattr(word, item.name)
+        if item.role.is_positional:
+            words.append(_bare(item, value))
+        elif value:
             words.append(render_attribute(item, value))
     return " ".join(words)
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from archdsl.graph import AuxPart, Node, walk
 from archdsl.model import BYTES_PER_NUMBER, Claim, Model, Totals
-from archdsl.report.statement import render_layer
+from archdsl.recipe import Recipe
+from archdsl.report.statement import render_layer, render_word
 from archdsl.report.text import columns, count_of, paint, printable
 
 HEADER = ("Name", "Line", "Layer", "Volume", "Parameters", "%", "MACs", "Field", "MB")
@@ -40,6 +41,8 @@ def render_report(model: Model, color: bool = False) -> str:
         lines += [_align(row, widths) for row in section.rows]
         lines += [rule, bold(_align(section.total, widths))]
     lines += ["", *_conventions(model)]
+    if model.recipe:
+        lines += ["", *_recipe(model.recipe)]
     if model.claims:
         lines += ["", *_claims(model.claims, color)]
     return "\n".join(lines)
@@ -160,6 +163,20 @@ def _totals(totals: Totals) -> list[str]:
         f"{count_of(totals.macs, 'MAC')} for one image; {2 * totals.macs:,} FLOPs (= 2 × MACs)",
         f"{activations} for one image: {_megabytes(totals.activations)} MB {size}",
     ]
+
+
+def _recipe(recipe: Recipe) -> list[str]:
+    """How the network is trained, as the language writes it; defaults included."""
+    data = f"data {printable(recipe.data)}; " if recipe.data else ""
+    lines = [
+        f"{data}batch {recipe.batch}; epochs {recipe.epochs}",
+        render_word(recipe.optimizer),
+        f"loss {render_word(recipe.loss)}",
+    ]
+    for role, words in (("schedule", recipe.schedule), ("augment", recipe.augment)):
+        if words:
+            lines.append(f"{role} {' '.join(render_word(word) for word in words)}")
+    return ["Recipe:", *(f"  {line}" for line in lines)]
 
 
 def _claims(claims: tuple[Claim, ...], color: bool) -> list[str]:
