@@ -11,7 +11,17 @@ from archdsl.diagnostics import did_you_mean
 from archdsl.report.text import printable
 
 #: In the order of the help page.
-MODULES = ("check", "draw", "compile", "show", "layers", "completion")
+MODULES = (
+    "check",
+    "draw",
+    "compile",
+    "train",
+    "evaluate",
+    "predict",
+    "show",
+    "layers",
+    "completion",
+)
 
 
 class Commands(Page, click.Group):

@@ -1,0 +1,55 @@
+"""``archdsl evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from archdsl.cli.page import Page
+from archdsl.cli.terminal import print_text
+from archdsl.cli.training import training_extra
+from archdsl.report.text import printable
+
+
+@click.command(cls=Page)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--data", metavar="DATA", help="Another data set than the run's own.")
+@click.option("--weights", type=click.Choice(["best", "last"]), default="best", show_default=True)
+@click.option("--device", type=click.Choice(["cpu", "cuda", "mps"]), default="cpu")
+@click.option("--workers", type=click.IntRange(0), default=0, help="Processes that read data.")
+@click.option("--data-root", type=click.Path(path_type=Path), default="data", show_default=True)
+@click.option("--download", is_flag=True, help="Fetch a data set that is not there.")
+def evaluate(
+    run: Path,
+    data: str | None,
+    weights: Literal["best", "last"],
+    device: str,
+    workers: int,
+    data_root: Path,
+    download: bool,
+) -> None:
+    """Evaluate a trained network on validation images: top-1, top-5 and its confusions.
+
+    RUN is the folder that `archdsl train` left. evaluation.json and confusion.svg go there, too.
+
+    \b
+    archdsl evaluate runs/lenet5
+    archdsl evaluate runs/lenet5 --data mnist --download
+
+    Exit codes: 0 done, 2 a wrong call, or a folder or data at fault.
+    """
+    with training_extra():
+        from archdsl.train.evaluation import evaluate as measure
+        from archdsl.train.evaluation import write_evaluation
+        from archdsl.train.finished import open_run
+
+        finished = open_run(run, weights, device)
+        found = measure(
+            finished, data, root=data_root, download=download, workers=workers, device=device
+        )
+        paths = write_evaluation(finished, found)
+    print_text(f"top-1 {found.top1:.2%}  top-5 {found.top5:.2%}  of {found.images:,} images")
+    for path in paths:
+        print_text(f"wrote {printable(path.as_posix())}")

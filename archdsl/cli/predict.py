@@ -1,0 +1,50 @@
+"""``archdsl predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from archdsl.cli.page import Page
+from archdsl.cli.terminal import print_text
+from archdsl.cli.training import training_extra
+from archdsl.report.text import printable
+
+
+@click.command(cls=Page)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Classes shown.")
+@click.option("--weights", type=click.Choice(["best", "last"]), default="best", show_default=True)
+def predict(
+    run: Path, images: tuple[Path, ...], top: int, weights: Literal["best", "last"]
+) -> None:
+    """Say what a trained network sees in images, with probabilities.
+
+    \b
+    archdsl predict runs/lenet5 digit.png
+    archdsl predict runs/vgg16 photos/*.jpg --top 3
+
+    Exit codes: 0 done, 2 a wrong call, or a folder or an image at fault.
+    """
+    with training_extra():
+        from archdsl.train.data import prepare_image
+        from archdsl.train.finished import open_run
+
+        finished = open_run(run, weights)
+        data = finished.facts["data"]
+        for path in images:
+            image = prepare_image(
+                path,
+                input=finished.input,
+                mean=tuple(data["mean"]),
+                std=tuple(data["std"]),
+                enlarged=data["enlarged"],
+            )
+            scores = finished.probabilities(image[None])[0]
+            found = scores.topk(min(top, len(finished.classes)))
+            print_text(printable(path.as_posix()))
+            for share, index in zip(found.values.tolist(), found.indices.tolist(), strict=True):
+                print_text(f"  {share:7.2%}  {printable(finished.classes[index])}")

@@ -1,0 +1,123 @@
+"""``archdsl train``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from archdsl.cli.files import read_specs
+from archdsl.cli.options import color_option
+from archdsl.cli.page import Page
+from archdsl.cli.terminal import (
+    ColorChoice,
+    Refusal,
+    exit_code,
+    print_diagnostics,
+    print_text,
+)
+from archdsl.cli.training import training_extra
+from archdsl.model import Model
+from archdsl.recipe import Recipe
+from archdsl.report.text import printable
+
+
+@click.command(cls=Page)
+@click.argument("spec", type=click.Path())
+@click.option("--network", metavar="NAME", help="Which network of the spec, where it has several.")
+@click.option("--data", metavar="DATA", help="digits, mnist, cifar10, folder:PATH, fake:N, …")
+@click.option("--epochs", type=click.IntRange(1), help="Passes over the data.")
+@click.option("--batch", type=click.IntRange(1), help="Images a step, over all devices together.")
+@click.option("--lr", type=click.FloatRange(0, min_open=True), help="Learning rate.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto")
+@click.option("--devices", type=click.IntRange(1), help="Devices on each node.")
+@click.option("--num-nodes", type=click.IntRange(1), default=1, help="Machines.")
+@click.option("--strategy", type=click.Choice(["auto", "ddp", "fsdp"]), default="auto")
+@click.option("--precision", type=click.Choice(["32", "bf16", "16"]), default="32")
+@click.option("--compile", is_flag=True, help="Compile the network with torch.compile.")
+@click.option("--channels-last/--no-channels-last", default=True, help="Memory format.")
+@click.option("--workers", type=click.IntRange(0), default=0, help="Processes that read data.")
+@click.option("--accumulate", type=click.IntRange(1), default=1, help="Steps a batch is split in.")
+@click.option("--clip", type=click.FloatRange(0, min_open=True), help="Largest gradient norm.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Seed of all that is random.")
+@click.option("--deterministic", is_flag=True, help="Only operations that repeat bit for bit.")
+@click.option("--resume", metavar="auto|PATH", help="Go on from the last checkpoint, or from one.")
+@click.option("--overfit", type=click.IntRange(1), help="Train and validate on N images.")
+@click.option("--dry-run", is_flag=True, help="One step of training and one of validation.")
+@click.option("--patience", type=click.IntRange(1), help="Stop after N epochs without progress.")
+@click.option("--log", default="csv,tensorboard", show_default=True, help="Loggers.")
+@click.option("--output", type=click.Path(path_type=Path), default="runs", show_default=True)
+@click.option("--name", metavar="NAME", help="The run's folder below the output.")
+@click.option("--data-root", type=click.Path(path_type=Path), default="data", show_default=True)
+@click.option("--download", is_flag=True, help="Fetch a data set that is not there.")
+@click.option("--skip-broken", is_flag=True, help="Leave out images that cannot be read.")
+@color_option
+@click.pass_context
+def train(ctx: click.Context, /, spec: str, color: ColorChoice, **flags: Any) -> None:
+    """Train the compiled module of a spec; the recipe is the spec's, flags replace parts of it.
+
+    Leaves runs/NAME/: metrics, curves, a report, checkpoints, the weights, and copies of the spec
+    and the module. Works unchanged under torchrun and SLURM.
+
+    \b
+    archdsl train specs/lenet5.arch --data digits
+    archdsl train specs/nin_cifar10.arch --data cifar10 --download --epochs 2
+    archdsl train specs/vgg16.arch --data folder:imagenet --precision bf16 --workers 8
+    archdsl train specs/lenet5.arch --data digits --resume auto
+
+    Exit codes: 0 trained, 1 findings in the spec, 2 a wrong call, data or a device at fault.
+    """
+    reading = read_specs([spec], None)
+    if reading.diagnostics:
+        print_diagnostics(reading.diagnostics, color)
+        ctx.exit(exit_code(reading.diagnostics))
+    model = choose_network(reading.models, flags.pop("network"), spec)
+    recipe = _override(model.recipe or Recipe(), flags)
+    with training_extra():
+        from archdsl.codegen import render_module
+        from archdsl.train.options import Options
+        from archdsl.train.run import train as run
+
+        resume = flags.pop("resume")
+        loggers = _loggers(flags.pop("log"))
+        resumed = resume if resume in (None, "auto") else Path(resume)
+        options = Options(**flags, resume=resumed, log=loggers)
+        outcome = run(model, render_module([model]), recipe, options)
+    top1 = outcome.metrics.get("val_top1")
+    result = f"validation top-1 {top1:.2%}" if top1 is not None else "no validation"
+    print_text(f"{model.name}: {result} after {outcome.epochs} epochs")
+    print_text(printable(outcome.run.folder.as_posix()))
+
+
+def choose_network(models: tuple[Model, ...], name: str | None, spec: str) -> Model:
+    """The network that is meant. Errors: ``Refusal`` where that is not one."""
+    names = ", ".join(model.name for model in models)
+    if name is not None:
+        for model in models:
+            if model.name == name:
+                return model
+        raise Refusal(f"{spec} has no network {name}; it has {names}")
+    if len(models) == 1:
+        return models[0]
+    if not models:
+        raise Refusal(f"{spec} has no network")
+    raise Refusal(f"{spec} has several networks: pass --network with one of {names}")
+
+
+def _override(recipe: Recipe, flags: dict[str, Any]) -> Recipe:
+    """The recipe with the numbers of the command line in place of its own."""
+    given = {name: flags.pop(name) for name in ("data", "epochs", "batch")}
+    lr = flags.pop("lr")
+    if lr is not None:
+        given["optimizer"] = replace(recipe.optimizer, lr=lr)
+    return replace(recipe, **{name: value for name, value in given.items() if value is not None})
+
+
+def _loggers(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    for name in names:
+        if name not in ("csv", "tensorboard"):
+            raise Refusal(f"there is no logger `{printable(name)}`; they are csv and tensorboard")
+    return names

@@ -1,0 +1,13 @@
+"""Data: named sets of labelled images, brought to a network's input volume.
+
+``open_data`` opens a set by the name a recipe or the command line gives it; ``prepare_image``
+makes of one file what the network wants. Every set says what it is in one file here.
+"""
+
+from __future__ import annotations
+
+from archdsl.train.data.images import ImageData, Images, Sample
+from archdsl.train.data.names import DATA_NAMES, open_data
+from archdsl.train.data.preparation import prepare_image
+
+__all__ = ["DATA_NAMES", "ImageData", "Images", "Sample", "open_data", "prepare_image"]

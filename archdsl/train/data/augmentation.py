@@ -1,0 +1,133 @@
+"""Augmentations: what the pages of ``archdsl.recipe.augmentations`` do to an image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+from torchvision.transforms import InterpolationMode, v2  # type: ignore[import-untyped]
+
+from archdsl.recipe.augmentations import (
+    Augmentation,
+    ColorPCA,
+    HorizontalFlip,
+    RandomCrop,
+    RandomResizedCrop,
+    Rotate,
+    Shift,
+)
+from archdsl.train.data.preparation import Preparation, Statistics, Step, cover, enlarge
+from archdsl.train.faults import TrainFault
+from archdsl.volume import Volume
+
+#: The principal components of ImageNet's colours (red, green, blue from 0 to 1), a column each, and
+#: the square roots of their variances. Krizhevsky et al. 2012 (section 4.1) describe the method and
+#: print no numbers; these are the ones of fb.resnet.torch (Gross & Wilber 2016, imagenet.lua).
+COMPONENTS = (
+    (-0.5675, 0.7192, 0.4009),
+    (-0.5808, -0.0045, -0.8140),
+    (-0.5836, -0.6948, 0.4203),
+)
+DEVIATIONS = (0.2175, 0.0188, 0.0045)
+
+
+def plan_preparations(
+    input: Volume, statistics: Statistics, augment: Sequence[Augmentation]
+) -> tuple[Preparation, Preparation]:
+    """How to prepare images for training, and those for validation.
+
+    Where training sees windows of a larger image, validation sees its centre, at the same scale;
+    with ``random_resized_crop`` as torchvision's references do: 224 out of 256.
+
+    Raises ``TrainFault`` for an augmentation that the input does not allow.
+    """
+    size = input.height, input.width
+    cropped = is_enlarged(augment)
+    frame = enlarge(size) if cropped else size
+    crops = [page for page in augment if isinstance(page, RandomCrop | RandomResizedCrop)]
+    resized = bool(crops) and isinstance(crops[0], RandomResizedCrop)
+    steps = tuple(_steps(input, augment))
+    return (
+        Preparation(input, statistics, None if resized else frame, steps),
+        Preparation(input, statistics, frame),
+    )
+
+
+def is_enlarged(augment: Sequence[Augmentation]) -> bool:
+    """Whether training sees windows of images larger than the input."""
+    return any(
+        isinstance(page, RandomResizedCrop) or (isinstance(page, RandomCrop) and not page.padding)
+        for page in augment
+    )
+
+
+def _steps(input: Volume, augment: Sequence[Augmentation]) -> Iterator[Step]:
+    size = input.height, input.width
+    for page in augment:
+        match page:
+            case RandomCrop(padding=0):
+                yield CoveringCrop(size)
+            case RandomCrop(padding=padding):
+                yield v2.RandomCrop(size, padding=padding)
+            case RandomResizedCrop(scale=scale):
+                yield v2.RandomResizedCrop(size, scale=(scale, 1.0), antialias=True)
+            case HorizontalFlip():
+                yield v2.RandomHorizontalFlip()
+            case ColorPCA(strength=strength):
+                if input.channels != 3:
+                    raise TrainFault(f"`augment color_pca` needs colours, the input is {input}")
+                yield ColorShift(strength)
+            case Rotate(degrees=degrees):
+                yield v2.RandomRotation(degrees, interpolation=InterpolationMode.BILINEAR)
+            case Shift(share=share):
+                yield RandomShift(share)
+            case _:
+                raise TrainFault(f"`augment {page.name}` cannot be trained with")
+
+
+class CoveringCrop(nn.Module):
+    """A random window of an image brought to the enlarged frame first."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.frame = enlarge(size)
+        self.crop = v2.RandomCrop(size)
+
+    def forward(self, image: Tensor) -> Tensor:
+        window: Tensor = self.crop(cover(image, self.frame))
+        return window
+
+
+class RandomShift(nn.Module):
+    """Moves an image by whole pixels, up to a share of its size each way; zeros move in.
+
+    What ``v2.RandomAffine`` does with ``translate``, at a tenth of its cost.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, image: Tensor) -> Tensor:
+        height, width = image.shape[-2:]
+        most = self.share * torch.tensor((height, width))
+        down, right = ((2 * torch.rand(2) - 1) * most).round().int().tolist()
+        return nn.functional.pad(image, (right, -right, down, -down))
+
+
+class ColorShift(nn.Module):
+    """Adds one random colour to all pixels, along the principal components of ImageNet's.
+
+    Each component is scaled by its deviation times a normal random number of the given standard
+    ``strength``. Takes 3×h×w with pixels from 0 to 255, gives float32, neither rounded nor clamped.
+    """
+
+    def __init__(self, strength: float) -> None:
+        super().__init__()
+        self.strength = strength
+
+    def forward(self, image: Tensor) -> Tensor:
+        along = torch.randn(3) * self.strength * torch.tensor(DEVIATIONS)
+        shift = torch.tensor(COMPONENTS) @ along
+        return image + 255 * shift.view(3, 1, 1)

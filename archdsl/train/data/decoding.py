@@ -1,0 +1,55 @@
+"""From a file to the pixels of an image."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image, ImageOps
+from torch import Tensor
+from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]
+
+from archdsl.train.faults import TrainFault
+
+#: What Pillow calls an image of so many channels.
+_MODES = {1: "L", 3: "RGB"}
+
+
+class BrokenImage(Exception):
+    """A file was read, and its bytes do not make an image. The message names it."""
+
+
+def decode_image(path: Path, channels: int) -> Tensor:
+    """The pixels of a file, uint8 C×h×w with 1 or 3 channels, upright as its EXIF data says.
+
+    Raises ``TrainFault`` where the file cannot be read, ``BrokenImage`` where it does not decode.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise TrainFault(f"{path}: cannot be read: {error.strerror or error}") from error
+    try:
+        with Image.open(BytesIO(content)) as image:
+            return pixels_of(ImageOps.exif_transpose(image), channels)
+    except MemoryError:
+        raise
+    # Pillow's readers let through whatever the parser of their format happens to raise.
+    except Exception as error:
+        # The default text names a buffer the user knows nothing about.
+        why = "no known image format" if "BytesIO" in str(error) else str(error)
+        raise BrokenImage(f"{path}: broken image: {why or type(error).__name__}") from error
+
+
+def pixels_of(image: Image.Image, channels: int) -> Tensor:
+    """An image of Pillow's as uint8 C×h×w with 1 or 3 channels."""
+    pixels: Tensor = functional.pil_to_tensor(image.convert(_MODES[channels]))
+    return pixels
+
+
+def with_channels(pixels: Tensor, channels: int) -> Tensor:
+    """The same images, …×C×h×w, in grey (1 channel) or in colour (3)."""
+    if pixels.shape[-3] == channels:
+        return pixels
+    convert = functional.rgb_to_grayscale if channels == 1 else functional.grayscale_to_rgb
+    converted: Tensor = convert(pixels)
+    return converted

@@ -1,0 +1,83 @@
+"""Opening data by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from archdsl.diagnostics import did_you_mean
+from archdsl.recipe.augmentations import Augmentation
+from archdsl.train.data.digits import open_digits
+from archdsl.train.data.fake import open_fake
+from archdsl.train.data.folder import is_image_folder, open_folder
+from archdsl.train.data.images import ImageData
+from archdsl.train.data.known import KNOWN, open_known
+from archdsl.train.data.own import open_own
+from archdsl.train.data.preparation import check_input
+from archdsl.train.faults import TrainFault
+from archdsl.volume import Volume
+
+#: What `data` and `--data` take, as a user writes it.
+DATA_NAMES = ("digits", *KNOWN, "imagenet", "folder:PATH", "fake:N", "module:function")
+
+#: Those of them that stand alone.
+_PLAIN = ("digits", "imagenet", *KNOWN)
+
+_FAKE_CLASSES = 10
+
+
+def open_data(
+    name: str,
+    *,
+    input: Volume,
+    augment: tuple[Augmentation, ...] = (),
+    seed: int = 0,
+    root: Path = Path("data"),
+    download: bool = False,
+    skip_broken: bool = False,
+    classes: int | None = None,
+) -> ImageData:
+    """Opens the data of a name, each image brought to the network's ``input`` volume.
+
+    Images a little smaller than the input are padded, all others resized and cut to their centre;
+    grey and coloured ones are converted as the input has 1 channel or 3. ``augment`` changes the
+    training images alone, in its order and before they are normalized; its randomness is torch's.
+
+    ``root`` is where torchvision's sets lie, and are put with ``download``; without it nothing is
+    ever fetched. ``skip_broken`` concerns ``folder:``: the next good image takes the place of a
+    broken one, and ``ImageData.broken`` tells which were met. ``seed`` and ``classes`` (else 10)
+    concern ``fake:``; the held-out digits are the same 1,000 whatever the seed.
+
+    Raises ``TrainFault`` for an unknown name, data that is absent, empty, damaged or unreadable, an
+    input that is no image, or an augmentation the input does not allow.
+    """
+    check_input(input)
+    kind, colon, rest = name.partition(":")
+    match kind, colon, rest:
+        case "digits", "", _:
+            return open_digits(input, augment)
+        case "imagenet", "", _:
+            if not is_image_folder(root / "imagenet"):
+                raise TrainFault(
+                    "imagenet is not fetched: name its folder with `--data folder:PATH`, where "
+                    f"PATH holds train/CLASS/ and val/CLASS/, or put it into {root / 'imagenet'}"
+                )
+            return open_folder(name, root / "imagenet", input, augment, skip_broken)
+        case "folder", ":", path if path:
+            return open_folder(name, Path(path).expanduser(), input, augment, skip_broken)
+        case "fake", ":", count:
+            wanted = _FAKE_CLASSES if classes is None else classes
+            return open_fake(name, count, wanted, seed, input, augment)
+        case _, "", _ if kind in KNOWN:
+            return open_known(name, root, download, input, augment)
+        case module, ":", function if module and function and module not in _PLAIN:
+            return open_own(name, module, function, input, augment)
+    raise TrainFault(f"there is no data `{name}`: {_suggestion(name)}")
+
+
+def _suggestion(name: str) -> str:
+    kind, colon, _ = name.partition(":")
+    if kind in _PLAIN and colon:
+        return f"write `{kind}` alone"
+    if kind in ("folder", "fake"):
+        return f"write `{kind}:{'PATH' if kind == 'folder' else 'N'}`"
+    return did_you_mean(kind, _PLAIN) or f"known are {', '.join(DATA_NAMES)}"

@@ -1,0 +1,199 @@
+"""``module:function``: the user's own data."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import sys
+from collections.abc import Sequence
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from archdsl.diagnostics import did_you_mean
+from archdsl.recipe.augmentations import Augmentation
+from archdsl.train.data.augmentation import is_enlarged, plan_preparations
+from archdsl.train.data.decoding import pixels_of, with_channels
+from archdsl.train.data.images import ImageData, Sample
+from archdsl.train.data.preparation import IMAGENET, Preparation, Statistics
+from archdsl.train.faults import TrainFault
+from archdsl.volume import Volume
+
+_WANTED = "(train_dataset, validation_dataset, classes) or an ImageData"
+
+
+def open_own(
+    name: str, module: str, function: str, input: Volume, augment: Sequence[Augmentation]
+) -> ImageData:
+    """What ``function()`` of the user's module gives; the working directory is on the path.
+
+    That is ``(train_dataset, validation_dataset, classes)``, map-style data sets of (image, label)
+    and the names of the classes, or an ``ImageData``, which is taken as it is. Images are either
+    raw, Pillow's or uint8 tensors C×h×w, and then prepared as those of a folder are; or float
+    tensors C×H×W of the input's volume, finished.
+
+    Raises ``TrainFault`` where the function is not there, fails, or gives anything else, and, when
+    an image is asked for, where it does not fit the input, holds a NaN, or has no class.
+    """
+    made = _call(name, module, function)
+    if isinstance(made, ImageData):
+        if augment:
+            raise TrainFault(f"`{name}` gives finished images: take `augment` out of the recipe")
+        _check_counts(name, made.train, made.validation)
+        return made
+    if not isinstance(made, tuple) or len(made) != 3:
+        raise TrainFault(f"`{name}` gives {_describe(made)}, not {_WANTED}")
+    train, validation, classes = made
+    if isinstance(classes, str) or not isinstance(classes, Sequence) or not classes:
+        raise TrainFault(f"`{name}` gives {_describe(classes)} for the names of the classes")
+    _check_counts(name, train, validation)
+    names = tuple(map(str, classes))
+    finished = _is_finished(_fetch(name, train, 0))
+    if finished and augment:
+        raise TrainFault(
+            f"`{name}` gives finished images, float tensors: `augment` needs uint8 tensors or "
+            "Pillow's images"
+        )
+    statistics = IMAGENET.for_channels(input.channels)
+    prepare_training, prepare = plan_preparations(input, statistics, augment)
+    if finished:
+        statistics = Statistics((0.0,) * input.channels, (1.0,) * input.channels)
+    return ImageData(
+        name,
+        OwnImages(name, train, len(names), prepare_training),
+        OwnImages(name, validation, len(names), prepare),
+        names,
+        statistics.mean,
+        statistics.std,
+        is_enlarged(augment),
+    )
+
+
+def _call(name: str, module: str, function: str) -> Any:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        imported = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise TrainFault(f"`{name}`: {module} needs {error.name}, not installed") from error
+        hint = did_you_mean(module, ("folder", "fake"))
+        raise TrainFault(
+            f"`{name}`: there is no module {module}{f': {hint}' if hint else ''}"
+        ) from error
+    except Exception as error:
+        raise TrainFault(f"`{name}`: importing {module} fails: {_describe(error)}") from error
+    try:
+        maker = getattr(imported, function)
+    except AttributeError as error:
+        hint = did_you_mean(function, (word for word in vars(imported) if word[0] != "_"))
+        raise TrainFault(
+            f"`{name}`: {module} has no {function}{f': {hint}' if hint else ''}"
+        ) from error
+    if not callable(maker):
+        raise TrainFault(f"`{name}`: {function} is {_describe(maker)}, not a function")
+    try:
+        return maker()
+    except TrainFault:
+        raise
+    except Exception as error:
+        raise TrainFault(f"`{name}`: {function}() fails: {_describe(error)}") from error
+
+
+def _check_counts(name: str, train: Any, validation: Any) -> None:
+    for part, dataset in (("train", train), ("validation", validation)):
+        if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+            raise TrainFault(
+                f"`{name}` gives {_describe(dataset)} for {part}: a data set has a length and an "
+                "image at each index"
+            )
+        if not len(dataset):
+            raise TrainFault(f"`{name}` gives no image for {part}")
+
+
+def _describe(thing: Any) -> str:
+    if isinstance(thing, BaseException):
+        return f"{type(thing).__name__}: {thing}"
+    if isinstance(thing, tuple):
+        return f"a tuple of {len(thing)}"
+    return f"a value of type {type(thing).__name__}"
+
+
+def _fetch(name: str, own: Any, index: int) -> Any:
+    """An item of the user's data set."""
+    try:
+        return own[index]
+    except TrainFault:
+        raise
+    except Exception as error:
+        raise TrainFault(f"`{name}`: image {index} fails: {_describe(error)}") from error
+
+
+def _is_finished(item: Any) -> bool:
+    """Whether the image of an item is the user's work to the end."""
+    image = item[0] if isinstance(item, tuple | list) and item else None
+    return isinstance(image, Tensor) and image.is_floating_point()
+
+
+class OwnImages(Dataset[Sample]):
+    """The user's data set, each item checked and prepared."""
+
+    def __init__(self, name: str, own: Any, classes: int, preparation: Preparation) -> None:
+        self.name = name
+        self.own = own
+        self.classes = classes
+        self.preparation = preparation
+
+    def __len__(self) -> int:
+        return len(self.own)
+
+    def __getitem__(self, index: int) -> Sample:
+        item = _fetch(self.name, self.own, index)
+        if not isinstance(item, tuple | list) or len(item) != 2:
+            raise self._fault(index, f"is {_describe(item)}, not (image, label)")
+        image, label = item
+        return self._prepare(index, image), self._check_label(index, label)
+
+    def _prepare(self, index: int, image: Any) -> Tensor:
+        channels = self.preparation.input.channels
+        if isinstance(image, Image.Image):
+            return self._finish(pixels_of(image, channels))
+        if not isinstance(image, Tensor):
+            raise self._fault(index, f"is {_describe(image)}, neither a tensor nor Pillow's")
+        sizes = "×".join(map(str, image.shape))
+        if image.dtype == torch.uint8:
+            if image.dim() != 3 or image.shape[0] not in (1, 3) or not image.numel():
+                raise self._fault(index, f"is {sizes}, not C×h×w with 1 or 3 channels")
+            return self._finish(with_channels(image, channels))
+        wanted = self.preparation.input.torch_sizes
+        if not image.is_floating_point() or image.shape != wanted:
+            raise self._fault(
+                index,
+                f"is {image.dtype} {sizes}, the network takes float "
+                f"{'×'.join(map(str, wanted))} (or uint8 of any size)",
+            )
+        # One sum is cheaper than a look at each pixel; it is finite if all of them are, or nearly.
+        if not math.isfinite(image.sum().item()) and not image.isfinite().all():
+            raise self._fault(index, "holds a NaN or an infinity")
+        return image.to(torch.float32)
+
+    def _finish(self, pixels: Tensor) -> Tensor:
+        return self.preparation(pixels.unsqueeze(0)).squeeze(0)
+
+    def _check_label(self, index: int, label: Any) -> int:
+        if isinstance(label, Tensor) and not label.dim() and not label.is_floating_point():
+            label = label.item()
+        if not isinstance(label, Integral):
+            raise self._fault(index, f"has {_describe(label)} for its label, not a whole number")
+        if not 0 <= int(label) < self.classes:
+            raise self._fault(index, f"has the label {label}, with {self.classes} classes from 0")
+        return int(label)
+
+    def _fault(self, index: int, what: str) -> TrainFault:
+        return TrainFault(f"`{self.name}`: image {index} {what}")

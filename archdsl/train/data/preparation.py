@@ -1,0 +1,174 @@
+"""Bringing images to a network's input volume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]
+
+from archdsl.train.data.decoding import BrokenImage, decode_image
+from archdsl.train.faults import TrainFault
+from archdsl.volume import Volume
+
+#: An image this many pixels smaller than the input, or less, is padded instead of enlarged: the
+#: 28×28 digits stand in the 32×32 field of LeNet-5 (LeCun et al. 1998, section II.B).
+MOST_PADDING = 8
+
+#: Changes one image, C×h×w with pixels from 0 to 255; uint8, or float32 after a change of colour.
+Step = Callable[[Tensor], Tensor]
+Pixels = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Mean and standard deviation of the pixels, from 0 to 1, one number a channel."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def for_channels(self, channels: int) -> Statistics:
+        """The same for the images in grey or in colour.
+
+        The mean of the grey is exact. Its deviation is what it would be with channels that rise
+        and fall together, as those of photographs nearly do.
+        """
+        if len(self.mean) == channels:
+            return self
+        if channels == 1:
+            return Statistics((_grey(self.mean),), (_grey(self.std),))
+        return Statistics(self.mean * channels, self.std * channels)
+
+
+def _grey(colour: tuple[float, ...]) -> float:
+    """ITU-R BT.601, as Pillow and torchvision turn colours into grey."""
+    red, green, blue = colour
+    return 0.299 * red + 0.587 * green + 0.114 * blue
+
+
+#: Of ILSVRC 2012, as torchvision's models and references use them.
+IMAGENET = Statistics((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation:
+    """From decoded images, uint8 N×C×h×w, to what the network takes, float32 N×C×H×W.
+
+    Images a little smaller than the input are padded with zeros. All others are resized and cut to
+    ``frame``, height × width; None leaves that to the steps. Then each image goes through the
+    ``steps``, the centre is cut out where the frame is larger than the input, and the pixels are
+    normalized. Only the steps are random, and only torch's generator decides there.
+    """
+
+    input: Volume
+    statistics: Statistics
+    frame: tuple[int, int] | None
+    steps: tuple[Step, ...] = ()
+
+    def __call__(self, images: Tensor) -> Tensor:
+        images = pad_small(images, self.size)
+        if self.frame:
+            images = cover(images, self.frame)
+        if self.steps:
+            images = torch.stack([self._change(image) for image in images.unbind()])
+        images = cut_centre(images, self.size)
+        scale, offset = self._normalization
+        # By NumPy, on one thread: for small images PyTorch's threads wait longer than they work.
+        pixels = images.numpy().astype(np.float32)
+        pixels *= scale
+        pixels += offset
+        return torch.from_numpy(pixels)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.input.height, self.input.width
+
+    def _change(self, image: Tensor) -> Tensor:
+        for step in self.steps:
+            image = step(image)
+        return image
+
+    @cached_property
+    def _normalization(self) -> tuple[Pixels, Pixels]:
+        """Scale and offset, C×1×1: (x/255 − mean)/std in one go."""
+        mean, std = (
+            np.array(values, np.float64).reshape(-1, 1, 1)
+            for values in (self.statistics.mean, self.statistics.std)
+        )
+        return (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
+
+
+def enlarge(size: tuple[int, int]) -> tuple[int, int]:
+    """The frame a random crop is cut out of: 256 for 224 (Krizhevsky et al. 2012, section 4.1)."""
+    height, width = size
+    return round(height * 8 / 7), round(width * 8 / 7)
+
+
+def check_input(input: Volume) -> None:
+    """Raises ``TrainFault`` for an input that is no grey or coloured image."""
+    if input.is_vector:
+        raise TrainFault(f"the network takes {input}, a vector: images need a height and a width")
+    if input.channels not in (1, 3):
+        raise TrainFault(
+            f"the network takes {input}: images have 1 channel or 3, not {input.channels}"
+        )
+
+
+def pad_small(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Zeros around images, …×h×w, that are smaller than ``size`` by ``MOST_PADDING`` or less."""
+    down, right = size[0] - images.shape[-2], size[1] - images.shape[-1]
+    if not (0 <= down <= MOST_PADDING and 0 <= right <= MOST_PADDING and down + right):
+        return images
+    top, left = down // 2, right // 2
+    return nn.functional.pad(images, (left, right - left, top, down - top))
+
+
+def cover(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """The centre of images, …×h×w, resized to cover ``size``.
+
+    The same as resizing the shorter side and cutting out the centre, but cut first: a panorama
+    costs no more than a square.
+    """
+    height, width = images.shape[-2:]
+    if (height, width) == size:
+        return images
+    scale = max(size[0] / height, size[1] / width)
+    centre = max(1, round(size[0] / scale)), max(1, round(size[1] / scale))
+    resized: Tensor = functional.resize(cut_centre(images, centre), list(size), antialias=True)
+    return resized
+
+
+def cut_centre(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """The central window of images, …×h×w, that are at least that large."""
+    top, left = (images.shape[-2] - size[0]) // 2, (images.shape[-1] - size[1]) // 2
+    return images[..., top : top + size[0], left : left + size[1]]
+
+
+def prepare_image(
+    path: Path,
+    *,
+    input: Volume,
+    mean: Sequence[float],
+    std: Sequence[float],
+    enlarged: bool = False,
+) -> Tensor:
+    """One file as the network takes it: float32 C×H×W, prepared as validation images are.
+
+    ``mean``, ``std`` and ``enlarged`` are those of the ``ImageData`` it was trained with. Raises
+    ``TrainFault`` naming the file where it cannot be read or decoded.
+    """
+    check_input(input)
+    size = input.height, input.width
+    statistics = Statistics(tuple(mean), tuple(std))
+    prepare = Preparation(input, statistics, enlarge(size) if enlarged else size)
+    try:
+        pixels = decode_image(path, input.channels)
+    except BrokenImage as error:
+        raise TrainFault(str(error)) from error
+    return prepare(pixels.unsqueeze(0)).squeeze(0)

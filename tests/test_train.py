@@ -1,0 +1,418 @@
+"""Training: what a run leaves, that it learns, and that nothing is lost when it is stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner
+from conftest import ROOT
+from safetensors.torch import load_file
+from torch import nn
+
+import archdsl
+from archdsl.cli.commands import commands
+from archdsl.model import Model
+from archdsl.recipe import Recipe, optimizers, schedules
+from archdsl.recipe.losses import CrossEntropy, MeanSquaredError
+from archdsl.train.checkpoints import write_atomically
+from archdsl.train.faults import TrainFault
+from archdsl.train.loading import EpochSampler
+from archdsl.train.options import Options
+from archdsl.train.report import read_metrics
+from archdsl.train.run import Outcome, train
+from archdsl.train.task import Classification
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+SMALL = """
+network Small: 16x16x1 → 4 {
+  conv 3x3 8 same relu; maxpool 2; conv 3x3 8 same relu; maxpool 2; fc 16 relu dropout 0.5; fc 4
+  train { data digits; batch 8; epochs 2; sgd lr=0.05 momentum=0.9 }
+}
+"""
+
+
+def small() -> Model:
+    return archdsl.parse(SMALL)
+
+
+def run(model: Model, folder: Path, recipe: Recipe, **flags: Any) -> Outcome:
+    options = Options(output=folder, device="cpu", name="run", **flags)
+    return train(model, archdsl.compile(model), recipe, options)
+
+
+# ── What a run leaves ────────────────────────────────────────────────────────────────────────
+
+
+def test_a_run_leaves_all_it_promises(tmp_path: Path) -> None:
+    model = small()
+    outcome = run(model, tmp_path, Recipe("fake:32", 8, 2, optimizer=optimizers.SGD(lr=0.05)))
+    names = {
+        path.relative_to(tmp_path / "run").as_posix() for path in outcome.run.folder.rglob("*")
+    }
+    assert {
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+        "curves.png",
+        "curves.svg",
+        "metrics.csv",
+        "module.py",
+        "report.md",
+        "run.json",
+        "spec.arch",
+        "weights.safetensors",
+    } <= names
+    assert any("tfevents" in name for name in names)
+    assert (outcome.run.folder / "spec.arch").read_text("utf-8") == SMALL
+    assert outcome.run.module.read_text("utf-8") == archdsl.compile(model)
+    facts = json.loads(outcome.run.facts.read_text("utf-8"))
+    assert facts["recipe"]["optimizer"] == {
+        "name": "sgd",
+        "lr": 0.05,
+        "weight_decay": 0.0,
+        "momentum": 0.0,
+        "nesterov": False,
+    }
+    assert len(facts["data"]["classes"]) == 4
+    assert facts["versions"]["torch"] == torch.__version__
+    epochs = read_metrics(outcome.run.metrics)
+    assert [set(row) >= {"train_loss", "train_top1", "val_loss", "val_top1"} for row in epochs] == [
+        True,
+        True,
+    ]
+    assert "Best validation top-1" in outcome.run.report.read_text("utf-8")
+
+
+def test_the_weights_are_the_networks(tmp_path: Path) -> None:
+    outcome = run(small(), tmp_path, Recipe("fake:16", 8, 1))
+    state = load_file(outcome.run.weights)
+    last = torch.load(outcome.run.checkpoints / "last.ckpt", weights_only=True)["state_dict"]
+    assert {f"network.{name}" for name in state} <= set(last)
+    assert all(torch.equal(state[name], last[f"network.{name}"]) for name in state)
+
+
+def test_the_second_run_gets_a_folder_of_its_own(tmp_path: Path) -> None:
+    folders = []
+    for _ in range(2):
+        options = Options(output=tmp_path, device="cpu")
+        model = small()
+        outcome = train(model, archdsl.compile(model), Recipe("fake:8", 8, 1), options)
+        folders.append(outcome.run.folder.name)
+    assert folders == ["small", "small-2"]
+
+
+# ── Learning ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe("fake:32", 16, 6, optimizer=optimizers.SGD(lr=0.05, momentum=0.9)),
+        Recipe("fake:32", 16, 6, optimizer=optimizers.Adam(lr=0.003), loss=MeanSquaredError()),
+        Recipe("fake:32", 16, 6, optimizer=optimizers.AdamW(lr=0.003), loss=CrossEntropy(0.1)),
+        Recipe("fake:32", 16, 6, optimizer=optimizers.RMSprop(lr=0.001)),
+        Recipe("fake:32", 16, 6, schedule=(schedules.Warmup(2), schedules.Cosine())),
+        Recipe("fake:32", 16, 6, schedule=(schedules.Plateau(patience=1),)),
+    ],
+    ids=lambda recipe: f"{recipe.optimizer.name}-{recipe.loss.name}-{len(recipe.schedule)}",
+)
+def test_the_loss_falls(recipe: Recipe, tmp_path: Path) -> None:
+    outcome = run(small(), tmp_path, recipe)
+    epochs = read_metrics(outcome.run.metrics)
+    assert epochs[-1]["train_loss"] < epochs[0]["train_loss"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "specs").glob("*.arch")), ids=lambda p: p.stem)
+def test_every_seed_network_takes_a_step(path: Path, tmp_path: Path) -> None:
+    """A real step of training and of validation through the whole trainer."""
+    model = archdsl.load_all(path)[-1]
+    if not model.output.is_vector:
+        with pytest.raises(TrainFault, match="one number a class"):
+            run(model, tmp_path, Recipe("fake:64", 2, 1), dry_run=True)
+        return
+    recipe = replace(model.recipe or Recipe(), data="fake:64", batch=2, augment=())
+    outcome = run(model, tmp_path, replace(recipe, schedule=()), dry_run=True)
+    assert outcome.metrics["train_loss"] > 0
+
+
+def test_nin_overfits_64_images(tmp_path: Path) -> None:
+    model = archdsl.load(ROOT / "specs" / "nin_cifar10.arch")
+    recipe = Recipe("fake:64", 32, 25, optimizer=optimizers.Adam(lr=0.001))
+    outcome = run(model, tmp_path, recipe, overfit=64)
+    assert max(row["val_top1"] for row in read_metrics(outcome.run.metrics)) >= 0.99
+
+
+def test_a_narrow_googlenet_overfits_64_images(tmp_path: Path) -> None:
+    model = archdsl.parse(
+        """
+        network Narrow: 32x32x3 → 10 {
+          conv 3x3 16 same relu; maxpool 2
+          a: inception(8, 8→12, 2→4, 4); b: inception(8, 8→12, 2→4, 4)
+          h: aux(0.3) { avgpool 5 s3; conv 1x1 16 relu; fc 10 }
+          maxpool 2; c: inception(12, 12→20, 4→8, 8)
+          gap; fc 10
+        }
+        """
+    )
+    recipe = Recipe("fake:64", 16, 40, optimizer=optimizers.Adam(lr=0.003))
+    outcome = run(model, tmp_path, recipe, overfit=64)
+    assert max(row["val_top1"] for row in read_metrics(outcome.run.metrics)) >= 0.99
+
+
+def test_lenet_reads_digits(tmp_path: Path) -> None:
+    """97 % of the 1,000 held-out digits in at most 15 epochs, with the recipe of the spec."""
+    model = archdsl.load(ROOT / "specs" / "lenet5.arch")
+    assert model.recipe is not None
+    recipe = replace(model.recipe, data="digits", epochs=12)
+    outcome = run(model, tmp_path, recipe)
+    assert outcome.metrics["val_top1"] >= 0.97
+    evaluated = CliRunner().invoke(commands, ["evaluate", str(outcome.run.folder)])
+    assert evaluated.exit_code == 0, evaluated.output
+    facts = json.loads((outcome.run.folder / "evaluation.json").read_text("utf-8"))
+    assert facts["images"] == 1000
+    assert facts["top1"] >= 0.97
+    assert sum(map(sum, facts["confusion"])) == 1000
+    assert (outcome.run.folder / "confusion.svg").exists()
+
+
+# ── Losses ───────────────────────────────────────────────────────────────────────────────────
+
+
+class Fixed(nn.Module):
+    """A network that gives what it is told."""
+
+    aux_weights = (0.3,)
+
+    def __init__(self, output: Any) -> None:
+        super().__init__()
+        self.output = output
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.output
+
+
+def test_auxiliary_losses_are_weighted() -> None:
+    logits, head = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    task = Classification(Fixed((logits, head)), Recipe(), 2)
+    label = torch.tensor([0])
+    expected = nn.functional.cross_entropy(logits, label) + 0.3 * nn.functional.cross_entropy(
+        head, label
+    )
+    losses = list(task._losses((logits, head), label))
+    assert sum(weight * loss for weight, loss, _ in losses).item() == pytest.approx(expected.item())
+
+
+def test_probabilities_get_no_second_softmax() -> None:
+    logits, label = torch.tensor([[2.0, 0.5, -1.0]]), torch.tensor([1])
+    plain = Classification(Fixed(logits), Recipe(), 3)
+    ended = Classification(Fixed(logits), Recipe(), 3, gives_probabilities=True)
+    torch.testing.assert_close(ended.loss(logits.softmax(1), label), plain.loss(logits, label))
+
+
+def test_a_spec_that_ends_in_softmax_trains_and_predicts(tmp_path: Path) -> None:
+    text = SMALL.replace("fc 4\n", "fc 4 softmax\n")
+    outcome = run(archdsl.parse(text), tmp_path, Recipe("fake:16", 8, 1))
+    assert json.loads(outcome.run.facts.read_text("utf-8"))["gives_probabilities"]
+
+
+# ── Order and processes ──────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("size", "world"), [(20, 1), (20, 2), (21, 2), (7, 3)])
+def test_processes_share_each_batch(size: int, world: int) -> None:
+    whole = EpochSampler(size, seed=3, shuffle=True)
+    whole.set_epoch(4)
+    order = list(whole)
+    assert sorted(i % size for i in order) == list(range(size))
+    parts = []
+    for rank in range(world):
+        part = EpochSampler(size, seed=3, shuffle=True, rank=rank, world=world)
+        part.set_epoch(4)
+        parts.append(list(part))
+    together = [index for step in zip(*parts, strict=True) for index in step]
+    assert together[:size] == order
+    assert whole.epoch == 4
+    assert list(EpochSampler(size, seed=3, shuffle=True)) != order or size < 3
+
+
+def _train_command(folder: Path, spec: Path, *more: str) -> list[str]:
+    words = ["train", str(spec), "--device", "cpu", "--output", str(folder), "--name", "run"]
+    return [sys.executable, "-m", "archdsl", *words, *more]
+
+
+def _spec(folder: Path, text: str = SMALL) -> Path:
+    path = folder / "small.arch"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    """``kill -9`` in the middle of an epoch, ``--resume auto``: equal to the last bit."""
+    spec = _spec(tmp_path)
+    flags = ["--data", "fake:2000", "--epochs", "4", "--batch", "10", "--deterministic"]
+    subprocess.run(
+        _train_command(tmp_path / "whole", spec, *flags), check=True, capture_output=True
+    )
+    killed = subprocess.Popen(
+        _train_command(tmp_path / "cut", spec, *flags),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    last = tmp_path / "cut" / "run" / "checkpoints" / "last.ckpt"
+    deadline = time.monotonic() + 120
+    while not last.exists():
+        assert time.monotonic() < deadline
+        assert killed.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.005)
+    time.sleep(0.15)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert not (tmp_path / "cut" / "run" / "weights.safetensors").exists()
+    torch.load(last, weights_only=True)
+    subprocess.run(
+        _train_command(tmp_path / "cut", spec, *flags, "--resume", "auto"),
+        check=True,
+        capture_output=True,
+    )
+    whole = load_file(tmp_path / "whole" / "run" / "weights.safetensors")
+    cut = load_file(tmp_path / "cut" / "run" / "weights.safetensors")
+    assert whole.keys() == cut.keys()
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)
+
+
+def test_two_processes_follow_one(tmp_path: Path) -> None:
+    """Under torchrun with gloo: the weights of one process at the same global batch."""
+    spec = _spec(tmp_path, SMALL.replace(" dropout 0.5", ""))
+    flags = ["--data", "fake:80", "--epochs", "2", "--batch", "8"]
+    subprocess.run(_train_command(tmp_path / "one", spec, *flags), check=True, capture_output=True)
+    command = _train_command(tmp_path / "two", spec, *flags, "--devices", "2", "--strategy", "ddp")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*torchrun, *command[1:]], check=False, capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    one = load_file(tmp_path / "one" / "run" / "weights.safetensors")
+    two = load_file(tmp_path / "two" / "run" / "weights.safetensors")
+    for name in one:
+        torch.testing.assert_close(two[name], one[name], rtol=0, atol=1e-5)
+
+
+# ── Faults ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_classes_must_fit(tmp_path: Path) -> None:
+    with pytest.raises(TrainFault, match="tells 4 classes apart, digits has 10"):
+        run(small(), tmp_path, Recipe("digits", 8, 1))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_batch_must_split(tmp_path: Path) -> None:
+    with pytest.raises(TrainFault, match="a batch of 9 cannot be split"):
+        run(small(), tmp_path, Recipe("fake:32", 9, 1), accumulate=2)
+
+
+def test_a_loss_that_is_no_number_stops_with_the_last_good_checkpoint(tmp_path: Path) -> None:
+    run(small(), tmp_path, Recipe("fake:32", 8, 1))
+    recipe = Recipe("fake:32", 8, 9, optimizer=optimizers.SGD(lr=1e30))
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    with pytest.raises(TrainFault, match=r"no finite number in epoch \d+, step \d+.*last\.ckpt"):
+        run(small(), tmp_path, recipe)
+    torch.load(last, weights_only=True)
+
+
+def test_an_unwritable_folder_stops_before_training(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("in the way")
+    with pytest.raises(TrainFault, match="cannot write to"):
+        run(small(), tmp_path, Recipe("fake:32", 8, 1))
+    assert (tmp_path / "run").read_text() == "in the way"
+
+
+def test_a_full_disk_is_known_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10})())
+    with pytest.raises(TrainFault, match="GB free"):
+        run(small(), tmp_path, Recipe("fake:32", 8, 1))
+
+
+def test_a_write_that_fails_leaves_the_last_file(tmp_path: Path) -> None:
+    target = tmp_path / "last.ckpt"
+    target.write_bytes(b"good")
+
+    def fail(path: str) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(TrainFault, match="No space left"):
+        write_atomically(target, fail)
+    assert target.read_bytes() == b"good"
+    assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_running_out_of_memory_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    monkeypatch.setattr(Classification, "training_step", exhausted)
+    with pytest.raises(TrainFault, match="does not fit into memory"):
+        run(small(), tmp_path, Recipe("fake:32", 8, 1))
+
+
+def test_resuming_needs_a_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(TrainFault, match="there is no checkpoint"):
+        run(small(), tmp_path, Recipe("fake:32", 8, 1), resume=tmp_path / "none.ckpt")
+
+
+# ── The command line ─────────────────────────────────────────────────────────────────────────
+
+
+def test_commands_report_what_the_user_can_mend(tmp_path: Path) -> None:
+    spec = str(_spec(tmp_path))
+    for words, message in (
+        (["train", spec, "--data", "digits", "--output", str(tmp_path)], "tells 4 classes apart"),
+        (["train", spec, "--data", "digitz", "--output", str(tmp_path)], "digits"),
+        (["train", spec, "--log", "wandb"], "there is no logger"),
+        (["train", str(ROOT / "specs" / "vgg.arch")], "several networks"),
+        (["evaluate", str(tmp_path)], "is no folder of a run"),
+        (["predict", str(tmp_path), "x.png"], "is no folder of a run"),
+    ):
+        done = CliRunner().invoke(commands, words)
+        assert done.exit_code == 2, done.output
+        assert message in done.output
+
+
+def test_a_missing_extra_names_its_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "archdsl.train.run", None)
+    monkeypatch.setitem(sys.modules, "pytorch_lightning", None)
+    for name in [name for name in sys.modules if name.startswith("archdsl.train.")]:
+        monkeypatch.delitem(sys.modules, name)
+    done = CliRunner().invoke(commands, ["train", str(_spec(tmp_path)), "--data", "fake:8"])
+    assert done.exit_code == 2
+    assert "pip install 'archdsl[train]'" in done.output
+
+
+def test_predict_names_classes_with_probabilities(tmp_path: Path) -> None:
+    from PIL import Image
+
+    outcome = run(small(), tmp_path, Recipe("fake:16", 8, 1))
+    image = tmp_path / "a.png"
+    Image.new("L", (20, 30), 128).save(image)
+    done = CliRunner().invoke(
+        commands, ["predict", str(outcome.run.folder), str(image), "--top", "4"]
+    )
+    assert done.exit_code == 0, done.output
+    shares = [float(line.split("%")[0]) for line in done.output.splitlines()[1:]]
+    assert len(shares) == 4
+    assert sum(shares) == pytest.approx(100, abs=0.1)
+    assert shares == sorted(shares, reverse=True)
