@@ -9,25 +9,29 @@ from typing import Any
 import click
 
 from archdsl.cli.files import read_specs
-from archdsl.cli.options import color_option
+from archdsl.cli.options import color_option, input_option
 from archdsl.cli.page import Page
 from archdsl.cli.terminal import (
     ColorChoice,
     Refusal,
     exit_code,
     print_diagnostics,
+    print_note,
     print_text,
 )
 from archdsl.cli.training import training_extra
 from archdsl.model import Model
 from archdsl.recipe import Recipe
-from archdsl.report.text import printable
+from archdsl.report.text import count_of, printable
+from archdsl.volume import Volume
 
 
 @click.command(cls=Page)
 @click.argument("spec", type=click.Path())
 @click.option("--network", metavar="NAME", help="Which network of the spec, where it has several.")
-@click.option("--data", metavar="DATA", help="digits, mnist, cifar10, folder:PATH, fake:N, …")
+@click.option(
+    "--data", metavar="DATA", help="digits (the default), mnist, cifar10, folder:PATH, fake:N, …"
+)
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the data.")
 @click.option("--batch", type=click.IntRange(1), help="Images a step, over all devices together.")
 @click.option("--lr", type=click.FloatRange(0, min_open=True), help="Learning rate.")
@@ -53,9 +57,17 @@ from archdsl.report.text import printable
 @click.option("--data-root", type=click.Path(path_type=Path), default="data", show_default=True)
 @click.option("--download", is_flag=True, help="Fetch a data set that is not there.")
 @click.option("--skip-broken", is_flag=True, help="Leave out images that cannot be read.")
+@input_option
 @color_option
 @click.pass_context
-def train(ctx: click.Context, /, spec: str, color: ColorChoice, **flags: Any) -> None:
+def train(
+    ctx: click.Context,
+    /,
+    spec: str,
+    input_volume: Volume | None,
+    color: ColorChoice,
+    **flags: Any,
+) -> None:
     """Train the compiled module of a spec; the recipe is the spec's, flags replace parts of it.
 
     Leaves runs/NAME/: metrics, curves, a report, checkpoints, the weights, and copies of the spec
@@ -69,7 +81,7 @@ def train(ctx: click.Context, /, spec: str, color: ColorChoice, **flags: Any) ->
 
     Exit codes: 0 trained, 1 findings in the spec, 2 a wrong call, data or a device at fault.
     """
-    reading = read_specs([spec], None)
+    reading = read_specs([spec], input_volume)
     if reading.diagnostics:
         print_diagnostics(reading.diagnostics, color)
         ctx.exit(exit_code(reading.diagnostics))
@@ -85,6 +97,10 @@ def train(ctx: click.Context, /, spec: str, color: ColorChoice, **flags: Any) ->
         resumed = resume if resume in (None, "auto") else Path(resume)
         options = Options(**flags, resume=resumed, log=loggers)
         outcome = run(model, render_module([model]), recipe, options)
+    if outcome.broken:
+        names = ", ".join(map(printable, outcome.broken[:3]))
+        more = " …" if len(outcome.broken) > 3 else ""
+        print_note(f"{count_of(len(outcome.broken), 'broken image')} left out: {names}{more}")
     top1 = outcome.metrics.get("val_top1")
     result = f"validation top-1 {top1:.2%}" if top1 is not None else "no validation"
     print_text(f"{model.name}: {result} after {outcome.epochs} epochs")

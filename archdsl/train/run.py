@@ -41,14 +41,18 @@ from archdsl.train.progress import progress_bar
 from archdsl.train.report import write_report
 from archdsl.train.task import Classification, NotFinite
 
+#: Real digits that need no download.
+DEFAULT_DATA = "digits"
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to: the metrics of its last epoch, and its folder."""
+    """What a run came to: its folder, the metrics of its last epoch, the images left out."""
 
     run: Run
     metrics: dict[str, float]
     epochs: int
+    broken: tuple[str, ...] = ()
 
 
 def train(model: Model, module_source: str, recipe: Recipe, options: Options) -> Outcome:
@@ -104,7 +108,8 @@ def train(model: Model, module_source: str, recipe: Recipe, options: Options) ->
     if trainer.is_global_zero and not options.dry_run:
         _write_weights(run, task)
         write_report(run)
-    return Outcome(run, metrics, trainer.current_epoch)
+    broken = tuple(map(str, data.broken))
+    return Outcome(run, metrics, trainer.current_epoch, broken)
 
 
 # ── Before ───────────────────────────────────────────────────────────────────────────────────
@@ -119,11 +124,9 @@ def _quieten() -> None:
 
 
 def _open(model: Model, recipe: Recipe, options: Options) -> ImageData:
-    if recipe.data is None:
-        raise TrainFault("no data set is named: pass --data digits, or write `data` in the spec")
     with _one_at_a_time(options):
         data = open_data(
-            recipe.data,
+            recipe.data or DEFAULT_DATA,
             input=model.input,
             augment=recipe.augment,
             seed=options.seed,

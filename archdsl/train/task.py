@@ -91,6 +91,10 @@ class Classification(pl.LightningModule):
         options: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": len(labels)}
         self.log("train_loss", total.detach(), **options)
         self.log("train_top1", hits, **options)
+        if self.trainer.progress_bar_callback is not None:
+            shown: dict[str, Any] = {"prog_bar": True, "logger": False, "batch_size": len(labels)}
+            self.log("loss", total.detach(), **shown)
+            self.log("top-1", hits, **shown)
         return total
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
