@@ -10,39 +10,22 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, RichProgressBar
 
 
-def progress_bar() -> Callback:
-    """The callback that shows progress where the output goes."""
-    return _Bar() if sys.stderr.isatty() else _Lines()
+def progress_callbacks() -> list[Callback]:
+    """The callbacks that show progress where the output goes."""
+    speed = _Speed()
+    return [speed, _Bar(speed) if sys.stderr.isatty() else _Lines(speed)]
 
 
-class _Speed:
-    """Images a second over all processes, since the epoch began."""
+class _Speed(Callback):
+    """Counts images a second over all processes, since the epoch began."""
 
     def __init__(self) -> None:
         self.started = 0.0
         self.images = 0
 
-    def start(self) -> None:
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.started = time.monotonic()
         self.images = 0
-
-    def add(self, trainer: pl.Trainer, batch: Any) -> None:
-        self.images += len(batch[1]) * trainer.world_size
-
-    def value(self) -> float:
-        return self.images / max(time.monotonic() - self.started, 1e-9)
-
-
-class _Bar(RichProgressBar):
-    """Lightning's bar with images a second beside the metrics."""
-
-    def __init__(self) -> None:
-        super().__init__(leave=True)
-        self.speed = _Speed()
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.speed.start()
-        super().on_train_epoch_start(trainer, pl_module)
 
     def on_train_batch_end(
         self,
@@ -52,8 +35,18 @@ class _Bar(RichProgressBar):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        self.speed.add(trainer, batch)
-        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        self.images += len(batch[1]) * trainer.world_size
+
+    def value(self) -> float:
+        return self.images / max(time.monotonic() - self.started, 1e-9)
+
+
+class _Bar(RichProgressBar):
+    """Lightning's bar with images a second beside the metrics."""
+
+    def __init__(self, speed: _Speed) -> None:
+        super().__init__(leave=True)
+        self.speed = speed
 
     def get_metrics(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule
@@ -67,21 +60,8 @@ class _Bar(RichProgressBar):
 class _Lines(Callback):
     """One line an epoch, for logs and pipes."""
 
-    def __init__(self) -> None:
-        self.speed = _Speed()
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.speed.start()
-
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        self.speed.add(trainer, batch)
+    def __init__(self, speed: _Speed) -> None:
+        self.speed = speed
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.is_global_zero:

@@ -37,7 +37,7 @@ from archdsl.train.folder import BEST, LAST, Run
 from archdsl.train.loading import make_loader
 from archdsl.train.network import load_network
 from archdsl.train.options import PRECISIONS, Options
-from archdsl.train.progress import progress_bar
+from archdsl.train.progress import progress_callbacks
 from archdsl.train.report import write_report
 from archdsl.train.task import Classification, NotFinite
 
@@ -291,7 +291,7 @@ def _task(run: Run, model: Model, recipe: Recipe, options: Options) -> Classific
 
 
 def _trainer(run: Run, recipe: Recipe, options: Options) -> pl.Trainer:
-    progress = progress_bar()
+    progress = progress_callbacks()
     callbacks: list[Callback] = [
         ModelCheckpoint(
             str(run.checkpoints),
@@ -300,7 +300,7 @@ def _trainer(run: Run, recipe: Recipe, options: Options) -> pl.Trainer:
             save_last=True,
             enable_version_counter=False,
         ),
-        progress,
+        *progress,
     ]
     if options.patience is not None:
         callbacks.append(EarlyStopping("val_loss", patience=options.patience))
@@ -323,7 +323,7 @@ def _trainer(run: Run, recipe: Recipe, options: Options) -> pl.Trainer:
             callbacks=callbacks,
             plugins=[AtomicCheckpointIO()],
             enable_model_summary=False,
-            enable_progress_bar=isinstance(progress, ProgressBar),
+            enable_progress_bar=any(isinstance(shown, ProgressBar) for shown in progress),
             default_root_dir=run.folder,
         )
     except (ValueError, RuntimeError, MisconfigurationException) as error:
