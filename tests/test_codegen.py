@@ -135,6 +135,14 @@ def test_networks_of_one_file_share_their_blocks() -> None:
         module.__dict__[model.name]()
 
 
+def test_many_networks_keep_to_the_width() -> None:
+    text = "\n".join(f"network SomewhatLongName{i}: 4x4x1 → 2 {{ fc 2 }}" for i in range(12))
+    source = archdsl.compile(*read_models(Source(text)))
+    assert max(map(len, source.splitlines())) <= 100
+    _assert_formatted({"many": source})
+    assert len(run_source(source).__all__) == 12
+
+
 def test_long_repeats_are_loops() -> None:
     source = archdsl.compile(archdsl.parse("conv 3x3 4 same relu ×1000", input="8x8x4"))
     assert "for _ in range(1000)" in source
@@ -203,7 +211,11 @@ def _assert_formatted(sources: dict[str, str]) -> None:
 
 def test_committed_modules_are_formatted_and_typed() -> None:
     generated = ROOT / "generated"
-    for command in (["ruff", "format", "--check"], ["ruff", "check"], ["mypy", "--strict"]):
+    for command in (
+        ["ruff", "format", "--check"],
+        ["ruff", "check"],
+        ["mypy", "--strict", "--explicit-package-bases"],
+    ):
         done = subprocess.run(
             [sys.executable, "-m", *command, *sorted(generated.rglob("*.py"))],
             capture_output=True,

@@ -1,0 +1,154 @@
+"""The networks of specs/torchvision are torchvision's: names, numbers, outputs and gradients.
+
+``benchmarks/parity.py`` compares all of them in full; here the large ones are compared on the meta
+device alone, and every family computes with one of its members at least.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+from conftest import ROOT
+from oracle import build
+from torch import Tensor, nn
+from torchvision import models
+
+import archdsl
+from archdsl.model import Model
+
+NETWORKS = {
+    model.name: model
+    for path in sorted((ROOT / "specs" / "torchvision").glob("*.arch"))
+    for model in archdsl.load_all(path)
+}
+#: Torchvision's constructors by their names without underscores.
+CONSTRUCTORS = {name.replace("_", ""): name for name in models.list_models(module=models)}
+
+COMPUTED = [
+    "AlexNet",
+    "VGG11",
+    "VGG11_BN",
+    "SqueezeNet1_0",
+    "SqueezeNet1_1",
+    "ResNet18",
+    "ResNet50",
+    "ResNeXt50_32x4d",
+    "WideResNet50_2",
+]
+TRAINED = ["AlexNet", "SqueezeNet1_1", "ResNet18", "ResNeXt50_32x4d"]
+
+
+def constructor(name: str) -> str:
+    return CONSTRUCTORS[name.lower().replace("_", "")]
+
+
+def theirs(name: str) -> nn.Module:
+    options = {"init_weights": False} if name.startswith("VGG") else {}
+    network: nn.Module = models.get_model(constructor(name), weights=None, **options)
+    return network
+
+
+def enliven(network: nn.Module) -> None:
+    """Weights that let the image through to the output, and statistics that are not 0 and 1."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
+        elif isinstance(module, nn.BatchNorm2d):
+            for tensor in (module.weight, module.running_var):
+                nn.init.uniform_(tensor, 0.5, 1.5)
+            for tensor in (module.bias, module.running_mean):
+                nn.init.normal_(tensor, std=0.1)
+
+
+def pair(name: str) -> tuple[nn.Module, nn.Module]:
+    """Torchvision's network, and ours with its weights."""
+    torch.manual_seed(0)
+    expected = theirs(name)
+    enliven(expected)
+    actual = build(NETWORKS[name], "meta").to_empty(device="cpu")
+    actual.load_state_dict(expected.state_dict(), strict=True)
+    return expected, actual
+
+
+def images(batch: int, size: int) -> Tensor:
+    return torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(1))
+
+
+# ── Without computing ────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("model", NETWORKS.values(), ids=NETWORKS)
+def test_names_and_shapes(model: Model) -> None:
+    """The same keys in the same order, so that optimizers' states fit as well."""
+    with torch.device("meta"):
+        expected = theirs(model.name)
+    actual = build(model, "meta")
+    shapes = [
+        [(key, tuple(tensor.shape)) for key, tensor in network.state_dict().items()]
+        for network in (actual, expected)
+    ]
+    assert shapes[0] == shapes[1]
+    keys = [[key for key, _ in network.named_parameters()] for network in (actual, expected)]
+    assert keys[0] == keys[1]
+
+
+@pytest.mark.parametrize("model", NETWORKS.values(), ids=NETWORKS)
+def test_torchvisions_own_numbers(model: Model) -> None:
+    """What torchvision publishes beside its weights; its GFLOPS are multiply–accumulates."""
+    meta = models.get_model_weights(constructor(model.name)).DEFAULT.meta
+    assert model.trunk.parameters == meta["num_params"]
+    assert model.trunk.macs / 1e9 == pytest.approx(meta["_ops"], abs=0.0005)
+    assert [claim.holds for claim in model.claims] == [True, True]
+
+
+def test_the_page_lists_every_network() -> None:
+    page = (ROOT / "docs" / "parity.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\w+) +\| +([\d,]+) \|", page, re.MULTILINE)
+    assert dict(rows) == {name: f"{model.trunk.parameters:,}" for name, model in NETWORKS.items()}
+
+
+# ── Computing ────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+@torch.no_grad()
+def test_outputs_are_equal_to_the_last_bit(name: str) -> None:
+    expected, actual = (network.eval() for network in pair(name))
+    x = images(1, 224)
+    output = actual(x)
+    assert torch.equal(output, expected(x))
+    # That they are equal says something only where the image gets through.
+    assert not torch.equal(output, actual(-x))
+
+
+@pytest.mark.parametrize("name", ["AlexNet", "SqueezeNet1_1", "ResNet18"])
+@torch.no_grad()
+def test_images_of_other_sizes(name: str) -> None:
+    """At this one the pools have a rest to round, which they have not at 224."""
+    expected, actual = (network.eval() for network in pair(name))
+    x = images(2, 150)
+    assert torch.equal(actual(x), expected(x))
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_training_step_is_equal_to_the_last_bit(name: str) -> None:
+    """Gradients, then weights and running statistics after the step; no dropout."""
+    networks = pair(name)
+    for network in networks:
+        for module in network.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+        network.train()
+        nn.functional.cross_entropy(network(images(2, 96)), torch.tensor([3, 5])).backward()
+    for theirs, ours in zip(*(network.parameters() for network in networks), strict=True):
+        assert theirs.grad is not None
+        assert ours.grad is not None
+        assert theirs.grad.any()
+        assert torch.equal(ours.grad, theirs.grad)
+    for network in networks:
+        torch.optim.SGD(network.parameters(), lr=0.01, weight_decay=0.0005).step()
+    states = (network.state_dict().items() for network in networks)
+    for (key, theirs), (_, ours) in zip(*states, strict=True):
+        assert torch.equal(ours, theirs), key
