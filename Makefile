@@ -11,12 +11,12 @@ PYTEST = -n auto --maxprocesses 4
 .PHONY: help demo test lint generate docs clean
 
 help:
-	@echo "make demo      check, draw and compile the networks of specs/"
+	@echo "make demo      check, draw and compile the networks of specs/, and train LeNet-5"
 	@echo "make test      lint, types, freshness of generated/, and all tests"
 	@echo "make lint      ruff and mypy alone"
 	@echo "make generate  compile specs/ to generated/"
 	@echo "make docs      regenerate docs/layers.md and docs/pictures/"
-	@echo "make clean     remove .venv, drawings and caches"
+	@echo "make clean     remove .venv, drawings, the demo's run and caches"
 
 demo: $(VENV)/ready
 	@mkdir -p drawings
@@ -29,9 +29,12 @@ demo: $(VENV)/ready
 	@echo
 	$(ARCHDSL) compile specs
 	@echo
+	$(ARCHDSL) train specs/lenet5.arch --data digits --epochs 4 --devices 1 --name demo
+	@echo
 	@echo "drawings/check.txt   the tables of all networks"
 	@echo "drawings/*.svg       their pictures"
 	@echo "generated/*.py       their PyTorch modules"
+	@echo "runs/demo/           LeNet-5 trained: report.md, curves.svg, weights.safetensors"
 
 test: lint
 	$(ARCHDSL) compile --check
@@ -53,7 +56,7 @@ docs: $(VENV)/ready
 	$(ARCHDSL) draw docs/pictures/inception.arch --output docs/pictures/inception.svg
 
 clean:
-	rm -rf $(VENV) drawings .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) drawings runs/demo .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # ── Set-up ─────────────────────────────────────────────────────────────────────────────────────
 # Each file is written when its step is done: a second run skips it, an interrupted one repeats it.
@@ -64,11 +67,12 @@ $(VENV)/made:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
+# PyTorch takes its time to install.
 $(VENV)/ready: $(VENV)/made pyproject.toml
-	$(PIP) --editable .
+	$(PIP) --editable '.[train]'
 	@touch $@
 
-# The test tools bring PyTorch, which takes its time.
+# The test tools, and all that training needs.
 $(VENV)/ready-for-tests: $(VENV)/made pyproject.toml
 	$(PIP) --editable '.[test]'
 	@touch $@ $(VENV)/ready

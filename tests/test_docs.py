@@ -14,6 +14,7 @@ import archdsl
 from archdsl.api import read_input, read_models
 from archdsl.cli import main
 from archdsl.cli.commands import MODULES
+from archdsl.cli.train import train
 from archdsl.diagnostics import CODES, ArchError
 from archdsl.elaborate import standard_names
 from archdsl.elaborate.binding import signature
@@ -23,9 +24,11 @@ from archdsl.layers import REGISTRY, activation, fields
 from archdsl.model import METRICS, Model
 from archdsl.report.layers import render_layers_markdown
 from archdsl.source import Source
+from archdsl.train.data import DATA_NAMES
 
 README = ROOT / "README.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+TRAINING = ROOT / "docs" / "training.md"
 PAGES = [README, CONTRIBUTING, ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/*.md"))]
 #: Made by the tool from its registries, whose tests judge the examples.
 GENERATED = {"layers.md", "diagnostics.md"}
@@ -190,6 +193,20 @@ def test_first_spec_of_the_readme_is_vgg16() -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_command_is_mentioned(name: str) -> None:
     assert any(f"archdsl {name}" in _read(page) for page in PAGES)
+
+
+def test_training_page_has_every_flag() -> None:
+    names = [name for option in train.params for name in (*option.opts, *option.secondary_opts)]
+    flags = [name for name in names if name.startswith("--")]
+    assert "--resume" in flags
+    rows = re.findall(r"^\| `--.*\|$", _read(TRAINING), re.MULTILINE)
+    described = re.findall(r"--[a-z-]+", " ".join(row.split(" | ")[0] for row in rows))
+    assert sorted(described) == sorted(flags)
+
+
+def test_training_page_has_every_data_set() -> None:
+    page = _read(TRAINING)
+    assert [name for name in DATA_NAMES if f"`{name}`" not in page] == []
 
 
 def test_language_page_is_complete() -> None:

@@ -85,7 +85,7 @@ def test_a_run_leaves_all_it_promises(tmp_path: Path) -> None:
     }
     assert len(facts["data"]["classes"]) == 4
     assert facts["versions"]["torch"] == torch.__version__
-    epochs = read_metrics(outcome.run.metrics)
+    epochs = read_metrics(outcome.run)
     assert [set(row) >= {"train_loss", "train_top1", "val_loss", "val_top1"} for row in epochs] == [
         True,
         True,
@@ -111,6 +111,32 @@ def test_the_second_run_gets_a_folder_of_its_own(tmp_path: Path) -> None:
     assert folders == ["small", "small-2"]
 
 
+def test_a_dry_run_leaves_nothing(tmp_path: Path) -> None:
+    run(small(), tmp_path, Recipe("fake:16", 8, 3), dry_run=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_resumed_run_keeps_its_history(tmp_path: Path) -> None:
+    run(small(), tmp_path, Recipe("fake:16", 8, 2))
+    outcome = run(small(), tmp_path, Recipe("fake:16", 8, 4), resume="auto")
+    assert len(read_metrics(outcome.run)) == 4
+    assert "4 of 4 epochs" in outcome.run.report.read_text("utf-8")
+
+
+def test_files_have_the_users_permissions(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_atomically(path, lambda target: Path(target).write_text("a"))
+    plain = tmp_path / "b.txt"
+    plain.write_text("b")
+    assert path.stat().st_mode == plain.stat().st_mode
+
+
+def test_processes_of_torchrun_need_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(TrainFault, match="pass --name"):
+        train(small(), "", Recipe("fake:8", 8, 1), Options(output=tmp_path, device="cpu"))
+
+
 # ── Learning ─────────────────────────────────────────────────────────────────────────────────
 
 
@@ -128,7 +154,7 @@ def test_the_second_run_gets_a_folder_of_its_own(tmp_path: Path) -> None:
 )
 def test_the_loss_falls(recipe: Recipe, tmp_path: Path) -> None:
     outcome = run(small(), tmp_path, recipe)
-    epochs = read_metrics(outcome.run.metrics)
+    epochs = read_metrics(outcome.run)
     assert epochs[-1]["train_loss"] < epochs[0]["train_loss"]
 
 
@@ -151,7 +177,7 @@ def test_nin_overfits_64_images(tmp_path: Path) -> None:
     # the classes behind it are dead from the start; with this seed all ten live.
     recipe = Recipe("fake:64", 4, 45, optimizer=optimizers.Adam(lr=0.0002))
     outcome = run(model, tmp_path, recipe, overfit=64, seed=652)
-    assert max(row["val_top1"] for row in read_metrics(outcome.run.metrics)) >= 0.99
+    assert max(row["val_top1"] for row in read_metrics(outcome.run)) >= 0.99
 
 
 def test_a_narrow_googlenet_overfits_64_images(tmp_path: Path) -> None:
@@ -168,7 +194,7 @@ def test_a_narrow_googlenet_overfits_64_images(tmp_path: Path) -> None:
     )
     recipe = Recipe("fake:64", 16, 40, optimizer=optimizers.Adam(lr=0.003))
     outcome = run(model, tmp_path, recipe, overfit=64)
-    assert max(row["val_top1"] for row in read_metrics(outcome.run.metrics)) >= 0.99
+    assert max(row["val_top1"] for row in read_metrics(outcome.run)) >= 0.99
 
 
 def test_lenet_reads_digits(tmp_path: Path) -> None:

@@ -97,6 +97,8 @@ def train(
         resumed = resume if resume in (None, "auto") else Path(resume)
         options = Options(**flags, resume=resumed, log=loggers)
         outcome = run(model, render_module([model]), recipe, options)
+    if not outcome.is_first:
+        return
     if outcome.broken:
         names = ", ".join(map(printable, outcome.broken[:3]))
         more = " …" if len(outcome.broken) > 3 else ""
@@ -104,7 +106,8 @@ def train(
     top1 = outcome.metrics.get("val_top1")
     result = f"validation top-1 {top1:.2%}" if top1 is not None else "no validation"
     print_text(f"{model.name}: {result} after {outcome.epochs} epochs")
-    print_text(printable(outcome.run.folder.as_posix()))
+    if not flags["dry_run"]:
+        print_text(printable(outcome.run.folder.as_posix()))
 
 
 def choose_network(models: tuple[Model, ...], name: str | None, spec: str) -> Model:

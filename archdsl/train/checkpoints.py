@@ -35,9 +35,17 @@ def write_atomically(path: Path, write: Any) -> None:
         write(temporary)
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
         # torch.save says of a full disk that its zip writer failed.
         raise TrainFault(f"cannot write {path}: {error}") from error
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """What the user takes from the permissions of new files."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

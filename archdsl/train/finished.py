@@ -11,12 +11,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from archdsl.train.faults import TrainFault
-from archdsl.train.folder import BEST, LAST, Run
+from archdsl.train.folder import BEST, LAST, NETWORK_PREFIX, Run
 from archdsl.train.network import load_network
 from archdsl.volume import Volume
 
 Which = Literal["best", "last"]
-_PREFIX = "network."
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,11 @@ def open_run(folder: Path, which: Which = "best", device: str = "cpu") -> Finish
     """
     run = Run(folder)
     facts = run.read_facts()
-    network = load_network(run.module, facts["class"])
+    try:
+        source = run.module.read_text("utf-8")
+    except OSError as error:
+        raise TrainFault(f"cannot read {run.module}: {error.strerror}") from None
+    network = load_network(source, facts["class"])
     network.load_state_dict(_weights(run, which), strict=True)
     return Finished(run, network.to(device).eval(), facts)
 
@@ -64,5 +67,9 @@ def _weights(run: Run, which: Which) -> dict[str, Tensor]:
         path = run.checkpoints / name
         if path.exists():
             state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-            return {k.removeprefix(_PREFIX): v for k, v in state.items() if k.startswith(_PREFIX)}
+            return {
+                k.removeprefix(NETWORK_PREFIX): v
+                for k, v in state.items()
+                if k.startswith(NETWORK_PREFIX)
+            }
     raise TrainFault(f"{run.folder} has no weights yet")

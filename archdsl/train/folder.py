@@ -11,6 +11,8 @@ from archdsl.train.faults import TrainFault
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
+#: Where the network stands in a checkpoint's state.
+NETWORK_PREFIX = "network."
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,17 @@ class Run:
     @property
     def metrics(self) -> Path:
         return self.folder / "metrics.csv"
+
+    def keep_metrics(self) -> None:
+        """Put the metrics so far aside, since a logger that resumes begins a new file."""
+        if self.metrics.exists():
+            count = len(list(self.folder.glob("metrics.*.csv"))) + 1
+            self.metrics.rename(self.folder / f"metrics.{count:03}.csv")
+
+    def all_metrics(self) -> list[Path]:
+        """The files of metrics, oldest first; a later one replaces the epochs it repeats."""
+        kept = sorted(self.folder.glob("metrics.*.csv"))
+        return [*kept, self.metrics] if self.metrics.exists() else kept
 
     def read_facts(self) -> dict[str, Any]:
         """What ``run.json`` says. Errors: ``TrainFault`` where the folder is no run."""

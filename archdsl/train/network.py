@@ -1,30 +1,28 @@
-"""The network of a training run: the generated module, imported from the run's own copy."""
+"""The network of a training run, from the generated module's source."""
 
 from __future__ import annotations
 
-import importlib.util
 import sys
-from pathlib import Path
+from types import ModuleType
 
 from torch import nn
 
 from archdsl.train.faults import TrainFault
 
+_MODULE = "archdsl_run"
 
-def load_network(module: Path, name: str) -> nn.Module:
-    """Build the network of this class name from a generated file.
+
+def load_network(source: str, name: str) -> nn.Module:
+    """Build the network of a class name from the source of its module.
 
     Errors:
-        TrainFault: where the file lacks the network's class.
+        TrainFault: where the source lacks the class.
     """
-    spec = importlib.util.spec_from_file_location(f"archdsl_run_{module.stem}", module)
-    if spec is None or spec.loader is None:
-        raise TrainFault(f"{module} is no Python module")
-    loaded = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = loaded
-    spec.loader.exec_module(loaded)
-    found = getattr(loaded, name, None)
+    module = ModuleType(_MODULE)
+    sys.modules[_MODULE] = module  # a class is pickled by its module's name
+    exec(compile(source, f"<{_MODULE}>", "exec"), module.__dict__)
+    found = getattr(module, name, None)
     if not isinstance(found, type) or not issubclass(found, nn.Module):
-        raise TrainFault(f"{module} has no network {name}")
+        raise TrainFault(f"the module has no network {name}")
     network: nn.Module = found()
     return network

@@ -9,6 +9,8 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, RichProgressBar
 
+from archdsl.train.task import Classification
+
 
 def progress_callbacks() -> list[Callback]:
     """The callbacks that show progress where the output goes."""
@@ -53,6 +55,8 @@ class _Bar(RichProgressBar):
     ) -> dict[str, int | str | float | dict[str, float]]:
         shown = super().get_metrics(trainer, pl_module)
         shown.pop("v_num", None)
+        if isinstance(pl_module, Classification):
+            shown.update({name: f"{value:.3f}" for name, value in pl_module.running().items()})
         shown["images/s"] = f"{self.speed.value():.0f}"
         return shown
 

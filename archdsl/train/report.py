@@ -20,21 +20,22 @@ _PANELS = {
 }
 
 
-def read_metrics(path: Path) -> list[dict[str, float]]:
+def read_metrics(run: Run) -> list[dict[str, float]]:
     """The metrics of each epoch, in order; the logger writes training and validation apart."""
     epochs: dict[int, dict[str, float]] = {}
-    with path.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            numbers = {name: float(value) for name, value in row.items() if value}
-            epochs.setdefault(int(numbers.pop("epoch")), {}).update(numbers)
+    for path in run.all_metrics():
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                numbers = {name: float(value) for name, value in row.items() if value}
+                epochs.setdefault(int(numbers.pop("epoch")), {}).update(numbers)
     return [epochs[epoch] for epoch in sorted(epochs)]
 
 
 def write_report(run: Run) -> None:
     """Write ``curves.svg``, ``curves.png`` and ``report.md`` from what the run has logged."""
-    if not run.metrics.exists():
+    metrics = read_metrics(run)
+    if not metrics:
         return
-    metrics = read_metrics(run.metrics)
     _draw_curves(run, metrics)
     text = _report(run.read_facts(), metrics)
     write_atomically(run.report, lambda target: Path(target).write_text(text, "utf-8"))

@@ -6,13 +6,13 @@ import json
 import logging
 import platform
 import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytorch_lightning as pl
@@ -22,7 +22,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, ProgressBar
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from safetensors.torch import save_file
-from torch.utils.data import Subset
+from torch.utils.data import DataLoader, Subset
 
 import archdsl
 from archdsl.codegen import network_class_name
@@ -31,9 +31,10 @@ from archdsl.memory import estimate_memory, render_bytes
 from archdsl.model import Model
 from archdsl.recipe import Recipe, recipe_facts
 from archdsl.train.checkpoints import AtomicCheckpointIO, write_atomically
+from archdsl.train.choice import choose_folder
 from archdsl.train.data import ImageData, open_data
 from archdsl.train.faults import TrainFault
-from archdsl.train.folder import BEST, LAST, Run
+from archdsl.train.folder import BEST, LAST, NETWORK_PREFIX, Run
 from archdsl.train.loading import make_loader
 from archdsl.train.network import load_network
 from archdsl.train.options import PRECISIONS, Options
@@ -53,10 +54,14 @@ class Outcome:
     metrics: dict[str, float]
     epochs: int
     broken: tuple[str, ...] = ()
+    #: Whether this process speaks for all.
+    is_first: bool = True
 
 
 def train(model: Model, module_source: str, recipe: Recipe, options: Options) -> Outcome:
     """Train a network. Leaves a run folder; on a fault the last good checkpoint stays.
+
+    A dry run leaves nothing.
 
     Errors:
         TrainFault: for anything the user can mend: data that does not fit, a folder that cannot be
@@ -66,15 +71,55 @@ def train(model: Model, module_source: str, recipe: Recipe, options: Options) ->
     _refuse_volumes(model)
     data = _open(model, recipe, options)
     _refuse_misfit(model, data)
-    run = Run(_run_folder(model, options))
+    if not options.dry_run:
+        run = Run(choose_folder(model, options))
+        return _train(run, model, module_source, recipe, options, data)
+    with TemporaryDirectory() as folder:
+        options = replace(options, resume=None)
+        return _train(Run(Path(folder)), model, module_source, recipe, options, data)
+
+
+def _train(
+    run: Run, model: Model, module_source: str, recipe: Recipe, options: Options, data: ImageData
+) -> Outcome:
     pl.seed_everything(options.seed, workers=True, verbose=False)
-    trainer = _trainer(run, recipe, options)
+    resumed = _resumed(run, options)
+    trainer = _trainer(run, recipe, options, is_resumed=resumed is not None)
     if trainer.is_global_zero:
         _write_facts(run, model, module_source, recipe, options, data)
-    trainer.strategy.barrier()
-    task = _task(run, model, recipe, options)
+    task = _task(module_source, model, recipe, options)
+    try:
+        trainer.fit(
+            task,
+            *_loaders(data, recipe, trainer, options),
+            ckpt_path=resumed,
+            weights_only=True,
+        )
+    except NotFinite as fault:
+        last = run.checkpoints / LAST
+        good = f"; the last good checkpoint is {last}" if last.exists() else ""
+        raise TrainFault(f"{fault}{good}") from None
+    except (torch.OutOfMemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        shares = trainer.world_size * options.accumulate
+        raise _memory_fault(model, recipe, options, shares) from error
+    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    # Every process takes part: with sharded weights none has them all.
+    state = trainer.strategy.lightning_module_state_dict()
+    if trainer.is_global_zero and not options.dry_run:
+        _write_weights(run, state)
+        write_report(run)
+    broken = tuple(map(str, data.broken))
+    return Outcome(run, metrics, trainer.current_epoch, broken, trainer.is_global_zero)
+
+
+def _loaders(
+    data: ImageData, recipe: Recipe, trainer: pl.Trainer, options: Options
+) -> tuple[DataLoader[Any], DataLoader[Any]]:
+    """The loaders of training and validation for this process."""
     batch = _batch_per_process(recipe, trainer, options)
-    train_loader, validation_loader = (
+    training, validation = (
         make_loader(
             dataset,
             len(dataset),  # type: ignore[arg-type]
@@ -88,28 +133,7 @@ def train(model: Model, module_source: str, recipe: Recipe, options: Options) ->
         )
         for dataset, is_training in ((data.train, True), (data.validation, False))
     )
-    try:
-        trainer.fit(
-            task,
-            train_loader,
-            validation_loader,
-            ckpt_path=_resumed(run, options),
-            weights_only=True,
-        )
-    except NotFinite as fault:
-        last = run.checkpoints / LAST
-        good = f"; the last good checkpoint is {last}" if last.exists() else ""
-        raise TrainFault(f"{fault}{good}") from None
-    except (torch.OutOfMemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
-            raise
-        raise _memory_fault(model, recipe, options) from error
-    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    if trainer.is_global_zero and not options.dry_run:
-        _write_weights(run, task)
-        write_report(run)
-    broken = tuple(map(str, data.broken))
-    return Outcome(run, metrics, trainer.current_epoch, broken)
+    return training, validation
 
 
 # ── Before ───────────────────────────────────────────────────────────────────────────────────
@@ -128,7 +152,7 @@ def _open(model: Model, recipe: Recipe, options: Options) -> ImageData:
         data = open_data(
             recipe.data or DEFAULT_DATA,
             input=model.input,
-            augment=recipe.augment,
+            augment=() if options.overfit else recipe.augment,
             seed=options.seed,
             root=options.data_root,
             download=options.download,
@@ -171,39 +195,6 @@ def _refuse_misfit(model: Model, data: ImageData) -> None:
             f"{model.name} tells {model.output.channels} classes apart, "
             f"{data.name} has {len(data.classes)}"
         )
-
-
-def _run_folder(model: Model, options: Options) -> Path:
-    """The folder of this run: the named one, the last one to resume, or a new one."""
-    base = options.output / (options.name or model.name.lower())
-    if options.resume is None and options.name is None:
-        folder, count = base, 1
-        while folder.exists() and any(folder.iterdir()):
-            count += 1
-            folder = base.with_name(f"{base.name}-{count}")
-        base = folder
-    elif options.resume == "auto" and options.name is None:
-        base = _latest(base)
-    elif isinstance(options.resume, Path):
-        base = options.resume.parent.parent if options.resume.suffix else options.resume
-    try:
-        base.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=base) as probe:  # each process its own
-            probe.write(b"x" * 4096)
-    except OSError as error:
-        raise TrainFault(f"cannot write to {base}: {error.strerror}") from None
-    return base
-
-
-def _latest(base: Path) -> Path:
-    """The newest run of this name that has a checkpoint; where there is none, the name itself."""
-    found = [
-        path
-        for path in base.parent.glob(f"{base.name}*")
-        if (path / "checkpoints" / LAST).exists()
-        and path.name.removeprefix(base.name).lstrip("-").isdecimal() | (path.name == base.name)
-    ]
-    return max(found, key=lambda p: (p / "checkpoints" / LAST).stat().st_mtime, default=base)
 
 
 def _refuse_full_disk(run: Run, model: Model) -> None:
@@ -273,8 +264,8 @@ def _gives_probabilities(model: Model) -> bool:
 # ── The trainer ──────────────────────────────────────────────────────────────────────────────
 
 
-def _task(run: Run, model: Model, recipe: Recipe, options: Options) -> Classification:
-    network = load_network(run.module, network_class_name(model))
+def _task(source: str, model: Model, recipe: Recipe, options: Options) -> Classification:
+    network = load_network(source, network_class_name(model))
     if options.channels_last and not model.input.is_vector:
         network = network.to(memory_format=torch.channels_last)
     task = Classification(
@@ -290,7 +281,9 @@ def _task(run: Run, model: Model, recipe: Recipe, options: Options) -> Classific
     return task
 
 
-def _trainer(run: Run, recipe: Recipe, options: Options) -> pl.Trainer:
+def _trainer(run: Run, recipe: Recipe, options: Options, *, is_resumed: bool) -> pl.Trainer:
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise TrainFault("there is no CUDA device here; --device auto takes what there is")
     progress = progress_callbacks()
     callbacks: list[Callback] = [
         ModelCheckpoint(
@@ -319,7 +312,7 @@ def _trainer(run: Run, recipe: Recipe, options: Options) -> pl.Trainer:
             use_distributed_sampler=False,
             num_sanity_val_steps=0,
             log_every_n_steps=1_000_000,
-            logger=_loggers(run, options),
+            logger=_loggers(run, options, is_resumed),
             callbacks=callbacks,
             plugins=[AtomicCheckpointIO()],
             enable_model_summary=False,
@@ -330,9 +323,11 @@ def _trainer(run: Run, recipe: Recipe, options: Options) -> pl.Trainer:
         raise TrainFault(" ".join(str(error).split())) from None
 
 
-def _loggers(run: Run, options: Options) -> Sequence[Logger]:
+def _loggers(run: Run, options: Options, is_resumed: bool) -> Sequence[Logger]:
     made: list[Logger] = []
     if "csv" in options.log:
+        if is_resumed:
+            run.keep_metrics()  # the logger begins a new file
         made.append(CSVLogger(run.folder, name="", version=""))
     if "tensorboard" in options.log:
         made.append(TensorBoardLogger(run.folder, name="", version="tensorboard"))
@@ -366,9 +361,13 @@ def _resumed(run: Run, options: Options) -> Path | None:
 # ── After ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _write_weights(run: Run, task: Classification) -> None:
-    state = {k: v.detach().cpu().contiguous() for k, v in task.network.state_dict().items()}
-    write_atomically(run.weights, lambda target: save_file(state, target))
+def _write_weights(run: Run, state: dict[str, Any]) -> None:
+    weights = {
+        name.removeprefix(NETWORK_PREFIX): value.detach().cpu().contiguous()
+        for name, value in state.items()
+        if name.startswith(NETWORK_PREFIX)
+    }
+    write_atomically(run.weights, lambda target: save_file(weights, target))
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
@@ -376,9 +375,8 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return "out of memory" in text or "can't allocate memory" in text
 
 
-def _memory_fault(model: Model, recipe: Recipe, options: Options) -> TrainFault:
+def _memory_fault(model: Model, recipe: Recipe, options: Options, shares: int) -> TrainFault:
     """Say what the run needs and, where the device tells its memory, what batch would fit."""
-    shares = (options.devices or 1) * options.num_nodes * options.accumulate
     batch = max(recipe.batch // shares, 1)
     memory = estimate_memory(model, batch=batch, recipe=recipe, precision=options.precision)
     needs = f"{model.name} with {batch} images a device needs {render_bytes(memory.total)}"

@@ -47,6 +47,7 @@ class Classification(pl.LightningModule):
         self.gives_probabilities = gives_probabilities
         self.channels_last = channels_last
         self.seed = seed
+        self.sums, self.seen = torch.zeros(2), 0
         self.top1 = MulticlassAccuracy(classes, average="micro")
         self.top5 = MulticlassAccuracy(classes, average="micro", top_k=min(TOP, classes))
 
@@ -80,6 +81,7 @@ class Classification(pl.LightningModule):
         # An epoch hangs on its number alone: one that is run again after a crash is the same.
         number = self.current_epoch * self.trainer.world_size + self.global_rank
         torch.manual_seed(mix(self.seed, number))
+        self.sums, self.seen = torch.zeros(2, device=self.device), 0
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         images, labels = batch
@@ -87,15 +89,19 @@ class Classification(pl.LightningModule):
         total = torch.stack([weight * loss for weight, loss, _ in losses]).sum()
         if not torch.isfinite(total):
             raise NotFinite(self.current_epoch, index)
-        hits = (losses[0][2].argmax(dim=1) == labels).float().mean()
-        options: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": len(labels)}
-        self.log("train_loss", total.detach(), **options)
-        self.log("train_top1", hits, **options)
-        if self.trainer.progress_bar_callback is not None:
-            shown: dict[str, Any] = {"prog_bar": True, "logger": False, "batch_size": len(labels)}
-            self.log("loss", total.detach(), **shown)
-            self.log("top-1", hits, **shown)
+        hits = (losses[0][2].argmax(dim=1) == labels).sum()
+        self.seen += len(labels)
+        self.sums += torch.stack((total.detach() * len(labels), hits))
+        # Summed here and logged once: to log each step costs a small network a tenth of its time.
+        if self.trainer.is_last_batch:
+            for name, value in self.running().items():
+                self.log(f"train_{name}", value, on_step=False, on_epoch=True, batch_size=1)
         return total
+
+    def running(self) -> dict[str, Tensor]:
+        """Loss and top-1 over the images of this epoch so far."""
+        loss, top1 = self.sums / max(self.seen, 1)
+        return {"loss": loss, "top1": top1}
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         images, labels = batch
