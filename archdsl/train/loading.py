@@ -72,9 +72,12 @@ class SeededDataset(Dataset[tuple[Tensor, int]]):
         if not self.is_random:
             image, label = self.dataset[index]
             return image, label
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(mix(self.seed, position))
-            image, label = self.dataset[index]
+        # `torch.manual_seed` looks for devices each time, which takes longer than an augmentation.
+        generator = torch.default_generator
+        before = generator.get_state()
+        generator.manual_seed(mix(self.seed, position))
+        image, label = self.dataset[index]
+        generator.set_state(before)
         return image, label
 
     def __getitems__(self, positions: list[int]) -> list[Any]:
