@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -167,8 +167,7 @@ def build_model(network: Elaborated, diagnostics: list[Diagnostic]) -> Model:
         actual = metric(model)
         text = " ".join(expect.span.text.split())
         claims.append(Claim(expect.span, text, _holds(expect, actual), actual))
-    object.__setattr__(model, "claims", tuple(claims))
-    return model
+    return replace(model, claims=tuple(claims))
 
 
 METRICS: dict[str, Callable[[Model], int]] = {

@@ -36,7 +36,6 @@ class ClassView:
     output_name: str
     head_names: list[str]
     head_weights: str
-    has_init: bool
 
 
 def render_module(models: Sequence[Model]) -> str:
@@ -165,7 +164,7 @@ def _class_view(
     if plan.row is not None:
         row = bracketed("super().__init__(", constructor.row(plan.row))
         lines = lay_out("", row, 2)
-        return ClassView(name, docstring, True, init_header, lines, [], [], "", [], "", True)
+        return ClassView(name, docstring, True, init_header, lines, [], [], "", [], "")
     lines = []
     for attribute, doc, comment in constructor.attributes():
         lines += lay_out(f"self.{attribute} = ", doc, 2, comment=comment)
@@ -185,7 +184,6 @@ def _class_view(
         output_name,
         [_field_name(head.apply.attribute) for head in heads],
         _weights(heads),
-        bool(lines),
     )
 
 

@@ -260,9 +260,7 @@ def _safe(name: str) -> str:
 
 def _role(call: Call, index: int) -> str:
     """A name for a positional argument that nothing in the spec names."""
-    if index == 0:
-        return "in_features" if call.callee == "nn.Linear" else "size"
-    return "size"
+    return "in_features" if index == 0 and call.callee == "nn.Linear" else "size"
 
 
 def _is_constant(vector: Vector) -> bool:

@@ -42,8 +42,8 @@ class Placer:
         self.nodes.append(Node(id, layer, inputs, volume, span, frames, head))
         return Cursor(id, volume)
 
-    def spend(self, span: Span, amount: int = 1) -> None:
-        self._expansion += amount
+    def spend(self, span: Span) -> None:
+        self._expansion += 1
         if self._expansion > MAX_EXPANSION:
             message = f"the network expands beyond the bound of {MAX_EXPANSION:,} statements"
             self.findings.add(Diagnostic("too-many-layers", message, span))
