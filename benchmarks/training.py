@@ -42,8 +42,8 @@ from archdsl.codegen import network_class_name
 from archdsl.model import Model
 from archdsl.recipe import Recipe
 from archdsl.recipe.optimizers import SGD
+from archdsl.runtime.network import load_network
 from archdsl.train.data import open_data
-from archdsl.train.network import load_network
 from archdsl.train.options import Options
 from archdsl.train.run import train
 from archdsl.train.task import Classification

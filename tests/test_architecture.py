@@ -27,6 +27,7 @@ FLOORS = (
     ("model",),
     ("memory",),
     ("report", "drawing", "codegen"),
+    ("runtime",),
     ("train",),
     ("api",),
     ("cli",),
@@ -57,7 +58,7 @@ ONLY_IN = {
     "rich_click": {"cli/"},
     "rich": {"cli/"},
     # Checking, drawing and compiling need no torch.
-    "torch": {"train/"},
+    "torch": {"runtime/", "train/"},
 }
 #: Names for the type checker alone; nothing is imported when the program runs.
 TYPES_ONLY = {("model.py", "networkx")}

@@ -20,12 +20,12 @@ def training_extra() -> Iterator[None]:
             raise
         raise Refusal(f"training needs the package `{error.name}`: {INSTALL}") from None
     except Exception as error:
-        if type(error).__module__.startswith("archdsl.train") and _is_fault(error):
+        if type(error).__module__.startswith("archdsl.") and _is_fault(error):
             raise Refusal(str(error)) from None
         raise
 
 
 def _is_fault(error: Exception) -> bool:
-    from archdsl.train.faults import TrainFault
+    from archdsl.runtime.faults import Fault
 
-    return isinstance(error, TrainFault)
+    return isinstance(error, Fault)

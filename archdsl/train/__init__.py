@@ -1,1 +1,1 @@
-"""Training of compiled networks: the only part that imports torch, and only when asked."""
+"""Training of compiled networks on real data, on one device or many machines."""

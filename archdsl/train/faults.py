@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
+from archdsl.runtime.faults import Fault
 
-class TrainFault(Exception):
-    """One clear line for the user; the command exits with 2.
 
-    A worker of a data loader passes an exception on as the text of its traceback, from which the
-    line is taken back: the user reads the same with and without workers.
-    """
-
-    def __init__(self, message: str) -> None:
-        heading = f"{type(self).__module__}.{type(self).__qualname__}: "
-        line = message.rpartition(heading)[2] if message.startswith("Caught ") else message
-        super().__init__(" ".join(line.split("\n")).strip())
+class TrainFault(Fault):
+    """A fault of a run: its data, its folder, its numbers."""

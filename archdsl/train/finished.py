@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from archdsl.runtime.network import load_network
 from archdsl.train.faults import TrainFault
 from archdsl.train.folder import BEST, LAST, NETWORK_PREFIX, Run
-from archdsl.train.network import load_network
 from archdsl.volume import Volume
 
 Which = Literal["best", "last"]

@@ -30,13 +30,13 @@ from archdsl.layers.activation import Softmax
 from archdsl.memory import estimate_memory, render_bytes
 from archdsl.model import Model
 from archdsl.recipe import Recipe, recipe_facts
+from archdsl.runtime.network import load_network
 from archdsl.train.checkpoints import AtomicCheckpointIO, write_atomically
 from archdsl.train.choice import choose_folder
 from archdsl.train.data import ImageData, open_data
 from archdsl.train.faults import TrainFault
 from archdsl.train.folder import BEST, LAST, NETWORK_PREFIX, Run
 from archdsl.train.loading import make_loader
-from archdsl.train.network import load_network
 from archdsl.train.options import PRECISIONS, Options
 from archdsl.train.progress import progress_callbacks
 from archdsl.train.report import write_report

@@ -1,4 +1,4 @@
-"""The network of a training run, from the generated module's source."""
+"""A network from its generated module's source."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import ModuleType
 
 from torch import nn
 
-from archdsl.train.faults import TrainFault
+from archdsl.runtime.faults import Fault
 
 _MODULE = "archdsl_run"
 
@@ -16,13 +16,13 @@ def load_network(source: str, name: str) -> nn.Module:
     """Build the network of a class name from the source of its module.
 
     Errors:
-        TrainFault: where the source lacks the class.
+        Fault: where the source lacks the class.
     """
     module = ModuleType(_MODULE)
     sys.modules[_MODULE] = module  # a class is pickled by its module's name
     exec(compile(source, f"<{_MODULE}>", "exec"), module.__dict__)
     found = getattr(module, name, None)
     if not isinstance(found, type) or not issubclass(found, nn.Module):
-        raise TrainFault(f"the module has no network {name}")
+        raise Fault(f"the module has no network {name}")
     network: nn.Module = found()
     return network

@@ -1,0 +1,1 @@
+"""The emitted module brought to life in torch: built, compared and exported."""
