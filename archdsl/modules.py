@@ -14,10 +14,11 @@ The same plan gives the reports their layer names.
 from __future__ import annotations
 
 import keyword
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as Sequence_
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 from archdsl.graph import (
     AuxPart,
@@ -46,6 +47,11 @@ register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_ex
 set_submodule share_memory state_dict to to_empty train training type xpu zero_grad aux_weights
 """
 RESERVED_ATTRIBUTES = frozenset(_RESERVED.split())
+
+#: The title of the class that auxiliary heads share.
+HEAD_CLASS = "aux_head"
+#: How many layers make a row worth a class of its own where it is used twice.
+_LONG_ROW = 4
 
 
 # ── The plan ─────────────────────────────────────────────────────────────────────────────────
@@ -155,7 +161,35 @@ def camel_case(name: str) -> str:
 
 def plan_modules(name: str, nodes: Sequence_[Node], chain: Chain) -> ClassPlan:
     """Plan the class of a network."""
-    return _Planner(nodes).class_plan(name, chain, None)
+    plan = _Planner(nodes).class_plan(name, chain, None)
+    return replace(plan, steps=_with_head_class(plan.steps, nodes))
+
+
+def _with_head_class(steps: tuple[Step, ...], nodes: Sequence_[Node]) -> tuple[Step, ...]:
+    """Auxiliary heads that are the same long row of layers, as they mostly are, share a class."""
+    kinds = [_kinds(step.apply, nodes) for step in steps if isinstance(step, Head)]
+    if len(kinds) < 2 or len(set(kinds)) > 1 or len(kinds[0]) < _LONG_ROW:
+        return steps
+    return tuple(_of_head_class(s, nodes) if isinstance(s, Head) else s for s in steps)
+
+
+def _kinds(head: Apply, nodes: Sequence_[Node]) -> tuple[str, ...]:
+    """The layers of a head that is a plain row, nothing for another one."""
+    match head.item:
+        case Sequence(items=row) if all(isinstance(i, (Leaf, Flattening)) for i in row):
+            return tuple(
+                nodes[item.node].layer.name if isinstance(item, Leaf) else "flatten" for item in row
+            )
+        case _:
+            return ()
+
+
+def _of_head_class(head: Head, nodes: Sequence_[Node]) -> Head:
+    assert isinstance(head.apply.item, Sequence)
+    row = head.apply.item.items
+    first = next(item for item in row if isinstance(item, Leaf))
+    plan = ClassPlan(HEAD_CLASS, None, nodes[first.node].inputs[0], head.apply.output, (), row, ())
+    return replace(head, apply=replace(head.apply, item=Instance(plan)))
 
 
 class _Planner:
@@ -166,7 +200,7 @@ class _Planner:
         row = self._row(chain.parts)
         if row is not None:
             return ClassPlan(title, call, chain.input, chain.output, (), row, ())
-        steps = _Names(self).name(self._steps(chain.parts), chain)
+        steps = _Names(self).name(self._steps(chain.parts))
         recalls = tuple(_recalls_from_outside(steps))
         return ClassPlan(title, call, chain.input, chain.output, steps, None, recalls)
 
@@ -346,9 +380,22 @@ class _Names:
         self.counts: dict[str, int] = {}
         self.branches = 0
 
-    def name(self, steps: list[Step], chain: Chain) -> tuple[Step, ...]:
+    def name(self, steps: list[Step]) -> tuple[Step, ...]:
         self.taken = {a for a in _attributes(steps) if a}
+        # Where a word is needed more than once, the count begins with 1: relu1, relu2.
+        words = Counter(self._words(steps))
+        self.counts = {word: 1 for word, count in words.items() if count > 1}
         return tuple(self._step(step) for step in steps)
+
+    def _words(self, steps: Iterable[Step]) -> Iterator[str]:
+        for step in steps:
+            match step:
+                case Apply(attribute="", item=item):
+                    yield self._word(item)
+                case Fork(branches=branches):
+                    for branch in branches:
+                        if not _is_single(branch):
+                            yield from self._words(branch)
 
     def _step(self, step: Step) -> Step:
         match step:
@@ -363,11 +410,10 @@ class _Names:
 
     def _branch(self, branch: tuple[Step, ...]) -> tuple[Step, ...]:
         self.branches += 1
-        match branch:
-            case (Apply(attribute="") as only,):
-                return (replace(only, attribute=self._fresh(f"branch{self.branches}")),)
-            case _:
-                return tuple(self._step(step) for step in branch)
+        if _is_single(branch):
+            only = branch[0]
+            return (replace(only, attribute=self._fresh(f"branch{self.branches}")),)
+        return tuple(self._step(step) for step in branch)
 
     def _word(self, item: Item) -> str:
         match item:
@@ -385,6 +431,11 @@ class _Names:
         self.taken.add(name)
         self.counts[word] = count
         return name
+
+
+def _is_single(branch: tuple[Step, ...]) -> TypeGuard[tuple[Apply]]:
+    """Whether a branch is one unnamed step, to be named after the branch."""
+    return len(branch) == 1 and isinstance(branch[0], Apply) and not branch[0].attribute
 
 
 def _attributes(steps: list[Step] | tuple[Step, ...]) -> Iterator[str]:

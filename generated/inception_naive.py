@@ -11,7 +11,9 @@ __all__ = ["Direct5x5", "InceptionNaive", "CS231nNaive"]
 
 
 class Naive(nn.Module):
-    """`naive(n1, n3, n5)` of inception_naive.arch."""
+    """What a 5x5 convolution costs, and the Inception module without dimension reduction: Szegedy
+    et al. 2015, "Going deeper with convolutions", figure 2(a). Compare inception_reduced.arch.
+    """
 
     def __init__(self, in_channels: int, n1: int, n3: int, n5: int) -> None:
         super().__init__()
@@ -21,43 +23,41 @@ class Naive(nn.Module):
         self.branch4 = nn.MaxPool2d(3, stride=1, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat(
-            (self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x)), dim=1
-        )
+        return torch.cat((self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x)), 1)
 
 
 class Direct5x5(nn.Sequential):
-    """192 × 28 × 28 → 32 × 28 × 28
+    """Ng, Convolutional neural networks, "Inception network motivation": 120M multiplications.
 
-    153,632 parameters, 120,422,400 multiply–accumulates.
+    192 × 28 × 28 → 32 × 28 × 28; 153,632 parameters, 120,422,400 multiply–accumulates.
     """
 
     def __init__(self) -> None:
         super().__init__(
-            nn.Conv2d(192, 32, 5, padding=2),  # 32 × 28 × 28
+            nn.Conv2d(192, 32, 5, padding=2),  # 32×28×28
             nn.ReLU(),
         )
 
 
 class InceptionNaive(nn.Sequential):
-    """192 × 28 × 28 → 416 × 28 × 28
+    """The widths of GoogLeNet's module 3a, nothing reduced.
 
-    387,296 parameters, 303,464,448 multiply–accumulates.
+    192 × 28 × 28 → 416 × 28 × 28; 387,296 parameters, 303,464,448 multiply–accumulates.
     """
 
     def __init__(self) -> None:
         super().__init__(
-            Naive(192, 64, 128, 32),  # 416 × 28 × 28
+            Naive(192, 64, 128, 32),  # 416×28×28
         )
 
 
 class CS231nNaive(nn.Sequential):
-    """256 × 28 × 28 → 672 × 28 × 28
+    """CS231n 2017, lecture 9: "854M ops".
 
-    1,089,952 parameters, 854,196,224 multiply–accumulates.
+    256 × 28 × 28 → 672 × 28 × 28; 1,089,952 parameters, 854,196,224 multiply–accumulates.
     """
 
     def __init__(self) -> None:
         super().__init__(
-            Naive(256, 128, 192, 96),  # 672 × 28 × 28
+            Naive(256, 128, 192, 96),  # 672×28×28
         )

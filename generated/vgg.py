@@ -11,36 +11,36 @@ __all__ = ["VGG11_LRN", "VGG16_C"]
 
 
 class VGG11_LRN(nn.Module):
-    """3 × 224 × 224 → 1000
+    """A, B, D and E have files of their own: vgg11, vgg13, vgg16, vgg19. The other two:
 
-    132,863,336 parameters, 7,609,090,048 multiply–accumulates.
+    3 × 224 × 224 → 1000; 132,863,336 parameters, 7,609,090,048 multiply–accumulates.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(3, 64, 3, padding=1),  # 64 × 224 × 224
+            nn.Conv2d(3, 64, 3, padding=1),  # 64×224×224
             nn.ReLU(),
             nn.LocalResponseNorm(5, k=2.0),
-            nn.MaxPool2d(2),  # 64 × 112 × 112
-            nn.Conv2d(64, 128, 3, padding=1),  # 128 × 112 × 112
+            nn.MaxPool2d(2),  # 64×112×112
+            nn.Conv2d(64, 128, 3, padding=1),  # 128×112×112
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 128 × 56 × 56
-            nn.Conv2d(128, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.MaxPool2d(2),  # 128×56×56
+            nn.Conv2d(128, 256, 3, padding=1),  # 256×56×56
             nn.ReLU(),
-            nn.Conv2d(256, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.Conv2d(256, 256, 3, padding=1),  # 256×56×56
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 256 × 28 × 28
-            nn.Conv2d(256, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.MaxPool2d(2),  # 256×28×28
+            nn.Conv2d(256, 512, 3, padding=1),  # 512×28×28
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×28×28
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 512 × 14 × 14
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 14 × 14
+            nn.MaxPool2d(2),  # 512×14×14
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×14×14
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 14 × 14
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×14×14
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 512 × 7 × 7
+            nn.MaxPool2d(2),  # 512×7×7
         )
         self.classifier = nn.Sequential(
             nn.Linear(512 * 7 * 7, 4096),
@@ -59,45 +59,42 @@ class VGG11_LRN(nn.Module):
 
 
 class VGG16_C(nn.Module):
-    """3 × 224 × 224 → 1000
-
-    133,638,952 parameters, 11,770,888,192 multiply–accumulates.
-    """
+    """3 × 224 × 224 → 1000; 133,638,952 parameters, 11,770,888,192 multiply–accumulates."""
 
     def __init__(self) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(3, 64, 3, padding=1),  # 64 × 224 × 224
+            nn.Conv2d(3, 64, 3, padding=1),  # 64×224×224
             nn.ReLU(),
-            nn.Conv2d(64, 64, 3, padding=1),  # 64 × 224 × 224
+            nn.Conv2d(64, 64, 3, padding=1),  # 64×224×224
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 64 × 112 × 112
-            nn.Conv2d(64, 128, 3, padding=1),  # 128 × 112 × 112
+            nn.MaxPool2d(2),  # 64×112×112
+            nn.Conv2d(64, 128, 3, padding=1),  # 128×112×112
             nn.ReLU(),
-            nn.Conv2d(128, 128, 3, padding=1),  # 128 × 112 × 112
+            nn.Conv2d(128, 128, 3, padding=1),  # 128×112×112
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 128 × 56 × 56
-            nn.Conv2d(128, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.MaxPool2d(2),  # 128×56×56
+            nn.Conv2d(128, 256, 3, padding=1),  # 256×56×56
             nn.ReLU(),
-            nn.Conv2d(256, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.Conv2d(256, 256, 3, padding=1),  # 256×56×56
             nn.ReLU(),
-            nn.Conv2d(256, 256, 1),  # 256 × 56 × 56
+            nn.Conv2d(256, 256, 1),  # 256×56×56
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 256 × 28 × 28
-            nn.Conv2d(256, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.MaxPool2d(2),  # 256×28×28
+            nn.Conv2d(256, 512, 3, padding=1),  # 512×28×28
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×28×28
             nn.ReLU(),
-            nn.Conv2d(512, 512, 1),  # 512 × 28 × 28
+            nn.Conv2d(512, 512, 1),  # 512×28×28
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 512 × 14 × 14
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 14 × 14
+            nn.MaxPool2d(2),  # 512×14×14
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×14×14
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 14 × 14
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×14×14
             nn.ReLU(),
-            nn.Conv2d(512, 512, 1),  # 512 × 14 × 14
+            nn.Conv2d(512, 512, 1),  # 512×14×14
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 512 × 7 × 7
+            nn.MaxPool2d(2),  # 512×7×7
         )
         self.classifier = nn.Sequential(
             nn.Linear(512 * 7 * 7, 4096),

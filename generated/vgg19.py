@@ -11,51 +11,48 @@ __all__ = ["VGG19"]
 
 
 class VGG19(nn.Module):
-    """3 × 224 × 224 → 1000
-
-    143,667,240 parameters, 19,632,062,464 multiply–accumulates.
-    """
+    """3 × 224 × 224 → 1000; 143,667,240 parameters, 19,632,062,464 multiply–accumulates."""
 
     def __init__(self) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(3, 64, 3, padding=1),  # 64 × 224 × 224
+            nn.Conv2d(3, 64, 3, padding=1),  # 64×224×224
             nn.ReLU(),
-            nn.Conv2d(64, 64, 3, padding=1),  # 64 × 224 × 224
+            nn.Conv2d(64, 64, 3, padding=1),  # 64×224×224
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 64 × 112 × 112
-            nn.Conv2d(64, 128, 3, padding=1),  # 128 × 112 × 112
+            nn.MaxPool2d(2),  # 64×112×112
+            nn.Conv2d(64, 128, 3, padding=1),  # 128×112×112
             nn.ReLU(),
-            nn.Conv2d(128, 128, 3, padding=1),  # 128 × 112 × 112
+            nn.Conv2d(128, 128, 3, padding=1),  # 128×112×112
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 128 × 56 × 56
-            nn.Conv2d(128, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.MaxPool2d(2),  # 128×56×56
+            nn.Conv2d(128, 256, 3, padding=1),  # 256×56×56
             nn.ReLU(),
-            nn.Conv2d(256, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.Conv2d(256, 256, 3, padding=1),  # 256×56×56
             nn.ReLU(),
-            nn.Conv2d(256, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.Conv2d(256, 256, 3, padding=1),  # 256×56×56
             nn.ReLU(),
-            nn.Conv2d(256, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.Conv2d(256, 256, 3, padding=1),  # 256×56×56
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 256 × 28 × 28
-            nn.Conv2d(256, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.MaxPool2d(2),  # 256×28×28
+            nn.Conv2d(256, 512, 3, padding=1),  # 512×28×28
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×28×28
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×28×28
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×28×28
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 512 × 14 × 14
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 14 × 14
+            nn.MaxPool2d(2),  # 512×14×14
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×14×14
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 14 × 14
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×14×14
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 14 × 14
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×14×14
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 14 × 14
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×14×14
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 512 × 7 × 7
+            nn.MaxPool2d(2),  # 512×7×7
         )
         self.classifier = nn.Sequential(
             nn.Linear(512 * 7 * 7, 4096),

@@ -41,7 +41,7 @@ def batch_for(model: Model, device: str = "cpu") -> Tensor:
 
 
 def logits_of(output: Any) -> Tensor:
-    logits: Tensor = output if isinstance(output, Tensor) else output.logits
+    logits: Tensor = output if isinstance(output, Tensor) else output[0]
     return logits
 
 

@@ -25,7 +25,7 @@ def _loss(network: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     if isinstance(output, Tensor):
         return nn.functional.cross_entropy(output, y)
     heads = zip(network.aux_weights, output[1:], strict=True)
-    loss = nn.functional.cross_entropy(output.logits, y)
+    loss = nn.functional.cross_entropy(output[0], y)
     return loss + sum(w * nn.functional.cross_entropy(head, y) for w, head in heads)
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from collections.abc import Sequence as Listing
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
+from archdsl.codegen.variants import Signature, choices, names_of, unite
 from archdsl.graph import Node
 from archdsl.layers import REGISTRY, Arg, Call, UnaryLayer
 from archdsl.layers.call import Value
@@ -30,10 +30,8 @@ from archdsl.modules import (
     camel_case,
 )
 
-Signature: TypeAlias = tuple[object, ...]
-
 #: Class names the generated module has already.
-IMPORTED = ("Tensor", "NamedTuple", "None", "True", "False")
+IMPORTED = ("Tensor", "None", "True", "False")
 
 #: Helper classes by name, in the registry's order.
 SUPPORT = {
@@ -65,6 +63,7 @@ class Class:
     """A class of the module, with all the uses it serves."""
 
     name: str
+    #: The first one has all that any has, optional branches included.
     uses: list[Use] = field(default_factory=list)
     parameters: list[Parameter] = field(default_factory=list)
 
@@ -75,10 +74,14 @@ class Class:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A constructor argument: its name, its type and its value for each use."""
+    """A constructor argument: its name, its type and its value for each use.
+
+    One with a default of the spec is given by keyword, and only where it differs.
+    """
 
     name: str
     values: tuple[Value, ...]
+    default: Value | None = None
 
     @property
     def type(self) -> str:
@@ -95,15 +98,22 @@ class Classes:
     """All classes below the networks of one module, inner before outer."""
 
     def __init__(self, models: Listing[Model]) -> None:
-        self._by_signature: dict[Signature, Class] = {}
-        self._place: dict[int, tuple[Class, int]] = {}
         self._names = {*IMPORTED, *(network_class_name(model) for model in models)}
         self._names |= SUPPORT.keys()
+        self._by_signature: dict[Signature, list[Use]] = {}
         for model in models:
             self._collect_plan(model.plan, model)
+        self._unite_variants()
+        self._all = [
+            Class(self.fresh(camel_case(uses[0].plan.title)), uses)
+            for uses in self._by_signature.values()
+        ]
+        self._place = {
+            id(use.plan): (cls, index) for cls in self._all for index, use in enumerate(cls.uses)
+        }
 
     def __iter__(self) -> Iterator[Class]:
-        return iter(self._by_signature.values())
+        return iter(self._all)
 
     def of(self, plan: ClassPlan) -> Class:
         """The class that serves a plan."""
@@ -126,13 +136,23 @@ class Classes:
             case Instance(plan=plan):
                 self._collect_plan(plan, model)
                 use = Use(plan, model)
-                signature = _sign_class(plan, use)
-                found = self._by_signature.get(signature)
-                if found is None:
-                    found = Class(self.fresh(camel_case(plan.title)))
-                    self._by_signature[signature] = found
-                self._place[id(plan)] = (found, len(found.uses))
-                found.uses.append(use)
+                self._by_signature.setdefault(_sign_class(plan, use), []).append(use)
+
+    def _unite_variants(self) -> None:
+        """Let one class serve the uses of a block that differ by an optional branch."""
+        kept: dict[Signature, list[Use]] = {}
+        for signature, uses in self._by_signature.items():
+            for other, others in kept.items():
+                both = unite(signature, other)
+                # One of the two must be the whole, which is then written down.
+                if both in (signature, other) and _is_choice(uses[0], others[0]):
+                    assert both is not None
+                    del kept[other]
+                    kept[both] = [*uses, *others] if both == signature else [*others, *uses]
+                    break
+            else:
+                kept[signature] = uses
+        self._by_signature = kept
 
     def fresh(self, name: str) -> str:
         """The name, or one like it that no class of the module has; then it is taken."""
@@ -170,6 +190,23 @@ def applies_of(steps: tuple[Step, ...]) -> Iterator[Apply]:
             case Fork(branches=branches):
                 for branch in branches:
                     yield from applies_of(branch)
+
+
+def _is_choice(a: Use, b: Use) -> bool:
+    """Whether an ``if`` of the one block decides over each branch that only one of them has."""
+    if a.plan.call is None or b.plan.call is None:
+        return False
+    block = a.plan.call.block
+    if block.span != b.plan.call.block.span:
+        return False
+    names = {"C", *(name for name, _ in a.plan.call.arguments)}
+    return all(
+        choice.condition is not None
+        and names_of(choice.condition) <= names
+        and choice.input == whole.plan.input
+        for whole, part in ((a, b), (b, a))
+        for choice in choices(whole.plan, part.plan, whole.model.nodes, block)
+    )
 
 
 # ── Signatures ───────────────────────────────────────────────────────────────────────────────

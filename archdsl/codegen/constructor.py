@@ -23,7 +23,7 @@ from archdsl.modules import Apply, Flattening, Instance, Leaf, Sequence
 from archdsl.modules import Item as Planned
 
 #: How many copies become a comprehension, and how many lines they must take otherwise.
-LONG_REPEAT = 4
+LONG_REPEAT = 3
 LONG_LINES = 12
 
 
@@ -67,7 +67,8 @@ class Constructor:
         """Name, expression and comment of each attribute."""
         for apply in applies_of(self.use.plan.steps):
             doc = self._module_list(apply) if apply.each else self.item(apply.item)
-            yield apply.attribute, *_with_one_comment(doc, self._volume_comment(apply.output))
+            comment = self._volume_comment(apply.output) if self._is_news(apply) else ""
+            yield apply.attribute, *_with_one_comment(doc, comment)
 
     def row(self, items: tuple[Planned, ...]) -> list[Item]:
         """The items of a ``nn.Sequential``, long repeats as a comprehension."""
@@ -90,10 +91,11 @@ class Constructor:
         expressions = self.expressions.of_instance.get(key, [])
         given = self.classes.arguments(item.plan)
         values = expressions or [None] * len(given)
-        docs = [
-            Item(Text(expression or literal(value)))
-            for expression, (_, value) in zip(values, given, strict=True)
-        ]
+        docs = []
+        for expression, (parameter, value) in zip(values, given, strict=True):
+            prefix = "" if parameter.default is None else f"{parameter.name}="
+            if expression or not prefix or value != parameter.default:
+                docs.append(Item(Text(expression or literal(value)), prefix))
         return bracketed(f"{self.classes.of(item.plan).name}(", docs)
 
     def _module_list(self, apply: Apply) -> Doc:
@@ -115,12 +117,19 @@ class Constructor:
             case _:
                 return ""
 
+    def _is_news(self, apply: Apply) -> bool:
+        """Whether a volume is worth a comment: a layer that leaves it as it was has none."""
+        if not isinstance(apply.item, Leaf):
+            return True
+        node = self.use.node(apply.item.node)
+        return node.volume != self.use.node(node.inputs[0]).volume or node.layer.has_weights
+
     def _volume_comment(self, node: int) -> str:
         volume = self.use.node(node).volume
         # A vector's length stands in the call itself.
         if not self.has_volumes or volume.is_vector:
             return ""
-        return " × ".join(map(str, volume.torch_sizes))
+        return "×".join(map(str, volume.torch_sizes))
 
 
 def _with_one_comment(doc: Doc, comment: str) -> tuple[Doc, str]:

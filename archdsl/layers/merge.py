@@ -30,7 +30,7 @@ class Concat(MergeLayer):
         return inputs[0].with_channels(sum(x.channels for x in inputs))
 
     def combine(self, operands: tuple[Code, ...]) -> Call | Operation:
-        return call("torch.cat", operands, dim=1)
+        return call("torch.cat", operands, 1)
 
 
 @dataclass(frozen=True)

@@ -12,47 +12,29 @@ __all__ = ["ResNet18", "ResNet34", "ResNet50", "ResNet101", "ResNet152"]
 
 
 class Basic(nn.Module):
-    """`basic(n, s=1)` of basic.arch."""
+    """The building block of ResNet-18 and -34: He et al. 2016, Deep residual learning for image
+    recognition, figure 5 left. The shortcut is projected where the volume changes (option B). The
+    names are torchvision's.
+    """
 
-    def __init__(self, in_channels: int) -> None:
+    def __init__(self, in_channels: int, n: int, s: int = 1) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, in_channels, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(in_channels)
-        self.relu = nn.ReLU()
-        self.conv2 = nn.Conv2d(in_channels, in_channels, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(in_channels)
-        self.relu2 = nn.ReLU()
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.conv1(x)
-        y = self.bn1(y)
-        y = self.relu(y)
-        y = self.conv2(y)
-        y = self.bn2(y)
-        x = y + x
-        x = self.relu2(x)
-        return x
-
-
-class Basic2(nn.Module):
-    """`basic(n, s=1)` of basic.arch."""
-
-    def __init__(self, in_channels: int, n: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, n, 3, stride=2, padding=1, bias=False)
+        self.conv1 = nn.Conv2d(in_channels, n, 3, stride=s, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(n)
-        self.relu = nn.ReLU()
+        self.relu1 = nn.ReLU()
         self.conv2 = nn.Conv2d(n, n, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(n)
-        self.downsample = nn.Sequential(
-            nn.Conv2d(in_channels, n, 1, stride=2, bias=False), nn.BatchNorm2d(n)
-        )
+        self.downsample: nn.Module = nn.Identity()
+        if s != 1 or in_channels != n:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(in_channels, n, 1, stride=s, bias=False), nn.BatchNorm2d(n)
+            )
         self.relu2 = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv1(x)
         y = self.bn1(y)
-        y = self.relu(y)
+        y = self.relu1(y)
         y = self.conv2(y)
         y = self.bn2(y)
         x = y + self.downsample(x)
@@ -61,27 +43,31 @@ class Basic2(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """`bottleneck(n, k, g, s=1)` of resnet.arch."""
+    """The bottleneck with k·n channels inside, convolved in g groups. torchvision gives the stride
+    to the 3x3 convolution, the authors gave it to the first 1x1.
+    """
 
-    def __init__(self, in_channels: int, n: int, s: int) -> None:
+    def __init__(self, in_channels: int, n: int, s: int = 1) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, n, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(n)
-        self.relu = nn.ReLU()
+        self.relu1 = nn.ReLU()
         self.conv2 = nn.Conv2d(n, n, 3, stride=s, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(n)
         self.relu2 = nn.ReLU()
         self.conv3 = nn.Conv2d(n, 4 * n, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(4 * n)
-        self.downsample = nn.Sequential(
-            nn.Conv2d(in_channels, 4 * n, 1, stride=s, bias=False), nn.BatchNorm2d(4 * n)
-        )
+        self.downsample: nn.Module = nn.Identity()
+        if s != 1 or in_channels != 4 * n:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(in_channels, 4 * n, 1, stride=s, bias=False), nn.BatchNorm2d(4 * n)
+            )
         self.relu3 = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv1(x)
         y = self.bn1(y)
-        y = self.relu(y)
+        y = self.relu1(y)
         y = self.conv2(y)
         y = self.bn2(y)
         y = self.relu2(y)
@@ -92,52 +78,20 @@ class Bottleneck(nn.Module):
         return x
 
 
-class Bottleneck2(nn.Module):
-    """`bottleneck(n, k, g, s=1)` of resnet.arch."""
-
-    def __init__(self, in_channels: int, n: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, n, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(n)
-        self.relu = nn.ReLU()
-        self.conv2 = nn.Conv2d(n, n, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(n)
-        self.relu2 = nn.ReLU()
-        self.conv3 = nn.Conv2d(n, in_channels, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(in_channels)
-        self.relu3 = nn.ReLU()
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.conv1(x)
-        y = self.bn1(y)
-        y = self.relu(y)
-        y = self.conv2(y)
-        y = self.bn2(y)
-        y = self.relu2(y)
-        y = self.conv3(y)
-        y = self.bn3(y)
-        x = y + x
-        x = self.relu3(x)
-        return x
-
-
 class ResNet18(nn.Module):
-    """3 × 224 × 224 → 1000
-
-    11,689,512 parameters, 1,814,073,344 multiply–accumulates.
-    """
+    """3 × 224 × 224 → 1000; 11,689,512 parameters, 1,814,073,344 multiply–accumulates."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)  # 64 × 112 × 112
-        self.bn1 = nn.BatchNorm2d(64)  # 64 × 112 × 112
-        self.relu = nn.ReLU()  # 64 × 112 × 112
-        self.pool1 = nn.MaxPool2d(3, stride=2, padding=1)  # 64 × 56 × 56
-        self.layer1 = nn.Sequential(Basic(64), Basic(64))  # 64 × 56 × 56
-        self.layer2 = nn.Sequential(Basic2(64, 128), Basic(128))  # 128 × 28 × 28
-        self.layer3 = nn.Sequential(Basic2(128, 256), Basic(256))  # 256 × 14 × 14
-        self.layer4 = nn.Sequential(Basic2(256, 512), Basic(512))  # 512 × 7 × 7
-        self.pool5 = nn.AdaptiveAvgPool2d(1)  # 512 × 1 × 1
+        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)  # 64×112×112
+        self.bn1 = nn.BatchNorm2d(64)
+        self.relu = nn.ReLU()
+        self.pool1 = nn.MaxPool2d(3, stride=2, padding=1)  # 64×56×56
+        self.layer1 = nn.Sequential(Basic(64, 64), Basic(64, 64))  # 64×56×56
+        self.layer2 = nn.Sequential(Basic(64, 128, s=2), Basic(128, 128))  # 128×28×28
+        self.layer3 = nn.Sequential(Basic(128, 256, s=2), Basic(256, 256))  # 256×14×14
+        self.layer4 = nn.Sequential(Basic(256, 512, s=2), Basic(512, 512))  # 512×7×7
+        self.pool5 = nn.AdaptiveAvgPool2d(1)  # 512×1×1
         self.fc = nn.Linear(512, 1000)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -155,26 +109,25 @@ class ResNet18(nn.Module):
 
 
 class ResNet34(nn.Module):
-    """3 × 224 × 224 → 1000
-
-    21,797,672 parameters, 3,663,761,408 multiply–accumulates.
-    """
+    """3 × 224 × 224 → 1000; 21,797,672 parameters, 3,663,761,408 multiply–accumulates."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)  # 64 × 112 × 112
-        self.bn1 = nn.BatchNorm2d(64)  # 64 × 112 × 112
-        self.relu = nn.ReLU()  # 64 × 112 × 112
-        self.pool1 = nn.MaxPool2d(3, stride=2, padding=1)  # 64 × 56 × 56
-        self.layer1 = nn.Sequential(Basic(64), Basic(64), Basic(64))  # 64 × 56 × 56
+        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)  # 64×112×112
+        self.bn1 = nn.BatchNorm2d(64)
+        self.relu = nn.ReLU()
+        self.pool1 = nn.MaxPool2d(3, stride=2, padding=1)  # 64×56×56
+        self.layer1 = nn.Sequential(*(Basic(64, 64) for _ in range(3)))  # 64×56×56
         self.layer2 = nn.Sequential(
-            Basic2(64, 128), Basic(128), Basic(128), Basic(128)
-        )  # 128 × 28 × 28
+            Basic(64, 128, s=2), *(Basic(128, 128) for _ in range(3))
+        )  # 128×28×28
         self.layer3 = nn.Sequential(
-            Basic2(128, 256), *(Basic(256) for _ in range(5))
-        )  # 256 × 14 × 14
-        self.layer4 = nn.Sequential(Basic2(256, 512), Basic(512), Basic(512))  # 512 × 7 × 7
-        self.pool5 = nn.AdaptiveAvgPool2d(1)  # 512 × 1 × 1
+            Basic(128, 256, s=2), *(Basic(256, 256) for _ in range(5))
+        )  # 256×14×14
+        self.layer4 = nn.Sequential(
+            Basic(256, 512, s=2), Basic(512, 512), Basic(512, 512)
+        )  # 512×7×7
+        self.pool5 = nn.AdaptiveAvgPool2d(1)  # 512×1×1
         self.fc = nn.Linear(512, 1000)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -192,33 +145,27 @@ class ResNet34(nn.Module):
 
 
 class ResNet50(nn.Module):
-    """3 × 224 × 224 → 1000
-
-    25,557,032 parameters, 4,089,184,256 multiply–accumulates.
-    """
+    """3 × 224 × 224 → 1000; 25,557,032 parameters, 4,089,184,256 multiply–accumulates."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)  # 64 × 112 × 112
-        self.bn1 = nn.BatchNorm2d(64)  # 64 × 112 × 112
-        self.relu = nn.ReLU()  # 64 × 112 × 112
-        self.pool1 = nn.MaxPool2d(3, stride=2, padding=1)  # 64 × 56 × 56
+        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)  # 64×112×112
+        self.bn1 = nn.BatchNorm2d(64)
+        self.relu = nn.ReLU()
+        self.pool1 = nn.MaxPool2d(3, stride=2, padding=1)  # 64×56×56
         self.layer1 = nn.Sequential(
-            Bottleneck(64, 64, 1), Bottleneck2(256, 64), Bottleneck2(256, 64)
-        )  # 256 × 56 × 56
+            Bottleneck(64, 64), Bottleneck(256, 64), Bottleneck(256, 64)
+        )  # 256×56×56
         self.layer2 = nn.Sequential(
-            Bottleneck(256, 128, 2),  # 512 × 28 × 28
-            Bottleneck2(512, 128),  # 512 × 28 × 28
-            Bottleneck2(512, 128),  # 512 × 28 × 28
-            Bottleneck2(512, 128),  # 512 × 28 × 28
-        )
+            Bottleneck(256, 128, s=2), *(Bottleneck(512, 128) for _ in range(3))
+        )  # 512×28×28
         self.layer3 = nn.Sequential(
-            Bottleneck(512, 256, 2), *(Bottleneck2(1024, 256) for _ in range(5))
-        )  # 1024 × 14 × 14
+            Bottleneck(512, 256, s=2), *(Bottleneck(1024, 256) for _ in range(5))
+        )  # 1024×14×14
         self.layer4 = nn.Sequential(
-            Bottleneck(1024, 512, 2), Bottleneck2(2048, 512), Bottleneck2(2048, 512)
-        )  # 2048 × 7 × 7
-        self.pool5 = nn.AdaptiveAvgPool2d(1)  # 2048 × 1 × 1
+            Bottleneck(1024, 512, s=2), Bottleneck(2048, 512), Bottleneck(2048, 512)
+        )  # 2048×7×7
+        self.pool5 = nn.AdaptiveAvgPool2d(1)  # 2048×1×1
         self.fc = nn.Linear(2048, 1000)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -236,33 +183,27 @@ class ResNet50(nn.Module):
 
 
 class ResNet101(nn.Module):
-    """3 × 224 × 224 → 1000
-
-    44,549,160 parameters, 7,801,405,440 multiply–accumulates.
-    """
+    """3 × 224 × 224 → 1000; 44,549,160 parameters, 7,801,405,440 multiply–accumulates."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)  # 64 × 112 × 112
-        self.bn1 = nn.BatchNorm2d(64)  # 64 × 112 × 112
-        self.relu = nn.ReLU()  # 64 × 112 × 112
-        self.pool1 = nn.MaxPool2d(3, stride=2, padding=1)  # 64 × 56 × 56
+        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)  # 64×112×112
+        self.bn1 = nn.BatchNorm2d(64)
+        self.relu = nn.ReLU()
+        self.pool1 = nn.MaxPool2d(3, stride=2, padding=1)  # 64×56×56
         self.layer1 = nn.Sequential(
-            Bottleneck(64, 64, 1), Bottleneck2(256, 64), Bottleneck2(256, 64)
-        )  # 256 × 56 × 56
+            Bottleneck(64, 64), Bottleneck(256, 64), Bottleneck(256, 64)
+        )  # 256×56×56
         self.layer2 = nn.Sequential(
-            Bottleneck(256, 128, 2),  # 512 × 28 × 28
-            Bottleneck2(512, 128),  # 512 × 28 × 28
-            Bottleneck2(512, 128),  # 512 × 28 × 28
-            Bottleneck2(512, 128),  # 512 × 28 × 28
-        )
+            Bottleneck(256, 128, s=2), *(Bottleneck(512, 128) for _ in range(3))
+        )  # 512×28×28
         self.layer3 = nn.Sequential(
-            Bottleneck(512, 256, 2), *(Bottleneck2(1024, 256) for _ in range(22))
-        )  # 1024 × 14 × 14
+            Bottleneck(512, 256, s=2), *(Bottleneck(1024, 256) for _ in range(22))
+        )  # 1024×14×14
         self.layer4 = nn.Sequential(
-            Bottleneck(1024, 512, 2), Bottleneck2(2048, 512), Bottleneck2(2048, 512)
-        )  # 2048 × 7 × 7
-        self.pool5 = nn.AdaptiveAvgPool2d(1)  # 2048 × 1 × 1
+            Bottleneck(1024, 512, s=2), Bottleneck(2048, 512), Bottleneck(2048, 512)
+        )  # 2048×7×7
+        self.pool5 = nn.AdaptiveAvgPool2d(1)  # 2048×1×1
         self.fc = nn.Linear(2048, 1000)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -280,30 +221,27 @@ class ResNet101(nn.Module):
 
 
 class ResNet152(nn.Module):
-    """3 × 224 × 224 → 1000
-
-    60,192,808 parameters, 11,513,626,624 multiply–accumulates.
-    """
+    """3 × 224 × 224 → 1000; 60,192,808 parameters, 11,513,626,624 multiply–accumulates."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)  # 64 × 112 × 112
-        self.bn1 = nn.BatchNorm2d(64)  # 64 × 112 × 112
-        self.relu = nn.ReLU()  # 64 × 112 × 112
-        self.pool1 = nn.MaxPool2d(3, stride=2, padding=1)  # 64 × 56 × 56
+        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)  # 64×112×112
+        self.bn1 = nn.BatchNorm2d(64)
+        self.relu = nn.ReLU()
+        self.pool1 = nn.MaxPool2d(3, stride=2, padding=1)  # 64×56×56
         self.layer1 = nn.Sequential(
-            Bottleneck(64, 64, 1), Bottleneck2(256, 64), Bottleneck2(256, 64)
-        )  # 256 × 56 × 56
+            Bottleneck(64, 64), Bottleneck(256, 64), Bottleneck(256, 64)
+        )  # 256×56×56
         self.layer2 = nn.Sequential(
-            Bottleneck(256, 128, 2), *(Bottleneck2(512, 128) for _ in range(7))
-        )  # 512 × 28 × 28
+            Bottleneck(256, 128, s=2), *(Bottleneck(512, 128) for _ in range(7))
+        )  # 512×28×28
         self.layer3 = nn.Sequential(
-            Bottleneck(512, 256, 2), *(Bottleneck2(1024, 256) for _ in range(35))
-        )  # 1024 × 14 × 14
+            Bottleneck(512, 256, s=2), *(Bottleneck(1024, 256) for _ in range(35))
+        )  # 1024×14×14
         self.layer4 = nn.Sequential(
-            Bottleneck(1024, 512, 2), Bottleneck2(2048, 512), Bottleneck2(2048, 512)
-        )  # 2048 × 7 × 7
-        self.pool5 = nn.AdaptiveAvgPool2d(1)  # 2048 × 1 × 1
+            Bottleneck(1024, 512, s=2), Bottleneck(2048, 512), Bottleneck(2048, 512)
+        )  # 2048×7×7
+        self.pool5 = nn.AdaptiveAvgPool2d(1)  # 2048×1×1
         self.fc = nn.Linear(2048, 1000)
 
     def forward(self, x: Tensor) -> Tensor:

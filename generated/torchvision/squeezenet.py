@@ -12,53 +12,52 @@ __all__ = ["SqueezeNet1_0", "SqueezeNet1_1"]
 
 
 class Fire(nn.Module):
-    """`fire(s, e1, e3)` of fire.arch."""
+    """The Fire module: Iandola et al. 2016, SqueezeNet, section 3.2. Squeeze to s channels, expand
+    to e1 by 1x1 and e3 by 3x3 convolutions. The names are torchvision's.
+    """
 
-    def __init__(self, in_channels: int, s: int, e1: int) -> None:
+    def __init__(self, in_channels: int, s: int, e1: int, e3: int) -> None:
         super().__init__()
         self.squeeze = nn.Conv2d(in_channels, s, 1)
-        self.relu = nn.ReLU()
+        self.relu1 = nn.ReLU()
         self.expand1x1 = nn.Conv2d(s, e1, 1)
         self.relu2 = nn.ReLU()
-        self.expand3x3 = nn.Conv2d(s, e1, 3, padding=1)
+        self.expand3x3 = nn.Conv2d(s, e3, 3, padding=1)
         self.relu3 = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.squeeze(x)
-        x = self.relu(x)
+        x = self.relu1(x)
         y = self.expand1x1(x)
         y = self.relu2(y)
         z = self.expand3x3(x)
         z = self.relu3(z)
-        return torch.cat((y, z), dim=1)
+        return torch.cat((y, z), 1)
 
 
 class SqueezeNet1_0(nn.Module):
-    """3 × 224 × 224 → 1000
-
-    1,248,424 parameters, 818,924,576 multiply–accumulates.
-    """
+    """3 × 224 × 224 → 1000; 1,248,424 parameters, 818,924,576 multiply–accumulates."""
 
     def __init__(self) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(3, 96, 7, stride=2),  # 96 × 109 × 109
+            nn.Conv2d(3, 96, 7, stride=2),  # 96×109×109
             nn.ReLU(),
-            nn.MaxPool2d(3, stride=2, ceil_mode=True),  # 96 × 54 × 54
-            Fire(96, 16, 64),  # 128 × 54 × 54
-            Fire(128, 16, 64),  # 128 × 54 × 54
-            Fire(128, 32, 128),  # 256 × 54 × 54
-            nn.MaxPool2d(3, stride=2, ceil_mode=True),  # 256 × 27 × 27
-            Fire(256, 32, 128),  # 256 × 27 × 27
-            Fire(256, 48, 192),  # 384 × 27 × 27
-            Fire(384, 48, 192),  # 384 × 27 × 27
-            Fire(384, 64, 256),  # 512 × 27 × 27
-            nn.MaxPool2d(3, stride=2, ceil_mode=True),  # 512 × 13 × 13
-            Fire(512, 64, 256),  # 512 × 13 × 13
+            nn.MaxPool2d(3, stride=2, ceil_mode=True),  # 96×54×54
+            Fire(96, 16, 64, 64),  # 128×54×54
+            Fire(128, 16, 64, 64),  # 128×54×54
+            Fire(128, 32, 128, 128),  # 256×54×54
+            nn.MaxPool2d(3, stride=2, ceil_mode=True),  # 256×27×27
+            Fire(256, 32, 128, 128),  # 256×27×27
+            Fire(256, 48, 192, 192),  # 384×27×27
+            Fire(384, 48, 192, 192),  # 384×27×27
+            Fire(384, 64, 256, 256),  # 512×27×27
+            nn.MaxPool2d(3, stride=2, ceil_mode=True),  # 512×13×13
+            Fire(512, 64, 256, 256),  # 512×13×13
         )
         self.classifier = nn.Sequential(
             nn.Dropout(0.5), nn.Conv2d(512, 1000, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1)
-        )  # 1000 × 1 × 1
+        )  # 1000×1×1
         self.flatten = nn.Flatten()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -69,31 +68,31 @@ class SqueezeNet1_0(nn.Module):
 
 
 class SqueezeNet1_1(nn.Module):
-    """3 × 224 × 224 → 1000
+    """ "2.4x less computation": a smaller stem, and the pools sooner.
 
-    1,235,496 parameters, 349,151,936 multiply–accumulates.
+    3 × 224 × 224 → 1000; 1,235,496 parameters, 349,151,936 multiply–accumulates.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(3, 64, 3, stride=2),  # 64 × 111 × 111
+            nn.Conv2d(3, 64, 3, stride=2),  # 64×111×111
             nn.ReLU(),
-            nn.MaxPool2d(3, stride=2, ceil_mode=True),  # 64 × 55 × 55
-            Fire(64, 16, 64),  # 128 × 55 × 55
-            Fire(128, 16, 64),  # 128 × 55 × 55
-            nn.MaxPool2d(3, stride=2, ceil_mode=True),  # 128 × 27 × 27
-            Fire(128, 32, 128),  # 256 × 27 × 27
-            Fire(256, 32, 128),  # 256 × 27 × 27
-            nn.MaxPool2d(3, stride=2, ceil_mode=True),  # 256 × 13 × 13
-            Fire(256, 48, 192),  # 384 × 13 × 13
-            Fire(384, 48, 192),  # 384 × 13 × 13
-            Fire(384, 64, 256),  # 512 × 13 × 13
-            Fire(512, 64, 256),  # 512 × 13 × 13
+            nn.MaxPool2d(3, stride=2, ceil_mode=True),  # 64×55×55
+            Fire(64, 16, 64, 64),  # 128×55×55
+            Fire(128, 16, 64, 64),  # 128×55×55
+            nn.MaxPool2d(3, stride=2, ceil_mode=True),  # 128×27×27
+            Fire(128, 32, 128, 128),  # 256×27×27
+            Fire(256, 32, 128, 128),  # 256×27×27
+            nn.MaxPool2d(3, stride=2, ceil_mode=True),  # 256×13×13
+            Fire(256, 48, 192, 192),  # 384×13×13
+            Fire(384, 48, 192, 192),  # 384×13×13
+            Fire(384, 64, 256, 256),  # 512×13×13
+            Fire(512, 64, 256, 256),  # 512×13×13
         )
         self.classifier = nn.Sequential(
             nn.Dropout(0.5), nn.Conv2d(512, 1000, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1)
-        )  # 1000 × 1 × 1
+        )  # 1000×1×1
         self.flatten = nn.Flatten()
 
     def forward(self, x: Tensor) -> Tensor:

@@ -12,37 +12,34 @@ __all__ = ["VGG11", "VGG13", "VGG16", "VGG19"]
 
 
 class VGG11(nn.Module):
-    """3 × 224 × 224 → 1000
-
-    132,863,336 parameters, 7,609,090,048 multiply–accumulates.
-    """
+    """3 × 224 × 224 → 1000; 132,863,336 parameters, 7,609,090,048 multiply–accumulates."""
 
     def __init__(self) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(3, 64, 3, padding=1),  # 64 × 224 × 224
+            nn.Conv2d(3, 64, 3, padding=1),  # 64×224×224
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 64 × 112 × 112
-            nn.Conv2d(64, 128, 3, padding=1),  # 128 × 112 × 112
+            nn.MaxPool2d(2),  # 64×112×112
+            nn.Conv2d(64, 128, 3, padding=1),  # 128×112×112
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 128 × 56 × 56
-            nn.Conv2d(128, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.MaxPool2d(2),  # 128×56×56
+            nn.Conv2d(128, 256, 3, padding=1),  # 256×56×56
             nn.ReLU(),
-            nn.Conv2d(256, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.Conv2d(256, 256, 3, padding=1),  # 256×56×56
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 256 × 28 × 28
-            nn.Conv2d(256, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.MaxPool2d(2),  # 256×28×28
+            nn.Conv2d(256, 512, 3, padding=1),  # 512×28×28
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×28×28
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 512 × 14 × 14
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 14 × 14
+            nn.MaxPool2d(2),  # 512×14×14
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×14×14
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 14 × 14
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×14×14
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 512 × 7 × 7
+            nn.MaxPool2d(2),  # 512×7×7
         )
-        self.pool = nn.AdaptiveAvgPool2d(7)  # 512 × 7 × 7
+        self.pool = nn.AdaptiveAvgPool2d(7)
         self.classifier = nn.Sequential(
             nn.Linear(512 * 7 * 7, 4096),
             nn.ReLU(),
@@ -61,41 +58,38 @@ class VGG11(nn.Module):
 
 
 class VGG13(nn.Module):
-    """3 × 224 × 224 → 1000
-
-    133,047,848 parameters, 11,308,466,176 multiply–accumulates.
-    """
+    """3 × 224 × 224 → 1000; 133,047,848 parameters, 11,308,466,176 multiply–accumulates."""
 
     def __init__(self) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(3, 64, 3, padding=1),  # 64 × 224 × 224
+            nn.Conv2d(3, 64, 3, padding=1),  # 64×224×224
             nn.ReLU(),
-            nn.Conv2d(64, 64, 3, padding=1),  # 64 × 224 × 224
+            nn.Conv2d(64, 64, 3, padding=1),  # 64×224×224
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 64 × 112 × 112
-            nn.Conv2d(64, 128, 3, padding=1),  # 128 × 112 × 112
+            nn.MaxPool2d(2),  # 64×112×112
+            nn.Conv2d(64, 128, 3, padding=1),  # 128×112×112
             nn.ReLU(),
-            nn.Conv2d(128, 128, 3, padding=1),  # 128 × 112 × 112
+            nn.Conv2d(128, 128, 3, padding=1),  # 128×112×112
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 128 × 56 × 56
-            nn.Conv2d(128, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.MaxPool2d(2),  # 128×56×56
+            nn.Conv2d(128, 256, 3, padding=1),  # 256×56×56
             nn.ReLU(),
-            nn.Conv2d(256, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.Conv2d(256, 256, 3, padding=1),  # 256×56×56
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 256 × 28 × 28
-            nn.Conv2d(256, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.MaxPool2d(2),  # 256×28×28
+            nn.Conv2d(256, 512, 3, padding=1),  # 512×28×28
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×28×28
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 512 × 14 × 14
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 14 × 14
+            nn.MaxPool2d(2),  # 512×14×14
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×14×14
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 14 × 14
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×14×14
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 512 × 7 × 7
+            nn.MaxPool2d(2),  # 512×7×7
         )
-        self.pool = nn.AdaptiveAvgPool2d(7)  # 512 × 7 × 7
+        self.pool = nn.AdaptiveAvgPool2d(7)
         self.classifier = nn.Sequential(
             nn.Linear(512 * 7 * 7, 4096),
             nn.ReLU(),
@@ -114,47 +108,44 @@ class VGG13(nn.Module):
 
 
 class VGG16(nn.Module):
-    """3 × 224 × 224 → 1000
-
-    138,357,544 parameters, 15,470,264,320 multiply–accumulates.
-    """
+    """3 × 224 × 224 → 1000; 138,357,544 parameters, 15,470,264,320 multiply–accumulates."""
 
     def __init__(self) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(3, 64, 3, padding=1),  # 64 × 224 × 224
+            nn.Conv2d(3, 64, 3, padding=1),  # 64×224×224
             nn.ReLU(),
-            nn.Conv2d(64, 64, 3, padding=1),  # 64 × 224 × 224
+            nn.Conv2d(64, 64, 3, padding=1),  # 64×224×224
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 64 × 112 × 112
-            nn.Conv2d(64, 128, 3, padding=1),  # 128 × 112 × 112
+            nn.MaxPool2d(2),  # 64×112×112
+            nn.Conv2d(64, 128, 3, padding=1),  # 128×112×112
             nn.ReLU(),
-            nn.Conv2d(128, 128, 3, padding=1),  # 128 × 112 × 112
+            nn.Conv2d(128, 128, 3, padding=1),  # 128×112×112
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 128 × 56 × 56
-            nn.Conv2d(128, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.MaxPool2d(2),  # 128×56×56
+            nn.Conv2d(128, 256, 3, padding=1),  # 256×56×56
             nn.ReLU(),
-            nn.Conv2d(256, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.Conv2d(256, 256, 3, padding=1),  # 256×56×56
             nn.ReLU(),
-            nn.Conv2d(256, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.Conv2d(256, 256, 3, padding=1),  # 256×56×56
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 256 × 28 × 28
-            nn.Conv2d(256, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.MaxPool2d(2),  # 256×28×28
+            nn.Conv2d(256, 512, 3, padding=1),  # 512×28×28
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×28×28
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×28×28
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 512 × 14 × 14
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 14 × 14
+            nn.MaxPool2d(2),  # 512×14×14
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×14×14
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 14 × 14
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×14×14
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 14 × 14
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×14×14
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 512 × 7 × 7
+            nn.MaxPool2d(2),  # 512×7×7
         )
-        self.pool = nn.AdaptiveAvgPool2d(7)  # 512 × 7 × 7
+        self.pool = nn.AdaptiveAvgPool2d(7)
         self.classifier = nn.Sequential(
             nn.Linear(512 * 7 * 7, 4096),
             nn.ReLU(),
@@ -173,53 +164,50 @@ class VGG16(nn.Module):
 
 
 class VGG19(nn.Module):
-    """3 × 224 × 224 → 1000
-
-    143,667,240 parameters, 19,632,062,464 multiply–accumulates.
-    """
+    """3 × 224 × 224 → 1000; 143,667,240 parameters, 19,632,062,464 multiply–accumulates."""
 
     def __init__(self) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(3, 64, 3, padding=1),  # 64 × 224 × 224
+            nn.Conv2d(3, 64, 3, padding=1),  # 64×224×224
             nn.ReLU(),
-            nn.Conv2d(64, 64, 3, padding=1),  # 64 × 224 × 224
+            nn.Conv2d(64, 64, 3, padding=1),  # 64×224×224
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 64 × 112 × 112
-            nn.Conv2d(64, 128, 3, padding=1),  # 128 × 112 × 112
+            nn.MaxPool2d(2),  # 64×112×112
+            nn.Conv2d(64, 128, 3, padding=1),  # 128×112×112
             nn.ReLU(),
-            nn.Conv2d(128, 128, 3, padding=1),  # 128 × 112 × 112
+            nn.Conv2d(128, 128, 3, padding=1),  # 128×112×112
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 128 × 56 × 56
-            nn.Conv2d(128, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.MaxPool2d(2),  # 128×56×56
+            nn.Conv2d(128, 256, 3, padding=1),  # 256×56×56
             nn.ReLU(),
-            nn.Conv2d(256, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.Conv2d(256, 256, 3, padding=1),  # 256×56×56
             nn.ReLU(),
-            nn.Conv2d(256, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.Conv2d(256, 256, 3, padding=1),  # 256×56×56
             nn.ReLU(),
-            nn.Conv2d(256, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.Conv2d(256, 256, 3, padding=1),  # 256×56×56
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 256 × 28 × 28
-            nn.Conv2d(256, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.MaxPool2d(2),  # 256×28×28
+            nn.Conv2d(256, 512, 3, padding=1),  # 512×28×28
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×28×28
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×28×28
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×28×28
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 512 × 14 × 14
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 14 × 14
+            nn.MaxPool2d(2),  # 512×14×14
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×14×14
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 14 × 14
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×14×14
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 14 × 14
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×14×14
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 14 × 14
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×14×14
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 512 × 7 × 7
+            nn.MaxPool2d(2),  # 512×7×7
         )
-        self.pool = nn.AdaptiveAvgPool2d(7)  # 512 × 7 × 7
+        self.pool = nn.AdaptiveAvgPool2d(7)
         self.classifier = nn.Sequential(
             nn.Linear(512 * 7 * 7, 4096),
             nn.ReLU(),

@@ -12,45 +12,42 @@ __all__ = ["VGG11_BN", "VGG13_BN", "VGG16_BN", "VGG19_BN"]
 
 
 class VGG11_BN(nn.Module):
-    """3 × 224 × 224 → 1000
-
-    132,868,840 parameters, 7,609,090,048 multiply–accumulates.
-    """
+    """3 × 224 × 224 → 1000; 132,868,840 parameters, 7,609,090,048 multiply–accumulates."""
 
     def __init__(self) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(3, 64, 3, padding=1),  # 64 × 224 × 224
+            nn.Conv2d(3, 64, 3, padding=1),  # 64×224×224
             nn.BatchNorm2d(64),
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 64 × 112 × 112
-            nn.Conv2d(64, 128, 3, padding=1),  # 128 × 112 × 112
+            nn.MaxPool2d(2),  # 64×112×112
+            nn.Conv2d(64, 128, 3, padding=1),  # 128×112×112
             nn.BatchNorm2d(128),
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 128 × 56 × 56
-            nn.Conv2d(128, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.MaxPool2d(2),  # 128×56×56
+            nn.Conv2d(128, 256, 3, padding=1),  # 256×56×56
             nn.BatchNorm2d(256),
             nn.ReLU(),
-            nn.Conv2d(256, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.Conv2d(256, 256, 3, padding=1),  # 256×56×56
             nn.BatchNorm2d(256),
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 256 × 28 × 28
-            nn.Conv2d(256, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.MaxPool2d(2),  # 256×28×28
+            nn.Conv2d(256, 512, 3, padding=1),  # 512×28×28
             nn.BatchNorm2d(512),
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×28×28
             nn.BatchNorm2d(512),
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 512 × 14 × 14
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 14 × 14
+            nn.MaxPool2d(2),  # 512×14×14
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×14×14
             nn.BatchNorm2d(512),
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 14 × 14
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×14×14
             nn.BatchNorm2d(512),
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 512 × 7 × 7
+            nn.MaxPool2d(2),  # 512×7×7
         )
-        self.pool = nn.AdaptiveAvgPool2d(7)  # 512 × 7 × 7
+        self.pool = nn.AdaptiveAvgPool2d(7)
         self.classifier = nn.Sequential(
             nn.Linear(512 * 7 * 7, 4096),
             nn.ReLU(),
@@ -69,51 +66,48 @@ class VGG11_BN(nn.Module):
 
 
 class VGG13_BN(nn.Module):
-    """3 × 224 × 224 → 1000
-
-    133,053,736 parameters, 11,308,466,176 multiply–accumulates.
-    """
+    """3 × 224 × 224 → 1000; 133,053,736 parameters, 11,308,466,176 multiply–accumulates."""
 
     def __init__(self) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(3, 64, 3, padding=1),  # 64 × 224 × 224
+            nn.Conv2d(3, 64, 3, padding=1),  # 64×224×224
             nn.BatchNorm2d(64),
             nn.ReLU(),
-            nn.Conv2d(64, 64, 3, padding=1),  # 64 × 224 × 224
+            nn.Conv2d(64, 64, 3, padding=1),  # 64×224×224
             nn.BatchNorm2d(64),
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 64 × 112 × 112
-            nn.Conv2d(64, 128, 3, padding=1),  # 128 × 112 × 112
+            nn.MaxPool2d(2),  # 64×112×112
+            nn.Conv2d(64, 128, 3, padding=1),  # 128×112×112
             nn.BatchNorm2d(128),
             nn.ReLU(),
-            nn.Conv2d(128, 128, 3, padding=1),  # 128 × 112 × 112
+            nn.Conv2d(128, 128, 3, padding=1),  # 128×112×112
             nn.BatchNorm2d(128),
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 128 × 56 × 56
-            nn.Conv2d(128, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.MaxPool2d(2),  # 128×56×56
+            nn.Conv2d(128, 256, 3, padding=1),  # 256×56×56
             nn.BatchNorm2d(256),
             nn.ReLU(),
-            nn.Conv2d(256, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.Conv2d(256, 256, 3, padding=1),  # 256×56×56
             nn.BatchNorm2d(256),
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 256 × 28 × 28
-            nn.Conv2d(256, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.MaxPool2d(2),  # 256×28×28
+            nn.Conv2d(256, 512, 3, padding=1),  # 512×28×28
             nn.BatchNorm2d(512),
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×28×28
             nn.BatchNorm2d(512),
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 512 × 14 × 14
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 14 × 14
+            nn.MaxPool2d(2),  # 512×14×14
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×14×14
             nn.BatchNorm2d(512),
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 14 × 14
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×14×14
             nn.BatchNorm2d(512),
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 512 × 7 × 7
+            nn.MaxPool2d(2),  # 512×7×7
         )
-        self.pool = nn.AdaptiveAvgPool2d(7)  # 512 × 7 × 7
+        self.pool = nn.AdaptiveAvgPool2d(7)
         self.classifier = nn.Sequential(
             nn.Linear(512 * 7 * 7, 4096),
             nn.ReLU(),
@@ -132,60 +126,57 @@ class VGG13_BN(nn.Module):
 
 
 class VGG16_BN(nn.Module):
-    """3 × 224 × 224 → 1000
-
-    138,365,992 parameters, 15,470,264,320 multiply–accumulates.
-    """
+    """3 × 224 × 224 → 1000; 138,365,992 parameters, 15,470,264,320 multiply–accumulates."""
 
     def __init__(self) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(3, 64, 3, padding=1),  # 64 × 224 × 224
+            nn.Conv2d(3, 64, 3, padding=1),  # 64×224×224
             nn.BatchNorm2d(64),
             nn.ReLU(),
-            nn.Conv2d(64, 64, 3, padding=1),  # 64 × 224 × 224
+            nn.Conv2d(64, 64, 3, padding=1),  # 64×224×224
             nn.BatchNorm2d(64),
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 64 × 112 × 112
-            nn.Conv2d(64, 128, 3, padding=1),  # 128 × 112 × 112
+            nn.MaxPool2d(2),  # 64×112×112
+            nn.Conv2d(64, 128, 3, padding=1),  # 128×112×112
             nn.BatchNorm2d(128),
             nn.ReLU(),
-            nn.Conv2d(128, 128, 3, padding=1),  # 128 × 112 × 112
+            nn.Conv2d(128, 128, 3, padding=1),  # 128×112×112
             nn.BatchNorm2d(128),
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 128 × 56 × 56
-            nn.Conv2d(128, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.MaxPool2d(2),  # 128×56×56
+            nn.Conv2d(128, 256, 3, padding=1),  # 256×56×56
             nn.BatchNorm2d(256),
             nn.ReLU(),
-            nn.Conv2d(256, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.Conv2d(256, 256, 3, padding=1),  # 256×56×56
             nn.BatchNorm2d(256),
             nn.ReLU(),
-            nn.Conv2d(256, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.Conv2d(256, 256, 3, padding=1),  # 256×56×56
             nn.BatchNorm2d(256),
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 256 × 28 × 28
-            nn.Conv2d(256, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.MaxPool2d(2),  # 256×28×28
+            nn.Conv2d(256, 512, 3, padding=1),  # 512×28×28
             nn.BatchNorm2d(512),
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×28×28
             nn.BatchNorm2d(512),
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×28×28
             nn.BatchNorm2d(512),
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 512 × 14 × 14
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 14 × 14
+            nn.MaxPool2d(2),  # 512×14×14
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×14×14
             nn.BatchNorm2d(512),
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 14 × 14
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×14×14
             nn.BatchNorm2d(512),
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 14 × 14
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×14×14
             nn.BatchNorm2d(512),
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 512 × 7 × 7
+            nn.MaxPool2d(2),  # 512×7×7
         )
-        self.pool = nn.AdaptiveAvgPool2d(7)  # 512 × 7 × 7
+        self.pool = nn.AdaptiveAvgPool2d(7)
         self.classifier = nn.Sequential(
             nn.Linear(512 * 7 * 7, 4096),
             nn.ReLU(),
@@ -204,62 +195,59 @@ class VGG16_BN(nn.Module):
 
 
 class VGG19_BN(nn.Module):
-    """3 × 224 × 224 → 1000
-
-    143,678,248 parameters, 19,632,062,464 multiply–accumulates.
-    """
+    """3 × 224 × 224 → 1000; 143,678,248 parameters, 19,632,062,464 multiply–accumulates."""
 
     def __init__(self) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(3, 64, 3, padding=1),  # 64 × 224 × 224
+            nn.Conv2d(3, 64, 3, padding=1),  # 64×224×224
             nn.BatchNorm2d(64),
             nn.ReLU(),
-            nn.Conv2d(64, 64, 3, padding=1),  # 64 × 224 × 224
+            nn.Conv2d(64, 64, 3, padding=1),  # 64×224×224
             nn.BatchNorm2d(64),
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 64 × 112 × 112
-            nn.Conv2d(64, 128, 3, padding=1),  # 128 × 112 × 112
+            nn.MaxPool2d(2),  # 64×112×112
+            nn.Conv2d(64, 128, 3, padding=1),  # 128×112×112
             nn.BatchNorm2d(128),
             nn.ReLU(),
-            nn.Conv2d(128, 128, 3, padding=1),  # 128 × 112 × 112
+            nn.Conv2d(128, 128, 3, padding=1),  # 128×112×112
             nn.BatchNorm2d(128),
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 128 × 56 × 56
-            nn.Conv2d(128, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.MaxPool2d(2),  # 128×56×56
+            nn.Conv2d(128, 256, 3, padding=1),  # 256×56×56
             nn.BatchNorm2d(256),
             nn.ReLU(),
-            nn.Conv2d(256, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.Conv2d(256, 256, 3, padding=1),  # 256×56×56
             nn.BatchNorm2d(256),
             nn.ReLU(),
-            nn.Conv2d(256, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.Conv2d(256, 256, 3, padding=1),  # 256×56×56
             nn.BatchNorm2d(256),
             nn.ReLU(),
-            nn.Conv2d(256, 256, 3, padding=1),  # 256 × 56 × 56
+            nn.Conv2d(256, 256, 3, padding=1),  # 256×56×56
             nn.BatchNorm2d(256),
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 256 × 28 × 28
-            nn.Conv2d(256, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.MaxPool2d(2),  # 256×28×28
+            nn.Conv2d(256, 512, 3, padding=1),  # 512×28×28
             nn.BatchNorm2d(512),
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×28×28
             nn.BatchNorm2d(512),
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×28×28
             nn.BatchNorm2d(512),
             nn.ReLU(),
-            nn.Conv2d(512, 512, 3, padding=1),  # 512 × 28 × 28
+            nn.Conv2d(512, 512, 3, padding=1),  # 512×28×28
             nn.BatchNorm2d(512),
             nn.ReLU(),
-            nn.MaxPool2d(2),  # 512 × 14 × 14
+            nn.MaxPool2d(2),  # 512×14×14
             *(
                 layer
                 for _ in range(4)
                 for layer in (nn.Conv2d(512, 512, 3, padding=1), nn.BatchNorm2d(512), nn.ReLU())
-            ),  # 512 × 14 × 14
-            nn.MaxPool2d(2),  # 512 × 7 × 7
+            ),  # 512×14×14
+            nn.MaxPool2d(2),  # 512×7×7
         )
-        self.pool = nn.AdaptiveAvgPool2d(7)  # 512 × 7 × 7
+        self.pool = nn.AdaptiveAvgPool2d(7)
         self.classifier = nn.Sequential(
             nn.Linear(512 * 7 * 7, 4096),
             nn.ReLU(),

@@ -12,27 +12,31 @@ __all__ = ["WideResNet50_2"]
 
 
 class Bottleneck(nn.Module):
-    """`bottleneck(n, k, g, s=1)` of resnet.arch."""
+    """The bottleneck with k·n channels inside, convolved in g groups. torchvision gives the stride
+    to the 3x3 convolution, the authors gave it to the first 1x1.
+    """
 
-    def __init__(self, in_channels: int, n: int, s: int) -> None:
+    def __init__(self, in_channels: int, n: int, s: int = 1) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, 2 * n, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(2 * n)
-        self.relu = nn.ReLU()
+        self.relu1 = nn.ReLU()
         self.conv2 = nn.Conv2d(2 * n, 2 * n, 3, stride=s, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(2 * n)
         self.relu2 = nn.ReLU()
         self.conv3 = nn.Conv2d(2 * n, 4 * n, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(4 * n)
-        self.downsample = nn.Sequential(
-            nn.Conv2d(in_channels, 4 * n, 1, stride=s, bias=False), nn.BatchNorm2d(4 * n)
-        )
+        self.downsample: nn.Module = nn.Identity()
+        if s != 1 or in_channels != 4 * n:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(in_channels, 4 * n, 1, stride=s, bias=False), nn.BatchNorm2d(4 * n)
+            )
         self.relu3 = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv1(x)
         y = self.bn1(y)
-        y = self.relu(y)
+        y = self.relu1(y)
         y = self.conv2(y)
         y = self.bn2(y)
         y = self.relu2(y)
@@ -43,60 +47,28 @@ class Bottleneck(nn.Module):
         return x
 
 
-class Bottleneck2(nn.Module):
-    """`bottleneck(n, k, g, s=1)` of resnet.arch."""
-
-    def __init__(self, in_channels: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, in_channels // 2, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(in_channels // 2)
-        self.relu = nn.ReLU()
-        self.conv2 = nn.Conv2d(in_channels // 2, in_channels // 2, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(in_channels // 2)
-        self.relu2 = nn.ReLU()
-        self.conv3 = nn.Conv2d(in_channels // 2, in_channels, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(in_channels)
-        self.relu3 = nn.ReLU()
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.conv1(x)
-        y = self.bn1(y)
-        y = self.relu(y)
-        y = self.conv2(y)
-        y = self.bn2(y)
-        y = self.relu2(y)
-        y = self.conv3(y)
-        y = self.bn3(y)
-        x = y + x
-        x = self.relu3(x)
-        return x
-
-
 class WideResNet50_2(nn.Module):
-    """3 × 224 × 224 → 1000
-
-    68,883,240 parameters, 11,398,021,120 multiply–accumulates.
-    """
+    """3 × 224 × 224 → 1000; 68,883,240 parameters, 11,398,021,120 multiply–accumulates."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)  # 64 × 112 × 112
-        self.bn1 = nn.BatchNorm2d(64)  # 64 × 112 × 112
-        self.relu = nn.ReLU()  # 64 × 112 × 112
-        self.pool1 = nn.MaxPool2d(3, stride=2, padding=1)  # 64 × 56 × 56
+        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)  # 64×112×112
+        self.bn1 = nn.BatchNorm2d(64)
+        self.relu = nn.ReLU()
+        self.pool1 = nn.MaxPool2d(3, stride=2, padding=1)  # 64×56×56
         self.layer1 = nn.Sequential(
-            Bottleneck(64, 64, 1), Bottleneck2(256), Bottleneck2(256)
-        )  # 256 × 56 × 56
+            Bottleneck(64, 64), Bottleneck(256, 64), Bottleneck(256, 64)
+        )  # 256×56×56
         self.layer2 = nn.Sequential(
-            Bottleneck(256, 128, 2), Bottleneck2(512), Bottleneck2(512), Bottleneck2(512)
-        )  # 512 × 28 × 28
+            Bottleneck(256, 128, s=2), *(Bottleneck(512, 128) for _ in range(3))
+        )  # 512×28×28
         self.layer3 = nn.Sequential(
-            Bottleneck(512, 256, 2), *(Bottleneck2(1024) for _ in range(5))
-        )  # 1024 × 14 × 14
+            Bottleneck(512, 256, s=2), *(Bottleneck(1024, 256) for _ in range(5))
+        )  # 1024×14×14
         self.layer4 = nn.Sequential(
-            Bottleneck(1024, 512, 2), Bottleneck2(2048), Bottleneck2(2048)
-        )  # 2048 × 7 × 7
-        self.pool5 = nn.AdaptiveAvgPool2d(1)  # 2048 × 1 × 1
+            Bottleneck(1024, 512, s=2), Bottleneck(2048, 512), Bottleneck(2048, 512)
+        )  # 2048×7×7
+        self.pool5 = nn.AdaptiveAvgPool2d(1)  # 2048×1×1
         self.fc = nn.Linear(2048, 1000)
 
     def forward(self, x: Tensor) -> Tensor:
