@@ -12,7 +12,7 @@ PYTEST = -n auto --maxprocesses 4
 
 help:
 	@echo "make demo      check, draw and compile the networks of specs/, and train LeNet-5"
-	@echo "make test      lint, types, freshness of generated/, and all tests"
+	@echo "make test      lint, types, freshness of generated/, proof of specs/, all tests"
 	@echo "make lint      ruff and mypy alone"
 	@echo "make generate  compile specs/ to generated/"
 	@echo "make docs      regenerate docs/layers.md and docs/pictures/"
@@ -38,6 +38,8 @@ demo: $(VENV)/ready
 
 test: lint
 	$(ARCHDSL) compile --check
+	$(ARCHDSL) check --prove specs > $(VENV)/proofs.txt
+	@tail -n 1 $(VENV)/proofs.txt
 	$(RUN) pytest $(PYTEST)
 
 lint: $(VENV)/ready-for-tests

@@ -66,6 +66,8 @@ CODES = {
     "failed-claim": "a claim of `expect` that does not hold",
     # training
     "memory-exceeded": "a batch that takes more memory than there is",
+    # the module
+    "torch-disagrees": "a number that is another in the emitted module",
 }
 
 

@@ -25,7 +25,7 @@ FLOORS = (
     ("elaborate",),
     ("cost", "modules"),
     ("model",),
-    ("memory",),
+    ("memory", "proof"),
     ("report", "drawing", "codegen"),
     ("runtime",),
     ("train",),

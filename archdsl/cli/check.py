@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import click
 
+from archdsl.cli.extras import needing
 from archdsl.cli.files import Reading, read_specs
 from archdsl.cli.options import MemorySize, color_option, input_option, paths_argument
 from archdsl.cli.page import Page
@@ -22,6 +24,7 @@ from archdsl.cli.terminal import (
 from archdsl.diagnostics import Diagnostic
 from archdsl.memory import Memory, Precision, estimate_memory, verify_memory
 from archdsl.model import Model
+from archdsl.proof import Proof
 from archdsl.recipe import Recipe
 from archdsl.report.text import count_of
 from archdsl.volume import Volume
@@ -57,6 +60,7 @@ from archdsl.volume import Volume
     metavar="SIZE",
     help="A device's memory, such as 80G or 500M: which batch fits?",
 )
+@click.option("--prove", is_flag=True, help="Compare each number with the module's in torch.")
 @color_option
 @click.pass_context
 def check(
@@ -68,6 +72,7 @@ def check(
     batch: int | None,
     precision: Precision | None,
     limit: int | None,
+    prove: bool,
     color: ColorChoice,
 ) -> None:
     """Check specs: shapes, parameters, MACs, receptive fields and the claims of `expect`.
@@ -79,10 +84,11 @@ def check(
     archdsl check specs/vgg16.arch
     archdsl check --format json > report.json
     archdsl check specs/vgg16.arch --training --batch 256 --memory 80G
+    archdsl check --prove specs
     echo "conv 3x3 64 same ×2; maxpool 2 s2" | archdsl check - --input 28x28x192
 
-    Exit codes: 0 clean, 1 errors, failed claims or too little memory, 2 a wrong call or an
-    unreadable file.
+    Exit codes: 0 clean, 1 errors, failed claims, too little memory or numbers that torch denies,
+    2 a wrong call or an unreadable file.
     """
     for option, value in (("batch", batch), ("precision", precision), ("memory", limit)):
         if value is not None and not training:
@@ -91,7 +97,8 @@ def check(
     memories = {}
     if training:
         memories = {m: _estimate(m, batch, precision or "32") for m in reading.models}
-    findings = _Findings(reading, memories, limit)
+    proofs = _prove(reading) if prove else {}
+    findings = _Findings(reading, memories, limit, proofs)
     if output_format == "json":
         _print_json(findings)
     else:
@@ -104,20 +111,38 @@ def _estimate(model: Model, batch: int | None, precision: Precision) -> Memory:
     return estimate_memory(model, batch=batch or recipe.batch, precision=precision)
 
 
+def _prove(reading: Reading) -> dict[Model, Proof]:
+    """Torch's verdict on each network, in the module that its spec becomes."""
+    from archdsl.codegen import render_module
+
+    with needing("torch", "`--prove`"):
+        from archdsl.runtime.prove import prove
+
+        proofs: dict[Model, Proof] = {}
+        for spec in reading.specs:
+            source = render_module(spec.models) if spec.models else ""
+            proofs |= {model: prove(model, source) for model in spec.models}
+    return proofs
+
+
 @dataclass(frozen=True, slots=True)
 class _Findings:
-    """What was read, and the memory of its training where that was asked for."""
+    """What was read, and the memory of its training and torch's verdict where asked for."""
 
     reading: Reading
-    memories: dict[Model, Memory]
+    memories: Mapping[Model, Memory]
     limit: int | None
+    proofs: Mapping[Model, Proof]
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        if self.limit is None:
-            return self.reading.diagnostics
-        found = (verify_memory(m, memory, self.limit) for m, memory in self.memories.items())
-        return (*self.reading.diagnostics, *(d for d in found if d))
+        found = list(self.reading.diagnostics)
+        for model, memory in self.memories.items():
+            exceeded = self.limit is not None and verify_memory(model, memory, self.limit)
+            found += [exceeded] if exceeded else []
+        for proof in self.proofs.values():
+            found += proof.diagnostics
+        return tuple(found)
 
 
 def _print_json(findings: _Findings) -> None:
@@ -126,7 +151,11 @@ def _print_json(findings: _Findings) -> None:
     from archdsl.report.json import report_document
 
     document = report_document(
-        findings.reading.models, findings.diagnostics, findings.memories, findings.limit
+        findings.reading.models,
+        findings.diagnostics,
+        findings.memories,
+        findings.limit,
+        findings.proofs,
     )
     text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
     # What UTF-8 cannot hold (half a surrogate pair, in a file's name) becomes a JSON escape.
@@ -135,6 +164,7 @@ def _print_json(findings: _Findings) -> None:
 
 def _print_tables(findings: _Findings, color: ColorChoice) -> None:
     from archdsl.report.memory import render_memory
+    from archdsl.report.proof import render_proof
     from archdsl.report.table import render_report
 
     reading = findings.reading
@@ -143,6 +173,9 @@ def _print_tables(findings: _Findings, color: ColorChoice) -> None:
         print_text("\n" * (index > 0) + render_report(model, is_colored), is_colored)
         if model in findings.memories:
             text = render_memory(model, findings.memories[model], findings.limit, is_colored)
+            print_text(f"\n{text}", is_colored)
+        if model in findings.proofs:
+            text = render_proof(findings.proofs[model], is_colored)
             print_text(f"\n{text}", is_colored)
     for file in reading.libraries:
         print_note(f"{file.path} defines blocks only; there is no network to check")
@@ -165,6 +198,10 @@ def _summary(findings: _Findings) -> str:
         )
     if errors:
         verdicts.append(count_of(errors, "error"))
-    verdict = ", ".join(verdicts) or ("all claims hold" if claims else "no claims are made")
+    if not verdicts:
+        verdicts = ["all claims hold" if claims else "no claims are made"]
+        if findings.proofs:
+            verdicts.append("all numbers proved by torch")
+    verdict = ", ".join(verdicts)
     networks = count_of(len(reading.models), "network")
     return f"{networks} in {count_of(len(files), 'file')}: {verdict}"

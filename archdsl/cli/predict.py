@@ -7,9 +7,9 @@ from typing import Literal
 
 import click
 
+from archdsl.cli.extras import needing
 from archdsl.cli.page import Page
 from archdsl.cli.terminal import print_text
-from archdsl.cli.training import training_extra
 from archdsl.report.text import printable
 
 
@@ -29,7 +29,7 @@ def predict(
 
     Exit codes: 0 done, 2 a wrong call, or a folder or an image at fault.
     """
-    with training_extra():
+    with needing("train", "training"):
         from archdsl.train.data import prepare_image
         from archdsl.train.finished import open_run
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from archdsl.cli.extras import needing
 from archdsl.cli.files import read_specs
 from archdsl.cli.options import color_option, input_option
 from archdsl.cli.page import Page
@@ -19,7 +20,6 @@ from archdsl.cli.terminal import (
     print_note,
     print_text,
 )
-from archdsl.cli.training import training_extra
 from archdsl.model import Model
 from archdsl.recipe import Recipe
 from archdsl.report.text import count_of, printable
@@ -87,7 +87,7 @@ def train(
         ctx.exit(exit_code(reading.diagnostics))
     model = choose_network(reading.models, flags.pop("network"), spec)
     recipe = _override(model.recipe or Recipe(), flags)
-    with training_extra():
+    with needing("train", "training"):
         from archdsl.codegen import render_module
         from archdsl.train.options import Options
         from archdsl.train.run import train as run

@@ -9,6 +9,7 @@ from archdsl.diagnostics import Diagnostic, Label
 from archdsl.graph import Node
 from archdsl.memory import Memory
 from archdsl.model import Claim, Model
+from archdsl.proof import Proof
 from archdsl.recipe import recipe_facts
 
 #: Raised when a key is renamed, removed or changes its meaning; a new key does not raise it.
@@ -22,6 +23,7 @@ def report_document(
     diagnostics: Iterable[Diagnostic],
     memories: Mapping[Model, Memory] | None = None,
     limit: int | None = None,
+    proofs: Mapping[Model, Proof] | None = None,
 ) -> Document:
     """One document for a run, of plain values.
 
@@ -29,13 +31,16 @@ def report_document(
     ``receptive_field`` is its larger axis. Lines and columns count from 1, columns in characters;
     they are null where a diagnostic has no place in a text. ``recipe`` is null where the spec has
     none. ``memory`` is there where training was asked for, in bytes; its ``largest_batch`` is null
-    without a limit.
+    without a limit. ``proof`` is there where torch was asked; its numbers are torch's, with the
+    auxiliary heads, and where it does not hold ``diagnostics`` say why.
     """
     networks = []
     for model in models:
         network = _network(model)
         if memories:
             network["memory"] = _memory(memories[model], limit)
+        if proofs:
+            network["proof"] = _proof(proofs[model])
         networks.append(network)
     return {
         "schema": SCHEMA,
@@ -71,6 +76,16 @@ def _memory(memory: Memory, limit: int | None) -> Document:
         "activations": memory.activations,
         "total": memory.total,
         "largest_batch": None if limit is None else memory.largest_batch(limit),
+    }
+
+
+def _proof(proof: Proof) -> Document:
+    return {
+        "holds": proof.holds,
+        "torch": proof.torch,
+        "volumes": proof.volumes,
+        "params": proof.parameters,
+        "macs": proof.macs,
     }
 
 

@@ -1,4 +1,4 @@
-"""What the commands that need PyTorch share."""
+"""What the commands share that need more than the core: an extra, and with it torch."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from contextlib import contextmanager
 
 from archdsl.cli.terminal import Refusal
 
-INSTALL = "pip install 'archdsl[train]'"
-
 
 @contextmanager
-def training_extra() -> Iterator[None]:
-    """Turn a missing package, and what the user can mend, into one line and exit code 2."""
+def needing(extra: str, user: str) -> Iterator[None]:
+    """Turn a missing package, and what the user can mend, into one line and exit code 2.
+
+    ``user`` is what needs the extra: ``training``.
+    """
     try:
         yield
     except ModuleNotFoundError as error:
         if error.name and error.name.startswith("archdsl"):
             raise
-        raise Refusal(f"training needs the package `{error.name}`: {INSTALL}") from None
+        install = f"pip install 'archdsl[{extra}]'"
+        raise Refusal(f"{user} needs the package `{error.name}`: {install}") from None
     except Exception as error:
         if type(error).__module__.startswith("archdsl.") and _is_fault(error):
             raise Refusal(str(error)) from None

@@ -1,0 +1,234 @@
+"""Torch as the judge of a Model: the emitted module on the meta device, compared number by number.
+
+The meta device computes shapes and no numbers, so the largest network takes no memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from archdsl.codegen import network_class_name
+from archdsl.diagnostics import Diagnostic
+from archdsl.graph import AuxPart, Node, walk
+from archdsl.layers import UnaryLayer
+from archdsl.model import Model
+from archdsl.proof import Proof
+from archdsl.runtime.network import load_network
+from archdsl.volume import Volume
+
+_TORCH = torch.__version__.partition("+")[0]
+#: Two images: batch normalization cannot be trained on a single 1×1 volume.
+_BATCH = 2
+
+Shape = tuple[int, ...]
+
+
+def prove(model: Model, source: str) -> Proof:
+    """Compare every volume, parameter count and MAC of a Model with its module's in torch.
+
+    ``source`` is the text of the module. It runs twice on the meta device, in training with the
+    auxiliary heads and in evaluation without. A merge is an expression and no module: its volume
+    is what the layers that read it take, or what the network gives.
+    """
+    court = _Court(model)
+    try:
+        with torch.device("meta"), torch.no_grad():
+            network = load_network(source, network_class_name(model))
+            runs = [_Run(model, network, is_training) for is_training in (True, False)]
+    except Exception as error:  # whatever keeps the module from running disproves it
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        court.accuse(None, "module", "it runs", reason)
+        return Proof(_TORCH, 0, 0, 0, tuple(court.diagnostics))
+    _compare_parameters(court, network)
+    for run in runs:
+        _compare_volumes(court, run)
+        _compare_macs(court, run)
+    return Proof(
+        _TORCH,
+        len(set().union(*(run.shown for run in runs)) - {0}),
+        _count_parameters(network),
+        runs[0].macs_of(None),
+        tuple(court.diagnostics),
+    )
+
+
+# ── What torch says ──────────────────────────────────────────────────────────────────────────
+
+
+class _Run:
+    """One pass of the module: the shapes each module takes and gives, and the FLOPs."""
+
+    def __init__(self, model: Model, network: nn.Module, is_training: bool) -> None:
+        self.model = model
+        self.is_training = is_training
+        self.mode = "training" if is_training else "evaluation"
+        self.root = type(network).__name__
+        #: Nodes whose volume was seen.
+        self.shown: set[int] = set()
+        self.takes: dict[str, Shape] = {}
+        self.gives: dict[str, Shape] = {}
+        network.train(is_training)
+        handles = [
+            module.register_forward_hook(self._recorder(name))
+            for name, module in network.named_modules()
+            if name
+        ]
+        with FlopCounterMode(display=False) as counter:
+            output = network(torch.empty(_BATCH, *model.input.torch_sizes))
+        for handle in handles:
+            handle.remove()
+        self.outputs = [_shape(tensor) for tensor in _tensors(output)]
+        self.flops: dict[str, int] = {
+            name: sum(counts.values()) for name, counts in counter.get_flop_counts().items()
+        }
+
+    def _recorder(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def record(_module: nn.Module, inputs: Any, output: Any) -> None:
+            self.takes[name] = _shape(inputs[0])
+            self.gives[name] = _shape(output)
+
+        return record
+
+    def macs_of(self, name: str | None) -> int:
+        """The MACs of a module for one image; without a name those of the network."""
+        flops = self.flops.get(self.root if name is None else f"{self.root}.{name}", 0)
+        return flops // 2 // _BATCH
+
+
+def _tensors(output: Any) -> tuple[Any, ...]:
+    return (output,) if isinstance(output, Tensor) else tuple(output)
+
+
+def _shape(value: Any) -> Shape:
+    return tuple(value.shape) if isinstance(value, Tensor) else ()
+
+
+def _count_parameters(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+# ── Comparing ────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(slots=True)
+class _Court:
+    """Collects where torch disagrees, each fact once."""
+
+    model: Model
+    found: dict[tuple[str, str], Diagnostic] = field(default_factory=dict)
+
+    def accuse(self, node: Node | None, fact: str, ours: str, theirs: str) -> None:
+        name = "" if node is None else self.model.names[node.id]
+        about = f" of `{name}`" if name else ""
+        span = self.model.span if node is None else self.model.place_of(node)
+        diagnostic = Diagnostic(
+            "torch-disagrees",
+            f"{self.model.name}: torch disagrees on the {fact}{about}",
+            span,
+            f"archdsl says {ours}, torch says {theirs}",
+        )
+        self.found.setdefault((name, fact), diagnostic)
+
+    def has_accused(self, fact: str) -> bool:
+        return any(known == fact for _, known in self.found)
+
+    @property
+    def diagnostics(self) -> Iterable[Diagnostic]:
+        return self.found.values()
+
+
+def _compare_parameters(court: _Court, network: nn.Module) -> None:
+    model = court.model
+    modules = dict(network.named_modules())
+    for node in _unary(model.layers):
+        ours = model.costs[node.id].parameters
+        module = modules.get(model.names[node.id])
+        if module is None:
+            court.accuse(node, "module", "it is there", "it is not")
+        elif (theirs := _count_parameters(module)) != ours:
+            court.accuse(node, "parameters", f"{ours:,}", f"{theirs:,}")
+    total = model.trunk.parameters + model.heads.parameters
+    theirs = _count_parameters(network)
+    # Where a layer is wrong the sum is, too: one mistake, one message.
+    if theirs != total and not court.has_accused("parameters"):
+        court.accuse(None, "parameters of the network", f"{total:,}", f"{theirs:,}")
+
+
+def _compare_volumes(court: _Court, run: _Run) -> None:
+    model = court.model
+    for node in _unary(model.layers):
+        name = model.names[node.id]
+        runs = run.is_training or node.head is None
+        if runs != (name in run.gives):
+            verdicts = ("it runs", "it does not run")
+            ours = f"{verdicts[not runs]} in {run.mode}"
+            court.accuse(node, "use", ours, verdicts[runs])
+        elif runs:
+            _compare_volume(court, run, node, run.gives[name])
+            _compare_read(court, run, node, run.takes[name])
+    outputs = [model.chain.output]
+    if run.is_training:
+        heads = (part for part in walk(model.chain) if isinstance(part, AuxPart))
+        outputs += [head.body.output for head in heads]
+    if len(run.outputs) != len(outputs):
+        court.accuse(
+            None, f"number of outputs in {run.mode}", f"{len(outputs)}", f"{len(run.outputs)}"
+        )
+        return
+    for output, shape in zip(outputs, run.outputs, strict=True):
+        _compare_volume(court, run, model.nodes[output], shape)
+
+
+def _compare_read(court: _Court, run: _Run, reader: Node, shape: Shape) -> None:
+    """Compare what a layer takes with the volume of the node it reads."""
+    source = court.model.nodes[reader.inputs[0]]
+    if isinstance(reader.layer, UnaryLayer) and reader.layer.flattens:
+        # The module sees the vector that its input was made.
+        if shape == (_BATCH, source.volume.elements):
+            return
+        court.accuse(source, "elements", f"{source.volume.elements:,}", _sizes(shape))
+        return
+    _compare_volume(court, run, source, shape)
+
+
+def _compare_volume(court: _Court, run: _Run, node: Node, shape: Shape) -> None:
+    run.shown.add(node.id)
+    if shape == (_BATCH, *node.volume.torch_sizes):
+        return
+    if node.id == 0:  # the input has no name in the module
+        court.accuse(None, "input", str(node.volume), _sizes(shape))
+    else:
+        court.accuse(node, "volume", str(node.volume), _sizes(shape))
+
+
+def _compare_macs(court: _Court, run: _Run) -> None:
+    model = court.model
+    for node in _unary(model.layers):
+        ours, theirs = model.costs[node.id].macs, run.macs_of(model.names[node.id])
+        if ours != theirs and (run.is_training or node.head is None):
+            court.accuse(node, "MACs", f"{ours:,}", f"{theirs:,}")
+    total = model.trunk.macs + (model.heads.macs if run.is_training else 0)
+    theirs = run.macs_of(None)
+    if total != theirs and not court.has_accused("MACs"):
+        court.accuse(None, f"MACs of the network in {run.mode}", f"{total:,}", f"{theirs:,}")
+
+
+def _unary(nodes: Iterable[Node]) -> Iterator[Node]:
+    """The layers that are modules."""
+    return (node for node in nodes if isinstance(node.layer, UnaryLayer))
+
+
+def _sizes(shape: Shape) -> str:
+    """A shape as a volume where it is one of the batch, else as torch has it."""
+    match shape:
+        case (batch, channels, height, width) if batch == _BATCH:
+            return str(Volume.image(height, width, channels))
+        case (batch, units) if batch == _BATCH:
+            return str(Volume.vector(units))
+    return f"the shape {list(shape)}"
