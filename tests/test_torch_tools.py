@@ -1,0 +1,253 @@
+"""What PyTorch users do with a module works on each one of ``generated/``.
+
+Large networks are asked on the meta device, where nothing is computed: that ``torch.compile`` has
+one graph, and that ``torch.export`` leaves the batch open, does not hang on numbers. Computed are
+one network for each set of blocks, as long as it is small.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import io
+import pickle
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import ROOT
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+import archdsl
+from archdsl.cli.compile import module_path
+from archdsl.cli.files import find_specs
+from archdsl.codegen import network_class_name
+from archdsl.model import Model
+
+sys.path.append(str(ROOT))  # `generated` is imported as its users import it
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A network of a committed module."""
+
+    module: str
+    model: Model
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.model.name}"
+
+    def build(self, device: str) -> nn.Module:
+        found = getattr(importlib.import_module(self.module), network_class_name(self.model))
+        with torch.device(device):
+            network: nn.Module = found()
+        return network
+
+    def images(self, batch: int, device: str = "cpu") -> Tensor:
+        generator = torch.Generator(device="cpu").manual_seed(batch)
+        return torch.randn(batch, *self.model.input.torch_sizes, generator=generator).to(device)
+
+    @property
+    def parameters(self) -> int:
+        return self.model.trunk.parameters + self.model.heads.parameters
+
+
+def _cases() -> Iterator[Case]:
+    for file in find_specs([str(ROOT / "specs")]).files:
+        path = Path("generated") / module_path(file.place)
+        for model in archdsl.load_all(file.path):
+            yield Case(".".join(path.with_suffix("").parts), model)
+
+
+CASES = list(_cases())
+
+
+def _first_of_their_kind() -> Iterator[Case]:
+    """The networks of a module that have a block which none before them has, and its first."""
+    seen: dict[str, set[type]] = {}
+    for case in CASES:
+        network = case.build("meta")
+        blocks = {
+            type(part)
+            for name, part in network.named_modules()
+            if name and type(part).__module__ == case.module
+        }
+        if case.module not in seen or blocks - seen[case.module]:
+            yield case
+        seen.setdefault(case.module, set()).update(blocks)
+
+
+FIRST = list(_first_of_their_kind())
+#: Small enough to be computed.
+LIGHT = [case for case in FIRST if case.parameters < 15_000_000]
+
+
+def enlivened(case: Case) -> nn.Module:
+    """A network through whose layers the image gets, with statistics that are not 0 and 1."""
+    torch.manual_seed(0)
+    network = case.build("cpu")
+    for part in network.modules():
+        if isinstance(part, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_uniform_(part.weight, nonlinearity="relu")
+        elif isinstance(part, nn.BatchNorm2d):
+            nn.init.uniform_(part.running_var, 0.5, 1.5)  # type: ignore[arg-type]
+            nn.init.normal_(part.running_mean, std=0.1)  # type: ignore[arg-type]
+    return network.eval()
+
+
+@torch.no_grad()
+def assert_same(actual: nn.Module, expected: nn.Module, case: Case) -> None:
+    """The same bits in evaluation and, auxiliary heads included, in training."""
+    for is_training in (False, True):
+        outputs = []
+        for network in (actual, expected):
+            torch.manual_seed(0)  # dropout
+            output = network.train(is_training)(case.images(2))
+            outputs.append((output,) if isinstance(output, Tensor) else tuple(output))
+        assert len(outputs[0]) == len(outputs[1])
+        for ours, theirs in zip(*outputs, strict=True):
+            assert torch.equal(ours, theirs)
+    assert not torch.equal(expected.eval()(case.images(2)), expected(-case.images(2)))
+
+
+# ── torch.compile ────────────────────────────────────────────────────────────────────────────
+
+
+def compile_whole(case: Case, is_training: bool) -> None:
+    # A list of numbers as an index is a tensor of the CPU, which dynamo does not let meet the meta
+    # device; the one network that has them is tiny.
+    device = "cpu" if case.parameters < 100_000 else "meta"
+    torch.compiler.reset()
+    network = case.build(device).train(is_training)
+    with torch.no_grad():
+        compiled = torch.compile(network, fullgraph=True, backend="eager")
+        output = compiled(torch.empty(2, *case.model.input.torch_sizes, device=device))
+    heads = len(getattr(network, "aux_weights", ())) if is_training else 0
+    outputs = (output,) if isinstance(output, Tensor) else output
+    assert len(outputs) == 1 + heads
+    assert tuple(outputs[0].shape) == (2, *case.model.output.torch_sizes)
+
+
+@pytest.mark.parametrize("is_training", [False, True], ids=["evaluation", "training"])
+@pytest.mark.parametrize("case", FIRST, ids=str)
+def test_compiles_as_one_graph(case: Case, is_training: bool) -> None:
+    compile_whole(case, is_training)
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="inductor needs a C++ compiler")
+def test_inductor_computes_the_same() -> None:
+    (case,) = (case for case in CASES if case.model.name == "OneByOne")
+    network = enlivened(case)
+    torch.compiler.reset()
+    with torch.no_grad():
+        expected = network(case.images(2))
+        actual = torch.compile(network, fullgraph=True)(case.images(2))
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+# ── torch.export ─────────────────────────────────────────────────────────────────────────────
+
+
+#: What the networks that are computed in ONNX are made of; the others have nothing beyond it.
+OPERATORS = set(
+    """
+    adaptive_avg_pool2d.default add.Tensor avg_pool2d.default avg_pool3d.default batch_norm.default
+    cat.default conv2d.default div.Tensor dropout.default flatten.using_ints index.Tensor
+    linear.default max_pool2d.default mul.Tensor pad.default pow.Tensor_Scalar relu.default
+    slice.Tensor squeeze.dim sym_size.int tanh.default view.default
+    """.split()
+)
+
+
+def exported(case: Case) -> ExportedProgram:
+    """The program for any number of images, without weights."""
+    network = case.build("meta").eval()
+    images = torch.empty(2, *case.model.input.torch_sizes, device="meta")
+    return torch.export.export(network, (images,), dynamic_shapes=({0: Dim("batch")},))
+
+
+def operators(program: ExportedProgram) -> set[str]:
+    nodes = program.graph.nodes
+    return {str(n.target).removeprefix("aten.") for n in nodes if n.op == "call_function"}
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_exports_for_any_batch(case: Case) -> None:
+    program = exported(case)
+    assert operators(program) <= OPERATORS
+    images = torch.empty(5, *case.model.input.torch_sizes, device="meta")
+    assert tuple(program.module()(images).shape) == (5, *case.model.output.torch_sizes)
+
+
+# ── ONNX ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_operator_is_computed() -> None:
+    assert set().union(*(operators(exported(case)) for case in LIGHT)) == OPERATORS
+
+
+@pytest.mark.parametrize("case", LIGHT, ids=str)
+def test_onnx_computes_the_same(case: Case) -> None:
+    """Exported with two images, run with three."""
+    import onnxruntime
+
+    network = enlivened(case)
+    program: Any = torch.onnx.export(
+        network,
+        (case.images(2),),
+        dynamo=True,
+        dynamic_shapes=({0: Dim("batch")},),
+        input_names=["image"],
+        verbose=False,
+    )
+    assert program is not None
+    session = onnxruntime.InferenceSession(program.model_proto.SerializeToString())
+    (actual,) = session.run(None, {"image": case.images(3).numpy()})
+    with torch.no_grad():
+        expected = network(case.images(3))
+    scale = float(expected.abs().max())
+    assert scale > 1e-2
+    torch.testing.assert_close(torch.from_numpy(actual), expected, rtol=1e-4, atol=1e-4 * scale)
+
+
+# ── Copies ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("case", LIGHT, ids=str)
+def test_copies_and_pickles_compute_the_same(case: Case) -> None:
+    network = enlivened(case)
+    assert_same(copy.deepcopy(network), network, case)
+    assert_same(pickle.loads(pickle.dumps(network)), network, case)
+
+
+@pytest.mark.parametrize("case", LIGHT, ids=str)
+def test_weights_come_back_from_a_file(case: Case, tmp_path: Path) -> None:
+    network = enlivened(case)
+    state = network.state_dict()
+    save_file(state, tmp_path / "weights.safetensors")
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    buffer.seek(0)
+    for loaded in (
+        load_file(tmp_path / "weights.safetensors"),
+        torch.load(buffer, weights_only=True),
+    ):
+        fresh = case.build("cpu")
+        fresh.load_state_dict(loaded, strict=True)
+        # Training moves the statistics, which are to be as they were saved.
+        assert_same(fresh, copy.deepcopy(network), case)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_copies_and_pickles_of_all_have_their_parts(case: Case) -> None:
+    network = case.build("meta")
+    for twin in (copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
+        assert repr(twin) == repr(network)
+        assert list(twin.state_dict()) == list(network.state_dict())
