@@ -59,6 +59,8 @@ ONLY_IN = {
     "rich": {"cli/"},
     # Checking, drawing and compiling need no torch.
     "torch": {"runtime/", "train/"},
+    "onnx": {"runtime/"},
+    "onnxruntime": {"runtime/"},
 }
 #: Names for the type checker alone; nothing is imported when the program runs.
 TYPES_ONLY = {("model.py", "networkx")}

@@ -14,6 +14,7 @@ import archdsl
 from archdsl.api import read_input, read_models
 from archdsl.cli import main
 from archdsl.cli.commands import MODULES
+from archdsl.cli.export import export
 from archdsl.cli.train import train
 from archdsl.diagnostics import CODES, ArchError
 from archdsl.elaborate import standard_names
@@ -201,6 +202,13 @@ def test_training_page_has_every_flag() -> None:
     assert "--resume" in flags
     rows = re.findall(r"^\| `--.*\|$", _read(TRAINING), re.MULTILINE)
     described = re.findall(r"--[a-z-]+", " ".join(row.split(" | ")[0] for row in rows))
+    assert sorted(described) == sorted(flags)
+
+
+def test_export_page_has_every_flag() -> None:
+    rows = re.findall(r"^\| `-.*\|$", _read(ROOT / "docs" / "export.md"), re.MULTILINE)
+    described = re.findall(r"--[a-z]+", " ".join(row.split(" | ")[0] for row in rows))
+    flags = [name for option in export.params for name in option.opts if name.startswith("--")]
     assert sorted(described) == sorted(flags)
 
 

@@ -15,6 +15,7 @@ MODULES = (
     "check",
     "draw",
     "compile",
+    "export",
     "train",
     "evaluate",
     "predict",

@@ -188,6 +188,21 @@ def _read_stdin() -> Source:
         raise ArchError([Diagnostic("not-utf8", message, None, path=name)]) from None
 
 
+def choose_network(models: tuple[Model, ...], name: str | None, spec: str) -> Model:
+    """The network that is meant. Errors: ``Refusal`` where that is not one."""
+    names = ", ".join(model.name for model in models)
+    if name is not None:
+        for model in models:
+            if model.name == name:
+                return model
+        raise Refusal(f"{spec} has no network {name}; it has {names}")
+    if len(models) == 1:
+        return models[0]
+    if not models:
+        raise Refusal(f"{spec} has no network")
+    raise Refusal(f"{spec} has several networks: pass --network with one of {names}")
+
+
 # ── Writing ──────────────────────────────────────────────────────────────────────────────────
 
 

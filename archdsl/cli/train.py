@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from archdsl.cli.extras import needing
-from archdsl.cli.files import read_specs
+from archdsl.cli.files import choose_network, read_specs
 from archdsl.cli.options import color_option, input_option
 from archdsl.cli.page import Page
 from archdsl.cli.terminal import (
@@ -20,7 +20,6 @@ from archdsl.cli.terminal import (
     print_note,
     print_text,
 )
-from archdsl.model import Model
 from archdsl.recipe import Recipe
 from archdsl.report.text import count_of, printable
 from archdsl.volume import Volume
@@ -108,21 +107,6 @@ def train(
     print_text(f"{model.name}: {result} after {outcome.epochs} epochs")
     if not flags["dry_run"]:
         print_text(printable(outcome.run.folder.as_posix()))
-
-
-def choose_network(models: tuple[Model, ...], name: str | None, spec: str) -> Model:
-    """The network that is meant. Errors: ``Refusal`` where that is not one."""
-    names = ", ".join(model.name for model in models)
-    if name is not None:
-        for model in models:
-            if model.name == name:
-                return model
-        raise Refusal(f"{spec} has no network {name}; it has {names}")
-    if len(models) == 1:
-        return models[0]
-    if not models:
-        raise Refusal(f"{spec} has no network")
-    raise Refusal(f"{spec} has several networks: pass --network with one of {names}")
 
 
 def _override(recipe: Recipe, flags: dict[str, Any]) -> Recipe:

@@ -1,0 +1,125 @@
+"""``archdsl export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from archdsl.cli.extras import needing
+from archdsl.cli.files import choose_network, read_specs, write_files
+from archdsl.cli.options import color_option, input_option
+from archdsl.cli.page import Page
+from archdsl.cli.terminal import (
+    ColorChoice,
+    Refusal,
+    exit_code,
+    print_diagnostics,
+    print_note,
+    print_text,
+)
+from archdsl.report.text import count_of, printable
+from archdsl.volume import Volume
+
+
+class Batch(click.ParamType[int | None]):
+    """A number of images, or ``dynamic`` for any."""
+
+    name = "batch"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "dynamic":
+            return None
+        if not str(value).isdecimal() or int(value) < 1:
+            self.fail(f"{value!r} is neither a number of images nor `dynamic`", param, ctx)
+        return int(value)
+
+
+@click.command(cls=Page)
+@click.argument("spec", type=click.Path())
+@click.option("--onnx", is_flag=True, help="Export to ONNX.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The file; without it NAME.onnx here.",
+)
+@click.option("--network", metavar="NAME", help="Which network of the spec, where it has several.")
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Weights as safetensors, such as a run's weights.safetensors.",
+)
+@click.option("--opset", type=click.IntRange(1), metavar="N", help="Without it torch's choice.")
+@click.option(
+    "--batch",
+    type=Batch(),
+    default="dynamic",
+    show_default=True,
+    metavar="N|dynamic",
+    help="Images at once.",
+)
+@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+@input_option
+@color_option
+@click.pass_context
+def export(
+    ctx: click.Context,
+    spec: str,
+    onnx: bool,
+    output: Path | None,
+    network: str | None,
+    weights: Path | None,
+    opset: int | None,
+    batch: int | None,
+    force: bool,
+    input_volume: Volume | None,
+    color: ColorChoice,
+) -> None:
+    """Export a network for other programs: ONNX, in one file, compared with torch.
+
+    The file holds the network as it is evaluated, without auxiliary heads and dropout. Its input is
+    `image` (N × C × H × W), its output `logits`. Without --weights it has the weights that the
+    network is born with, under a fixed seed.
+
+    \b
+    archdsl export specs/lenet5.arch --onnx
+    archdsl export specs/lenet5.arch --onnx --batch 1 -o lenet.onnx
+    archdsl export specs/lenet5.arch --onnx --weights weights.safetensors
+    archdsl export specs/vgg.arch --onnx --network VGG16_C --opset 18
+
+    Exit codes: 0 done, 1 findings in the spec, 2 a wrong call, weights or a file at fault.
+    """
+    if not onnx:
+        raise click.UsageError("to which format? There is one: `--onnx`", ctx)
+    reading = read_specs([spec], input_volume)
+    if reading.diagnostics:
+        print_diagnostics(reading.diagnostics, color)
+        ctx.exit(exit_code(reading.diagnostics))
+    model = choose_network(reading.models, network, spec)
+    path = output or Path(f"{model.name}.onnx")
+    if path.exists() and not force:
+        raise Refusal(f"{path} is there already, and not overwritten; --force does")
+    with needing("export", "export to ONNX"):
+        from archdsl.codegen import render_module
+        from archdsl.runtime.export import SEED, export_onnx
+
+        source = render_module(reading.models)
+        made = export_onnx(model, source, weights=weights, batch=batch, opset=opset)
+    write_files({path: made.content})
+    if weights is None:
+        print_note(f"no --weights given: these are initial weights, of seed {SEED}")
+    images = "any number of images" if batch is None else count_of(batch, "image")
+    print_text(f"{model.name}: ONNX opset {made.opset}, {images}, {len(made.content):,} bytes")
+    if made.difference is None:
+        print_note("not compared with torch: onnxruntime is not installed")
+    else:
+        images = count_of(made.compared or 0, "image")
+        print_text(
+            f"the same as torch for {images}: the largest difference is "
+            f"{made.difference:.1e}, the largest output {made.scale:.1e}"
+        )
+    print_text(f"wrote {printable(path.as_posix())}")
