@@ -13,6 +13,7 @@ from archdsl.cost import Cost, count_costs
 from archdsl.diagnostics import Diagnostic, did_you_mean
 from archdsl.elaborate import Elaborated
 from archdsl.graph import Chain, Node, build_graph
+from archdsl.layers import Initializer
 from archdsl.modules import ClassPlan, name_nodes, plan_modules
 from archdsl.parser import without_collector
 from archdsl.recipe import Recipe
@@ -65,6 +66,9 @@ class Model:
     claims: tuple[Claim, ...] = field(repr=False, default=())
     #: How the spec says the network is trained; None where it does not say.
     recipe: Recipe | None = field(repr=False, default=None)
+    #: What all weights start as, but those of layers with an `init` of their own; None is
+    #: PyTorch's way.
+    init: Initializer | None = field(repr=False, default=None)
 
     @cached_property
     def graph(self) -> networkx.DiGraph[int]:
@@ -149,6 +153,7 @@ def build_model(network: Elaborated, diagnostics: list[Diagnostic]) -> Model:
         names,
         count_costs(network.nodes),
         recipe=network.recipe,
+        init=network.init,
     )
     claims = []
     for expect in network.expects:

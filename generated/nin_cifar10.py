@@ -10,9 +10,9 @@ class Mlpconv(nn.Sequential):
     units. Lin, Chen & Yan 2014, Network in network, section 3.1.
     """
 
-    def __init__(self, in_channels: int, k: int, a: int, b: int, p: int) -> None:
+    def __init__(self, in_channels: int, a: int, b: int) -> None:
         super().__init__(
-            nn.Conv2d(in_channels, 192, k, padding=p),
+            nn.Conv2d(in_channels, 192, 5, padding=2),
             nn.ReLU(),
             nn.Conv2d(192, a, 1),
             nn.ReLU(),
@@ -30,16 +30,29 @@ class NiN_CIFAR10(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.mlpconv1 = Mlpconv(3, 5, 160, 96, 2)  # 96×32×32
+        self.mlpconv1 = Mlpconv(3, 160, 96)  # 96×32×32
         self.pool1 = nn.Sequential(
             nn.MaxPool2d(3, stride=2, ceil_mode=True), nn.Dropout(0.5)
         )  # 96×16×16
-        self.mlpconv2 = Mlpconv(96, 5, 192, 192, 2)  # 192×16×16
+        self.mlpconv2 = Mlpconv(96, 192, 192)  # 192×16×16
         self.pool2 = nn.Sequential(
             nn.AvgPool2d(3, stride=2, ceil_mode=True), nn.Dropout(0.5)
         )  # 192×8×8
-        self.mlpconv3 = Mlpconv(192, 3, 192, 10, 1)  # 10×8×8
+        self.mlpconv3 = nn.Sequential(
+            nn.Conv2d(192, 192, 3, padding=1),  # 192×8×8
+            nn.ReLU(),
+            nn.Conv2d(192, 192, 1),  # 192×8×8
+            nn.ReLU(),
+            nn.Conv2d(192, 10, 1),  # 10×8×8
+            nn.ReLU(),
+        )
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d) and module.bias is not None:
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                nn.init.zeros_(module.bias)
+        nn.init.normal_(self.get_parameter("mlpconv3.4.weight"), std=0.01)
+        nn.init.ones_(self.get_parameter("mlpconv3.4.bias"))
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.mlpconv1(x)

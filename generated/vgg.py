@@ -51,6 +51,10 @@ class VGG11_LRN(nn.Module):
             nn.Dropout(0.5),
             nn.Linear(4096, 1000),
         )
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.features(x)
@@ -105,6 +109,10 @@ class VGG16_C(nn.Module):
             nn.Dropout(0.5),
             nn.Linear(4096, 1000),
         )
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.features(x)

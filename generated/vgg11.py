@@ -47,6 +47,10 @@ class VGG11(nn.Module):
             nn.Dropout(0.5),
             nn.Linear(4096, 1000),
         )
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.features(x)

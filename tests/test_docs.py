@@ -21,7 +21,7 @@ from archdsl.elaborate import standard_names
 from archdsl.elaborate.binding import signature
 from archdsl.elaborate.library import standard_block
 from archdsl.elaborate.values import KEYWORDS
-from archdsl.layers import REGISTRY, activation, fields
+from archdsl.layers import INITIALIZERS, REGISTRY, activation, fields
 from archdsl.model import METRICS, Model
 from archdsl.report.layers import render_layers_markdown
 from archdsl.source import Source
@@ -161,7 +161,7 @@ def test_diagnostic_block(block: Block) -> None:
 
 
 def test_layers_page_is_fresh() -> None:
-    expected = render_layers_markdown(REGISTRY.values()) + "\n"
+    expected = render_layers_markdown(REGISTRY.values(), INITIALIZERS.values()) + "\n"
     assert _read(ROOT / "docs" / "layers.md") == expected, "run `make docs`"
 
 

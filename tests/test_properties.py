@@ -13,6 +13,7 @@ import archdsl
 from archdsl.api import read_models
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.layers import REGISTRY, MergeLayer, UnaryLayer, fields
+from archdsl.layers.initializers import INITIALIZER
 from archdsl.layers.pages import FieldInfo, fields_of
 from archdsl.report.diagnostics import render_diagnostics
 from archdsl.source import Source
@@ -41,6 +42,9 @@ VALUES = {
     ),
     fields.SIDES: st.sampled_from(["1", "2", "0 1 0 1", "1 2 3 4"]),
     fields.SIZES: st.sampled_from(["4x4x4", "2x8x4", "64"]),
+    INITIALIZER: st.sampled_from(
+        ["he", "he(mode=fan_out)", "xavier", "normal(0.1, bias=1)", "uniform(0.1)", "zeros"]
+    ),
 }
 
 
@@ -86,7 +90,8 @@ def statements(draw: Any) -> str:
 @st.composite
 def networks(draw: Any) -> str:
     """A network that is valid: statements that do not fit are left out one by one."""
-    text, input = "", "9x8x4"
+    said = ["", "", "init he\n", "init xavier bias 0.1\n", "init normal 0.1 bias 1\n"]
+    text, input = draw(st.sampled_from(said)), "9x8x4"
     for index, statement in enumerate(draw(st.lists(statements(), min_size=1, max_size=7))):
         label = draw(st.sampled_from(["", f"part{index}: "]))
         candidate = f"{text}{label}{statement}\n"
@@ -96,7 +101,7 @@ def networks(draw: Any) -> str:
             continue
         if max(node.volume.elements for node in model.nodes) < 20_000:
             text = candidate
-    return text or "relu\n"
+    return text if any(not line.startswith("init") for line in text.splitlines()) else "relu\n"
 
 
 @_examples(60)
@@ -110,7 +115,8 @@ def test_random_networks_agree_with_torch(text: str) -> None:
 # ── Any text ─────────────────────────────────────────────────────────────────────────────────
 
 PIECES = [
-    *"network block use let if else expect and or not true conv maxpool fc concat add aux".split(),
+    *"network block use let if else expect and or not true conv maxpool fc concat add".split(),
+    *"aux init he".split(),
     *"id crop same relu inception basic a b n H W C name: 138M x3 ×2 *2 3x3 64 0.5 s2 p1".split(),
     *"d2 g4 28x28x3 1_000 99999999999999999999 1e9 { } ( ) | ; : , = ~ <= -> → × + - //".split(),
     *'/ % == "x.arch" # £ \\ é 𝟛'.split(),

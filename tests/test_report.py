@@ -384,6 +384,7 @@ def test_the_json_document_of_vgg16() -> None:
     (network,) = document["networks"]
     layers, claims = network.pop("layers"), network.pop("claims")
     del network["recipe"]
+    assert network.pop("init") == {"name": "xavier", "bias": 0.0}
     assert network == {
         "name": "VGG16",
         "path": "specs/vgg16.arch",
@@ -497,7 +498,7 @@ def test_the_page_of_a_layer() -> None:
 
 
 def test_the_syntax_of_a_layer_names_its_letters_and_words() -> None:
-    wanted = "conv KERNEL_SIZE [OUT_CHANNELS] [s…] [same|p…] [d…] [g…] [nobias]"
+    wanted = "conv KERNEL_SIZE [OUT_CHANNELS] [s…] [same|p…] [d…] [g…] [nobias] [init=…]"
     assert syntax_of(REGISTRY["conv"]) == wanted
 
 

@@ -173,10 +173,8 @@ def test_every_seed_network_takes_a_step(path: Path, tmp_path: Path) -> None:
 
 def test_nin_overfits_64_images(tmp_path: Path) -> None:
     model = archdsl.load(ROOT / "specs" / "nin_cifar10.arch")
-    # The last layer is a ReLU, as in the paper. With PyTorch's own initialization about half of
-    # the classes behind it are dead from the start; with this seed all ten live.
-    recipe = Recipe("fake:64", 4, 45, optimizer=optimizers.Adam(lr=0.0002))
-    outcome = run(model, tmp_path, recipe, overfit=64, seed=652)
+    recipe = Recipe("fake:64", 4, 25, optimizer=optimizers.Adam(lr=0.0002))
+    outcome = run(model, tmp_path, recipe, overfit=64)
     assert max(row["val_top1"] for row in read_metrics(outcome.run)) >= 0.99
 
 

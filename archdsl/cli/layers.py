@@ -8,11 +8,12 @@ from click.shell_completion import CompletionItem
 from archdsl.cli.page import Page
 from archdsl.cli.terminal import Refusal, print_text
 from archdsl.diagnostics import did_you_mean
-from archdsl.layers import REGISTRY
+from archdsl.layers import INITIALIZERS, REGISTRY
 
 
 def _complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
-    return [CompletionItem(name) for name in sorted(REGISTRY) if name.startswith(typed)]
+    names = sorted({*REGISTRY, *INITIALIZERS})
+    return [CompletionItem(name) for name in names if name.startswith(typed)]
 
 
 @click.command(cls=Page)
@@ -26,29 +27,34 @@ def _complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[Co
     help="For the terminal, or Markdown.",
 )
 def layers(names: tuple[str, ...], output_format: str) -> None:
-    """List the layers of the language, or show the pages of some.
+    """List the layers and initializers of the language, or show the pages of some.
 
     \b
     archdsl layers
-    archdsl layers conv maxpool
+    archdsl layers conv he
     archdsl layers --format md > docs/layers.md
 
     Exit codes: 0 shown, 2 an unknown layer.
     """
     from archdsl.report.layers import (
+        render_initializer_page,
         render_layer_list,
         render_layer_page,
         render_layers_markdown,
     )
 
+    known = {*REGISTRY, *INITIALIZERS}
     for name in names:
-        if name not in REGISTRY:
-            help = did_you_mean(name, REGISTRY) or "`archdsl layers` lists all layers"
+        if name not in known:
+            help = did_you_mean(name, known) or "`archdsl layers` lists all layers"
             raise Refusal(f"there is no layer `{name}`; {help}")
-    pages = [REGISTRY[name] for name in names]
+    wanted = names or (*REGISTRY, *INITIALIZERS)
+    pages = [REGISTRY[name] for name in wanted if name in REGISTRY]
+    initializers = [INITIALIZERS[name] for name in wanted if name in INITIALIZERS]
     if output_format == "md":
-        print_text(render_layers_markdown(pages or list(REGISTRY.values())))
-    elif pages:
-        print_text("\n\n".join(render_layer_page(page) for page in pages))
+        print_text(render_layers_markdown(pages, initializers))
+    elif names:
+        texts = [*map(render_layer_page, pages), *map(render_initializer_page, initializers)]
+        print_text("\n\n".join(texts))
     else:
-        print_text(render_layer_list(list(REGISTRY.values())))
+        print_text(render_layer_list(pages, initializers))

@@ -79,7 +79,7 @@ class Constructor:
         match item:
             case Leaf(node=node):
                 expressions = iter(self.expressions.of_leaf.get(node, []))
-                return _call_doc(self.use.call_of(item), expressions)
+                return call_doc(self.use.call_of(item), expressions)
             case Flattening():
                 return Text("nn.Flatten()")
             case Sequence(items=items):
@@ -142,12 +142,12 @@ def _with_one_comment(doc: Doc, comment: str) -> tuple[Doc, str]:
     return doc, ""
 
 
-def _call_doc(call: Call, expressions: Iterator[str | None]) -> Bracketed:
+def call_doc(call: Call, expressions: Iterator[str | None]) -> Bracketed:
     """A call with the literals replaced by expressions where they differ between uses."""
     items = []
     for arg in call.args:
         if isinstance(arg.value, Call):
-            items.append(Item(_call_doc(arg.value, expressions)))
+            items.append(Item(call_doc(arg.value, expressions)))
             continue
         expression = next(expressions, None)
         if expression is None and arg.default is not None and arg.value == arg.default:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import takewhile
 from pathlib import Path, PurePath
@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from archdsl.codegen.classes import SUPPORT, Class, Classes, Parameter, Use, network_class_name
 from archdsl.codegen.constructor import Constructor, literal
 from archdsl.codegen.forward import Forward
+from archdsl.codegen.initialization import initialization_lines
 from archdsl.codegen.layout import INDENT, WIDTH, Item, Text, bracketed, lay_out
 from archdsl.codegen.parameters import Expressions, name_parameters
 from archdsl.layers import UnaryLayer
@@ -194,7 +195,8 @@ def _network_view(model: Model, classes: Classes, heading: list[str]) -> ClassVi
             f"In training it gives ({', '.join(['logits', *names])}); "
             f"the heads have {heads.parameters:,} parameters more."
         )
-    return _class_view(cls, name, docstring, [], Expressions(), classes)
+    view = _class_view(cls, name, docstring, [], Expressions(), classes)
+    return replace(view, init_lines=[*view.init_lines, *initialization_lines(model)])
 
 
 def _class_view(

@@ -10,12 +10,14 @@ from archdsl.diagnostics import ArchError, Diagnostic, Label, suggest
 from archdsl.elaborate.binding import bind_formals
 from archdsl.elaborate.builder import Builder
 from archdsl.elaborate.findings import Findings
+from archdsl.elaborate.initialization import is_initialization
 from archdsl.elaborate.library import Definitions, Reader, define, standard_names
 from archdsl.elaborate.scope import Cursor, PartNames, Scope, read_volume
 from archdsl.elaborate.training import is_training
 from archdsl.elaborate.unvisited import check_words
 from archdsl.elaborate.values import Context, Fault, Unknown
 from archdsl.graph import Chain, Frame, Node
+from archdsl.layers import Initializer
 from archdsl.parser import without_collector
 from archdsl.recipe import Recipe
 from archdsl.source import Source, Span
@@ -35,6 +37,7 @@ class Elaborated:
     chain: Chain
     expects: tuple[syntax.Expect, ...]
     recipe: Recipe | None
+    init: Initializer | None
 
 
 @without_collector()
@@ -183,6 +186,7 @@ def _elaborate_network(
         chain,
         tuple(builder.expects),
         builder.recipe,
+        builder.init and builder.init[0],
     )
 
 
@@ -211,15 +215,19 @@ def _check_output(
 
 
 def _add_member(body: syntax.Body, builder: Builder, scope: Scope, findings: Findings) -> None:
-    """The claims and the recipe in the braces behind a member; its recipe replaces the family's."""
+    """The claims, the recipe and the `init` behind a member; they replace the family's."""
     statements = [statement for chain in body.chains for statement in chain.statements]
-    if any(isinstance(s, syntax.Step) and is_training(s) for s in statements):
+    steps = [statement for statement in statements if isinstance(statement, syntax.Step)]
+    if any(map(is_training, steps)):
         builder.recipe = None
+    if any(map(is_initialization, steps)):
+        builder.init = None
     for statement in statements:
         if isinstance(statement, syntax.Expect) or (
-            isinstance(statement, syntax.Step) and is_training(statement)
+            isinstance(statement, syntax.Step)
+            and (is_training(statement) or is_initialization(statement))
         ):
             builder.chain((statement,), scope, builder.start)
             continue
-        message = "behind a member of a family only `expect` and `train` can stand"
+        message = "behind a member of a family only `expect`, `train` and `init` can stand"
         findings.add(Diagnostic("misplaced-statement", message, statement.span))

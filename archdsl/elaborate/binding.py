@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from archdsl import syntax
-from archdsl.diagnostics import Label, did_you_mean
+from archdsl.diagnostics import Label, did_you_mean, suggest
 from archdsl.elaborate.values import VOLUME_NAMES, Context, Fault, Values, evaluate
 from archdsl.graph import Value
-from archdsl.layers import REGISTRY
+from archdsl.layers import INITIALIZERS, REGISTRY, Initializer
 from archdsl.layers.fields import REFERENCE
+from archdsl.layers.initializers import INITIALIZER
 from archdsl.layers.pages import FieldInfo, Page, fields_of, letters_of, words_of
 from archdsl.source import Span
 
@@ -148,6 +149,8 @@ def _read_named(page: type[Page], setting: syntax.Named, context: Context) -> tu
             help=_letter_hint(page, setting) or did_you_mean(setting.name.id, fields) or known,
         )
     value = setting.value
+    if item.role.kind is INITIALIZER:
+        return item, _read_initializer(value, context)
     # A word such as `mode=nearest` is no value; the field's kind knows its words.
     if (
         isinstance(value, syntax.Name)
@@ -163,6 +166,50 @@ def _letter_hint(page: type[Page], setting: syntax.Named) -> str | None:
     if letter not in letters_of(page):
         return None
     return f"write `{letter}{setting.value.span.text}` or `{letters_of(page)[letter].name}=…`"
+
+
+def _read_initializer(value: syntax.Expr, context: Context) -> Page:
+    """What ``init=he`` or ``init=normal(0.01, bias=1)`` means."""
+    match value:
+        case syntax.Name():
+            application = Application(find_initializer(value), value.span)
+        case syntax.Call():
+            application = Application(find_initializer(value.name), value.span)
+            for argument in value.arguments:
+                application.extend(_as_atom(argument))
+        case _:
+            raise Fault(
+                "wrong-value",
+                f"`{value.span.text}` is no initializer",
+                value.span,
+                help="for example `init=he`, or `init=normal(0.01, bias=1)`",
+            )
+    return bind_page(application, context)
+
+
+def _as_atom(argument: syntax.Argument) -> Bare | syntax.Named:
+    """An argument in parentheses as it would stand behind the word."""
+    if argument.pair is not None:
+        raise Fault("wrong-pair", "an initializer takes plain values", argument.span)
+    if argument.keyword is not None:
+        return syntax.Named(argument.span, argument.keyword, argument.value)
+    return _as_bare(argument.value)
+
+
+def find_initializer(word: syntax.Name) -> type[Initializer]:
+    """The page of an initializer. Errors: ``Fault`` with what may have been meant."""
+    page = INITIALIZERS.get(word.id)
+    if page is not None:
+        return page
+    for page in INITIALIZERS.values():
+        if word.id.lower() in page.synonyms:
+            hint = f"that is called `{page.name}`"
+            break
+    else:
+        nearest = suggest(word.id, INITIALIZERS)
+        listed = ", ".join(f"`{name}`" for name in INITIALIZERS)
+        hint = f"did you mean `{nearest}`?" if nearest else f"known are {listed}"
+    raise Fault("unknown-word", f"there is no initializer `{word.id}`", word.span, help=hint)
 
 
 # ── Blocks and families ──────────────────────────────────────────────────────────────────────
@@ -265,12 +312,14 @@ def bare_arguments(call: syntax.Call) -> list[Bare]:
                 argument.span,
                 help=f"for example `{REGISTRY[call.name.id].usage()}`",
             )
-        value = argument.value
-        if isinstance(value, (syntax.Number, syntax.Dims, syntax.Name)):
-            bare.append(value)
-        else:
-            bare.append(syntax.Paren(value.span, value))
+        bare.append(_as_bare(argument.value))
     return bare
+
+
+def _as_bare(value: syntax.Expr) -> Bare:
+    if isinstance(value, (syntax.Number, syntax.Dims, syntax.Name)):
+        return value
+    return syntax.Paren(value.span, value)
 
 
 def arguments_of(

@@ -16,6 +16,11 @@ from archdsl.elaborate.binding import (
 )
 from archdsl.elaborate.compounds import expand_call, place_fork, place_head
 from archdsl.elaborate.findings import Findings
+from archdsl.elaborate.initialization import (
+    check_bias,
+    is_initialization,
+    read_initialization,
+)
 from archdsl.elaborate.placing import MAX_EXPANSION, Placer
 from archdsl.elaborate.scope import Cursor, PartNames, Scope
 from archdsl.elaborate.training import is_training, read_recipe
@@ -46,7 +51,7 @@ from archdsl.graph import (
     RecallPart,
     RepeatPart,
 )
-from archdsl.layers import REGISTRY, Layer, MergeLayer
+from archdsl.layers import REGISTRY, Initializer, Layer, MergeLayer
 from archdsl.layers.pages import words_of
 from archdsl.layers.plumbing import Identity
 from archdsl.recipe import Recipe
@@ -62,6 +67,8 @@ class Builder(Placer):
         #: Each claim once, in the order they are written.
         self.expects: dict[syntax.Expect, None] = {}
         self.recipe: Recipe | None = None
+        #: What the network's weights start as, and where that is said.
+        self.init: tuple[Initializer, Span] | None = None
         self.heads = 0
 
     # ── Chains ───────────────────────────────────────────────────────────────────────────────
@@ -77,6 +84,11 @@ class Builder(Placer):
                 match statement:
                     case syntax.Step() if is_training(statement):
                         self._train(statement, scope, cursor)
+                    case syntax.Step() if is_initialization(statement):
+                        before = self.init and self.init[1]
+                        context = scope.context(cursor)
+                        init = read_initialization(statement, scope, context, before)
+                        self.init = init, statement.span
                     case syntax.Step():
                         more, cursor = self._step(statement, scope, cursor)
                         parts += more
@@ -330,6 +342,7 @@ class Builder(Placer):
         else:
             layer = bind_page(application, scope.context(cursor))
         assert isinstance(layer, Layer)
+        check_bias(layer, application.span)
         if isinstance(layer, Identity):
             return parts, cursor
         cursor = self.place(layer, [cursor], application.span, scope)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from archdsl import syntax
 from archdsl.diagnostics import Diagnostic
+from archdsl.elaborate.initialization import is_initialization
 from archdsl.elaborate.library import Definitions
 from archdsl.elaborate.training import is_training
 from archdsl.elaborate.values import VOLUME_NAMES, Fault
@@ -71,8 +72,8 @@ def _body(body: syntax.Body, sight: Sight) -> Iterator[Diagnostic]:
     inner = Sight(sight.definitions, sight.values | lets, sight.parts)
     for statement in _statements(body):
         if isinstance(statement, syntax.Step):
-            if is_training(statement):
-                continue  # its words are a recipe's, and it always runs
+            if is_training(statement) or is_initialization(statement):
+                continue  # its words are no layers, and it always runs
             fault = _step(statement, inner)
             if fault is not None:
                 yield fault.diagnostic

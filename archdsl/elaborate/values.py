@@ -36,6 +36,7 @@ KEYWORDS = frozenset(
         "min",
         "max",
         "aux",
+        "init",
         "train",
     ]
 )

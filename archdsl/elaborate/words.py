@@ -58,6 +58,8 @@ def unknown_word(atom: syntax.Name, step: syntax.Step, sight: Sight) -> Fault:
     if is_word(word) and before:
         listed = ", ".join(f"`{flag}`" for flag in flags)
         hint = f"its flags are {listed}" if flags else "it has no flags"
+        if any(item.name == word for item in fields_of(before)):
+            hint = f"an attribute is written `{word}=…`"
         message = f"`{before.name}` has no flag `{word}`"
         return Fault("unknown-attribute", message, atom.span, help=hint)
     message = f"`{word}` is no layer" + (f", and no flag of `{before.name}`" if before else "")

@@ -16,6 +16,7 @@ from archdsl.layers import (
 )
 from archdsl.layers.call import Arg, Call
 from archdsl.layers.fields import LayerError
+from archdsl.layers.initializers import INITIALIZERS, Initializer
 from archdsl.layers.layer import (
     REGISTRY,
     Example,
@@ -24,20 +25,24 @@ from archdsl.layers.layer import (
     Layer,
     MergeLayer,
     UnaryLayer,
+    WeightLayer,
     Window,
 )
 
 __all__ = [
+    "INITIALIZERS",
     "REGISTRY",
     "Arg",
     "Call",
     "Example",
     "Family",
+    "Initializer",
     "Input",
     "Layer",
     "LayerError",
     "MergeLayer",
     "UnaryLayer",
+    "WeightLayer",
     "Window",
     "activation",
     "conv",

@@ -16,7 +16,8 @@ from archdsl.layers.fields import (
     attribute,
     positional,
 )
-from archdsl.layers.layer import Autocast, Example, Family, Saved, UnaryLayer, Window
+from archdsl.layers.initializers import Initializer, init_attribute
+from archdsl.layers.layer import Autocast, Example, Family, Saved, WeightLayer, Window
 from archdsl.layers.windows import (
     Padding,
     Pair,
@@ -33,13 +34,12 @@ from archdsl.volume import Volume
 
 
 @dataclass(frozen=True)
-class Conv(UnaryLayer):
+class Conv(WeightLayer):
     """A 2-D convolution; without a number of channels it keeps the input's."""
 
     name = "conv"
     synonyms = ("convolution", "conv2d")
     family = Family.CONVOLUTION
-    has_weights = True
     autocast = Autocast.LOWERS
     examples = (
         Example("conv 3x3 64 same", (28, 28, 16)),
@@ -49,6 +49,7 @@ class Conv(UnaryLayer):
         Example("conv 3x3 32 d2 g4", (17, 17, 16)),
         Example("conv 2x2 8 same", (9, 9, 4)),
         Example("conv 5x4 8 s2x1 same", (9, 9, 4)),
+        Example("conv 3x3 64 init=normal(0.01, bias=1)", (9, 9, 4)),
     )
 
     kernel_size: Pair = positional(PAIR, "height x width of the window")
@@ -60,6 +61,7 @@ class Conv(UnaryLayer):
     dilation: Pair = attribute(PAIR, "step inside the window", (1, 1), letter="d")
     groups: int = attribute(COUNT, "groups of channels convolved apart", 1, letter="g")
     bias: bool = attribute(BOOLEAN, "adds one number per channel", True, words={"nobias": False})
+    init: Initializer | None = init_attribute()
 
     def _sides(self, x: Volume) -> tuple[Pair, Pair]:
         return pad_sides(self.padding, x, self.kernel_size, self.stride, self.dilation)
@@ -131,17 +133,16 @@ class Conv(UnaryLayer):
 
 
 @dataclass(frozen=True)
-class DepthwiseConv(UnaryLayer):
+class DepthwiseConv(WeightLayer):
     """A convolution of each channel by itself."""
 
     name = "dwconv"
     synonyms = ("depthwise", "depthwiseconv")
     family = Family.CONVOLUTION
-    has_weights = True
     autocast = Autocast.LOWERS
     examples = (
         Example("dwconv 3x3 s2 p1 nobias", (28, 28, 32)),
-        Example("dwconv 5 same", (14, 14, 32)),
+        Example("dwconv 5 same init=he", (14, 14, 32)),
     )
 
     kernel_size: Pair = positional(PAIR, "height x width of the window")
@@ -151,6 +152,7 @@ class DepthwiseConv(UnaryLayer):
     )
     dilation: Pair = attribute(PAIR, "step inside the window", (1, 1), letter="d")
     bias: bool = attribute(BOOLEAN, "adds one number per channel", True, words={"nobias": False})
+    init: Initializer | None = init_attribute()
 
     def _conv(self, x: Volume) -> Conv:
         need_image(x, self.name)
@@ -190,19 +192,18 @@ class DepthwiseConv(UnaryLayer):
 
 
 @dataclass(frozen=True)
-class Deconv(UnaryLayer):
+class Deconv(WeightLayer):
     """A transposed convolution: the volume grows by the stride."""
 
     name = "deconv"
     synonyms = ("convtranspose", "conv_transpose", "upconv", "convtranspose2d")
     family = Family.CONVOLUTION
-    has_weights = True
     autocast = Autocast.LOWERS
     keeps = Saved(inputs=True)
     examples = (
         Example("deconv 2x2 64 s2", (14, 14, 128)),
         Example("deconv 3x3 32 s2 p1 output_padding=1 nobias", (7, 9, 16)),
-        Example("deconv 4 g2 d2", (7, 7, 16)),
+        Example("deconv 4 g2 d2 init=xavier", (7, 7, 16)),
     )
 
     kernel_size: Pair = positional(PAIR, "height x width of the window")
@@ -213,6 +214,7 @@ class Deconv(UnaryLayer):
     dilation: Pair = attribute(PAIR, "step inside the window", (1, 1), letter="d")
     groups: int = attribute(COUNT, "groups of channels convolved apart", 1, letter="g")
     bias: bool = attribute(BOOLEAN, "adds one number per channel", True, words={"nobias": False})
+    init: Initializer | None = init_attribute()
 
     def infer_volume(self, x: Volume) -> Volume:
         need_image(x, self.name)

@@ -6,29 +6,40 @@ from dataclasses import dataclass
 
 from archdsl.layers.call import Call, Option, Product, call
 from archdsl.layers.fields import BOOLEAN, COUNT, attribute, positional
-from archdsl.layers.layer import VIEW, Autocast, Example, Family, Saved, UnaryLayer, Window
+from archdsl.layers.initializers import Initializer, init_attribute
+from archdsl.layers.layer import (
+    VIEW,
+    Autocast,
+    Example,
+    Family,
+    Saved,
+    UnaryLayer,
+    WeightLayer,
+    Window,
+)
 from archdsl.volume import Volume
 
 
 @dataclass(frozen=True)
-class FullyConnected(UnaryLayer):
+class FullyConnected(WeightLayer):
     """Each unit sees the whole volume, which is flattened first."""
 
     name = "fc"
     synonyms = ("dense", "fullyconnected", "full")
     family = Family.DENSE
-    has_weights = True
     autocast = Autocast.LOWERS
     keeps = Saved(inputs=True)
     flattens = True
     examples = (
         Example("fc 4096", (7, 7, 512)),
         Example("fc 10 nobias", (84,)),
+        Example("fc 10 init=he(mode=fan_out)", (84,)),
         Example("conv 1x1 8 relu fc 10", (4, 4, 16)),
     )
 
     out_features: int = positional(COUNT, "units of the result")
     bias: bool = attribute(BOOLEAN, "adds one number per unit", True, words={"nobias": False})
+    init: Initializer | None = init_attribute()
 
     def infer_volume(self, x: Volume) -> Volume:
         return Volume.vector(self.out_features)
@@ -51,18 +62,21 @@ class FullyConnected(UnaryLayer):
 
 
 @dataclass(frozen=True)
-class Linear(UnaryLayer):
+class Linear(WeightLayer):
     """A fully-connected layer over the channels of every position: a 1×1 convolution."""
 
     name = "linear"
     family = Family.DENSE
-    has_weights = True
     autocast = Autocast.LOWERS
     keeps = Saved(inputs=True)
-    examples = (Example("linear 64", (14, 14, 32)), Example("linear 10 nobias", (84,)))
+    examples = (
+        Example("linear 64 init=uniform(0.05)", (14, 14, 32)),
+        Example("linear 10 nobias", (84,)),
+    )
 
     out_features: int = positional(COUNT, "channels of the result")
     bias: bool = attribute(BOOLEAN, "adds one number per channel", True, words={"nobias": False})
+    init: Initializer | None = init_attribute()
 
     def infer_volume(self, x: Volume) -> Volume:
         return x.with_channels(self.out_features)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from archdsl.layers.call import Call, Code, Operation
 from archdsl.layers.fields import LayerError
+from archdsl.layers.initializers import Initializer
 from archdsl.layers.pages import Page
 from archdsl.volume import Volume
 
@@ -154,6 +155,19 @@ class UnaryLayer(Layer):
     def emit(self, x: Volume) -> Call:
         """The call that constructs the module for this input."""
         raise NotImplementedError
+
+
+class WeightLayer(UnaryLayer):
+    """A layer whose module owns a ``weight``, and a ``bias`` where it has one.
+
+    Where ``emit`` gives a row of modules, the owner is the last.
+    """
+
+    has_weights = True
+
+    bias: bool
+    #: What they start as; None leaves it to the network.
+    init: Initializer | None
 
 
 class MergeLayer(Layer):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from archdsl.diagnostics import Diagnostic, Label
 from archdsl.graph import Node
+from archdsl.layers import Initializer
 from archdsl.memory import Memory
 from archdsl.model import Claim, Model
 from archdsl.proof import Proof
@@ -29,10 +31,10 @@ def report_document(
 
     Volumes are ``[height, width, channels]``, or ``[units]``; MACs and volumes are of one image;
     ``receptive_field`` is its larger axis. Lines and columns count from 1, columns in characters;
-    they are null where a diagnostic has no place in a text. ``recipe`` is null where the spec has
-    none. ``memory`` is there where training was asked for, in bytes; its ``largest_batch`` is null
-    without a limit. ``proof`` is there where torch was asked; its numbers are torch's, with the
-    auxiliary heads, and where it does not hold ``diagnostics`` say why.
+    they are null where a diagnostic has no place in a text. ``recipe`` and ``init`` are null where
+    the spec has none. ``memory`` is there where training was asked for, in bytes; its
+    ``largest_batch`` is null without a limit. ``proof`` is there where torch was asked; its numbers
+    are torch's, with the auxiliary heads, and where it does not hold ``diagnostics`` say why.
     """
     networks = []
     for model in models:
@@ -62,6 +64,7 @@ def _network(model: Model) -> Document:
         "weight_layers": model.trunk.weight_layers,
         "layers": [_layer(model, node) for node in model.layers],
         "claims": [_claim(claim) for claim in model.claims],
+        "init": _init(model.init) if model.init else None,
         "recipe": recipe_facts(model.recipe) if model.recipe else None,
     }
 
@@ -87,6 +90,10 @@ def _proof(proof: Proof) -> Document:
         "params": proof.parameters,
         "macs": proof.macs,
     }
+
+
+def _init(init: Initializer) -> Document:
+    return {"name": init.name, **asdict(init)}  # type: ignore[call-overload]
 
 
 def _layer(model: Model, node: Node) -> Document:

@@ -1,10 +1,10 @@
-"""Layers and words of recipes as the language writes them: ``conv 3x3 64 s2 same``."""
+"""Layers, initializers and recipes as the language writes them: ``conv 3x3 64 s2 same``."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from archdsl.layers import Layer
+from archdsl.layers import Initializer, Layer
 from archdsl.layers.pages import FieldInfo, fields_of
 from archdsl.recipe import Word
 
@@ -27,8 +27,12 @@ def render_layer(layer: Layer) -> str:
     return " ".join(words)
 
 
-def render_word(word: Word) -> str:
-    """A word of a recipe with all its values, but those that are 0 or off."""
+def render_word(word: Word | Initializer) -> str:
+    """A word of a recipe, or an initializer, with all its values but those that are 0 or off."""
+    return " ".join(_words(word))
+
+
+def _words(word: Word | Initializer) -> list[str]:
     words = [word.name]
     for item in fields_of(type(word)):
         value = getattr(word, item.name)
@@ -36,7 +40,7 @@ def render_word(word: Word) -> str:
             words.append(_bare(item, value))
         elif value:
             words.append(render_attribute(item, value))
-    return " ".join(words)
+    return words
 
 
 def _bare(item: FieldInfo, value: Any) -> str:
@@ -56,6 +60,9 @@ def render_attribute(item: FieldInfo, value: Any) -> str:
 
 def render_value(value: Any) -> str:
     """A value as the language writes it."""
+    if isinstance(value, Initializer):
+        name, *arguments = _words(value)
+        return f"{name}({', '.join(arguments)})" if arguments else name
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):

@@ -41,6 +41,8 @@ def render_report(model: Model, color: bool = False) -> str:
         lines += [_align(row, widths) for row in section.rows]
         lines += [rule, bold(_align(section.total, widths))]
     lines += ["", *_conventions(model)]
+    if model.init:
+        lines += ["", f"Initialization: {render_word(model.init)}"]
     if model.recipe:
         lines += ["", *_recipe(model.recipe)]
     if model.claims:

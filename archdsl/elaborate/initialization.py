@@ -1,0 +1,93 @@
+"""The statement ``init …``: what the weights of a whole network start as."""
+
+from __future__ import annotations
+
+from archdsl import syntax
+from archdsl.diagnostics import Label
+from archdsl.elaborate.binding import Application, bind_page, find_initializer
+from archdsl.elaborate.scope import Scope
+from archdsl.elaborate.values import Context, Fault
+from archdsl.layers import Initializer, Layer, WeightLayer
+from archdsl.layers.pages import words_of
+from archdsl.source import Span
+
+_EXAMPLE = "for example `init he`, or `init normal 0.01 bias 1`"
+
+
+def is_initialization(step: syntax.Step) -> bool:
+    """Whether a statement is ``init …``."""
+    first = step.atoms[0]
+    return isinstance(first, syntax.Name) and first.id == "init"
+
+
+def read_initialization(
+    step: syntax.Step, scope: Scope, context: Context, before: Span | None
+) -> Initializer:
+    """The initializer of a network; ``before`` is where it was given already."""
+    if scope.blocks or not scope.is_trunk:
+        raise Fault(
+            "misplaced-statement",
+            "`init` as a statement is about a whole network and belongs to its body",
+            step.span,
+            help="for a single layer it is an attribute: `conv 3x3 64 init=he`",
+        )
+    if before is not None:
+        raise Fault(
+            "repeated-argument",
+            "a network has one `init`",
+            step.span,
+            related=(Label(before, "first given here"),),
+        )
+    if step.label or step.repeat or step.claim:
+        message = "`init` takes no name, repeat or volume"
+        raise Fault("misplaced-statement", message, step.span, help=_EXAMPLE)
+    if len(step.atoms) < 2:
+        message = "`init` needs an initializer"
+        raise Fault("missing-argument", message, step.span, help=_EXAMPLE)
+    page = bind_page(_application(step, context), context)
+    assert isinstance(page, Initializer)
+    return page
+
+
+def _application(step: syntax.Step, context: Context) -> Application:
+    _, word, *atoms = step.atoms
+    if not isinstance(word, syntax.Name):
+        message = f"`{word.span.text}` is no initializer"
+        raise Fault("wrong-value", message, word.span, help=_EXAMPLE)
+    application = Application(find_initializer(word), word.span)
+    rest = iter(atoms)
+    for atom in rest:
+        match atom:
+            case syntax.Name(id="bias"):
+                application.extend(_bias(atom, next(rest, None)))
+            case syntax.Name(id=flag) if flag in words_of(application.page):
+                application.extend(atom, is_setting=True)
+            case syntax.Name(id=name) if context.values.find(name) is None:
+                message = f"`{application.page.name}` has no flag `{name}`"
+                raise Fault("unknown-attribute", message, atom.span, help=_usage(application))
+            case syntax.Call() | syntax.Body():
+                message = f"`{application.page.name}` takes no such argument"
+                raise Fault("misplaced-argument", message, atom.span, help=_usage(application))
+            case _:
+                application.extend(atom)
+    return application
+
+
+def _bias(word: syntax.Name, value: syntax.Atom | None) -> syntax.Named:
+    """``bias 1`` as the attribute it is."""
+    if not isinstance(value, (syntax.Number, syntax.Name, syntax.Paren)):
+        raise Fault("missing-argument", "`bias` needs a number", word.span, help=_EXAMPLE)
+    return syntax.Named(word.span.to(value.span), word, value)
+
+
+def _usage(application: Application) -> str:
+    return f"for example `{application.page.usage()}`"
+
+
+def check_bias(layer: Layer, span: Span) -> None:
+    """Refuse a start for the bias of a layer that has none."""
+    if not isinstance(layer, WeightLayer) or layer.bias or layer.init is None:
+        return
+    if layer.init.bias:
+        message = f"this `{layer.name}` has no bias to start as {layer.init.bias:g}"
+        raise Fault("wrong-value", message, span, help="leave out `nobias` or the bias of `init`")
