@@ -135,11 +135,17 @@ def check(path: str | Path, *, input: str | tuple[int, ...] | Volume | None = No
     )
 
 
-def compile(*models: Model) -> str:
-    """The source of the PyTorch module for one or more networks of one spec."""
+def compile(*models: Model, template: str | Path | None = None) -> str:
+    """The source of the PyTorch module for one or more networks of one spec.
+
+    ``template`` is a folder whose ``module.py.jinja`` lays it out in place of the packaged one.
+
+    Errors:
+        TemplateFault: what is wrong with a template of that folder.
+    """
     from archdsl.codegen import render_module
 
-    return render_module(models)
+    return render_module(models, None if template is None else Path(template))
 
 
 def draw(model: Model, format: str = "svg") -> bytes:

@@ -2,5 +2,6 @@
 
 from archdsl.codegen.classes import network_class_name
 from archdsl.codegen.module import render_module
+from archdsl.codegen.templates import TemplateFault
 
-__all__ = ["network_class_name", "render_module"]
+__all__ = ["TemplateFault", "network_class_name", "render_module"]

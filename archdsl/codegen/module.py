@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import takewhile
 from pathlib import Path, PurePath
 from textwrap import fill
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from archdsl.codegen.classes import SUPPORT, Class, Classes, Parameter, Use, network_class_name
 from archdsl.codegen.constructor import Constructor, literal
@@ -17,6 +14,7 @@ from archdsl.codegen.forward import Forward
 from archdsl.codegen.initialization import initialization_lines
 from archdsl.codegen.layout import INDENT, WIDTH, Item, Text, bracketed, lay_out
 from archdsl.codegen.parameters import Expressions, name_parameters
+from archdsl.codegen.templates import render_template
 from archdsl.layers import UnaryLayer
 from archdsl.model import Model
 from archdsl.modules import HEAD_CLASS, Head
@@ -28,7 +26,10 @@ QUOTES = '"""'
 
 @dataclass(frozen=True)
 class ClassView:
-    """A class as the template sees it: names and finished lines."""
+    """A class as a template sees it: names and finished lines.
+
+    What is here and in ``ModuleView`` is what users' templates rely on (docs/templates.md).
+    """
 
     name: str
     docstring: list[str]
@@ -40,14 +41,35 @@ class ClassView:
     head_weights: str
 
 
-def render_module(models: Sequence[Model]) -> str:
+@dataclass(frozen=True)
+class ModuleView:
+    """A module as a template sees it: each field is a variable there."""
+
+    title: str
+    comments: list[str]
+    uses_torch: bool
+    uses_tensor: bool
+    exported: list[str]
+    supports: list[str]
+    classes: list[ClassView]
+    networks: list[ClassView]
+
+
+def render_module(models: Sequence[Model], templates: Path | None = None) -> str:
     """The source of the module for the networks of one spec. Deterministic.
+
+    ``templates`` is a folder whose ``module.py.jinja`` lays it out in place of the packaged one.
 
     Errors:
         ValueError: without a network.
+        TemplateFault: what is wrong with a template of that folder.
     """
     if not models:
         raise ValueError("a module needs at least one network")
+    return render_template(vars(_module_view(models)), templates)
+
+
+def _module_view(models: Sequence[Model]) -> ModuleView:
     classes = Classes(models)
     expressions = {}
     for cls in classes:
@@ -56,35 +78,16 @@ def render_module(models: Sequence[Model]) -> str:
     heading = _leading_comment(models)
     networks = [_network_view(model, classes, heading) for model in models]
     supports = _supports(models)
-    return _template().render(
+    return ModuleView(
         title=_title(models),
         comments=heading,
-        supports=supports,
-        classes=[*blocks, *networks],
         uses_torch=_uses_torch(blocks, networks, supports),
         uses_tensor=any(not v.is_sequential for v in [*blocks, *networks]) or bool(supports),
         exported=_exported(networks),
+        supports=supports,
+        classes=[*blocks, *networks],
+        networks=networks,
     )
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        loader=FileSystemLoader(template_folder()),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    return environment.get_template("module.py.jinja")
-
-
-def template_folder() -> Path:
-    """The packaged templates, or the repository's in an editable install."""
-    package = Path(__file__).parent.parent
-    packaged = package / "templates"
-    return packaged if packaged.is_dir() else package.parent / "templates"
 
 
 # ── Text from the spec: nothing of it may end a docstring or hold a control character ────────
