@@ -114,6 +114,20 @@ class RecallPart:
 
 
 @dataclass(frozen=True, slots=True)
+class SplitPart:
+    """A layer with a result for each of several branches; the chain goes on with its own input.
+
+    Nobody writes it: deployment makes it of parallel convolutions. A branch takes up its piece
+    by a recall without a name.
+    """
+
+    node: int
+    pieces: tuple[int, ...]
+
+    name: None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AuxPart:
     """An auxiliary head; the trunk goes on with its own input."""
 
@@ -122,7 +136,9 @@ class AuxPart:
     body: Chain
 
 
-Part: TypeAlias = LayerPart | CallPart | GroupPart | RepeatPart | ForkPart | RecallPart | AuxPart
+Part: TypeAlias = (
+    LayerPart | CallPart | GroupPart | RepeatPart | ForkPart | RecallPart | SplitPart | AuxPart
+)
 Value: TypeAlias = int | float | bool | str | tuple[int, ...]
 
 

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as Sequence_
 from dataclasses import dataclass, replace
-from typing import TypeAlias, TypeGuard
+from typing import TypeAlias
 
 from archdsl.graph import (
     AuxPart,
@@ -31,6 +31,7 @@ from archdsl.graph import (
     Part,
     RecallPart,
     RepeatPart,
+    SplitPart,
 )
 from archdsl.layers import UnaryLayer
 
@@ -45,6 +46,7 @@ register_full_backward_pre_hook register_load_state_dict_post_hook
 register_load_state_dict_pre_hook register_module register_parameter
 register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state
 set_submodule share_memory state_dict to to_empty train training type xpu zero_grad aux_weights
+load_training_state
 """
 RESERVED_ATTRIBUTES = frozenset(_RESERVED.split())
 
@@ -91,7 +93,8 @@ class Apply:
     """``x = self.attribute(x)``; ``flatten`` where x must become a vector first.
 
     With ``recalls`` the item reads earlier parts too. ``each`` marks a named repeat whose copies
-    do so: a ``nn.ModuleList`` walked in a loop.
+    do so: a ``nn.ModuleList`` walked in a loop. With ``pieces`` it gives several results, and x
+    stays what it was.
     """
 
     attribute: str
@@ -101,6 +104,7 @@ class Apply:
     recalls: tuple[RecallPart, ...] = ()
     each: bool = False
     label: str | None = None
+    pieces: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +232,7 @@ class _Planner:
 
     def _item(self, part: Part) -> Item:
         match part:
-            case LayerPart():
+            case LayerPart() | SplitPart():
                 return Leaf(part.node)
             case CallPart():
                 return Instance(self.class_plan(part.block.name.id, part.body, part))
@@ -299,7 +303,8 @@ class _Planner:
             item, flatten = self._lift(item)
         name = part.name
         attribute = attribute_name(name) if name else ""
-        return Apply(attribute, item, _output_of(part), flatten, recalls, each, name)
+        pieces = part.pieces if isinstance(part, SplitPart) else ()
+        return Apply(attribute, item, _output_of(part), flatten, recalls, each, name, pieces)
 
     def _lift(self, item: Item) -> tuple[Item, bool]:
         """Take a flattening at the very start out of the row, into ``forward``."""
@@ -314,7 +319,7 @@ class _Planner:
 
 def _output_of(part: Part) -> int:
     match part:
-        case LayerPart() | ForkPart() | RecallPart():
+        case LayerPart() | ForkPart() | RecallPart() | SplitPart():
             return part.node
         case RepeatPart():
             return part.copies[-1].output
@@ -350,6 +355,7 @@ def _outputs(steps: tuple[Step, ...]) -> Iterator[int]:
         match step:
             case Apply():
                 yield step.output
+                yield from step.pieces
             case Fork():
                 yield step.node
                 for branch in step.branches:
@@ -390,15 +396,19 @@ class _Names:
     def _words(self, steps: Iterable[Step]) -> Iterator[str]:
         for step in steps:
             match step:
+                case Apply(attribute="", pieces=(_, *_)):
+                    yield "reduce"
                 case Apply(attribute="", item=item):
                     yield self._word(item)
                 case Fork(branches=branches):
                     for branch in branches:
-                        if not _is_single(branch):
+                        if _single(branch) is None:
                             yield from self._words(branch)
 
     def _step(self, step: Step) -> Step:
         match step:
+            case Apply(attribute="", pieces=(_, *_)):
+                return replace(step, attribute=self._fresh("reduce"))
             case Apply(attribute=""):
                 return replace(step, attribute=self._fresh(self._word(step.item)))
             case Head(apply=Apply(attribute="")):
@@ -410,9 +420,8 @@ class _Names:
 
     def _branch(self, branch: tuple[Step, ...]) -> tuple[Step, ...]:
         self.branches += 1
-        if _is_single(branch):
-            only = branch[0]
-            return (replace(only, attribute=self._fresh(f"branch{self.branches}")),)
+        if (only := _single(branch)) is not None:
+            return (*branch[:-1], replace(only, attribute=self._fresh(f"branch{self.branches}")))
         return tuple(self._step(step) for step in branch)
 
     def _word(self, item: Item) -> str:
@@ -433,9 +442,15 @@ class _Names:
         return name
 
 
-def _is_single(branch: tuple[Step, ...]) -> TypeGuard[tuple[Apply]]:
-    """Whether a branch is one unnamed step, to be named after the branch."""
-    return len(branch) == 1 and isinstance(branch[0], Apply) and not branch[0].attribute
+def _single(branch: tuple[Step, ...]) -> Apply | None:
+    """The one unnamed step of a branch that is named after the branch."""
+    match branch:
+        case (Apply(attribute="") as only,):
+            return only
+        case (Recall(part=RecallPart(target="")), Apply(attribute="") as only):
+            return only
+        case _:
+            return None
 
 
 def _attributes(steps: list[Step] | tuple[Step, ...]) -> Iterator[str]:

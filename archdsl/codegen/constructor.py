@@ -147,7 +147,8 @@ def call_doc(call: Call, expressions: Iterator[str | None]) -> Bracketed:
     items = []
     for arg in call.args:
         if isinstance(arg.value, Call):
-            items.append(Item(call_doc(arg.value, expressions)))
+            prefix = f"{arg.keyword}=" if arg.keyword else ""
+            items.append(Item(call_doc(arg.value, expressions), prefix))
             continue
         expression = next(expressions, None)
         if expression is None and arg.default is not None and arg.value == arg.default:

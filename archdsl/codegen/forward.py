@@ -53,6 +53,7 @@ class Forward:
         self.variables = {recall.node: self._name(recall.target) for recall in use.plan.recalls}
         self.recalled = {recall.node for recall in _recalls(use.plan.steps)}
         self.alive = 0
+        self.pieces = 0
 
     @property
     def parameters(self) -> list[str]:
@@ -82,6 +83,9 @@ class Forward:
                     lines.append(Statement("if self.training:", Text("")))
                     called = Text(self._apply(apply, current))
                     lines.append(Statement("heads.append(", called, ")", _BODY + 1))
+                case Apply(pieces=(_, *_) as pieces):
+                    called = Text(self._apply(step, current))
+                    lines.append(Statement(f"{self._name_pieces(pieces)} = ", called))
                 case Apply(each=True):
                     lines += self._loop(step, current, target)
                     current = self._store(step.output, step.label, target, lines)
@@ -103,6 +107,12 @@ class Forward:
         argument = f"torch.flatten({current}, 1)" if apply.flatten else current
         recalled = [self.variables[recall.node] for recall in apply.recalls]
         return f"self.{apply.attribute}({', '.join([argument, *recalled])})"
+
+    def _name_pieces(self, pieces: tuple[int, ...]) -> str:
+        names = [f"x{self.pieces + number}" for number in range(1, len(pieces) + 1)]
+        self.pieces += len(pieces)
+        self.variables.update(zip(pieces, names, strict=True))
+        return ", ".join(names)
 
     def _loop(self, apply: Apply, current: str, target: str) -> Iterator[Statement]:
         recalled = [self.variables[recall.node] for recall in apply.recalls]

@@ -26,6 +26,7 @@ from archdsl.graph import (
     Part,
     RecallPart,
     RepeatPart,
+    SplitPart,
 )
 from archdsl.layers import Family, Layer
 from archdsl.layers.pages import fields_of
@@ -191,7 +192,7 @@ class _Composer:
                 branches = tuple(self._items(branch) for branch in part.branches)
                 starts = tuple(_start(branch) for branch in part.branches)
                 return Fork(part.branches[0].input, branches, starts, self._box(part.node))
-            case RecallPart():
+            case RecallPart() | SplitPart():
                 return None
 
     def _enclose(
@@ -219,7 +220,7 @@ class _Composer:
 def _output_of(part: Part) -> int:
     """The node whose result leaves a part."""
     match part:
-        case LayerPart() | ForkPart() | RecallPart():
+        case LayerPart() | ForkPart() | RecallPart() | SplitPart():
             return part.node
         case RepeatPart():
             return part.copies[-1].output
