@@ -25,7 +25,7 @@ FLOORS = (
     ("elaborate",),
     ("cost", "modules"),
     ("model",),
-    ("memory", "proof"),
+    ("memory", "proof", "deployment"),
     ("report", "drawing", "codegen"),
     ("runtime",),
     ("train",),

@@ -11,6 +11,7 @@ from collections.abc import Sequence as Listing
 from dataclasses import dataclass, field
 
 from archdsl.codegen.variants import Signature, choices, names_of, unite
+from archdsl.deployment import PAGES
 from archdsl.graph import Node
 from archdsl.layers import REGISTRY, Arg, Call, UnaryLayer
 from archdsl.layers.call import Value
@@ -31,12 +32,12 @@ from archdsl.modules import (
 )
 
 #: Class names the generated module has already.
-IMPORTED = ("Tensor", "None", "True", "False")
+IMPORTED = ("Tensor", "Mapping", "None", "True", "False")
 
-#: Helper classes by name, in the registry's order.
+#: Helper classes by name, in the registry's order; then those of deployment alone.
 SUPPORT = {
     layer.support.partition("(")[0].removeprefix("class "): layer.support.rstrip()
-    for layer in REGISTRY.values()
+    for layer in (*REGISTRY.values(), *PAGES)
     if layer.support
 }
 
@@ -244,7 +245,8 @@ def _sign_step(step: Step, use: Use) -> Signature:
         case Apply():
             recalls = tuple(recall.target for recall in step.recalls)
             item = _sign_item(step.item, use)
-            return ("apply", step.attribute, step.flatten, step.each, recalls, item)
+            pieces = len(step.pieces)
+            return ("apply", step.attribute, step.flatten, step.each, recalls, pieces, item)
         case Head(apply=apply):
             return ("head", _sign_step(apply, use))
         case Recall(part=part):

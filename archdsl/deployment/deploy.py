@@ -1,0 +1,121 @@
+"""From the Model of a network to that of the same network for deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from archdsl.cost import count_costs
+from archdsl.deployment.draft import Draft, Fold, renumbered, without
+from archdsl.deployment.merging import merge_reductions
+from archdsl.deployment.pages import InplaceReLU, Reduction
+from archdsl.graph import Node
+from archdsl.layers import Family, MergeLayer
+from archdsl.layers.activation import ReLU
+from archdsl.layers.conv import Conv, DepthwiseConv
+from archdsl.layers.dense import FullyConnected, Linear
+from archdsl.layers.norm import BatchNorm
+from archdsl.model import Model
+from archdsl.modules import name_nodes, plan_modules
+
+#: Layers that can take the factor and the bias of a normalization behind them.
+_FOLDING = (Conv, DepthwiseConv, FullyConnected, Linear)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a layer of a deployed network has its numbers from: nodes of the plain one."""
+
+    layer: Node
+    norm: Node | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Deployment:
+    """A network for inference, and the plain one it was made from.
+
+    ``origins`` has, by the node of a layer with a state, the plain layers that it stands for.
+    """
+
+    plain: Model
+    model: Model
+    origins: Mapping[int, tuple[Origin, ...]]
+
+
+def deploy(model: Model) -> Deployment:
+    """The same network, written for inference alone.
+
+    Auxiliary heads, dropout and stochastic depth are gone; batch normalization is folded into the
+    convolution or the fully-connected layer that it follows; parallel 1×1 convolutions before a
+    ``concat`` are one; ReLU writes over what nobody else reads.
+    """
+    nodes = {node.id: node for node in model.nodes}
+    draft = Draft(nodes, model.chain, {id: (Fold(id),) for id in nodes})
+    for rewrite in (_without_training, _fold_norms, merge_reductions, _in_place, renumbered):
+        draft = rewrite(draft)
+    return _finish(model, draft)
+
+
+def _without_training(draft: Draft) -> Draft:
+    return without(
+        draft,
+        {n.id for n in draft.nodes.values() if n.layer.family is Family.REGULARIZATION},
+    )
+
+
+def _fold_norms(draft: Draft) -> Draft:
+    """Fold each normalization into the layer it follows, where nobody else reads that layer."""
+    readers = draft.count_readers()
+    nodes = dict(draft.nodes)
+    folds = dict(draft.folds)
+    folded = set()
+    for norm in draft.nodes.values():
+        if not isinstance(norm.layer, BatchNorm):
+            continue
+        (source,) = norm.inputs
+        layer = nodes[source].layer
+        if not isinstance(layer, _FOLDING) or readers[source] != 1:
+            continue
+        nodes[source] = replace(nodes[source], layer=replace(layer, bias=True))
+        folds[source] = (replace(folds[source][0], norm=norm.id),)
+        folded.add(norm.id)
+    return without(Draft(nodes, draft.chain, folds), folded)
+
+
+def _in_place(draft: Draft) -> Draft:
+    """Let ReLU write over the result of a convolution or a merge that nobody else reads."""
+    readers = draft.count_readers()
+    nodes = dict(draft.nodes)
+    for node in draft.nodes.values():
+        if isinstance(node.layer, Reduction) and type(node.layer.activation) is ReLU:
+            nodes[node.id] = replace(node, layer=replace(node.layer, activation=InplaceReLU()))
+        elif type(node.layer) is ReLU:
+            source = draft.nodes[node.inputs[0]]
+            makes_anew = isinstance(source.layer, (*_FOLDING, BatchNorm, MergeLayer))
+            if makes_anew and readers[source.id] == 1:
+                nodes[node.id] = replace(node, layer=InplaceReLU())
+    return replace(draft, nodes=nodes)
+
+
+def _finish(plain: Model, draft: Draft) -> Deployment:
+    nodes = tuple(draft.nodes.values())
+    plan = plan_modules(plain.name, nodes, draft.chain)
+    model = replace(
+        plain,
+        nodes=nodes,
+        chain=draft.chain,
+        plan=plan,
+        names=name_nodes(plan, nodes),
+        costs=count_costs(nodes),
+        claims=(),
+        recipe=None,
+    )
+    origins = {
+        node.id: tuple(
+            Origin(plain.nodes[f.layer], None if f.norm is None else plain.nodes[f.norm])
+            for f in draft.folds[node.id]
+        )
+        for node in nodes
+        if model.costs[node.id].parameters or isinstance(node.layer, BatchNorm)
+    }
+    return Deployment(plain, model, origins)

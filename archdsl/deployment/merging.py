@@ -1,0 +1,154 @@
+"""Parallel 1×1 convolutions over one input, as in the Inception modules, become one and a split."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+
+from archdsl.deployment.draft import Draft, without
+from archdsl.deployment.pages import Piece, Reduction
+from archdsl.graph import (
+    CallPart,
+    Chain,
+    ForkPart,
+    GroupPart,
+    LayerPart,
+    Node,
+    Part,
+    RecallPart,
+    RepeatPart,
+    SplitPart,
+)
+from archdsl.layers import REGISTRY, Family, UnaryLayer
+from archdsl.layers.conv import Conv
+from archdsl.layers.merge import Concat
+
+#: Activations of each number by itself.
+_ELEMENTWISE = frozenset(
+    layer
+    for name, layer in REGISTRY.items()
+    if layer.family is Family.ACTIVATION and name not in ("softmax", "prelu")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """The convolution a branch starts with, and the activation behind it."""
+
+    conv: Node
+    activation: Node | None
+
+
+def merge_reductions(draft: Draft) -> Draft:
+    """Merge the 1×1 convolutions that the branches of a ``concat`` start with, two or more.
+
+    The activation behind them is merged, too, where it is the same for all.
+    """
+    return _Merging(draft).run()
+
+
+class _Merging:
+    def __init__(self, draft: Draft) -> None:
+        self.draft = draft
+        self.nodes = dict(draft.nodes)
+        self.folds = dict(draft.folds)
+        self.readers: Counter[int] = draft.count_readers()
+        self.reader = {source: node for node in draft.nodes.values() for source in node.inputs}
+        self.fresh = count(max(draft.nodes) + 1)
+        self.merged_activations: set[int] = set()
+
+    def run(self) -> Draft:
+        chain = self._chain(self.draft.chain)
+        return without(Draft(self.nodes, chain, self.folds), self.merged_activations)
+
+    def _chain(self, chain: Chain) -> Chain:
+        parts = tuple(new for part in chain.parts for new in self._part(part))
+        return replace(chain, parts=parts)
+
+    def _part(self, part: Part) -> Iterator[Part]:
+        match part:
+            case CallPart() | GroupPart():
+                yield replace(part, body=self._chain(part.body))
+            case RepeatPart(copies=copies):
+                yield replace(part, copies=tuple(map(self._chain, copies)))
+            case ForkPart():
+                yield from self._fork(part)
+            case _:
+                yield part
+
+    def _fork(self, fork: ForkPart) -> Iterator[Part]:
+        starts = [self._start(branch) for branch in fork.branches]
+        found = [start for start in starts if start is not None]
+        is_concat = isinstance(self.nodes[fork.node].layer, Concat)
+        branches = list(fork.branches)
+        if is_concat and len(found) > 1:
+            yield self._split(found)
+            for index, start in enumerate(starts):
+                if start is not None:
+                    branches[index] = _after_piece(branches[index], start.conv.id)
+        yield replace(fork, branches=tuple(map(self._chain, branches)))
+
+    def _start(self, branch: Chain) -> _Start | None:
+        part = branch.parts[0] if branch.parts else None
+        while isinstance(part, (CallPart, GroupPart)) and part.body.parts:
+            part = part.body.parts[0]
+        if not isinstance(part, LayerPart):
+            return None
+        node = self.nodes[part.node]
+        if not _is_reduction(node) or self.readers[node.id] != 1:
+            return None
+        after = self.reader.get(node.id)
+        is_activation = after is not None and type(after.layer) in _ELEMENTWISE
+        return _Start(node, after if is_activation else None)
+
+    def _split(self, starts: list[_Start]) -> SplitPart:
+        """Put the merged convolution into the graph, each old one being a piece of it."""
+        convs = [start.conv for start in starts]
+        activations = [start.activation for start in starts if start.activation]
+        layers = {activation.layer for activation in activations}
+        shared = layers.pop() if len(layers) == 1 and len(activations) == len(starts) else None
+        if shared is not None:
+            self.merged_activations.update(activation.id for activation in activations)
+        assert shared is None or isinstance(shared, UnaryLayer)
+        sizes = tuple(conv.volume.channels for conv in convs)
+        reduction = Reduction(
+            (1, 1),
+            sum(sizes),
+            bias=any(isinstance(c.layer, Conv) and c.layer.bias for c in convs),
+            pieces=sizes,
+            activation=shared,
+        )
+        id = next(self.fresh)
+        volume = convs[0].volume.with_channels(sum(sizes))
+        self.nodes[id] = replace(convs[0], id=id, layer=reduction, volume=volume)
+        self.folds[id] = tuple(fold for conv in convs for fold in self.folds.pop(conv.id))
+        for conv in convs:
+            self.nodes[conv.id] = replace(conv, layer=Piece(), inputs=(id,))
+        return SplitPart(id, tuple(conv.id for conv in convs))
+
+
+def _is_reduction(node: Node) -> bool:
+    layer = node.layer
+    if not isinstance(layer, Conv):
+        return False
+    is_plain = layer.stride == (1, 1) and layer.padding in ((0, 0), "same") and layer.groups == 1
+    return layer.kernel_size == (1, 1) and is_plain
+
+
+def _after_piece(branch: Chain, conv: int) -> Chain:
+    """A branch that starts with the piece of a reduction in place of its convolution."""
+    rest = _without_first(branch, conv)
+    return replace(branch, parts=(RecallPart("", conv), *rest.parts))
+
+
+def _without_first(chain: Chain, conv: int) -> Chain:
+    first, *rest = chain.parts
+    match first:
+        case CallPart() | GroupPart():
+            body = _without_first(first.body, conv)
+            kept = [replace(first, body=body)] if body.parts else []
+            return replace(chain, parts=(*kept, *rest), input=conv)
+        case _:
+            return replace(chain, parts=tuple(rest), input=conv)
