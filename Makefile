@@ -7,6 +7,8 @@ PIP = $(RUN) pip install --quiet --disable-pip-version-check
 ARCHDSL = $(RUN) archdsl
 # Each process builds whole networks, up to 3 GB: four are enough.
 PYTEST = -n auto --maxprocesses 4
+# Whose modules for inference are committed.
+DEPLOYED = specs/googlenet.arch specs/torchvision/resnet.arch
 
 .PHONY: help demo test lint generate docs clean
 
@@ -14,7 +16,7 @@ help:
 	@echo "make demo      check, draw and compile the networks of specs/, and train LeNet-5"
 	@echo "make test      lint, types, freshness of generated/, proof of specs/, all tests"
 	@echo "make lint      ruff and mypy alone"
-	@echo "make generate  compile specs/ to generated/"
+	@echo "make generate  compile specs/ to generated/, and some for inference to deployed/"
 	@echo "make docs      regenerate docs/layers.md and docs/pictures/"
 	@echo "make clean     remove .venv, drawings, the demo's run and caches"
 
@@ -40,6 +42,7 @@ test: lint
 	$(ARCHDSL) compile --check
 	$(ARCHDSL) check --prove specs > $(VENV)/proofs.txt
 	@tail -n 1 $(VENV)/proofs.txt
+	$(ARCHDSL) compile --inference --check $(DEPLOYED)
 	$(RUN) pytest $(PYTEST)
 
 lint: $(VENV)/ready-for-tests
@@ -49,6 +52,7 @@ lint: $(VENV)/ready-for-tests
 
 generate: $(VENV)/ready
 	$(ARCHDSL) compile
+	$(ARCHDSL) compile --inference $(DEPLOYED)
 
 docs: $(VENV)/ready
 	$(ARCHDSL) layers --format md > docs/layers.md.new

@@ -135,17 +135,19 @@ def check(path: str | Path, *, input: str | tuple[int, ...] | Volume | None = No
     )
 
 
-def compile(*models: Model, template: str | Path | None = None) -> str:
+def compile(*models: Model, inference: bool = False, template: str | Path | None = None) -> str:
     """The source of the PyTorch module for one or more networks of one spec.
 
+    With ``inference`` the networks are written for deployment, and have ``load_training_state``.
     ``template`` is a folder whose ``module.py.jinja`` lays it out in place of the packaged one.
 
     Errors:
         TemplateFault: what is wrong with a template of that folder.
     """
-    from archdsl.codegen import render_module
+    from archdsl.codegen import render_inference_module, render_module
 
-    return render_module(models, None if template is None else Path(template))
+    render = render_inference_module if inference else render_module
+    return render(models, None if template is None else Path(template))
 
 
 def draw(model: Model, format: str = "svg") -> bytes:

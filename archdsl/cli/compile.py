@@ -38,10 +38,15 @@ _GENERATED = re.compile(
     "-o",
     "--output",
     type=click.Path(),
-    default="generated",
-    show_default=True,
     metavar="DIR",
-    help="The folder of the modules; - prints a single one.",
+    help="The folder of the modules; - prints a single one.  "
+    "[default: generated, or deployed with --inference]",
+)
+@click.option(
+    "--inference",
+    is_flag=True,
+    help="Write the networks for deployment: normalization folded, parallel 1×1 convolutions "
+    "merged, no dropout, no heads.",
 )
 @click.option(
     "--template",
@@ -58,7 +63,8 @@ _GENERATED = re.compile(
 def compile(
     ctx: click.Context,
     paths: tuple[str, ...],
-    output: str,
+    output: str | None,
+    inference: bool,
     templates: Path | None,
     only_check: bool,
     force: bool,
@@ -70,10 +76,14 @@ def compile(
     PATH is a file, a folder or -; without one, ./specs. Subfolders below the folder of specs are
     kept. All specs are checked first; on any error or failed claim nothing is written.
 
+    A module for inference computes the same, and takes the state dict of the plain one:
+    network.load_training_state(state).
+
     \b
     archdsl compile                           each spec of specs/ to generated/
     archdsl compile specs/vgg16.arch -o -     to the standard output
     archdsl compile --check                   for CI: are the modules fresh?
+    archdsl compile --inference               for deployment, to deployed/
     archdsl compile --template house          laid out by house/module.py.jinja
 
     Exit codes: 0 done, 1 findings or stale modules, 2 a wrong call or a file at fault.
@@ -85,22 +95,24 @@ def compile(
     if output == "-":
         if only_check:
             raise click.UsageError("`--check` compares files; it cannot go with `-o -`", ctx)
-        print_bytes(_render(_only(reading), templates))
+        print_bytes(_render(_only(reading), inference, templates))
         return
-    modules = _modules(reading, Path(output), templates)
+    folder = Path(output or ("deployed" if inference else "generated"))
+    modules = _modules(reading, folder, inference, templates)
     if only_check:
-        ctx.exit(_report_stale(modules, _strays(reading, Path(output), modules)))
+        ctx.exit(_report_stale(modules, _strays(reading, folder, modules)))
     _write(modules, force)
 
 
 # ── Modules ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _render(spec: Spec, templates: Path | None) -> bytes:
-    from archdsl.codegen import TemplateFault, render_module
+def _render(spec: Spec, inference: bool, templates: Path | None) -> bytes:
+    from archdsl.codegen import TemplateFault, render_inference_module, render_module
 
+    render = render_inference_module if inference else render_module
     try:
-        content = render_module(spec.models, templates).encode("utf-8")
+        content = render(spec.models, templates).encode("utf-8")
     except TemplateFault as fault:
         raise Refusal(str(fault)) from None
     if not is_generated(content):
@@ -120,7 +132,9 @@ def _only(reading: Reading) -> Spec:
     return specs[0]
 
 
-def _modules(reading: Reading, folder: Path, templates: Path | None) -> dict[Path, bytes]:
+def _modules(
+    reading: Reading, folder: Path, inference: bool, templates: Path | None
+) -> dict[Path, bytes]:
     """The wanted content of each module by its path."""
     modules: dict[Path, bytes] = {}
     origins: dict[Path, str] = {}
@@ -132,7 +146,7 @@ def _modules(reading: Reading, folder: Path, templates: Path | None) -> dict[Pat
         if path in modules:
             raise Refusal(f"{origins[path]} and {spec.file.path} would both become {path}")
         origins[path] = spec.file.path
-        modules[path] = _render(spec, templates)
+        modules[path] = _render(spec, inference, templates)
     return modules
 
 

@@ -32,7 +32,7 @@ from archdsl.modules import (
 )
 
 #: Class names the generated module has already.
-IMPORTED = ("Tensor", "Mapping", "None", "True", "False")
+IMPORTED = ("Tensor", "Mapping", "NamedTuple", "None", "True", "False")
 
 #: Helper classes by name, in the registry's order; then those of deployment alone.
 SUPPORT = {

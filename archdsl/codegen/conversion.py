@@ -1,0 +1,285 @@
+"""How a deployed network takes the state of its plain twin: a table a class, and who reads it.
+
+A class's table has what is not where its name says, relative to where the class stands in both
+networks. What differs between the uses of a class stands in the table of the class around it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from archdsl.codegen.classes import Classes, applies_of, items_of, network_class_name
+from archdsl.codegen.constructor import literal
+from archdsl.codegen.layout import INDENT, WIDTH
+from archdsl.deployment import Deployment, Origin, Reduction
+from archdsl.graph import Node
+from archdsl.layers import Call, UnaryLayer
+from archdsl.layers.norm import BatchNorm
+from archdsl.model import Model
+from archdsl.modules import ClassPlan, Head, Instance, Item, Leaf
+from archdsl.modules import Sequence as Row
+
+#: Where numbers come from: another name, or layers and the normalizations folded into them.
+Value: TypeAlias = str | tuple["Folded", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """A layer of the plain network and its normalization, by name."""
+
+    layer: str
+    norm: str = ""
+    eps: float = 1e-5
+    bias: bool = False
+    affine: bool = True
+
+    def text(self) -> str:
+        arguments = [literal(self.layer)]
+        if self.norm:
+            arguments.append(literal(self.norm))
+        if self.eps != 1e-5:
+            arguments.append(f"eps={literal(self.eps)}")
+        if self.bias:
+            arguments.append("bias=True")
+        if not self.affine:
+            arguments.append("affine=False")
+        return f"_Fold({', '.join(arguments)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What the template writes behind the classes."""
+
+    table: list[str]
+    has_folds: bool
+    has_bare_norms: bool
+    #: By the class of a network: where its auxiliary heads stand in the plain state.
+    heads: dict[str, str]
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether anything changes between the two states."""
+        return bool(self.table) or any(self.heads.values())
+
+
+def convert(deployments: Sequence[Deployment], classes: Classes) -> Conversion:
+    """The tables of all classes of a module."""
+    places = [place for deployment in deployments for place in _Survey(deployment).run()]
+    tables = _tables(places, classes)
+    values = [value for entries in tables.values() for value in entries.values()]
+    folds = [fold for value in values if not isinstance(value, str) for fold in value]
+    return Conversion(
+        list(_table_lines(tables)),
+        bool(folds),
+        any(not fold.affine for fold in folds),
+        {network_class_name(d.model): _heads(d.plain) for d in deployments},
+    )
+
+
+# ── Places: each class in each network, with what it takes from where ────────────────────────
+
+
+@dataclass(eq=False)
+class _Place:
+    """One use of a class: its path in both networks, and the entries found below it."""
+
+    plan: ClassPlan
+    path: str
+    around: _Place | None
+    model: Model
+    #: Full names; the plain names of all that the use holds.
+    origins: list[str] = field(default_factory=list)
+    entries: dict[str, Value] = field(default_factory=dict)
+    plain_path: str = ""
+
+
+class _Survey:
+    """Walks the plan of one deployed network."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
+        self.model = deployment.model
+        self.names = deployment.model.names
+        self.places: list[_Place] = []
+
+    def run(self) -> list[_Place]:
+        """All places, outer before inner, with entries for what changed its name."""
+        self._visit(self.model.plan, "", None)
+        for place in self.places:
+            depth = len(place.path.split(".")) if place.path else 0
+            place.plain_path = _common_path(place.origins, depth)
+        for place in self.places:
+            around = place.around
+            if around is not None and place.origins:
+                _enter(around, place.path, place.plain_path)
+            for item in items_of(place.plan):
+                self._enter_leaves(item, place)
+        return self.places
+
+    def _visit(self, plan: ClassPlan, path: str, around: _Place | None) -> None:
+        place = _Place(plan, path, around, self.model)
+        self.places.append(place)
+        for item, name in _named_items(plan, path):
+            self._visit_item(item, name, place)
+        if around is not None:
+            around.origins += place.origins
+
+    def _visit_item(self, item: Item, path: str, place: _Place) -> None:
+        match item:
+            case Leaf(node=node):
+                for origin in self.deployment.origins.get(node, ()):
+                    place.origins += self._names_of(origin)
+            case Row(items=items):
+                for index, inner in enumerate(items):
+                    self._visit_item(inner, f"{path}.{index}", place)
+            case Instance(plan=plan):
+                self._visit(plan, path, place)
+
+    def _enter_leaves(self, item: Item, place: _Place) -> None:
+        match item:
+            case Leaf(node=node) if node in self.deployment.origins:
+                origins = self.deployment.origins[node]
+                path = self.names[node] + _holder(self.model.nodes[node], self.model)
+                if len(origins) == 1 and origins[0].norm is None:
+                    _enter(place, path, self._layer_name(origins[0].layer))
+                else:
+                    place.entries[path] = tuple(map(self._folded, origins))
+            case Row(items=items):
+                for inner in items:
+                    self._enter_leaves(inner, place)
+
+    def _folded(self, origin: Origin) -> Folded:
+        name = self._layer_name(origin.layer)
+        bias = bool(getattr(origin.layer.layer, "bias", False))
+        if origin.norm is None:
+            return Folded(name, bias=bias)
+        norm = origin.norm.layer
+        assert isinstance(norm, BatchNorm)
+        return Folded(name, self._layer_name(origin.norm), norm.eps, bias, norm.affine)
+
+    def _names_of(self, origin: Origin) -> list[str]:
+        nodes = [node for node in (origin.layer, origin.norm) if node is not None]
+        return [self._layer_name(node) for node in nodes]
+
+    def _layer_name(self, node: Node) -> str:
+        plain = self.deployment.plain
+        return plain.names[node.id] + _holder(node, plain)
+
+
+def _named_items(plan: ClassPlan, path: str) -> Iterator[tuple[Item, str]]:
+    prefix = f"{path}." if path else ""
+    if plan.row is not None:
+        for index, item in enumerate(plan.row):
+            yield item, f"{prefix}{index}"
+    else:
+        for apply in applies_of(plan.steps):
+            yield apply.item, prefix + apply.attribute
+
+
+def _holder(node: Node, model: Model) -> str:
+    """Where in a layer's module its weights are, where not in the module itself."""
+    layer = node.layer
+    if isinstance(layer, Reduction):
+        return ".conv"
+    assert isinstance(layer, UnaryLayer)
+    call = layer.emit(model.nodes[node.inputs[0]].volume)
+    if call.callee != "nn.Sequential":
+        return ""
+    inner = [arg.value for arg in call.args]
+    index = next(i for i, c in enumerate(inner) if isinstance(c, Call) and "Conv" in c.callee)
+    return f".{index}"
+
+
+def _common_path(names: Sequence[str], depth: int) -> str:
+    """The path that all names begin with, no deeper than ``depth``."""
+    if not names or not depth:
+        return ""
+    common = names[0].split(".")[:depth]
+    for name in names[1:]:
+        parts = name.split(".")
+        while parts[: len(common)] != common:
+            common.pop()
+    return ".".join(common)
+
+
+def _enter(place: _Place, path: str, origin: str) -> None:
+    """Note where something comes from, if its name below the place is not the same in both."""
+    if path and _below(path, place.path) != _below(origin, place.plain_path):
+        place.entries[path] = origin
+
+
+def _below(name: str, path: str) -> str:
+    assert not path or name == path or name.startswith(f"{path}.")
+    return name[len(path) :].removeprefix(".")
+
+
+def _heads(plain: Model) -> str:
+    """The auxiliary heads of the plain network, as a tuple of the prefixes of their keys."""
+    heads = [step.apply.attribute for step in plain.plan.steps if isinstance(step, Head)]
+    prefixes = [literal(f"{head}.") for head in heads]
+    return f"({', '.join(prefixes)}{',' * (len(prefixes) == 1)})" if prefixes else ""
+
+
+# ── Tables ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _tables(places: Sequence[_Place], classes: Classes) -> dict[str, dict[str, Value]]:
+    """By class, what all its uses agree on; the rest goes to the places around them."""
+    tables: dict[str, dict[str, Value]] = {}
+    uses: defaultdict[str, list[_Place]] = defaultdict(list)
+    for place in places:
+        is_network = place.around is None
+        name = network_class_name(place.model) if is_network else classes.of(place.plan).name
+        uses[name].append(place)
+    for name in [*(cls.name for cls in classes), *(n for n, u in uses.items() if not u[0].around)]:
+        found = [_relative(place) for place in uses[name]]
+        agreed = {k: v for k, v in found[0].items() if all(f.get(k) == v for f in found)}
+        if agreed:
+            tables[name] = agreed
+        for place, relative in zip(uses[name], found, strict=True):
+            if place.around is not None:
+                place.around.entries |= {
+                    full: value
+                    for (full, value), key in zip(place.entries.items(), relative, strict=True)
+                    if key not in agreed
+                }
+    return tables
+
+
+def _relative(place: _Place) -> dict[str, Value]:
+    """The entries of a place, named from the place on."""
+
+    def below(value: Value) -> Value:
+        if isinstance(value, str):
+            return _below(value, place.plain_path)
+        return tuple(
+            Folded(
+                _below(f.layer, place.plain_path),
+                _below(f.norm, place.plain_path) if f.norm else "",
+                f.eps,
+                f.bias,
+                f.affine,
+            )
+            for f in value
+        )
+
+    return {_below(path, place.path): below(value) for path, value in place.entries.items()}
+
+
+def _table_lines(tables: dict[str, dict[str, Value]]) -> Iterator[str]:
+    for name, entries in tables.items():
+        yield f"{INDENT}{name}: {{"
+        for key, value in entries.items():
+            start = f"{INDENT * 2}{literal(key)}: "
+            items = [literal(value)] if isinstance(value, str) else [f.text() for f in value]
+            text = items[0] if isinstance(value, str) else f"[{', '.join(items)}]"
+            if len(start + text) < WIDTH:
+                yield f"{start}{text},"
+                continue
+            yield f"{start}["
+            yield from (f"{INDENT * 3}{item}," for item in items)
+            yield f"{INDENT * 2}],"
+        yield f"{INDENT}}},"
