@@ -19,7 +19,7 @@ from archdsl.codegen.classes import network_class_name
 from archdsl.deployment import deploy
 from archdsl.model import Model
 
-SPECS = sorted((ROOT / "specs").rglob("*.arch"))
+SPECS = [*sorted((ROOT / "specs").rglob("*.arch")), ROOT / "benchmarks" / "googlenet.arch"]
 TOLERANCE = 1e-5
 #: More than this takes long and adds nothing: the same classes, more often or wider.
 LARGE = 65_000_000
@@ -290,7 +290,8 @@ def test_the_page_quotes_the_committed_modules() -> None:
 
 def test_modules_are_formatted_typed_and_stand_alone(tmp_path: Path) -> None:
     sources = {
-        path.stem: archdsl.compile(*archdsl.load_all(path), inference=True) for path in SPECS
+        f"{path.parent.name}_{path.stem}": archdsl.compile(*archdsl.load_all(path), inference=True)
+        for path in SPECS
     }
     for index, text in enumerate(STRUCTURES.values()):
         model = archdsl.parse(text, input="8x8x4")
