@@ -21,8 +21,8 @@ from archdsl.model import Model
 
 SPECS = [*sorted((ROOT / "specs").rglob("*.arch")), ROOT / "benchmarks" / "googlenet.arch"]
 TOLERANCE = 1e-5
-#: More than this takes long and adds nothing: the same classes, more often or wider.
-LARGE = 65_000_000
+#: Parameters beyond which a run takes long and adds nothing to the keys and the structures.
+LARGE = 30_000_000
 #: One member stands for its family.
 SAME_CLASSES = {"ResNet34", "ResNet101", "ResNet152"}
 
