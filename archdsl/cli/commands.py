@@ -19,6 +19,7 @@ MODULES = (
     "train",
     "evaluate",
     "predict",
+    "weights",
     "show",
     "layers",
     "completion",
