@@ -85,7 +85,7 @@ network Other: 64x64x3 → 1000 {
   stem: { conv 3x3 64 s2 relu; maxpool 3 s2 ceil }
   early: { burn(16, 64) ×2; maxpool 3 s2 ceil; burn(32, 128) ×2; maxpool 3 s2 ceil }
   late: { burn(48, 192) ×2; burn(64, 256) ×2 }
-  dropout 0.5; last: conv 1x1 1000 relu; gap
+  dropout 0.5; last: conv 1x1 1000 relu; gap flatten
 }
 """
 CASES = {
@@ -95,6 +95,8 @@ CASES = {
     "resnet50": RESNET50,
     "squeezenet1_1": SQUEEZENET,
 }
+#: In the first stage the shortcut has the shapes of the last convolution beside it.
+MAPS = {"resnet50": [("layer1.0.downsample", "stage1.0.short")]}
 
 
 def constructed(name: str) -> nn.Module:
@@ -111,8 +113,9 @@ def constructed(name: str) -> nn.Module:
     return network
 
 
-def moved(state: dict[str, Tensor], model: Model) -> dict[str, Tensor]:
-    return port(state, plan_port(shapes_of(state), target_shapes(model)))
+def moved(state: dict[str, Tensor], model: Model, name: str) -> dict[str, Tensor]:
+    maps = MAPS.get(name, [])
+    return port(state, plan_port(shapes_of(state), target_shapes(model), maps=maps))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -121,7 +124,7 @@ def test_torchvisions_weights_under_other_names(name: str) -> None:
     """They fill the module, and it computes what torchvision's does, to the last bit."""
     theirs, model = constructed(name).eval(), archdsl.parse(CASES[name])
     ours = build(model, "meta").to_empty(device="cpu").eval()
-    ours.load_state_dict(moved(theirs.state_dict(), model), strict=True)
+    ours.load_state_dict(moved(theirs.state_dict(), model, name), strict=True)
     x = torch.randn(1, *model.input.torch_sizes)
     assert torch.equal(ours(x), theirs(x))
     assert not torch.equal(ours(x), ours(-x))
@@ -134,11 +137,24 @@ def test_between_two_specs_in_both_directions(name: str) -> None:
     path = ROOT / "specs" / "torchvision" / f"{kind}.arch"
     (first,) = (model for model in archdsl.load_all(path) if model.name == wanted)
     state = constructed(name).state_dict()
-    there = moved(state, other)
+    there = moved(state, other, name)
     assert list(there) == list(target_shapes(other))
-    back = moved(there, first)
+    back = moved(there, first, name)
     assert list(back) == list(state)
     assert all(torch.equal(back[key], state[key]) for key in state)
+
+
+def test_the_shortcut_of_resnet50_is_not_guessed() -> None:
+    with torch.device("meta"):
+        source = shapes_of(models.resnet50(weights=None).state_dict())
+    with pytest.raises(Fault) as refusal:
+        plan_port(source, target_shapes(archdsl.parse(RESNET50)))
+    assert str(refusal.value) == (
+        "ambiguous: layer1.0.conv3 (weight 256×64×1×1), layer1.0.downsample.0 (weight 256×64×1×1) "
+        "of the source could each be more than one of stage1.0.short.0 (weight 256×64×1×1), "
+        "stage1.0.branch2.6 (weight 256×64×1×1) of the spec, whose orders differ; say which with "
+        "--map"
+    )
 
 
 # ── Matching ─────────────────────────────────────────────────────────────────────────────────
@@ -272,10 +288,10 @@ def test_counters_that_some_lack_are_refused() -> None:
 MINE = "network Mine: 6x6x3 → 5 { a: conv 3x3 4; b: conv 3x3 4 p1 bn; c: conv 3x3 4 p1 bn; fc 5 }\n"
 YOURS = "network Yours: 6x6x3 → 5 { body: { conv 3x3 4; conv 3x3 4 p1 bn ×2 }; head: fc 5 }\n"
 TABLE = """\
-Source             Target                      Shape    By
-a.weight           body.0.weight               4×3×3×3  shape
-a.bias             body.0.bias                 4        shape
-b.0.weight         body.1.weight               4×4×3×3  order
+Source                   Target                      Shape    By
+a.weight                 body.0.weight               4×3×3×3  shape
+a.bias                   body.0.bias                 4        shape
+b.0.weight               body.1.weight               4×4×3×3  order
 """
 
 
@@ -345,7 +361,7 @@ def test_there_and_back_through_files_without_an_order(call) -> None:
 def test_counters_that_the_source_does_not_keep_are_0(call) -> None:
     code, out, err = call("bare.pt", "yours.arch", "-o", "y.safetensors")
     assert code == 0
-    assert "\n0                  body.2.num_batches_tracked  1        order\n" in out
+    assert "\n0                 body.2.num_batches_tracked  1        order\n" in out
     assert err.endswith("note: 2 counters of batches set to 0: the source keeps none\n")
     assert load_file("y.safetensors")["body.2.num_batches_tracked"] == 0
 
@@ -389,6 +405,6 @@ def test_a_part_of_the_source_can_be_dropped(call) -> None:
     code, out, _ = call("mine.ckpt", "body.arch", *drops, "--dry-run")
     assert code == 0
     assert [line.split()[:2] for line in out.splitlines()[1:]] == [
-        ["a.weight", "conv.weight"],
-        ["a.bias", "conv.bias"],
+        ["a.weight", "0.weight"],
+        ["a.bias", "0.bias"],
     ]
