@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from archdsl.cli.files import read_specs, write_files
+from archdsl.cli.extras import needing
+from archdsl.cli.files import choose_network, read_specs, write_files
 from archdsl.cli.options import color_option, input_option
 from archdsl.cli.page import Page
 from archdsl.cli.terminal import (
@@ -19,8 +20,6 @@ from archdsl.cli.terminal import (
     print_note,
     print_text,
 )
-from archdsl.cli.train import choose_network
-from archdsl.cli.training import training_extra
 from archdsl.model import Model
 from archdsl.report.text import columns, count_of, printable
 from archdsl.volume import Volume
@@ -120,7 +119,7 @@ def port(
         raise Refusal(f"{output} is there already; --force replaces it")
     model = choose_network(_read(ctx, spec, input_volume, color), network, spec)
     origins = _read(ctx, origin, input_volume, color) if origin else ()
-    with training_extra():
+    with needing("torch", "porting weights"):
         from archdsl.runtime import port as runtime
 
         state = runtime.read_state(source)
