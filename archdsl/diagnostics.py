@@ -80,6 +80,27 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
+class Edit:
+    """A span of the text and what to put there; an insertion where the span is empty."""
+
+    span: Span
+    replacement: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """Edits that together make a diagnostic disappear.
+
+    A safe fix mends how something is written. One that is not safe changes what its author
+    chose: a number, a claim, a layer.
+    """
+
+    message: str
+    edits: tuple[Edit, ...]
+    is_safe: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnostic:
     """One thing that is wrong: stable ``code``, primary place, related places, help."""
 
@@ -93,6 +114,7 @@ class Diagnostic:
     help: str | None = None
     severity: Severity = Severity.ERROR
     path: str | None = None
+    fixes: tuple[Fix, ...] = ()
 
     def __post_init__(self) -> None:
         if self.code not in CODES:
@@ -127,6 +149,21 @@ def suggest(word: str, known: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+def respell(word: str, span: Span, known: Iterable[str]) -> tuple[Fix, ...]:
+    """The nearest known word in place of the one at ``span``, where one is near enough."""
     nearest = suggest(word, known)
-    return f"did you mean `{nearest}`?" if nearest else None
+    return (respelled(span, nearest),) if nearest else ()
+
+
+def respelled(span: Span, nearest: str) -> Fix:
+    return replaced(span, nearest, f"did you mean `{nearest}`?")
+
+
+def replaced(span: Span, text: str, message: str, *, is_safe: bool = True) -> Fix:
+    """A fix of one edit: ``text`` in place of what stands at ``span``."""
+    return Fix(message, (Edit(span, text),), is_safe)
+
+
+def help_of(fixes: tuple[Fix, ...]) -> str | None:
+    """What the first fix says, for the reader who mends by hand."""
+    return fixes[0].message if fixes else None

@@ -13,6 +13,8 @@ class Source:
 
     text: str = field(repr=False)
     path: str = "<text>"
+    #: Whether the text ships with the tool and is not the reader's to change.
+    is_shipped: bool = False
 
     @cached_property
     def _line_starts(self) -> list[int]:
@@ -62,6 +64,11 @@ class Span:
     @property
     def text(self) -> str:
         return self.source.text[self.start : self.end]
+
+    @property
+    def after(self) -> Span:
+        """The place right behind the span, without characters."""
+        return Span(self.source, self.end, self.end)
 
     def to(self, other: Span) -> Span:
         """The span from the start of this one to the end of ``other``."""

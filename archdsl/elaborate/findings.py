@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from archdsl.diagnostics import ArchError, Diagnostic
+from archdsl.diagnostics import ArchError, Diagnostic, Fix
 
 #: Nobody reads on, and each word that is unknown costs a search for the one that was meant.
 MAX_FINDINGS = 100
@@ -26,6 +26,9 @@ class Findings:
             ArchError: with all findings, when there are as many as anyone will read.
         """
         self.added += 1
+        if any(_is_shipped(fix) for fix in diagnostic.fixes):
+            mendable = tuple(fix for fix in diagnostic.fixes if not _is_shipped(fix))
+            diagnostic = replace(diagnostic, fixes=mendable)
         self._found.setdefault((diagnostic.code, diagnostic.span), diagnostic)
         if len(self._found) == MAX_FINDINGS:
             *others, last = self._found.values()
@@ -34,3 +37,8 @@ class Findings:
 
     def __iter__(self) -> Iterator[Diagnostic]:
         return iter(self._found.values())
+
+
+def _is_shipped(fix: Fix) -> bool:
+    """Whether a fix would change a text that ships with the tool."""
+    return any(edit.span.source.is_shipped for edit in fix.edits)

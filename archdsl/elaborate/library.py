@@ -202,7 +202,7 @@ def standard_block(name: str) -> BlockDefinition | None:
     if name not in standard_names():
         return None
     text = resources.files("archdsl").joinpath("std", f"{name}.arch").read_text("utf-8")
-    program = parse(Source(text, f"std/{name}.arch"))
+    program = parse(Source(text, f"std/{name}.arch", is_shipped=True))
     definitions = Definitions(program.source)
     for item in program.items:
         assert isinstance(item, syntax.Block)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from archdsl import syntax
-from archdsl.diagnostics import Diagnostic, Label, did_you_mean
+from archdsl.diagnostics import Diagnostic, Fix, Label, help_of, replaced, respell
 from archdsl.graph import Value
 from archdsl.layers import REGISTRY
 from archdsl.layers.pages import words_of
@@ -53,9 +53,18 @@ class Fault(Exception):
         label: str = "",
         help: str | None = None,
         related: tuple[Label, ...] = (),
+        fixes: tuple[Fix, ...] = (),
     ) -> None:
         super().__init__(message)
-        self.diagnostic = Diagnostic(code, message, span, label, related=related, help=help)
+        self.diagnostic = Diagnostic(
+            code,
+            message,
+            span,
+            label,
+            related=related,
+            help=help or help_of(fixes),
+            fixes=fixes,
+        )
 
 
 class Unknown(Exception):
@@ -202,7 +211,7 @@ def _look_up(name: syntax.Name, context: Context) -> Value:
         "undefined-name",
         f"nothing named `{name.id}` is defined here",
         name.span,
-        help=did_you_mean(name.id, known),
+        fixes=respell(name.id, name.span, known),
     )
 
 
@@ -251,7 +260,7 @@ def _apply_operator(expr: syntax.Binary, left: Value, right: Value) -> Value:
                     "inexact-division",
                     f"{a} / {b} does not divide exactly",
                     expr.span,
-                    help=f"`//` rounds down to {a // b}",
+                    fixes=(_rounded_down(expr, a // b),),
                 )
             return a // b
         return a / b
@@ -259,6 +268,13 @@ def _apply_operator(expr: syntax.Binary, left: Value, right: Value) -> Value:
     if not isinstance(value, bool) and abs(value) > MAX_VALUE:  # type: ignore[arg-type]
         raise Fault("number-too-large", "the value is beyond the bound of 10¹⁵", expr.span)
     return value
+
+
+def _rounded_down(expr: syntax.Binary, result: int) -> Fix:
+    source, start = expr.span.source, expr.left.span.end
+    sign = source.text.index("/", start)
+    place = Span(source, sign, sign + 1)
+    return replaced(place, "//", f"`//` rounds down to {result}", is_safe=False)
 
 
 def _evaluate_call(expr: syntax.Call, context: Context) -> Value:
