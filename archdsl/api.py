@@ -67,6 +67,15 @@ def read_models(source: Source, input: Volume | None = None) -> tuple[Model, ...
     return models
 
 
+def diagnose(source: Source, input: Volume | None = None) -> tuple[Diagnostic, ...]:
+    """All that is to be said about a source: its errors, failed claims among them."""
+    try:
+        models = read_models(source, input)
+    except ArchError as error:
+        return error.diagnostics
+    return tuple(diagnostic for model in models for diagnostic in model.diagnostics)
+
+
 def _verified(models: tuple[Model, ...]) -> tuple[Model, ...]:
     failed = [diagnostic for model in models for diagnostic in model.diagnostics]
     if failed:

@@ -149,6 +149,11 @@ def suggest(word: str, known: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    nearest = suggest(word, known)
+    return f"did you mean `{nearest}`?" if nearest else None
+
+
 def respell(word: str, span: Span, known: Iterable[str]) -> tuple[Fix, ...]:
     """The nearest known word in place of the one at ``span``, where one is near enough."""
     nearest = suggest(word, known)

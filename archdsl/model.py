@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from archdsl import syntax
 from archdsl.cost import Cost, count_costs
-from archdsl.diagnostics import Diagnostic, did_you_mean
+from archdsl.diagnostics import Diagnostic, Edit, Fix, help_of, respell
 from archdsl.elaborate import Elaborated
 from archdsl.graph import Chain, Node, build_graph
 from archdsl.layers import Initializer
@@ -44,6 +45,8 @@ class Claim:
     text: str
     holds: bool
     actual: int
+    #: The number as it is, where the claim is an equality.
+    fixes: tuple[Fix, ...] = ()
 
     @property
     def line(self) -> int:
@@ -127,6 +130,7 @@ class Model:
                 f"{self.name}: `expect {claim.text}` does not hold",
                 claim.span,
                 f"it is {claim.actual:,}",
+                fixes=claim.fixes,
             )
             for claim in self.claims
             if not claim.holds
@@ -159,19 +163,22 @@ def build_model(network: Elaborated, diagnostics: list[Diagnostic]) -> Model:
     for expect in network.expects:
         metric = METRICS.get(expect.metric.id)
         if metric is None:
+            fixes = respell(expect.metric.id, expect.metric.span, METRICS)
             diagnostics.append(
                 Diagnostic(
                     "unknown-metric",
                     f"`expect` knows no `{expect.metric.id}`",
                     expect.metric.span,
-                    help=did_you_mean(expect.metric.id, METRICS)
-                    or f"it knows {', '.join(METRICS)}",
+                    help=help_of(fixes) or f"it knows {', '.join(METRICS)}",
+                    fixes=fixes,
                 )
             )
             continue
         actual = metric(model)
         text = " ".join(expect.span.text.split())
-        claims.append(Claim(expect.span, text, _holds(expect, actual), actual))
+        holds = _holds(expect, actual)
+        fixes = () if holds else _corrections(expect, actual)
+        claims.append(Claim(expect.span, text, holds, actual, fixes))
     return replace(model, claims=tuple(claims))
 
 
@@ -207,3 +214,20 @@ def _holds(expect: syntax.Expect, actual: int) -> bool:
     # Half a unit of the last digit written, either way: 138M is 137.5M to 138.5M.
     step = unit / Decimal(10) ** len(expect.digits.partition(".")[2])
     return abs(written - actual) * 2 <= step
+
+
+def _corrections(expect: syntax.Expect, actual: int) -> tuple[Fix, ...]:
+    """The actual number to the digits written; a budget that is exceeded is not raised."""
+    if expect.relation not in ("=", "==", "~"):
+        return ()
+    if expect.relation == "~":
+        places = len(expect.digits.partition(".")[2])
+        number = Decimal(actual) / Decimal(10) ** _UNITS[expect.unit]
+        shown = f"{round(number, places):f}{expect.unit}"
+    else:
+        shown = f"{actual:_}"
+    span = expect.span
+    start = span.end - len(re.search(r"[\d_.]+[KMGT]?$", span.text).group())  # type: ignore[union-attr]
+    place = Span(span.source, start, span.end)
+    message = f"write `{shown}` if the claim is what is wrong"
+    return (Fix(message, (Edit(place, shown),), is_safe=False),)

@@ -15,10 +15,11 @@ from typing import Any, TypeVar
 from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 from archdsl import syntax
+from archdsl.brackets import find_bracket_faults
 from archdsl.diagnostics import ArchError, Diagnostic
+from archdsl.fixes import apply_fixes, relocate
 from archdsl.source import Source, Span
 from archdsl.syntax_faults import (
-    check_brackets,
     describe_character,
     describe_token,
     without_statement,
@@ -52,7 +53,27 @@ def parse(source: Source) -> syntax.Program:
     Errors:
         ArchError: with every independent syntax error of the text.
     """
-    check_brackets(source)
+    faults = find_bracket_faults(source)
+    if faults:
+        raise ArchError([*faults, *_faults_beside(source, faults)])
+    program, errors = _read(source)
+    if program is None:
+        raise ArchError(errors)
+    return program
+
+
+def _faults_beside(source: Source, faults: list[Diagnostic]) -> list[Diagnostic]:
+    """What else is wrong with a text whose brackets do not match, once they are mended."""
+    edits = [edit for fault in faults for edit in fault.fixes[0].edits]
+    mended = apply_fixes(source, faults)
+    if len(mended.fixes) < len(faults):
+        return []
+    _, errors = _read(Source(mended.text, source.path))
+    return [relocate(error, source, edits) for error in errors]
+
+
+def _read(source: Source) -> tuple[syntax.Program | None, list[Diagnostic]]:
+    """The tree of a text, or every independent syntax error of it."""
     text = source.text
     errors: list[Diagnostic] = []
     while True:
@@ -65,12 +86,10 @@ def parse(source: Source) -> syntax.Program:
             errors.append(error.diagnostic)
             offset = error.offset
         else:
-            if errors:
-                raise ArchError(errors)
-            return program
+            return (None if errors else program), errors
         recovered = without_statement(text, offset)
         if recovered == text or len(errors) >= MAX_SYNTAX_ERRORS:
-            raise ArchError(errors)
+            return None, errors
         text = recovered
 
 

@@ -4,54 +4,8 @@ from __future__ import annotations
 
 import re
 
-from archdsl.diagnostics import ArchError, Diagnostic, Label
+from archdsl.diagnostics import Diagnostic, Fix, help_of, replaced
 from archdsl.source import Source, Span
-
-MAX_NESTING = 60
-
-_BRACKETS = re.compile(r'#[^\n]*|"[^"\n]*"|[{}()]')
-_CLOSING = {"{": "}", "(": ")"}
-
-
-def check_brackets(source: Source) -> None:
-    """Refuse brackets that do not match, before they make nonsense of all that follows."""
-    opened: list[tuple[str, int]] = []
-    for match in _BRACKETS.finditer(source.text):
-        bracket, offset = match.group(), match.start()
-        if bracket in _CLOSING:
-            opened.append((bracket, offset))
-            if len(opened) > MAX_NESTING:
-                span = Span(source, offset, offset + 1)
-                message = f"brackets are nested more than {MAX_NESTING} deep"
-                raise ArchError([Diagnostic("nested-too-deeply", message, span)])
-        elif bracket in _CLOSING.values():
-            span = Span(source, offset, offset + 1)
-            if not opened:
-                message = f"this `{bracket}` closes nothing"
-                raise ArchError([Diagnostic("unmatched-bracket", message, span)])
-            opener, start = opened.pop()
-            if _CLOSING[opener] != bracket:
-                raise ArchError([_unclosed(source, opener, start, span)])
-    if opened:
-        # The line of the outermost bracket still open is where the writer must look.
-        opener, start = opened[-1]
-        end = len(source.text.rstrip())
-        raise ArchError([_unclosed(source, opener, start, Span(source, end, end))])
-
-
-def _unclosed(source: Source, opener: str, start: int, found: Span) -> Diagnostic:
-    line = source.locate(start)[0]
-    closing = _CLOSING[opener]
-    seen = f"`{found.text}` found" if found.text else "the text ends"
-    return Diagnostic(
-        "unclosed-bracket",
-        f"the `{opener}` of line {line} is never closed",
-        Span(source, start, start + 1),
-        "opened here",
-        related=(Label(found, f"{seen} here, before its `{closing}`"),),
-        help=f"add `{closing}`",
-    )
-
 
 _WORDS = {
     "NAME": "a name",
@@ -110,25 +64,34 @@ def _diagnose(
 ) -> Diagnostic:
     wanted = sorted({_WORDS[kind] for kind in expected - _IMPLIED if kind in _WORDS})
     known = bool(wanted) and len(expected - _IMPLIED) <= 3
-    help_ = _HINTS.get(text) or (f"expected {' or '.join(wanted)}" if known else None)
     end = len(source.text.rstrip())
     span = Span(source, min(offset, end), min(offset + len(text), max(end, offset)))
-    return Diagnostic(code, message, span, help=help_)
+    fixes = _respelled(span, text)
+    help_ = help_of(fixes) or (f"expected {' or '.join(wanted)}" if known else None)
+    return Diagnostic(code, message, span, help=help_, fixes=fixes)
 
 
-_HINTS = {
-    ",": "arguments of a layer are separated by spaces",
-    "//": "a comment begins with `#`",
+#: Signs of other languages: what stands in their place here, and why.
+_OTHER_SIGNS = {
+    ",": (" ", "arguments of a layer are separated by spaces"),
+    "//": ("#", "a comment begins with `#`"),
 }
 
 
+def _respelled(span: Span, text: str) -> tuple[Fix, ...]:
+    if text not in _OTHER_SIGNS:
+        return ()
+    sign, message = _OTHER_SIGNS[text]
+    is_followed = span.source.text[span.end : span.end + 1].isspace()
+    return (replaced(span, "" if sign == " " and is_followed else sign, message),)
+
+
 def _empty_branch(source: Source, offset: int) -> Diagnostic:
-    return Diagnostic(
-        "empty-branch",
-        "this branch is empty",
-        Span(source, offset, offset + 1),
-        help="write `id` for the unchanged input",
+    span = Span(source, offset, offset + 1)
+    fix = replaced(
+        Span(source, offset, offset), "id ", "write `id` for the unchanged input", is_safe=False
     )
+    return Diagnostic("empty-branch", "this branch is empty", span, help=fix.message, fixes=(fix,))
 
 
 def _describe_text(text: str) -> tuple[str, str]:

@@ -17,7 +17,7 @@ FLOORS = (
     ("source", "volume"),
     ("syntax",),
     ("diagnostics",),
-    ("syntax_faults",),
+    ("syntax_faults", "brackets", "fixes"),
     ("parser",),
     ("layers",),
     ("recipe",),

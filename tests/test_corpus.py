@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from archdsl.api import read_input, read_models
-from archdsl.diagnostics import CODES, ArchError
+from archdsl.api import diagnose, read_input
+from archdsl.diagnostics import CODES
 from archdsl.report.diagnostics import render_diagnostics
 from archdsl.source import Source
+from archdsl.volume import Volume
 
 FOLDER = Path(__file__).parent / "corpus"
 BLOCK = re.compile(r"```(arch|diagnostic)([^\n]*)\n(.*?)```\n", re.DOTALL)
@@ -33,7 +34,8 @@ class Case:
     name: str
     body: str
 
-    def run(self, folder: Path) -> str:
+    def write(self, folder: Path) -> tuple[Source, Volume | None]:
+        """The text and its input; the files beside it are written into the folder."""
         text, input = "", None
         for kind, info, content in BLOCK.findall(self.body):
             if kind == "diagnostic":
@@ -45,12 +47,10 @@ class Case:
                 continue
             text = content.removesuffix("\n")
             input = next((read_input(w[6:]) for w in words if w.startswith("input=")), None)
-        try:
-            models = read_models(Source(text, "spec.arch"), input)
-        except ArchError as error:
-            return render_diagnostics(error.diagnostics) + "\n"
-        found = [diagnostic for model in models for diagnostic in model.diagnostics]
-        return render_diagnostics(found) + "\n"
+        return Source(text, "spec.arch"), input
+
+    def run(self, folder: Path) -> str:
+        return render_diagnostics(diagnose(*self.write(folder))) + "\n"
 
     def expected(self) -> str:
         blocks = BLOCK.findall(self.body)

@@ -13,6 +13,8 @@ from archdsl.cli.files import Reading, read_specs
 from archdsl.cli.options import MemorySize, color_option, input_option, paths_argument
 from archdsl.cli.page import Page
 from archdsl.cli.terminal import (
+    CLEAN,
+    FINDINGS,
     ColorChoice,
     exit_code,
     print_bytes,
@@ -61,6 +63,11 @@ from archdsl.volume import Volume
     help="A device's memory, such as 80G or 500M: which batch fits?",
 )
 @click.option("--prove", is_flag=True, help="Compare each number with the module's in torch.")
+@click.option("--fix", is_flag=True, help="Mend what is written wrongly in the files, then check.")
+@click.option(
+    "--unsafe-fixes", is_flag=True, help="With --fix, also change numbers, claims and layers."
+)
+@click.option("--diff", is_flag=True, help="Show what --fix would change, and write nothing.")
 @color_option
 @click.pass_context
 def check(
@@ -73,6 +80,9 @@ def check(
     precision: Precision | None,
     limit: int | None,
     prove: bool,
+    fix: bool,
+    unsafe_fixes: bool,
+    diff: bool,
     color: ColorChoice,
 ) -> None:
     """Check specs: shapes, parameters, MACs, receptive fields and the claims of `expect`.
@@ -83,6 +93,7 @@ def check(
     \b
     archdsl check specs/vgg16.arch
     archdsl check --format json > report.json
+    archdsl check --fix specs/vgg16.arch
     archdsl check specs/vgg16.arch --training --batch 256 --memory 80G
     archdsl check --prove specs
     echo "conv 3x3 64 same ×2; maxpool 2 s2" | archdsl check - --input 28x28x192
@@ -93,6 +104,15 @@ def check(
     for option, value in (("batch", batch), ("precision", precision), ("memory", limit)):
         if value is not None and not training:
             raise click.UsageError(f"`--{option}` is about training: add `--training`", ctx)
+    if unsafe_fixes and not (fix or diff):
+        raise click.UsageError("`--unsafe-fixes` goes with `--fix` or `--diff`", ctx)
+    if fix or diff:
+        from archdsl.cli.mending import mend_files, print_mended
+
+        mended = mend_files(paths, input_volume, unsafe=unsafe_fixes)
+        print_mended(mended, is_written=not diff)
+        if diff:
+            ctx.exit(FINDINGS if mended else CLEAN)
     reading = read_specs(paths, input_volume)
     memories = {}
     if training:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from archdsl import syntax
-from archdsl.diagnostics import ArchError, Diagnostic, Label, suggest
+from archdsl.diagnostics import ArchError, Diagnostic, Fix, Label, help_of, replaced, respell
 from archdsl.elaborate.binding import bind_formals
 from archdsl.elaborate.builder import Builder
 from archdsl.elaborate.findings import Findings
@@ -140,13 +140,13 @@ def _elaborate_item(
         return _elaborate_network(item, item, call, definitions, definitions, findings)
     family = definitions.families.get(item.call.name.id)
     if family is None:
-        nearest = suggest(item.call.name.id, definitions.families)
-        hint = "a family is a network with parameters"
+        fixes = respell(item.call.name.id, item.call.name.span, definitions.families)
         raise Fault(
             "undefined-name",
             f"there is no family `{item.call.name.id}`",
             item.call.name.span,
-            help=f"did you mean `{nearest}`?" if nearest else hint,
+            help=help_of(fixes) or "a family is a network with parameters",
+            fixes=fixes,
         )
     return _elaborate_network(item, family.network, item.call, definitions, family.home, findings)
 
@@ -201,7 +201,7 @@ def _check_output(
     if end.volume is None or end.volume == written:
         return
     last = builder.nodes[end.node]
-    flat = Volume.vector(end.volume.elements)
+    fixes = _mend_output(network, end.volume, written)
     findings.add(
         Diagnostic(
             "wrong-volume",
@@ -209,9 +209,23 @@ def _check_output(
             network.output.span,
             "written here",
             related=(Label(last.span, f"{end.volume} here"),),
-            help="end with `flatten`" if written == flat else None,
+            help=help_of(fixes),
+            fixes=fixes,
         )
     )
+
+
+def _mend_output(network: syntax.Network, ends: Volume, written: Volume) -> tuple[Fix, ...]:
+    """A `flatten` at the end where that is all that is missing, else what the network ends in."""
+    if written == Volume.vector(ends.elements):
+        steps = [s for chain in network.body.chains for s in chain.statements]
+        last = next(s for s in reversed(steps) if isinstance(s, (syntax.Step, syntax.Cond)))
+        claim = last.claim if isinstance(last, syntax.Step) else None
+        return (replaced((claim or last).span.after, "; flatten", "end with `flatten`"),)
+    if not isinstance(network.output, (syntax.Dims, syntax.Number)):
+        return ()
+    message = f"write `→ {ends}` if that is what you mean"
+    return (replaced(network.output.span, str(ends), message, is_safe=False),)
 
 
 def _add_member(body: syntax.Body, builder: Builder, scope: Scope, findings: Findings) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from archdsl import syntax
-from archdsl.diagnostics import Label, did_you_mean, suggest
+from archdsl.diagnostics import Edit, Fix, Label, replaced, respell
 from archdsl.elaborate.values import VOLUME_NAMES, Context, Fault, Values, evaluate
 from archdsl.graph import Value
 from archdsl.layers import INITIALIZERS, REGISTRY, Initializer
@@ -72,6 +72,7 @@ def _set(
             f"`{item.name}` of `{page.name}` is given twice",
             span,
             related=(Label(given[item.name][1], "first given here"),),
+            fixes=(_without(span, "leave one out", is_safe=value == given[item.name][0]),),
         )
     kind = item.role.kind
     try:
@@ -101,6 +102,7 @@ def _positional(application: Application, context: Context) -> list[tuple[FieldI
             f"`{page.name}` has no place for the argument `{extra.span.text}`",
             extra.span,
             help=f"its arguments by place: {takes}",
+            fixes=(_without(extra.span.to(atoms[-1].span), f"leave out `{extra.span.text}`"),),
         )
     return [
         (
@@ -142,11 +144,13 @@ def _read_named(page: type[Page], setting: syntax.Named, context: Context) -> tu
     if item is None:
         listed = ", ".join(f"`{name}`" for name in fields)
         known = f"its attributes are {listed}" if fields else None
+        fixes = _as_letter(page, setting) or respell(setting.name.id, setting.name.span, fields)
         raise Fault(
             "unknown-attribute",
             f"`{page.name}` has no attribute `{setting.name.id}`",
             setting.name.span,
-            help=_letter_hint(page, setting) or did_you_mean(setting.name.id, fields) or known,
+            help=None if fixes else known,
+            fixes=fixes,
         )
     value = setting.value
     if item.role.kind is INITIALIZER:
@@ -161,11 +165,25 @@ def _read_named(page: type[Page], setting: syntax.Named, context: Context) -> tu
     return item, evaluate(value, context)
 
 
-def _letter_hint(page: type[Page], setting: syntax.Named) -> str | None:
-    letter = setting.name.id
+def _as_letter(page: type[Page], setting: syntax.Named) -> tuple[Fix, ...]:
+    """``s=2`` as ``s2``, or in full where its value is no literal."""
+    letter, value = setting.name.id, setting.value
     if letter not in letters_of(page):
-        return None
-    return f"write `{letter}{setting.value.span.text}` or `{letters_of(page)[letter].name}=…`"
+        return ()
+    in_full = letters_of(page)[letter].name
+    if not isinstance(value, (syntax.Number, syntax.Dims)):
+        return (replaced(setting.name.span, in_full, f"write `{in_full}=…`"),)
+    short = f"{letter}{value.span.text}"
+    return (replaced(setting.span, short, f"write `{short}` or `{in_full}=…`"),)
+
+
+def _without(span: Span, message: str, *, is_safe: bool = False) -> Fix:
+    """A fix that leaves an argument out, with the comma or the spaces before it."""
+    text = span.source.text
+    start = len(text[: span.start].rstrip())
+    if text[start - 1 : start] == ",":
+        start -= 1
+    return Fix(message, (Edit(Span(span.source, start, span.end), ""),), is_safe)
 
 
 def _read_initializer(value: syntax.Expr, context: Context) -> Page:
@@ -201,15 +219,18 @@ def find_initializer(word: syntax.Name) -> type[Initializer]:
     page = INITIALIZERS.get(word.id)
     if page is not None:
         return page
+    fixes = respell(word.id, word.span, INITIALIZERS)
     for page in INITIALIZERS.values():
         if word.id.lower() in page.synonyms:
-            hint = f"that is called `{page.name}`"
-            break
-    else:
-        nearest = suggest(word.id, INITIALIZERS)
-        listed = ", ".join(f"`{name}`" for name in INITIALIZERS)
-        hint = f"did you mean `{nearest}`?" if nearest else f"known are {listed}"
-    raise Fault("unknown-word", f"there is no initializer `{word.id}`", word.span, help=hint)
+            fixes = (replaced(word.span, page.name, f"that is called `{page.name}`"),)
+    listed = ", ".join(f"`{name}`" for name in INITIALIZERS)
+    raise Fault(
+        "unknown-word",
+        f"there is no initializer `{word.id}`",
+        word.span,
+        help=None if fixes else f"known are {listed}",
+        fixes=fixes,
+    )
 
 
 # ── Blocks and families ──────────────────────────────────────────────────────────────────────
@@ -246,6 +267,7 @@ def bind_formals(
                 f"{kind} `{name}` wants {wanted} `{shown(formal)}` here",
                 argument.span,
                 help=f"it is written `{signature(name, formals)}`",
+                fixes=_regrouped(formals, call),
             )
         values.define(formal.name, evaluate(argument.value, context))
         if formal.pair and argument.pair:
@@ -267,15 +289,18 @@ def _assign(
                 f"{len(call.arguments)} are given",
                 argument.span,
                 help=f"it is written `{signature(name, formals)}`",
+                fixes=_regrouped(formals, call) or (_without_rest(call, len(formals)),),
             )
         target = argument.keyword.id if argument.keyword else names[index]
         if target not in names:
             assert argument.keyword is not None
+            fixes = respell(target, argument.keyword.span, names)
             raise Fault(
                 "unknown-attribute",
                 f"{kind} `{name}` has no parameter `{target}`",
                 argument.keyword.span,
-                help=did_you_mean(target, names) or f"it is written `{signature(name, formals)}`",
+                help=None if fixes else f"it is written `{signature(name, formals)}`",
+                fixes=fixes,
             )
         if target in given:
             raise Fault(
@@ -283,9 +308,30 @@ def _assign(
                 f"`{target}` of {kind} `{name}` is given twice",
                 argument.span,
                 related=(Label(given[target].span, "first given here"),),
+                fixes=(_without(argument.span, "leave one out"),),
             )
         given[target] = argument
     return given
+
+
+def _regrouped(formals: tuple[syntax.Formal, ...], call: syntax.Call) -> tuple[Fix, ...]:
+    """The arguments in pairs as the parameters are, where their number is the right one."""
+    if any(argument.keyword for argument in call.arguments):
+        return ()
+    values = [v for a in call.arguments for v in (a.value, a.pair) if v is not None]
+    if len(values) != sum(1 + (formal.pair is not None) for formal in formals):
+        return ()
+    rest = iter(value.span.text for value in values)
+    parts = [f"{next(rest)}→{next(rest)}" if formal.pair else next(rest) for formal in formals]
+    listed = ", ".join(parts)
+    place = values[0].span.to(values[-1].span)
+    return (replaced(place, listed, f"write `{call.name.id}({listed})`"),)
+
+
+def _without_rest(call: syntax.Call, count: int) -> Fix:
+    first, last = call.arguments[count], call.arguments[-1]
+    shown = "the last argument" if first is last else "the last arguments"
+    return _without(first.span.to(last.span), f"leave out {shown}")
 
 
 def shown(formal: syntax.Formal) -> str:

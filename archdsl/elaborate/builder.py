@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from archdsl import syntax
-from archdsl.diagnostics import Label, suggest
+from archdsl.diagnostics import Label, respell
 from archdsl.elaborate.binding import (
     Application,
     bare_arguments,
@@ -355,12 +355,11 @@ class Builder(Placer):
             raise Fault("missing-argument", f"`{name}` needs the name of a part", application.span)
         found = scope.parts.find(atom.id)
         if found is None:
-            nearest = suggest(atom.id, scope.parts.names())
             raise Fault(
                 "undefined-name",
                 f"no part named `{atom.id}` exists here yet",
                 atom.span,
-                help=f"did you mean `{nearest}`?" if nearest else None,
+                fixes=respell(atom.id, atom.span, scope.parts.names()),
             )
         return _result(atom, found)
 

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from archdsl import syntax
-from archdsl.diagnostics import ArchError, Diagnostic, Label
+from archdsl.diagnostics import ArchError, Diagnostic, Fix, Label, help_of, replaced
 from archdsl.elaborate.findings import Findings
+from archdsl.elaborate.mending import change_setting, pad_branches
 from archdsl.elaborate.scope import Cursor, Scope, read_volume
 from archdsl.elaborate.values import MAX_VALUE, Fault, Unknown
 from archdsl.graph import Frame, Node
@@ -85,12 +86,25 @@ class Placer:
         self, error: LayerError, layer: Layer, inputs: list[Cursor], span: Span
     ) -> Fault:
         """The fault at its place, with the places where the offending sizes came from."""
+        fixes = self._fixes(error, layer, inputs, span)
+        help = error.help or help_of(fixes)
         if len(inputs) == 1:
             node = self.nodes[inputs[0].node]
             related = (self.origin(node),)
-            return Fault(error.code, error.message, span, "here", error.help, related)
+            return Fault(error.code, error.message, span, "here", help, related, fixes)
         labels = [self.origin(self.nodes[cursor.node]) for cursor in inputs]
-        return Fault(error.code, error.message, span, "joined here", error.help, tuple(labels))
+        return Fault(error.code, error.message, span, "joined here", help, tuple(labels), fixes)
+
+    def _fixes(
+        self, error: LayerError, layer: Layer, inputs: list[Cursor], span: Span
+    ) -> tuple[Fix, ...]:
+        if error.code == "branch-size-mismatch":
+            fix = pad_branches(layer, [cursor.node for cursor in inputs], self.nodes)
+            return (fix,) if fix else ()
+        if error.change is None:
+            return ()
+        edit = change_setting(type(layer), span, error.change)
+        return (Fix(error.help or "", (edit,), is_safe=False),) if edit else ()
 
     def origin(self, node: Node) -> Label:
         """Where a volume came from: the layer that made it, not those that passed it on."""
@@ -115,11 +129,16 @@ class Placer:
                 f"the volume here is {cursor.volume}, not {written}",
                 claim.span,
                 f"{written} is written",
-                help=f"write `→ {cursor.volume}` if that is what you mean",
+                fixes=_corrected(claim, cursor.volume),
                 related=(Label(span, origin.message),),
             ),
             scope,
         )
+
+
+def _corrected(claim: syntax.Expr, volume: Volume) -> tuple[Fix, ...]:
+    message = f"write `→ {volume}` if that is what you mean"
+    return (replaced(claim.span, str(volume), message, is_safe=False),)
 
 
 def _trail(frames: tuple[Frame, ...]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from archdsl import syntax
-from archdsl.diagnostics import Label, suggest
+from archdsl.diagnostics import Fix, Label, help_of, replaced, respell
 from archdsl.elaborate.binding import Application, bind_page
 from archdsl.elaborate.values import Context, Fault, Unknown, evaluate
 from archdsl.layers.fields import COUNT
@@ -130,12 +130,14 @@ def _chain(atoms: list[syntax.Atom], role: Role, context: Context) -> list[Word]
 
 
 def _unknown(word: syntax.Name, known: set[str], role: Role) -> Fault:
+    fixes: tuple[Fix, ...]
     for page in WORDS[role].values():
         if word.id.lower() in page.synonyms:
-            hint = f"that is called `{page.name}`"
+            fixes = (replaced(word.span, page.name, f"that is called `{page.name}`"),)
             break
     else:
-        nearest = suggest(word.id, known)
-        listed = ", ".join(f"`{name}`" for name in sorted(known))
-        hint = f"did you mean `{nearest}`?" if nearest else f"known are {listed}"
-    return Fault("unknown-word", f"a recipe knows no `{word.id}`", word.span, help=hint)
+        fixes = respell(word.id, word.span, known)
+    listed = ", ".join(f"`{name}`" for name in sorted(known))
+    hint = help_of(fixes) or f"known are {listed}"
+    message = f"a recipe knows no `{word.id}`"
+    return Fault("unknown-word", message, word.span, help=hint, fixes=fixes)

@@ -6,7 +6,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 
 from archdsl import syntax
-from archdsl.diagnostics import Label, suggest
+from archdsl.diagnostics import Fix, Label, help_of, replaced, respelled, suggest
 from archdsl.elaborate.library import Definitions
 from archdsl.elaborate.scope import PartNames, Scope
 from archdsl.elaborate.values import VOLUME_NAMES, Fault, is_word
@@ -63,20 +63,26 @@ def unknown_word(atom: syntax.Name, step: syntax.Step, sight: Sight) -> Fault:
         message = f"`{before.name}` has no flag `{word}`"
         return Fault("unknown-attribute", message, atom.span, help=hint)
     message = f"`{word}` is no layer" + (f", and no flag of `{before.name}`" if before else "")
-    return Fault("unknown-word", message, atom.span, help=_hint(word, before, sight))
-
-
-def _hint(word: str, before: type[Layer] | None, sight: Sight) -> str:
     if before and any(item.name == word for item in fields_of(before)):
-        return f"an attribute is written `{word}=…`"
+        return Fault("unknown-word", message, atom.span, help=f"an attribute is written `{word}=…`")
+    fixes = _meant(atom, before, sight, is_first=atom is step.atoms[0])
+    nearest = suggest(word, sight.definitions.block_names())
+    block = f"did you mean `{nearest}(…)`?" if nearest else "`archdsl layers` lists all layers"
+    return Fault("unknown-word", message, atom.span, help=help_of(fixes) or block, fixes=fixes)
+
+
+def _meant(
+    atom: syntax.Name, before: type[Layer] | None, sight: Sight, *, is_first: bool
+) -> tuple[Fix, ...]:
+    """The layer, flag, part or value that was meant, of those that can stand in this place."""
     for layer in REGISTRY.values():
-        if word.lower() in layer.synonyms:
-            return f"that layer is called `{layer.name}`"
-    flags = words_of(before) if before else {}
-    nearest = suggest(word, {*REGISTRY, *flags, *sight.parts, *sight.values}) or suggest(
-        word, sight.definitions.block_names()
-    )
-    return f"did you mean `{nearest}`?" if nearest else "`archdsl layers` lists all layers"
+        if atom.id.lower() in layer.synonyms:
+            return (replaced(atom.span, layer.name, f"that layer is called `{layer.name}`"),)
+    known = {*REGISTRY, *(sight.parts if is_first else ())}
+    if before:
+        known |= {*words_of(before), *sight.values}
+    nearest = suggest(atom.id, known)
+    return (respelled(atom.span, nearest),) if nearest else ()
 
 
 def unknown_block(call: syntax.Call, definitions: Definitions) -> Fault:
@@ -85,7 +91,7 @@ def unknown_block(call: syntax.Call, definitions: Definitions) -> Fault:
         "unknown-word",
         f"there is no block `{call.name.id}`",
         call.name.span,
-        help=f"did you mean `{nearest}`?" if nearest else None,
+        fixes=(respelled(call.name.span, nearest),) if nearest else (),
     )
 
 

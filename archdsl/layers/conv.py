@@ -69,8 +69,8 @@ class Conv(WeightLayer):
     def infer_volume(self, x: Volume) -> Volume:
         need_image(x, self.name)
         out = self.out_channels or x.channels
-        split_groups(x.channels, self.groups, "input channels")
-        split_groups(out, self.groups, "channels")
+        split_groups(x.channels, self.groups, "input channels", out)
+        split_groups(out, self.groups, "channels", x.channels)
         height, width = slide(x, self.kernel_size, self.stride, self._sides(x), self.dilation)
         return Volume.image(height, width, out)
 
@@ -219,8 +219,8 @@ class Deconv(WeightLayer):
     def infer_volume(self, x: Volume) -> Volume:
         need_image(x, self.name)
         out = self.out_channels or x.channels
-        split_groups(x.channels, self.groups, "input channels")
-        split_groups(out, self.groups, "channels")
+        split_groups(x.channels, self.groups, "input channels", out)
+        split_groups(out, self.groups, "channels", x.channels)
         sizes = []
         for size, k, s, p, o, d in zip(
             (x.height, x.width),

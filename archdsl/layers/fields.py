@@ -10,14 +10,25 @@ from typing import Any
 _MISSING: Any = dataclasses.MISSING
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A field of a layer with the value that would keep its rule."""
+
+    field: str
+    value: int | tuple[int, int]
+
+
 class LayerError(Exception):
     """A rule of a layer is broken. It states the fact; the caller knows the place."""
 
-    def __init__(self, code: str, message: str, help: str | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, help: str | None = None, change: Change | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.help = help
+        self.change = change
 
 
 @dataclass(frozen=True, slots=True)

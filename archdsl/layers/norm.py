@@ -144,7 +144,7 @@ class GroupNorm(UnaryLayer):
     affine: bool = attribute(BOOLEAN, "trains a factor and a bias per channel", True)
 
     def infer_volume(self, x: Volume) -> Volume:
-        split_groups(x.channels, self.num_groups, "channels")
+        split_groups(x.channels, self.num_groups, "channels", field="num_groups")
         return x
 
     def count_parameters(self, x: Volume) -> int:

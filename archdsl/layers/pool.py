@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from math import gcd
 
 from archdsl.layers.call import Call, Option, call, squared
-from archdsl.layers.fields import BOOLEAN, PADDING, PAIR, LayerError, attribute, positional
+from archdsl.layers.fields import BOOLEAN, PADDING, PAIR, Change, LayerError, attribute, positional
 from archdsl.layers.layer import Example, Family, Saved, UnaryLayer, Window
 from archdsl.layers.windows import (
     Padding,
@@ -57,6 +57,7 @@ class _Pool(UnaryLayer):
                         "wrong-padding",
                         f"a pool's padding of {padding} exceeds half its kernel of {kernel}",
                         help=f"use at most p{kernel // 2}",
+                        change=Change("padding", _half_at_most(self.padding, self.kernel_size)),
                     )
         height, width = slide(
             x, self.kernel_size, self._stride, self._sides(x), self._dilation, self.ceil_mode
@@ -109,6 +110,11 @@ class _Pool(UnaryLayer):
             return pool
         pad = call("nn.ConstantPad2d", (left, right, top, bottom), fill)
         return call("nn.Sequential", pad, pool)
+
+
+def _half_at_most(padding: Pair, kernel: Pair) -> Pair:
+    height, width = (min(p, k // 2) for p, k in zip(padding, kernel, strict=True))
+    return height, width
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from math import gcd, isqrt
 from typing import Literal, TypeAlias
 
-from archdsl.layers.fields import LayerError
+from archdsl.layers.fields import Change, LayerError
 from archdsl.layers.layer import Saved
 from archdsl.volume import Volume
 
@@ -96,14 +97,29 @@ def explain_slide(
     return f"{inner} + 1 = {out}"
 
 
-def split_groups(channels: int, groups: int, what: str) -> None:
-    """Refuse channels that equal groups cannot share."""
+def split_groups(
+    channels: int, groups: int, what: str, others: int = 0, field: str = "groups"
+) -> None:
+    """Refuse channels that equal groups cannot share; ``others`` must be shared as well.
+
+    ``field`` holds the number of groups.
+    """
     if channels % groups:
+        common = gcd(channels, others)
+        nearest = _nearest_divisor(common, groups)
+        of_both = f"{channels} and {others}" if common != channels else f"{channels}"
         raise LayerError(
             "indivisible-channels",
             f"{channels} {what} cannot be split into {groups} equal groups",
-            help=f"use a divisor of {channels}",
+            help=f"use a divisor of {of_both}, such as {nearest}",
+            change=Change(field, nearest),
         )
+
+
+def _nearest_divisor(number: int, wanted: int) -> int:
+    """The divisor of a number that is nearest to the one wanted, the smaller of two."""
+    small = [n for n in range(1, isqrt(number) + 1) if number % n == 0]
+    return min([*small, *(number // n for n in small)], key=lambda n: (abs(n - wanted), n))
 
 
 def arguments_in_short(

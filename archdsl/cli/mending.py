@@ -1,0 +1,89 @@
+"""``archdsl check --fix``: the fixes of diagnostics, carried out on files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import unified_diff
+from pathlib import Path
+
+from archdsl.api import diagnose
+from archdsl.cli.files import STDIN, find_specs, read_file, write_files
+from archdsl.cli.terminal import Refusal, print_note, print_text
+from archdsl.diagnostics import ArchError
+from archdsl.fixes import apply_fixes
+from archdsl.report.text import count_of
+from archdsl.source import Source
+from archdsl.volume import Volume
+
+#: One fix may bring to light what the next is for; a text that is never clean is left as it is.
+MAX_ROUNDS = 20
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class MendedFile:
+    """A file's text before and after its fixes."""
+
+    path: str
+    before: str
+    after: str
+    count: int
+
+
+def mend_files(
+    paths: Sequence[str], input: Volume | None, *, unsafe: bool = False
+) -> list[MendedFile]:
+    """The files of a call that fixes change. Files that cannot be read are left to the check.
+
+    Errors:
+        Refusal: for the standard input, which is no file.
+    """
+    mended = []
+    for file in find_specs(paths).files:
+        if file.path == STDIN:
+            raise Refusal("the standard input cannot be fixed; name a file or a folder")
+        try:
+            source = read_file(file)
+        except ArchError:
+            continue
+        after, count = mend(source, input, unsafe=unsafe)
+        if after != source.text:
+            mended.append(MendedFile(file.path, source.text, after, count))
+    return mended
+
+
+def mend(source: Source, input: Volume | None, *, unsafe: bool = False) -> tuple[str, int]:
+    """A text with its fixes carried out, round after round, and how many there were."""
+    count = 0
+    seen = {source.text}
+    for _ in range(MAX_ROUNDS):
+        mended = apply_fixes(source, diagnose(source, input), unsafe=unsafe)
+        if not mended.fixes or mended.text in seen:
+            break
+        seen.add(mended.text)
+        count += len(mended.fixes)
+        source = Source(mended.text, source.path)
+    return source.text, count
+
+
+def print_mended(files: Sequence[MendedFile], *, is_written: bool) -> None:
+    """Write the files, all or none, and say so; or show the lines that would change."""
+    if not is_written:
+        for file in files:
+            print_text(_diff(file))
+        return
+    write_files({Path(file.path): _encode(file) for file in files})
+    for file in files:
+        print_note(f"fixed {count_of(file.count, 'fault')} in {file.path}")
+
+
+def _encode(file: MendedFile) -> bytes:
+    with Path(file.path).open("rb") as opened:
+        mark = _BYTE_ORDER_MARK if opened.read(3) == _BYTE_ORDER_MARK else b""
+    return mark + file.after.encode("utf-8")
+
+
+def _diff(file: MendedFile) -> str:
+    before, after = (text.splitlines() for text in (file.before, file.after))
+    return "\n".join(unified_diff(before, after, file.path, file.path, lineterm=""))

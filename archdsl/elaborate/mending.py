@@ -1,0 +1,150 @@
+"""Fixes of faults of volumes: which attribute of which layer, and whether that is enough."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+
+from archdsl.diagnostics import Edit, Fix
+from archdsl.graph import Node
+from archdsl.layers import Layer, LayerError
+from archdsl.layers.fields import Change
+from archdsl.layers.pages import fields_of, words_of
+from archdsl.source import Span
+from archdsl.volume import Volume
+
+#: Layers of one merge that are tried; each needs the volumes of its branches once more.
+MAX_TRIED = 6
+#: No longer branch is mended.
+MAX_BRANCH = 200
+
+
+def change_setting(layer: type[Layer], span: Span, change: Change) -> Edit | None:
+    """The edit that sets a field of the layer written at ``span``; None for what is computed."""
+    role = next((item.role for item in fields_of(layer) if item.name == change.field), None)
+    if role is None:
+        return None
+    value = change.value
+    sizes = value if isinstance(value, tuple) else (value, value)
+    shown = str(sizes[0]) if sizes[0] == sizes[1] else f"{sizes[0]}x{sizes[1]}"
+    literal = r"\d+(?:[x×]\d+)?(?![\w.])"
+    patterns = [rf"\b{change.field}\s*=\s*({literal})"]
+    if role.letter:
+        patterns.append(rf"\b{role.letter}({literal})")
+    if role.is_positional:
+        patterns.append(rf"^\w+\s+({literal})")
+    for pattern in patterns:
+        found = re.search(pattern, span.text)
+        if found:
+            start, end = (span.start + offset for offset in found.span(1))
+            return Edit(Span(span.source, start, end), shown)
+    return None
+
+
+def pad_branches(layer: Layer, inputs: Sequence[int], nodes: Sequence[Node]) -> Fix | None:
+    """The fix by `same` for branches that differ in size, where it makes the merge possible.
+
+    All branches must reach the size that most of them have, or the largest: padding never makes
+    a volume smaller.
+    """
+    sizes = [nodes[id].volume.sizes[:-1] for id in inputs]
+    counts = Counter(sizes)
+    wanted = max(counts, key=lambda size: (counts[size], size))
+    ancestors = [_ancestors(id, nodes) for id in inputs]
+    shared = set.intersection(*ancestors)
+    changed: dict[int, Layer] = {}
+    for id, size, above in zip(inputs, sizes, ancestors, strict=True):
+        if size == wanted:
+            continue
+        found = _pad_branch(id, wanted, above - shared, nodes)
+        if found is None:
+            return None
+        changed |= found
+    if not changed:
+        return None
+    volumes = _infer_again(changed, nodes)
+    try:
+        result = layer.infer(tuple(volumes[id] for id in inputs))
+    except LayerError:
+        return None
+    edits = tuple(Edit(span.after, " same") for span in _places(changed, nodes))
+    which = " to each of the layers that shrink" if len(edits) > 1 else _which(changed, nodes)
+    return Fix(f"add `same`{which} to get {result}", edits)
+
+
+def _which(changed: Mapping[int, Layer], nodes: Sequence[Node]) -> str:
+    """The layer's text, and the same padding as a number where both sides get as much."""
+    node = nodes[min(changed)]
+    layer, x = changed[node.id], nodes[node.inputs[0]].volume
+    sides = layer._sides(x)  # type: ignore[attr-defined]
+    numbers = {number for side in sides for number in side}
+    number = f", or `p{numbers.pop()}`," if len(numbers) == 1 else ""
+    return f"{number} to `{' '.join(node.span.text.split())}`"
+
+
+def _ancestors(id: int, nodes: Sequence[Node]) -> set[int]:
+    found: set[int] = set()
+    pending = [id]
+    while pending:
+        node = pending.pop()
+        if node not in found:
+            found.add(node)
+            pending.extend(nodes[node].inputs)
+    return found
+
+
+def _pad_branch(
+    end: int, wanted: tuple[int, ...], own: set[int], nodes: Sequence[Node]
+) -> dict[int, Layer] | None:
+    """The fewest layers of a branch that, with `same`, give it the size wanted."""
+    if len(own) > MAX_BRANCH:
+        return None
+    groups: dict[Span, list[int]] = {}
+    for id in sorted(own, reverse=True):
+        if _can_be_padded(nodes[id].layer):
+            groups.setdefault(nodes[id].span, []).append(id)
+    # What stands outside the branch, too, would change there as well.
+    outside = {node.span for node in nodes if node.id not in own}
+    spans = [span for span in groups if span not in outside][:MAX_TRIED]
+    for count in range(1, len(spans) + 1):
+        for chosen in combinations(spans, count):
+            changed = {id: _with_same(nodes[id].layer) for span in chosen for id in groups[span]}
+            if _reaches(end, wanted, changed, nodes):
+                return changed
+    return None
+
+
+def _can_be_padded(layer: Layer) -> bool:
+    return "same" in words_of(type(layer)) and getattr(layer, "padding", None) == (0, 0)
+
+
+def _with_same(layer: Layer) -> Layer:
+    padded: Layer = replace(layer, padding="same")  # type: ignore[type-var]
+    return padded
+
+
+def _reaches(
+    end: int, wanted: tuple[int, ...], changed: Mapping[int, Layer], nodes: Sequence[Node]
+) -> bool:
+    try:
+        return _infer_again(changed, nodes)[end].sizes[:-1] == wanted
+    except LayerError:
+        return False
+
+
+def _infer_again(changed: Mapping[int, Layer], nodes: Sequence[Node]) -> dict[int, Volume]:
+    """The volumes of all nodes with some of the layers changed."""
+    first = min(changed)
+    volumes = {node.id: node.volume for node in nodes[:first]}
+    for node in nodes[first:]:
+        layer = changed.get(node.id, node.layer)
+        volumes[node.id] = layer.infer(tuple(volumes[id] for id in node.inputs))
+    return volumes
+
+
+def _places(changed: Mapping[int, Layer], nodes: Sequence[Node]) -> Iterator[Span]:
+    """Where the changed layers are written, each place once."""
+    yield from dict.fromkeys(nodes[id].span for id in sorted(changed))
