@@ -11,10 +11,10 @@ from archdsl.source import Source, Span
 
 @dataclass(frozen=True, slots=True)
 class Mended:
-    """A text after fixes, and the fixes that were carried out."""
+    """A text after fixes, and the diagnostics whose fixes were carried out."""
 
     text: str
-    fixes: tuple[Fix, ...]
+    diagnostics: tuple[Diagnostic, ...]
 
 
 def applicable(diagnostic: Diagnostic, source: Source, *, unsafe: bool = False) -> Fix | None:
@@ -30,18 +30,18 @@ def apply_fixes(
     source: Source, diagnostics: Iterable[Diagnostic], *, unsafe: bool = False
 ) -> Mended:
     """One fix for each diagnostic, in order; one that meets an earlier fix's edits is left out."""
-    chosen: list[Fix] = []
+    mended: list[Diagnostic] = []
     edits: list[Edit] = []
     for diagnostic in diagnostics:
         fix = applicable(diagnostic, source, unsafe=unsafe)
         if fix is None or any(_meet(edit, other) for edit in fix.edits for other in edits):
             continue
-        chosen.append(fix)
+        mended.append(diagnostic)
         edits.extend(fix.edits)
     text = source.text
     for edit in sorted(edits, key=lambda edit: edit.span.start, reverse=True):
         text = text[: edit.span.start] + edit.replacement + text[edit.span.end :]
-    return Mended(text, tuple(chosen))
+    return Mended(text, tuple(mended))
 
 
 def _meet(edit: Edit, other: Edit) -> bool:

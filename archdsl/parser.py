@@ -66,7 +66,7 @@ def _faults_beside(source: Source, faults: list[Diagnostic]) -> list[Diagnostic]
     """What else is wrong with a text whose brackets do not match, once they are mended."""
     edits = [edit for fault in faults for edit in fault.fixes[0].edits]
     mended = apply_fixes(source, faults)
-    if len(mended.fixes) < len(faults):
+    if len(mended.diagnostics) < len(faults):
         return []
     _, errors = _read(Source(mended.text, source.path))
     return [relocate(error, source, edits) for error in errors]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
@@ -10,7 +11,7 @@ from pathlib import Path
 from archdsl.api import diagnose
 from archdsl.cli.files import STDIN, find_specs, read_file, write_files
 from archdsl.cli.terminal import Refusal, print_note, print_text
-from archdsl.diagnostics import ArchError
+from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.fixes import apply_fixes
 from archdsl.report.text import count_of
 from archdsl.source import Source
@@ -28,7 +29,7 @@ class MendedFile:
     path: str
     before: str
     after: str
-    count: int
+    faults: tuple[Diagnostic, ...]
 
 
 def mend_files(
@@ -47,24 +48,26 @@ def mend_files(
             source = read_file(file)
         except ArchError:
             continue
-        after, count = mend(source, input, unsafe=unsafe)
+        after, faults = mend(source, input, unsafe=unsafe)
         if after != source.text:
-            mended.append(MendedFile(file.path, source.text, after, count))
+            mended.append(MendedFile(file.path, source.text, after, faults))
     return mended
 
 
-def mend(source: Source, input: Volume | None, *, unsafe: bool = False) -> tuple[str, int]:
-    """A text with its fixes carried out, round after round, and how many there were."""
-    count = 0
+def mend(
+    source: Source, input: Volume | None, *, unsafe: bool = False
+) -> tuple[str, tuple[Diagnostic, ...]]:
+    """A text with its fixes carried out, round after round, and what they mended."""
+    faults: list[Diagnostic] = []
     seen = {source.text}
     for _ in range(MAX_ROUNDS):
         mended = apply_fixes(source, diagnose(source, input), unsafe=unsafe)
-        if not mended.fixes or mended.text in seen:
+        if not mended.diagnostics or mended.text in seen:
             break
         seen.add(mended.text)
-        count += len(mended.fixes)
+        faults += mended.diagnostics
         source = Source(mended.text, source.path)
-    return source.text, count
+    return source.text, tuple(faults)
 
 
 def print_mended(files: Sequence[MendedFile], *, is_written: bool) -> None:
@@ -75,7 +78,9 @@ def print_mended(files: Sequence[MendedFile], *, is_written: bool) -> None:
         return
     write_files({Path(file.path): _encode(file) for file in files})
     for file in files:
-        print_note(f"fixed {count_of(file.count, 'fault')} in {file.path}")
+        counts = Counter(fault.severity.value for fault in file.faults)
+        counted = " and ".join(count_of(counts[kind], kind) for kind in sorted(counts))
+        print_note(f"fixed {counted} in {file.path}")
 
 
 def _encode(file: MendedFile) -> bytes:
