@@ -6,7 +6,7 @@ from os.path import normpath
 from pathlib import Path
 
 from archdsl.diagnostics import ArchError, Diagnostic
-from archdsl.elaborate import elaborate
+from archdsl.elaborate import Elaborated, elaborate
 from archdsl.model import Model, build_model
 from archdsl.parser import parse as parse_source
 from archdsl.source import Source
@@ -59,8 +59,28 @@ def read_models(source: Source, input: Volume | None = None) -> tuple[Model, ...
     Errors:
         ArchError: with every independent fault of the text.
     """
+    return _build(elaborate(parse_source(source), _read_beside, input))
+
+
+def read_linted(
+    source: Source, input: Volume | None = None
+) -> tuple[tuple[Model, ...], tuple[Diagnostic, ...]]:
+    """All networks of a source, and the warnings about them.
+
+    Errors:
+        ArchError: as for ``read_models``.
+    """
+    from archdsl.lints import lint as lint_models  # only checking needs them
+
+    program = parse_source(source)
+    networks = elaborate(program, _read_beside, input)
+    models = _build(networks)
+    uses = networks[0].uses if networks else {}
+    return models, lint_models(program, models, uses)
+
+
+def _build(networks: tuple[Elaborated, ...]) -> tuple[Model, ...]:
     diagnostics: list[Diagnostic] = []
-    networks = elaborate(parse_source(source), _read_beside, input)
     models = tuple(build_model(network, diagnostics) for network in networks)
     if diagnostics:
         raise ArchError(diagnostics)
@@ -68,12 +88,13 @@ def read_models(source: Source, input: Volume | None = None) -> tuple[Model, ...
 
 
 def diagnose(source: Source, input: Volume | None = None) -> tuple[Diagnostic, ...]:
-    """All that is to be said about a source: its errors, failed claims among them."""
+    """All that is to be said about a source: errors, or claims that fail and warnings."""
     try:
-        models = read_models(source, input)
+        models, warnings = read_linted(source, input)
     except ArchError as error:
         return error.diagnostics
-    return tuple(diagnostic for model in models for diagnostic in model.diagnostics)
+    failed = (diagnostic for model in models for diagnostic in model.diagnostics)
+    return (*failed, *warnings)
 
 
 def _verified(models: tuple[Model, ...]) -> tuple[Model, ...]:
@@ -133,6 +154,17 @@ def _only(models: tuple[Model, ...], path: str) -> Model:
     names = ", ".join(model.name for model in models) or "none"
     message = f"one network is wanted, the text has {len(models)} ({names})"
     raise ArchError([Diagnostic("no-network", message, None, path=path)])
+
+
+def lint(
+    path: str | Path, *, input: str | tuple[int, ...] | Volume | None = None
+) -> tuple[Diagnostic, ...]:
+    """The warnings about a file: what is allowed and probably not meant.
+
+    Errors:
+        ArchError: with every independent fault of the text.
+    """
+    return read_linted(read_source(Path(path)), _volume(input))[1]
 
 
 def check(path: str | Path, *, input: str | tuple[int, ...] | Volume | None = None) -> str:

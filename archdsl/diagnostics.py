@@ -64,6 +64,21 @@ CODES = {
     "empty-volume": "a volume without elements",
     "wrong-volume": "a volume that differs from the one written",
     "failed-claim": "a claim of `expect` that does not hold",
+    # warnings
+    "bias-before-norm": "a bias that the normalization behind it subtracts",
+    "dropout-before-norm": "dropout before batch normalization",
+    "dropped-rows": "rows or columns at the end of a volume that no window reads",
+    "even-kernel-same": "an even window with `same`, which has no middle",
+    "softmax-before-loss": "a softmax before a loss that has its own",
+    "heavy-fc": "most parameters in one fully-connected layer",
+    "dead-layer": "a layer whose result nothing reads",
+    "unused-name": "a value, parameter or block that is never used",
+    "unused-use": "a used file of which nothing is called",
+    "constant-condition": "an `if` that always goes one way",
+    "no-effect": "something written that changes nothing",
+    "loose-claim": "a claim that would hold for quite another number",
+    "unused-ignore": "a comment that silences nothing",
+    "unknown-code": "a comment that silences a warning there is none of",
     # training
     "memory-exceeded": "a batch that takes more memory than there is",
     # the module

@@ -41,6 +41,15 @@ class Node:
     head: int | None = None
 
 
+def trail_of(frames: tuple[Frame, ...]) -> tuple[str, ...]:
+    """Where a layer inside calls stands: ``in inception(64, …), called at line 21 as `i3a```."""
+    lines = []
+    for frame in reversed(frames):
+        label = f" as `{frame.label}`" if frame.label else ""
+        lines.append(f"in {frame.text}, called at line {frame.span.line}{label}")
+    return tuple(lines)
+
+
 def build_graph(nodes: Iterable[Node]) -> networkx.DiGraph[int]:
     """The nodes as a NetworkX graph: each id holds its ``node``; edges follow the data.
 

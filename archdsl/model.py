@@ -198,8 +198,7 @@ _UNITS = {"": 0, "K": 3, "M": 6, "G": 9, "T": 12}
 
 def _holds(expect: syntax.Expect, actual: int) -> bool:
     """Whether a claim holds; ``~`` is equality after rounding to the digits written."""
-    unit = Decimal(10) ** _UNITS[expect.unit]
-    written = Decimal(expect.digits) * unit
+    written = quantity_of(expect)
     match expect.relation:
         case "=" | "==":
             return written == actual
@@ -212,8 +211,18 @@ def _holds(expect: syntax.Expect, actual: int) -> bool:
         case ">":
             return actual > written
     # Half a unit of the last digit written, either way: 138M is 137.5M to 138.5M.
-    step = unit / Decimal(10) ** len(expect.digits.partition(".")[2])
-    return abs(written - actual) * 2 <= step
+    return abs(written - actual) * 2 <= last_digit_of(expect)
+
+
+def quantity_of(expect: syntax.Expect) -> Decimal:
+    """The number a claim writes, its unit multiplied in."""
+    return Decimal(expect.digits) * Decimal(10) ** _UNITS[expect.unit]
+
+
+def last_digit_of(expect: syntax.Expect) -> Decimal:
+    """What one unit of the last digit written is worth: 0.1M is 100,000."""
+    places = len(expect.digits.partition(".")[2])
+    return Decimal(10) ** (_UNITS[expect.unit] - places)
 
 
 def _corrections(expect: syntax.Expect, actual: int) -> tuple[Fix, ...]:

@@ -25,7 +25,7 @@ FLOORS = (
     ("elaborate",),
     ("cost", "modules"),
     ("model",),
-    ("memory", "proof", "deployment"),
+    ("memory", "proof", "deployment", "lints"),
     ("report", "drawing", "codegen"),
     ("runtime",),
     ("train",),

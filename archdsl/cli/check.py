@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ from archdsl.cli.terminal import (
     print_text,
     wants_color,
 )
-from archdsl.diagnostics import Diagnostic
+from archdsl.diagnostics import Diagnostic, Severity
 from archdsl.memory import Memory, Precision, estimate_memory, verify_memory
 from archdsl.model import Model
 from archdsl.proof import Proof
@@ -113,7 +114,7 @@ def check(
         print_mended(mended, is_written=not diff)
         if diff:
             ctx.exit(FINDINGS if mended else CLEAN)
-    reading = read_specs(paths, input_volume)
+    reading = read_specs(paths, input_volume, lints=True)
     memories = {}
     if training:
         memories = {m: _estimate(m, batch, precision or "32") for m in reading.models}
@@ -209,7 +210,8 @@ def _summary(findings: _Findings) -> str:
     files = {model.path for model in reading.models}
     claims = [claim for model in reading.models for claim in model.claims]
     failed = sum(not claim.holds for claim in claims)
-    errors = len(findings.diagnostics) - failed
+    severities = Counter(diagnostic.severity for diagnostic in findings.diagnostics)
+    errors = severities[Severity.ERROR] - failed
     verdicts = []
     if failed:
         verdicts.append(
@@ -218,10 +220,12 @@ def _summary(findings: _Findings) -> str:
         )
     if errors:
         verdicts.append(count_of(errors, "error"))
+    if severities[Severity.WARNING]:
+        verdicts.append(count_of(severities[Severity.WARNING], "warning"))
     if not verdicts:
         verdicts = ["all claims hold" if claims else "no claims are made"]
-        if findings.proofs:
-            verdicts.append("all numbers proved by torch")
+    if findings.proofs and not errors:
+        verdicts.append("all numbers proved by torch")
     verdict = ", ".join(verdicts)
     networks = count_of(len(reading.models), "network")
     return f"{networks} in {count_of(len(files), 'file')}: {verdict}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path, PurePosixPath
 
-from archdsl.api import MAX_BYTES, read_models, read_source
+from archdsl.api import MAX_BYTES, read_linted, read_models, read_source
 from archdsl.cli.terminal import Refusal
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.model import Model
@@ -143,19 +143,26 @@ class Reading:
         return tuple(spec.file for spec in self.specs if not spec.models)
 
 
-def read_specs(paths: Sequence[str], input: Volume | None) -> Reading:
-    """Read and check all specifications of a call; faults are collected, not raised."""
+def read_specs(paths: Sequence[str], input: Volume | None, *, lints: bool = False) -> Reading:
+    """Read and check all specifications of a call; faults are collected, not raised.
+
+    With ``lints`` warnings are collected, too.
+    """
     found = find_specs(paths)
     specs: list[Spec] = []
     diagnostics = list(found.diagnostics)
     for file in found.files:
         try:
-            models = read_models(read_file(file), input)
+            source = read_file(file)
+            models, warnings = (
+                read_linted(source, input) if lints else (read_models(source, input), ())
+            )
         except ArchError as error:
             diagnostics.extend(error.diagnostics)
             continue
         specs.append(Spec(file, models))
         diagnostics.extend(d for model in models for d in model.diagnostics)
+        diagnostics.extend(warnings)
     return Reading(tuple(specs), tuple(diagnostics), tuple(found.folders))
 
 

@@ -9,7 +9,7 @@ from typing import Literal, TextIO, TypeAlias
 
 import click
 
-from archdsl.diagnostics import Diagnostic
+from archdsl.diagnostics import Diagnostic, Severity
 from archdsl.report.text import printable
 
 ColorChoice: TypeAlias = Literal["auto", "always", "never"]
@@ -82,7 +82,8 @@ def print_diagnostics(diagnostics: Sequence[Diagnostic], color: ColorChoice) -> 
 
 
 def exit_code(diagnostics: Sequence[Diagnostic]) -> int:
-    """2 where a file could not be read, else 1 where anything is wrong."""
+    """2 where a file could not be read, else 1 where anything is wrong; warnings are not."""
     if any(d.span is None and d.code in ("unreadable-file", "not-utf8") for d in diagnostics):
         return FAULT
-    return FINDINGS if diagnostics else CLEAN
+    is_wrong = any(d.severity is Severity.ERROR for d in diagnostics)
+    return FINDINGS if is_wrong else CLEAN

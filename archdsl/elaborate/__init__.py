@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -38,6 +39,8 @@ class Elaborated:
     expects: tuple[syntax.Expect, ...]
     recipe: Recipe | None
     init: Initializer | None
+    #: The names that each ``use`` of the file brought in, by its place.
+    uses: Mapping[Span, frozenset[str]]
 
 
 @without_collector()
@@ -187,6 +190,7 @@ def _elaborate_network(
         tuple(builder.expects),
         builder.recipe,
         builder.init and builder.init[0],
+        caller.uses,
     )
 
 

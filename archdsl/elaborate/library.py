@@ -47,6 +47,8 @@ class Definitions:
     blocks: dict[str, BlockDefinition] = field(default_factory=dict)
     families: dict[str, FamilyDefinition] = field(default_factory=dict)
     networks: dict[str, syntax.Name] = field(default_factory=dict)
+    #: The names that each ``use`` brought in, by its place.
+    uses: dict[Span, frozenset[str]] = field(default_factory=dict)
     #: The places of the ``let`` statements whose values the whole file sees.
     lets: set[Span] = field(default_factory=set)
     #: Whether a used file or a block was refused, so that unknown names say nothing.
@@ -130,6 +132,7 @@ class _Collector:
         if source.path not in self.files:
             self.files[source.path] = self.collect(parse(source), using)
         used = self.files[source.path]
+        definitions.uses[use.span] = frozenset({*used.blocks, *used.families})
         definitions.is_partial |= used.is_partial
         for name, block in used.blocks.items():
             known = definitions.blocks.get(name)

@@ -13,6 +13,7 @@ from archdsl.graph import Node
 from archdsl.layers import Layer, LayerError
 from archdsl.layers.fields import Change
 from archdsl.layers.pages import fields_of, words_of
+from archdsl.layers.windows import pad_sides
 from archdsl.source import Span
 from archdsl.volume import Volume
 
@@ -79,7 +80,8 @@ def _which(changed: Mapping[int, Layer], nodes: Sequence[Node]) -> str:
     """The layer's text, and the same padding as a number where both sides get as much."""
     node = nodes[min(changed)]
     layer, x = changed[node.id], nodes[node.inputs[0]].volume
-    sides = layer._sides(x)  # type: ignore[attr-defined]
+    window = layer.window(x)
+    sides = pad_sides("same", x, window.kernel, window.stride, (1, 1))
     numbers = {number for side in sides for number in side}
     number = f", or `p{numbers.pop()}`," if len(numbers) == 1 else ""
     return f"{number} to `{' '.join(node.span.text.split())}`"

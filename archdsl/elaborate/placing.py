@@ -12,7 +12,7 @@ from archdsl.elaborate.findings import Findings
 from archdsl.elaborate.mending import change_setting, pad_branches
 from archdsl.elaborate.scope import Cursor, Scope, read_volume
 from archdsl.elaborate.values import MAX_VALUE, Fault, Unknown
-from archdsl.graph import Frame, Node
+from archdsl.graph import Node, trail_of
 from archdsl.layers import Input, Layer, LayerError
 from archdsl.source import Span
 from archdsl.volume import Volume
@@ -51,7 +51,7 @@ class Placer:
             raise ArchError(self.findings)
 
     def report(self, fault: Fault, scope: Scope) -> None:
-        self.findings.add(replace(fault.diagnostic, context=_trail(scope.frames)))
+        self.findings.add(replace(fault.diagnostic, context=trail_of(scope.frames)))
 
     @contextmanager
     def collecting(self, scope: Scope, span: Span) -> Iterator[None]:
@@ -139,12 +139,3 @@ class Placer:
 def _corrected(claim: syntax.Expr, volume: Volume) -> tuple[Fix, ...]:
     message = f"write `→ {volume}` if that is what you mean"
     return (replaced(claim.span, str(volume), message, is_safe=False),)
-
-
-def _trail(frames: tuple[Frame, ...]) -> tuple[str, ...]:
-    """Where a layer inside calls stands: ``in inception(64, …), called at line 21 as `i3a```."""
-    lines = []
-    for frame in reversed(frames):
-        label = f" as `{frame.label}`" if frame.label else ""
-        lines.append(f"in {frame.text}, called at line {frame.span.line}{label}")
-    return tuple(lines)

@@ -150,6 +150,7 @@ def names_in(expr: syntax.Expr) -> Iterator[str]:
                 pending += (left, right)
             case syntax.Call(arguments=arguments):
                 pending += (argument.value for argument in arguments)
+                pending += (argument.pair for argument in arguments if argument.pair)
 
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {

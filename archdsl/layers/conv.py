@@ -22,6 +22,7 @@ from archdsl.layers.windows import (
     Padding,
     Pair,
     arguments_in_short,
+    count_unread,
     explain_slide,
     need_image,
     pad_sides,
@@ -93,6 +94,9 @@ class Conv(WeightLayer):
     def window(self, x: Volume) -> Window:
         (kh, kw), (dh, dw) = self.kernel_size, self.dilation
         return Window((dh * (kh - 1) + 1, dw * (kw - 1) + 1), self.stride)
+
+    def unread(self, x: Volume) -> Pair:
+        return count_unread(x, self.kernel_size, self.stride, self._sides(x), self.dilation)
 
     def explain(self, x: Volume) -> str | None:
         out = self.infer_volume(x)
@@ -180,6 +184,9 @@ class DepthwiseConv(WeightLayer):
 
     def window(self, x: Volume) -> Window:
         return self._conv(x).window(x)
+
+    def unread(self, x: Volume) -> Pair:
+        return self._conv(x).unread(x)
 
     def explain(self, x: Volume) -> str | None:
         return self._conv(x).explain(x)

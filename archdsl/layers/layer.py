@@ -152,6 +152,10 @@ class UnaryLayer(Layer):
         """The volume of the result; the input's unless a page says otherwise."""
         return x
 
+    def unread(self, x: Volume) -> tuple[int, int]:
+        """How many rows and columns at the end of the input no window reads."""
+        return (0, 0)
+
     def emit(self, x: Volume) -> Call:
         """The call that constructs the module for this input."""
         raise NotImplementedError

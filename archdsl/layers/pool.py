@@ -12,6 +12,7 @@ from archdsl.layers.windows import (
     Padding,
     Pair,
     arguments_in_short,
+    count_unread,
     explain_slide,
     need_image,
     pad_sides,
@@ -67,6 +68,11 @@ class _Pool(UnaryLayer):
     def window(self, x: Volume) -> Window:
         (kh, kw), (dh, dw) = self.kernel_size, self._dilation
         return Window((dh * (kh - 1) + 1, dw * (kw - 1) + 1), self._stride)
+
+    def unread(self, x: Volume) -> Pair:
+        if self.ceil_mode:
+            return (0, 0)
+        return count_unread(x, self.kernel_size, self._stride, self._sides(x), self._dilation)
 
     def explain(self, x: Volume) -> str | None:
         out = self.infer_volume(x)

@@ -78,6 +78,21 @@ def slide(
     return result[0], result[1]
 
 
+def count_unread(x: Volume, kernel: Pair, stride: Pair, sides: Sides, dilation: Pair) -> Pair:
+    """Rows and columns at the end that no window reads, though windows meet before them.
+
+    A stride larger than its window leaves some out everywhere: that is meant.
+    """
+    unread = []
+    for size, k, s, (before, after), d in zip(
+        (x.height, x.width), kernel, stride, sides, dilation, strict=True
+    ):
+        reach = d * (k - 1) + 1
+        rest = (size + before + after - reach) % s
+        unread.append(max(rest - after, 0) if s <= reach else 0)
+    return unread[0], unread[1]
+
+
 def _smaller_window(size: int, kernel: int) -> str:
     if size >= kernel or size == 1:
         return "use a smaller kernel or dilation, or fewer reductions before"

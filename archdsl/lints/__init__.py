@@ -1,0 +1,50 @@
+"""Lints: what is allowed and probably not meant. Each is a function listed here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from archdsl import syntax
+from archdsl.diagnostics import Diagnostic
+from archdsl.lints import claims, layers, texts
+from archdsl.lints.silences import silence
+from archdsl.lints.subject import Network, Text, Uses
+from archdsl.model import Model
+
+__all__ = ["LINT_CODES", "lint"]
+
+#: Lints of a network, by the code of their warnings.
+NETWORK_LINTS: dict[str, Callable[[Network], Iterator[Diagnostic]]] = {
+    "bias-before-norm": layers.bias_before_norm,
+    "dropout-before-norm": layers.dropout_before_norm,
+    "dropped-rows": layers.dropped_rows,
+    "even-kernel-same": layers.even_kernel_same,
+    "softmax-before-loss": layers.softmax_before_loss,
+    "heavy-fc": layers.heavy_fc,
+    "dead-layer": layers.dead_layer,
+}
+#: Lints of a file.
+TEXT_LINTS: dict[str, Callable[[Text], Iterator[Diagnostic]]] = {
+    "unused-name": texts.unused_name,
+    "unused-use": texts.unused_use,
+    "constant-condition": texts.constant_condition,
+    "no-effect": texts.no_effect,
+    "loose-claim": claims.loose_claim,
+}
+LINT_CODES = frozenset({*NETWORK_LINTS, *TEXT_LINTS})
+
+
+def lint(program: syntax.Program, models: tuple[Model, ...], uses: Uses) -> tuple[Diagnostic, ...]:
+    """The warnings about a file without errors, in the order of its lines, each once."""
+    text = Text(program, models, uses)
+    networks = [Network(model) for model in models]
+    found: dict[object, Diagnostic] = {}
+    for check in TEXT_LINTS.values():
+        for warning in check(text):
+            found.setdefault((warning.code, warning.span), warning)
+    for look in NETWORK_LINTS.values():
+        for network in networks:
+            for warning in look(network):
+                found.setdefault((warning.code, warning.span), warning)
+    kept = silence(program.source, found.values(), LINT_CODES)
+    return tuple(sorted(kept, key=lambda d: d.span.start if d.span else 0))

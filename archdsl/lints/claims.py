@@ -1,0 +1,57 @@
+"""Lints about claims."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from archdsl import syntax
+from archdsl.diagnostics import Diagnostic
+from archdsl.lints.subject import Text, warning
+from archdsl.lints.walking import statements_of
+from archdsl.model import Claim, last_digit_of, quantity_of
+from archdsl.source import Span
+
+#: A claim by `~` may miss by this much of the number, and a bound by this factor.
+MAX_MISS = Decimal("0.25")
+MAX_SLACK = 2
+
+
+def loose_claim(text: Text) -> Iterator[Diagnostic]:
+    """A claim that would hold for quite other networks; of a family's, one loose for them all."""
+    claims: dict[Span, list[Claim]] = {}
+    for model in text.models:
+        for claim in model.claims:
+            claims.setdefault(claim.span, []).append(claim)
+    if not claims:
+        return
+    for item in text.program.items:
+        for statement in statements_of(item):
+            if isinstance(statement, syntax.Expect):
+                yield from _verify(statement, claims.get(statement.span, []))
+
+
+def _verify(expect: syntax.Expect, claims: list[Claim]) -> Iterator[Diagnostic]:
+    if claims and all(_is_loose(expect, claim) for claim in claims):
+        actual = " or ".join(dict.fromkeys(f"{claim.actual:,}" for claim in claims))
+        yield warning(
+            "loose-claim",
+            f"`expect {claims[0].text}` would hold for quite another number",
+            expect.span,
+            f"it is {actual}",
+            help="write more digits, or a closer bound",
+        )
+
+
+def _is_loose(expect: syntax.Expect, claim: Claim) -> bool:
+    if not claim.holds or not claim.actual:
+        return False
+    written = quantity_of(expect)
+    match expect.relation:
+        case "~":
+            return last_digit_of(expect) / 2 > MAX_MISS * claim.actual
+        case "<=" | "<":
+            return written > MAX_SLACK * claim.actual
+        case ">=" | ">":
+            return written * MAX_SLACK < claim.actual
+    return False

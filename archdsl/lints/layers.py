@@ -1,0 +1,159 @@
+"""Lints about layers and their neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from archdsl.diagnostics import Diagnostic, Fix, Label, replaced
+from archdsl.graph import Node
+from archdsl.layers import Family, UnaryLayer
+from archdsl.layers.activation import Softmax
+from archdsl.layers.norm import BatchNorm, InstanceNorm
+from archdsl.layers.pages import words_of
+from archdsl.layers.regularization import Dropout
+from archdsl.lints.subject import Network, written
+from archdsl.recipe.losses import CrossEntropy
+
+#: Below this many parameters no layer is heavy.
+LIGHT = 1_000_000
+
+
+def bias_before_norm(network: Network) -> Iterator[Diagnostic]:
+    """The normalization subtracts each channel's mean, and with it whatever a bias has added."""
+    for node in network.model.layers:
+        if not isinstance(node.layer, (BatchNorm, InstanceNorm)):
+            continue
+        before = network.input_of(node)
+        if not getattr(before.layer, "bias", False) or len(network.readers[before.id]) > 1:
+            continue
+        fixes: tuple[Fix, ...] = ()
+        if "nobias" in words_of(type(before.layer)) and "bias" not in before.span.text:
+            message = "add `nobias`; weights saved before no longer fit"
+            fixes = (replaced(before.span.after, " nobias", message, is_safe=False),)
+        yield network.warn(
+            "bias-before-norm",
+            f"the bias of `{before.layer.name}` is lost in `{node.layer.name}`",
+            before,
+            "adds a number to each channel",
+            related=(Label(node.span, "subtracts the mean of each channel"),),
+            fixes=fixes,
+        )
+
+
+def dropout_before_norm(network: Network) -> Iterator[Diagnostic]:
+    """Dropout changes the variance in training only (Li et al. 2019), which `bn` then expects."""
+    for node in network.model.layers:
+        if not isinstance(node.layer, BatchNorm):
+            continue
+        before = network.input_of(node)
+        while before.layer.family in (Family.ACTIVATION, Family.POOLING):
+            before = network.input_of(before)
+        if isinstance(before.layer, Dropout) and before.layer.p:
+            yield network.warn(
+                "dropout-before-norm",
+                "`dropout` before `bn`: the variance of training is not that of evaluation",
+                before,
+                related=(Label(node.span, "remembers the variance of training"),),
+                help="put `dropout` behind the last `bn`",
+            )
+
+
+def dropped_rows(network: Network) -> Iterator[Diagnostic]:
+    """A stride that does not fit leaves the last rows and columns out of every window."""
+    for node in network.model.layers:
+        if not isinstance(node.layer, UnaryLayer):
+            continue
+        x = network.input_of(node).volume
+        unread = node.layer.unread(x)
+        if not any(unread):
+            continue
+        lost = [
+            _numbered(axis, size, count)
+            for axis, size, count in zip(
+                ("row", "column"), (x.height, x.width), unread, strict=True
+            )
+            if count
+        ]
+        keeps = "`ceil` or padding" if "ceil" in words_of(type(node.layer)) else "padding"
+        yield network.warn(
+            "dropped-rows",
+            f"`{written(node)}` never reads {' and '.join(lost)} of {x}",
+            node,
+            node.layer.explain(x) or "",
+            help=f"{keeps} would keep {'them' if sum(unread) > 1 else 'it'}",
+        )
+
+
+def _numbered(axis: str, size: int, count: int) -> str:
+    if count == 1:
+        return f"{axis} {size}"
+    return f"{axis}s {size - count + 1} to {size}"
+
+
+def even_kernel_same(network: Network) -> Iterator[Diagnostic]:
+    """An even window cannot be centred: `same` then pads one side more, and the result moves."""
+    for node in network.model.layers:
+        if getattr(node.layer, "padding", None) != "same":
+            continue
+        window = node.layer.window(network.input_of(node).volume)
+        axes = zip(window.kernel, window.stride, strict=True)
+        if any(kernel % 2 == 0 and stride == 1 for kernel, stride in axes):
+            yield network.warn(
+                "even-kernel-same",
+                f"`same` of `{written(node)}` moves the image by half a pixel",
+                node,
+                "an even window has no middle",
+                help="use an odd kernel",
+            )
+
+
+def softmax_before_loss(network: Network) -> Iterator[Diagnostic]:
+    """Cross-entropy takes logits; a softmax before it costs digits, and PyTorch's takes another."""
+    recipe = network.model.recipe
+    if recipe is not None and not isinstance(recipe.loss, CrossEntropy):
+        return
+    for node in network.ends:
+        if isinstance(node.layer, Softmax):
+            yield network.warn(
+                "softmax-before-loss",
+                "a network meant for training ends in logits, not in `softmax`",
+                node,
+                help="leave `softmax` out: the cross-entropy loss has it inside",
+            )
+
+
+def heavy_fc(network: Network) -> Iterator[Diagnostic]:
+    """Most parameters in one fully-connected layer, behind convolutions."""
+    total = network.model.trunk.parameters
+    if total < LIGHT:
+        return
+    for node in network.model.layers:
+        if node.head is not None or node.layer.family is not Family.DENSE:
+            continue
+        own = network.model.costs[node.id].parameters
+        if 2 * own > total and _is_convolutional(network, node):
+            yield network.warn(
+                "heavy-fc",
+                f"`{written(node)}` holds {100 * own // total} % of the parameters: "
+                f"{own:,} of {total:,}",
+                node,
+                help="`gap` before it takes one number of each channel instead of all positions",
+            )
+
+
+def _is_convolutional(network: Network, node: Node) -> bool:
+    earlier = network.model.nodes[: node.id]
+    return any(other.layer.family is Family.CONVOLUTION for other in earlier)
+
+
+def dead_layer(network: Network) -> Iterator[Diagnostic]:
+    """A result that nothing reads: a name took up the chain elsewhere."""
+    ends = {node.id for node in network.ends}
+    for node in network.model.layers:
+        if not network.readers[node.id] and node.id not in ends:
+            yield network.warn(
+                "dead-layer",
+                f"nothing reads the result of `{written(node)}`",
+                node,
+                help="the chain goes on from a part before it; leave it out, or use its name",
+            )

@@ -1,0 +1,113 @@
+"""Comments that silence warnings: ``# archdsl: ignore[code, code]``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from archdsl.diagnostics import CODES, Diagnostic, Edit, Fix, Severity, help_of, respell
+from archdsl.source import Source, Span
+
+_COMMENTS = re.compile(r'"[^"\n]*"|#[^\n]*')
+_IGNORE = re.compile(r"#\s*archdsl:\s*ignore\[([^\]]*)\]")
+_CODE = re.compile(r"[^\s,]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """One code of a comment, and the line whose warnings it is about."""
+
+    code: str
+    span: Span
+    line: int
+    #: The comment with the spaces before it, where it names nothing else.
+    comment: Span | None
+
+
+def silence(
+    source: Source, warnings: Iterable[Diagnostic], codes: frozenset[str]
+) -> Iterator[Diagnostic]:
+    """The warnings that no comment silences, and one for each comment that silences none.
+
+    ``codes`` are those of warnings: errors are not silenced.
+    """
+    silences = find_silences(source)
+    used: set[Silence] = set()
+    for warning in warnings:
+        found = [s for s in silences if _silences(s, warning, source)]
+        used.update(found)
+        if not found:
+            yield warning
+    for item in silences:
+        if item not in used:
+            yield _unused(item, codes)
+
+
+def _silences(item: Silence, warning: Diagnostic, source: Source) -> bool:
+    span = warning.span
+    if span is None or span.source is not source or warning.code != item.code:
+        return False
+    return span.line == item.line
+
+
+def find_silences(source: Source) -> list[Silence]:
+    """All silences of a text: behind a statement for its line, on a line of their own for the
+    next line with code."""
+    if "archdsl:" not in source.text:
+        return []
+    found: list[Silence] = []
+    for comment in _COMMENTS.finditer(source.text):
+        match = _IGNORE.match(comment.group())
+        if match is None:
+            continue
+        line = source.locate(comment.start())[0]
+        start = comment.start() - (source.locate(comment.start())[1] - 1)
+        before = source.text[start : comment.start()]
+        target = line if before.strip() else _next_code(source, line)
+        begin = comment.start() + match.start(1)
+        codes = list(_CODE.finditer(match.group(1)))
+        whole = None
+        if len(codes) == 1 and match.end() == len(comment.group()):
+            whole = Span(source, start + len(before.rstrip()), comment.end())
+        found += (
+            Silence(
+                code.group(), Span(source, begin + code.start(), begin + code.end()), target, whole
+            )
+            for code in codes
+        )
+    return found
+
+
+def _next_code(source: Source, line: int) -> int:
+    lines = source.text.split("\n")
+    for number in range(line + 1, len(lines) + 1):
+        text = lines[number - 1].strip()
+        if text and not text.startswith("#"):
+            return number
+    return line
+
+
+def _unused(item: Silence, codes: frozenset[str]) -> Diagnostic:
+    if item.code not in CODES:
+        fixes = respell(item.code, item.span, codes)
+        return Diagnostic(
+            "unknown-code",
+            f"there is no warning `{item.code}`",
+            item.span,
+            help=help_of(fixes),
+            severity=Severity.WARNING,
+            fixes=fixes,
+        )
+    message = f"this silences nothing: there is no `{item.code}` on line {item.line}"
+    if item.code not in codes:
+        message = f"`{item.code}` is an error, and errors are not silenced"
+    fix = Fix("leave the comment out", (Edit(item.comment, ""),)) if item.comment else None
+    return Diagnostic(
+        "unused-ignore",
+        message,
+        item.span,
+        help=fix.message if fix else None,
+        severity=Severity.WARNING,
+        fixes=(fix,) if fix else (),
+    )

@@ -1,0 +1,101 @@
+"""What lints look at: the text's tree and its networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+from archdsl import syntax
+from archdsl.diagnostics import Diagnostic, Fix, Label, Severity, help_of
+from archdsl.graph import AuxPart, Node, trail_of, walk
+from archdsl.model import Model
+from archdsl.source import Span
+
+#: The names that each ``use`` of a file brings in, by the place of the ``use``.
+Uses: TypeAlias = Mapping[Span, frozenset[str]]
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """A file without errors: its tree, its networks, and what it uses."""
+
+    program: syntax.Program
+    models: tuple[Model, ...]
+    uses: Uses
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A model, and what many lints ask about it."""
+
+    model: Model
+
+    @cached_property
+    def readers(self) -> dict[int, list[Node]]:
+        """The nodes that read the result of each node."""
+        found: dict[int, list[Node]] = {node.id: [] for node in self.model.nodes}
+        for node in self.model.nodes:
+            for source in node.inputs:
+                found[source].append(node)
+        return found
+
+    @cached_property
+    def ends(self) -> tuple[Node, ...]:
+        """The nodes whose results leave the network: the trunk's and the auxiliary heads'."""
+        chain = self.model.chain
+        ends = [chain.output]
+        if self.model.heads.activations:
+            ends += [part.body.output for part in walk(chain) if isinstance(part, AuxPart)]
+        return tuple(self.model.nodes[id] for id in ends)
+
+    def input_of(self, node: Node) -> Node:
+        return self.model.nodes[node.inputs[0]]
+
+    def warn(
+        self,
+        code: str,
+        message: str,
+        node: Node,
+        label: str = "",
+        help: str | None = None,
+        related: tuple[Label, ...] = (),
+        fixes: tuple[Fix, ...] = (),
+    ) -> Diagnostic:
+        """A warning about a node, at the call that brought it in where it is another file's."""
+        span = self.model.place_of(node)
+        if span is not node.span:
+            related = (Label(node.span, label), *related) if label else related
+            label, fixes = "in this call", ()
+        context = trail_of(node.frames) if span is node.span else ()
+        return warning(code, message, span, label, help, related, fixes, context)
+
+
+def warning(
+    code: str,
+    message: str,
+    span: Span,
+    label: str = "",
+    help: str | None = None,
+    related: tuple[Label, ...] = (),
+    fixes: tuple[Fix, ...] = (),
+    context: tuple[str, ...] = (),
+) -> Diagnostic:
+    """A diagnostic that does not keep a text from being used."""
+    return Diagnostic(
+        code,
+        message,
+        span,
+        label,
+        related=related,
+        context=context,
+        help=help or help_of(fixes),
+        severity=Severity.WARNING,
+        fixes=fixes,
+    )
+
+
+def written(node: Node) -> str:
+    """A layer as its text has it."""
+    return " ".join(node.span.text.split())

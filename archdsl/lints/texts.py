@@ -1,0 +1,125 @@
+"""Lints about what is written: names, conditions and repeats without effect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from archdsl import syntax
+from archdsl.diagnostics import Diagnostic, Edit, Fix
+from archdsl.elaborate.values import Context, Fault, Unknown, Values, names_in, truth
+from archdsl.layers.regularization import Dropout, DropPath
+from archdsl.lints.subject import Text, warning
+from archdsl.lints.walking import called_names, names_of, statements_of
+from archdsl.source import Span
+
+_RANDOM = {Dropout.name, DropPath.name}
+
+
+def unused_name(text: Text) -> Iterator[Diagnostic]:
+    """A value, a parameter or a block that nothing asks for."""
+    items = text.program.items
+    names = {id(item): set(names_of(item)) for item in items}
+    everywhere = set().union(*names.values()) if names else set()
+    for item in items:
+        if isinstance(item, syntax.Let):
+            if item.name.id not in everywhere:
+                yield _unused("the value", item.name)
+            continue
+        if isinstance(item, (syntax.Network, syntax.Block)):
+            for name in _formal_names(item):
+                if name.id not in names[id(item)]:
+                    yield _unused("the parameter", name)
+        for statement in statements_of(item):
+            if isinstance(statement, syntax.Let) and statement.name.id not in names[id(item)]:
+                yield _unused("the value", statement.name)
+    yield from _unused_blocks(text.program)
+
+
+def _formal_names(item: syntax.Network | syntax.Block) -> Iterator[syntax.Name]:
+    for formal in item.formals:
+        yield from (name for name in (formal.name, formal.pair) if name is not None)
+
+
+def _unused_blocks(program: syntax.Program) -> Iterator[Diagnostic]:
+    """Blocks that no network of the file comes to; a file of blocks alone is for others."""
+    blocks = {item.name.id: item for item in program.items if isinstance(item, syntax.Block)}
+    others = [i for i in program.items if not isinstance(i, (syntax.Block, syntax.Use, syntax.Let))]
+    if not others:
+        return
+    reached: set[str] = set()
+    pending = [name for item in others for name in called_names(item)]
+    while pending:
+        name = pending.pop()
+        if name in blocks and name not in reached:
+            reached.add(name)
+            pending.extend(called_names(blocks[name]))
+    for name, block in blocks.items():
+        if name not in reached:
+            yield _unused("the block", block.name)
+
+
+def _unused(what: str, name: syntax.Name) -> Diagnostic:
+    return warning("unused-name", f"{what} `{name.id}` is never used", name.span)
+
+
+def unused_use(text: Text) -> Iterator[Diagnostic]:
+    """A file that is brought in for nothing."""
+    if not text.uses or not text.models:
+        return
+    called = {name for item in text.program.items for name in called_names(item)}
+    for item in text.program.items:
+        if isinstance(item, syntax.Use) and not called & text.uses.get(
+            item.span, frozenset(called)
+        ):
+            message = f'nothing of "{item.path}" is used'
+            yield warning("unused-use", message, item.span)
+
+
+def constant_condition(text: Text) -> Iterator[Diagnostic]:
+    """An `if` that always goes one way, as nothing in its condition can change."""
+    for item in text.program.items:
+        for statement in statements_of(item):
+            cond: syntax.Cond | syntax.Body | None = (
+                statement if isinstance(statement, syntax.Cond) else None
+            )
+            while isinstance(cond, syntax.Cond):
+                if not any(True for _ in names_in(cond.test)):
+                    yield from _constant(cond)
+                cond = cond.otherwise
+
+
+def _constant(cond: syntax.Cond) -> Iterator[Diagnostic]:
+    try:
+        holds = truth(cond.test, Context(Values(), None, in_network=False))
+    except (Fault, Unknown):
+        return
+    which = "the `else` is never built" if holds else "what follows is never built"
+    if holds and cond.otherwise is None:
+        which = "the `if` does nothing"
+    message = f"this condition is always {'true' if holds else 'false'}: {which}"
+    yield warning("constant-condition", message, cond.test.span)
+
+
+def no_effect(text: Text) -> Iterator[Diagnostic]:
+    """What is written and changes nothing."""
+    for item in text.program.items:
+        for statement in statements_of(item):
+            if isinstance(statement, syntax.Step):
+                yield from _no_effect(statement)
+
+
+def _no_effect(step: syntax.Step) -> Iterator[Diagnostic]:
+    repeat = step.repeat
+    if isinstance(repeat, syntax.Number) and repeat.value == 1 and step.label is None:
+        source, start = step.span.source, step.atoms[-1].span.end
+        place = Span(source, start, repeat.span.end)
+        fix = Fix("leave it out", (Edit(place, ""),))
+        message = f"`{place.text.strip()}` repeats nothing"
+        yield warning("no-effect", message, repeat.span, fixes=(fix,))
+    for word, rate in zip(step.atoms, step.atoms[1:], strict=False):
+        if not isinstance(word, syntax.Name) or word.id not in _RANDOM:
+            continue
+        value = rate.value if isinstance(rate, syntax.Named) else rate
+        if isinstance(value, syntax.Number) and value.value == 0:
+            span = word.span.to(rate.span)
+            yield warning("no-effect", f"`{span.text}` does nothing", span, help="leave it out")
