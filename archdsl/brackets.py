@@ -63,7 +63,7 @@ class _Scan:
         for opened in reversed(self.open):
             place = Span(self.source, last[1], last[1])
             self._unclosed(opened, place, self._closing(opened, last))
-        return self.found
+        return sorted(self.found, key=lambda fault: fault.span.start if fault.span else 0)
 
     def _enter_line(self, start: int, code: str, last: tuple[int, int]) -> None:
         """Close what a line leaves: braces whose own line is as deep as it, or deeper."""
@@ -121,7 +121,9 @@ class _Scan:
 
     def _unclosed(self, opened: _Open, found: Span, edit: Edit) -> None:
         closing = _CLOSING[opened.sign]
-        if not found.text:
+        if opened.sign == "(":
+            found, seen = edit.span, "here at the latest belongs"
+        elif not found.text:
             seen = "the text ends here, before"
         elif found.text in _CLOSING.values():
             seen = f"`{found.text}` found here, before"

@@ -664,7 +664,7 @@ def test_a_wrong_call_is_2_and_safe_to_print(call, argv: tuple[str, ...], words:
 
 
 def test_an_interrupt_is_130(call, monkeypatch) -> None:
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("archdsl.cli.check.read_specs", interrupt)

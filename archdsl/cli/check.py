@@ -203,6 +203,9 @@ def _print_tables(findings: _Findings, color: ColorChoice) -> None:
     if len(reading.models) > 1:
         print_text("\n" + _summary(findings))
     print_diagnostics(findings.diagnostics, color)
+    mendable = sum(any(fix.is_safe for fix in d.fixes) for d in findings.diagnostics)
+    if mendable:
+        print_note(f"`archdsl check --fix` mends {mendable} of {len(findings.diagnostics)}")
 
 
 def _summary(findings: _Findings) -> str:

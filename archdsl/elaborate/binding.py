@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from archdsl import syntax
-from archdsl.diagnostics import Edit, Fix, Label, replaced, respell
+from archdsl.diagnostics import Edit, Fix, Label, help_of, replaced, respell
 from archdsl.elaborate.values import VOLUME_NAMES, Context, Fault, Values, evaluate
 from archdsl.graph import Value
 from archdsl.layers import INITIALIZERS, REGISTRY, Initializer
@@ -262,12 +262,13 @@ def bind_formals(
             continue
         if (argument.pair is None) != (formal.pair is None):
             wanted = "the pair" if formal.pair else "one value for"
+            fixes = _regrouped(formals, call)
             raise Fault(
                 "wrong-pair",
                 f"{kind} `{name}` wants {wanted} `{shown(formal)}` here",
                 argument.span,
-                help=f"it is written `{signature(name, formals)}`",
-                fixes=_regrouped(formals, call),
+                help=help_of(fixes) or f"it is written `{signature(name, formals)}`",
+                fixes=fixes,
             )
         values.define(formal.name, evaluate(argument.value, context))
         if formal.pair and argument.pair:
@@ -283,13 +284,14 @@ def _assign(
     given: dict[str, syntax.Argument] = {}
     for index, argument in enumerate(call.arguments):
         if argument.keyword is None and index >= len(formals):
+            fixes = _regrouped(formals, call)
             raise Fault(
                 "surplus-argument",
                 f"{kind} `{name}` takes {len(formals)} argument{'s' * (len(formals) != 1)}, "
                 f"{len(call.arguments)} are given",
                 argument.span,
-                help=f"it is written `{signature(name, formals)}`",
-                fixes=_regrouped(formals, call) or (_without_rest(call, len(formals)),),
+                help=help_of(fixes) or f"it is written `{signature(name, formals)}`",
+                fixes=fixes or (_without_rest(call, len(formals)),),
             )
         target = argument.keyword.id if argument.keyword else names[index]
         if target not in names:

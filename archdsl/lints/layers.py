@@ -16,6 +16,8 @@ from archdsl.recipe.losses import CrossEntropy
 
 #: Below this many parameters no layer is heavy.
 LIGHT = 1_000_000
+#: In percent of all parameters. The first of VGG's three has 77, AlexNet's 61.
+HEAVY = 80
 
 
 def bias_before_norm(network: Network) -> Iterator[Diagnostic]:
@@ -87,7 +89,7 @@ def dropped_rows(network: Network) -> Iterator[Diagnostic]:
 def _numbered(axis: str, size: int, count: int) -> str:
     if count == 1:
         return f"{axis} {size}"
-    return f"{axis}s {size - count + 1} to {size}"
+    return f"{axis}s {size - count + 1} {'and' if count == 2 else 'to'} {size}"
 
 
 def even_kernel_same(network: Network) -> Iterator[Diagnostic]:
@@ -131,7 +133,7 @@ def heavy_fc(network: Network) -> Iterator[Diagnostic]:
         if node.head is not None or node.layer.family is not Family.DENSE:
             continue
         own = network.model.costs[node.id].parameters
-        if 2 * own > total and _is_convolutional(network, node):
+        if 100 * own > HEAVY * total and _is_convolutional(network, node):
             yield network.warn(
                 "heavy-fc",
                 f"`{written(node)}` holds {100 * own // total} % of the parameters: "

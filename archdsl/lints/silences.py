@@ -32,23 +32,33 @@ def silence(
 
     ``codes`` are those of warnings: errors are not silenced.
     """
-    silences = find_silences(source)
+    silences = {id(source): find_silences(source)}
     used: set[Silence] = set()
     for warning in warnings:
-        found = [s for s in silences if _silences(s, warning, source)]
+        found = [s for span in _places(warning) for s in _at(span, warning.code, silences)]
         used.update(found)
         if not found:
             yield warning
-    for item in silences:
+    for item in silences[id(source)]:
         if item not in used:
             yield _unused(item, codes)
 
 
-def _silences(item: Silence, warning: Diagnostic, source: Source) -> bool:
-    span = warning.span
-    if span is None or span.source is not source or warning.code != item.code:
-        return False
-    return span.line == item.line
+def _places(warning: Diagnostic) -> Iterator[Span]:
+    """Where a warning may be silenced: at its place, or in the file where its layer is written."""
+    if warning.span is None:
+        return
+    yield warning.span
+    layer = next(iter(warning.related), None)
+    if layer and layer.span.source is not warning.span.source:
+        yield layer.span
+
+
+def _at(span: Span, code: str, silences: dict[int, list[Silence]]) -> list[Silence]:
+    source = span.source
+    if id(source) not in silences:
+        silences[id(source)] = find_silences(source)
+    return [item for item in silences[id(source)] if item.code == code and item.line == span.line]
 
 
 def find_silences(source: Source) -> list[Silence]:

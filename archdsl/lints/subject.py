@@ -66,7 +66,7 @@ class Network:
         """A warning about a node, at the call that brought it in where it is another file's."""
         span = self.model.place_of(node)
         if span is not node.span:
-            related = (Label(node.span, label), *related) if label else related
+            related = (Label(node.span, label or "this layer"), *related)
             label, fixes = "in this call", ()
         context = trail_of(node.frames) if span is node.span else ()
         return warning(code, message, span, label, help, related, fixes, context)

@@ -95,7 +95,7 @@ def _constant(cond: syntax.Cond) -> Iterator[Diagnostic]:
         return
     which = "the `else` is never built" if holds else "what follows is never built"
     if holds and cond.otherwise is None:
-        which = "the `if` does nothing"
+        which = "the `if` can go"
     message = f"this condition is always {'true' if holds else 'false'}: {which}"
     yield warning("constant-condition", message, cond.test.span)
 
@@ -114,8 +114,9 @@ def _no_effect(step: syntax.Step) -> Iterator[Diagnostic]:
         source, start = step.span.source, step.atoms[-1].span.end
         place = Span(source, start, repeat.span.end)
         fix = Fix("leave it out", (Edit(place, ""),))
-        message = f"`{place.text.strip()}` repeats nothing"
-        yield warning("no-effect", message, repeat.span, fixes=(fix,))
+        sign = place.text.strip()
+        span = Span(source, place.end - len(sign), place.end)
+        yield warning("no-effect", f"`{sign}` repeats nothing", span, fixes=(fix,))
     for word, rate in zip(step.atoms, step.atoms[1:], strict=False):
         if not isinstance(word, syntax.Name) or word.id not in _RANDOM:
             continue
