@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from archdsl.api import compile, read_models, read_source
+from archdsl.api import compile, diagnose, read_linted, read_models, read_source
 from archdsl.diagnostics import ArchError
 from archdsl.elaborate.findings import MAX_FINDINGS
 from archdsl.model import Model
@@ -36,6 +36,8 @@ LAYERS = (1_250, 2_500, 5_000, 10_000)
 MAX_START = 1.5
 MIN_SPEEDUP = 8.0
 MAX_GOOGLENET_MS = 30.0
+MAX_RECHECK_MS = 30.0
+MAX_LINTS = 10.0
 MAX_DOUBLING = 2.2
 MIN_RATE = 4_000
 MAX_REPARSE = 1.2
@@ -153,6 +155,18 @@ def googlenet(rounds: int) -> Iterator[Row]:
     yield Row("googlenet.arch to Model, first", f"{first:.1f} ms", goal, first <= MAX_GOOGLENET_MS)
     later = 1e3 * again.cpu
     yield Row("googlenet.arch to Model, again", f"{later:.1f} ms", goal, later <= MAX_GOOGLENET_MS)
+    linted, faulty = alternately(
+        [
+            lambda: in_process(lambda: read_linted(source)),
+            lambda: in_process(lambda: diagnose(Source(source.text.replace("relu", "rellu", 1)))),
+        ],
+        20 * rounds,
+    )
+    share = 100 * (linted.cpu - again.cpu) / again.cpu
+    yield Row("  its lints beside that", f"{share:.0f} %", f"≤ {MAX_LINTS:g} %", share <= MAX_LINTS)
+    recheck = 1e3 * faulty.cpu
+    goal = f"≤ {MAX_RECHECK_MS:g} ms"
+    yield Row("googlenet.arch, an error", f"{recheck:.1f} ms", goal, recheck <= MAX_RECHECK_MS)
 
 
 # ── Growth ───────────────────────────────────────────────────────────────────────────────────

@@ -13,9 +13,10 @@ from test_corpus import CASES, Case
 from archdsl.api import diagnose
 from archdsl.brackets import find_bracket_faults
 from archdsl.cli.mending import mend
-from archdsl.diagnostics import Diagnostic, Fix
+from archdsl.diagnostics import Diagnostic, Fix, replaced
+from archdsl.elaborate.findings import Findings
 from archdsl.fixes import applicable, apply_fixes
-from archdsl.source import Source
+from archdsl.source import Source, Span
 from archdsl.volume import Volume
 
 
@@ -69,7 +70,7 @@ MENDED = {
     "gap(3)": "gap()",
     "let n = 7; conv 3x3 (n / 2)": "let n = 7; conv 3x3 (n // 2)",
     "let width = 7; conv 3x3 (2 * widht)": "let width = 7; conv 3x3 (2 * width)",
-    "a1: relu; tanh; concat { crop a2 | id }": "a1: relu; tanh; concat { crop a1 | id }",
+    "enc1: relu; concat { crop enc2 | id }": "enc1: relu; concat { crop enc1 | id }",
     "inceptoin(64, 96→128, 16→32, 32)": "inception(64, 96→128, 16→32, 32)",
     "inception(64, 96, 128, 16, 32, 32)": "inception(64, 96→128, 16→32, 32)",
     "fire(16, 64, 64, 64)": "fire(16, 64, 64)",
@@ -112,9 +113,12 @@ def test_a_missing_flatten_is_written() -> None:
 
 
 def test_what_ships_with_the_tool_is_not_changed() -> None:
-    source = Source("basic(C, s=30)")
-    (diagnostic, *_) = diagnose(source, Volume((28, 28, 16))) or [None]
-    assert diagnostic is None or not diagnostic.fixes
+    findings = Findings()
+    for is_shipped in (True, False):
+        span = Span(Source("relu", f"{is_shipped}.arch", is_shipped), 0, 4)
+        fixes = (replaced(span, "tanh", "write `tanh`"),)
+        findings.add(Diagnostic("unknown-word", "wrong", span, fixes=fixes))
+    assert [len(diagnostic.fixes) for diagnostic in findings] == [0, 1]
 
 
 def test_only_safe_fixes_unless_asked() -> None:

@@ -10,6 +10,7 @@ from archdsl.lints import claims, layers, texts
 from archdsl.lints.silences import silence
 from archdsl.lints.subject import Network, Text, Uses
 from archdsl.model import Model
+from archdsl.parser import without_collector
 
 __all__ = ["LINT_CODES", "lint"]
 
@@ -34,6 +35,7 @@ TEXT_LINTS: dict[str, Callable[[Text], Iterator[Diagnostic]]] = {
 LINT_CODES = frozenset({*NETWORK_LINTS, *TEXT_LINTS})
 
 
+@without_collector()
 def lint(program: syntax.Program, models: tuple[Model, ...], uses: Uses) -> tuple[Diagnostic, ...]:
     """The warnings about a file without errors, in the order of its lines, each once."""
     text = Text(program, models, uses)

@@ -46,7 +46,7 @@ class Network:
         """The nodes whose results leave the network: the trunk's and the auxiliary heads'."""
         chain = self.model.chain
         ends = [chain.output]
-        if self.model.heads.activations:
+        if any(node.head is not None for node in self.model.nodes):
             ends += [part.body.output for part in walk(chain) if isinstance(part, AuxPart)]
         return tuple(self.model.nodes[id] for id in ends)
 
