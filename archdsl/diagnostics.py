@@ -156,12 +156,9 @@ def _place(diagnostic: Diagnostic) -> str:
 
 def suggest(word: str, known: Iterable[str]) -> str | None:
     """The known word nearest to ``word``, where one is near enough to be meant."""
-    candidates = sorted(set(known))
-    for candidate in candidates:
-        if candidate.lower() == word.lower():
-            return candidate
-    matches = get_close_matches(word, candidates, n=1, cutoff=0.7)
-    return matches[0] if matches else None
+    candidates = {candidate.lower(): candidate for candidate in sorted(set(known), reverse=True)}
+    matches = get_close_matches(word.lower(), sorted(candidates), n=1, cutoff=0.7)
+    return candidates[matches[0]] if matches else None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:

@@ -99,8 +99,8 @@ def check(
     archdsl check --prove specs
     echo "conv 3x3 64 same ×2; maxpool 2 s2" | archdsl check - --input 28x28x192
 
-    Exit codes: 0 clean, 1 errors, failed claims, too little memory or numbers that torch denies,
-    2 a wrong call or an unreadable file.
+    Exit codes: 0 clean or warnings, 1 errors, failed claims, too little memory or numbers that
+    torch denies, 2 a wrong call or an unreadable file.
     """
     for option, value in (("batch", batch), ("precision", precision), ("memory", limit)):
         if value is not None and not training:

@@ -75,9 +75,9 @@ def _meant(
     atom: syntax.Name, before: type[Layer] | None, sight: Sight, *, is_first: bool
 ) -> tuple[Fix, ...]:
     """The layer, flag, part or value that was meant, of those that can stand in this place."""
-    for layer in REGISTRY.values():
-        if atom.id.lower() in layer.synonyms:
-            return (replaced(atom.span, layer.name, f"that layer is called `{layer.name}`"),)
+    layer = _known_elsewhere(atom.id)
+    if layer is not None:
+        return (replaced(atom.span, layer.name, f"that layer is called `{layer.name}`"),)
     known = {*REGISTRY, *(sight.parts if is_first else ())}
     if before:
         known |= {*words_of(before), *sight.values}
@@ -85,11 +85,22 @@ def _meant(
     return (respelled(atom.span, nearest),) if nearest else ()
 
 
+def _known_elsewhere(word: str) -> type[Layer] | None:
+    """The layer that other tools call by a word."""
+    found = (layer for layer in REGISTRY.values() if word.lower() in layer.synonyms)
+    return next(found, None)
+
+
 def unknown_block(call: syntax.Call, definitions: Definitions) -> Fault:
+    message = f"there is no block `{call.name.id}`"
+    layer = _known_elsewhere(call.name.id)
+    if layer is not None:
+        hint = f"that is the layer `{layer.name}`, for example `{layer.usage()}`"
+        return Fault("unknown-word", message, call.name.span, help=hint)
     nearest = suggest(call.name.id, definitions.block_names() | set(REGISTRY))
     return Fault(
         "unknown-word",
-        f"there is no block `{call.name.id}`",
+        message,
         call.name.span,
         fixes=(respelled(call.name.span, nearest),) if nearest else (),
     )

@@ -29,6 +29,7 @@ class ReLU(_Activation):
     """max(0, x)."""
 
     name = "relu"
+    synonyms = ("rectifier", "rectified")
     module = "nn.ReLU"
     keeps = Saved(output=True)
     examples = (Example("relu", _EXAMPLE_INPUT),)
@@ -60,6 +61,7 @@ class HardSwish(_Activation):
     """x · min(max(x + 3, 0), 6)/6 (Howard et al. 2019)."""
 
     name = "hardswish"
+    synonyms = ("hard_swish", "h_swish")
     module = "nn.Hardswish"
     keeps = Saved(inputs=True)
     examples = (Example("hardswish", _EXAMPLE_INPUT),)
@@ -80,6 +82,7 @@ class Sigmoid(_Activation):
     """1/(1 + e⁻ˣ)."""
 
     name = "sigmoid"
+    synonyms = ("logistic",)
     module = "nn.Sigmoid"
     keeps = Saved(output=True)
     examples = (Example("sigmoid", _EXAMPLE_INPUT),)
@@ -100,6 +103,7 @@ class LeakyReLU(UnaryLayer):
     """x where positive, else a small multiple of it."""
 
     name = "leakyrelu"
+    synonyms = ("leaky_relu", "lrelu")
     family = Family.ACTIVATION
     keeps = Saved(inputs=True)
     examples = (

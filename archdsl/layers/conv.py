@@ -39,7 +39,7 @@ class Conv(WeightLayer):
     """A 2-D convolution; without a number of channels it keeps the input's."""
 
     name = "conv"
-    synonyms = ("convolution", "conv2d")
+    synonyms = ("convolution", "conv2d", "convolution2d", "convolutional")
     family = Family.CONVOLUTION
     autocast = Autocast.LOWERS
     examples = (
@@ -141,7 +141,7 @@ class DepthwiseConv(WeightLayer):
     """A convolution of each channel by itself."""
 
     name = "dwconv"
-    synonyms = ("depthwise", "depthwiseconv")
+    synonyms = ("depthwise", "depthwiseconv", "depthwiseconv2d", "depthwise_conv")
     family = Family.CONVOLUTION
     autocast = Autocast.LOWERS
     examples = (
@@ -203,7 +203,14 @@ class Deconv(WeightLayer):
     """A transposed convolution: the volume grows by the stride."""
 
     name = "deconv"
-    synonyms = ("convtranspose", "conv_transpose", "upconv", "convtranspose2d")
+    synonyms = (
+        "convtranspose",
+        "conv_transpose",
+        "upconv",
+        "convtranspose2d",
+        "conv2dtranspose",
+        "deconvolution",
+    )
     family = Family.CONVOLUTION
     autocast = Autocast.LOWERS
     keeps = Saved(inputs=True)

@@ -25,7 +25,14 @@ class FullyConnected(WeightLayer):
     """Each unit sees the whole volume, which is flattened first."""
 
     name = "fc"
-    synonyms = ("dense", "fullyconnected", "full")
+    synonyms = (
+        "dense",
+        "fullyconnected",
+        "fully_connected",
+        "full",
+        "innerproduct",
+        "inner_product",
+    )
     family = Family.DENSE
     autocast = Autocast.LOWERS
     keeps = Saved(inputs=True)

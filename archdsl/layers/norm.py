@@ -24,7 +24,7 @@ class BatchNorm(UnaryLayer):
     """Normalizes each channel over the batch (Ioffe & Szegedy 2015); running statistics apart."""
 
     name = "bn"
-    synonyms = ("batchnorm", "batch_norm", "batchnorm2d", "batchnormalization")
+    synonyms = ("batchnorm", "batch_norm", "batchnorm2d", "batchnorm1d", "batchnormalization")
     family = Family.NORMALIZATION
     examples = (
         Example("bn", (28, 28, 64)),
@@ -62,7 +62,7 @@ class LocalResponseNorm(UnaryLayer):
     """
 
     name = "lrn"
-    synonyms = ("localresponsenorm", "norm")
+    synonyms = ("localresponsenorm", "local_response_norm", "norm")
     family = Family.NORMALIZATION
     autocast = Autocast.WIDENS
     examples = (
@@ -103,7 +103,7 @@ class LayerNorm(UnaryLayer):
     """Normalizes the channels of each position (Ba et al. 2016), or a vector as a whole."""
 
     name = "ln"
-    synonyms = ("layernorm", "layer_norm")
+    synonyms = ("layernorm", "layer_norm", "layernormalization")
     family = Family.NORMALIZATION
     autocast = Autocast.RAISES
     examples = (Example("ln", (14, 14, 64)), Example("ln eps=0.001", (128,)))
@@ -172,7 +172,7 @@ class InstanceNorm(UnaryLayer):
     """Normalizes each channel of each sample (Ulyanov et al. 2016); nothing trains by default."""
 
     name = "in"
-    synonyms = ("instancenorm", "instance_norm")
+    synonyms = ("instancenorm", "instance_norm", "instancenorm2d")
     family = Family.NORMALIZATION
     examples = (Example("in", (16, 16, 8)), Example("in eps=0.001 affine=true", (16, 16, 8)))
 

@@ -90,6 +90,7 @@ class Pad(UnaryLayer):
     """Zeros around the input: the same number on each side, or left, right, top, bottom."""
 
     name = "pad"
+    synonyms = ("zeropad2d", "zeropadding2d", "zeropad")
     family = Family.PLUMBING
     examples = (Example("pad 2", (28, 28, 1)), Example("pad 0 1 0 1", (28, 28, 3)))
 
@@ -152,6 +153,7 @@ class Upsample(UnaryLayer):
     """Enlarges height and width by a whole factor."""
 
     name = "upsample"
+    synonyms = ("upsampling2d", "interpolate", "resize")
     family = Family.PLUMBING
     autocast = Autocast.RAISES
     examples = (
@@ -187,6 +189,7 @@ class PixelShuffle(UnaryLayer):
     """Turns r² channels into r×r positions (Shi et al. 2016)."""
 
     name = "pixelshuffle"
+    synonyms = ("pixel_shuffle", "depth_to_space")
     family = Family.PLUMBING
     examples = (Example("pixelshuffle 2", (7, 7, 16)),)
 
@@ -213,6 +216,7 @@ class ChannelShuffle(UnaryLayer):
     """Interleaves the channels of equal groups (Zhang et al. 2018, ShuffleNet)."""
 
     name = "channelshuffle"
+    synonyms = ("channel_shuffle", "shuffle")
     family = Family.PLUMBING
     examples = (Example("channelshuffle 4", (7, 7, 16)),)
 

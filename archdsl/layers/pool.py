@@ -128,7 +128,7 @@ class MaxPool(_Pool):
     """The largest number of each window. Padding never wins: it counts as −∞."""
 
     name = "maxpool"
-    synonyms = ("pool", "maxpool2d", "max_pool")
+    synonyms = ("pool", "maxpool2d", "max_pool", "maxpooling", "maxpooling2d", "max_pool2d")
     examples = (
         Example("maxpool 2 s2", (224, 224, 64)),
         Example("maxpool 3 s2 ceil", (112, 112, 64)),
@@ -160,7 +160,7 @@ class AveragePool(_Pool):
     """The mean of each window. Padded zeros count, unless ``count_include_pad=false``."""
 
     name = "avgpool"
-    synonyms = ("averagepool", "avgpool2d", "avg_pool")
+    synonyms = ("averagepool", "avgpool2d", "avg_pool", "averagepooling2d", "avg_pool2d")
     examples = (
         Example("avgpool 2", (28, 28, 6)),
         Example("avgpool 5 s3", (14, 14, 512)),
@@ -207,7 +207,7 @@ class GlobalAveragePool(_GlobalPool):
     """Global average pooling: the mean of each channel, a volume 1x1xC."""
 
     name = "gap"
-    synonyms = ("globalavgpool", "global_avg_pool", "globalaveragepool")
+    synonyms = ("globalavgpool", "global_avg_pool", "globalaveragepool", "globalaveragepooling2d")
     examples = (Example("gap", (7, 7, 1024)),)
 
     def emit(self, x: Volume) -> Call:
@@ -219,7 +219,7 @@ class GlobalMaxPool(_GlobalPool):
     """Global maximum pooling: the largest number of each channel, a volume 1x1xC."""
 
     name = "gmp"
-    synonyms = ("globalmaxpool", "global_max_pool")
+    synonyms = ("globalmaxpool", "global_max_pool", "globalmaxpooling2d")
     examples = (Example("gmp", (7, 7, 64)),)
 
     def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
@@ -234,6 +234,7 @@ class AdaptiveAveragePool(UnaryLayer):
     """Average pooling to a given size, with windows as equal as they can be."""
 
     name = "adaptiveavgpool"
+    synonyms = ("adaptiveavgpool2d", "adaptive_avg_pool2d", "adaptivepool")
     family = Family.POOLING
     examples = (
         Example("adaptiveavgpool 6x6", (13, 13, 256)),

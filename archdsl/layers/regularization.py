@@ -36,6 +36,7 @@ class DropPath(UnaryLayer):
     """Zeroes a whole sample with this probability: stochastic depth (Huang et al. 2016)."""
 
     name = "droppath"
+    synonyms = ("drop_path", "stochasticdepth", "stochastic_depth")
     family = Family.REGULARIZATION
     examples = (Example("droppath 0.1", (14, 14, 64)),)
     support = '''\
