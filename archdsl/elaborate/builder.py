@@ -185,7 +185,7 @@ class Builder(Placer):
             copies.append(Chain(tuple(more), begin.node, cursor.node))
             parts += more
         if step.claim is not None:
-            self.check_volume(step.claim, step.span, scope, cursor)
+            self.check_volume(step.claim, step.span, scope, start, cursor)
         if label is None:
             return parts, cursor
         # What a head computes leaves the network: its name cannot be taken up again.

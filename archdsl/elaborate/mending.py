@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 from archdsl.diagnostics import Edit, Fix
@@ -60,7 +60,7 @@ def pad_branches(layer: Layer, inputs: Sequence[int], nodes: Sequence[Node]) -> 
     for id, size, above in zip(inputs, sizes, ancestors, strict=True):
         if size == wanted:
             continue
-        found = _pad_branch(id, wanted, above - shared, nodes)
+        found = _change_branch(id, wanted, above - shared, nodes, _SAME)
         if found is None:
             return None
         changed |= found
@@ -74,6 +74,51 @@ def pad_branches(layer: Layer, inputs: Sequence[int], nodes: Sequence[Node]) -> 
     edits = tuple(Edit(span.after, " same") for span in _places(changed, nodes))
     which = " to each of the layers that shrink" if len(edits) > 1 else _which(changed, nodes)
     return Fix(f"add `same`{which} to get {result}", edits)
+
+
+def pad_statement(
+    span: Span, start: int, end: int, written: Volume, nodes: Sequence[Node]
+) -> Fix | None:
+    """The fix by `same` or `ceil` for a statement whose volume is not the one written behind it.
+
+    ``start`` is the node that flows into the statement, ``end`` the one that it gives.
+    """
+    own = _ancestors(end, nodes) - _ancestors(start, nodes)
+    if any(nodes[id].span.source is not span.source for id in own):
+        return None
+    for flag in (_SAME, _CEIL):
+        changed = _change_branch(end, written.sizes, own, nodes, flag)
+        if changed is not None:
+            edits = tuple(Edit(place.after, f" {flag.word}") for place in _places(changed, nodes))
+            if all(span.start <= edit.span.start <= span.end for edit in edits):
+                return Fix(f"add `{flag.word}` to get {written}", edits)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Flag:
+    """A word that may be missing, and the field it sets."""
+
+    word: str
+    field: str
+    value: str | bool
+
+    def is_missing(self, node: Node) -> bool:
+        """Whether a layer has the field, and nothing is written of it."""
+        known = words_of(type(node.layer)).get(self.word)
+        if known is None or getattr(node.layer, self.field) != known[0].default:
+            return False
+        letter = known[0].role.letter
+        pattern = rf"\b{self.field}\b" + (rf"|\b{letter}\d" if letter else "")
+        return re.search(pattern, node.span.text) is None
+
+    def add(self, layer: Layer) -> Layer:
+        changed: Layer = replace(layer, **{self.field: self.value})  # type: ignore[type-var]
+        return changed
+
+
+_SAME = _Flag("same", "padding", "same")
+_CEIL = _Flag("ceil", "ceil_mode", True)
 
 
 def _which(changed: Mapping[int, Layer], nodes: Sequence[Node]) -> str:
@@ -98,41 +143,32 @@ def _ancestors(id: int, nodes: Sequence[Node]) -> set[int]:
     return found
 
 
-def _pad_branch(
-    end: int, wanted: tuple[int, ...], own: set[int], nodes: Sequence[Node]
+def _change_branch(
+    end: int, wanted: tuple[int, ...], own: set[int], nodes: Sequence[Node], flag: _Flag
 ) -> dict[int, Layer] | None:
-    """The fewest layers of a branch that, with `same`, give it the size wanted."""
+    """The fewest layers of a branch that, with a flag, give it the sizes wanted: the first ones."""
     if len(own) > MAX_BRANCH:
         return None
     groups: dict[Span, list[int]] = {}
     for id in sorted(own, reverse=True):
-        if _can_be_padded(nodes[id].layer):
+        if flag.is_missing(nodes[id]):
             groups.setdefault(nodes[id].span, []).append(id)
     # What stands outside the branch, too, would change there as well.
-    outside = {node.span for node in nodes if node.id not in own}
+    outside = {node.span for node in nodes[1:] if node.id not in own}
     spans = [span for span in groups if span not in outside][:MAX_TRIED]
     for count in range(1, len(spans) + 1):
         for chosen in combinations(spans, count):
-            changed = {id: _with_same(nodes[id].layer) for span in chosen for id in groups[span]}
+            changed = {id: flag.add(nodes[id].layer) for span in chosen for id in groups[span]}
             if _reaches(end, wanted, changed, nodes):
                 return changed
     return None
-
-
-def _can_be_padded(layer: Layer) -> bool:
-    return "same" in words_of(type(layer)) and getattr(layer, "padding", None) == (0, 0)
-
-
-def _with_same(layer: Layer) -> Layer:
-    padded: Layer = replace(layer, padding="same")  # type: ignore[type-var]
-    return padded
 
 
 def _reaches(
     end: int, wanted: tuple[int, ...], changed: Mapping[int, Layer], nodes: Sequence[Node]
 ) -> bool:
     try:
-        return _infer_again(changed, nodes)[end].sizes[:-1] == wanted
+        return _infer_again(changed, nodes)[end].sizes[: len(wanted)] == wanted
     except LayerError:
         return False
 

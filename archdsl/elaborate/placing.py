@@ -9,7 +9,7 @@ from dataclasses import replace
 from archdsl import syntax
 from archdsl.diagnostics import ArchError, Diagnostic, Fix, Label, help_of, replaced
 from archdsl.elaborate.findings import Findings
-from archdsl.elaborate.mending import change_setting, pad_branches
+from archdsl.elaborate.mending import change_setting, pad_branches, pad_statement
 from archdsl.elaborate.scope import Cursor, Scope, read_volume
 from archdsl.elaborate.values import MAX_VALUE, Fault, Unknown
 from archdsl.graph import Node, trail_of
@@ -118,24 +118,30 @@ class Placer:
         because = f": {arithmetic}" if arithmetic else ""
         return Label(node.span, f"{node.volume} here{because}")
 
-    def check_volume(self, claim: syntax.Expr, span: Span, scope: Scope, cursor: Cursor) -> None:
+    def check_volume(
+        self, claim: syntax.Expr, span: Span, scope: Scope, start: Cursor, cursor: Cursor
+    ) -> None:
         written = read_volume(claim, scope.context(cursor))
         if cursor.volume is None or written == cursor.volume:
             return
         origin = self.origin(self.nodes[cursor.node])
+        padded = pad_statement(span, start.node, cursor.node, written, self.nodes)
+        corrected = _corrected(claim, cursor.volume)
+        help = f"{padded.message}, or {corrected.message}" if padded else corrected.message
         self.report(
             Fault(
                 "wrong-volume",
                 f"the volume here is {cursor.volume}, not {written}",
                 claim.span,
                 f"{written} is written",
-                fixes=_corrected(claim, cursor.volume),
+                help=help,
+                fixes=(padded, corrected) if padded else (corrected,),
                 related=(Label(span, origin.message),),
             ),
             scope,
         )
 
 
-def _corrected(claim: syntax.Expr, volume: Volume) -> tuple[Fix, ...]:
+def _corrected(claim: syntax.Expr, volume: Volume) -> Fix:
     message = f"write `→ {volume}` if that is what you mean"
-    return (replaced(claim.span, str(volume), message, is_safe=False),)
+    return replaced(claim.span, str(volume), message, is_safe=False)
