@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from archdsl.diagnostics import Diagnostic, Fix, help_of, replaced
+from archdsl.diagnostics import Diagnostic, Fix, replaced
 from archdsl.source import Source, Span
 
 _WORDS = {
@@ -67,7 +67,8 @@ def _diagnose(
     end = len(source.text.rstrip())
     span = Span(source, min(offset, end), min(offset + len(text), max(end, offset)))
     fixes = _respelled(span, text)
-    help_ = help_of(fixes) or (f"expected {' or '.join(wanted)}" if known else None)
+    _, hint = _OTHER_SIGNS.get(text, ("", None))
+    help_ = hint or (f"expected {' or '.join(wanted)}" if known else None)
     return Diagnostic(code, message, span, help=help_, fixes=fixes)
 
 
@@ -82,6 +83,10 @@ def _respelled(span: Span, text: str) -> tuple[Fix, ...]:
     if text not in _OTHER_SIGNS:
         return ()
     sign, message = _OTHER_SIGNS[text]
+    before = re.split(r"[;\n{}|]", span.source.text[: span.start])[-1].rstrip()
+    is_argument = before.count("(") <= before.count(")") and before[-1:].isalnum()
+    if text == "," and not is_argument:
+        return ()
     is_followed = span.source.text[span.end : span.end + 1].isspace()
     return (replaced(span, "" if sign == " " and is_followed else sign, message),)
 

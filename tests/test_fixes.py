@@ -65,6 +65,8 @@ MENDED = {
     "conv 3x3, 8": "conv 3x3 8",
     "conv 3x3,8": "conv 3x3 8",
     "relu // and on": "relu # and on",
+    "// before\nrelu": "# before\nrelu",
+    ", relu": ", relu",
     "conv 3x3 8 p1 p1": "conv 3x3 8 p1",
     "conv 3x3 8 9 10": "conv 3x3 8",
     "gap(3)": "gap()",
