@@ -102,3 +102,10 @@ def test_warnings_are_shown_and_no_failure(call) -> None:
     assert result.err.startswith("warning[dropped-rows]: `maxpool 2` never reads row 13 and")
     assert result.err.endswith("1 warning\n")
     assert call("compile", "n.arch", "--output", "n.py").err == ""
+
+
+def test_what_ships_with_the_tool_is_left_alone(call, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write("shipped/std/n.arch", WRONG)
+    monkeypatch.setattr("archdsl.cli.mending.SHIPPED", Path("shipped").resolve())
+    assert call("check", "--fix", "shipped").code == 1
+    assert file.read_text("utf-8") == WRONG

@@ -113,6 +113,7 @@ MENDED = {
 def test_mended(before: str, after: str) -> None:
     text, _ = mend(Source(before, "x.arch"), Volume((28, 28, 16)), unsafe=True)
     assert text == after
+    assert mend(Source(text, "x.arch"), Volume((28, 28, 16)), unsafe=True) == (text, ())
 
 
 def test_a_missing_flatten_is_written() -> None:

@@ -204,7 +204,7 @@ def _print_tables(findings: _Findings, color: ColorChoice) -> None:
         print_text("\n" + _summary(findings))
     print_diagnostics(findings.diagnostics, color)
     mendable = sum(any(fix.is_safe for fix in d.fixes) for d in findings.diagnostics)
-    if mendable:
+    if mendable and findings.diagnostics[0].file != "<stdin>":
         print_note(f"`archdsl check --fix` mends {mendable} of {len(findings.diagnostics)}")
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
+from importlib import resources
 from pathlib import Path
 
 from archdsl.api import diagnose
@@ -19,6 +20,8 @@ from archdsl.volume import Volume
 
 #: One fix may bring to light what the next is for; a text that is never clean is left as it is.
 MAX_ROUNDS = 20
+#: What lies in here is not the reader's to change.
+SHIPPED = Path(str(resources.files("archdsl"))).resolve()
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -35,7 +38,9 @@ class MendedFile:
 def mend_files(
     paths: Sequence[str], input: Volume | None, *, unsafe: bool = False
 ) -> list[MendedFile]:
-    """The files of a call that fixes change. Files that cannot be read are left to the check.
+    """The files of a call that fixes change, but none that ships with the tool.
+
+    Files that cannot be read are left to the check.
 
     Errors:
         Refusal: for the standard input, which is no file.
@@ -44,6 +49,8 @@ def mend_files(
     for file in find_specs(paths).files:
         if file.path == STDIN:
             raise Refusal("the standard input cannot be fixed; name a file or a folder")
+        if SHIPPED in Path(file.path).resolve().parents:
+            continue
         try:
             source = read_file(file)
         except ArchError:
