@@ -17,7 +17,6 @@ from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedInput
 from archdsl import syntax
 from archdsl.brackets import find_bracket_faults
 from archdsl.diagnostics import ArchError, Diagnostic
-from archdsl.fixes import apply_fixes, relocate
 from archdsl.source import Source, Span
 from archdsl.syntax_faults import (
     describe_character,
@@ -64,6 +63,8 @@ def parse(source: Source) -> syntax.Program:
 
 def _faults_beside(source: Source, faults: list[Diagnostic]) -> list[Diagnostic]:
     """What else is wrong with a text whose brackets do not match, once they are mended."""
+    from archdsl.fixes import apply_fixes, relocate  # most texts need none
+
     edits = [edit for fault in faults for edit in fault.fixes[0].edits]
     mended = apply_fixes(source, faults)
     if len(mended.diagnostics) < len(faults):

@@ -9,7 +9,6 @@ from dataclasses import replace
 from archdsl import syntax
 from archdsl.diagnostics import ArchError, Diagnostic, Fix, Label, help_of, replaced
 from archdsl.elaborate.findings import Findings
-from archdsl.elaborate.mending import change_setting, pad_branches, pad_statement
 from archdsl.elaborate.scope import Cursor, Scope, read_volume
 from archdsl.elaborate.values import MAX_VALUE, Fault, Unknown
 from archdsl.graph import Node, trail_of
@@ -98,6 +97,8 @@ class Placer:
     def _fixes(
         self, error: LayerError, layer: Layer, inputs: list[Cursor], span: Span
     ) -> tuple[Fix, ...]:
+        from archdsl.elaborate.mending import change_setting, pad_branches  # after a fault only
+
         if error.code == "branch-size-mismatch":
             fix = pad_branches(layer, [cursor.node for cursor in inputs], self.nodes)
             return (fix,) if fix else ()
@@ -124,6 +125,8 @@ class Placer:
         written = read_volume(claim, scope.context(cursor))
         if cursor.volume is None or written == cursor.volume:
             return
+        from archdsl.elaborate.mending import pad_statement  # after a fault only
+
         origin = self.origin(self.nodes[cursor.node])
         padded = pad_statement(span, start.node, cursor.node, written, self.nodes)
         corrected = _corrected(claim, cursor.volume)

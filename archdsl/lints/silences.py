@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from archdsl.diagnostics import CODES, Diagnostic, Edit, Fix, Severity, help_of, respell
 from archdsl.source import Source, Span
 
-_COMMENTS = re.compile(r'"[^"\n]*"|#[^\n]*')
-_IGNORE = re.compile(r"#\s*archdsl:\s*ignore\[([^\]]*)\]")
-_CODE = re.compile(r"[^\s,]+")
+# Compiled when a text has a silence: few have.
+_COMMENTS = r'"[^"\n]*"|#[^\n]*'
+_IGNORE = r"#\s*archdsl:\s*ignore\[([^\]]*)\]"
+_CODE = r"[^\s,]+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,8 @@ def find_silences(source: Source) -> list[Silence]:
     if "archdsl:" not in source.text:
         return []
     found: list[Silence] = []
-    for comment in _COMMENTS.finditer(source.text):
-        match = _IGNORE.match(comment.group())
+    for comment in re.finditer(_COMMENTS, source.text):
+        match = re.match(_IGNORE, comment.group())
         if match is None:
             continue
         line = source.locate(comment.start())[0]
@@ -76,7 +77,7 @@ def find_silences(source: Source) -> list[Silence]:
         before = source.text[start : comment.start()]
         target = line if before.strip() else _next_code(source, line)
         begin = comment.start() + match.start(1)
-        codes = list(_CODE.finditer(match.group(1)))
+        codes = list(re.finditer(_CODE, match.group(1)))
         whole = None
         if len(codes) == 1 and match.end() == len(comment.group()):
             whole = Span(source, start + len(before.rstrip()), comment.end())
