@@ -17,7 +17,7 @@ help:
 	@echo "make test      lint, types, freshness of generated/, proof of specs/, all tests"
 	@echo "make lint      ruff and mypy alone"
 	@echo "make generate  compile specs/ to generated/, and some for inference to deployed/"
-	@echo "make docs      regenerate docs/layers.md and docs/pictures/"
+	@echo "make docs      regenerate docs/layers.md, docs/diagnostics.md and docs/pictures/"
 	@echo "make clean     remove .venv, drawings, the demo's run and caches"
 
 demo: $(VENV)/ready
@@ -57,6 +57,8 @@ generate: $(VENV)/ready
 docs: $(VENV)/ready
 	$(ARCHDSL) layers --format md > docs/layers.md.new
 	mv docs/layers.md.new docs/layers.md
+	$(ARCHDSL) explain --format md > docs/diagnostics.md.new
+	mv docs/diagnostics.md.new docs/diagnostics.md
 	$(ARCHDSL) draw specs/vgg16.arch --output docs/pictures/vgg16.svg
 	$(ARCHDSL) draw specs/googlenet.arch --output docs/pictures/googlenet.svg
 	$(ARCHDSL) draw docs/pictures/inception.arch --output docs/pictures/inception.svg

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from archdsl.api import diagnose, read_input
-from archdsl.diagnostics import CODES
+from archdsl.codes import CODES
 from archdsl.report.diagnostics import render_diagnostics
 from archdsl.source import Source
 from archdsl.volume import Volume

@@ -16,7 +16,8 @@ from archdsl.cli import main
 from archdsl.cli.commands import MODULES
 from archdsl.cli.export import export
 from archdsl.cli.train import train
-from archdsl.diagnostics import CODES, ArchError
+from archdsl.codes import CODES
+from archdsl.diagnostics import ArchError
 from archdsl.elaborate import standard_names
 from archdsl.elaborate.binding import signature
 from archdsl.elaborate.library import standard_block

@@ -9,7 +9,8 @@ from conftest import ROOT
 
 import archdsl
 from archdsl.api import diagnose, read_source
-from archdsl.diagnostics import CODES, Severity
+from archdsl.codes import CODES
+from archdsl.diagnostics import Severity
 from archdsl.lints import LINT_CODES
 from archdsl.lints.silences import find_silences
 from archdsl.source import Source

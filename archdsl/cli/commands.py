@@ -22,6 +22,7 @@ MODULES = (
     "weights",
     "show",
     "layers",
+    "explain",
     "completion",
 )
 

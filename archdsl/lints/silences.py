@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from archdsl.diagnostics import CODES, Diagnostic, Edit, Fix, Severity, help_of, respell
+from archdsl.codes import CODES
+from archdsl.diagnostics import Diagnostic, Edit, Fix, Severity, help_of, respell
 from archdsl.source import Source, Span
 
 # Compiled when a text has a silence: few have.

@@ -1,0 +1,62 @@
+"""``archdsl explain``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from click.shell_completion import CompletionItem
+
+from archdsl.cli.options import color_option
+from archdsl.cli.page import Page
+from archdsl.cli.terminal import ColorChoice, Refusal, print_text, wants_color
+from archdsl.codes import CODES, CODES_BY_TOPIC
+from archdsl.diagnostics import did_you_mean
+
+
+def _complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
+    return [
+        CompletionItem(code.name, help=code.summary)
+        for code in CODES.values()
+        if code.name.startswith(typed)
+    ]
+
+
+@click.command(cls=Page)
+@click.argument("names", metavar="[CODE]...", nargs=-1, shell_complete=_complete)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "md"]),
+    default="text",
+    show_default=True,
+    help="For the terminal, or all codes as Markdown.",
+)
+@color_option
+def explain(names: tuple[str, ...], output_format: str, color: ColorChoice) -> None:
+    """List the codes of diagnostics, or explain some: what is wrong, an example, the fix.
+
+    \b
+    archdsl explain
+    archdsl explain branch-size-mismatch
+    archdsl explain --format md > docs/diagnostics.md
+
+    Exit codes: 0 shown, 2 an unknown code.
+    """
+    from archdsl.report.codes import render_code_list, render_code_page, render_codes_markdown
+
+    for name in names:
+        if name not in CODES:
+            help = did_you_mean(name, CODES) or "`archdsl explain` lists all codes"
+            raise Refusal(f"there is no code `{name}`; {help}")
+    if output_format == "md":
+        if names:
+            raise Refusal("`--format md` is for all codes at once: leave the codes out")
+        print_text(render_codes_markdown(CODES_BY_TOPIC))
+        return
+    is_colored = wants_color(color, sys.stdout)
+    if names:
+        pages = [render_code_page(CODES[name], is_colored) for name in names]
+        print_text("\n\n".join(pages), is_colored)
+    else:
+        print_text(render_code_list(CODES_BY_TOPIC))
