@@ -14,7 +14,7 @@ PACKAGE = ROOT / "archdsl"
 #: From the bottom of the house to the top. A module may import what stands on its own floor or
 #: below, and what stands in its own folder.
 FLOORS = (
-    ("source", "volume"),
+    ("source", "volume", "codes"),
     ("syntax",),
     ("diagnostics",),
     ("syntax_faults", "brackets", "fixes"),
@@ -25,7 +25,7 @@ FLOORS = (
     ("elaborate",),
     ("cost", "modules"),
     ("model",),
-    ("memory", "proof", "deployment", "lints"),
+    ("memory", "proof", "deployment", "lints", "configuration"),
     ("report", "drawing", "codegen"),
     ("runtime",),
     ("train",),

@@ -275,6 +275,14 @@ def test_colour_reaches_the_output_only_when_asked_for(call) -> None:
     assert "\x1b[31m" in colored.err
 
 
+def test_on_a_terminal_the_way_to_explain_is_shown_once(call, monkeypatch) -> None:
+    write("wrong.arch", WRONG)
+    piped = call("check", "wrong.arch", "--color", "never").err
+    monkeypatch.setattr("archdsl.cli.terminal.is_terminal", lambda stream: True)
+    shown = call("check", "wrong.arch", "--color", "never").err
+    assert shown == piped + "\nfor more about a code: archdsl explain kernel-larger-than-input\n"
+
+
 # ── compile ──────────────────────────────────────────────────────────────────────────────────
 
 

@@ -9,7 +9,7 @@ from textwrap import dedent
 import pytest
 
 from archdsl.api import read_models
-from archdsl.diagnostics import ArchError, Diagnostic, Label, Severity
+from archdsl.diagnostics import ArchError, Diagnostic, Edit, Fix, Label, Severity
 from archdsl.layers import REGISTRY
 from archdsl.model import Model
 from archdsl.parser import parse
@@ -180,6 +180,11 @@ def test_lines_far_apart_are_separated_and_numbers_aligned() -> None:
         ("a\tconv x", "conv", "a   conv x", "    ^^^^"),
         ("漢字 conv x", "conv", "漢字 conv x", "     ^^^^"),
         ("conv 漢字", "漢字", "conv 漢字", "     ^^^^"),
+        ("a → b ×2 conv", "conv", "a → b ×2 conv", "         ^^^^"),
+        ("🦊 ×2", "×2", "🦊 ×2", "   ^^"),
+        ("漢\tconv", "conv", "漢  conv", "    ^^^^"),
+        ("conv\r\n\r\n", "conv", "conv", "^^^^"),
+        ("ｃｏｎｖ x", "ｃｏｎｖ", "ｃｏｎｖ x", "^^^^^^^^"),
         ("e\u0301 conv", "conv", "e\u0301 conv", "  ^^^^"),
         ("\x1b[31m conv", "conv", "\\x1b[31m conv", "         ^^^^"),
         ("\u202ex conv", "conv", "\\u202ex conv", "        ^^^^"),
@@ -435,7 +440,10 @@ def test_a_diagnostic_in_json() -> None:
         at(source, "3x3"),
         "here",
         related=(Label(at(source, "ab"), "there"),),
+        context=("in block(1)",),
+        notes=("n",),
         help="h",
+        fixes=(Fix("mend", (Edit(at(source, "ab"), "cd"),), is_safe=False),),
     )
     placeless = Diagnostic("no-network", "none", None, path="x.arch")
     assert report_document([], [diagnostic, placeless]) == {
@@ -451,11 +459,51 @@ def test_a_diagnostic_in_json() -> None:
                 "column": 6,
                 "end_line": 2,
                 "end_column": 9,
+                "start": 8,
+                "end": 11,
                 "labels": [
-                    {"path": "net.arch", "line": 2, "column": 6, "message": "here"},
-                    {"path": "net.arch", "line": 1, "column": 1, "message": "there"},
+                    {
+                        "path": "net.arch",
+                        "line": 2,
+                        "column": 6,
+                        "end_line": 2,
+                        "end_column": 9,
+                        "start": 8,
+                        "end": 11,
+                        "message": "here",
+                    },
+                    {
+                        "path": "net.arch",
+                        "line": 1,
+                        "column": 1,
+                        "end_line": 1,
+                        "end_column": 3,
+                        "start": 0,
+                        "end": 2,
+                        "message": "there",
+                    },
                 ],
+                "context": ["in block(1)"],
+                "notes": ["n"],
                 "help": "h",
+                "fixes": [
+                    {
+                        "message": "mend",
+                        "safe": False,
+                        "edits": [
+                            {
+                                "path": "net.arch",
+                                "line": 1,
+                                "column": 1,
+                                "end_line": 1,
+                                "end_column": 3,
+                                "start": 0,
+                                "end": 2,
+                                "replacement": "cd",
+                            }
+                        ],
+                    }
+                ],
             },
             {
                 "code": "no-network",
@@ -466,8 +514,13 @@ def test_a_diagnostic_in_json() -> None:
                 "column": None,
                 "end_line": None,
                 "end_column": None,
+                "start": None,
+                "end": None,
                 "labels": [],
+                "context": [],
+                "notes": [],
                 "help": None,
+                "fixes": [],
             },
         ],
     }

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import sys
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
+from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from archdsl.cli.extras import needing
-from archdsl.cli.files import Reading, read_specs
+from archdsl.cli.files import STDIN, Reading, read_specs
+from archdsl.cli.findings import Findings, print_findings
 from archdsl.cli.options import MemorySize, color_option, input_option, paths_argument
 from archdsl.cli.page import Page
-from archdsl.cli.terminal import (
-    CLEAN,
-    FINDINGS,
-    ColorChoice,
-    exit_code,
-    print_bytes,
-    print_diagnostics,
-    print_note,
-    print_text,
-    wants_color,
+from archdsl.cli.terminal import CLEAN, FINDINGS, ColorChoice, Refusal, exit_code
+from archdsl.configuration import (
+    FORMATS,
+    WARNING_CODES,
+    Configuration,
+    ConfigurationFault,
+    check_code,
+    find_configuration,
 )
-from archdsl.diagnostics import Diagnostic, Severity
-from archdsl.memory import Memory, Precision, estimate_memory, verify_memory
+from archdsl.memory import Memory, Precision, estimate_memory
 from archdsl.model import Model
 from archdsl.proof import Proof
 from archdsl.recipe import Recipe
 from archdsl.report.text import count_of
 from archdsl.volume import Volume
+
+
+def _complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
+    return [CompletionItem(name) for name in sorted(WARNING_CODES) if name.startswith(typed)]
 
 
 @click.command(cls=Page)
@@ -39,11 +40,20 @@ from archdsl.volume import Volume
 @click.option(
     "--format",
     "output_format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Tables for people, or one JSON document for programs.",
+    type=click.Choice(FORMATS),
+    help="Tables and excerpts (full), a line each, a document, or annotations of GitHub.",
 )
+@click.option(
+    "--ignore",
+    "ignored",
+    multiple=True,
+    metavar="CODE",
+    shell_complete=_complete,
+    help="Leave out a warning; may be given several times.",
+)
+@click.option("--strict", is_flag=True, help="Warnings, too, give the exit code 1.")
+@click.option("--exit-zero", is_flag=True, help="Give the exit code 0 whatever is found.")
+@click.option("--watch", is_flag=True, help="Check again whenever a file has changed.")
 @click.option("--training", is_flag=True, help="Estimate the memory that training takes.")
 @click.option(
     "--batch",
@@ -75,7 +85,11 @@ def check(
     ctx: click.Context,
     paths: tuple[str, ...],
     input_volume: Volume | None,
-    output_format: str,
+    output_format: str | None,
+    ignored: tuple[str, ...],
+    strict: bool,
+    exit_zero: bool,
+    watch: bool,
     training: bool,
     batch: int | None,
     precision: Precision | None,
@@ -89,11 +103,13 @@ def check(
     """Check specs: shapes, parameters, MACs, receptive fields and the claims of `expect`.
 
     PATH is a file, a folder (all its .arch files) or - for the standard input; without one,
-    ./specs. Tables go to the standard output, diagnostics to the standard error.
+    ./specs. Tables go to the standard output, diagnostics to the standard error; the other formats
+    use the standard output alone. Settings are read from [tool.archdsl] of pyproject.toml.
 
     \b
     archdsl check specs/vgg16.arch
     archdsl check --format json > report.json
+    archdsl check --watch specs/vgg16.arch
     archdsl check --fix specs/vgg16.arch
     archdsl check specs/vgg16.arch --training --batch 256 --memory 80G
     archdsl check --prove specs
@@ -107,24 +123,70 @@ def check(
             raise click.UsageError(f"`--{option}` is about training: add `--training`", ctx)
     if unsafe_fixes and not (fix or diff):
         raise click.UsageError("`--unsafe-fixes` goes with `--fix` or `--diff`", ctx)
+    configuration = _configuration(ctx, output_format, ignored, strict)
+    if watch:
+        _refuse_watch(ctx, paths, configuration, changes=fix or diff)
     if fix or diff:
         from archdsl.cli.mending import mend_files, print_mended
 
-        mended = mend_files(paths, input_volume, unsafe=unsafe_fixes)
+        mended = mend_files(paths, input_volume, unsafe=unsafe_fixes, configuration=configuration)
         print_mended(mended, is_written=not diff)
         if diff:
             ctx.exit(FINDINGS if mended else CLEAN)
-    reading = read_specs(paths, input_volume, lints=True)
-    memories = {}
-    if training:
-        memories = {m: _estimate(m, batch, precision or "32") for m in reading.models}
-    proofs = _prove(reading) if prove else {}
-    findings = _Findings(reading, memories, limit, proofs)
-    if output_format == "json":
-        _print_json(findings)
-    else:
-        _print_tables(findings, color)
-    ctx.exit(exit_code(findings.diagnostics))
+
+    def run() -> Findings:
+        reading = read_specs(paths, input_volume, lints=True)
+        memories = {}
+        if training:
+            memories = {m: _estimate(m, batch, precision or "32") for m in reading.models}
+        proofs = _prove(reading) if prove else {}
+        findings = Findings(reading, memories, limit, configuration, proofs)
+        print_findings(findings, configuration.format, color)
+        return findings
+
+    if watch:
+        from archdsl.cli.watching import watch as watch_files
+
+        watch_files(lambda: _verdict(run()), paths)
+    code = exit_code(run().diagnostics, strict=configuration.strict)
+    ctx.exit(CLEAN if exit_zero and code == FINDINGS else code)
+
+
+def _configuration(
+    ctx: click.Context, format: str | None, ignored: tuple[str, ...], strict: bool
+) -> Configuration:
+    """The settings of the project, and what the command line says on top of them."""
+    try:
+        found = find_configuration(Path())
+    except ConfigurationFault as error:
+        raise Refusal(str(error)) from None
+    try:
+        codes = frozenset(map(check_code, ignored))
+    except ValueError as error:
+        raise click.UsageError(f"`--ignore`: {error}", ctx) from None
+    return replace(
+        found,
+        ignore=found.ignore | codes,
+        strict=found.strict or strict,
+        format=format or found.format,
+    )
+
+
+def _refuse_watch(
+    ctx: click.Context, paths: tuple[str, ...], configuration: Configuration, *, changes: bool
+) -> None:
+    if changes:
+        raise click.UsageError("`--watch` only looks: leave `--fix` and `--diff` out", ctx)
+    if STDIN in paths:
+        raise click.UsageError("`--watch` is about files, not the standard input", ctx)
+    if configuration.format not in ("full", "concise"):
+        message = f"`--watch` goes with full or concise, not with {configuration.format}"
+        raise click.UsageError(message, ctx)
+
+
+def _verdict(findings: Findings) -> str:
+    found = len(findings.diagnostics)
+    return count_of(found, "diagnostic") if found else "no diagnostics"
 
 
 def _estimate(model: Model, batch: int | None, precision: Precision) -> Memory:
@@ -144,91 +206,3 @@ def _prove(reading: Reading) -> dict[Model, Proof]:
             source = render_module(spec.models) if spec.models else ""
             proofs |= {model: prove(model, source) for model in spec.models}
     return proofs
-
-
-@dataclass(frozen=True, slots=True)
-class _Findings:
-    """What was read, and the memory of its training and torch's verdict where asked for."""
-
-    reading: Reading
-    memories: Mapping[Model, Memory]
-    limit: int | None
-    proofs: Mapping[Model, Proof]
-
-    @property
-    def diagnostics(self) -> tuple[Diagnostic, ...]:
-        found = list(self.reading.diagnostics)
-        for model, memory in self.memories.items():
-            exceeded = self.limit is not None and verify_memory(model, memory, self.limit)
-            found += [exceeded] if exceeded else []
-        for proof in self.proofs.values():
-            found += proof.diagnostics
-        return tuple(found)
-
-
-def _print_json(findings: _Findings) -> None:
-    import json
-
-    from archdsl.report.json import report_document
-
-    document = report_document(
-        findings.reading.models,
-        findings.diagnostics,
-        findings.memories,
-        findings.limit,
-        findings.proofs,
-    )
-    text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
-    # What UTF-8 cannot hold (half a surrogate pair, in a file's name) becomes a JSON escape.
-    print_bytes(text.encode("utf-8", "backslashreplace"))
-
-
-def _print_tables(findings: _Findings, color: ColorChoice) -> None:
-    from archdsl.report.memory import render_memory
-    from archdsl.report.proof import render_proof
-    from archdsl.report.table import render_report
-
-    reading = findings.reading
-    is_colored = wants_color(color, sys.stdout)
-    for index, model in enumerate(reading.models):
-        print_text("\n" * (index > 0) + render_report(model, is_colored), is_colored)
-        if model in findings.memories:
-            text = render_memory(model, findings.memories[model], findings.limit, is_colored)
-            print_text(f"\n{text}", is_colored)
-        if model in findings.proofs:
-            text = render_proof(findings.proofs[model], is_colored)
-            print_text(f"\n{text}", is_colored)
-    for file in reading.libraries:
-        print_note(f"{file.path} defines blocks only; there is no network to check")
-    if len(reading.models) > 1:
-        print_text("\n" + _summary(findings))
-    print_diagnostics(findings.diagnostics, color)
-    mendable = sum(any(fix.is_safe for fix in d.fixes) for d in findings.diagnostics)
-    if mendable and findings.diagnostics[0].file != "<stdin>":
-        print_note(f"`archdsl check --fix` mends {mendable} of {len(findings.diagnostics)}")
-
-
-def _summary(findings: _Findings) -> str:
-    reading = findings.reading
-    files = {model.path for model in reading.models}
-    claims = [claim for model in reading.models for claim in model.claims]
-    failed = sum(not claim.holds for claim in claims)
-    severities = Counter(diagnostic.severity for diagnostic in findings.diagnostics)
-    errors = severities[Severity.ERROR] - failed
-    verdicts = []
-    if failed:
-        verdicts.append(
-            f"{failed} of {count_of(len(claims), 'claim')} "
-            f"{'does' if failed == 1 else 'do'} not hold"
-        )
-    if errors:
-        verdicts.append(count_of(errors, "error"))
-    if severities[Severity.WARNING]:
-        verdicts.append(count_of(severities[Severity.WARNING], "warning"))
-    if not verdicts:
-        verdicts = ["all claims hold" if claims else "no claims are made"]
-    if findings.proofs and not errors:
-        verdicts.append("all numbers proved by torch")
-    verdict = ", ".join(verdicts)
-    networks = count_of(len(reading.models), "network")
-    return f"{networks} in {count_of(len(files), 'file')}: {verdict}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from archdsl.api import diagnose
 from archdsl.cli.files import STDIN, find_specs, read_file, write_files
 from archdsl.cli.terminal import Refusal, print_note, print_text
+from archdsl.configuration import DEFAULTS, Configuration
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.fixes import apply_fixes
 from archdsl.report.text import count_of
@@ -36,11 +37,15 @@ class MendedFile:
 
 
 def mend_files(
-    paths: Sequence[str], input: Volume | None, *, unsafe: bool = False
+    paths: Sequence[str],
+    input: Volume | None,
+    *,
+    unsafe: bool = False,
+    configuration: Configuration = DEFAULTS,
 ) -> list[MendedFile]:
     """The files of a call that fixes change, but none that ships with the tool.
 
-    Files that cannot be read are left to the check.
+    Warnings that are ignored are not mended. Files that cannot be read are left to the check.
 
     Errors:
         Refusal: for the standard input, which is no file.
@@ -55,20 +60,25 @@ def mend_files(
             source = read_file(file)
         except ArchError:
             continue
-        after, faults = mend(source, input, unsafe=unsafe)
+        after, faults = mend(source, input, unsafe=unsafe, configuration=configuration)
         if after != source.text:
             mended.append(MendedFile(file.path, source.text, after, faults))
     return mended
 
 
 def mend(
-    source: Source, input: Volume | None, *, unsafe: bool = False
+    source: Source,
+    input: Volume | None,
+    *,
+    unsafe: bool = False,
+    configuration: Configuration = DEFAULTS,
 ) -> tuple[str, tuple[Diagnostic, ...]]:
     """A text with its fixes carried out, round after round, and what they mended."""
     faults: list[Diagnostic] = []
     seen = {source.text}
     for _ in range(MAX_ROUNDS):
-        mended = apply_fixes(source, diagnose(source, input), unsafe=unsafe)
+        found = configuration.keep(diagnose(source, input))
+        mended = apply_fixes(source, found, unsafe=unsafe)
         if not mended.diagnostics or mended.text in seen:
             break
         seen.add(mended.text)

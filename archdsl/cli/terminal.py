@@ -39,6 +39,10 @@ def show_fault(error: click.ClickException) -> None:
     click.echo("error: " + "\n".join(map(printable, lines)), err=True)
 
 
+def is_terminal(stream: TextIO) -> bool:
+    return stream.isatty()
+
+
 def wants_color(choice: ColorChoice, stream: TextIO) -> bool:
     """Whether to colour a stream: as asked, as the environment says, or on terminals.
 
@@ -50,7 +54,7 @@ def wants_color(choice: ColorChoice, stream: TextIO) -> bool:
         return False
     if os.environ.get("FORCE_COLOR"):
         return True
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
+    return is_terminal(stream) and os.environ.get("TERM") != "dumb"
 
 
 def print_text(text: str, color: bool = False) -> None:
@@ -79,11 +83,16 @@ def print_diagnostics(diagnostics: Sequence[Diagnostic], color: ColorChoice) -> 
     sys.stdout.flush()
     is_colored = wants_color(color, sys.stderr)
     click.echo(render_diagnostics(diagnostics, is_colored), err=True, color=is_colored)
+    if is_terminal(sys.stderr):
+        click.echo(f"\nfor more about a code: archdsl explain {diagnostics[0].code}", err=True)
 
 
-def exit_code(diagnostics: Sequence[Diagnostic]) -> int:
-    """2 where a file could not be read, else 1 where anything is wrong; warnings are not."""
+def exit_code(diagnostics: Sequence[Diagnostic], *, strict: bool = False) -> int:
+    """2 where a file could not be read, else 1 where anything is wrong.
+
+    Warnings are wrong only where ``strict`` says so.
+    """
     if any(d.span is None and d.code in ("unreadable-file", "not-utf8") for d in diagnostics):
         return FAULT
-    is_wrong = any(d.severity is Severity.ERROR for d in diagnostics)
+    is_wrong = any(strict or d.severity is Severity.ERROR for d in diagnostics)
     return FINDINGS if is_wrong else CLEAN

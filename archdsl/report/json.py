@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from archdsl.diagnostics import Diagnostic, Label
+from archdsl.diagnostics import Diagnostic, Fix, Label
 from archdsl.graph import Node
 from archdsl.layers import Initializer
 from archdsl.memory import Memory
 from archdsl.model import Claim, Model
 from archdsl.proof import Proof
 from archdsl.recipe import recipe_facts
+from archdsl.source import Span
 
 #: Raised when a key is renamed, removed or changes its meaning; a new key does not raise it.
 SCHEMA = 1
@@ -31,10 +32,11 @@ def report_document(
 
     Volumes are ``[height, width, channels]``, or ``[units]``; MACs and volumes are of one image;
     ``receptive_field`` is its larger axis. Lines and columns count from 1, columns in characters;
-    they are null where a diagnostic has no place in a text. ``recipe`` and ``init`` are null where
-    the spec has none. ``memory`` is there where training was asked for, in bytes; its
-    ``largest_batch`` is null without a limit. ``proof`` is there where torch was asked; its numbers
-    are torch's, with the auxiliary heads, and where it does not hold ``diagnostics`` say why.
+    ``start`` and ``end`` are offsets in characters from 0. All are null where a diagnostic has no
+    place in a text; ends are exclusive. ``recipe`` and ``init`` are null where the spec has none.
+    ``memory`` is there where training was asked for, in bytes; its ``largest_batch`` is null
+    without a limit. ``proof`` is there where torch was asked; its numbers are torch's, with the auxiliary
+    heads, and where it does not hold ``diagnostics`` say why.
     """
     networks = []
     for model in models:
@@ -120,18 +122,30 @@ def _claim(claim: Claim) -> Document:
 
 
 def _diagnostic(diagnostic: Diagnostic) -> Document:
-    span = diagnostic.span
     return {
         "code": diagnostic.code,
         "severity": diagnostic.severity.value,
         "message": diagnostic.message,
         "path": diagnostic.file,
-        "line": span.line if span else None,
-        "column": span.column if span else None,
-        "end_line": span.end_line if span else None,
-        "end_column": span.end_column if span else None,
+        **_place(diagnostic.span),
         "labels": [_label(label) for label in _labels(diagnostic)],
+        "context": list(diagnostic.context),
+        "notes": list(diagnostic.notes),
         "help": diagnostic.help,
+        "fixes": [_fix(fix) for fix in diagnostic.fixes],
+    }
+
+
+def _place(span: Span | None) -> Document:
+    if span is None:
+        return dict.fromkeys(("line", "column", "end_line", "end_column", "start", "end"))
+    return {
+        "line": span.line,
+        "column": span.column,
+        "end_line": span.end_line,
+        "end_column": span.end_column,
+        "start": span.start,
+        "end": span.end,
     }
 
 
@@ -143,9 +157,19 @@ def _labels(diagnostic: Diagnostic) -> tuple[Label, ...]:
 
 
 def _label(label: Label) -> Document:
+    return {"path": label.span.source.path, **_place(label.span), "message": label.message}
+
+
+def _fix(fix: Fix) -> Document:
     return {
-        "path": label.span.source.path,
-        "line": label.span.line,
-        "column": label.span.column,
-        "message": label.message,
+        "message": fix.message,
+        "safe": fix.is_safe,
+        "edits": [
+            {
+                "path": edit.span.source.path,
+                **_place(edit.span),
+                "replacement": edit.replacement,
+            }
+            for edit in fix.edits
+        ],
     }

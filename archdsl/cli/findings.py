@@ -1,0 +1,141 @@
+"""What a check has found, in each format."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from archdsl.cli.files import Reading
+from archdsl.cli.terminal import (
+    ColorChoice,
+    print_bytes,
+    print_diagnostics,
+    print_note,
+    print_text,
+    wants_color,
+)
+from archdsl.configuration import Configuration
+from archdsl.diagnostics import Diagnostic, Severity
+from archdsl.memory import Memory, verify_memory
+from archdsl.model import Model
+from archdsl.proof import Proof
+from archdsl.report.text import count_of
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was read, and the memory of its training and torch's verdict where asked for."""
+
+    reading: Reading
+    memories: dict[Model, Memory]
+    limit: int | None
+    configuration: Configuration
+    proofs: Mapping[Model, Proof]
+
+    @cached_property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """All that is wrong, without the warnings that are ignored."""
+        found = list(self.configuration.keep(self.reading.diagnostics))
+        for model, memory in self.memories.items():
+            exceeded = self.limit is not None and verify_memory(model, memory, self.limit)
+            found += [exceeded] if exceeded else []
+        for proof in self.proofs.values():
+            found += proof.diagnostics
+        return tuple(found)
+
+
+def print_findings(findings: Findings, format: str, color: ColorChoice) -> None:
+    """Print findings. ``full`` alone uses the standard error; the others are one document or one
+    line for each diagnostic, on the standard output, and nothing else."""
+    match format:
+        case "full":
+            _print_tables(findings, color)
+        case "json":
+            _print_json(findings)
+        case "sarif":
+            from archdsl.report.sarif import sarif_document
+
+            _print_document(sarif_document(findings.diagnostics))
+        case _:
+            from archdsl.report.lines import render_concise, render_github
+
+            render = render_concise if format == "concise" else render_github
+            if findings.diagnostics:
+                print_text(render(findings.diagnostics))
+
+
+def _print_json(findings: Findings) -> None:
+    from archdsl.report.json import report_document
+
+    _print_document(
+        report_document(
+            findings.reading.models,
+            findings.diagnostics,
+            findings.memories,
+            findings.limit,
+            findings.proofs,
+        )
+    )
+
+
+def _print_document(document: dict[str, Any]) -> None:
+    import json
+
+    text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+    # What UTF-8 cannot hold (half a surrogate pair, in a file's name) becomes a JSON escape.
+    print_bytes(text.encode("utf-8", "backslashreplace"))
+
+
+def _print_tables(findings: Findings, color: ColorChoice) -> None:
+    from archdsl.report.memory import render_memory
+    from archdsl.report.proof import render_proof
+    from archdsl.report.table import render_report
+
+    reading = findings.reading
+    is_colored = wants_color(color, sys.stdout)
+    for index, model in enumerate(reading.models):
+        print_text("\n" * (index > 0) + render_report(model, is_colored), is_colored)
+        if model in findings.memories:
+            text = render_memory(model, findings.memories[model], findings.limit, is_colored)
+            print_text(f"\n{text}", is_colored)
+        if model in findings.proofs:
+            text = render_proof(findings.proofs[model], is_colored)
+            print_text(f"\n{text}", is_colored)
+    for file in reading.libraries:
+        print_note(f"{file.path} defines blocks only; there is no network to check")
+    if len(reading.models) > 1:
+        print_text("\n" + _summary(findings))
+    print_diagnostics(findings.diagnostics, color)
+    mendable = sum(any(fix.is_safe for fix in d.fixes) for d in findings.diagnostics)
+    if mendable and findings.diagnostics[0].file != "<stdin>":
+        print_note(f"`archdsl check --fix` mends {mendable} of {len(findings.diagnostics)}")
+
+
+def _summary(findings: Findings) -> str:
+    reading = findings.reading
+    files = {model.path for model in reading.models}
+    claims = [claim for model in reading.models for claim in model.claims]
+    failed = sum(not claim.holds for claim in claims)
+    severities = Counter(diagnostic.severity for diagnostic in findings.diagnostics)
+    errors = severities[Severity.ERROR] - failed
+    verdicts = []
+    if failed:
+        verdicts.append(
+            f"{failed} of {count_of(len(claims), 'claim')} "
+            f"{'does' if failed == 1 else 'do'} not hold"
+        )
+    if errors:
+        verdicts.append(count_of(errors, "error"))
+    if severities[Severity.WARNING]:
+        verdicts.append(count_of(severities[Severity.WARNING], "warning"))
+    if not verdicts:
+        verdicts = ["all claims hold" if claims else "no claims are made"]
+    if findings.proofs and not errors:
+        verdicts.append("all numbers proved by torch")
+    verdict = ", ".join(verdicts)
+    networks = count_of(len(reading.models), "network")
+    return f"{networks} in {count_of(len(files), 'file')}: {verdict}"
