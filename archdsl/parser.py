@@ -111,6 +111,29 @@ def _parse_once(source: Source, text: str) -> syntax.Program:
     return syntax.Program(source, tuple(items))  # type: ignore[arg-type]
 
 
+class _Breaks:
+    """Takes out the line breaks inside parentheses, where none ends a statement.
+
+    The lexer alone cannot: in its tables a value inside parentheses and one outside are the same.
+    """
+
+    always_accept = ()
+
+    def process(self, stream: Iterator[Token]) -> Iterator[Token]:
+        depth = 0
+        for token in stream:
+            if token.type in ("LPAR", "CALL_NAME"):
+                depth += 1
+            elif token.type == "RPAR":
+                depth -= 1
+            elif depth and token.type == "_SEP" and ";" not in _COMMENT.sub("", token):
+                continue
+            yield token
+
+
+_COMMENT = re.compile(r"#[^\n]*")
+
+
 @cache
 def _lark() -> tuple[Lark, _Builder]:
     grammar = resources.files("archdsl").joinpath("grammar.lark").read_text("utf-8")
@@ -120,6 +143,7 @@ def _lark() -> tuple[Lark, _Builder]:
             grammar,
             parser="lalr",
             lexer="contextual",
+            postlex=_Breaks(),
             transformer=builder,
             maybe_placeholders=False,
         ),
