@@ -15,7 +15,7 @@ DEPLOYED = specs/googlenet.arch specs/torchvision/resnet.arch
 help:
 	@echo "make demo      check, draw and compile the networks of specs/, and train LeNet-5"
 	@echo "make test      lint, types, freshness of generated/, proof of specs/, all tests"
-	@echo "make lint      ruff and mypy alone"
+	@echo "make lint      ruff, mypy and the style of specs alone"
 	@echo "make generate  compile specs/ to generated/, and some for inference to deployed/"
 	@echo "make docs      regenerate docs/layers.md, docs/diagnostics.md and docs/pictures/"
 	@echo "make clean     remove .venv, drawings, the demo's run and caches"
@@ -49,6 +49,7 @@ lint: $(VENV)/ready-for-tests
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
+	$(ARCHDSL) fmt --check specs archdsl/std
 
 generate: $(VENV)/ready
 	$(ARCHDSL) compile

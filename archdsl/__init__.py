@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from archdsl.api import check, compile, draw, lint, load, load_all, parse
+    from archdsl.api import check, compile, draw, format, lint, load, load_all, parse
     from archdsl.diagnostics import ArchError, Diagnostic
     from archdsl.model import Model
     from archdsl.volume import Volume
@@ -22,6 +22,7 @@ __all__ = [
     "check",
     "compile",
     "draw",
+    "format",
     "lint",
     "load",
     "load_all",

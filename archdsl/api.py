@@ -7,6 +7,8 @@ from pathlib import Path
 
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.elaborate import Elaborated, elaborate
+from archdsl.formatting import format_source as render_format
+from archdsl.formatting.claims import blank_claims, write_claims
 from archdsl.model import Model, build_model
 from archdsl.parser import parse as parse_source
 from archdsl.source import Source
@@ -174,6 +176,52 @@ def check(path: str | Path, *, input: str | tuple[int, ...] | Volume | None = No
     return "\n\n".join(
         render_report(model) for model in read_models(read_source(Path(path)), _volume(input))
     )
+
+
+def format(
+    text: str,
+    *,
+    path: str = "<text>",
+    volumes: bool = False,
+    input: str | tuple[int, ...] | Volume | None = None,
+) -> str:
+    """A text in the one style; with ``volumes``, and the volume behind each line of a network.
+
+    Errors:
+        ArchError: with every syntax error; with ``volumes``, with every fault of the networks.
+    """
+    return format_source(Source(text, path), volumes, _volume(input))
+
+
+def format_source(source: Source, volumes: bool = False, input: Volume | None = None) -> str:
+    """A source in the one style. Errors: as for ``format``."""
+    text = render_format(source)
+    if volumes:
+        _with_volumes(source, input)  # faults have their places in the text as it stands
+    # A claim can make a line too long, which is then broken into two.
+    is_new = volumes
+    while is_new:
+        before = Source(text, source.path)
+        text = render_format(Source(_with_volumes(before, input), source.path))
+        is_new = text != before.text
+    return text
+
+
+def _with_volumes(source: Source, input: Volume | None) -> str:
+    """The text with the volumes that all uses of a line agree in."""
+    program = parse_source(source)
+    blank = blank_claims(source, program)
+    try:
+        networks = elaborate(parse_source(blank), _read_beside, input)
+    except ArchError as error:
+        raise ArchError(d.moved(blank, source) for d in error.diagnostics) from None
+    found: dict[int, Volume | None] = {}
+    for network in networks:
+        for span, volume in network.volumes.items():
+            if span.source is blank and found.setdefault(span.start, volume) != volume:
+                found[span.start] = None
+    volumes = {start: str(volume) for start, volume in found.items() if volume is not None}
+    return write_claims(source, program, volumes)
 
 
 def compile(*models: Model, inference: bool = False, template: str | Path | None = None) -> str:

@@ -7,12 +7,12 @@ Rendering lives in ``archdsl.report.diagnostics``.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import Enum
 
 from archdsl.codes import CODES
-from archdsl.source import Span
+from archdsl.source import Source, Span
 
 
 class Severity(Enum):
@@ -73,6 +73,15 @@ class Diagnostic:
     def file(self) -> str:
         """The path of the file the diagnostic is about."""
         return self.span.source.path if self.span else self.path or "<text>"
+
+    def moved(self, old: Source, new: Source) -> Diagnostic:
+        """The same, its places in one source moved to another of the same length."""
+
+        def move(span: Span) -> Span:
+            return replace(span, source=new) if span.source is old else span
+
+        related = tuple(replace(label, span=move(label.span)) for label in self.related)
+        return replace(self, span=self.span and move(self.span), related=related)
 
 
 class ArchError(Exception):

@@ -94,6 +94,29 @@ def _read(source: Source) -> tuple[syntax.Program | None, list[Diagnostic]]:
         text = recovered
 
 
+@without_collector()
+def lex(source: Source) -> tuple[syntax.Lexeme, ...]:
+    """The words, numbers and signs of a text that parses, in order; an empty one at the end.
+
+    What kind a word is depends on the place where it stands, so the parser must run along. What
+    lies between two lexemes is white space, separators and comments.
+    """
+    parser, builder = _lark()
+    found: list[syntax.Lexeme] = []
+    is_separated = False
+    with _lock:
+        builder.source = source
+        for token in parser.parse_interactive(source.text).iter_parse():
+            if token.type == "_SEP":
+                is_separated = True
+                continue
+            span = Span(source, token.start_pos or 0, token.end_pos or 0)
+            found.append(syntax.Lexeme(token.type, span, is_separated))
+            is_separated = False
+    end = len(source.text)
+    return (*found, syntax.Lexeme("$END", Span(source, end, end), is_separated))
+
+
 class _BadToken(Exception):
     def __init__(self, diagnostic: Diagnostic, offset: int) -> None:
         self.diagnostic = diagnostic

@@ -210,3 +210,16 @@ Item: TypeAlias = Use | Network | Instance | Block | Statement
 class Program:
     source: Source
     items: tuple[Item, ...]
+
+
+# ── Words ────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Lexeme:
+    """One word, number or sign of a text; ``kind`` is its terminal in the grammar."""
+
+    kind: str
+    span: Span
+    #: Whether a line break or a ``;`` that ends a statement stands before it.
+    is_separated: bool

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from archdsl.api import compile, diagnose, read_linted, read_models, read_source
+from archdsl.api import compile, diagnose, format_source, read_linted, read_models, read_source
 from archdsl.diagnostics import ArchError
 from archdsl.elaborate.findings import MAX_FINDINGS
 from archdsl.model import Model
@@ -241,6 +241,26 @@ def _doubling(times: list[float]) -> Row:
     return Row("  a doubling costs, on average", measured, goal, mean <= MAX_DOUBLING)
 
 
+# ── Formatting ───────────────────────────────────────────────────────────────────────────────
+
+ROUGH: dict[str, Callable[[int], str]] = {
+    "a line each": lambda n: network(["conv 3x3 16  same relu → 16x16x16 # c"] * n),
+    "on one line": lambda n: network(["conv 3x3 16 same relu;" * n]),
+    "residuals": KINDS["residuals"],
+}
+
+
+def formatting(rounds: int) -> Iterator[Row]:
+    for name, write in ROUGH.items():
+        sources = [Source(write(size)) for size in LAYERS]
+        works = [
+            lambda source=source: in_process(lambda: format_source(source)) for source in sources
+        ]
+        times = [seconds.cpu for seconds in alternately(works, rounds)]
+        yield Row(f"formatting {LAYERS[-1]:,} statements {name}", f"{times[-1]:.2f} s")
+        yield _doubling(times)
+
+
 # ── Repeats ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -313,7 +333,7 @@ def main() -> int:
     return 1 if missed else 0
 
 
-PARTS = (start, googlenet, repeats, targets, growth)
+PARTS = (start, googlenet, repeats, targets, formatting, growth)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -19,6 +19,7 @@ FLOORS = (
     ("diagnostics",),
     ("syntax_faults", "brackets", "fixes"),
     ("parser",),
+    ("formatting",),
     ("layers",),
     ("recipe",),
     ("graph",),

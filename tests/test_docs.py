@@ -97,6 +97,14 @@ def test_arch_block(block: Block) -> None:
     assert found == ({refused} if refused else set())
 
 
+def test_formatting_shows_what_the_formatter_makes() -> None:
+    blocks = [b for b in _of("text") + _of("arch") if b.page.name == "formatting.md"]
+    blocks.sort(key=lambda block: block.line)
+    assert [block.kind for block in blocks] == ["text", "arch"] * (len(blocks) // 2)
+    for before, after in zip(blocks[::2], blocks[1::2], strict=True):
+        assert archdsl.format(before.text) == after.text, before
+
+
 def _excerpt(text: str, lines: list[str]) -> None:
     """Assert that the lines occur in the text in order; ``…`` stands for any lines between."""
     actual = text.splitlines()

@@ -5,8 +5,27 @@ from __future__ import annotations
 import pytest
 
 from archdsl.diagnostics import ArchError
-from archdsl.parser import parse
+from archdsl.formatting.meaning import is_same
+from archdsl.parser import lex, parse
 from archdsl.source import Source
+
+
+@pytest.mark.parametrize(
+    ("broken", "whole"),
+    [
+        ("take(\n0\n,\n1\n)", "take(0, 1)"),
+        ("conv 1x1 (\r\n2\r\n*\r\nn\r\n)\nrelu", "conv 1x1 (2*n)\nrelu"),
+        (
+            "a: b(64, # one\n # two\n 96 # three\n → 128, s\n = # four\n 1) ×2",
+            "a: b(64, 96→128, s=1) ×2",
+        ),
+        ("let k = max(1\n,2) # five\nrelu", "let k = max(1, 2)\nrelu"),
+        ("block b(n\n=1\n, m) { relu }", "block b(n=1, m) { relu }"),
+        ("network N (n\n): 3x3x3 → (n\n+1) { relu }", "network N(n): 3x3x3 → (n + 1) { relu }"),
+    ],
+)
+def test_line_breaks_inside_parentheses_do_not_count(broken: str, whole: str) -> None:
+    assert is_same(parse(Source(broken)), parse(Source(whole)))
 
 
 @pytest.mark.parametrize("text", ["take(0;1)", "take(0\n;1)", "take(0 # one ;\n ; # two\n, 1)"])
@@ -16,7 +35,42 @@ def test_a_semicolon_inside_parentheses_is_a_fault(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["take(\n0\n,\n1\n)", "conv 1x1 (2\r\n*2\n)", "let k = max(1 # one;\n# two\n,2)"]
+    ("one", "other"),
+    [
+        ("relu; gap", "relu"),
+        ("conv 3", "conv 3x3"),
+        ("conv 3", "conv 3."),
+        ("take(0)", "take (0)"),
+        ("take(n=0)", "take(0)"),
+        ("relu ×2", "relu"),
+        ("relu → 3", "relu → (3)"),
+        ("add { | relu }", "add { relu }"),
+        ("let k = 1 - 2 - 3", "let k = 1 - (2 - 3)"),
+        ("expect params = 1K", "expect params = 1000"),
+        ('use "a.arch"', 'use "b.arch"'),
+        ("a: { b: relu }", "a: { c: relu }"),
+    ],
 )
-def test_line_breaks_inside_parentheses_do_not_count(text: str) -> None:
-    assert len(parse(Source(text)).items) == 1
+def test_trees_that_differ_are_not_the_same(one: str, other: str) -> None:
+    assert not is_same(parse(Source(one)), parse(Source(other)))
+    assert is_same(parse(Source(one)), parse(Source(f"\n{one} # comment")))
+
+
+def test_a_long_sum_is_compared() -> None:
+    text = "let k = " + " + ".join(["1"] * 5_000)
+    assert is_same(parse(Source(text)), parse(Source(text)))
+    assert not is_same(parse(Source(text)), parse(Source(f"{text} + 1")))
+
+
+def test_lexemes_and_what_separates_them() -> None:
+    lexemes = lex(Source("a: conv 3x3 x2 # one\n;\n id"))
+    assert [(item.kind, item.span.text) for item in lexemes] == [
+        ("NAME", "a"),
+        ("COLON", ":"),
+        ("NAME", "conv"),
+        ("DIMS", "3x3"),
+        ("X_TIMES", "x2"),
+        ("NAME", "id"),
+        ("$END", ""),
+    ]
+    assert [item.span.text for item in lexemes if item.is_separated] == ["id"]

@@ -13,6 +13,7 @@ from archdsl.report.text import printable
 #: In the order of the help page.
 MODULES = (
     "check",
+    "fmt",
     "draw",
     "compile",
     "export",
@@ -73,6 +74,7 @@ def commands() -> None:
 
     \b
     archdsl check specs/vgg16.arch      shapes, parameters, MACs, claims
+    archdsl fmt specs                   one style, specs rewritten in place
     archdsl draw specs/googlenet.arch   drawings/googlenet.svg
     archdsl compile specs               one PyTorch module per spec
 

@@ -213,10 +213,11 @@ def choose_network(models: tuple[Model, ...], name: str | None, spec: str) -> Mo
 # ── Writing ──────────────────────────────────────────────────────────────────────────────────
 
 
-def write_files(contents: Mapping[Path, bytes]) -> None:
+def write_files(contents: Mapping[Path, bytes], keep_modes: bool = False) -> None:
     """Write files so that each is there whole or as it was before.
 
-    All are first written beside their targets, so that a full disk or a forbidden folder is
+    ``keep_modes`` is for files that are edited: they may be read by whom they could be read by
+    before. All are first written beside their targets, so that a full disk or a forbidden folder is
     known before any target is touched.
 
     Errors:
@@ -231,6 +232,8 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
                 target.write_bytes(content)
                 continue
             staged[target] = _stage(target, content)
+            if keep_modes:
+                staged[target].chmod(stat.S_IMODE(target.stat().st_mode))
         for path, beside in list(staged.items()):
             os.replace(beside, path)
             del staged[path]

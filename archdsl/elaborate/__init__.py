@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from archdsl import syntax
@@ -41,6 +41,8 @@ class Elaborated:
     init: Initializer | None
     #: The names that each ``use`` of the file brought in, by its place.
     uses: Mapping[Span, frozenset[str]]
+    #: The volume behind each step; None where it is another in another use of a block.
+    volumes: dict[Span, Volume | None] = field(repr=False)
 
 
 @without_collector()
@@ -191,6 +193,7 @@ def _elaborate_network(
         builder.recipe,
         builder.init and builder.init[0],
         caller.uses,
+        builder.volumes,
     )
 
 

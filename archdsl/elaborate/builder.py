@@ -70,6 +70,8 @@ class Builder(Placer):
         #: What the network's weights start as, and where that is said.
         self.init: tuple[Initializer, Span] | None = None
         self.heads = 0
+        #: The volume behind each step; None where it is another in another use.
+        self.volumes: dict[Span, Volume | None] = {}
 
     # ── Chains ───────────────────────────────────────────────────────────────────────────────
 
@@ -186,6 +188,8 @@ class Builder(Placer):
             parts += more
         if step.claim is not None:
             self.check_volume(step.claim, step.span, scope, start, cursor)
+        if self.volumes.setdefault(step.span, cursor.volume) != cursor.volume:
+            self.volumes[step.span] = None
         if label is None:
             return parts, cursor
         # What a head computes leaves the network: its name cannot be taken up again.

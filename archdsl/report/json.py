@@ -35,8 +35,8 @@ def report_document(
     ``start`` and ``end`` are offsets in characters from 0. All are null where a diagnostic has no
     place in a text; ends are exclusive. ``recipe`` and ``init`` are null where the spec has none.
     ``memory`` is there where training was asked for, in bytes; its ``largest_batch`` is null
-    without a limit. ``proof`` is there where torch was asked; its numbers are torch's, with the auxiliary
-    heads, and where it does not hold ``diagnostics`` say why.
+    without a limit. ``proof`` is there where torch was asked; its numbers are torch's, with the
+    auxiliary heads, and where it does not hold ``diagnostics`` say why.
     """
     networks = []
     for model in models:

@@ -1,0 +1,34 @@
+"""One style for all texts; the meaning of a text never changes.
+
+The text is laid out anew from its lexemes, so that no word and no comment can be lost. The author
+decides which statements share a line and which braces are open; the rest is decided here.
+"""
+
+from __future__ import annotations
+
+from archdsl.formatting.layout import render_layout
+from archdsl.formatting.meaning import is_same
+from archdsl.formatting.reading import read_layout
+from archdsl.parser import lex, parse, without_collector
+from archdsl.source import Source
+
+__all__ = ["FormatFault", "format_source"]
+
+
+class FormatFault(Exception):
+    """The formatter would have changed what a text means: a fault of its own, never the text's."""
+
+
+@without_collector()
+def format_source(source: Source) -> str:
+    """The text of a source in the one style.
+
+    Errors:
+        ArchError: with every syntax error of the text.
+        FormatFault: where the result would mean something else.
+    """
+    program = parse(source)
+    text = render_layout(*read_layout(source, lex(source)))
+    if text != source.text and not is_same(program, parse(Source(text, source.path))):
+        raise FormatFault(source.path)
+    return text

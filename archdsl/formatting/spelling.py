@@ -1,0 +1,113 @@
+"""How each word and sign is spelled, and whether a space stands before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from archdsl.syntax import Lexeme
+
+_OPENING = {"LPAR", "CALL_NAME"}
+_PRODUCTS = {"TIMES", "DIVIDE"}
+#: What a value can end with: a minus behind it is a difference, behind all else a sign.
+_ENDS_OF_VALUES = {"NAME", "INT", "FLOAT", "DIMS", "QUANTITY", "RPAR"}
+#: Statements that hold an expression outside parentheses, where ``×`` multiplies.
+_WITH_EXPRESSION = {"LET", "IF"}
+#: Statements that give a name its meaning with a spaced ``=``.
+_DEFINITIONS = {"LET", "NETWORK"}
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """A lexeme's text, and whether a space divides it from what is before it."""
+
+    text: str
+    is_spaced: bool
+    #: How many parentheses are open before it.
+    depth: int
+    kind: str
+    #: Whether it is an argument, or a parameter, behind another.
+    follows_comma: bool
+
+
+def spell(lexemes: Iterable[Lexeme | None]) -> Iterator[Spelling | None]:
+    """Spell the lexemes of one statement, in order; None stands for braces and stays None."""
+    speller: _Speller | None = None
+    for lexeme in lexemes:
+        if speller is None:
+            speller = _Speller(lexeme.kind if lexeme else "LBRACE")
+        yield speller.next(lexeme)
+
+
+class _Speller:
+    """What must be known of a statement's beginning to spell the next word of it."""
+
+    def __init__(self, first: str) -> None:
+        self.first = first
+        self.depth = 0
+        self.before = ""
+        #: Whether the lexeme before clings to the next one.
+        self.is_tight = True
+
+    def next(self, lexeme: Lexeme | None) -> Spelling | None:
+        if lexeme is None:
+            self.before, self.is_tight = "RBRACE", False
+            return None
+        kind, text = lexeme.kind, lexeme.span.text
+        is_repeat = kind == "X_TIMES" or (
+            kind == "TIMES" and self.depth == 0 and self.first not in _WITH_EXPRESSION
+        )
+        is_prefix = kind == "MINUS" and self.before not in _ENDS_OF_VALUES
+        clings = self._clings(kind, is_repeat)
+        self.depth -= kind == "RPAR"
+        spelling = Spelling(
+            _text(kind, text, is_repeat),
+            not (self.is_tight or clings),
+            self.depth,
+            kind,
+            self.before == "COMMA",
+        )
+        self.depth += kind in _OPENING
+        self.is_tight = (
+            kind in _OPENING
+            or is_prefix
+            or kind == "X_TIMES"
+            or (kind in _PRODUCTS)
+            or (kind == "EQUAL" and not self._is_definition())
+            or (kind == "_ARROW" and self.depth > 0)
+        )
+        self.before = kind
+        return spelling
+
+    def _clings(self, kind: str, is_repeat: bool) -> bool:
+        """Whether a lexeme follows without a space, whatever stands before it."""
+        match kind:
+            case "COMMA" | "COLON" | "RPAR":
+                return True
+            case "EQUAL":
+                return not self._is_definition()
+            case "_ARROW":
+                return self.depth > 0
+            case "TIMES" | "DIVIDE":
+                return not is_repeat
+            case "LPAR":  # the parameters of a family
+                return self.first == "NETWORK" and self.before == "NAME"
+        return False
+
+    def _is_definition(self) -> bool:
+        return self.depth == 0 and self.first in _DEFINITIONS
+
+
+def _text(kind: str, text: str, is_repeat: bool) -> str:
+    match kind:
+        case "_ARROW":
+            return "→"
+        case "DIMS" | "FLAG":
+            return text.replace("×", "x")
+        case "X_TIMES":
+            return f"×{text[1:]}"
+        case "TIMES":
+            return "×" if is_repeat else "*"
+        case "MINUS":
+            return "-"
+    return text
