@@ -1,59 +1,150 @@
-"""How each family of layers looks: a pale fill, a dark border of the same hue, and a shape.
+"""The colours of the drawings, by role and theme.
 
-The hues stay apart for colour-blind readers; the shape and the word in the node say the same again.
+Each family of layers has a pale fill and a dark border of its hue. The hues stay apart for
+colour-blind readers; shape and word say the same again. A role keeps its name in all themes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from archdsl.layers import Family
 
-INK = "#1b1f24"
-MUTED = "#4a5361"
-LINE = "#5b6470"
-ACCENT = "#a34700"
-CLUSTER_BORDERS = ("#c5cbd3", "#aeb6c1")
-CLUSTER_FILLS = ("#f6f8fa", "#eceff3")
+Theme: TypeAlias = Literal["auto", "light", "dark", "print"]
+THEMES: tuple[Theme, ...] = ("auto", "light", "dark", "print")
+
+Palette: TypeAlias = dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """Colours, and Graphviz's names of a shape and a style; the margin in inches.
+#: A part drawn closed, beside the families of layers.
+BLOCK = "block"
 
-    Only shapes that sit tight around two lines of text: an octagon would be half as wide again.
-    """
 
-    fill: str
-    border: str
-    shape: str = "box"
-    style: str = "filled"
-    margin: str = "0.1,0.05"
+def fill_of(look: str) -> str:
+    """The role of the fill of a family, or of a closed block."""
+    return look
+
+
+def border_of(look: str) -> str:
+    """The role of its border."""
+    return f"{look}-border"
+
+
+def label_of(look: str) -> str:
+    """The role of the text on its fill."""
+    return f"{look}-label"
+
+
+def detail_of(look: str) -> str:
+    """The role of the smaller text on its fill."""
+    return f"{look}-detail"
+
+
+def _looks(colours: dict[str, tuple[str, str]], label: str, detail: str) -> Palette:
+    palette: Palette = {}
+    for look, (fill, border) in colours.items():
+        palette |= {fill_of(look): fill, border_of(look): border}
+        palette |= {label_of(look): label, detail_of(look): detail}
+    return palette
 
 
 _GREY = ("#d9dce1", "#5b6470")
-
-LOOKS: dict[Family, Look] = {
-    Family.CONVOLUTION: Look("#a9cfee", "#0b5c94", style="rounded,filled"),
-    Family.POOLING: Look("#f6b48c", "#a34700", style="filled,diagonals"),
-    Family.DENSE: Look("#e3b3d3", "#8c3a6e"),
-    Family.NORMALIZATION: Look(*_GREY, "note"),
-    Family.ACTIVATION: Look("#fff3b0", "#8a7400", "hexagon", margin="0"),
-    Family.REGULARIZATION: Look(*_GREY, style="rounded,filled,dashed"),
-    Family.MERGE: Look("#8fd6bd", "#00664a", "ellipse", margin="0"),
-    Family.PLUMBING: Look(*_GREY, "component", margin="0.16,0.05"),
-    Family.INPUT: Look("#ffffff", INK, style="rounded,filled,bold"),
+LIGHT: Palette = {
+    "page": "#ffffff",
+    "ink": "#1b1f24",
+    "muted": "#4a5361",
+    "line": "#5b6470",
+    "accent": "#a34700",
+    "cluster": "#f6f8fa",
+    "cluster-border": "#b6bec8",
+    "inner-cluster": "#eceff3",
+    "inner-cluster-border": "#9ea7b3",
+    "fault": "#b3001b",
+    **_looks(
+        {
+            Family.CONVOLUTION.value: ("#a9cfee", "#0b5c94"),
+            Family.POOLING.value: ("#f6b48c", "#a34700"),
+            Family.DENSE.value: ("#e3b3d3", "#8c3a6e"),
+            Family.NORMALIZATION.value: _GREY,
+            Family.ACTIVATION.value: ("#fff3b0", "#8a7400"),
+            Family.REGULARIZATION.value: _GREY,
+            Family.MERGE.value: ("#8fd6bd", "#00664a"),
+            Family.PLUMBING.value: _GREY,
+            Family.INPUT.value: ("#ffffff", "#1b1f24"),
+            BLOCK: ("#f3eefb", "#5b4a8a"),
+        },
+        "#1b1f24",
+        "#2b323b",
+    ),
 }
 
-#: On a dark page: boxes stay pale, what is around them turns dark. For SVG, whose root has the
-#: class; a style inside a page holds for the whole page.
-SVG_CLASS = "archdsl-drawing"
-DARK_STYLE = f"""
-@media (prefers-color-scheme: dark) {{
-  .{SVG_CLASS} .graph > polygon {{ fill: #0d1117; }}
-  .{SVG_CLASS} .cluster > path {{ fill: #161b22; stroke: #3d444d; }}
-  .{SVG_CLASS} .cluster > text, .{SVG_CLASS} .edge > text {{ fill: #d1d7e0; }}
-  .{SVG_CLASS} .edge > path {{ stroke: #9198a1; }}
-  .{SVG_CLASS} .edge > polygon {{ fill: #9198a1; stroke: #9198a1; }}
-}}
-"""
+_DARK_GREY = ("#343b45", "#9aa4b2")
+DARK: Palette = {
+    "page": "#0d1117",
+    "ink": "#f0f3f6",
+    "muted": "#b7c0cc",
+    "line": "#9198a1",
+    "accent": "#ffb077",
+    "cluster": "#161b22",
+    "cluster-border": "#3d444d",
+    "inner-cluster": "#1f262e",
+    "inner-cluster-border": "#566070",
+    "fault": "#ff8f8f",
+    **_looks(
+        {
+            Family.CONVOLUTION.value: ("#123c5c", "#6fb6ea"),
+            Family.POOLING.value: ("#5e2c0c", "#f2a06e"),
+            Family.DENSE.value: ("#55254a", "#e09cca"),
+            Family.NORMALIZATION.value: _DARK_GREY,
+            Family.ACTIVATION.value: ("#4a4210", "#e0cc5e"),
+            Family.REGULARIZATION.value: _DARK_GREY,
+            Family.MERGE.value: ("#0d4d3b", "#5fd0aa"),
+            Family.PLUMBING.value: _DARK_GREY,
+            Family.INPUT.value: ("#0d1117", "#f0f3f6"),
+            BLOCK: ("#2b2540", "#b3a3e6"),
+        },
+        "#f0f3f6",
+        "#d5dce4",
+    ),
+}
+
+#: For black and white: black lines on white, fills as greys that a printer keeps apart.
+PRINT: Palette = {
+    **dict.fromkeys(LIGHT, "#000000"),
+    "page": "#ffffff",
+    "cluster": "#ffffff",
+    "cluster-border": "#808080",
+    "inner-cluster": "#ffffff",
+    "inner-cluster-border": "#606060",
+    **_looks(
+        {
+            Family.CONVOLUTION.value: ("#d4d4d4", "#000000"),
+            Family.POOLING.value: ("#ffffff", "#000000"),
+            Family.DENSE.value: ("#b4b4b4", "#000000"),
+            Family.NORMALIZATION.value: ("#f2f2f2", "#000000"),
+            Family.ACTIVATION.value: ("#f2f2f2", "#000000"),
+            Family.REGULARIZATION.value: ("#f2f2f2", "#000000"),
+            Family.MERGE.value: ("#e4e4e4", "#000000"),
+            Family.PLUMBING.value: ("#f2f2f2", "#000000"),
+            Family.INPUT.value: ("#ffffff", "#000000"),
+            BLOCK: ("#ffffff", "#000000"),
+        },
+        "#000000",
+        "#000000",
+    ),
+}
+
+
+def palette_of(theme: Theme) -> Palette:
+    """The colours of a theme; ``auto`` is light, until a reader's program asks for dark."""
+    match theme:
+        case "dark":
+            return DARK
+        case "print":
+            return PRINT
+    return LIGHT
+
+
+def colour_of(paint: str, palette: Palette) -> str:
+    """The ``#rrggbb`` of a role, or of itself."""
+    return paint if paint.startswith("#") else palette[paint]

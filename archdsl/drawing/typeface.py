@@ -1,0 +1,67 @@
+"""The one typeface of the drawings, and how wide a text is in it.
+
+Inter, under the SIL Open Font License (``fonts/OFL.txt``), cut down and measured by
+``tools/bundle_font.py``. It is set without kerning, so widths are sums of advances.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+FAMILY = "Inter"
+#: Where Inter is missing, these are no wider.
+FALLBACKS = ("Helvetica Neue", "Helvetica", "Arial", "Liberation Sans", "sans-serif")
+
+_FOLDER = Path(__file__).parent / "fonts"
+REGULAR = _FOLDER / "Inter-Regular.ttf"
+BOLD = _FOLDER / "Inter-Bold.ttf"
+
+#: Of the size: how far capitals rise above the baseline, and letters fall below it.
+CAP_HEIGHT = 0.727
+DESCENT = 0.2
+
+
+@cache
+def _advances() -> tuple[dict[str, int], dict[str, int]]:
+    """By character, in thousandths of the size: regular and bold."""
+    runs = json.loads((_FOLDER / "widths.json").read_text("utf-8"))
+    regular, bold = (
+        {chr(first + n): width for first, widths in runs[weight] for n, width in enumerate(widths)}
+        for weight in ("Regular", "Bold")
+    )
+    return regular, bold
+
+
+def text_width(text: str, size: float, bold: bool = False) -> float:
+    """The width of a line of text in points, where ``size`` is in points."""
+    advances = _advances()[bold]
+    return sum(advances[sign] for sign in spelled(text)) * size / 1000
+
+
+def spelled(text: str) -> str:
+    """The text in characters that the typeface has: another one as its code, ``\\u4e2d``.
+
+    Pictures that bring their own letters show this; one never sees empty boxes there.
+    """
+    known = _advances()[False]
+    return "".join(sign if sign in known else _code(sign) for sign in text)
+
+
+def _code(sign: str) -> str:
+    return f"\\u{ord(sign):04x}"
+
+
+def shortened(text: str, size: float, width: float, bold: bool = False) -> str:
+    """The text, cut in its middle to a width in points: names may have hundreds of characters."""
+    if text_width(text, size, bold) <= width:
+        return text
+    keep = len(text)
+    while keep > 2:
+        keep -= 1
+        head = (keep + 1) // 2
+        cut = f"{text[:head]}…{text[len(text) - keep + head :]}"
+        if text_width(cut, size, bold) <= width:
+            return cut
+    return "…"
