@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from os.path import normpath
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.elaborate import Elaborated, elaborate
@@ -13,6 +14,9 @@ from archdsl.model import Model, build_model
 from archdsl.parser import parse as parse_source
 from archdsl.source import Source
 from archdsl.volume import Volume
+
+if TYPE_CHECKING:
+    from archdsl.drawing import Options
 
 #: No specification is larger; this keeps a device or a data file from being read.
 MAX_BYTES = 10_000_000
@@ -239,8 +243,10 @@ def compile(*models: Model, inference: bool = False, template: str | Path | None
     return render(models, None if template is None else Path(template))
 
 
-def draw(model: Model, format: str = "svg") -> bytes:
-    """The picture of a network as ``svg``, ``png``, ``pdf`` or ``dot``."""
-    from archdsl.drawing import render_drawing
+def draw(
+    model: Model, format: str = "svg", *, style: str = "graph", options: Options | None = None
+) -> bytes:
+    """The drawing of a network: ``svg``, ``png``, ``pdf``, or another format of the style."""
+    from archdsl.drawing import Options, render_drawing
 
-    return render_drawing(model, format)
+    return render_drawing(model, format, options or Options(), style).content

@@ -52,8 +52,9 @@ ONLY_IN = {
     "lark": {"parser.py"},
     "networkx": {"graph.py"},
     "jinja2": {"codegen/"},
-    "graphviz": {"drawing/"},
-    "pygraphviz": {"drawing/"},
+    "graphviz": {"drawing/dot.py"},
+    "resvg_py": {"drawing/raster.py"},
+    "reportlab": {"drawing/pdf.py"},
     # Beside the command line, its colours of text.
     "click": {"cli/", "report/text.py"},
     "rich_click": {"cli/"},

@@ -684,13 +684,13 @@ def test_one_file_takes_one_network_and_a_folder_many(call) -> None:
 def test_a_drawing_that_fails_is_2_and_one_line(call, monkeypatch) -> None:
     import archdsl.drawing
 
-    def refuse(model: object, format: str) -> bytes:
-        raise archdsl.drawing.DrawingError("Graphviz is missing")
+    def refuse(*arguments: object) -> bytes:
+        raise archdsl.drawing.DrawingError("it is too beautiful")
 
     monkeypatch.setattr(archdsl.drawing, "render_drawing", refuse)
     write("good.arch", GOOD)
     result = call("draw", "good.arch")
-    assert result == Result(2, "", "error: good.arch: Good cannot be drawn: Graphviz is missing\n")
+    assert result == Result(2, "", "error: good.arch: Good cannot be drawn: it is too beautiful\n")
     assert not Path("drawings").exists()
 
 

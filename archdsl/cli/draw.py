@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, TypeAlias, cast
+from typing import Any, get_args
 
 import click
 
@@ -19,13 +19,13 @@ from archdsl.cli.terminal import (
     print_note,
     print_text,
 )
+from archdsl.drawing.options import ColorBy, Direction, Fit, Legend, Options, Shapes
+from archdsl.drawing.palette import THEMES
+from archdsl.drawing.style import FORMATS, STYLES, Style, style_named
 from archdsl.model import Model
 from archdsl.report.text import count_of, printable
 from archdsl.volume import Volume
 
-PictureFormat: TypeAlias = Literal["svg", "png", "pdf", "dot"]
-
-FORMATS: tuple[PictureFormat, ...] = ("svg", "png", "pdf", "dot")
 FOLDER = "drawings"
 
 
@@ -40,20 +40,88 @@ FOLDER = "drawings"
 )
 @click.option(
     "--format",
-    "picture_format",
+    "given",
     type=click.Choice(FORMATS),
     help="The format, where the file's ending does not say it.  [default: svg]",
+)
+@click.option(
+    "--style",
+    type=click.Choice([style.name for style in STYLES]),
+    default="graph",
+    show_default=True,
+    help="How the network is shown.",
+)
+@click.option(
+    "--fit",
+    type=click.Choice(get_args(Fit)),
+    default="none",
+    show_default=True,
+    help="The page it is laid out for: columns, and closed blocks, as its text must be legible.",
+)
+@click.option(
+    "--direction",
+    type=click.Choice(get_args(Direction)),
+    default="auto",
+    show_default=True,
+    help="Where the data flows.",
+)
+@click.option(
+    "--depth",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Draw blocks within blocks N deep, and deeper ones closed.  [default: all open]",
+)
+@click.option(
+    "--open",
+    "open_parts",
+    multiple=True,
+    metavar="NAME",
+    help="Draw a part or block of this name open and unfolded; may be repeated.",
+)
+@click.option("--flat", is_flag=True, help="Draw each layer, without blocks and folding.")
+@click.option(
+    "--shapes",
+    type=click.Choice(get_args(Shapes)),
+    default="changes",
+    show_default=True,
+    help="The volumes that stand at the lines.",
+)
+@click.option("--names", is_flag=True, help="Name each box as its module in PyTorch.")
+@click.option(
+    "--legend",
+    type=click.Choice(get_args(Legend)),
+    default="auto",
+    show_default=True,
+    help="The key: closed blocks from the inside, and with `on` the families.",
+)
+@click.option(
+    "--color-by",
+    type=click.Choice(get_args(ColorBy)),
+    default="family",
+    show_default=True,
+    help="What the colours show.",
+)
+@click.option(
+    "--theme",
+    type=click.Choice(THEMES),
+    default="auto",
+    show_default=True,
+    help="The colours; `auto` follows the reader's page in SVG, `print` is black and white.",
 )
 @input_option
 @color_option
 @click.pass_context
 def draw(
     ctx: click.Context,
+    /,
     paths: tuple[str, ...],
     output: str | None,
-    picture_format: PictureFormat | None,
+    given: str | None,
+    style: str,
+    open_parts: tuple[str, ...],
     input_volume: Volume | None,
     color: ColorChoice,
+    **wishes: Any,
 ) -> None:
     """Draw networks: one picture each, as SVG, PNG, PDF or Graphviz DOT.
 
@@ -63,25 +131,28 @@ def draw(
     \b
     archdsl draw specs/vgg16.arch                  drawings/vgg16.svg
     archdsl draw specs/googlenet.arch -o net.pdf   by the ending
+    archdsl draw specs/googlenet.arch --fit a4     legible on one page
     archdsl draw specs -o pictures/ --format png   all of a folder
     archdsl draw specs/vgg16.arch -o - --format dot
 
     Exit codes: 0 done, 1 findings in a spec, 2 a wrong call, or a picture that cannot be made.
     """
-    chosen = _format(ctx, output, picture_format)
+    chosen = style_named(style)
+    format = _format(ctx, output, given, chosen)
+    options = Options(open=open_parts, **wishes)
     reading = read_specs(paths, input_volume)
     if reading.diagnostics:
         print_diagnostics(reading.diagnostics, color)
         ctx.exit(exit_code(reading.diagnostics))
     if output == "-":
-        print_bytes(_render(_only(reading), chosen))
+        print_bytes(_render(_only(reading), format, options, chosen))
         return
     if output is None or _is_folder(output):
-        targets = _targets(reading, Path(output or FOLDER), chosen)
+        targets = _targets(reading, Path(output or FOLDER), format)
     else:
         targets = {Path(output): _only(reading)}
     # All pictures are drawn before any is written.
-    write_files({path: _render(model, chosen) for path, model in targets.items()})
+    write_files({path: _render(model, format, options, chosen) for path, model in targets.items()})
     for path in targets:
         print_text(printable(path.as_posix()))
 
@@ -90,18 +161,18 @@ def _is_folder(output: str) -> bool:
     return output.endswith("/") or Path(output).is_dir()
 
 
-def _format(ctx: click.Context, output: str | None, given: PictureFormat | None) -> PictureFormat:
+def _format(ctx: click.Context, output: str | None, given: str | None, style: Style) -> str:
     """The format that is asked for, or that the file's ending means."""
     if output is None or output == "-" or _is_folder(output):
-        return given or "svg"
+        return given or style.formats[0]
     ending = Path(output).suffix.removeprefix(".").lower()
     known = ending in FORMATS
     if given is None and not known:
-        endings = ", ".join(f".{name}" for name in FORMATS)
+        endings = ", ".join(f".{name}" for name in style.formats)
         raise click.UsageError(f"{printable(output)!r} does not end in {endings}", ctx)
     if given is not None and known and given != ending:
         raise click.UsageError(f"`--format {given}` contradicts {printable(output)!r}", ctx)
-    return given or cast(PictureFormat, ending)
+    return given or ending
 
 
 def _only(reading: Reading) -> Model:
@@ -112,7 +183,7 @@ def _only(reading: Reading) -> Model:
     return models[0]
 
 
-def _targets(reading: Reading, folder: Path, chosen: PictureFormat) -> dict[Path, Model]:
+def _targets(reading: Reading, folder: Path, format: str) -> dict[Path, Model]:
     """Each network's picture: named after the spec, and the network where it has several."""
     targets: dict[Path, Model] = {}
     for spec in reading.specs:
@@ -120,17 +191,20 @@ def _targets(reading: Reading, folder: Path, chosen: PictureFormat) -> dict[Path
             print_note(f"{spec.file.path} defines blocks only; there is nothing to draw")
         for model in spec.models:
             suffix = f"-{model.name}" if len(spec.models) > 1 else ""
-            path = folder / f"{spec.file.place}{suffix}.{chosen}"
+            path = folder / f"{spec.file.place}{suffix}.{format}"
             if path in targets:
                 raise Refusal(f"two networks would both become {path}")
             targets[path] = model
     return targets
 
 
-def _render(model: Model, chosen: PictureFormat) -> bytes:
+def _render(model: Model, format: str, options: Options, style: Style) -> bytes:
     from archdsl.drawing import DrawingError, render_drawing
 
     try:
-        return render_drawing(model, chosen)
+        drawing = render_drawing(model, format, options, style.name)
     except DrawingError as error:
         raise Refusal(f"{model.path}: {model.name} cannot be drawn: {error}") from None
+    for note in drawing.notes:
+        print_note(f"{model.name}: {note}")
+    return drawing.content

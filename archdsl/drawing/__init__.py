@@ -1,50 +1,77 @@
-"""Drawings: a network as DOT, SVG, PNG or PDF."""
+"""Drawings: a network as a picture, or as text from which others draw."""
 
 from __future__ import annotations
 
-from archdsl.drawing.graphviz_process import DrawingError, run_graphviz
+from dataclasses import dataclass
+
+from archdsl.drawing.faults import DrawingError
+from archdsl.drawing.marks import Picture
+from archdsl.drawing.options import Options
+from archdsl.drawing.style import FORMATS, STYLES, style_named
 from archdsl.model import Model
 
-__all__ = ["FORMATS", "DrawingError", "render_dot", "render_drawing", "render_svg"]
+__all__ = [
+    "FORMATS",
+    "STYLES",
+    "Drawing",
+    "DrawingError",
+    "Options",
+    "render_drawing",
+    "render_svg",
+]
 
-FORMATS = ("svg", "png", "pdf", "dot")
+_DEFAULT = Options()
 
 
-def render_dot(model: Model) -> str:
-    """The picture as DOT text; needs no Graphviz. The same model gives the same text."""
-    from archdsl.drawing.composition import compose_figure
-    from archdsl.drawing.dot import dot_of
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A drawing in its format, and notes on how it was made, such as that its text is small."""
 
-    return dot_of(compose_figure(model))
+    content: bytes
+    notes: tuple[str, ...] = ()
 
 
-def render_svg(model: Model) -> str:
-    """The picture as SVG, with a title, a description and a tooltip for each node.
+def render_svg(model: Model, options: Options = _DEFAULT, style: str = "graph") -> str:
+    """The picture as SVG, with a title, a description and a tooltip for each box."""
+    return render_drawing(model, "svg", options, style).content.decode()
+
+
+def render_drawing(
+    model: Model, format: str, options: Options = _DEFAULT, style: str = "graph"
+) -> Drawing:
+    """The drawing in one of the style's formats. The same model gives the same bytes.
 
     Errors:
-        DrawingError: where Graphviz is missing, fails or takes too long.
+        ValueError: no such style, or none of any style's formats.
+        DrawingError: the style has no such format or option, or cannot show the network.
     """
-    from archdsl.drawing.composition import compose_figure
-    from archdsl.drawing.dot import dot_of
-    from archdsl.drawing.svg import tidy_svg
+    chosen = style_named(style)
+    if format not in FORMATS:
+        raise ValueError(f"{format!r} is no format of drawings; they are {', '.join(FORMATS)}")
+    if format not in chosen.formats:
+        formats = ", ".join(chosen.formats)
+        raise DrawingError(f"the {style} style has no format {format}; it has {formats}")
+    for name in options.changed():
+        if name not in chosen.options:
+            raise DrawingError(f"the {style} style has no option --{name.replace('_', '-')}")
+    text = chosen.texts.get(format)
+    if text is not None:
+        return Drawing(text(model, options).encode())
+    assert chosen.picture is not None
+    picture = chosen.picture(model, options)
+    return Drawing(_written(picture, format, options), picture.notes)
 
-    figure = compose_figure(model)
-    drawn = run_graphviz(dot_of(figure), "svg").decode()
-    return tidy_svg(drawn, figure.title, figure.description)
 
-
-def render_drawing(model: Model, format: str) -> bytes:
-    """The picture as ``svg``, ``png``, ``pdf`` or ``dot``.
-
-    Errors:
-        ValueError: for another format.
-        DrawingError: where Graphviz is missing, fails or takes too long.
-    """
+def _written(picture: Picture, format: str, options: Options) -> bytes:
     match format:
-        case "dot":
-            return render_dot(model).encode()
-        case "svg":
-            return render_svg(model).encode()
-        case "png" | "pdf":
-            return run_graphviz(render_dot(model), format)
-    raise ValueError(f"{format!r} is no format of drawings; they are {', '.join(FORMATS)}")
+        case "png":
+            from archdsl.drawing.raster import png_of
+
+            return png_of(picture, options.theme)
+        case "pdf":
+            from archdsl.drawing.pdf import pdf_of
+
+            return pdf_of(picture, options.theme)
+    from archdsl.drawing.svg import svg_of
+
+    return svg_of(picture, options.theme).encode()

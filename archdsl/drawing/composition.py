@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from archdsl.diagnostics import did_you_mean
+from archdsl.drawing.closing import Closer, flatten
+from archdsl.drawing.faults import DrawingError
 from archdsl.drawing.figure import (
     Box,
     Cluster,
@@ -16,6 +19,7 @@ from archdsl.drawing.figure import (
     boxes_in,
 )
 from archdsl.drawing.folding import Placed, fold
+from archdsl.drawing.options import Options, Shapes
 from archdsl.graph import (
     AuxPart,
     CallPart,
@@ -27,6 +31,7 @@ from archdsl.graph import (
     RecallPart,
     RepeatPart,
     SplitPart,
+    walk,
 )
 from archdsl.layers import Family, Layer
 from archdsl.layers.pages import fields_of
@@ -36,13 +41,24 @@ from archdsl.volume import Volume
 #: The id of the box of the network's result; the nodes of the network count from 0.
 OUTPUT = -1
 
+_DEFAULT = Options()
+
+#: What a terse picture leaves out.
+_UNSAID = ("s1", "same")
+
 #: Families that papers write into the box of the layer before.
 _FUSED = (Family.NORMALIZATION, Family.ACTIVATION, Family.REGULARIZATION)
 
 
-def compose_figure(model: Model) -> Figure:
-    """The picture of a network, its equal neighbours folded."""
-    return _Composer(model).figure()
+def compose_figure(model: Model, options: Options = _DEFAULT, is_terse: bool = False) -> Figure:
+    """The graph of a network, folded, closed and labelled as the options say.
+
+    A terse one does not say of convolutions what goes without saying: stride 1 and equal size.
+
+    Errors:
+        DrawingError: a part that shall be open is none.
+    """
+    return _Composer(model, options, is_terse).figure()
 
 
 def volume_text(volume: Volume) -> str:
@@ -71,8 +87,10 @@ def _sum_text(terms: list[int]) -> str:
 
 
 class _Composer:
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, options: Options, is_terse: bool) -> None:
         self.model = model
+        self.options = options
+        self.is_terse = is_terse
         self.nodes = model.nodes
         self.consumers = [0] * len(self.nodes)
         for node in self.nodes:
@@ -81,15 +99,39 @@ class _Composer:
         self.consumers[model.chain.output] += 1
 
     def figure(self) -> Figure:
-        model = self.model
+        model, options = self.model, self.options
+        self._check_open()
         start = Box((0,), (0,), "input", volume_text(model.input), Family.INPUT)
         end = Box((OUTPUT,), (OUTPUT,), "output", volume_text(model.output), Family.INPUT)
-        items = (start, *self._items(model.chain), end)
-        edges = _Edges(model, items).edges
-        tooltips = {box.id: self._tooltip(box) for item in items[1:-1] for box in boxes_in(item)}
+        inner = self._items(model.chain)
+        if options.flat:
+            inner = flatten(inner)
+        if options.depth is not None:
+            closer = Closer(self.nodes, self.consumers, options.depth, options.open)
+            inner = closer.close(inner)
+        items = (start, *inner, end)
+        edges = _Edges(model, items, options.shapes)
+        boxes = [box for item in inner for box in boxes_in(item)]
+        tooltips = {box.id: self._tooltip(box) for box in boxes}
         tooltips[start.id] = f"input {start.detail}"
         tooltips[end.id] = f"output {end.detail}"
-        return Figure(model.name, self._description(), items, edges, tooltips)
+        volumes = {box.id: self.nodes[box.members[-1]].volume for box in boxes}
+        volumes |= {start.id: model.input, end.id: model.output}
+        box_of = {node: box.id for node, box in edges.box_of.items()}
+        return Figure(
+            model.name, self._description(), items, edges.edges, tooltips, box_of, volumes
+        )
+
+    def _check_open(self) -> None:
+        """That each part that shall be open is one."""
+        known = {part.name for part in walk(self.model.chain) if part.name}
+        known |= {
+            part.block.name.id for part in walk(self.model.chain) if isinstance(part, CallPart)
+        }
+        for name in self.options.open:
+            if name not in known:
+                close = did_you_mean(name, sorted(known)) or "name one as the spec does"
+                raise DrawingError(f"no part is named {name!r} ({close})")
 
     def _description(self) -> str:
         trunk = self.model.trunk
@@ -100,14 +142,14 @@ class _Composer:
         )
 
     def _tooltip(self, box: Box) -> str:
-        first, last = self.nodes[box.members[0]], self.nodes[box.members[-1]]
+        first, last = self.nodes[min(box.members)], self.nodes[box.members[-1]]
         costs = [self.model.costs[node] for node in box.members]
         before = ", ".join(volume_text(self.nodes[i].volume) for i in first.inputs)
         parameters, macs = sum(c.parameters for c in costs), sum(c.macs for c in costs)
         copies = f" ×{box.count}" if box.count > 1 else ""
         lines = [
             self.model.names.get(first.id, box.title) + copies,
-            "; ".join(_in_short(self.nodes[node].layer) for node in box.nodes),
+            self._contents(box),
             f"{before} → {volume_text(last.volume)}",
         ]
         if parameters:
@@ -116,10 +158,23 @@ class _Composer:
             lines.append(f"{macs:,} MACs")
         return " · ".join(lines)
 
+    def _contents(self, box: Box) -> str:
+        """What a box stands for: its layers, or the numbers of a closed block."""
+        if box.block is not None:
+            layers = len(set(box.members))
+            return f"{layers} layers" if layers > 1 else "1 layer"
+        return "; ".join(_in_short(self.nodes[node].layer) for node in box.nodes)
+
     # ── Parts ────────────────────────────────────────────────────────────────────────────────
 
-    def _items(self, chain: Chain) -> tuple[Item, ...]:
-        return tuple(fold(self._placed(chain), self.nodes, self.consumers))
+    def _items(self, chain: Chain, name: str | None = None) -> tuple[Item, ...]:
+        """The items of a chain, folded; as written where the part of that name shall be open."""
+        return self._folded(self._placed(chain), name)
+
+    def _folded(self, placed: list[Placed], name: str | None) -> tuple[Item, ...]:
+        if self.options.flat or (name is not None and name in self.options.open):
+            return tuple(item.item for item in placed)
+        return tuple(fold(placed, self.nodes, self.consumers, self.options.open))
 
     def _placed(self, chain: Chain) -> list[Placed]:
         """The items of a chain before folding; the flow passes from each to the next."""
@@ -142,9 +197,12 @@ class _Composer:
         node = self.nodes[part.node]
         if not isinstance(box, Box) or node.inputs != (box.id,) or self.consumers[box.id] > 1:
             return None
-        if part.name is not None or box.name is not None or node.layer.family not in _FUSED:
+        if node.layer.family not in _FUSED:
             return None
         if node.layer.family is Family.NORMALIZATION and not self._has_weights(box):
+            return None
+        # A name in the middle is lost, but for the tooltip; one that is all there is, is not.
+        if part.name is not None and box.name is None and len(box.nodes) == 1:
             return None
         nodes = (*box.nodes, node.id)
         joined = replace(box, nodes=nodes, members=nodes, detail=self._detail(nodes))
@@ -155,12 +213,17 @@ class _Composer:
 
     def _box(self, id: int, name: str | None = None) -> Box:
         layer = self.nodes[id].layer
+        if self.options.names:
+            name = self.model.names.get(id)
         return Box((id,), (id,), title_of(layer), self._detail((id,)), layer.family, name)
 
     def _detail(self, nodes: tuple[int, ...]) -> str:
         """The second line: the arguments, then what is fused, as the language writes it."""
         first, *fused = (self.nodes[node] for node in nodes)
         detail = first.layer.describe()
+        if self.is_terse and first.layer.has_weights:
+            words = detail.split(" ")
+            detail = " ".join(word for word in words if word not in _UNSAID).removesuffix(" ·")
         if len(first.inputs) > 1:
             channels = [self.nodes[source].volume.channels for source in first.inputs]
             if sum(channels) == first.volume.channels:
@@ -173,14 +236,14 @@ class _Composer:
             case LayerPart():
                 return self._box(part.node, part.name)
             case CallPart():
-                items = self._items(part.body)
+                items = self._items(part.body, part.name)
                 return self._enclose(part.block.name.id, part.name, items, part.body.output)
             case GroupPart():
-                items = self._items(part.body)
+                items = self._items(part.body, part.name)
                 return self._enclose("", part.name, items, part.body.output)
             case RepeatPart():
                 placed = [placed for copy in part.copies for placed in self._placed(copy)]
-                items = tuple(fold(placed, self.nodes, self.consumers))
+                items = self._folded(placed, part.name)
                 return self._enclose("", part.name, items, part.copies[-1].output, is_repeat=True)
             case AuxPart():
                 title = f"training only · loss × {part.weight:g}"
@@ -239,8 +302,9 @@ def _start(chain: Chain) -> int:
 class _Edges:
     """Collects the edges in the order of the spec, each from box to box."""
 
-    def __init__(self, model: Model, items: tuple[Item, ...]) -> None:
+    def __init__(self, model: Model, items: tuple[Item, ...], shapes: Shapes) -> None:
         self.model = model
+        self.shapes = shapes
         self.nodes = model.nodes
         self.box_of = {
             member: box for item in items for box in boxes_in(item) for member in box.members
@@ -272,8 +336,13 @@ class _Edges:
 
     def _into(self, item: Item, role: Role = Role.TRUNK) -> list[Edge]:
         match item:
-            case Box():
+            case Box(block=None):
                 return [self._edge(s, item, role) for s in self.nodes[item.nodes[0]].inputs]
+            case Box():
+                own = set(item.members)
+                used = [s for node in sorted(own) for s in self.nodes[node].inputs]
+                tails = {self.box_of[s].id: s for s in used if s not in own}
+                return [self._edge(s, item, role) for s in tails.values()]
             case Cluster(kind=Kind.HEAD):
                 self.heads.append(item)
                 return []
@@ -299,10 +368,15 @@ class _Edges:
 
         Inside a branch the boxes say the channels; there only another height or width counts.
         """
-        if head.family is Family.MERGE or tail.family is Family.INPUT or tail.id in self.labelled:
+        if self.shapes == "none" or tail.family is Family.INPUT or tail.id in self.labelled:
             return ""
-        before = self.merges.get(tail.id, self.nodes[tail.members[0]].inputs[0])
         volume = self.nodes[tail.members[-1]].volume
+        if self.shapes == "all":
+            self.labelled.add(tail.id)
+            return volume_text(volume)
+        if head.family is Family.MERGE:
+            return ""
+        before = self.merges.get(tail.id, self.nodes[min(tail.members)].inputs[0])
         entering = self.nodes[before].volume
         if entering == volume or (within_branch and entering.sizes[:-1] == volume.sizes[:-1]):
             return ""

@@ -1,15 +1,47 @@
-"""A figure as DOT text."""
+"""A figure as DOT text, for those who lay it out with Graphviz."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from html import escape
 from itertools import count
 
 import graphviz
 
 from archdsl.drawing.figure import Box, Cluster, Edge, Figure, Fork, Item, Kind, Role, printable
-from archdsl.drawing.palette import ACCENT, CLUSTER_BORDERS, CLUSTER_FILLS, INK, LINE, LOOKS, MUTED
+from archdsl.drawing.palette import LIGHT, border_of, fill_of
+from archdsl.layers import Family
+
+INK, MUTED, LINE, ACCENT = (LIGHT[role] for role in ("ink", "muted", "line", "accent"))
+CLUSTER_FILLS = (LIGHT["cluster"], LIGHT["inner-cluster"])
+CLUSTER_BORDERS = (LIGHT["cluster-border"], LIGHT["inner-cluster-border"])
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Graphviz's names of a shape and a style; the margin in inches.
+
+    Only shapes that sit tight around two lines of text: an octagon would be half as wide again.
+    """
+
+    shape: str = "box"
+    style: str = "filled"
+    margin: str = "0.1,0.05"
+
+
+SHAPES: dict[Family, Shape] = {
+    Family.CONVOLUTION: Shape(style="rounded,filled"),
+    Family.POOLING: Shape(style="filled,diagonals"),
+    Family.DENSE: Shape(),
+    Family.NORMALIZATION: Shape("note"),
+    Family.ACTIVATION: Shape("hexagon", margin="0"),
+    Family.REGULARIZATION: Shape(style="rounded,filled,dashed"),
+    Family.MERGE: Shape("ellipse", margin="0"),
+    Family.PLUMBING: Shape("component", margin="0.16,0.05"),
+    Family.INPUT: Shape(style="rounded,filled,bold"),
+}
+_BLOCK = Shape(style="rounded,filled,bold")
 
 #: Measured by Graphviz; Arial and Liberation Sans have the same widths.
 FONT = "Helvetica"
@@ -127,11 +159,11 @@ def _align(graph: graphviz.Digraph, fork: Fork) -> None:
 
 
 def _add_box(graph: graphviz.Digraph, box: Box, tooltip: str) -> None:
-    look = LOOKS[box.family]
+    look = SHAPES[box.family] if box.block is None else _BLOCK
     attributes = {
-        "class": box.family.value,
-        "color": look.border,
-        "fillcolor": look.fill,
+        "class": box.look,
+        "color": LIGHT[border_of(box.look)],
+        "fillcolor": LIGHT[fill_of(box.look)],
         "margin": look.margin,
         "shape": look.shape,
         "style": look.style,

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from archdsl.layers import Family
+from archdsl.volume import Volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +25,18 @@ class Box:
     family: Family
     name: str | None = None
     count: int = 1
+    #: The block that the box stands for, where it is drawn closed.
+    block: Cluster | None = None
 
     @property
     def id(self) -> int:
         """The number of the node whose result leaves the box."""
         return self.nodes[-1]
+
+    @property
+    def look(self) -> str:
+        """The family of the layer, or ``block``: what colour and shape hang on."""
+        return self.family.value if self.block is None else "block"
 
 
 class Kind(Enum):
@@ -96,6 +104,10 @@ class Figure:
     items: tuple[Item, ...]
     edges: tuple[Edge, ...]
     tooltips: dict[int, str]
+    #: By node, the id of the box that stands for it.
+    box_of: dict[int, int]
+    #: By the id of a box, the volume of its result.
+    volumes: dict[int, Volume]
 
 
 def boxes_in(item: Item) -> Iterator[Box]:

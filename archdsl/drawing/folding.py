@@ -25,10 +25,21 @@ class Placed:
     input: int
 
 
-def fold(placed: Sequence[Placed], nodes: Sequence[Node], consumers: Sequence[int]) -> list[Item]:
-    """Fold the items of one chain. ``consumers`` counts, by node, the uses of its result."""
+def fold(
+    placed: Sequence[Placed],
+    nodes: Sequence[Node],
+    consumers: Sequence[int],
+    open: Sequence[str] = (),
+) -> list[Item]:
+    """Fold the items of one chain, but for those named in ``open``.
+
+    ``consumers`` counts, by node, the uses of its result.
+    """
     equals: dict[Hashable, int] = {}
     signs = [equals.setdefault(_signature(p.item, p.input, nodes), len(equals)) for p in placed]
+    for number, p in enumerate(placed):
+        if _name_of(p.item) in open or (isinstance(p.item, Cluster) and p.item.title in open):
+            signs[number] = -1 - number  # equal to nothing
     named = [(sign, _name_of(p.item)) for sign, p in zip(signs, placed, strict=True)]
     # closed[i]: nothing but item i + 1 uses what item i computes, so that the two are in line.
     closed = [

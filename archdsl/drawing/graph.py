@@ -1,0 +1,395 @@
+"""The graph style: boxes of layers, blocks as frames, wires for data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from archdsl.drawing.boxes import COMPACT, SPACIOUS, Type, marks_of
+from archdsl.drawing.closing import depth_of
+from archdsl.drawing.columns import MAX_COLUMNS, in_columns, strips_of
+from archdsl.drawing.composition import compose_figure
+from archdsl.drawing.figure import Figure, Kind
+from archdsl.drawing.flow import (
+    CARD,
+    LANE,
+    Element,
+    Flow,
+    Frame,
+    Label,
+    Layout,
+    Spot,
+    Wire,
+    elements_in,
+)
+from archdsl.drawing.marks import (
+    Command,
+    Group,
+    Line,
+    Mark,
+    Picture,
+    Point,
+    Text,
+    moved,
+    polygon,
+    rectangle,
+)
+from archdsl.drawing.options import PAGES, SMALLEST_TEXT, Options, Page
+from archdsl.drawing.typeface import text_width
+from archdsl.model import Model
+
+#: Around the picture; between columns, beside the wires that pass there.
+MARGIN = 6.0
+GUTTER = 14.0
+#: How round the corners of wires are.
+_ROUND = 5.0
+_ARROW = 5.5
+
+
+def graph_picture(model: Model, options: Options) -> Picture:
+    """The graph of a network, fitted to the page that the options name.
+
+    Errors:
+        DrawingError: the options name a part that is none.
+    """
+    if options.fit == "none":
+        figure = compose_figure(model, options)
+        return _drawn(model, figure, SPACIOUS, options, options.direction != "right", 1)
+    return _fitted(model, options, PAGES[options.fit])
+
+
+def _fitted(model: Model, options: Options, page: Page) -> Picture:
+    """The most open picture whose text stays legible on the page, else the most legible one."""
+    best: Picture | None = None
+    for wish, type in _wishes(model, options):
+        figure = compose_figure(model, wish, is_terse=type is COMPACT)
+        picture = _widest(model, figure, type, wish, page)
+        if best is None or picture.smallest_text > best.smallest_text + 0.05:
+            best = picture
+            if wish.depth is not None and wish.depth != options.depth:
+                note = f"blocks are closed below depth {wish.depth}, so that the text is legible"
+                best = replace(best, notes=(f"{note} on {page.name}",))
+        if picture.smallest_text >= SMALLEST_TEXT - 0.005:
+            return best
+    assert best is not None
+    lack = SMALLEST_TEXT - best.smallest_text
+    note = (
+        f"the smallest text is {best.smallest_text:.1f} pt on {page.name}, "
+        f"{lack:.1f} pt less than is legible"
+    )
+    return replace(best, notes=(*best.notes, note))
+
+
+def _wishes(model: Model, options: Options) -> list[tuple[Options, Type]]:
+    """What is tried for a page, from the most open to the most closed."""
+    wishes = [(options, SPACIOUS), (options, COMPACT)]
+    if options.depth is None and not options.flat:
+        deepest = depth_of(compose_figure(model, options).items)
+        wishes += [(replace(options, depth=depth), COMPACT) for depth in range(deepest - 1, -1, -1)]
+    return wishes
+
+
+def _widest(model: Model, figure: Figure, type: Type, options: Options, page: Page) -> Picture:
+    """The picture in the number of columns and the direction that leave the text largest."""
+    best: Picture | None = None
+    for goes_down in _directions(options, page):
+        sheet = page
+        if not goes_down and options.direction == "right" and page.height > page.width:
+            sheet = replace(page, width=page.height, height=page.width)
+        worse = 0
+        for count in range(1, min(MAX_COLUMNS, len(strips_of(figure.items))) + 1):
+            picture = _scaled(_drawn(model, figure, type, options, goes_down, count), sheet)
+            if best is None or picture.scale > best.scale * 1.01:
+                best, worse = picture, 0
+            else:
+                worse += 1
+            if best.scale >= page.growth or worse > 2:
+                break
+    assert best is not None
+    return best
+
+
+def _directions(options: Options, page: Page) -> tuple[bool, ...]:
+    if options.direction != "auto":
+        return (options.direction == "down",)
+    return (True, False) if page.width > page.height else (True,)
+
+
+def _scaled(picture: Picture, page: Page) -> Picture:
+    scale = min(page.width / picture.width, page.height / picture.height, page.growth)
+    return replace(picture, scale=scale)
+
+
+# ── From layout to marks ─────────────────────────────────────────────────────────────────────
+
+
+def _drawn(
+    model: Model, figure: Figure, type: Type, options: Options, goes_down: bool, count: int
+) -> Picture:
+    flows, layout = in_columns(figure, type, goes_down, count)
+    columns, wires = _side_by_side(flows)
+    wires += _recalls(figure, layout, columns)
+    sheet = _Sheet(figure, type, goes_down)
+    for column in columns:
+        sheet.add(column)
+    sheet.add(wires)
+    return sheet.picture()
+
+
+def _side_by_side(flows: Sequence[Flow]) -> tuple[list[list[Element]], list[Element]]:
+    """The columns' elements in place, and the wires from each column to the next."""
+    columns: list[list[Element]] = []
+    wires: list[Element] = []
+    at = 0.0
+    exit: tuple[float, float, float] | None = None
+    for flow in flows:
+        axis = at + flow.left
+        if exit is not None and flow.is_fed:
+            u, v, edge = exit
+            lane = edge + GUTTER / 2
+            top = -9.0
+            way = ((u, v), (u + 9.0, v), (u + 9.0, lane), (top, lane), (top, axis))
+            wires.append(Wire((*way, (flow.first, axis)), flow.has_arrow))
+        columns.append([element.moved(0.0, axis) for element in flow.elements])
+        exit = (max(flow.last, flow.length), axis, axis + flow.right)
+        if flow.length > flow.last:
+            columns[-1].append(Wire(((flow.last, axis), (flow.length, axis)), has_arrow=False))
+        at = axis + flow.right + GUTTER
+    if flows and flows[-1].length > flows[-1].last:
+        columns[-1].pop()  # nothing follows the last one
+    return columns, wires
+
+
+def _recalls(figure: Figure, layout: Layout, columns: Sequence[Sequence[Element]]) -> list[Element]:
+    """Wires for the edges that leave the order of the chain, each in a lane of its own."""
+    left = layout.drawn.copy()
+    rest = []
+    for edge in figure.edges:
+        if left[edge.tail, edge.head]:
+            left[edge.tail, edge.head] -= 1
+        else:
+            rest.append(edge)
+    if not rest:
+        return []
+    spots: dict[int, tuple[int, Spot]] = {}
+    for number, column in enumerate(columns):
+        for element in elements_in(column):
+            if isinstance(element, Spot):
+                spots[element.box.id] = (number, element)
+    taken: list[list[tuple[float, float, float]]] = [_reaches(column) for column in columns]
+    wires: list[Element] = []
+    for edge in sorted(rest, key=lambda e: abs(spots[e.head][1].u - spots[e.tail][1].u)):
+        (number, tail), (_, head) = spots[edge.tail], spots[edge.head]
+        begin, end = tail.u + tail.along / 2, head.u + head.along / 2
+        low, high = sorted((begin, end))
+        reach = max(r for a, b, r in taken[number] if a <= high + 1 and b >= low - 1)
+        lane = reach + LANE
+        taken[number].append((low, high, lane))
+        tail_edge, head_edge = tail.v + tail.across / 2, head.v + head.across / 2
+        wires.append(Wire(((begin, tail_edge), (begin, lane), (end, lane), (end, head_edge))))
+    return wires
+
+
+def _reaches(column: Sequence[Element]) -> list[tuple[float, float, float]]:
+    """How far the elements of a column reach across, by stretches along it."""
+    reaches = []
+    for element in elements_in(column):
+        match element:
+            case Spot():
+                half = element.across / 2
+                reaches.append((element.u, element.u + element.along, element.v + half))
+            case Frame():
+                reaches.append((*element.u, element.v[1]))
+            case Wire():
+                us, vs = [u for u, _ in element.points], [v for _, v in element.points]
+                reaches.append((min(us), max(us), max(vs)))
+            case Label():
+                reaches.append((element.u - 6, element.u + 6, element.v + 50.0))
+    return reaches
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class _Sheet:
+    """Draws elements, turned so that the flow goes down or to the right."""
+
+    def __init__(self, figure: Figure, type: Type, goes_down: bool) -> None:
+        self.figure = figure
+        self.type = type
+        self.goes_down = goes_down
+        self.marks: list[Mark] = []
+        self.corners: list[Point] = []
+
+    def at(self, u: float, v: float) -> Point:
+        point = (v, u) if self.goes_down else (u, v)
+        self.corners.append(point)
+        return point
+
+    def add(self, elements: Sequence[Element]) -> None:
+        self.marks += self._all(elements)
+
+    def _all(self, elements: Sequence[Element]) -> list[Mark]:
+        """In reading order, the wires last, so that no frame hides them."""
+        lines = [e for e in elements if isinstance(e, Wire)]
+        others = [e for e in elements if not isinstance(e, Wire)]
+        marks: list[Mark] = []
+        for element in others:
+            match element:
+                case Spot():
+                    marks.append(self._spot(element))
+                case Label():
+                    marks.append(self._label(element))
+                case Frame():
+                    marks.append(self._frame(element))
+        return marks + [self._wire(wire) for wire in lines]
+
+    def _spot(self, spot: Spot) -> Group:
+        box = spot.box
+        x, y = self.at(spot.u, spot.v - spot.across / 2)
+        self.at(spot.u + spot.along, spot.v + spot.across / 2)
+        marks = marks_of(box, x, y, self.type)
+        return Group(marks, self.figure.tooltips[box.id], ("node", box.look))
+
+    def _label(self, label: Label) -> Text:
+        x, y = self.at(label.u, label.v)
+        width = text_width(label.text, self.type.edge)
+        down = 0.36 * self.type.edge
+        if not self.goes_down:
+            above = -3.0 if not label.is_before else self.type.edge + 1.0
+            return Text((x, y + above), label.text, self.type.edge, "muted")
+        if label.is_before:
+            self.at(label.u, label.v - 4 - width)
+            return Text((x - 4, y + down), label.text, self.type.edge, "muted", anchor="end")
+        self.at(label.u, label.v + 4 + width)
+        return Text((x + 4, y + down), label.text, self.type.edge, "muted", anchor="start")
+
+    def _frame(self, frame: Frame) -> Group:
+        x, y = self.at(frame.u[0], frame.v[0])
+        right, bottom = self.at(frame.u[1], frame.v[1])
+        width, height = right - x, bottom - y
+        fill, border = "cluster", "cluster-border"
+        cluster = frame.cluster
+        dash = (4.0, 3.0) if cluster.kind is Kind.HEAD else ()
+        marks: list[Mark] = []
+        shifts = (2 * CARD, CARD, 0.0) if cluster.count > 1 else (0.0,)
+        for shift in shifts:
+            marks.append(
+                rectangle(
+                    x + shift,
+                    y - shift,
+                    width,
+                    height,
+                    radius=6,
+                    fill=fill,
+                    stroke=border,
+                    dash=dash,
+                )
+            )
+        marks += self._title(frame)
+        marks += self._all(frame.elements)
+        title = " · ".join(filter(None, (piece for line in frame.title for piece in line)))
+        return Group(tuple(marks), title, ("cluster", cluster.kind.value))
+
+    def _title(self, frame: Frame) -> list[Mark]:
+        size = self.type.cluster
+        left, y = self.at(*frame.title_at)
+        marks: list[Mark] = []
+        for number, (bold, plain, times) in enumerate(frame.title):
+            x, baseline = left, y + (0.86 + 1.25 * number) * size
+            pieces = ((bold, size, "ink", True), (plain, size, "muted", False))
+            for text, points, fill, is_bold in (*pieces, (times, size + 1, "accent", True)):
+                if text:
+                    marks.append(Text((x, baseline), text, points, fill, is_bold, "start"))
+                    x += text_width(text, points, is_bold) + text_width("  ", size)
+        return marks
+
+    def _wire(self, wire: Wire) -> Group:
+        points = _distinct([self.at(*point) for point in wire.points])
+        dash = (3.5, 2.5) if wire.is_dashed else ()
+        if len(points) < 2:
+            return Group(())
+        end = points[-1]
+        if wire.has_arrow:
+            points[-1] = _toward(end, points[-2], _ARROW - 1.0)
+        line = Line(_rounded(points), None, "line", 1.1, dash)
+        if not wire.has_arrow:
+            return Group((line,), "", ("edge",))
+        return Group((line, _arrowhead(points[-2], end)), "", ("edge",))
+
+    def picture(self) -> Picture:
+        figure = self.figure
+        margin = MARGIN if self.type is SPACIOUS else 1.0
+        bounds = _Bounds(
+            min(x for x, _ in self.corners) - margin,
+            min(y for _, y in self.corners) - margin,
+            max(x for x, _ in self.corners) + margin,
+            max(y for _, y in self.corners) + margin,
+        )
+        marks = tuple(moved(mark, -bounds.left, -bounds.top) for mark in self.marks)
+        return Picture(
+            figure.title,
+            figure.description,
+            marks,
+            bounds.right - bounds.left,
+            bounds.bottom - bounds.top,
+        )
+
+
+def _distinct(points: Sequence[Point]) -> list[Point]:
+    """Points without those on the spot or on the straight way between their neighbours."""
+    result: list[Point] = []
+    for point in points:
+        if result and abs(point[0] - result[-1][0]) + abs(point[1] - result[-1][1]) < 0.05:
+            continue
+        if len(result) > 1 and _is_between(result[-2], result[-1], point):
+            result[-1] = point
+            continue
+        result.append(point)
+    return result
+
+
+def _is_between(a: Point, b: Point, c: Point) -> bool:
+    return (a[0] == b[0] == c[0] and (b[1] - a[1]) * (c[1] - b[1]) > 0) or (
+        a[1] == b[1] == c[1] and (b[0] - a[0]) * (c[0] - b[0]) > 0
+    )
+
+
+def _toward(start: Point, goal: Point, distance: float) -> Point:
+    """The point at a distance from the start on the way to the goal."""
+    dx, dy = goal[0] - start[0], goal[1] - start[1]
+    length = max((dx * dx + dy * dy) ** 0.5, 1e-6)
+    share = min(1.0, distance / length)
+    return start[0] + dx * share, start[1] + dy * share
+
+
+def _rounded(points: Sequence[Point]) -> tuple[Command, ...]:
+    """A line through points, its corners round."""
+    commands: list[Command] = [("M", (points[0],))]
+    for before, corner, after in zip(points, points[1:], points[2:], strict=False):
+        radius = min(_ROUND, _distance(before, corner) / 2, _distance(corner, after) / 2)
+        start, end = _toward(corner, before, radius), _toward(corner, after, radius)
+        handles = (_toward(corner, before, radius * 0.45), _toward(corner, after, radius * 0.45))
+        commands += [("L", (start,)), ("C", (*handles, end))]
+    commands.append(("L", (points[-1],)))
+    return tuple(commands)
+
+
+def _distance(a: Point, b: Point) -> float:
+    return float(((a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2) ** 0.5)
+
+
+def _arrowhead(before: Point, tip: Point) -> Line:
+    base = _toward(tip, before, _ARROW)
+    length = _distance(base, tip) or 1.0
+    across = ((tip[1] - base[1]) / length * 2.3, -(tip[0] - base[0]) / length * 2.3)
+    wings = (
+        (base[0] + across[0], base[1] + across[1]),
+        (base[0] - across[0], base[1] - across[1]),
+    )
+    return polygon((tip, *wings), fill="line")

@@ -1,0 +1,69 @@
+"""What a user may choose about a picture; each style says which of it concerns it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal, TypeAlias
+
+from archdsl.drawing.palette import Theme
+
+Fit: TypeAlias = Literal["none", "a4", "slide", "column"]
+Direction: TypeAlias = Literal["auto", "down", "right"]
+Shapes: TypeAlias = Literal["changes", "all", "none"]
+Legend: TypeAlias = Literal["auto", "on", "off"]
+ColorBy: TypeAlias = Literal["family", "params", "macs", "memory", "receptive-field"]
+
+#: The smallest text on paper that is read without a glass, in points.
+SMALLEST_TEXT = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The wishes for a picture; the defaults are those of the command line."""
+
+    #: The page that the picture is laid out for, so that its text stays legible there.
+    fit: Fit = "none"
+    direction: Direction = "auto"
+    #: How deep blocks and groups are drawn from the inside; None for all of them.
+    depth: int | None = None
+    #: Parts that are drawn from the inside though `depth` or the page would close them.
+    open: tuple[str, ...] = ()
+    #: No clusters and nothing folded.
+    flat: bool = False
+    #: The edges that carry their volume.
+    shapes: Shapes = "changes"
+    #: Each box with its layer's name, as in the table and the state dict.
+    names: bool = False
+    legend: Legend = "auto"
+    color_by: ColorBy = "family"
+    theme: Theme = "auto"
+
+    def changed(self) -> tuple[str, ...]:
+        """The names of the options that are not at their defaults."""
+        default = Options()
+        return tuple(
+            field.name
+            for field in fields(self)
+            if getattr(self, field.name) != getattr(default, field.name)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The room for a picture, in points; a small picture grows by ``growth`` at most."""
+
+    name: str
+    width: float
+    height: float
+    growth: float = 1.0
+
+
+_MM = 72 / 25.4
+PAGES: dict[Fit, Page] = {
+    # 210 × 297 mm, upright, less margins of 20 mm.
+    "a4": Page("A4", 170 * _MM, 257 * _MM),
+    # 13.33 × 7.5 inches (16:9), less margins of half an inch.
+    "slide": Page("a slide", 888.0, 468.0, 2.5),
+    # A column of a two-column paper, on a page of the same height.
+    "column": Page("a column", 84 * _MM, 240 * _MM),
+}

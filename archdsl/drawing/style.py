@@ -1,0 +1,84 @@
+"""The styles of drawings. A new one is an entry here; command line and interface read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from archdsl.drawing.marks import Picture
+from archdsl.drawing.options import Options
+from archdsl.model import Model
+
+Text: TypeAlias = Callable[[Model, Options], str]
+
+#: What every style that draws a picture is written as.
+PICTURE_FORMATS = ("svg", "png", "pdf")
+
+
+@dataclass(frozen=True)
+class Style:
+    """A way to show a network.
+
+    ``picture`` draws it; ``texts`` are formats of its own, by their ending. ``options`` are the
+    fields of ``Options`` that it heeds: another one is refused, not ignored.
+    """
+
+    name: str
+    summary: str
+    options: frozenset[str]
+    picture: Callable[[Model, Options], Picture] | None = None
+    texts: Mapping[str, Text] = field(default_factory=dict)
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The formats it has; the first is what it is written as unless asked."""
+        return (*(PICTURE_FORMATS if self.picture else ()), *self.texts)
+
+
+def _graph_picture(model: Model, options: Options) -> Picture:
+    from archdsl.drawing.graph import graph_picture
+
+    return graph_picture(model, options)
+
+
+def _graph_dot(model: Model, options: Options) -> str:
+    from archdsl.drawing.composition import compose_figure
+    from archdsl.drawing.dot import dot_of
+
+    return dot_of(compose_figure(model, options))
+
+
+STYLES: tuple[Style, ...] = (
+    Style(
+        "graph",
+        "boxes of layers, blocks as frames, and the volumes between them",
+        frozenset(
+            (
+                "fit",
+                "direction",
+                "depth",
+                "open",
+                "flat",
+                "shapes",
+                "names",
+                "legend",
+                "color_by",
+                "theme",
+            )
+        ),
+        _graph_picture,
+        {"dot": _graph_dot},
+    ),
+)
+
+#: All formats of all styles, each once.
+FORMATS: tuple[str, ...] = tuple(dict.fromkeys(f for style in STYLES for f in style.formats))
+
+
+def style_named(name: str) -> Style:
+    """The style of a name. Errors: ``ValueError``."""
+    for style in STYLES:
+        if style.name == name:
+            return style
+    raise ValueError(f"{name!r} is no style; they are {', '.join(style.name for style in STYLES)}")
