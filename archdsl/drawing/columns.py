@@ -8,7 +8,17 @@ from itertools import pairwise
 
 from archdsl.drawing.boxes import Type
 from archdsl.drawing.figure import Cluster, Figure, Item, Kind, boxes_in
-from archdsl.drawing.flow import Flow, Layout
+from archdsl.drawing.flow import (
+    LANE,
+    Element,
+    Flow,
+    Frame,
+    Label,
+    Layout,
+    Spot,
+    Wire,
+    elements_in,
+)
 
 #: The most columns that are tried, and how much longer one may get to end with a stage.
 MAX_COLUMNS = 9
@@ -78,6 +88,8 @@ def cuts_of(strips: Sequence[Strip], figure: Figure) -> list[bool]:
         for box in boxes_in(item)
     }
     may_cut = [True] * (len(strips) - 1)
+    # Input and output are no columns of their own.
+    may_cut[:1], may_cut[-1:] = [False], [False]
     for edge in figure.edges:
         start, end = place[edge.tail], place[edge.head]
         for number in range(start, end):
@@ -166,13 +178,11 @@ def items_of(run: Sequence[Strip], before: frozenset[int], depth: int = 0) -> tu
     return tuple(items)
 
 
-def in_columns(
-    figure: Figure, type: Type, goes_down: bool, count: int
-) -> tuple[list[Flow], Layout]:
-    """The trunk in at most ``count`` columns, each laid out, and what was drawn in them."""
+def in_columns(figure: Figure, type: Type, goes_down: bool, count: int) -> list[Flow]:
+    """The trunk in at most ``count`` columns, each laid out."""
     layout = Layout(figure, type, goes_down)
     if count == 1:
-        return [layout.stack(figure.items, None)], layout
+        return [with_recalls(layout.stack(figure.items, None), figure, layout)]
     strips = measured(strips_of(figure.items), figure, Layout(figure, type, goes_down))
     title = 2 * type.pad + (1.25 * type.cluster if goes_down else 0.0)
     runs = partition(strips, cuts_of(strips, figure), is_stage_end(strips, figure), count, title)
@@ -180,7 +190,54 @@ def in_columns(
     source: int | None = None
     before: frozenset[int] = frozenset()
     for run in runs:
-        flows.append(layout.stack(items_of(run, before), source))
+        label = "" if source is None else layout.labels.get(source, "")
+        flow = with_recalls(layout.stack(items_of(run, before), source), figure, layout)
+        flows.append(replace(flow, label=label))
         source = figure.box_of[_output(run[-1])]
         before |= {id(cluster) for strip in run for cluster in strip.path}
-    return flows, layout
+    return flows
+
+
+def with_recalls(flow: Flow, figure: Figure, layout: Layout) -> Flow:
+    """A column with wires for the edges that leave the order of its chains, each in a lane."""
+    spots = {e.box.id: e for e in elements_in(flow.elements) if isinstance(e, Spot)}
+    left = layout.drawn.copy()
+    rest: list[tuple[Spot, Spot]] = []
+    for edge in figure.edges:
+        if left[edge.tail, edge.head]:
+            left[edge.tail, edge.head] -= 1
+        elif edge.tail in spots and edge.head in spots:
+            rest.append((spots[edge.tail], spots[edge.head]))
+    if not rest:
+        return flow
+    taken = _reaches(flow, layout)
+    wires: list[Element] = []
+    right = flow.right
+    for tail, head in sorted(rest, key=lambda ends: ends[1].u - ends[0].u):
+        begin, end = tail.u + tail.along / 2, head.u + head.along / 2
+        low, high = sorted((begin, end))
+        lane = LANE + max(reach for a, b, reach in taken if a <= high + 1 and b >= low - 1)
+        taken.append((low, high, lane))
+        right = max(right, lane)
+        sides = (tail.v + tail.across / 2, head.v + head.across / 2)
+        wires.append(Wire(((begin, sides[0]), (begin, lane), (end, lane), (end, sides[1]))))
+    return replace(flow, elements=(*flow.elements, *wires), right=right)
+
+
+def _reaches(flow: Flow, layout: Layout) -> list[tuple[float, float, float]]:
+    """How far the elements of a column reach across, by stretches along it."""
+    reaches = []
+    for element in elements_in(flow.elements):
+        match element:
+            case Spot():
+                half = element.across / 2
+                reaches.append((element.u, element.u + element.along, element.v + half))
+            case Frame():
+                reaches.append((*element.u, element.v[1]))
+            case Wire():
+                us, vs = [u for u, _ in element.points], [v for _, v in element.points]
+                reaches.append((min(us), max(us), max(vs)))
+            case Label():
+                across = layout.across(element.text) if not element.is_before else 0.0
+                reaches.append((element.u - 5.0, element.u + 5.0, element.v + across))
+    return reaches

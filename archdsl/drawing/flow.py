@@ -108,6 +108,8 @@ class Flow:
     #: Whether what stands before it flows in, and ends there in an arrow.
     is_fed: bool = True
     has_arrow: bool = True
+    #: The volume on the wire into it, where that wire comes from another column.
+    label: str = ""
 
 
 @dataclass(slots=True)
@@ -201,7 +203,7 @@ class Layout:
                 way = ((chain.last, 0.0), (start + flow.first, 0.0))
                 chain.elements.append(Wire(way, flow.has_arrow))
         if label:
-            across = self._across(label)
+            across = self.across(label)
             chain.elements.append(Label(label, (before + start) / 2, 0.0, is_before=bool(taps)))
             if taps:
                 chain.left = max(chain.left, across)
@@ -215,7 +217,8 @@ class Layout:
 
     def _place_heads(self, chain: _Chain) -> None:
         """Auxiliary heads beside the chain, clear of what stands there."""
-        for tap, flow in chain.heads:
+        # From the last, so that the wire to an earlier one passes above the later ones.
+        for tap, flow in reversed(chain.heads):
             start = tap + self.type.step
             end = start + flow.length
             reach = max((r for a, b, r in chain.profile if a < end and b > tap - 2), default=0.0)
@@ -235,7 +238,7 @@ class Layout:
             return max(step, 1.3 * self.type.edge + 3.0) + (step if has_taps else 0)
         return max(step, text_width(label, self.type.edge) + 9.0)
 
-    def _across(self, label: str) -> float:
+    def across(self, label: str) -> float:
         """How far a label reaches beside its wire."""
         return text_width(label, self.type.edge) + 6.0 if self.goes_down else 1.3 * self.type.edge
 

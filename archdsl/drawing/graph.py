@@ -12,15 +12,12 @@ from archdsl.drawing.composition import compose_figure
 from archdsl.drawing.figure import Figure, Kind
 from archdsl.drawing.flow import (
     CARD,
-    LANE,
     Element,
     Flow,
     Frame,
     Label,
-    Layout,
     Spot,
     Wire,
-    elements_in,
 )
 from archdsl.drawing.marks import (
     Command,
@@ -99,7 +96,9 @@ def _widest(model: Model, figure: Figure, type: Type, options: Options, page: Pa
         worse = 0
         for count in range(1, min(MAX_COLUMNS, len(strips_of(figure.items))) + 1):
             picture = _scaled(_drawn(model, figure, type, options, goes_down, count), sheet)
-            if best is None or picture.scale > best.scale * 1.01:
+            # More columns must be worth it, where the text is legible without.
+            is_legible = best is not None and best.smallest_text >= SMALLEST_TEXT
+            if best is None or picture.scale > best.scale * (1.12 if is_legible else 1.01):
                 best, worse = picture, 0
             else:
                 worse += 1
@@ -126,9 +125,7 @@ def _scaled(picture: Picture, page: Page) -> Picture:
 def _drawn(
     model: Model, figure: Figure, type: Type, options: Options, goes_down: bool, count: int
 ) -> Picture:
-    flows, layout = in_columns(figure, type, goes_down, count)
-    columns, wires = _side_by_side(flows)
-    wires += _recalls(figure, layout, columns)
+    columns, wires = _side_by_side(in_columns(figure, type, goes_down, count))
     sheet = _Sheet(figure, type, goes_down)
     for column in columns:
         sheet.add(column)
@@ -147,9 +144,11 @@ def _side_by_side(flows: Sequence[Flow]) -> tuple[list[list[Element]], list[Elem
         if exit is not None and flow.is_fed:
             u, v, edge = exit
             lane = edge + GUTTER / 2
-            top = -9.0
-            way = ((u, v), (u + 9.0, v), (u + 9.0, lane), (top, lane), (top, axis))
+            top, under = -9.0, u + (14.0 if flow.label else 9.0)
+            way = ((u, v), (under, v), (under, lane), (top, lane), (top, axis))
             wires.append(Wire((*way, (flow.first, axis)), flow.has_arrow))
+            if flow.label:
+                wires.append(Label(flow.label, u + 6.5, v))
         columns.append([element.moved(0.0, axis) for element in flow.elements])
         exit = (max(flow.last, flow.length), axis, axis + flow.right)
         if flow.length > flow.last:
@@ -158,54 +157,6 @@ def _side_by_side(flows: Sequence[Flow]) -> tuple[list[list[Element]], list[Elem
     if flows and flows[-1].length > flows[-1].last:
         columns[-1].pop()  # nothing follows the last one
     return columns, wires
-
-
-def _recalls(figure: Figure, layout: Layout, columns: Sequence[Sequence[Element]]) -> list[Element]:
-    """Wires for the edges that leave the order of the chain, each in a lane of its own."""
-    left = layout.drawn.copy()
-    rest = []
-    for edge in figure.edges:
-        if left[edge.tail, edge.head]:
-            left[edge.tail, edge.head] -= 1
-        else:
-            rest.append(edge)
-    if not rest:
-        return []
-    spots: dict[int, tuple[int, Spot]] = {}
-    for number, column in enumerate(columns):
-        for element in elements_in(column):
-            if isinstance(element, Spot):
-                spots[element.box.id] = (number, element)
-    taken: list[list[tuple[float, float, float]]] = [_reaches(column) for column in columns]
-    wires: list[Element] = []
-    for edge in sorted(rest, key=lambda e: abs(spots[e.head][1].u - spots[e.tail][1].u)):
-        (number, tail), (_, head) = spots[edge.tail], spots[edge.head]
-        begin, end = tail.u + tail.along / 2, head.u + head.along / 2
-        low, high = sorted((begin, end))
-        reach = max(r for a, b, r in taken[number] if a <= high + 1 and b >= low - 1)
-        lane = reach + LANE
-        taken[number].append((low, high, lane))
-        tail_edge, head_edge = tail.v + tail.across / 2, head.v + head.across / 2
-        wires.append(Wire(((begin, tail_edge), (begin, lane), (end, lane), (end, head_edge))))
-    return wires
-
-
-def _reaches(column: Sequence[Element]) -> list[tuple[float, float, float]]:
-    """How far the elements of a column reach across, by stretches along it."""
-    reaches = []
-    for element in elements_in(column):
-        match element:
-            case Spot():
-                half = element.across / 2
-                reaches.append((element.u, element.u + element.along, element.v + half))
-            case Frame():
-                reaches.append((*element.u, element.v[1]))
-            case Wire():
-                us, vs = [u for u, _ in element.points], [v for _, v in element.points]
-                reaches.append((min(us), max(us), max(vs)))
-            case Label():
-                reaches.append((element.u - 6, element.u + 6, element.v + 50.0))
-    return reaches
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +229,7 @@ class _Sheet:
         dash = (4.0, 3.0) if cluster.kind is Kind.HEAD else ()
         marks: list[Mark] = []
         shifts = (2 * CARD, CARD, 0.0) if cluster.count > 1 else (0.0,)
+        self.corners.append((right + max(shifts), y - max(shifts)))
         for shift in shifts:
             marks.append(
                 rectangle(
