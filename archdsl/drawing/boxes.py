@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from archdsl.drawing.figure import Box
-from archdsl.drawing.marks import Line, Mark, Text, ellipse, polygon, polyline, rectangle
+from archdsl.drawing.marks import Line, Mark, Text, polygon, polyline, rectangle
 from archdsl.drawing.palette import border_of, detail_of, fill_of, label_of
 from archdsl.drawing.typeface import shortened, text_width
 from archdsl.layers import Family
@@ -63,8 +63,8 @@ class Lettering:
     height: float
 
 
-def letter(box: Box, type: Type) -> Lettering:
-    """Break and measure a box's text."""
+def letter(box: Box, type: Type, note: str = "") -> Lettering:
+    """Break and measure a box's text, a note its last line."""
     name = shortened(box.name or "", type.detail, 120.0)
     times = f"×{box.count}" if box.count > 1 else ""
     title, detail = box.title, box.detail
@@ -81,6 +81,7 @@ def letter(box: Box, type: Type) -> Lettering:
     first = sum(widths) + 1.5 * space * (sum(map(bool, widths)) - 1)
     limit = max(_SUM, type.line) if box.family is Family.MERGE or box.block else type.line
     details = tuple(_broken(detail, type, limit)) if detail else ()
+    details += (note,) if note else ()
     width = max(first, *(text_width(line, type.detail) for line in details), 0.0)
     across, up = type.margin
     slack = _SLACK.get(box.family, 0.0)
@@ -102,23 +103,26 @@ def _broken(detail: str, type: Type, limit: float) -> list[str]:
     return [line.removeprefix("· ").removesuffix(" ·") for line in lines]
 
 
-def size_of(box: Box, type: Type) -> tuple[float, float]:
+def size_of(box: Box, type: Type, note: str = "") -> tuple[float, float]:
     """Width and height in points, with the cards behind it."""
-    lettering = letter(box, type)
+    lettering = letter(box, type, note)
     behind = 2 * _STACK if box.count > 1 else 0.0
     return lettering.width + 2 * behind, lettering.height + behind
 
 
 def marks_of(
-    box: Box, x: float, y: float, type: Type, heat: tuple[str, str] | None = None
+    box: Box, x: float, y: float, type: Type, note: str = "", heat: tuple[str, str] | None = None
 ) -> tuple[Mark, ...]:
     """The marks of a box from its upper left corner; ``heat`` are its fill and its ink instead."""
-    lettering = letter(box, type)
+    lettering = letter(box, type, note)
     width, height = lettering.width, lettering.height
     if box.count > 1:
         x, y = x + 2 * _STACK, y + 2 * _STACK
-    fill, border = (heat[0] if heat else fill_of(box.look)), border_of(box.look)
-    ink, small = heat[1:] * 2 if heat else (label_of(box.look), detail_of(box.look))
+    fill, border = fill_of(box.look), border_of(box.look)
+    ink, small = label_of(box.look), detail_of(box.look)
+    if heat is not None:
+        fill, ink = heat
+        border, small = "ink", ink
     cards = (
         [
             _outline(box, x + shift, y - shift, width, height, fill, border)
@@ -131,11 +135,11 @@ def marks_of(
         _outline(box, x, y, width, height, fill, border),
         *_ornaments(box, x, y, width, height, border),
     ]
-    return (*cards, *front, *_texts(lettering, x, y, type, ink, small, bool(heat)))
+    return (*cards, *front, *_texts(lettering, x, y, type, ink, small))
 
 
 def _texts(
-    lettering: Lettering, x: float, y: float, type: Type, ink: str, small: str, is_heat: bool
+    lettering: Lettering, x: float, y: float, type: Type, ink: str, small: str
 ) -> list[Mark]:
     space = 1.5 * text_width(" ", type.title)
     pieces = [
@@ -235,8 +239,3 @@ def _hexagon(x: float, y: float, width: float, height: float, fill: str, border:
         (x, middle),
     )
     return polygon(corners, fill=fill, stroke=border, line=1.2)
-
-
-def junction(x: float, y: float) -> Line:
-    """A dot where a line parts."""
-    return ellipse(x - 1.6, y - 1.6, 3.2, 3.2, fill="line")

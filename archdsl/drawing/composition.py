@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from archdsl.diagnostics import did_you_mean
@@ -19,6 +20,7 @@ from archdsl.drawing.figure import (
     boxes_in,
 )
 from archdsl.drawing.folding import Placed, fold
+from archdsl.drawing.heat import MEASURES
 from archdsl.drawing.options import Options, Shapes
 from archdsl.graph import (
     AuxPart,
@@ -110,17 +112,59 @@ class _Composer:
             closer = Closer(self.nodes, self.consumers, options.depth, options.open)
             inner = closer.close(inner)
         items = (start, *inner, end)
-        edges = _Edges(model, items, options.shapes)
-        boxes = [box for item in inner for box in boxes_in(item)]
-        tooltips = {box.id: self._tooltip(box) for box in boxes}
-        tooltips[start.id] = f"input {start.detail}"
-        tooltips[end.id] = f"output {end.detail}"
-        volumes = {box.id: self.nodes[box.members[-1]].volume for box in boxes}
-        volumes |= {start.id: model.input, end.id: model.output}
+        keys = self._keys(inner) if options.legend != "off" else ()
+        return self._figure(items, _Edges(model, items, options.shapes), keys)
+
+    def _figure(
+        self, items: tuple[Item, ...], edges: _Edges, keys: tuple[Figure, ...] = ()
+    ) -> Figure:
+        model = self.model
+        boxes = [box for item in items for box in boxes_in(item)]
+        tooltips, volumes, heats = {}, {}, {}
+        measure = MEASURES.get(self.options.color_by)
+        for box in boxes:
+            if box.family is Family.INPUT:
+                tooltips[box.id] = f"{box.title} {box.detail}"
+                volumes[box.id] = model.output if box.id == OUTPUT else self.nodes[box.id].volume
+                continue
+            volumes[box.id] = self.nodes[box.members[-1]].volume
+            tooltips[box.id] = self._tooltip(box)
+            if measure is not None:
+                heats[box.id] = measure.heat(model, box.members)
+                if heats[box.id].exact not in tooltips[box.id]:
+                    tooltips[box.id] += f" · {heats[box.id].exact}"
         box_of = {node: box.id for node, box in edges.box_of.items()}
         return Figure(
-            model.name, self._description(), items, edges.edges, tooltips, box_of, volumes
+            model.name,
+            self._description(),
+            items,
+            edges.edges,
+            tooltips,
+            box_of,
+            volumes,
+            heats,
+            keys,
         )
+
+    def _keys(self, items: Iterable[Item]) -> tuple[Figure, ...]:
+        """The closed blocks from the inside, one of each kind; those inside them as well."""
+        keys: dict[str, Figure] = {}
+        waiting = [box.block for item in items for box in boxes_in(item) if box.block]
+        while waiting:
+            block = waiting.pop(0)
+            if not block.title or block.title in keys:
+                continue
+            first = min(node for box in boxes_in(block) for node in box.members)
+            source = self.nodes[first].inputs[0]
+            volume = volume_text(self.nodes[source].volume)
+            start = Box((source,), (source,), "input", volume, Family.INPUT)
+            closer = Closer(self.nodes, self.consumers, 0, self.options.open)
+            inner = closer.close(block.items)
+            opened = replace(block, items=inner, count=1)
+            edges = _Edges(self.model, (start, opened), self.options.shapes, is_part=True)
+            keys[block.title] = self._figure((start, opened), edges)
+            waiting += [box.block for item in inner for box in boxes_in(item) if box.block]
+        return tuple(keys.values())
 
     def _check_open(self) -> None:
         """That each part that shall be open is one."""
@@ -302,7 +346,9 @@ def _start(chain: Chain) -> int:
 class _Edges:
     """Collects the edges in the order of the spec, each from box to box."""
 
-    def __init__(self, model: Model, items: tuple[Item, ...], shapes: Shapes) -> None:
+    def __init__(
+        self, model: Model, items: tuple[Item, ...], shapes: Shapes, is_part: bool = False
+    ) -> None:
         self.model = model
         self.shapes = shapes
         self.nodes = model.nodes
@@ -314,10 +360,11 @@ class _Edges:
         self.heads: list[Cluster] = []
         self._find_merges(items)
         edges: list[Edge] = []
-        for item in items[1:-1]:
+        for item in items[1:] if is_part else items[1:-1]:
             edges += self._into(item)
-        edges.append(Edge(self.box_of[model.chain.output].id, OUTPUT, "", Role.TRUNK))
-        # After the trunk's edges, so that the heads stand to the right of the trunk.
+        if not is_part:
+            edges.append(Edge(self.box_of[model.chain.output].id, OUTPUT, "", Role.TRUNK))
+        # After the trunk's edges, so that the heads stand to the right of the trunk in DOT.
         for head in self.heads:
             first, *rest = [edge for item in head.items for edge in self._into(item)]
             edges += [replace(first, role=Role.HEAD), *rest]
@@ -337,12 +384,12 @@ class _Edges:
     def _into(self, item: Item, role: Role = Role.TRUNK) -> list[Edge]:
         match item:
             case Box(block=None):
-                return [self._edge(s, item, role) for s in self.nodes[item.nodes[0]].inputs]
+                return self._edges(self.nodes[item.nodes[0]].inputs, item, role)
             case Box():
                 own = set(item.members)
                 used = [s for node in sorted(own) for s in self.nodes[node].inputs]
-                tails = {self.box_of[s].id: s for s in used if s not in own}
-                return [self._edge(s, item, role) for s in tails.values()]
+                tails = {self.box_of[s].id: s for s in used if s not in own and s in self.box_of}
+                return self._edges(tails.values(), item, role)
             case Cluster(kind=Kind.HEAD):
                 self.heads.append(item)
                 return []
@@ -356,8 +403,12 @@ class _Edges:
                 for branch, source in zip(item.branches, sources, strict=True):
                     for number, inner in enumerate(branch):
                         edges += self._into(inner, Role.INNER if number else Role.BRANCH)
-                    edges.append(self._edge(source, item.merge, Role.MERGE))
+                    edges += self._edges((source,), item.merge, Role.MERGE)
                 return edges
+
+    def _edges(self, sources: Iterable[int], head: Box, role: Role) -> list[Edge]:
+        """An edge from each source; a part shown alone has none from outside of it."""
+        return [self._edge(source, head, role) for source in sources if source in self.box_of]
 
     def _edge(self, source: int, head: Box, role: Role) -> Edge:
         tail = self.box_of[source]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
+from archdsl.drawing.heat import Heat
 from archdsl.layers import Family
 from archdsl.volume import Volume
 
@@ -108,6 +109,10 @@ class Figure:
     box_of: dict[int, int]
     #: By the id of a box, the volume of its result.
     volumes: dict[int, Volume]
+    #: By the id of a box, the number that colours it.
+    heats: dict[int, Heat] = field(default_factory=dict)
+    #: Closed blocks from the inside, each once.
+    keys: tuple[Figure, ...] = ()
 
 
 def boxes_in(item: Item) -> Iterator[Box]:

@@ -159,6 +159,7 @@ class Layout:
         self.type = type
         self.goes_down = goes_down
         self.box_of = figure.box_of
+        self.notes = {id: heat.short for id, heat in figure.heats.items() if heat.value}
         self.tails: dict[int, list[int]] = {}
         self.labels: dict[int, str] = {}
         for edge in figure.edges:
@@ -263,7 +264,7 @@ class Layout:
         return Flow(spot.along, half, half, (spot,), 0.0, spot.along, is_fed)
 
     def _spot(self, box: Box, u: float, v: float) -> Spot:
-        width, height = size_of(box, self.type)
+        width, height = size_of(box, self.type, self.notes.get(box.id, ""))
         along, across = (height, width) if self.goes_down else (width, height)
         return Spot(box, u, v, along, across)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
-from archdsl.drawing.boxes import COMPACT, SPACIOUS, Type, marks_of
+from archdsl.drawing.boxes import COMPACT, SPACIOUS, Type, marks_of, size_of
 from archdsl.drawing.closing import depth_of
 from archdsl.drawing.columns import MAX_COLUMNS, in_columns, strips_of
 from archdsl.drawing.composition import compose_figure
-from archdsl.drawing.figure import Figure, Kind
+from archdsl.drawing.figure import Box, Figure, Kind, boxes_in
 from archdsl.drawing.flow import (
     CARD,
     Element,
@@ -19,6 +20,7 @@ from archdsl.drawing.flow import (
     Spot,
     Wire,
 )
+from archdsl.drawing.heat import BAR_HEIGHT, BAR_WIDTH, MEASURES, Scale, scale_of
 from archdsl.drawing.marks import (
     Command,
     Group,
@@ -33,11 +35,15 @@ from archdsl.drawing.marks import (
 )
 from archdsl.drawing.options import PAGES, SMALLEST_TEXT, Options, Page
 from archdsl.drawing.typeface import text_width
+from archdsl.layers import Family
 from archdsl.model import Model
 
 #: Around the picture; between columns, beside the wires that pass there.
 MARGIN = 6.0
 GUTTER = 14.0
+#: Between the network and the closed blocks that are shown from the inside.
+KEY_GAP = 18.0
+KeyPlace: TypeAlias = Literal["right", "below", "none"]
 #: How round the corners of wires are.
 _ROUND = 5.0
 _ARROW = 5.5
@@ -51,7 +57,8 @@ def graph_picture(model: Model, options: Options) -> Picture:
     """
     if options.fit == "none":
         figure = compose_figure(model, options)
-        return _drawn(model, figure, SPACIOUS, options, options.direction != "right", 1)
+        goes_down = options.direction != "right"
+        return _drawn(figure, SPACIOUS, options, goes_down, 1, "right" if goes_down else "below")
     return _fitted(model, options, PAGES[options.fit])
 
 
@@ -60,7 +67,7 @@ def _fitted(model: Model, options: Options, page: Page) -> Picture:
     best: Picture | None = None
     for wish, type in _wishes(model, options):
         figure = compose_figure(model, wish, is_terse=type is COMPACT)
-        picture = _widest(model, figure, type, wish, page)
+        picture = _largest(figure, type, wish, page)
         if best is None or picture.smallest_text > best.smallest_text + 0.05:
             best = picture
             if wish.depth is not None and wish.depth != options.depth:
@@ -86,7 +93,19 @@ def _wishes(model: Model, options: Options) -> list[tuple[Options, Type]]:
     return wishes
 
 
-def _widest(model: Model, figure: Figure, type: Type, options: Options, page: Page) -> Picture:
+def _largest(figure: Figure, type: Type, options: Options, page: Page) -> Picture:
+    """The picture with the largest text; without a key that it has no room for."""
+    places: tuple[KeyPlace, ...] = ("right", "below") if figure.keys else ("none",)
+    pictures = [_in_columns(figure, type, options, page, place) for place in places]
+    best = max(pictures, key=lambda picture: picture.scale)
+    if figure.keys and options.legend == "auto" and best.smallest_text < SMALLEST_TEXT:
+        return _in_columns(figure, type, options, page, "none")
+    return best
+
+
+def _in_columns(
+    figure: Figure, type: Type, options: Options, page: Page, place: KeyPlace
+) -> Picture:
     """The picture in the number of columns and the direction that leave the text largest."""
     best: Picture | None = None
     for goes_down in _directions(options, page):
@@ -95,7 +114,7 @@ def _widest(model: Model, figure: Figure, type: Type, options: Options, page: Pa
             sheet = replace(page, width=page.height, height=page.width)
         worse = 0
         for count in range(1, min(MAX_COLUMNS, len(strips_of(figure.items))) + 1):
-            picture = _scaled(_drawn(model, figure, type, options, goes_down, count), sheet)
+            picture = _scaled(_drawn(figure, type, options, goes_down, count, place), sheet)
             # More columns must be worth it, where the text is legible without.
             is_legible = best is not None and best.smallest_text >= SMALLEST_TEXT
             if best is None or picture.scale > best.scale * (1.12 if is_legible else 1.01):
@@ -122,15 +141,97 @@ def _scaled(picture: Picture, page: Page) -> Picture:
 # ── From layout to marks ─────────────────────────────────────────────────────────────────────
 
 
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A part of the picture, from (0, 0)."""
+
+    marks: tuple[Mark, ...]
+    width: float
+    height: float
+
+
 def _drawn(
-    model: Model, figure: Figure, type: Type, options: Options, goes_down: bool, count: int
+    figure: Figure,
+    type: Type,
+    options: Options,
+    goes_down: bool,
+    count: int,
+    place: KeyPlace = "right",
 ) -> Picture:
+    """The picture in a number of columns, the keys in their place."""
+    scale = None
+    measure = MEASURES.get(options.color_by)
+    if measure is not None:
+        scale = scale_of(measure, [*figure.heats.values()])
+    main = _panel(figure, type, goes_down, count, scale)
+    keys = [] if place == "none" else [_panel(k, type, True, 1, scale) for k in figure.keys]
+    panel = _with_keys(main, keys, place)
+    feet: list[Panel] = []
+    if scale is not None and options.legend != "off":
+        feet.append(Panel(tuple(scale.bar(type.edge)), BAR_WIDTH, BAR_HEIGHT))
+    if scale is None and options.legend == "on":
+        feet.append(_families(figure, type, panel.width))
+    for foot in feet:
+        marks = tuple(moved(mark, 0.0, panel.height + 10.0) for mark in foot.marks)
+        height = panel.height + 10.0 + foot.height
+        panel = Panel((*panel.marks, *marks), max(panel.width, foot.width), height)
+    margin = MARGIN if type is SPACIOUS else 1.0
+    return Picture(
+        figure.title,
+        figure.description,
+        tuple(moved(mark, margin, margin) for mark in panel.marks),
+        panel.width + 2 * margin,
+        panel.height + 2 * margin,
+    )
+
+
+def _panel(figure: Figure, type: Type, goes_down: bool, count: int, scale: Scale | None) -> Panel:
     columns, wires = _side_by_side(in_columns(figure, type, goes_down, count))
-    sheet = _Sheet(figure, type, goes_down)
+    sheet = _Sheet(figure, type, goes_down, scale)
     for column in columns:
         sheet.add(column)
     sheet.add(wires)
-    return sheet.picture()
+    return sheet.panel()
+
+
+def _with_keys(main: Panel, keys: Sequence[Panel], place: KeyPlace) -> Panel:
+    """The keys to the right of the main panel, or below it, side by side."""
+    if not keys:
+        return main
+    marks = list(main.marks)
+    if place == "below":
+        at, top = 0.0, main.height + KEY_GAP
+        for key in keys:
+            marks += [moved(mark, at, top) for mark in key.marks]
+            at += key.width + KEY_GAP
+        height = top + max(key.height for key in keys)
+        return Panel(tuple(marks), max(main.width, at - KEY_GAP), height)
+    left, at = main.width + KEY_GAP, 0.0
+    for key in keys:
+        marks += [moved(mark, left, at) for mark in key.marks]
+        at += key.height + KEY_GAP
+    width = left + max(key.width for key in keys)
+    return Panel(tuple(marks), width, max(main.height, at - KEY_GAP))
+
+
+def _families(figure: Figure, type: Type, width: float) -> Panel:
+    """A row, or more, with a box for each family that occurs: its colour, shape and word."""
+    looks: dict[str, Box] = {}
+    items = [item for shown in (figure, *figure.keys) for item in shown.items]
+    for box in (box for item in items for box in boxes_in(item)):
+        if box.family is not Family.INPUT:
+            word = "closed block" if box.block else box.family.value
+            looks.setdefault(box.look, replace(box, title=word, detail="", name=None, count=1))
+    marks: list[Mark] = []
+    x = y = row = right = 0.0
+    for box in looks.values():
+        across, down = size_of(box, type)
+        if x and x + across > max(width, 120.0):
+            x, y = 0.0, y + row + 4.0
+        marks.append(Group(marks_of(box, x, y, type), "", ("key", box.look)))
+        x, row = x + across + type.gap, max(row, down)
+        right = max(right, x - type.gap)
+    return Panel(tuple(marks), right, y + row)
 
 
 def _side_by_side(flows: Sequence[Flow]) -> tuple[list[list[Element]], list[Element]]:
@@ -159,19 +260,14 @@ def _side_by_side(flows: Sequence[Flow]) -> tuple[list[list[Element]], list[Elem
     return columns, wires
 
 
-@dataclass(frozen=True, slots=True)
-class _Bounds:
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-
 class _Sheet:
     """Draws elements, turned so that the flow goes down or to the right."""
 
-    def __init__(self, figure: Figure, type: Type, goes_down: bool) -> None:
+    def __init__(
+        self, figure: Figure, type: Type, goes_down: bool, scale: Scale | None = None
+    ) -> None:
         self.figure = figure
+        self.scale = scale
         self.type = type
         self.goes_down = goes_down
         self.marks: list[Mark] = []
@@ -204,7 +300,10 @@ class _Sheet:
         box = spot.box
         x, y = self.at(spot.u, spot.v - spot.across / 2)
         self.at(spot.u + spot.along, spot.v + spot.across / 2)
-        marks = marks_of(box, x, y, self.type)
+        heat = self.figure.heats.get(box.id)
+        paints = self.scale.paints(heat.value) if heat and self.scale else None
+        note = heat.short if heat and heat.value else ""
+        marks = marks_of(box, x, y, self.type, note, paints)
         return Group(marks, self.figure.tooltips[box.id], ("node", box.look))
 
     def _label(self, label: Label) -> Text:
@@ -274,23 +373,11 @@ class _Sheet:
             return Group((line,), "", ("edge",))
         return Group((line, _arrowhead(points[-2], end)), "", ("edge",))
 
-    def picture(self) -> Picture:
-        figure = self.figure
-        margin = MARGIN if self.type is SPACIOUS else 1.0
-        bounds = _Bounds(
-            min(x for x, _ in self.corners) - margin,
-            min(y for _, y in self.corners) - margin,
-            max(x for x, _ in self.corners) + margin,
-            max(y for _, y in self.corners) + margin,
-        )
-        marks = tuple(moved(mark, -bounds.left, -bounds.top) for mark in self.marks)
-        return Picture(
-            figure.title,
-            figure.description,
-            marks,
-            bounds.right - bounds.left,
-            bounds.bottom - bounds.top,
-        )
+    def panel(self) -> Panel:
+        left, top = (min(corner[axis] for corner in self.corners) for axis in (0, 1))
+        right, bottom = (max(corner[axis] for corner in self.corners) for axis in (0, 1))
+        marks = tuple(moved(mark, -left, -top) for mark in self.marks)
+        return Panel(marks, right - left, bottom - top)
 
 
 def _distinct(points: Sequence[Point]) -> list[Point]:
