@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from archdsl.drawing.figure import Box
 from archdsl.drawing.marks import Line, Mark, Text, polygon, polyline, rectangle
@@ -65,9 +66,23 @@ class Lettering:
 
 def letter(box: Box, type: Type, note: str = "") -> Lettering:
     """Break and measure a box's text, a note its last line."""
-    name = shortened(box.name or "", type.detail, 120.0)
-    times = f"×{box.count}" if box.count > 1 else ""
-    title, detail = box.title, box.detail
+    key = (box.title, box.name or "", box.detail, box.count, box.family, box.block is not None)
+    return _lettered(*key, type, note)
+
+
+@lru_cache(maxsize=1 << 12)
+def _lettered(
+    title: str,
+    name: str,
+    detail: str,
+    count: int,
+    family: Family,
+    is_block: bool,
+    type: Type,
+    note: str,
+) -> Lettering:
+    name = shortened(name, type.detail, 120.0)
+    times = f"×{count}" if count > 1 else ""
     if " " in title and not name and text_width(title, type.title, bold=True) > type.title_line:
         title, kernel = title.rsplit(" ", 1)
         detail = f"{kernel} · {detail}" if detail else kernel
@@ -79,12 +94,12 @@ def letter(box: Box, type: Type, note: str = "") -> Lettering:
     ]
     space = text_width(" ", type.title)
     first = sum(widths) + 1.5 * space * (sum(map(bool, widths)) - 1)
-    limit = max(_SUM, type.line) if box.family is Family.MERGE or box.block else type.line
+    limit = max(_SUM, type.line) if family is Family.MERGE or is_block else type.line
     details = tuple(_broken(detail, type, limit)) if detail else ()
     details += (note,) if note else ()
     width = max(first, *(text_width(line, type.detail) for line in details), 0.0)
     across, up = type.margin
-    slack = _SLACK.get(box.family, 0.0)
+    slack = _SLACK.get(family, 0.0)
     height = type.title + _LEADING * type.detail * len(details)
     return Lettering(
         title, name, times, details, max(width + 2 * (across + slack), 30.0), height + 2 * up

@@ -178,24 +178,38 @@ def items_of(run: Sequence[Strip], before: frozenset[int], depth: int = 0) -> tu
     return tuple(items)
 
 
-def in_columns(figure: Figure, type: Type, goes_down: bool, count: int) -> list[Flow]:
-    """The trunk in at most ``count`` columns, each laid out."""
-    layout = Layout(figure, type, goes_down)
-    if count == 1:
-        return [with_recalls(layout.stack(figure.items, None), figure, layout)]
-    strips = measured(strips_of(figure.items), figure, Layout(figure, type, goes_down))
-    title = 2 * type.pad + (1.25 * type.cluster if goes_down else 0.0)
-    runs = partition(strips, cuts_of(strips, figure), is_stage_end(strips, figure), count, title)
-    flows: list[Flow] = []
-    source: int | None = None
-    before: frozenset[int] = frozenset()
-    for run in runs:
-        label = "" if source is None else layout.labels.get(source, "")
-        flow = with_recalls(layout.stack(items_of(run, before), source), figure, layout)
-        flows.append(replace(flow, label=label))
-        source = figure.box_of[_output(run[-1])]
-        before |= {id(cluster) for strip in run for cluster in strip.path}
-    return flows
+class Trunk:
+    """The trunk of a figure, to be laid out in one column or in several."""
+
+    def __init__(self, figure: Figure, type: Type, goes_down: bool) -> None:
+        self.figure = figure
+        self.type = type
+        self.goes_down = goes_down
+        strips = strips_of(figure.items)
+        #: The most columns that there can be.
+        self.most = min(MAX_COLUMNS, len(strips))
+        self._strips = measured(strips, figure, Layout(figure, type, goes_down))
+        self._cuts = cuts_of(strips, figure)
+        self._ends = is_stage_end(strips, figure)
+
+    def columns(self, count: int) -> list[Flow]:
+        """At most ``count`` columns, each laid out."""
+        figure = self.figure
+        layout = Layout(figure, self.type, self.goes_down)
+        if count == 1:
+            return [with_recalls(layout.stack(figure.items, None), figure, layout)]
+        title = 2 * self.type.pad + (1.25 * self.type.cluster if self.goes_down else 0.0)
+        runs = partition(self._strips, self._cuts, self._ends, count, title)
+        flows: list[Flow] = []
+        source: int | None = None
+        before: frozenset[int] = frozenset()
+        for run in runs:
+            label = "" if source is None else layout.labels.get(source, "")
+            flow = with_recalls(layout.stack(items_of(run, before), source), figure, layout)
+            flows.append(replace(flow, label=label))
+            source = figure.box_of[_output(run[-1])]
+            before |= {id(cluster) for strip in run for cluster in strip.path}
+        return flows
 
 
 def with_recalls(flow: Flow, figure: Figure, layout: Layout) -> Flow:

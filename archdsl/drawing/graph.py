@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from archdsl.drawing.boxes import COMPACT, SPACIOUS, Type, marks_of, size_of
 from archdsl.drawing.closing import depth_of
-from archdsl.drawing.columns import MAX_COLUMNS, in_columns, strips_of
+from archdsl.drawing.columns import Trunk
 from archdsl.drawing.composition import compose_figure
 from archdsl.drawing.figure import Box, Figure, Kind, boxes_in
 from archdsl.drawing.flow import (
@@ -56,9 +56,10 @@ def graph_picture(model: Model, options: Options) -> Picture:
         DrawingError: the options name a part that is none.
     """
     if options.fit == "none":
-        figure = compose_figure(model, options)
         goes_down = options.direction != "right"
-        return _drawn(figure, SPACIOUS, options, goes_down, 1, "right" if goes_down else "below")
+        draft = _Draft(compose_figure(model, options), SPACIOUS, options)
+        columns = Trunk(draft.figure, SPACIOUS, goes_down).columns(1)
+        return draft.picture(columns, goes_down, "right" if goes_down else "below")
     return _fitted(model, options, PAGES[options.fit])
 
 
@@ -67,10 +68,10 @@ def _fitted(model: Model, options: Options, page: Page) -> Picture:
     best: Picture | None = None
     for wish, type in _wishes(model, options):
         figure = compose_figure(model, wish, is_terse=type is COMPACT)
-        picture = _largest(figure, type, wish, page)
+        picture = _largest(_Draft(figure, type, wish), page)
         if best is None or picture.smallest_text > best.smallest_text + 0.05:
             best = picture
-            if wish.depth is not None and wish.depth != options.depth:
+            if wish.depth != options.depth:
                 note = f"blocks are closed below depth {wish.depth}, so that the text is legible"
                 best = replace(best, notes=(f"{note} on {page.name}",))
         if picture.smallest_text >= SMALLEST_TEXT - 0.005:
@@ -93,38 +94,40 @@ def _wishes(model: Model, options: Options) -> list[tuple[Options, Type]]:
     return wishes
 
 
-def _largest(figure: Figure, type: Type, options: Options, page: Page) -> Picture:
+def _largest(draft: _Draft, page: Page) -> Picture:
     """The picture with the largest text; without a key that it has no room for."""
-    places: tuple[KeyPlace, ...] = ("right", "below") if figure.keys else ("none",)
-    pictures = [_in_columns(figure, type, options, page, place) for place in places]
+    places: tuple[KeyPlace, ...] = ("right", "below") if draft.figure.keys else ("none",)
+    pictures = [_in_columns(draft, page, place) for place in places]
     best = max(pictures, key=lambda picture: picture.scale)
-    if figure.keys and options.legend == "auto" and best.smallest_text < SMALLEST_TEXT:
-        return _in_columns(figure, type, options, page, "none")
+    if len(places) > 1 and draft.options.legend == "auto" and best.smallest_text < SMALLEST_TEXT:
+        return _in_columns(draft, page, "none")
     return best
 
 
-def _in_columns(
-    figure: Figure, type: Type, options: Options, page: Page, place: KeyPlace
-) -> Picture:
+def _in_columns(draft: _Draft, page: Page, place: KeyPlace) -> Picture:
     """The picture in the number of columns and the direction that leave the text largest."""
-    best: Picture | None = None
-    for goes_down in _directions(options, page):
+    best: tuple[float, list[Flow], bool, Page] | None = None
+    for goes_down in _directions(draft.options, page):
         sheet = page
-        if not goes_down and options.direction == "right" and page.height > page.width:
+        if not goes_down and draft.options.direction == "right" and page.height > page.width:
             sheet = replace(page, width=page.height, height=page.width)
+        trunk = Trunk(draft.figure, draft.type, goes_down)
         worse = 0
-        for count in range(1, min(MAX_COLUMNS, len(strips_of(figure.items))) + 1):
-            picture = _scaled(_drawn(figure, type, options, goes_down, count, place), sheet)
+        for count in range(1, trunk.most + 1):
+            flows = trunk.columns(count)
+            scale = _scale_on(sheet, draft.size(flows, goes_down, place))
             # More columns must be worth it, where the text is legible without.
-            is_legible = best is not None and best.smallest_text >= SMALLEST_TEXT
-            if best is None or picture.scale > best.scale * (1.12 if is_legible else 1.01):
-                best, worse = picture, 0
+            is_legible = best is not None and best[0] * draft.type.edge >= SMALLEST_TEXT
+            if best is None or scale > best[0] * (1.12 if is_legible else 1.01):
+                best, worse = (scale, flows, goes_down, sheet), 0
             else:
                 worse += 1
-            if best.scale >= page.growth or worse > 2:
+            if best[0] >= page.growth or worse > 1:
                 break
     assert best is not None
-    return best
+    _, flows, goes_down, sheet = best
+    picture = draft.picture(flows, goes_down, place)
+    return replace(picture, scale=_scale_on(sheet, picture))
 
 
 def _directions(options: Options, page: Page) -> tuple[bool, ...]:
@@ -133,9 +136,8 @@ def _directions(options: Options, page: Page) -> tuple[bool, ...]:
     return (True, False) if page.width > page.height else (True,)
 
 
-def _scaled(picture: Picture, page: Page) -> Picture:
-    scale = min(page.width / picture.width, page.height / picture.height, page.growth)
-    return replace(picture, scale=scale)
+def _scale_on(page: Page, picture: Picture) -> float:
+    return min(page.width / picture.width, page.height / picture.height, page.growth)
 
 
 # ── From layout to marks ─────────────────────────────────────────────────────────────────────
@@ -150,48 +152,56 @@ class Panel:
     height: float
 
 
-def _drawn(
-    figure: Figure,
-    type: Type,
-    options: Options,
-    goes_down: bool,
-    count: int,
-    place: KeyPlace = "right",
-) -> Picture:
-    """The picture in a number of columns, the keys in their place."""
-    scale = None
-    measure = MEASURES.get(options.color_by)
-    if measure is not None:
-        scale = scale_of(measure, [*figure.heats.values()])
-    main = _panel(figure, type, goes_down, count, scale)
-    keys = [] if place == "none" else [_panel(k, type, True, 1, scale) for k in figure.keys]
-    panel = _with_keys(main, keys, place)
-    feet: list[Panel] = []
-    if scale is not None and options.legend != "off":
-        feet.append(Panel(tuple(scale.bar(type.edge)), BAR_WIDTH, BAR_HEIGHT))
-    if scale is None and options.legend == "on":
-        feet.append(_families(figure, type, panel.width))
-    for foot in feet:
-        marks = tuple(moved(mark, 0.0, panel.height + 10.0) for mark in foot.marks)
-        height = panel.height + 10.0 + foot.height
-        panel = Panel((*panel.marks, *marks), max(panel.width, foot.width), height)
-    margin = MARGIN if type is SPACIOUS else 1.0
-    return Picture(
-        figure.title,
-        figure.description,
-        tuple(moved(mark, margin, margin) for mark in panel.marks),
-        panel.width + 2 * margin,
-        panel.height + 2 * margin,
-    )
+class _Draft:
+    """A figure with its type and its keys, to be drawn in one layout or another."""
 
+    def __init__(self, figure: Figure, type: Type, options: Options) -> None:
+        self.figure = figure
+        self.type = type
+        self.options = options
+        measure = MEASURES.get(options.color_by)
+        self.scale = scale_of(measure, [*figure.heats.values()]) if measure else None
+        self.keys = [self._panel(k, Trunk(k, type, True).columns(1), True) for k in figure.keys]
 
-def _panel(figure: Figure, type: Type, goes_down: bool, count: int, scale: Scale | None) -> Panel:
-    columns, wires = _side_by_side(in_columns(figure, type, goes_down, count))
-    sheet = _Sheet(figure, type, goes_down, scale)
-    for column in columns:
-        sheet.add(column)
-    sheet.add(wires)
-    return sheet.panel()
+    def picture(self, columns: Sequence[Flow], goes_down: bool, place: KeyPlace) -> Picture:
+        return self._around(self._panel(self.figure, columns, goes_down), place)
+
+    def size(self, columns: Sequence[Flow], goes_down: bool, place: KeyPlace) -> Picture:
+        """The picture without its marks: about as large as it will be."""
+        across = sum(flow.left + flow.right for flow in columns) + GUTTER * (len(columns) - 1)
+        along = max(flow.length for flow in columns) + (20.0 if len(columns) > 1 else 0.0)
+        main = Panel((), across, along) if goes_down else Panel((), along, across)
+        return self._around(main, place)
+
+    def _panel(self, figure: Figure, flows: Sequence[Flow], goes_down: bool) -> Panel:
+        columns, wires = _side_by_side(flows)
+        sheet = _Sheet(figure, self.type, goes_down, self.scale)
+        for column in columns:
+            sheet.add(column)
+        sheet.add(wires)
+        return sheet.panel()
+
+    def _around(self, main: Panel, place: KeyPlace) -> Picture:
+        """The main panel with its keys, scale and families."""
+        panel = _with_keys(main, [] if place == "none" else self.keys, place)
+        foot: Panel | None = None
+        if self.scale is not None and self.options.legend != "off":
+            foot = Panel(tuple(self.scale.bar(self.type.edge)), BAR_WIDTH, BAR_HEIGHT)
+        elif self.options.legend == "on":
+            foot = _families(self.figure, self.type, panel.width)
+        if foot is not None:
+            top = panel.height + 10.0
+            marks = tuple(moved(mark, 0.0, top) for mark in foot.marks)
+            width = max(panel.width, foot.width)
+            panel = Panel((*panel.marks, *marks), width, top + foot.height)
+        margin = MARGIN if self.type is SPACIOUS else 1.0
+        return Picture(
+            self.figure.title,
+            self.figure.description,
+            tuple(moved(mark, margin, margin) for mark in panel.marks),
+            panel.width + 2 * margin,
+            panel.height + 2 * margin,
+        )
 
 
 def _with_keys(main: Panel, keys: Sequence[Panel], place: KeyPlace) -> Panel:

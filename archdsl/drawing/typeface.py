@@ -7,7 +7,7 @@ Inter, under the SIL Open Font License (``fonts/OFL.txt``), cut down and measure
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 FAMILY = "Inter"
@@ -34,6 +34,7 @@ def _advances() -> tuple[dict[str, int], dict[str, int]]:
     return regular, bold
 
 
+@lru_cache(maxsize=1 << 14)
 def text_width(text: str, size: float, bold: bool = False) -> float:
     """The width of a line of text in points, where ``size`` is in points."""
     advances = _advances()[bold]
