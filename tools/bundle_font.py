@@ -47,6 +47,7 @@ def bundle(source: Path, target: Path) -> list[tuple[int, list[int]]]:
     options = Options(
         layout_features=[], hinting=False, name_IDs=[*range(7), 13, 14, 16, 17], glyph_names=False
     )
+    options.drop_tables += ["GDEF", "GPOS", "GSUB", "STAT"]
     subsetter = Subsetter(options)
     subsetter.populate(unicodes=[c for first, last in RANGES for c in range(first, last + 1)])
     subsetter.subset(font)

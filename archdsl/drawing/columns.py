@@ -79,22 +79,32 @@ def _is_head(item: Item) -> bool:
     return isinstance(item, Cluster) and item.kind is Kind.HEAD
 
 
-def cuts_of(strips: Sequence[Strip], figure: Figure) -> list[bool]:
-    """Behind each strip but the last, whether one result alone passes there, into the next."""
+def cuts_of(strips: Sequence[Strip], figure: Figure, through_skips: bool) -> list[bool]:
+    """Behind each strip but the last, whether the trunk may be cut: one result alone passes there.
+
+    With ``through_skips`` others may pass that leave the order of the chain.
+    """
     place = {
         box.id: number
         for number, strip in enumerate(strips)
         for item in strip.items
         for box in boxes_in(item)
     }
-    may_cut = [True] * (len(strips) - 1)
-    # Input and output are no columns of their own.
-    may_cut[:1], may_cut[-1:] = [False], [False]
+    passes = [False] * (len(strips) - 1)
+    is_skipped = [False] * (len(strips) - 1)
     for edge in figure.edges:
         start, end = place[edge.tail], place[edge.head]
         for number in range(start, end):
             if end > start + 1:
-                may_cut[number] = False
+                is_skipped[number] = True
+            else:
+                passes[number] = True
+    may_cut = [
+        here and (through_skips or not skipped)
+        for here, skipped in zip(passes, is_skipped, strict=True)
+    ]
+    # Input and output are no columns of their own.
+    may_cut[:1], may_cut[-1:] = [False], [False]
     return may_cut
 
 
@@ -178,6 +188,14 @@ def items_of(run: Sequence[Strip], before: frozenset[int], depth: int = 0) -> tu
     return tuple(items)
 
 
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The trunk in columns, and the edges between boxes of different ones that are no trunk."""
+
+    flows: tuple[Flow, ...]
+    skips: tuple[tuple[int, int], ...] = ()
+
+
 class Trunk:
     """The trunk of a figure, to be laid out in one column or in several."""
 
@@ -189,17 +207,17 @@ class Trunk:
         #: The most columns that there can be.
         self.most = min(MAX_COLUMNS, len(strips))
         self._strips = measured(strips, figure, Layout(figure, type, goes_down))
-        self._cuts = cuts_of(strips, figure)
+        self._cuts = {skips: cuts_of(strips, figure, skips) for skips in (False, True)}
         self._ends = is_stage_end(strips, figure)
 
-    def columns(self, count: int) -> list[Flow]:
-        """At most ``count`` columns, each laid out."""
+    def columns(self, count: int, through_skips: bool = False) -> Columns:
+        """At most ``count`` columns, each laid out; skips are cut only where asked."""
         figure = self.figure
         layout = Layout(figure, self.type, self.goes_down)
         if count == 1:
-            return [with_recalls(layout.stack(figure.items, None), figure, layout)]
+            return Columns((with_recalls(layout.stack(figure.items, None), figure, layout),))
         title = 2 * self.type.pad + (1.25 * self.type.cluster if self.goes_down else 0.0)
-        runs = partition(self._strips, self._cuts, self._ends, count, title)
+        runs = partition(self._strips, self._cuts[through_skips], self._ends, count, title)
         flows: list[Flow] = []
         source: int | None = None
         before: frozenset[int] = frozenset()
@@ -209,19 +227,26 @@ class Trunk:
             flows.append(replace(flow, label=label))
             source = figure.box_of[_output(run[-1])]
             before |= {id(cluster) for strip in run for cluster in strip.path}
-        return flows
+        homes = {
+            spot.box.id: number
+            for number, flow in enumerate(flows)
+            for spot in elements_in(flow.elements)
+            if isinstance(spot, Spot)
+        }
+        skips = tuple(
+            (tail, head) for tail, head in _undrawn(figure, layout) if homes[tail] != homes[head]
+        )
+        return Columns(tuple(flows), skips)
 
 
 def with_recalls(flow: Flow, figure: Figure, layout: Layout) -> Flow:
     """A column with wires for the edges that leave the order of its chains, each in a lane."""
     spots = {e.box.id: e for e in elements_in(flow.elements) if isinstance(e, Spot)}
-    left = layout.drawn.copy()
-    rest: list[tuple[Spot, Spot]] = []
-    for edge in figure.edges:
-        if left[edge.tail, edge.head]:
-            left[edge.tail, edge.head] -= 1
-        elif edge.tail in spots and edge.head in spots:
-            rest.append((spots[edge.tail], spots[edge.head]))
+    rest = [
+        (spots[tail], spots[head])
+        for tail, head in _undrawn(figure, layout)
+        if tail in spots and head in spots
+    ]
     if not rest:
         return flow
     taken = _reaches(flow, layout)
@@ -236,6 +261,18 @@ def with_recalls(flow: Flow, figure: Figure, layout: Layout) -> Flow:
         sides = (tail.v + tail.across / 2, head.v + head.across / 2)
         wires.append(Wire(((begin, sides[0]), (begin, lane), (end, lane), (end, sides[1]))))
     return replace(flow, elements=(*flow.elements, *wires), right=right)
+
+
+def _undrawn(figure: Figure, layout: Layout) -> list[tuple[int, int]]:
+    """The edges that have no wire in the layout yet."""
+    left = layout.drawn.copy()
+    rest = []
+    for edge in figure.edges:
+        if left[edge.tail, edge.head]:
+            left[edge.tail, edge.head] -= 1
+        else:
+            rest.append((edge.tail, edge.head))
+    return rest
 
 
 def _reaches(flow: Flow, layout: Layout) -> list[tuple[float, float, float]]:

@@ -48,7 +48,7 @@ def _looks(colours: dict[str, tuple[str, str]], label: str, detail: str) -> Pale
     return palette
 
 
-_GREY = ("#d9dce1", "#5b6470")
+_GREY = ("#e6e8ec", "#5b6470")
 LIGHT: Palette = {
     "page": "#ffffff",
     "ink": "#1b1f24",
@@ -68,7 +68,7 @@ LIGHT: Palette = {
             Family.NORMALIZATION.value: _GREY,
             Family.ACTIVATION.value: ("#fff3b0", "#8a7400"),
             Family.REGULARIZATION.value: _GREY,
-            Family.MERGE.value: ("#8fd6bd", "#00664a"),
+            Family.MERGE.value: ("#8fdcae", "#005f38"),
             Family.PLUMBING.value: _GREY,
             Family.INPUT.value: ("#ffffff", "#1b1f24"),
             BLOCK: ("#f3eefb", "#5b4a8a"),
@@ -94,11 +94,11 @@ DARK: Palette = {
         {
             Family.CONVOLUTION.value: ("#123c5c", "#6fb6ea"),
             Family.POOLING.value: ("#5e2c0c", "#f2a06e"),
-            Family.DENSE.value: ("#55254a", "#e09cca"),
+            Family.DENSE.value: ("#6a2a5c", "#eba6d6"),
             Family.NORMALIZATION.value: _DARK_GREY,
             Family.ACTIVATION.value: ("#4a4210", "#e0cc5e"),
             Family.REGULARIZATION.value: _DARK_GREY,
-            Family.MERGE.value: ("#0d4d3b", "#5fd0aa"),
+            Family.MERGE.value: ("#10614a", "#74e0ba"),
             Family.PLUMBING.value: _DARK_GREY,
             Family.INPUT.value: ("#0d1117", "#f0f3f6"),
             BLOCK: ("#2b2540", "#b3a3e6"),

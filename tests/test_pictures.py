@@ -1,0 +1,397 @@
+"""Pictures on pages: how large their text is, what is closed, and what is written of them."""
+
+from __future__ import annotations
+
+import re
+import struct
+import time
+import zlib
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from test_drawing import boxes_of
+
+import archdsl
+from archdsl.drawing import STYLES, DrawingError, Options, render_drawing, render_svg
+from archdsl.drawing.boxes import COMPACT, SPACIOUS, size_of
+from archdsl.drawing.columns import Trunk
+from archdsl.drawing.composition import compose_figure
+from archdsl.drawing.flow import Frame, Spot, elements_in
+from archdsl.drawing.graph import graph_picture
+from archdsl.drawing.options import PAGES, Fit
+from archdsl.drawing.typeface import BOLD, REGULAR, shortened, spelled, text_width
+
+SPECS = Path(__file__).parent.parent / "specs"
+SVG = "{http://www.w3.org/2000/svg}"
+
+UNET = """
+block double(n) { conv 3x3 n same relu; conv 3x3 n same relu }
+network UNet: 256x256x1 → 256x256x2 {
+  enc1: double(64);  pool1: maxpool 2
+  enc2: double(128); pool2: maxpool 2
+  enc3: double(256); pool3: maxpool 2
+  enc4: double(512); pool4: maxpool 2
+  bottom: double(1024)
+  up4: deconv 2x2 512 s2; concat { enc4 | id }; dec4: double(512)
+  up3: deconv 2x2 256 s2; concat { enc3 | id }; dec3: double(256)
+  up2: deconv 2x2 128 s2; concat { enc2 | id }; dec2: double(128)
+  up1: deconv 2x2 64 s2;  concat { enc1 | id }; dec1: double(64)
+  conv 1x1 2
+}
+"""
+
+
+def model_of(name: str) -> archdsl.Model:
+    """A network of the specs, or the U-Net of this file."""
+    if name == "unet":
+        return archdsl.parse(UNET)
+    if name == "resnet50":
+        models = archdsl.load_all(SPECS / "torchvision" / "resnet.arch")
+        return next(model for model in models if model.name == "ResNet50")
+    return archdsl.load(SPECS / f"{name}.arch")
+
+
+@pytest.fixture(scope="module")
+def googlenet() -> archdsl.Model:
+    return model_of("googlenet")
+
+
+def smallest_text(svg: str) -> float:
+    """The smallest text on paper in points: its size in the picture times the picture's scale."""
+    root = ElementTree.fromstring(svg)
+    width = float((root.get("width") or "").removesuffix("pt"))
+    scale = width / float((root.get("viewBox") or "").split()[2])
+    return scale * min(float(text.get("font-size") or 0) for text in root.iter(f"{SVG}text"))
+
+
+# ── Pages ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("fit", PAGES)
+@pytest.mark.parametrize(
+    "name",
+    ["lenet5", "alexnet", "vgg16", "vgg19", "nin", "googlenet", "resnet50", "unet"],
+)
+def test_on_each_page_all_text_is_legible(name: str, fit: Fit) -> None:
+    svg = render_svg(model_of(name), Options(fit=fit))
+    assert smallest_text(svg) >= 6.0
+    root, page = ElementTree.fromstring(svg), PAGES[fit]
+    width, height = (float((root.get(a) or "").removesuffix("pt")) for a in ("width", "height"))
+    assert width <= page.width + 0.01
+    assert height <= page.height + 0.01
+
+
+def test_googlenet_is_on_a4_with_all_its_branches(googlenet: archdsl.Model) -> None:
+    drawing = render_drawing(googlenet, "svg", Options(fit="a4"))
+    assert drawing.notes == ()
+    root = ElementTree.fromstring(drawing.content)
+    classes = [g.get("class") for g in root.iter(f"{SVG}g")]
+    assert classes.count("node convolution") == 59
+    assert classes.count("node merge") == 9
+    assert classes.count("cluster head") == 2
+    assert classes.count("cluster part") == 9 + 2
+
+
+def test_what_is_closed_for_a_page_is_said_and_shown_once(googlenet: archdsl.Model) -> None:
+    drawing = render_drawing(googlenet, "svg", Options(fit="column"))
+    assert drawing.notes == (
+        "blocks are closed below depth 0, so that the text is legible on a column",
+    )
+    texts = [text.text for text in ElementTree.fromstring(drawing.content).iter(f"{SVG}text")]
+    assert "i4b–i4d" in texts
+    assert "512→512→512→528" in texts
+    assert texts.count("concat") == 1  # in the key
+
+
+def test_what_cannot_fit_says_by_how_much(googlenet: archdsl.Model) -> None:
+    drawing = render_drawing(googlenet, "svg", Options(fit="column", flat=True))
+    (note,) = drawing.notes
+    size = smallest_text(drawing.content.decode())
+    assert note == (
+        f"the smallest text is {size:.1f} pt on a column, {6 - size:.1f} pt less than is legible"
+    )
+
+
+def test_columns_end_where_one_result_passes_and_best_with_a_stage() -> None:
+    figure = compose_figure(model_of("resnet50"), is_terse=True)
+    first, second = Trunk(figure, COMPACT, True).columns(2).flows
+    names = [
+        [e.cluster.name for e in column.elements if isinstance(e, Frame)]
+        for column in (first, second)
+    ]
+    assert names == [["layer1", "layer2"], ["layer3", "layer4"]]
+
+
+def test_the_wire_from_column_to_column_has_its_volume(googlenet: archdsl.Model) -> None:
+    figure = compose_figure(googlenet, is_terse=True)
+    columns = Trunk(figure, COMPACT, True).columns(3).flows
+    assert [column.label for column in columns] == ["", "28×28×480", "14×14×528"]
+
+
+def test_a_skip_is_not_cut() -> None:
+    figure = compose_figure(model_of("unet"))
+    columns = Trunk(figure, SPACIOUS, True).columns(4).flows
+    ids = [
+        {e.box.id for e in elements_in(column.elements) if isinstance(e, Spot)}
+        for column in columns
+    ]
+    for edge in figure.edges:
+        homes = [{n for n, own in enumerate(ids) if end in own} for end in (edge.tail, edge.head)]
+        if homes[0] != homes[1]:
+            assert [e.head for e in figure.edges if e.tail == edge.tail] == [edge.head]
+
+
+# ── Layout ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", ["googlenet", "resnet50", "unet", "nin"])
+@pytest.mark.parametrize("goes_down", [True, False])
+def test_no_two_boxes_overlap_and_each_lies_in_its_frame(name: str, goes_down: bool) -> None:
+    figure = compose_figure(model_of(name))
+    (column,) = Trunk(figure, SPACIOUS, goes_down).columns(1).flows
+    spots = [e for e in elements_in(column.elements) if isinstance(e, Spot)]
+    assert len(spots) == len(boxes_of(figure))
+    for number, one in enumerate(spots):
+        for other in spots[number + 1 :]:
+            is_apart = (
+                one.u + one.along <= other.u
+                or other.u + other.along <= one.u
+                or abs(one.v - other.v) >= (one.across + other.across) / 2
+            )
+            assert is_apart, (one.box.title, other.box.title)
+    for frame in elements_in(column.elements):
+        if not isinstance(frame, Frame):
+            continue
+        for spot in elements_in(frame.elements):
+            if isinstance(spot, Spot):
+                assert frame.u[0] < spot.u
+                assert spot.u + spot.along < frame.u[1]
+                assert frame.v[0] < spot.v - spot.across / 2
+                assert spot.v + spot.across / 2 < frame.v[1]
+
+
+def test_branches_stand_in_the_order_of_the_spec_on_one_row(googlenet: archdsl.Model) -> None:
+    (column,) = Trunk(compose_figure(googlenet), SPACIOUS, True).columns(1).flows
+    frame = next(
+        e for e in elements_in(column.elements) if isinstance(e, Frame) and e.cluster.name == "i3a"
+    )
+    spots = [e for e in frame.elements if isinstance(e, Spot)]
+    top = min(spot.u for spot in spots)
+    row = sorted((spot for spot in spots if spot.u == top), key=lambda spot: spot.v)
+    titles = [(spot.box.title, spot.box.detail.split()[0]) for spot in row]
+    assert titles == [
+        ("conv 1×1", "64"),
+        ("conv 1×1", "96"),
+        ("conv 1×1", "16"),
+        ("maxpool 3×3", "s1"),
+    ]
+    assert spots[-1].box.title == "concat"
+    assert spots[-1].u > max(spot.u + spot.along for spot in spots[:-1])
+
+
+def test_a_trunk_is_straight() -> None:
+    figure = compose_figure(model_of("resnet50"))
+    (column,) = Trunk(figure, SPACIOUS, True).columns(1).flows
+    spots = {e.box.id: e for e in elements_in(column.elements) if isinstance(e, Spot)}
+    assert {spots[box.id].v for box in boxes_of(figure) if box.name != "downsample"} == {0.0}
+
+
+def test_texts_fit_in_their_boxes(googlenet: archdsl.Model) -> None:
+    for type in (SPACIOUS, COMPACT):
+        for box in boxes_of(compose_figure(googlenet)):
+            width, _ = size_of(box, type)
+            assert width >= text_width(box.title.split()[0], type.title, bold=True) + 2 * 4
+
+
+# ── Options ──────────────────────────────────────────────────────────────────────────────────
+
+
+def titles_of(model: archdsl.Model, **wishes: object) -> list[str]:
+    return [box.title for box in boxes_of(compose_figure(model, Options(**wishes)))]  # type: ignore[arg-type]
+
+
+def test_depth_closes_and_open_opens(googlenet: archdsl.Model) -> None:
+    closed = titles_of(googlenet, depth=0)
+    assert closed.count("inception") == 5
+    assert "concat" not in closed
+    assert "conv2" in closed
+    opened = titles_of(googlenet, depth=0, open=("i4b",))
+    assert opened.count("concat") == 1
+    assert titles_of(googlenet, depth=1) == titles_of(googlenet)
+
+
+def test_an_open_part_is_not_folded() -> None:
+    model = model_of("vgg16")
+    assert titles_of(model).count("conv 3×3") == 5
+    assert titles_of(model, open=("features",)).count("conv 3×3") == 13
+
+
+def test_flat_has_each_layer_and_no_frames() -> None:
+    figure = compose_figure(model_of("resnet50"), Options(flat=True))
+    assert sum(box.title.startswith("conv") for box in boxes_of(figure)) == 53
+    assert all(box.count == 1 for box in boxes_of(figure))
+    assert "cluster" not in render_svg(model_of("nin"), Options(flat=True))
+
+
+def test_shapes_and_names(googlenet: archdsl.Model) -> None:
+    def labels(**wishes: object) -> int:
+        figure = compose_figure(googlenet, Options(**wishes))  # type: ignore[arg-type]
+        return sum(bool(edge.label) for edge in figure.edges)
+
+    assert labels(shapes="none") == 0 < labels() < labels(shapes="all")
+    assert "i3a.branch1.0" in {
+        box.name for box in boxes_of(compose_figure(googlenet, Options(names=True)))
+    }
+
+
+def test_a_part_that_is_none_cannot_be_open(googlenet: archdsl.Model) -> None:
+    with pytest.raises(DrawingError, match=r"^no part is named 'hed' \(did you mean `head`\?\)$"):
+        render_svg(googlenet, Options(open=("hed",)))
+
+
+def test_an_option_or_format_that_a_style_lacks_is_refused(
+    googlenet: archdsl.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+
+    import archdsl.drawing
+
+    bare = replace(STYLES[0], options=frozenset(), picture=None)
+    monkeypatch.setattr(archdsl.drawing, "style_named", lambda name: bare)
+    with pytest.raises(DrawingError, match=r"^the graph style has no option --color-by$"):
+        render_drawing(googlenet, "dot", Options(color_by="macs"))
+    with pytest.raises(DrawingError, match=r"^the graph style has no format png; it has dot$"):
+        render_drawing(googlenet, "png")
+
+
+# ── Heat ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("measure", ["params", "macs", "memory", "receptive-field"])
+def test_heat_agrees_with_the_report(measure: str) -> None:
+    model = model_of("alexnet")
+    rows = [line.split("  ") for line in archdsl.check(SPECS / "alexnet.arch").splitlines()]
+    cells = {row[0].strip(): [cell.strip() for cell in row if cell.strip()] for row in rows if row}
+    svg = render_svg(model, Options(color_by=measure, flat=True))  # type: ignore[arg-type]
+    titles = [g.findtext(f"{SVG}title") or "" for g in ElementTree.fromstring(svg).iter(f"{SVG}g")]
+    title = next(title for title in titles if title.startswith("conv1.0"))
+    exact = {
+        "params": r"([\d,]+) parameters",
+        "macs": r"([\d,]+) MACs",
+        "memory": r"([\d.,]+) MB of results",
+        "receptive-field": r"receptive field ([\d,]+)",
+    }[measure]
+    found = re.search(exact, title)
+    assert found is not None
+    if measure == "memory":  # three rows of the table: the convolution and what is fused to it
+        assert float(found[1]) == pytest.approx(3 * float(cells["conv1.0"][-1]), abs=0.002)
+    else:
+        assert found[1] in cells["conv1.0"]
+
+
+def test_heat_has_a_bar_with_its_ends() -> None:
+    svg = render_svg(model_of("alexnet"), Options(color_by="params"))
+    texts = [text.text for text in ElementTree.fromstring(svg).iter(f"{SVG}text")]
+    assert texts[-3:] == ["parameters, log scale", "34.9K", "54.5M"]
+
+
+# ── Typeface and writers ─────────────────────────────────────────────────────────────────────
+
+
+def test_widths_are_those_of_the_files() -> None:
+    ttlib = pytest.importorskip("fontTools.ttLib")
+    for path, is_bold in ((REGULAR, False), (BOLD, True)):
+        font = ttlib.TTFont(path)
+        unit, cmap = font["head"].unitsPerEm, font.getBestCmap()
+        assert not {"GPOS", "kern"} & set(font.keys())
+        text = "conv 3×3 → 64 · s1 − ✓ αβγ é"
+        width = sum(font["hmtx"][cmap[ord(sign)]][0] for sign in text) / unit * 11
+        assert text_width(text, 11, is_bold) == pytest.approx(width, abs=0.1)
+
+
+def test_a_letter_without_a_shape_is_spelled() -> None:
+    assert spelled("名 x") == "\\u540d x"
+
+
+def test_long_names_are_cut_in_the_middle() -> None:
+    cut = shortened("a" * 100 + "b" * 100, 8, 80)
+    assert re.fullmatch(r"a+…b+", cut)
+    assert 60 < text_width(cut, 8) <= 80
+
+
+def test_pngs_are_white_behind_and_the_same_each_time(googlenet: archdsl.Model) -> None:
+    png = render_drawing(googlenet, "png", Options(fit="a4")).content
+    assert png == render_drawing(googlenet, "png", Options(fit="a4")).content
+    width, height, depth, kind = struct.unpack(">IIBB", png[16:26])
+    # 170 mm at 192 dots per inch.
+    assert (width, depth, kind) == (pytest.approx(1254, abs=3), 8, 6)
+    data = b""
+    at = 8
+    while at < len(png):
+        (length,) = struct.unpack(">I", png[at : at + 4])
+        if png[at + 4 : at + 8] == b"IDAT":
+            data += png[at + 8 : at + 8 + length]
+        at += length + 12
+    raw = zlib.decompress(data)
+    assert len(raw) == height * (4 * width + 1)
+
+
+def test_pdfs_embed_the_typeface_and_have_no_date(googlenet: archdsl.Model) -> None:
+    pdf = render_drawing(googlenet, "pdf", Options(fit="a4")).content
+    assert b"/FontFile2" in pdf
+    assert set(re.findall(rb"/CreationDate \(D:(\d{4})", pdf)) <= {b"2000"}
+
+
+def test_an_svg_follows_the_page_or_has_one_theme(googlenet: archdsl.Model) -> None:
+    assert "prefers-color-scheme" in render_svg(googlenet)
+    for theme, page in (("light", "#ffffff"), ("dark", "#0d1117"), ("print", "#ffffff")):
+        svg = render_svg(googlenet, Options(theme=theme))  # type: ignore[arg-type]
+        assert "prefers-color-scheme" not in svg
+        assert f'fill="{page}" class="f-page"' in svg
+
+
+def test_elements_are_read_in_the_order_of_the_spec(googlenet: archdsl.Model) -> None:
+    root = ElementTree.fromstring(render_svg(googlenet, Options(fit="a4")))
+    shown = [
+        g.findtext(f"{SVG}title")
+        for g in root.iter(f"{SVG}g")
+        if (g.get("class") or "").startswith("node")
+    ]
+    heads = [title for title in shown if title and title.startswith("aux")]
+    trunk = [title for title in shown if title not in heads]
+    figure = compose_figure(googlenet, is_terse=True)
+    wanted = [figure.tooltips[box.id] for box in boxes_of(figure)]
+    assert trunk == [title for title in wanted if not title.startswith("aux")]
+
+
+# ── What could go wrong ──────────────────────────────────────────────────────────────────────
+
+
+def test_names_of_all_kinds_are_drawn() -> None:
+    long = "x" * 200
+    model = archdsl.parse(
+        f"{long}: conv 3x3 8 relu; b: {{ conv 1x1 4; {long[:199]}: conv 1x1 5 }}",
+        path='a"b<c>&amp;\\N名é.arch',
+        input="8x8x3",
+    )
+    for format in ("svg", "png", "pdf", "dot"):
+        assert render_drawing(model, format, Options(fit="column")).content
+    root = ElementTree.fromstring(render_svg(model))
+    assert float((root.get("width") or "").removesuffix("pt")) < 400
+    assert any(long in (g.findtext(f"{SVG}title") or "") for g in root.iter(f"{SVG}g"))
+
+
+def test_a_network_of_two_thousand_nodes_is_drawn_in_time() -> None:
+    steps = (f"conv 3x3 {8 + n * n % 13 * 8} same relu" for n in range(1000))
+    model = archdsl.parse("network Big: 8x8x8 → 10 {\n" + "\n".join(steps) + "\nfc 10\n}")
+    assert len(model.nodes) == 2002
+    start = time.process_time()
+    drawing = render_drawing(model, "svg", Options(fit="a4"))
+    assert time.process_time() - start < 10
+    assert "less than is legible" in drawing.notes[-1]
+
+
+def test_a_picture_has_its_size(googlenet: archdsl.Model) -> None:
+    picture = graph_picture(googlenet, Options(fit="a4"))
+    assert picture.smallest_text == pytest.approx(6.09, abs=0.05)
