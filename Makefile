@@ -61,7 +61,9 @@ docs: $(VENV)/ready
 	$(ARCHDSL) explain --format md > docs/diagnostics.md.new
 	mv docs/diagnostics.md.new docs/diagnostics.md
 	$(ARCHDSL) draw specs/vgg16.arch --output docs/pictures/vgg16.svg
-	$(ARCHDSL) draw specs/googlenet.arch --output docs/pictures/googlenet.svg
+	$(ARCHDSL) draw specs/googlenet.arch --fit a4 --output docs/pictures/googlenet.svg
+	$(ARCHDSL) draw specs/googlenet.arch --depth 0 --output docs/pictures/googlenet-closed.svg
+	$(ARCHDSL) draw specs/alexnet.arch --fit slide --color-by params --output docs/pictures/alexnet-params.svg
 	$(ARCHDSL) draw docs/pictures/inception.arch --output docs/pictures/inception.svg
 
 clean:

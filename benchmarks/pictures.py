@@ -1,0 +1,43 @@
+"""The smallest text of the pictures on each page: the table of docs/pictures.md.
+
+python benchmarks/pictures.py
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import archdsl
+from archdsl.drawing import Options
+from archdsl.drawing.graph import graph_picture
+from archdsl.drawing.options import PAGES
+
+SPECS = Path(__file__).parent.parent / "specs"
+NETWORKS = (
+    ("lenet5.arch", "LeNet5"),
+    ("alexnet.arch", "AlexNet"),
+    ("vgg16.arch", "VGG16"),
+    ("vgg19.arch", "VGG19"),
+    ("nin.arch", "NiN"),
+    ("googlenet.arch", "GoogLeNet"),
+    ("torchvision/resnet.arch", "ResNet50"),
+)
+
+
+def main() -> None:
+    heads = " | ".join(f"`{fit}`" for fit in PAGES)
+    print(f"| network | {heads} |\n|---|{'---|' * len(PAGES)}")
+    for path, name in NETWORKS:
+        model = next(m for m in archdsl.load_all(SPECS / path) if m.name == name)
+        cells = []
+        for fit in PAGES:
+            picture = graph_picture(model, Options(fit=fit))
+            found = re.search(r"closed below (depth \d+)", " ".join(picture.notes))
+            depth = f" ({found[1]})" if found else ""
+            cells.append(f"{picture.smallest_text:.1f}{depth}")
+        print(f"| {name} | " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()
