@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -692,6 +693,33 @@ def test_a_drawing_that_fails_is_2_and_one_line(call, monkeypatch) -> None:
     result = call("draw", "good.arch")
     assert result == Result(2, "", "error: good.arch: Good cannot be drawn: it is too beautiful\n")
     assert not Path("drawings").exists()
+
+
+def test_what_a_picture_lacks_is_a_note(call) -> None:
+    steps = "; ".join(f"conv 3x3 {8 + n * n % 13 * 8} same relu" for n in range(100))
+    write("long.arch", f"network Long: 8x8x8 → 10 {{ {steps}; fc 10 }}\n")
+    result = call("draw", "long.arch", "-o", "x.svg", "--fit", "column")
+    assert result.code == 0
+    assert re.fullmatch(
+        r"note: Long: the smallest text is [0-5]\.\d pt on a column, "
+        r"\d\.\d pt less than is legible\n",
+        result.err,
+    )
+
+
+def test_options_reach_the_picture(call) -> None:
+    write("good.arch", GOOD)
+    argv = ("draw", "good.arch", "-o", "-", "--theme", "dark", "--color-by", "macs", "--flat")
+    out = call(*argv).out
+    assert 'fill="#0d1117"' in out
+    assert "MACs for one image" in out
+
+
+def test_a_part_that_is_none_cannot_be_open(call) -> None:
+    write("good.arch", GOOD)
+    result = call("draw", "good.arch", "--open", "nix")
+    message = "no part is named 'nix' (name one as the spec does)"
+    assert result == Result(2, "", f"error: good.arch: Good cannot be drawn: {message}\n")
 
 
 def test_with_a_finding_nothing_is_drawn(call) -> None:
