@@ -10,14 +10,14 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from test_drawing import boxes_of
+from test_drawing import TANGLES, boxes_of
 
 import archdsl
 from archdsl.drawing import STYLES, DrawingError, Options, render_drawing, render_svg
 from archdsl.drawing.boxes import COMPACT, SPACIOUS, size_of
 from archdsl.drawing.columns import Trunk
 from archdsl.drawing.composition import compose_figure
-from archdsl.drawing.flow import Frame, Spot, elements_in
+from archdsl.drawing.flow import Frame, Spot, Wire, elements_in
 from archdsl.drawing.graph import graph_picture
 from archdsl.drawing.options import PAGES, Fit
 from archdsl.drawing.typeface import BOLD, REGULAR, shortened, spelled, text_width
@@ -40,6 +40,12 @@ network UNet: 256x256x1 → 256x256x2 {
   conv 1x1 2
 }
 """
+
+
+UNET_STEPS = (
+    "a: conv 3x3 4 same; maxpool 2; b: conv 3x3 4 same; maxpool 2; conv 3x3 4 same; "
+    "upsample 2; concat { b | id }; conv 3x3 4 same; upsample 2; concat { a | id }"
+)
 
 
 def model_of(name: str) -> archdsl.Model:
@@ -169,6 +175,34 @@ def test_no_two_boxes_overlap_and_each_lies_in_its_frame(name: str, goes_down: b
                 assert spot.u + spot.along < frame.u[1]
                 assert frame.v[0] < spot.v - spot.across / 2
                 assert spot.v + spot.across / 2 < frame.v[1]
+
+
+def _touches(point: tuple[float, float], spot: Spot) -> bool:
+    """Whether a point is on the border of a box, of which some have round ends."""
+    u, v = point
+    half = spot.across / 2
+    return (
+        spot.u - 0.1 <= u <= spot.u + spot.along + 0.1
+        and spot.v - half - 0.1 <= v <= spot.v + half + 0.1
+    )
+
+
+@pytest.mark.parametrize("goes_down", [True, False])
+@pytest.mark.parametrize("depth", [None, 0])
+@pytest.mark.parametrize("text", [*TANGLES, "inception(4, 4→8, 4→4, 4) ×2", UNET_STEPS])
+def test_wires_lead_into_and_out_of_each_box(text: str, depth: int | None, goes_down: bool) -> None:
+    model = archdsl.parse(f"{text}; fc 10", input=(8, 8, 4))
+    figure = compose_figure(model, Options(depth=depth))
+    (column,) = Trunk(figure, SPACIOUS, goes_down).columns(1).flows
+    elements = list(elements_in(column.elements))
+    wires = [e for e in elements if isinstance(e, Wire)]
+    for spot in (e for e in elements if isinstance(e, Spot)):
+        tails = sum(edge.tail == spot.box.id for edge in figure.edges)
+        heads = sum(edge.head == spot.box.id for edge in figure.edges)
+        begun = sum(_touches(wire.points[0], spot) for wire in wires)
+        ended = sum(_touches(wire.points[-1], spot) and wire.has_arrow for wire in wires)
+        assert ended == heads, (spot.box.title, spot.box.detail)
+        assert min(tails, 1) <= begun <= max(tails, 1) or not tails
 
 
 def test_branches_stand_in_the_order_of_the_spec_on_one_row(googlenet: archdsl.Model) -> None:
