@@ -56,7 +56,7 @@ FOLDER = "drawings"
     type=click.Choice(get_args(Fit)),
     default="none",
     show_default=True,
-    help="The page it is laid out for: columns, and closed blocks, as its text must be legible.",
+    help="The page it is laid out for, in columns, so that its text is legible there.",
 )
 @click.option(
     "--direction",

@@ -7,18 +7,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from archdsl.drawing.boxes import Type
+from archdsl.drawing.elements import Element, Flow, Frame, Label, Spot, Wire, elements_in
 from archdsl.drawing.figure import Cluster, Figure, Item, Kind, boxes_in
-from archdsl.drawing.flow import (
-    LANE,
-    Element,
-    Flow,
-    Frame,
-    Label,
-    Layout,
-    Spot,
-    Wire,
-    elements_in,
-)
+from archdsl.drawing.flow import LANE, Layout
 
 #: The most columns that are tried, and how much longer one may get to end with a stage.
 MAX_COLUMNS = 9

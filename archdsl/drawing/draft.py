@@ -8,8 +8,9 @@ from typing import Literal, TypeAlias
 
 from archdsl.drawing.boxes import SPACIOUS, Type, marks_of, size_of
 from archdsl.drawing.columns import Columns, Trunk
+from archdsl.drawing.elements import Element, Label, Spot, Wire, elements_in
 from archdsl.drawing.figure import Box, Figure, boxes_in
-from archdsl.drawing.flow import LANE, Element, Label, Spot, Wire, elements_in
+from archdsl.drawing.flow import LANE
 from archdsl.drawing.heat import BAR_HEIGHT, BAR_WIDTH, MEASURES, scale_of
 from archdsl.drawing.marks import Group, Mark, Picture, moved
 from archdsl.drawing.options import Options

@@ -24,8 +24,8 @@ def pdf_of(picture: Picture, theme: Theme) -> bytes:
     scale = min(picture.scale, MAX_PAGE / max(picture.width, picture.height))
     buffer = BytesIO()
     size = (picture.width * scale, picture.height * scale)
-    # Invariant: no date and no random id.
-    canvas = Canvas(buffer, pagesize=size, invariant=1, pageCompression=1)
+    # Invariant: no date and no random id. The first font else is Helvetica, which is not embedded.
+    canvas = Canvas(buffer, pagesize=size, invariant=1, pageCompression=1, initialFontName="Inter")
     canvas.setTitle(picture.title)
     canvas.setSubject(picture.description)
     canvas.setCreator("archdsl")

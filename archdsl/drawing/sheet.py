@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from archdsl.drawing.boxes import Type, marks_of
+from archdsl.drawing.elements import Element, Frame, Label, Spot, Wire
 from archdsl.drawing.figure import Figure, Kind
-from archdsl.drawing.flow import CARD, Element, Frame, Label, Spot, Wire
+from archdsl.drawing.flow import CARD
 from archdsl.drawing.heat import Scale
 from archdsl.drawing.marks import (
     Command,
