@@ -19,6 +19,7 @@ from archdsl.drawing.columns import Trunk
 from archdsl.drawing.composition import compose_figure
 from archdsl.drawing.elements import Frame, Spot, Wire, elements_in
 from archdsl.drawing.graph import graph_picture
+from archdsl.drawing.marks import Text, texts_in
 from archdsl.drawing.options import PAGES, Fit
 from archdsl.drawing.typeface import BOLD, REGULAR, shortened, spelled, text_width
 
@@ -224,6 +225,32 @@ def test_branches_stand_in_the_order_of_the_spec_on_one_row(googlenet: archdsl.M
     assert spots[-1].u > max(spot.u + spot.along for spot in spots[:-1])
 
 
+def _extent(text: Text) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of a text."""
+    width = text_width(text.text, text.size, text.bold)
+    left = text.at[0] - {"start": 0.0, "middle": width / 2, "end": width}[text.anchor]
+    return left, text.at[1] - 0.72 * text.size, left + width, text.at[1]
+
+
+@pytest.mark.parametrize("fit", ["none", *PAGES])
+@pytest.mark.parametrize("name", ["alexnet", "nin", "googlenet", "resnet50", "unet"])
+def test_no_two_texts_overlap_and_none_leaves_the_picture(name: str, fit: Fit) -> None:
+    for direction in ("down", "right"):
+        options = Options(fit=fit, direction=direction, legend="on")  # type: ignore[arg-type]
+        picture = graph_picture(model_of(name), options)
+        texts = list(texts_in(picture.marks))
+        extents = [_extent(text) for text in texts]
+        for number, (left, top, right, bottom) in enumerate(extents):
+            assert left >= 0
+            assert right <= picture.width
+            assert top >= 0
+            assert bottom <= picture.height
+            for other in range(number):
+                a, b, c, d = extents[other]
+                is_apart = right <= a or c <= left or bottom <= b or d <= top
+                assert is_apart, (direction, texts[other].text, texts[number].text)
+
+
 def test_a_trunk_is_straight() -> None:
     figure = compose_figure(model_of("resnet50"))
     (column,) = Trunk(figure, SPACIOUS, True).columns(1).flows
@@ -291,12 +318,14 @@ def test_an_option_or_format_that_a_style_lacks_is_refused(
 
     import archdsl.drawing
 
-    bare = replace(STYLES[0], options=frozenset(), picture=None)
-    monkeypatch.setattr(archdsl.drawing, "style_named", lambda name: bare)
-    with pytest.raises(DrawingError, match=r"^the graph style has no option --color-by$"):
+    with pytest.raises(DrawingError, match=r"^the graph style as dot has no option --color-by$"):
         render_drawing(googlenet, "dot", Options(color_by="macs"))
-    with pytest.raises(DrawingError, match=r"^the graph style has no format png; it has dot$"):
-        render_drawing(googlenet, "png")
+    bare = replace(STYLES[0], options=frozenset(("fit",)), texts={})
+    monkeypatch.setattr(archdsl.drawing, "style_named", lambda name: bare)
+    with pytest.raises(DrawingError, match=r"^the graph style has no option --flat$"):
+        render_drawing(googlenet, "svg", Options(flat=True))
+    with pytest.raises(DrawingError, match=r"^the graph style has no format dot; it has svg, png"):
+        render_drawing(googlenet, "dot")
 
 
 # ── Heat ─────────────────────────────────────────────────────────────────────────────────────
@@ -410,8 +439,9 @@ def test_names_of_all_kinds_are_drawn() -> None:
         path='a"b<c>&amp;\\N名é.arch',
         input="8x8x3",
     )
-    for format in ("svg", "png", "pdf", "dot"):
+    for format in ("svg", "png", "pdf"):
         assert render_drawing(model, format, Options(fit="column")).content
+    assert render_drawing(model, "dot").content
     root = ElementTree.fromstring(render_svg(model))
     assert float((root.get("width") or "").removesuffix("pt")) < 400
     assert any(long in (g.findtext(f"{SVG}title") or "") for g in root.iter(f"{SVG}g"))

@@ -51,12 +51,13 @@ def render_drawing(
     if format not in chosen.formats:
         formats = ", ".join(chosen.formats)
         raise DrawingError(f"the {style} style has no format {format}; it has {formats}")
-    for name in options.changed():
-        if name not in chosen.options:
-            raise DrawingError(f"the {style} style has no option --{name.replace('_', '-')}")
     text = chosen.texts.get(format)
+    for name in options.changed():
+        if name not in (text or chosen).options:
+            place = f"the {style} style" + (f" as {format}" if text else "")
+            raise DrawingError(f"{place} has no option --{name.replace('_', '-')}")
     if text is not None:
-        return Drawing(text(model, options).encode())
+        return Drawing(text.render(model, options).encode())
     assert chosen.picture is not None
     picture = chosen.picture(model, options)
     return Drawing(_written(picture, format, options), picture.notes)

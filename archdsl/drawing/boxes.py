@@ -118,21 +118,32 @@ def _broken(detail: str, type: Type, limit: float) -> list[str]:
     return [line.removeprefix("· ").removesuffix(" ·") for line in lines]
 
 
-def size_of(box: Box, type: Type, note: str = "") -> tuple[float, float]:
-    """Width and height in points, with the cards behind it."""
+def size_of(box: Box, type: Type, note: str = "", goes_down: bool = True) -> tuple[float, float]:
+    """Width and height in points, with the cards behind it.
+
+    Across the flow there is room at both sides, so that the box stays on its axis.
+    """
     lettering = letter(box, type, note)
     behind = 2 * _STACK if box.count > 1 else 0.0
-    return lettering.width + 2 * behind, lettering.height + behind
+    if goes_down:
+        return lettering.width + 2 * behind, lettering.height + behind
+    return lettering.width + behind, lettering.height + 2 * behind
 
 
 def marks_of(
-    box: Box, x: float, y: float, type: Type, note: str = "", heat: tuple[str, str] | None = None
+    box: Box,
+    x: float,
+    y: float,
+    type: Type,
+    note: str = "",
+    heat: tuple[str, str] | None = None,
+    goes_down: bool = True,
 ) -> tuple[Mark, ...]:
     """The marks of a box from its upper left corner; ``heat`` are its fill and its ink instead."""
     lettering = letter(box, type, note)
     width, height = lettering.width, lettering.height
     if box.count > 1:
-        x, y = x + 2 * _STACK, y + 2 * _STACK
+        x, y = x + (2 * _STACK if goes_down else 0.0), y + 2 * _STACK
     fill, border = fill_of(box.look), border_of(box.look)
     ink, small = label_of(box.look), detail_of(box.look)
     if heat is not None:

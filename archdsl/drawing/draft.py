@@ -15,6 +15,7 @@ from archdsl.drawing.heat import BAR_HEIGHT, BAR_WIDTH, MEASURES, scale_of
 from archdsl.drawing.marks import Group, Mark, Picture, moved
 from archdsl.drawing.options import Options
 from archdsl.drawing.sheet import Panel, Sheet
+from archdsl.drawing.typeface import text_width
 from archdsl.layers import Family
 
 #: Around the picture; between columns, beside the wires that pass there.
@@ -48,7 +49,7 @@ class Draft:
         return self._around(main, place)
 
     def _panel(self, figure: Figure, columns: Columns, goes_down: bool) -> Panel:
-        placed, wires = _side_by_side(columns)
+        placed, wires = _side_by_side(columns, self.type, goes_down)
         sheet = Sheet(figure, self.type, goes_down, self.scale)
         for column in placed:
             sheet.add(column)
@@ -139,7 +140,9 @@ def _homes(columns: Columns) -> dict[int, tuple[int, Spot]]:
     }
 
 
-def _side_by_side(columns: Columns) -> tuple[list[list[Element]], list[Element]]:
+def _side_by_side(
+    columns: Columns, type: Type, goes_down: bool
+) -> tuple[list[list[Element]], list[Element]]:
     """The columns' elements in place, and the wires from each column to the next."""
     placed: list[list[Element]] = []
     wires: list[Element] = []
@@ -152,11 +155,14 @@ def _side_by_side(columns: Columns) -> tuple[list[list[Element]], list[Element]]
         if exit is not None and flow.is_fed:
             u, v, edge = exit
             lane = edge + GUTTER / 2
-            top, under = -9.0, u + (14.0 if flow.label else 9.0)
+            top, under = -9.0, u + 9.0
+            if flow.label:
+                room = 5.0 if goes_down else text_width(flow.label, type.edge) - 2.0
+                under += room
             way = ((u, v), (under, v), (under, lane), (top, lane), (top, axis))
             wires.append(Wire((*way, (flow.first, axis)), flow.has_arrow))
             if flow.label:
-                wires.append(Label(flow.label, u + 6.5, v))
+                wires.append(Label(flow.label, u + (6.5 if goes_down else room / 2 + 3.0), v))
         placed.append([element.moved(0.0, axis) for element in flow.elements])
         exit = (max(flow.last, flow.length), axis, axis + flow.right)
         if flow.length > flow.last and flow is not columns.flows[-1]:

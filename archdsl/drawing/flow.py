@@ -177,7 +177,7 @@ class Layout:
         return Flow(spot.along, half, half, (spot,), 0.0, spot.along, is_fed)
 
     def _spot(self, box: Box, u: float, v: float) -> Spot:
-        width, height = size_of(box, self.type, self.notes.get(box.id, ""))
+        width, height = size_of(box, self.type, self.notes.get(box.id, ""), self.goes_down)
         along, across = (height, width) if self.goes_down else (width, height)
         return Spot(box, u, v, along, across)
 

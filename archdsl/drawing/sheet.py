@@ -80,7 +80,7 @@ class Sheet:
         heat = self.figure.heats.get(box.id)
         paints = self.scale.paints(heat.value) if heat and self.scale else None
         note = heat.short if heat and heat.value else ""
-        marks = marks_of(box, x, y, self.type, note, paints)
+        marks = marks_of(box, x, y, self.type, note, paints, self.goes_down)
         return Group(marks, self.figure.tooltips[box.id], ("node", box.look))
 
     def _label(self, label: Label) -> Text:
@@ -88,6 +88,7 @@ class Sheet:
         width = text_width(label.text, self.type.edge)
         down = 0.36 * self.type.edge
         if not self.goes_down:
+            self.corners += [(x - width / 2, y - self.type.edge), (x + width / 2, y)]
             above = -3.0 if not label.is_before else self.type.edge + 1.0
             return Text((x, y + above), label.text, self.type.edge, "muted")
         if label.is_before:

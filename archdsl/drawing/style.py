@@ -12,6 +12,15 @@ from archdsl.model import Model
 
 Text: TypeAlias = Callable[[Model, Options], str]
 
+
+@dataclass(frozen=True)
+class TextFormat:
+    """A format of a style's own, with the options that it heeds."""
+
+    render: Text
+    options: frozenset[str]
+
+
 #: What every style that draws a picture is written as.
 PICTURE_FORMATS = ("svg", "png", "pdf")
 
@@ -20,15 +29,15 @@ PICTURE_FORMATS = ("svg", "png", "pdf")
 class Style:
     """A way to show a network.
 
-    ``picture`` draws it; ``texts`` are formats of its own, by their ending. ``options`` are the
-    fields of ``Options`` that it heeds: another one is refused, not ignored.
+    ``picture`` draws it, and heeds ``options``, which are fields of ``Options``; ``texts`` are
+    formats of its own, by their ending. Another option is refused, not ignored.
     """
 
     name: str
     summary: str
     options: frozenset[str]
     picture: Callable[[Model, Options], Picture] | None = None
-    texts: Mapping[str, Text] = field(default_factory=dict)
+    texts: Mapping[str, TextFormat] = field(default_factory=dict)
 
     @property
     def formats(self) -> tuple[str, ...]:
@@ -68,7 +77,7 @@ STYLES: tuple[Style, ...] = (
             )
         ),
         _graph_picture,
-        {"dot": _graph_dot},
+        {"dot": TextFormat(_graph_dot, frozenset(("depth", "open", "flat", "shapes", "names")))},
     ),
 )
 
