@@ -34,9 +34,9 @@ FORMATS = {"contiguous": torch.contiguous_format, "channels-last": torch.channel
 #: By the name in torchvision: the spec, the network in it, the constructor's options.
 NETWORKS: dict[str, tuple[str, str, dict[str, bool]]] = {
     "googlenet": (
-        "benchmarks/googlenet.arch",
+        "specs/torchvision/googlenet.arch",
         "GoogLeNet",
-        {"init_weights": False, "aux_logits": False},
+        {"init_weights": False},
     ),
     "resnet50": ("specs/torchvision/resnet.arch", "ResNet50", {}),
     "squeezenet1_1": ("specs/torchvision/squeezenet.arch", "SqueezeNet1_1", {}),

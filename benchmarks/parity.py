@@ -68,7 +68,7 @@ def networks() -> Iterator[tuple[str, type[nn.Module]]]:
 
 
 def torchvisions(name: str) -> nn.Module:
-    options = {"init_weights": False} if name.startswith("VGG") else {}
+    options = {"init_weights": False} if name.startswith(("VGG", "GoogLeNet")) else {}
     constructor = CONSTRUCTORS[name.lower().replace("_", "")]
     network: nn.Module = models.get_model(constructor, weights=None, **options)
     return network
@@ -128,14 +128,27 @@ def outputs(ours: nn.Module, theirs: nn.Module) -> Pairs:
                 yield ours(x), theirs(x)
 
 
+def loss(output: object, labels: Tensor) -> Tensor:
+    """Cross-entropy, with 0.3 of each auxiliary head's, the first head first."""
+    if isinstance(output, Tensor):
+        return nn.functional.cross_entropy(output, labels)
+    if isinstance(output, models.GoogLeNetOutputs):
+        output = (output.logits, output.aux_logits1, output.aux_logits2)
+    assert isinstance(output, tuple)
+    trunk, *heads = (nn.functional.cross_entropy(logits, labels) for logits in output)
+    return trunk + sum(0.3 * head for head in heads)
+
+
 def gradients(ours: nn.Module, theirs: nn.Module) -> Pairs:
     x, labels = torch.randn(2, 3, 224, 224), torch.tensor([3, 5])
     for network in (ours, theirs):
         for module in network.modules():
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
-        nn.functional.cross_entropy(network.train()(x), labels).backward()
-    for own, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        loss(network.train()(x), labels).backward()
+    named = dict(ours.named_parameters())
+    for key, other in theirs.named_parameters():
+        own = named[key]
         assert own.grad is not None
         assert other.grad is not None
         yield own.grad, other.grad

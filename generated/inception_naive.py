@@ -11,9 +11,7 @@ __all__ = ["Direct5x5", "InceptionNaive", "CS231nNaive"]
 
 
 class Naive(nn.Module):
-    """What a 5x5 convolution costs, and the Inception module without dimension reduction: Szegedy
-    et al. 2015, "Going deeper with convolutions", figure 2(a). Compare inception_reduced.arch.
-    """
+    """The block `naive` of inception_naive.arch."""
 
     def __init__(self, in_channels: int, n1: int, n3: int, n5: int) -> None:
         super().__init__()

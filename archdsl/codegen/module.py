@@ -174,7 +174,13 @@ def _block_docstring(cls: Class) -> str:
             else f"The part `{title}`."
         )
     span = call.block.span
-    return _comment_above(span) or f"The block `{title}` of {PurePath(span.source.path).name}."
+    comment = _comment_above(span)
+    # What heads the file is said in the module's docstring.
+    is_heading = comment == " ".join(_paragraph(span.source.text.splitlines())).strip()
+    is_own = span.source is cls.uses[0].model.source
+    if comment and not (is_heading and is_own):
+        return comment
+    return f"The block `{title}` of {PurePath(span.source.path).name}."
 
 
 def _filled(text: str) -> list[str]:

@@ -51,7 +51,8 @@ CODES = (
         "a word of the language used as a name",
         """Layers, keywords and short attributes such as `s2` or `x3` have a meaning already. If
         they could be renamed, a reader could not tell what a line does without reading the whole
-        file.""",
+        file. A part that begins with a layer may bear that layer's name, as in `conv: conv 3x3 8`:
+        it becomes an attribute of the module, and is not taken up again by that name.""",
         "relu: conv 3x3 8",
         "conv1: conv 3x3 8",
         _MAP,

@@ -176,6 +176,7 @@ class Builder(Placer):
         start = cursor
         copies: list[Chain] = []
         parts: list[Part] = []
+        first = len(self.nodes)
         for _ in range(self._count(step, scope, cursor)):
             before = len(self.nodes)
             if _is_scope(step):
@@ -192,6 +193,8 @@ class Builder(Placer):
             self.volumes[step.span] = None
         if label is None:
             return parts, cursor
+        if label.id in REGISTRY and cursor.volume is not None:
+            self._check_layer_label(label, first)
         # What a head computes leaves the network: its name cannot be taken up again.
         result = None if is_aux(step) else cursor
         scope.parts.own[label.id] = (result, label.span)
@@ -205,8 +208,15 @@ class Builder(Placer):
             return [RepeatPart(label.id, tuple(copies))], cursor
         return [_named(step, label.id, Chain(tuple(parts), start.node, cursor.node))], cursor
 
+    def _check_layer_label(self, label: syntax.Name, first: int) -> None:
+        """``conv: conv 3x3 64``: only a part that begins with a layer may bear its name."""
+        is_own = first < len(self.nodes) and self.nodes[first].layer.name == label.id
+        if not is_own:
+            refuse_word(label)
+
     def _check_label(self, label: syntax.Name, scope: Scope) -> None:
-        refuse_word(label)
+        if label.id not in REGISTRY:
+            refuse_word(label)
         if label.id in scope.parts.own:
             raise taken(label, "a part", scope.parts)
         value = scope.values.find(label.id)
