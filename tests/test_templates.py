@@ -193,7 +193,7 @@ FAULTS = {
     ),
     "no Python": (
         EXTENDS + "{% block footer %}\nreturn = 3\n{% endblock %}\n",
-        "house/module.py.jinja: what it lays out is no Python: invalid syntax at line 21, "
+        "house/module.py.jinja: what it lays out is no Python: invalid syntax at line 18, "
         "`return = 3`",
     ),
     "a header without the mark": (

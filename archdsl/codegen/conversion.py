@@ -56,6 +56,8 @@ class Conversion:
     table: list[str]
     has_folds: bool
     has_bare_norms: bool
+    #: Whether a class's table names parts that not all its uses have.
+    has_choices: bool
     #: By the class of a network: where its auxiliary heads stand in the plain state.
     heads: dict[str, str]
 
@@ -68,13 +70,14 @@ class Conversion:
 def convert(deployments: Sequence[Deployment], classes: Classes) -> Conversion:
     """The tables of all classes of a module."""
     places = [place for deployment in deployments for place in _Survey(deployment).run()]
-    tables = _tables(places, classes)
+    tables, has_choices = _tables(places, classes)
     values = [value for entries in tables.values() for value in entries.values()]
     folds = [fold for value in values if not isinstance(value, str) for fold in value]
     return Conversion(
         list(_table_lines(tables)),
         bool(folds),
         any(not fold.affine for fold in folds),
+        has_choices,
         {network_class_name(d.model): _heads(d.plain) for d in deployments},
     )
 
@@ -94,6 +97,13 @@ class _Place:
     origins: list[str] = field(default_factory=list)
     entries: dict[str, Value] = field(default_factory=dict)
     plain_path: str = ""
+    #: Full names of the layers that the use holds itself.
+    leaves: list[str] = field(default_factory=list)
+
+    def has(self, key: str) -> bool:
+        """Whether the use has the part that an entry of its class is about."""
+        full = f"{self.path}.{key}" if self.path else key
+        return any(_is_within(full, leaf) or _is_within(leaf, full) for leaf in self.leaves)
 
 
 class _Survey:
@@ -130,6 +140,7 @@ class _Survey:
     def _visit_item(self, item: Item, path: str, place: _Place) -> None:
         match item:
             case Leaf(node=node):
+                place.leaves.append(path)
                 for origin in self.deployment.origins.get(node, ()):
                     place.origins += self._names_of(origin)
             case Row(items=items):
@@ -216,6 +227,10 @@ def _below(name: str, path: str) -> str:
     return name[len(path) :].removeprefix(".")
 
 
+def _is_within(name: str, path: str) -> bool:
+    return name == path or name.startswith(f"{path}.")
+
+
 def _heads(plain: Model) -> str:
     """The auxiliary heads of the plain network, as a tuple of the prefixes of their keys."""
     heads = [step.apply.attribute for step in plain.plan.steps if isinstance(step, Head)]
@@ -226,8 +241,12 @@ def _heads(plain: Model) -> str:
 # ── Tables ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _tables(places: Sequence[_Place], classes: Classes) -> dict[str, dict[str, Value]]:
-    """By class, what all its uses agree on; the rest goes to the places around them."""
+def _tables(places: Sequence[_Place], classes: Classes) -> tuple[dict[str, dict[str, Value]], bool]:
+    """By class, what all its uses agree on; the rest goes to the places around them.
+
+    A use that lacks a part has no say in it; the second value is whether there is such a use.
+    """
+    has_choices = False
     tables: dict[str, dict[str, Value]] = {}
     uses: defaultdict[str, list[_Place]] = defaultdict(list)
     for place in places:
@@ -236,7 +255,16 @@ def _tables(places: Sequence[_Place], classes: Classes) -> dict[str, dict[str, V
         uses[name].append(place)
     for name in [*(cls.name for cls in classes), *(n for n, u in uses.items() if not u[0].around)]:
         found = [_relative(place) for place in uses[name]]
-        agreed = {k: v for k, v in found[0].items() if all(f.get(k) == v for f in found)}
+        agreed: dict[str, Value] = {}
+        for key, value in (entry for relative in found for entry in relative.items()):
+            says = [
+                relative.get(key)
+                for place, relative in zip(uses[name], found, strict=True)
+                if key in relative or place.has(key)
+            ]
+            if all(said == value for said in says):
+                agreed[key] = value
+                has_choices |= len(says) < len(found)
         if agreed:
             tables[name] = agreed
         for place, relative in zip(uses[name], found, strict=True):
@@ -246,7 +274,7 @@ def _tables(places: Sequence[_Place], classes: Classes) -> dict[str, dict[str, V
                     for (full, value), key in zip(place.entries.items(), relative, strict=True)
                     if key not in agreed
                 }
-    return tables
+    return tables, has_choices
 
 
 def _relative(place: _Place) -> dict[str, Value]:

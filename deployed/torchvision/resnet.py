@@ -288,44 +288,28 @@ _ORIGINS: dict[type[nn.Module], dict[str, str | list[_Fold]]] = {
     Basic: {
         "conv1": [_Fold("conv1", "bn1")],
         "conv2": [_Fold("conv2", "bn2")],
+        "downsample.0": [_Fold("downsample.0", "downsample.1")],
     },
     Bottleneck: {
         "conv1": [_Fold("conv1", "bn1")],
         "conv2": [_Fold("conv2", "bn2")],
         "conv3": [_Fold("conv3", "bn3")],
+        "downsample.0": [_Fold("downsample.0", "downsample.1")],
     },
     ResNet18: {
         "conv1": [_Fold("conv1", "bn1")],
-        "layer2.0.downsample.0": [_Fold("layer2.0.downsample.0", "layer2.0.downsample.1")],
-        "layer3.0.downsample.0": [_Fold("layer3.0.downsample.0", "layer3.0.downsample.1")],
-        "layer4.0.downsample.0": [_Fold("layer4.0.downsample.0", "layer4.0.downsample.1")],
     },
     ResNet34: {
         "conv1": [_Fold("conv1", "bn1")],
-        "layer2.0.downsample.0": [_Fold("layer2.0.downsample.0", "layer2.0.downsample.1")],
-        "layer3.0.downsample.0": [_Fold("layer3.0.downsample.0", "layer3.0.downsample.1")],
-        "layer4.0.downsample.0": [_Fold("layer4.0.downsample.0", "layer4.0.downsample.1")],
     },
     ResNet50: {
         "conv1": [_Fold("conv1", "bn1")],
-        "layer1.0.downsample.0": [_Fold("layer1.0.downsample.0", "layer1.0.downsample.1")],
-        "layer2.0.downsample.0": [_Fold("layer2.0.downsample.0", "layer2.0.downsample.1")],
-        "layer3.0.downsample.0": [_Fold("layer3.0.downsample.0", "layer3.0.downsample.1")],
-        "layer4.0.downsample.0": [_Fold("layer4.0.downsample.0", "layer4.0.downsample.1")],
     },
     ResNet101: {
         "conv1": [_Fold("conv1", "bn1")],
-        "layer1.0.downsample.0": [_Fold("layer1.0.downsample.0", "layer1.0.downsample.1")],
-        "layer2.0.downsample.0": [_Fold("layer2.0.downsample.0", "layer2.0.downsample.1")],
-        "layer3.0.downsample.0": [_Fold("layer3.0.downsample.0", "layer3.0.downsample.1")],
-        "layer4.0.downsample.0": [_Fold("layer4.0.downsample.0", "layer4.0.downsample.1")],
     },
     ResNet152: {
         "conv1": [_Fold("conv1", "bn1")],
-        "layer1.0.downsample.0": [_Fold("layer1.0.downsample.0", "layer1.0.downsample.1")],
-        "layer2.0.downsample.0": [_Fold("layer2.0.downsample.0", "layer2.0.downsample.1")],
-        "layer3.0.downsample.0": [_Fold("layer3.0.downsample.0", "layer3.0.downsample.1")],
-        "layer4.0.downsample.0": [_Fold("layer4.0.downsample.0", "layer4.0.downsample.1")],
     },
 }
 
@@ -351,12 +335,15 @@ def _load(network: nn.Module, state: Mapping[str, Tensor], unused: tuple[str, ..
 
 def _find_origins(network: nn.Module) -> tuple[dict[str, str], dict[str, list[_Fold]]]:
     """By the name of each module: its name in the plain network, and what is folded into it."""
+    modules = dict(network.named_modules())
     names = {"": ""}
     folds: dict[str, list[_Fold]] = {}
     for name, module in network.named_modules():
         around, _, last = name.rpartition(".")
         plain = names.setdefault(name, _join(names[around], last))
         for inner, origin in _ORIGINS.get(type(module), {}).items():
+            if _join(name, inner) not in modules:
+                continue  # a part that not every use of the class has
             if isinstance(origin, str):
                 names[_join(name, inner)] = _join(plain, origin)
             else:
