@@ -79,8 +79,7 @@ def build(name: str) -> dict[str, nn.Module]:
     theirs: nn.Module = models.get_model(name, weights=None, **options).eval()
     enliven(theirs)
     plain, inference = generated(model, inference=False), generated(model, inference=True)
-    # Not all names are torchvision's, but their order is.
-    state = dict(zip(plain.state_dict(), theirs.state_dict().values(), strict=True))
+    state = theirs.state_dict()
     plain.load_state_dict(state)
     inference.load_training_state(state)
     return {"torchvision": theirs, "plain": plain, "inference": inference}
