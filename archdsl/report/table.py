@@ -29,7 +29,7 @@ def render_report(model: Model, color: bool = False) -> str:
     Layers are named as the modules of the generated code; the parts of auxiliary heads, which
     are counted apart, follow the trunk.
     """
-    sections = list(_sections(model))
+    sections = list(sections_of(model))
     widths = _widths([row for section in sections for row in (*section.rows, section.total)])
     dim, bold = paint(color, dim=True), paint(color, bold=True)
     rule = dim("─" * (sum(widths) + len(_GAP) * (len(widths) - 1)))
@@ -40,14 +40,19 @@ def render_report(model: Model, color: bool = False) -> str:
             lines += ["", dim(section.title), rule]
         lines += [_align(row, widths) for row in section.rows]
         lines += [rule, bold(_align(section.total, widths))]
-    lines += ["", *_conventions(model)]
+    return "\n".join([*lines, "", *notes_of(model, color)])
+
+
+def notes_of(model: Model, color: bool = False) -> list[str]:
+    """The lines below the table: totals, initialization, recipe, claims."""
+    lines = _conventions(model)
     if model.init:
         lines += ["", f"Initialization: {render_word(model.init)}"]
     if model.recipe:
         lines += ["", *_recipe(model.recipe)]
     if model.claims:
         lines += ["", *_claims(model.claims, color)]
-    return "\n".join(lines)
+    return lines
 
 
 def _subtitle(model: Model) -> str:
@@ -58,13 +63,17 @@ def _subtitle(model: Model) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Section:
+class Section:
+    """The trunk or the auxiliary heads: a row for each of its ``nodes``, and the sums."""
+
     title: str
+    nodes: tuple[int, ...]
     rows: list[Row]
     total: Row
 
 
-def _sections(model: Model) -> Iterator[_Section]:
+def sections_of(model: Model) -> Iterator[Section]:
+    """The table by sections, in the order of the spec; ``HEADER`` names the cells of a row."""
     trunk = [node for node in model.layers if node.head is None]
     yield _section(model, "", trunk, model.trunk)
     heads = [node for node in model.layers if node.head is not None]
@@ -79,7 +88,8 @@ def _heads_title(model: Model) -> str:
     return f"{heads}: in training only, counted apart; weight in the loss {losses}"
 
 
-def _section(model: Model, title: str, nodes: Iterable[Node], totals: Totals) -> _Section:
+def _section(model: Model, title: str, nodes: Iterable[Node], totals: Totals) -> Section:
+    nodes = tuple(nodes)
     rows = [_row(model, node, totals) for node in nodes]
     total = (
         "Total",
@@ -92,7 +102,7 @@ def _section(model: Model, title: str, nodes: Iterable[Node], totals: Totals) ->
         "",
         _megabytes(totals.activations),
     )
-    return _Section(title, rows, total)
+    return Section(title, tuple(node.id for node in nodes), rows, total)
 
 
 def _row(model: Model, node: Node, totals: Totals) -> Row:
