@@ -41,23 +41,33 @@ def flatten(items: Iterable[Item]) -> tuple[Item, ...]:
 
 
 class Closer:
-    """Closes clusters deeper than ``depth``, but for those of a name, and those around them."""
+    """Closes clusters deeper than ``depth``, but for those of a name, and those around them.
+
+    Where it ``joins``, closed neighbours of one kind become one box.
+    """
 
     def __init__(
-        self, nodes: Sequence[Node], consumers: Sequence[int], depth: int, open: tuple[str, ...]
+        self,
+        nodes: Sequence[Node],
+        consumers: Sequence[int],
+        depth: int,
+        open: tuple[str, ...],
+        joins: bool = True,
     ) -> None:
         self.nodes = nodes
         self.consumers = consumers
         self.depth = depth
         self.open = open
+        self.joins = joins
 
     def close(self, items: Iterable[Item], depth: int = 0) -> tuple[Item, ...]:
-        return tuple(self._joined([self._close(item, depth) for item in items]))
+        closed = [self._close(item, depth) for item in items]
+        return tuple(self._joined(closed) if self.joins else closed)
 
     def _close(self, item: Item, depth: int) -> Item:
         match item:
             case Cluster(kind=Kind.PART):
-                if depth < self.depth or self._is_open(item):
+                if self.leaves_open(item, depth):
                     return replace(item, items=self.close(item.items, depth + 1))
                 return self._box(item)
             case Cluster():
@@ -67,6 +77,10 @@ class Closer:
                 return replace(item, branches=branches)
             case Box():
                 return item
+
+    def leaves_open(self, cluster: Cluster, depth: int) -> bool:
+        """Whether a cluster inside ``depth`` others is drawn open."""
+        return depth < self.depth or self._is_open(cluster)
 
     def _is_open(self, item: Item) -> bool:
         match item:

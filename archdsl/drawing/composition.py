@@ -17,6 +17,7 @@ from archdsl.drawing.figure import (
     Item,
     Kind,
     boxes_in,
+    input_of,
 )
 from archdsl.drawing.folding import Placed, fold
 from archdsl.drawing.heat import MEASURES
@@ -58,6 +59,15 @@ def compose_figure(model: Model, options: Options = _DEFAULT, is_terse: bool = F
     return _Composer(model, options, is_terse).figure()
 
 
+def compose_closed(model: Model, options: Options = _DEFAULT) -> Figure:
+    """The graph with all blocks closed, each from the inside in ``insides``, and so on.
+
+    Errors:
+        DrawingError: a part that shall be open is none.
+    """
+    return _Composer(model, options, is_terse=False).closed()
+
+
 def title_of(layer: Layer) -> str:
     """The layer's word, and its kernel where it has one: ``conv 3×3``."""
     if any(field.name == "kernel_size" for field in fields_of(type(layer))):
@@ -91,19 +101,49 @@ class _Composer:
         self.consumers[model.chain.output] += 1
 
     def figure(self) -> Figure:
-        model, options = self.model, self.options
-        self._check_open()
-        start = Box((0,), (0,), "input", volume_text(model.input), Family.INPUT)
-        end = Box((OUTPUT,), (OUTPUT,), "output", volume_text(model.output), Family.INPUT)
-        inner = self._items(model.chain)
-        if options.flat:
-            inner = flatten(inner)
+        options = self.options
+        inner = self._all()
         if options.depth is not None:
             closer = Closer(self.nodes, self.consumers, options.depth, options.open)
             inner = closer.close(inner)
-        items = (start, *inner, end)
         keys = self._keys(inner) if options.legend != "off" else ()
-        return self._figure(items, Edges(model, items, options.shapes), keys)
+        return self._whole(inner, keys)
+
+    def closed(self) -> Figure:
+        closer = Closer(self.nodes, self.consumers, 0, (), joins=False)
+        inner = closer.close(self._all())
+        return replace(self._whole(inner), insides=self._insides(inner, closer))
+
+    def _all(self) -> tuple[Item, ...]:
+        """All items, open and folded as the options say."""
+        self._check_open()
+        items = self._items(self.model.chain)
+        return flatten(items) if self.options.flat else items
+
+    def _whole(self, inner: tuple[Item, ...], keys: tuple[Figure, ...] = ()) -> Figure:
+        """The figure of all items, between input and output."""
+        model = self.model
+        start = Box((0,), (0,), "input", volume_text(model.input), Family.INPUT)
+        end = Box((OUTPUT,), (OUTPUT,), "output", volume_text(model.output), Family.INPUT)
+        items = (start, *inner, end)
+        return self._figure(items, Edges(model, items, self.options.shapes), keys)
+
+    def _insides(self, items: Iterable[Item], closer: Closer) -> dict[int, Figure]:
+        insides = {}
+        for box in (box for item in items for box in boxes_in(item)):
+            if box.block is not None:
+                inner = closer.close(box.block.items)
+                figure = self._part(replace(box.block, items=inner))
+                insides[box.id] = replace(figure, insides=self._insides(inner, closer))
+        return insides
+
+    def _part(self, block: Cluster) -> Figure:
+        """A block alone, behind a box for what flows into it."""
+        source = input_of(block, self.nodes)
+        volume = volume_text(self.nodes[source].volume)
+        start = Box((source,), (source,), "input", volume, Family.INPUT)
+        edges = Edges(self.model, (start, block), self.options.shapes, is_part=True)
+        return self._figure((start, block), edges)
 
     def _figure(
         self, items: tuple[Item, ...], edges: Edges, keys: tuple[Figure, ...] = ()
@@ -134,6 +174,7 @@ class _Composer:
             volumes,
             heats,
             keys,
+            tuple(edges.recalls),
         )
 
     def _keys(self, items: Iterable[Item]) -> tuple[Figure, ...]:
@@ -144,15 +185,9 @@ class _Composer:
             block = waiting.pop(0)
             if not block.title or block.title in keys:
                 continue
-            first = min(node for box in boxes_in(block) for node in box.members)
-            source = self.nodes[first].inputs[0]
-            volume = volume_text(self.nodes[source].volume)
-            start = Box((source,), (source,), "input", volume, Family.INPUT)
             closer = Closer(self.nodes, self.consumers, 0, self.options.open)
             inner = closer.close(block.items)
-            opened = replace(block, items=inner, count=1)
-            edges = Edges(self.model, (start, opened), self.options.shapes, is_part=True)
-            keys[block.title] = self._figure((start, opened), edges)
+            keys[block.title] = self._part(replace(block, items=inner, count=1))
             waiting += [box.block for item in inner for box in boxes_in(item) if box.block]
         return tuple(keys.values())
 

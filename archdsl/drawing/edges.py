@@ -35,6 +35,8 @@ class Edges:
         self.labelled: set[int] = set()
         self.merges: dict[int, int] = {}
         self.heads: list[Cluster] = []
+        #: The boxes that take up results from outside of a part shown alone, by their ids.
+        self.recalls: dict[int, None] = {}
         self._find_merges(items)
         edges: list[Edge] = []
         for item in items[1:] if is_part else items[1:-1]:
@@ -65,7 +67,8 @@ class Edges:
             case Box():
                 own = set(item.members)
                 used = [s for node in sorted(own) for s in self.nodes[node].inputs]
-                tails = {self.box_of[s].id: s for s in used if s not in own and s in self.box_of}
+                outer = [s for s in used if s not in own]
+                tails = {self.box_of[s].id if s in self.box_of else s: s for s in outer}
                 return self._edges(tails.values(), item, role)
             case Cluster(kind=Kind.HEAD):
                 self.heads.append(item)
@@ -85,7 +88,13 @@ class Edges:
 
     def _edges(self, sources: Iterable[int], head: Box, role: Role) -> list[Edge]:
         """An edge from each source; a part shown alone has none from outside of it."""
-        return [self._edge(source, head, role) for source in sources if source in self.box_of]
+        edges = []
+        for source in sources:
+            if source in self.box_of:
+                edges.append(self._edge(source, head, role))
+            else:
+                self.recalls[head.id] = None
+        return edges
 
     def _edge(self, source: int, head: Box, role: Role) -> Edge:
         tail = self.box_of[source]

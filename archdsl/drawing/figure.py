@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
 from archdsl.drawing.heat import Heat
+from archdsl.graph import Node
 from archdsl.layers import Family
 from archdsl.volume import Volume
 
@@ -113,6 +114,10 @@ class Figure:
     heats: dict[int, Heat] = field(default_factory=dict)
     #: Closed blocks from the inside, each once.
     keys: tuple[Figure, ...] = ()
+    #: In a block shown alone, the ids of the boxes that take up results from outside.
+    recalls: tuple[int, ...] = ()
+    #: By the id of a closed box, its block from the inside.
+    insides: dict[int, Figure] = field(default_factory=dict)
 
 
 def boxes_in(item: Item) -> Iterator[Box]:
@@ -128,6 +133,19 @@ def boxes_in(item: Item) -> Iterator[Box]:
                 for inner in branch:
                     yield from boxes_in(inner)
             yield item.merge
+
+
+def input_of(item: Item, nodes: Sequence[Node]) -> int:
+    """The node whose result flows into an item."""
+    match item:
+        case Box(block=Cluster() as block):
+            return input_of(block, nodes)
+        case Box():
+            return nodes[min(item.members)].inputs[0]
+        case Cluster():
+            return input_of(item.items[0], nodes)
+        case Fork():
+            return item.input
 
 
 def output_of(item: Item) -> int:

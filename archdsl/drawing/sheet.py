@@ -66,14 +66,15 @@ class Sheet:
         for element in others:
             match element:
                 case Spot():
-                    marks.append(self._spot(element))
+                    marks.append(self.spot(element))
                 case Label():
-                    marks.append(self._label(element))
+                    marks.append(self.label(element))
                 case Frame():
                     marks.append(self._frame(element))
         return marks + [self._wire(wire) for wire in lines]
 
-    def _spot(self, spot: Spot) -> Group:
+    def spot(self, spot: Spot) -> Group:
+        """A box in place."""
         box = spot.box
         x, y = self.at(spot.u, spot.v - spot.across / 2)
         self.at(spot.u + spot.along, spot.v + spot.across / 2)
@@ -83,7 +84,8 @@ class Sheet:
         marks = marks_of(box, x, y, self.type, note, paints, self.goes_down)
         return Group(marks, self.figure.tooltips[box.id], ("node", box.look))
 
-    def _label(self, label: Label) -> Text:
+    def label(self, label: Label) -> Text:
+        """A volume in place."""
         x, y = self.at(label.u, label.v)
         width = text_width(label.text, self.type.edge)
         down = 0.36 * self.type.edge
@@ -120,12 +122,13 @@ class Sheet:
                     dash=dash,
                 )
             )
-        marks += self._title(frame)
+        marks += self.title(frame)
         marks += self._all(frame.elements)
         title = " · ".join(filter(None, (piece for line in frame.title for piece in line)))
         return Group(tuple(marks), title, ("cluster", cluster.kind.value))
 
-    def _title(self, frame: Frame) -> list[Mark]:
+    def title(self, frame: Frame) -> list[Mark]:
+        """The title of a frame in place."""
         size = self.type.cluster
         left, y = self.at(*frame.title_at)
         marks: list[Mark] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from html import escape
 
 from archdsl.drawing.marks import Command, Group, Line, Mark, Picture, Text
@@ -32,6 +33,13 @@ def svg_of(picture: Picture, theme: Theme, *, is_bundled: bool = False) -> str:
     size = f'width="{number(picture.width)}" height="{number(picture.height)}"'
     lines += [f"<rect {size}{writer.paint('page', None)}/>", *writer.lines, "</svg>"]
     return "\n".join(lines) + "\n"
+
+
+def fragment_of(marks: Iterable[Mark]) -> str:
+    """Marks as SVG elements for a page of its own, whose style colours the classes of roles."""
+    writer = _Writer(palette_of("light"), False)
+    writer.group("", tuple(marks))
+    return "".join(writer.lines)
 
 
 def number(value: float) -> str:
