@@ -41,6 +41,8 @@ APART = {"report", "drawing", "codegen"}
 
 #: Imports inside functions that go up on purpose, each with its reason.
 UPWARD = {
+    # The page shows the picture beside the table of `archdsl check`.
+    ("drawing", "report"),
     # `_repr_svg_`, by which notebooks show a model.
     ("model", "drawing"),
     # The examples of the layers' pages are run to print their results.
@@ -51,7 +53,7 @@ UPWARD = {
 ONLY_IN = {
     "lark": {"parser.py"},
     "networkx": {"graph.py"},
-    "jinja2": {"codegen/"},
+    "jinja2": {"codegen/", "drawing/page/"},
     "graphviz": {"drawing/dot.py"},
     "resvg_py": {"drawing/raster.py"},
     "reportlab": {"drawing/pdf.py"},

@@ -69,7 +69,8 @@ FOLDER = "drawings"
     "--depth",
     type=click.IntRange(0),
     metavar="N",
-    help="Draw blocks within blocks N deep, and deeper ones closed.  [default: all open]",
+    help="Draw blocks within blocks N deep, and deeper ones closed.  "
+    "[default: all open; in HTML up to 30 boxes]",
 )
 @click.option(
     "--open",
@@ -123,16 +124,18 @@ def draw(
     color: ColorChoice,
     **wishes: Any,
 ) -> None:
-    """Draw networks: one picture each, as SVG, PNG, PDF or Graphviz DOT.
+    """Draw networks: one picture each, as SVG, PNG, PDF, HTML or Graphviz DOT.
 
     PATH is a file, a folder or -; without one, ./specs. A picture is named after its spec, and
-    its network where the spec has several. The path of each picture is printed.
+    its network where the spec has several; HTML has all of a spec on one page. The path of each
+    picture is printed.
 
     \b
     archdsl draw specs/vgg16.arch                  drawings/vgg16.svg
     archdsl draw specs/googlenet.arch -o net.pdf   by the ending
     archdsl draw specs/googlenet.arch --fit a4     legible on one page
     archdsl draw specs -o pictures/ --format png   all of a folder
+    archdsl draw specs/vgg.arch -o vgg.html        a page: blocks open, table beside
     archdsl draw specs/vgg16.arch -o - --format dot
 
     Exit codes: 0 done, 1 findings in a spec, 2 a wrong call, or a picture that cannot be made.
@@ -145,14 +148,14 @@ def draw(
         print_diagnostics(reading.diagnostics, color)
         ctx.exit(exit_code(reading.diagnostics))
     if output == "-":
-        print_bytes(_render(_only(reading), format, options, chosen))
+        print_bytes(_render(_together(reading, format, chosen), format, options, chosen))
         return
     if output is None or _is_folder(output):
-        targets = _targets(reading, Path(output or FOLDER), format)
+        targets = _targets(reading, Path(output or FOLDER), format, chosen)
     else:
-        targets = {Path(output): _only(reading)}
+        targets = {Path(output): _together(reading, format, chosen)}
     # All pictures are drawn before any is written.
-    write_files({path: _render(model, format, options, chosen) for path, model in targets.items()})
+    write_files({path: _render(shown, format, options, chosen) for path, shown in targets.items()})
     for path in targets:
         print_text(printable(path.as_posix()))
 
@@ -175,36 +178,42 @@ def _format(ctx: click.Context, output: str | None, given: str | None, style: St
     return given or ending
 
 
-def _only(reading: Reading) -> Model:
+def _together(reading: Reading, format: str, style: Style) -> tuple[Model, ...]:
+    """The networks of one file: one, or many where the format takes them."""
     models = reading.models
-    if len(models) != 1:
+    if len(models) != 1 and not (models and style.is_of_many(format)):
         networks = count_of(len(models), "network")
         raise Refusal(f"one network makes one picture; {networks} given (a folder takes many)")
-    return models[0]
+    return models
 
 
-def _targets(reading: Reading, folder: Path, format: str) -> dict[Path, Model]:
-    """Each network's picture: named after the spec, and the network where it has several."""
-    targets: dict[Path, Model] = {}
+def _targets(
+    reading: Reading, folder: Path, format: str, style: Style
+) -> dict[Path, tuple[Model, ...]]:
+    """The pictures, named after the spec, and the network where it has several and each its own."""
+    targets: dict[Path, tuple[Model, ...]] = {}
     for spec in reading.specs:
         if not spec.models:
             print_note(f"{spec.file.path} defines blocks only; there is nothing to draw")
-        for model in spec.models:
-            suffix = f"-{model.name}" if len(spec.models) > 1 else ""
+            continue
+        is_one = len(spec.models) == 1 or style.is_of_many(format)
+        for shown in [spec.models] if is_one else [(model,) for model in spec.models]:
+            suffix = "" if is_one else f"-{shown[0].name}"
             path = folder / f"{spec.file.place}{suffix}.{format}"
             if path in targets:
                 raise Refusal(f"two networks would both become {path}")
-            targets[path] = model
+            targets[path] = shown
     return targets
 
 
-def _render(model: Model, format: str, options: Options, style: Style) -> bytes:
+def _render(shown: tuple[Model, ...], format: str, options: Options, style: Style) -> bytes:
     from archdsl.drawing import DrawingError, render_drawing
 
     try:
-        drawing = render_drawing(model, format, options, style.name)
+        drawing = render_drawing(shown, format, options, style.name)
     except DrawingError as error:
-        raise Refusal(f"{model.path}: {model.name} cannot be drawn: {error}") from None
+        names = ", ".join(model.name for model in shown)
+        raise Refusal(f"{shown[0].path}: {names} cannot be drawn: {error}") from None
     for note in drawing.notes:
-        print_note(f"{model.name}: {note}")
+        print_note(f"{shown[0].name}: {note}")
     return drawing.content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from archdsl.drawing.faults import DrawingError
@@ -37,12 +38,17 @@ def render_svg(model: Model, options: Options = _DEFAULT, style: str = "graph") 
 
 
 def render_drawing(
-    model: Model, format: str, options: Options = _DEFAULT, style: str = "graph"
+    model: Model | Sequence[Model],
+    format: str,
+    options: Options = _DEFAULT,
+    style: str = "graph",
 ) -> Drawing:
     """The drawing in one of the style's formats. The same model gives the same bytes.
 
+    A page (``html``) may hold many networks, any other format one.
+
     Errors:
-        ValueError: no such style, or none of any style's formats.
+        ValueError: no such style, or none of any style's formats; many networks, or none.
         DrawingError: the style has no such format or option, or cannot show the network.
     """
     chosen = style_named(style)
@@ -51,15 +57,18 @@ def render_drawing(
     if format not in chosen.formats:
         formats = ", ".join(chosen.formats)
         raise DrawingError(f"the {style} style has no format {format}; it has {formats}")
+    models = (model,) if isinstance(model, Model) else tuple(model)
+    if not models or (len(models) > 1 and not chosen.is_of_many(format)):
+        raise ValueError(f"{format} shows one network, and {len(models)} were given")
     text = chosen.texts.get(format)
     for name in options.changed():
         if name not in (text or chosen).options:
             place = f"the {style} style" + (f" as {format}" if text else "")
             raise DrawingError(f"{place} has no option --{name.replace('_', '-')}")
     if text is not None:
-        return Drawing(text.render(model, options).encode())
+        return Drawing(text.render(models, options).encode())
     assert chosen.picture is not None
-    picture = chosen.picture(model, options)
+    picture = chosen.picture(models[0], options)
     return Drawing(_written(picture, format, options), picture.notes)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -10,15 +10,16 @@ from archdsl.drawing.marks import Picture
 from archdsl.drawing.options import Options
 from archdsl.model import Model
 
-Text: TypeAlias = Callable[[Model, Options], str]
+Text: TypeAlias = Callable[[Sequence[Model], Options], str]
 
 
 @dataclass(frozen=True)
 class TextFormat:
-    """A format of a style's own, with the options that it heeds."""
+    """A format of a style's own, with the options that it heeds; a file may hold many networks."""
 
     render: Text
     options: frozenset[str]
+    is_of_many: bool = False
 
 
 #: What every style that draws a picture is written as.
@@ -44,6 +45,10 @@ class Style:
         """The formats it has; the first is what it is written as unless asked."""
         return (*(PICTURE_FORMATS if self.picture else ()), *self.texts)
 
+    def is_of_many(self, format: str) -> bool:
+        """Whether one file of the format may hold many networks."""
+        return format in self.texts and self.texts[format].is_of_many
+
 
 def _graph_picture(model: Model, options: Options) -> Picture:
     from archdsl.drawing.graph import graph_picture
@@ -51,11 +56,18 @@ def _graph_picture(model: Model, options: Options) -> Picture:
     return graph_picture(model, options)
 
 
-def _graph_dot(model: Model, options: Options) -> str:
+def _graph_dot(models: Sequence[Model], options: Options) -> str:
     from archdsl.drawing.composition import compose_figure
     from archdsl.drawing.dot import dot_of
 
+    (model,) = models
     return dot_of(compose_figure(model, options))
+
+
+def _graph_page(models: Sequence[Model], options: Options) -> str:
+    from archdsl.drawing.page import render_page
+
+    return render_page(models, options)
 
 
 STYLES: tuple[Style, ...] = (
@@ -77,7 +89,14 @@ STYLES: tuple[Style, ...] = (
             )
         ),
         _graph_picture,
-        {"dot": TextFormat(_graph_dot, frozenset(("depth", "open", "flat", "shapes", "names")))},
+        {
+            "html": TextFormat(
+                _graph_page,
+                frozenset(("depth", "open", "flat", "shapes", "names", "theme")),
+                is_of_many=True,
+            ),
+            "dot": TextFormat(_graph_dot, frozenset(("depth", "open", "flat", "shapes", "names"))),
+        },
     ),
 )
 

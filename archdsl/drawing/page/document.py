@@ -1,0 +1,205 @@
+"""The document of a page: networks with pictures, tables and specs, filled into a template."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from archdsl.drawing.closing import Closer
+from archdsl.drawing.composition import compose_closed
+from archdsl.drawing.edges import OUTPUT, volume_text
+from archdsl.drawing.figure import Box, Figure, boxes_in
+from archdsl.drawing.options import Options
+from archdsl.drawing.page.scene import scene_of
+from archdsl.drawing.palette import DARK, Palette, palette_of
+from archdsl.drawing.typeface import BOLD, FAMILY, REGULAR
+from archdsl.model import Model
+
+_FOLDER = Path(__file__).parent
+_SCRIPTS = ("stretch.js", "page.js")
+#: As many boxes as a reader takes in at a glance.
+_FEW = 30
+#: Cells of the table that are words; the others are numbers, and stand to the right.
+_WORDS = ("Name", "Layer", "Volume")
+
+
+def render_page(models: Sequence[Model], options: Options) -> str:
+    """The HTML of one or more networks; ``options.depth`` and ``open`` say what is open at first.
+
+    Errors:
+        DrawingError: a part that shall be open is none.
+    """
+    return (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            title=", ".join(model.name for model in models),
+            theme=options.theme,
+            networks=[_network(model, options) for model in models],
+            style=_style(options),
+            script="\n".join((_FOLDER / name).read_text("utf-8") for name in _SCRIPTS),
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+#: By node, the cells of its row in the table by the titles of their columns.
+_Rows: TypeAlias = dict[int, dict[str, str]]
+
+# ── Networks ─────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of the spec, with the nodes that it makes."""
+
+    number: int
+    text: str
+    nodes: tuple[int, ...]
+
+
+def _network(model: Model, options: Options) -> dict[str, Any]:
+    from archdsl.report.table import HEADER, notes_of, sections_of
+
+    figure = compose_closed(model, options)
+    depth = _depth_of(figure) if options.depth is None else options.depth
+    closer = Closer(model.nodes, (), depth, options.open)
+    sections = list(sections_of(model))
+    rows = {
+        node: dict(zip(HEADER, row, strict=True))
+        for section in sections
+        for node, row in zip(section.nodes, section.rows, strict=True)
+    }
+    scene = scene_of(figure, closer.leaves_open, lambda box: _spoken(_card(model, box, rows)))
+    cards = {key: _card(model, box, rows) for key, box in scene.boxes.items()}
+    return {
+        "name": model.name,
+        "description": figure.description,
+        "facts": figure.description.removeprefix(f"{model.name}: "),
+        "path": model.path,
+        "picture": scene.markup,
+        "has_blocks": bool(figure.insides),
+        "data": _script_json({"scene": scene.data, "cards": cards}),
+        "header": [(title, title not in _WORDS) for title in HEADER],
+        "sections": sections,
+        "notes": "\n".join(notes_of(model)),
+        "lines": _lines(model),
+    }
+
+
+def _depth_of(figure: Figure) -> int:
+    """How deep blocks are open at first: as deep as the picture has few boxes."""
+    depth, shown = 0, -1
+    while (more := _boxes_at(figure, depth + 1)) <= _FEW and more != shown:
+        depth, shown = depth + 1, more
+    return depth
+
+
+def _boxes_at(figure: Figure, depth: int) -> int:
+    """How many boxes are shown, if blocks are open to a depth."""
+    boxes = [box for item in figure.items for box in boxes_in(item)]
+    opened = [figure.insides[box.id] for box in boxes if depth and box.block is not None]
+    # A block shown alone has a box for its input.
+    return len(boxes) + sum(_boxes_at(inside, depth - 1) - 2 for inside in opened)
+
+
+def _card(model: Model, box: Box, rows: _Rows) -> dict[str, Any]:
+    """What a pointer shows of a box: its title, facts in pairs, and its line in the spec."""
+    if OUTPUT in box.members:
+        return {"title": "output", "facts": [("volume", volume_text(model.output))], "lines": []}
+    first, last = model.nodes[min(box.members)], model.nodes[box.members[-1]]
+    if first.id == 0:
+        return {"title": "input", "facts": [("volume", volume_text(model.input))], "lines": []}
+    nodes = [model.nodes[node] for node in box.members]
+    costs = [model.costs[node] for node in box.members]
+    before = ", ".join(volume_text(model.nodes[source].volume) for source in first.inputs)
+    facts = [("volume", f"{before} → {volume_text(last.volume)}")]
+    if box.block is None:
+        facts.insert(0, ("layers", "; ".join(rows[node]["Layer"] for node in box.nodes)))
+    else:
+        facts.insert(0, ("layers", f"{len(nodes):,}"))
+    facts += [
+        ("parameters", f"{sum(cost.parameters for cost in costs):,}"),
+        ("MACs", f"{sum(cost.macs for cost in costs):,}"),
+        ("receptive field", rows[last.id]["Field"]),
+    ]
+    if box.count > 1:
+        facts.append(("stands for", f"{box.count} in a row, counted together"))
+    lines = sorted({model.place_of(node).line for node in nodes})
+    title = " · ".join(dict.fromkeys(filter(None, (box.name, box.title))))
+    names = [model.names[node] for node in box.nodes[:1] if box.block is None]
+    return {"title": title, "name": "".join(names), "facts": facts, "lines": lines}
+
+
+def _spoken(card: dict[str, Any]) -> str:
+    """A card in one line."""
+    return ", ".join([card["title"], *(f"{term} {fact}" for term, fact in card["facts"])])
+
+
+def _lines(model: Model) -> list[_Line]:
+    from archdsl.report.text import printable
+
+    nodes: dict[int, list[int]] = {}
+    for node in model.layers:
+        nodes.setdefault(model.place_of(node).line, []).append(node.id)
+    return [
+        _Line(number, printable(text.rstrip("\r").expandtabs(4)), tuple(nodes.get(number, ())))
+        for number, text in enumerate(model.source.text.removesuffix("\n").split("\n"), start=1)
+    ]
+
+
+def _script_json(data: Any) -> str:
+    """JSON that no HTML parser takes for the end of its script."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
+
+
+# ── Style ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _style(options: Options) -> str:
+    """The style sheet: the letters, the colours of the roles in each theme, and the page's own."""
+    faces = "\n".join(
+        f"@font-face {{ font-family: {FAMILY}; font-weight: {weight}; "
+        f"src: url(data:font/ttf;base64,{b64encode(path.read_bytes()).decode()}); }}"
+        for path, weight in ((REGULAR, 400), (BOLD, 700))
+    )
+    light = palette_of(options.theme)
+    roles = "\n".join(
+        f".f-{role} {{ fill: var(--{role}); }} .s-{role} {{ stroke: var(--{role}); }}"
+        for role in light
+    )
+    rules = [faces, f":root {{ {_variables(light)} }}", roles]
+    if options.theme != "print":
+        # On paper the page is light.
+        dark = f"{{ color-scheme: dark; {_variables(DARK)} }}"
+        rules += [
+            ':root[data-theme="light"] { color-scheme: light; }',
+            f'@media screen {{ :root[data-theme="dark"] {dark} }}',
+            f'@media screen and (prefers-color-scheme: dark) {{ :root[data-theme="auto"] {dark} }}',
+        ]
+    return "\n".join([*rules, (_FOLDER / "page.css").read_text("utf-8")])
+
+
+def _variables(palette: Palette) -> str:
+    return " ".join(f"--{role}: {colour};" for role, colour in palette.items())

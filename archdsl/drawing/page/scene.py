@@ -1,0 +1,317 @@
+"""A figure as a scene: the marks of its pieces as SVG, and where the pieces stand, as data.
+
+Blocks are laid out closed, and each one's inside is a scene of its own. The page opens a block by
+stretching the scene around it. What stands in the scene is then moved as a whole, so that nothing
+has to be laid out there: along and across the flow, what lay behind the block moves away from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from itertools import count
+from typing import Any, TypeAlias
+
+from archdsl.drawing.boxes import SPACIOUS
+from archdsl.drawing.columns import with_recalls
+from archdsl.drawing.edges import OUTPUT
+from archdsl.drawing.elements import Element, Flow, Frame, Label, Spot, Wire, elements_in
+from archdsl.drawing.figure import Box, Cluster, Figure, Kind, boxes_in, output_of
+from archdsl.drawing.flow import CARD, Layout
+from archdsl.drawing.sheet import Sheet
+from archdsl.drawing.svg import fragment_of
+
+Data: TypeAlias = dict[str, Any]
+#: Whether a block inside so many others is open when the page is.
+IsOpen: TypeAlias = Callable[[Cluster, int], bool]
+#: From and to along the flow, and across it.
+_Area: TypeAlias = tuple[float, float, float, float]
+#: Places that differ by less are one.
+_NEAR = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """``markup`` has an element with a ``data-key`` for each piece that ``data`` places.
+
+    ``boxes`` are all that it shows, by their keys, those in blocks too.
+    """
+
+    markup: str
+    data: Data
+    boxes: dict[int, Box]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where pieces stand: their figure, inside ``depth`` blocks, with the keys of boxes by id."""
+
+    figure: Figure
+    keys: dict[int, int]
+    depth: int
+
+    @property
+    def sheet(self) -> Sheet:
+        return Sheet(self.figure, SPACIOUS, goes_down=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """The frame of an auxiliary head, and the wire that leads to its first box."""
+
+    key: int
+    frame: Frame
+    wire: Wire
+
+    @property
+    def axis(self) -> float:
+        return self.wire.points[-1][1]
+
+    def wire_to_it(self) -> Wire:
+        """The wire as far as the frame."""
+        return replace(self.wire, points=(*self.wire.points[:-1], (self.frame.u[0], self.axis)))
+
+
+def scene_of(figure: Figure, is_open: IsOpen, spoken: Callable[[Box], str]) -> Scene:
+    """The scene of a whole network; ``spoken`` says what a box is to those who do not see it."""
+    writer = _Writer(is_open, spoken)
+    markup, data = writer.scene(figure, None, 0)
+    return Scene(markup, data, writer.boxes)
+
+
+class _Writer:
+    def __init__(self, is_open: IsOpen, spoken: Callable[[Box], str]) -> None:
+        self.is_open = is_open
+        self.spoken = spoken
+        self.boxes: dict[int, Box] = {}
+        self.keys: Iterator[int] = count()
+
+    def scene(
+        self, figure: Figure, source: int | None, depth: int, side: float = 0.0
+    ) -> tuple[str, Data]:
+        """The pieces of a figure.
+
+        Those of a block are entered from ``source``, and at ``side`` by what it takes up besides.
+        """
+        layout = Layout(figure, SPACIOUS, goes_down=True)
+        items = figure.items if source is None else figure.items[1:]
+        flow = with_recalls(layout.stack(items, source), figure, layout)
+        keys: dict[int, int] = {}
+        elements = (*flow.elements, *_ends(flow, source), *_recalls(flow, figure, side))
+        markup, data = self._pieces(elements, _Place(figure, keys, depth))
+        data |= {
+            "length": _rounded(flow.length),
+            "left": _rounded(flow.left),
+            "right": _rounded(flow.right),
+            "isFed": flow.is_fed,
+            "exit": None if source is None else keys[_exit_of(figure)],
+            "edges": [
+                (keys[edge.tail], keys[edge.head])
+                for edge in figure.edges
+                if edge.tail in keys and edge.head in keys
+            ],
+        }
+        return markup, data
+
+    def _pieces(self, elements: Sequence[Element], place: _Place) -> tuple[str, Data]:
+        """The pieces of a scene, heads as scenes in it: what opens beside one does not stretch it.
+
+        Wires come last, so that nothing hides them.
+        """
+        flat = [*_without_heads(elements)]
+        spots = [(next(self.keys), e) for e in flat if isinstance(e, Spot)]
+        place.keys.update((spot.box.id, key) for key, spot in spots)
+        wires = [e for e in flat if isinstance(e, Wire)]
+        heads = [
+            _Head(next(self.keys), frame, next(w for w in wires if _leads_into(w, frame)))
+            for frame in flat
+            if isinstance(frame, Frame) and frame.cluster.kind is Kind.HEAD
+        ]
+        cut = {id(head.wire): head for head in heads}
+        ends = [(key, _area_of(spot)) for key, spot in spots]
+        ends += [(head.key, (*head.frame.u, *head.frame.v)) for head in heads]
+        pieces = {
+            "frames": [
+                self._frame(e, place)
+                for e in flat
+                if isinstance(e, Frame) and e.cluster.kind is not Kind.HEAD
+            ],
+            "labels": [self._label(e, place) for e in flat if isinstance(e, Label)],
+            "spots": [self._spot(key, spot, place) for key, spot in spots]
+            + [self._head(head, place) for head in heads],
+            "wires": [
+                self._wire(cut[id(wire)].wire_to_it() if id(wire) in cut else wire, ends)
+                for wire in wires
+            ],
+        }
+        markup = "\n".join(text for made in pieces.values() for text, _ in made)
+        return markup, {name: [data for _, data in made] for name, made in pieces.items()}
+
+    def _head(self, head: _Head, place: _Place) -> tuple[str, Data]:
+        """An auxiliary head: always open, and moved as a whole."""
+        frame = head.frame.moved(-head.frame.u[0], -head.axis)
+        first = head.wire.points[-1][0] - head.frame.u[0]
+        entry = Wire(((0.0, 0.0), (first, 0.0)), head.wire.has_arrow, is_dashed=True)
+        around = self._frame(frame, place)
+        markup, scene = self._pieces((*frame.elements, entry), place)
+        scene |= {
+            "length": _rounded(frame.u[1]),
+            "left": _rounded(-frame.v[0]),
+            "right": _rounded(frame.v[1]),
+            "isFed": True,
+            "exit": None,
+            "edges": [],
+        }
+        scene["frames"].append(around[1])
+        data = {
+            "key": head.key,
+            "u": _rounded(head.frame.u[0]),
+            "v": _rounded(head.axis),
+            "along": scene["length"],
+            "left": scene["left"],
+            "right": scene["right"],
+            "nodes": [],
+            "scene": scene,
+            "isOpen": True,
+            "isHead": True,
+        }
+        title = escape(" ".join(piece for line in frame.title for piece in line if piece))
+        start = f'<g class="holder" data-key="{head.key}" role="group" aria-label="{title}">'
+        return f"{start}{around[0]}{markup}</g>", data
+
+    def _spot(self, key: int, spot: Spot, place: _Place) -> tuple[str, Data]:
+        box, figure = spot.box, place.figure
+        self.boxes[key] = box
+        data: Data = {
+            "key": key,
+            "u": _rounded(spot.u),
+            "v": _rounded(spot.v),
+            "along": _rounded(spot.along),
+            "left": _rounded(spot.across / 2),
+            "right": _rounded(spot.across / 2),
+            "nodes": [node for node in box.members if node != OUTPUT],
+        }
+        shown = fragment_of(place.sheet.spot(replace(spot, u=0.0, v=0.0)).marks)
+        spoken = escape(self.spoken(box))
+        role, inside = "img", ""
+        if box.block is not None:
+            below = figure.insides[box.id]
+            (source,) = (start.id for start in boxes_in(below.items[0]))
+            markup, data["scene"] = self.scene(below, source, place.depth + 1, spot.along / 2)
+            data["isOpen"] = self.is_open(box.block, place.depth)
+            role, inside = "button", f'<g class="inside">{markup}</g>{_BADGE}'
+        return (
+            f'<g class="node {escape(box.look)}" data-key="{key}" role="{role}" tabindex="-1" '
+            f'aria-label="{spoken}"><g class="face">{shown}</g>{inside}</g>',
+            data,
+        )
+
+    def _frame(self, frame: Frame, place: _Place) -> tuple[str, Data]:
+        key = next(self.keys)
+        is_head = frame.cluster.kind is Kind.HEAD
+        cards = [2 * CARD, CARD, 0.0] if frame.cluster.count > 1 else [0.0]
+        dash = ' stroke-dasharray="4 3"' if is_head else ""
+        rectangle = f'<rect rx="6" class="f-cluster s-cluster-border"{dash}/>'
+        title = fragment_of(place.sheet.title(replace(frame, title_at=(0.0, 0.0))))
+        data = {
+            "key": key,
+            "u": [*map(_rounded, frame.u)],
+            "v": [*map(_rounded, frame.v)],
+            "title": [*map(_rounded, frame.title_at)],
+            "cards": cards,
+        }
+        return (
+            f'<g class="frame {frame.cluster.kind.value}" data-key="{key}">'
+            f"{rectangle * len(cards)}<g>{title}</g></g>",
+            data,
+        )
+
+    def _label(self, label: Label, place: _Place) -> tuple[str, Data]:
+        key = next(self.keys)
+        shown = fragment_of([place.sheet.label(label.moved(-label.u, -label.v))])
+        data = {"key": key, "u": _rounded(label.u), "v": _rounded(label.v)}
+        return f'<g class="volume" data-key="{key}">{shown}</g>', data
+
+    def _wire(self, wire: Wire, ends: Sequence[tuple[int, _Area]]) -> tuple[str, Data]:
+        key = next(self.keys)
+        dash = ' stroke-dasharray="3.5 2.5"' if wire.is_dashed else ""
+        data = {
+            "key": key,
+            "points": [(_rounded(u), _rounded(v)) for u, v in wire.points],
+            "hasArrow": wire.has_arrow,
+            "tail": _touched(wire.points[0], ends),
+            "head": _touched(wire.points[-1], ends),
+        }
+        return (
+            f'<g class="edge" data-key="{key}"><path fill="none" class="s-line" '
+            f'stroke-width="1.1"{dash}/><path class="f-line"/></g>',
+            data,
+        )
+
+
+#: The sign of a block that opens and closes; the page shows one of its strokes for an open one.
+_BADGE = (
+    '<g class="badge"><circle r="6.5" class="f-page s-block-border"/>'
+    '<path d="M-3,0H3" class="s-block-border"/><path d="M0,-3V3" class="s-block-border plus"/></g>'
+)
+
+
+def _exit_of(figure: Figure) -> int:
+    """The id of the box whose result leaves a block."""
+    return figure.box_of[output_of(figure.items[-1])]
+
+
+def _ends(flow: Flow, source: int | None) -> list[Element]:
+    """The wires from the edge of a block to its first box, and from its last one."""
+    wires: list[Element] = []
+    if source is None:
+        return wires
+    if flow.is_fed and flow.first > 0:
+        wires.append(Wire(((0.0, 0.0), (flow.first, 0.0)), flow.has_arrow))
+    if flow.length > flow.last:
+        wires.append(Wire(((flow.last, 0.0), (flow.length, 0.0)), has_arrow=False))
+    return wires
+
+
+def _recalls(flow: Flow, figure: Figure, side: float) -> list[Wire]:
+    """The wires from the right border of a block to its boxes that take up results from outside."""
+    spots = {e.box.id: e for e in elements_in(flow.elements) if isinstance(e, Spot)}
+    lane = flow.right - SPACIOUS.pad / 2
+    wires = []
+    for spot in map(spots.__getitem__, figure.recalls):
+        middle, right = spot.u + spot.along / 2, spot.v + spot.across / 2
+        points = ((side, flow.right), (side, lane), (middle, lane), (middle, right))
+        wires.append(Wire(points))
+    return wires
+
+
+def _without_heads(elements: Sequence[Element]) -> Iterator[Element]:
+    """All elements but those in heads; a frame before what it frames."""
+    for element in elements:
+        yield element
+        if isinstance(element, Frame) and element.cluster.kind is not Kind.HEAD:
+            yield from _without_heads(element.elements)
+
+
+def _leads_into(wire: Wire, frame: Frame) -> bool:
+    return wire.is_dashed and _is_in(wire.points[-1], (*frame.u, *frame.v))
+
+
+def _area_of(spot: Spot) -> _Area:
+    half = spot.across / 2
+    return spot.u, spot.u + spot.along, spot.v - half, spot.v + half
+
+
+def _is_in(point: tuple[float, float], area: _Area) -> bool:
+    (u, v), (top, bottom, left, right) = point, area
+    return top - _NEAR <= u <= bottom + _NEAR and left - _NEAR <= v <= right + _NEAR
+
+
+def _touched(point: tuple[float, float], ends: Sequence[tuple[int, _Area]]) -> int | None:
+    """The key of the box or head that has the end of a wire."""
+    return next((key for key, area in ends if _is_in(point, area)), None)
+
+
+def _rounded(length: float) -> float:
+    return round(length, 2)
