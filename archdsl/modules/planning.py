@@ -1,0 +1,254 @@
+"""From the tree of parts to the plan of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Sequence as Nodes
+from dataclasses import replace
+
+from archdsl.graph import (
+    AuxPart,
+    CallPart,
+    Chain,
+    ForkPart,
+    GroupPart,
+    LayerPart,
+    Node,
+    Part,
+    RecallPart,
+    RepeatPart,
+    SplitPart,
+)
+from archdsl.layers import UnaryLayer
+from archdsl.modules.naming import Names, attribute_name
+from archdsl.modules.plan import (
+    Apply,
+    ClassPlan,
+    Flattening,
+    Fork,
+    Head,
+    Instance,
+    Item,
+    Leaf,
+    Recall,
+    Sequence,
+    Step,
+)
+
+#: The title of the class that auxiliary heads share.
+HEAD_CLASS = "aux_head"
+#: How many layers make a row worth a class of its own where it is used twice.
+_LONG_ROW = 4
+
+
+def plan_modules(name: str, nodes: Nodes[Node], chain: Chain) -> ClassPlan:
+    """Plan the class of a network."""
+    plan = _Planner(nodes).class_plan(name, chain, None)
+    return replace(plan, steps=_with_head_class(plan.steps, nodes))
+
+
+def _with_head_class(steps: tuple[Step, ...], nodes: Nodes[Node]) -> tuple[Step, ...]:
+    """Auxiliary heads that are the same long row of layers, as they mostly are, share a class."""
+    kinds = [_kinds(step.apply, nodes) for step in steps if isinstance(step, Head)]
+    if len(kinds) < 2 or len(set(kinds)) > 1 or len(kinds[0]) < _LONG_ROW:
+        return steps
+    return tuple(_of_head_class(s, nodes) if isinstance(s, Head) else s for s in steps)
+
+
+def _kinds(head: Apply, nodes: Nodes[Node]) -> tuple[str, ...]:
+    """The layers of a head that is a plain row, nothing for another one."""
+    match head.item:
+        case Sequence(items=row) if all(isinstance(i, (Leaf, Flattening)) for i in row):
+            return tuple(
+                nodes[item.node].layer.name if isinstance(item, Leaf) else "flatten" for item in row
+            )
+        case _:
+            return ()
+
+
+def _of_head_class(head: Head, nodes: Nodes[Node]) -> Head:
+    assert isinstance(head.apply.item, Sequence)
+    row = head.apply.item.items
+    first = next(item for item in row if isinstance(item, Leaf))
+    plan = ClassPlan(HEAD_CLASS, None, nodes[first.node].inputs[0], head.apply.output, (), row, ())
+    return replace(head, apply=replace(head.apply, item=Instance(plan)))
+
+
+class _Planner:
+    def __init__(self, nodes: Nodes[Node]) -> None:
+        self.nodes = nodes
+
+    def class_plan(self, title: str, chain: Chain, call: CallPart | None) -> ClassPlan:
+        row = self._row(chain.parts)
+        if row is not None:
+            return ClassPlan(title, call, chain.input, chain.output, (), row, ())
+        steps = Names(self.nodes).name(self._steps(chain.parts))
+        recalls = tuple(_recalls_from_outside(steps))
+        return ClassPlan(title, call, chain.input, chain.output, steps, None, recalls)
+
+    # ── Rows ─────────────────────────────────────────────────────────────────────────────────
+
+    def _row(self, parts: tuple[Part, ...]) -> tuple[Item, ...] | None:
+        """The items of a ``nn.Sequential``, where the parts are unnamed and in a straight line."""
+        if not all(isinstance(p, (LayerPart, CallPart)) and p.name is None for p in parts):
+            return None
+        items: list[Item] = []
+        for part in parts:
+            item = self._item(part)
+            if self._needs_flat(item):
+                items.append(Flattening())
+            items.append(item)
+        return tuple(items)
+
+    def _needs_flat(self, item: Item) -> bool:
+        if not isinstance(item, Leaf):
+            return False
+        node = self.nodes[item.node]
+        layer = node.layer
+        is_image = not self.nodes[node.inputs[0]].volume.is_vector
+        return isinstance(layer, UnaryLayer) and layer.flattens and is_image
+
+    def _item(self, part: Part) -> Item:
+        match part:
+            case LayerPart() | SplitPart():
+                return Leaf(part.node)
+            case CallPart():
+                return Instance(self.class_plan(part.block.name.id, part.body, part))
+            case GroupPart():
+                return self._group(part.name, part.body)
+            case RepeatPart():
+                return Sequence(tuple(self._copy(part.name, copy) for copy in part.copies))
+            case AuxPart():
+                return self._copy(part.name or "head", part.body)
+            case _:
+                raise AssertionError(part)
+
+    def _group(self, title: str, body: Chain) -> Item:
+        row = self._row(body.parts)
+        return Sequence(row) if row is not None else Instance(self.class_plan(title, body, None))
+
+    def _copy(self, title: str, copy: Chain) -> Item:
+        """A chain whose braces mean nothing by themselves: one layer or block stands alone."""
+        row = self._row(copy.parts)
+        if row is not None and len(row) == 1:
+            return row[0]
+        return self._group(title, copy)
+
+    # ── Steps ────────────────────────────────────────────────────────────────────────────────
+
+    def _steps(self, parts: tuple[Part, ...]) -> list[Step]:
+        """Steps with the attribute of unnamed rows still empty."""
+        steps: list[Step] = []
+        run: list[Part] = []
+
+        def flush() -> None:
+            if run:
+                steps.append(self._run(tuple(run)))
+                run.clear()
+
+        for part in parts:
+            if isinstance(part, (LayerPart, CallPart)) and part.name is None:
+                run.append(part)
+                continue
+            flush()
+            match part:
+                case ForkPart():
+                    branches = tuple(tuple(self._steps(b.parts)) for b in part.branches)
+                    steps.append(Fork(part.node, branches))
+                case RecallPart():
+                    steps.append(Recall(part))
+                case AuxPart():
+                    steps.append(Head(self._apply(part), part.weight))
+                case _:
+                    steps.append(self._apply(part))
+        flush()
+        return steps
+
+    def _run(self, parts: tuple[Part, ...]) -> Apply:
+        items = self._row(parts)
+        assert items is not None
+        item, flatten = self._lift(Sequence(items))
+        if isinstance(item, Sequence) and len(item.items) == 1:
+            item = item.items[0]
+        return Apply("", item, _output_of(parts[-1]), flatten)
+
+    def _apply(self, part: Part) -> Apply:
+        item = self._item(part)
+        recalls = tuple(_recalls_of(item))
+        each = isinstance(part, RepeatPart) and bool(recalls)
+        flatten = False
+        if not each:
+            item, flatten = self._lift(item)
+        name = part.name
+        attribute = attribute_name(name) if name else ""
+        pieces = part.pieces if isinstance(part, SplitPart) else ()
+        return Apply(attribute, item, _output_of(part), flatten, recalls, each, name, pieces)
+
+    def _lift(self, item: Item) -> tuple[Item, bool]:
+        """Take a flattening at the very start out of the row, into ``forward``."""
+        if isinstance(item, Leaf):
+            return item, self._needs_flat(item)
+        if isinstance(item, Sequence) and item.items and isinstance(item.items[0], Flattening):
+            rest = item.items[1:]
+            # A row written in braces stays a row, however short.
+            return Sequence(rest), True
+        return item, False
+
+
+def _output_of(part: Part) -> int:
+    match part:
+        case LayerPart() | ForkPart() | RecallPart() | SplitPart():
+            return part.node
+        case RepeatPart():
+            return part.copies[-1].output
+        case CallPart() | GroupPart() | AuxPart():
+            return part.body.output
+
+
+def _recalls_of(item: Item) -> Iterator[RecallPart]:
+    """The outer parts an item reads besides its input, each once."""
+    match item:
+        case Instance(plan=plan):
+            yield from plan.recalls
+        case Sequence(items=items):
+            seen = set()
+            for inner in items:
+                for recall in _recalls_of(inner):
+                    if recall.node not in seen:
+                        seen.add(recall.node)
+                        yield recall
+
+
+def _recalls_from_outside(steps: tuple[Step, ...]) -> Iterator[RecallPart]:
+    made = set(_outputs(steps))
+    seen: set[int] = set()
+    for recall in _recalls_in(steps):
+        if recall.node not in made and recall.node not in seen:
+            seen.add(recall.node)
+            yield recall
+
+
+def _outputs(steps: tuple[Step, ...]) -> Iterator[int]:
+    for step in steps:
+        match step:
+            case Apply():
+                yield step.output
+                yield from step.pieces
+            case Fork():
+                yield step.node
+                for branch in step.branches:
+                    yield from _outputs(branch)
+
+
+def _recalls_in(steps: tuple[Step, ...]) -> Iterator[RecallPart]:
+    for step in steps:
+        match step:
+            case Apply():
+                yield from step.recalls
+            case Head():
+                yield from step.apply.recalls
+            case Recall():
+                yield step.part
+            case Fork():
+                for branch in step.branches:
+                    yield from _recalls_in(branch)
