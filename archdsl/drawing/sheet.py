@@ -10,22 +10,11 @@ from archdsl.drawing.elements import Element, Frame, Label, Spot, Wire
 from archdsl.drawing.figure import Figure, Kind
 from archdsl.drawing.flow import CARD
 from archdsl.drawing.heat import Scale
-from archdsl.drawing.marks import (
-    Command,
-    Group,
-    Line,
-    Mark,
-    Point,
-    Text,
-    moved,
-    polygon,
-    rectangle,
-)
+from archdsl.drawing.marks import Group, Mark, Point, Text, moved, rectangle
 from archdsl.drawing.typeface import text_width
+from archdsl.drawing.wires import wire_marks
 
-#: How round the corners of wires are, and how long their heads.
-_ROUND = 5.0
-_ARROW = 5.5
+DASH = (3.5, 2.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,74 +131,11 @@ class Sheet:
         return marks
 
     def _wire(self, wire: Wire) -> Group:
-        points = _distinct([self.at(*point) for point in wire.points])
-        dash = (3.5, 2.5) if wire.is_dashed else ()
-        if len(points) < 2:
-            return Group(())
-        end = points[-1]
-        if wire.has_arrow:
-            points[-1] = _toward(end, points[-2], _ARROW - 1.0)
-        line = Line(_rounded(points), None, "line", 1.1, dash)
-        if not wire.has_arrow:
-            return Group((line,), "", ("edge",))
-        return Group((line, _arrowhead(points[-2], end)), "", ("edge",))
+        dash = DASH if wire.is_dashed else ()
+        return wire_marks([self.at(*point) for point in wire.points], wire.has_arrow, dash)
 
     def panel(self) -> Panel:
         left, top = (min(corner[axis] for corner in self.corners) for axis in (0, 1))
         right, bottom = (max(corner[axis] for corner in self.corners) for axis in (0, 1))
         marks = tuple(moved(mark, -left, -top) for mark in self.marks)
         return Panel(marks, right - left, bottom - top)
-
-
-def _distinct(points: Sequence[Point]) -> list[Point]:
-    """Points without those on the spot or on the straight way between their neighbours."""
-    result: list[Point] = []
-    for point in points:
-        if result and abs(point[0] - result[-1][0]) + abs(point[1] - result[-1][1]) < 0.05:
-            continue
-        if len(result) > 1 and _is_between(result[-2], result[-1], point):
-            result[-1] = point
-            continue
-        result.append(point)
-    return result
-
-
-def _is_between(a: Point, b: Point, c: Point) -> bool:
-    return (a[0] == b[0] == c[0] and (b[1] - a[1]) * (c[1] - b[1]) > 0) or (
-        a[1] == b[1] == c[1] and (b[0] - a[0]) * (c[0] - b[0]) > 0
-    )
-
-
-def _toward(start: Point, goal: Point, distance: float) -> Point:
-    """The point at a distance from the start on the way to the goal."""
-    dx, dy = goal[0] - start[0], goal[1] - start[1]
-    length = max((dx * dx + dy * dy) ** 0.5, 1e-6)
-    share = min(1.0, distance / length)
-    return start[0] + dx * share, start[1] + dy * share
-
-
-def _rounded(points: Sequence[Point]) -> tuple[Command, ...]:
-    """A line through points, its corners round."""
-    commands: list[Command] = [("M", (points[0],))]
-    for before, corner, after in zip(points, points[1:], points[2:], strict=False):
-        radius = min(_ROUND, _distance(before, corner) / 2, _distance(corner, after) / 2)
-        start, end = _toward(corner, before, radius), _toward(corner, after, radius)
-        handles = (_toward(corner, before, radius * 0.45), _toward(corner, after, radius * 0.45))
-        commands += [("L", (start,)), ("C", (*handles, end))]
-    commands.append(("L", (points[-1],)))
-    return tuple(commands)
-
-
-def _distance(a: Point, b: Point) -> float:
-    return float(((a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2) ** 0.5)
-
-
-def _arrowhead(before: Point, tip: Point) -> Line:
-    base = _toward(tip, before, _ARROW)
-    length = _distance(base, tip) or 1.0
-    across = ((tip[1] - base[1]) / length * 2.3, -(tip[0] - base[0]) / length * 2.3)
-    wings = (
-        (base[0] + across[0], base[1] + across[1]),
-        (base[0] - across[0], base[1] - across[1]),
-    )
-    return polygon((tip, *wings), fill="line")
