@@ -13,6 +13,7 @@ from math import log
 
 from archdsl.drawing.marks import Mark, Text, rectangle
 from archdsl.drawing.options import ColorBy
+from archdsl.drawing.palette import channels_of, mixed
 from archdsl.model import BYTES_PER_NUMBER, Model
 
 CIVIDIS = (
@@ -128,9 +129,7 @@ class Scale:
         """The colour at a place of the scale, from 0 to 1."""
         at = min(max(share, 0.0), 1.0) * (len(CIVIDIS) - 1)
         number = min(int(at), len(CIVIDIS) - 2)
-        low, high = _channels(CIVIDIS[number]), _channels(CIVIDIS[number + 1])
-        mixed = (round(a + (b - a) * (at - number)) for a, b in zip(low, high, strict=True))
-        return "#" + "".join(f"{channel:02x}" for channel in mixed)
+        return mixed(CIVIDIS[number], CIVIDIS[number + 1], at - number)
 
     def bar(self, size: float) -> list[Mark]:
         """The scale with its title and ends, ``BAR_WIDTH`` × ``BAR_HEIGHT`` from (0, 0)."""
@@ -171,10 +170,6 @@ def luminance(colour: str) -> float:
     """Relative luminance of ``#rrggbb``, from 0 to 1, as WCAG 2.1 defines it."""
     linear = [
         c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4
-        for c in (channel / 255 for channel in _channels(colour))
+        for c in (channel / 255 for channel in channels_of(colour))
     ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def _channels(colour: str) -> tuple[int, int, int]:
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)

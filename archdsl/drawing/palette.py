@@ -40,10 +40,44 @@ def detail_of(look: str) -> str:
     return f"{look}-detail"
 
 
-def _looks(colours: dict[str, tuple[str, str]], label: str, detail: str) -> Palette:
+def top_of(look: str) -> str:
+    """The role of the upper face of a box in projection, which lies in the light."""
+    return f"{look}-top"
+
+
+def side_of(look: str) -> str:
+    """The role of its side, which lies in the shade."""
+    return f"{look}-side"
+
+
+def mixed(one: str, other: str, share: float) -> str:
+    """A colour between two, that much of the way to the other."""
+    pairs = zip(channels_of(one), channels_of(other), strict=True)
+    return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in pairs)
+
+
+def channels_of(colour: str) -> tuple[int, int, int]:
+    """Red, green and blue of ``#rrggbb``."""
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def shades_of(fill: str) -> tuple[str, str]:
+    """Top and side for a front of any colour."""
+    return mixed(fill, "#ffffff", 0.35), mixed(fill, "#000000", 0.2)
+
+
+#: What has no colour of its own would look dark in the shade.
+_PLAIN = ("#ffffff", "#0d1117")
+
+
+def _looks(
+    colours: dict[str, tuple[str, str]], label: str, detail: str, is_dark: bool = False
+) -> Palette:
     palette: Palette = {}
     for look, (fill, border) in colours.items():
         palette |= {fill_of(look): fill, border_of(look): border}
+        palette[top_of(look)] = mixed(fill, "#ffffff", 0.16 if is_dark else 0.55)
+        palette[side_of(look)] = mixed(fill, border, 0.12 if fill in _PLAIN else 0.25)
         palette |= {label_of(look): label, detail_of(look): detail}
     return palette
 
@@ -105,6 +139,7 @@ DARK: Palette = {
         },
         "#f0f3f6",
         "#d5dce4",
+        is_dark=True,
     ),
 }
 
