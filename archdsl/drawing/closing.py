@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -44,6 +44,7 @@ class Closer:
     """Closes clusters deeper than ``depth``, but for those of a name, and those around them.
 
     Where it ``joins``, closed neighbours of one kind become one box.
+    ``may_close`` keeps others open as well.
     """
 
     def __init__(
@@ -53,7 +54,9 @@ class Closer:
         depth: int,
         open: tuple[str, ...],
         joins: bool = True,
+        may_close: Callable[[Cluster], bool] = lambda cluster: True,
     ) -> None:
+        self.may_close = may_close
         self.nodes = nodes
         self.consumers = consumers
         self.depth = depth
@@ -80,7 +83,8 @@ class Closer:
 
     def leaves_open(self, cluster: Cluster, depth: int) -> bool:
         """Whether a cluster inside ``depth`` others is drawn open."""
-        return depth < self.depth or self._is_open(cluster)
+        is_open = depth < self.depth or self._is_open(cluster)
+        return is_open or not self.may_close(cluster)
 
     def _is_open(self, item: Item) -> bool:
         match item:

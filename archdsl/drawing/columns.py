@@ -59,14 +59,15 @@ def measured(strips: Sequence[Strip], figure: Figure, layout: Layout) -> list[St
 
 
 def _output(strip: Strip) -> int:
-    trunk = [item for item in strip.items if not _is_head(item)]
+    trunk = [item for item in strip.items if not is_head(item)]
     last = trunk[-1]
     if isinstance(last, Cluster):
         return last.output
     return list(boxes_in(last))[-1].members[-1]
 
 
-def _is_head(item: Item) -> bool:
+def is_head(item: Item) -> bool:
+    """Whether an item is an auxiliary head."""
     return isinstance(item, Cluster) and item.kind is Kind.HEAD
 
 

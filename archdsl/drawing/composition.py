@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from archdsl.diagnostics import did_you_mean
@@ -48,15 +48,21 @@ _UNSAID = ("s1", "same")
 _FUSED = (Family.NORMALIZATION, Family.ACTIVATION, Family.REGULARIZATION)
 
 
-def compose_figure(model: Model, options: Options = _DEFAULT, is_terse: bool = False) -> Figure:
+def compose_figure(
+    model: Model,
+    options: Options = _DEFAULT,
+    is_terse: bool = False,
+    may_close: Callable[[Cluster], bool] = lambda cluster: True,
+) -> Figure:
     """The graph of a network, folded, closed and labelled as the options say.
 
     A terse one does not say of convolutions what goes without saying: stride 1 and equal size.
+    Only what ``may_close`` says is closed.
 
     Errors:
         DrawingError: a part that shall be open is none.
     """
-    return _Composer(model, options, is_terse).figure()
+    return _Composer(model, options, is_terse, may_close).figure()
 
 
 def compose_closed(model: Model, options: Options = _DEFAULT) -> Figure:
@@ -89,7 +95,14 @@ def _sum_text(terms: list[int]) -> str:
 
 
 class _Composer:
-    def __init__(self, model: Model, options: Options, is_terse: bool) -> None:
+    def __init__(
+        self,
+        model: Model,
+        options: Options,
+        is_terse: bool,
+        may_close: Callable[[Cluster], bool] = lambda cluster: True,
+    ) -> None:
+        self.may_close = may_close
         self.model = model
         self.options = options
         self.is_terse = is_terse
@@ -104,7 +117,8 @@ class _Composer:
         options = self.options
         inner = self._all()
         if options.depth is not None:
-            closer = Closer(self.nodes, self.consumers, options.depth, options.open)
+            depth, is_open = options.depth, options.open
+            closer = Closer(self.nodes, self.consumers, depth, is_open, may_close=self.may_close)
             inner = closer.close(inner)
         keys = self._keys(inner) if options.legend != "off" else ()
         return self._whole(inner, keys)
