@@ -64,6 +64,8 @@ docs: $(VENV)/ready
 	$(ARCHDSL) draw specs/googlenet.arch --fit a4 --output docs/pictures/googlenet.svg
 	$(ARCHDSL) draw specs/googlenet.arch --depth 0 --output docs/pictures/googlenet-closed.svg
 	$(ARCHDSL) draw specs/alexnet.arch --fit slide --color-by params --output docs/pictures/alexnet-params.svg
+	$(ARCHDSL) draw specs/alexnet.arch --style volumes --output docs/pictures/alexnet-volumes.svg
+	$(ARCHDSL) draw specs/googlenet.arch --style volumes --fit slide --output docs/pictures/googlenet-volumes.svg
 	$(ARCHDSL) draw docs/pictures/inception.arch --output docs/pictures/inception.svg
 
 clean:

@@ -1,4 +1,4 @@
-"""The smallest text of the pictures on each page: the table of docs/pictures.md.
+"""The smallest text of the pictures on each page: the tables of docs/pictures.md.
 
 python benchmarks/pictures.py
 """
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import archdsl
 from archdsl.drawing import Options
-from archdsl.drawing.graph import graph_picture
 from archdsl.drawing.options import PAGES
+from archdsl.drawing.style import STYLES, Style
 
 SPECS = Path(__file__).parent.parent / "specs"
 NETWORKS = (
@@ -26,13 +26,22 @@ NETWORKS = (
 
 
 def main() -> None:
+    for style in STYLES:
+        if style.picture is not None:
+            print(f"{style.name}\n")
+            _table(style)
+            print()
+
+
+def _table(style: Style) -> None:
+    assert style.picture is not None
     heads = " | ".join(f"`{fit}`" for fit in PAGES)
     print(f"| network | {heads} |\n|---|{'---|' * len(PAGES)}")
     for path, name in NETWORKS:
         model = next(m for m in archdsl.load_all(SPECS / path) if m.name == name)
         cells = []
         for fit in PAGES:
-            picture = graph_picture(model, Options(fit=fit))
+            picture = style.picture(model, Options(fit=fit))
             found = re.search(r"closed below (depth \d+)", " ".join(picture.notes))
             depth = f" ({found[1]})" if found else ""
             cells.append(f"{picture.smallest_text:.1f}{depth}")

@@ -19,9 +19,9 @@ from archdsl.cli.terminal import (
     print_note,
     print_text,
 )
-from archdsl.drawing.options import ColorBy, Direction, Fit, Legend, Options, Shapes
+from archdsl.drawing.options import ColorBy, Direction, Fit, Legend, Options, Scale, Shapes
 from archdsl.drawing.palette import THEMES
-from archdsl.drawing.style import FORMATS, STYLES, Style, style_named
+from archdsl.drawing.style import ENDINGS, FORMATS, STYLES, Style, style_named
 from archdsl.model import Model
 from archdsl.report.text import count_of, printable
 from archdsl.volume import Volume
@@ -109,6 +109,13 @@ FOLDER = "drawings"
     show_default=True,
     help="The colours; `auto` follows the reader's page in SVG, `print` is black and white.",
 )
+@click.option(
+    "--scale",
+    type=click.Choice(get_args(Scale)),
+    default="log",
+    show_default=True,
+    help="How sizes of volumes become sizes of boxes, in the style of volumes.",
+)
 @input_option
 @color_option
 @click.pass_context
@@ -124,7 +131,7 @@ def draw(
     color: ColorChoice,
     **wishes: Any,
 ) -> None:
-    """Draw networks: one picture each, as SVG, PNG, PDF, HTML or Graphviz DOT.
+    """Draw networks: one picture each, as SVG, PNG, PDF, TikZ, HTML or Graphviz DOT.
 
     PATH is a file, a folder or -; without one, ./specs. A picture is named after its spec, and
     its network where the spec has several; HTML has all of a spec on one page. The path of each
@@ -136,6 +143,7 @@ def draw(
     archdsl draw specs/googlenet.arch --fit a4     legible on one page
     archdsl draw specs -o pictures/ --format png   all of a folder
     archdsl draw specs/vgg.arch -o vgg.html        a page: blocks open, table beside
+    archdsl draw specs/vgg16.arch -o vgg.tex --style volumes
     archdsl draw specs/vgg16.arch -o - --format dot
 
     Exit codes: 0 done, 1 findings in a spec, 2 a wrong call, or a picture that cannot be made.
@@ -169,6 +177,7 @@ def _format(ctx: click.Context, output: str | None, given: str | None, style: St
     if output is None or output == "-" or _is_folder(output):
         return given or style.formats[0]
     ending = Path(output).suffix.removeprefix(".").lower()
+    ending = ENDINGS.get(ending, ending)
     known = ending in FORMATS
     if given is None and not known:
         endings = ", ".join(f".{name}" for name in style.formats)

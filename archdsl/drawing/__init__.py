@@ -82,6 +82,10 @@ def _written(picture: Picture, format: str, options: Options) -> bytes:
             from archdsl.drawing.pdf import pdf_of
 
             return pdf_of(picture, options.theme)
+        case "tikz":
+            from archdsl.drawing.tikz import tikz_of
+
+            return tikz_of(picture, options.theme).encode()
     from archdsl.drawing.svg import svg_of
 
     return svg_of(picture, options.theme).encode()

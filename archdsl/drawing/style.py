@@ -23,7 +23,9 @@ class TextFormat:
 
 
 #: What every style that draws a picture is written as.
-PICTURE_FORMATS = ("svg", "png", "pdf")
+PICTURE_FORMATS = ("svg", "png", "pdf", "tikz")
+#: Endings of files that mean another format than their own name.
+ENDINGS = {"tex": "tikz"}
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,12 @@ def _graph_page(models: Sequence[Model], options: Options) -> str:
     return render_page(models, options)
 
 
+def _volumes_picture(model: Model, options: Options) -> Picture:
+    from archdsl.drawing.volumes import volumes_picture
+
+    return volumes_picture(model, options)
+
+
 STYLES: tuple[Style, ...] = (
     Style(
         "graph",
@@ -97,6 +105,26 @@ STYLES: tuple[Style, ...] = (
             ),
             "dot": TextFormat(_graph_dot, frozenset(("depth", "open", "flat", "shapes", "names"))),
         },
+    ),
+    Style(
+        "volumes",
+        "each volume as a box in projection, as high, deep and wide as it is",
+        frozenset(
+            (
+                "fit",
+                "direction",
+                "depth",
+                "open",
+                "flat",
+                "shapes",
+                "names",
+                "legend",
+                "color_by",
+                "theme",
+                "scale",
+            )
+        ),
+        _volumes_picture,
     ),
 )
 
