@@ -66,6 +66,7 @@ docs: $(VENV)/ready
 	$(ARCHDSL) draw specs/alexnet.arch --fit slide --color-by params --output docs/pictures/alexnet-params.svg
 	$(ARCHDSL) draw specs/alexnet.arch --style volumes --output docs/pictures/alexnet-volumes.svg
 	$(ARCHDSL) draw specs/googlenet.arch --style volumes --fit slide --output docs/pictures/googlenet-volumes.svg
+	$(ARCHDSL) draw docs/pictures/unet.arch --style volumes --output docs/pictures/unet-volumes.svg
 	$(ARCHDSL) draw docs/pictures/inception.arch --output docs/pictures/inception.svg
 
 clean:

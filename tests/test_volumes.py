@@ -9,6 +9,7 @@ from math import log2, sqrt
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 from test_pictures import SPECS, UNET
 
 import archdsl
@@ -29,8 +30,11 @@ RULE = (
 
 @cache
 def models() -> dict[str, archdsl.Model]:
-    """All networks of the specs by file and name, and a U-Net."""
-    found = {"unet": archdsl.parse(UNET)}
+    """All networks of the specs by file and name, and U-Nets, padded and as published."""
+    found = {
+        "unet": archdsl.parse(UNET),
+        "unpadded": archdsl.load(ROOT / "docs" / "pictures" / "unet.arch"),
+    }
     for path in sorted(SPECS.rglob("*.arch")):
         for model in archdsl.load_all(path):
             found[f"{path.relative_to(SPECS)}:{model.name}"] = model
@@ -246,6 +250,18 @@ def test_a_unet_is_a_u_with_skips_straight_across() -> None:
     texts = [text.text for text in texts_in(picture.marks)]
     assert texts.count("deconv 2×2") == 4
     assert texts.count("maxpool 2×2") == 4
+
+
+def test_what_a_u_copies_across_says_how_it_is_cut() -> None:
+    model = models()["unpadded"]
+    assert model.diagnostics == ()
+    texts = [text.text for text in texts_in(drawn("unpadded").marks)]
+    assert [text for text in texts if text.startswith("crop")] == [
+        "crop 56×56",
+        "crop 104×104",
+        "crop 200×200",
+        "crop 392×392",
+    ]
 
 
 def test_a_page_may_lie_on_its_side() -> None:

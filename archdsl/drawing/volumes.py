@@ -120,7 +120,7 @@ class Stage:
         keys = self.keys if has_keys else []
         panel = _above_each_other([main, *_side_by_side(keys, main.width)], KEY_GAP)
         foot = self._foot(max(panel.width, 160.0), bool(keys))
-        panel = _above_each_other([panel, *foot], 12.0)
+        panel = _above_each_other([panel, *foot], 12.0, may_rise=False)
         return Picture(
             self.figure.title,
             self.figure.description,
@@ -229,14 +229,15 @@ def _side_by_side(panels: Sequence[Panel], width: float) -> list[Panel]:
     return result
 
 
-def _above_each_other(panels: Sequence[Panel], gap: float) -> Panel:
+def _above_each_other(panels: Sequence[Panel], gap: float, may_rise: bool = True) -> Panel:
     """Panels below each other, each as high as the marks above it let it stand."""
     marks: list[Mark] = []
     bottom = 0.0
     for panel in panels:
         above = [bounds_of(mark) for mark in single_marks(marks)]
         reach = [bounds.bottom for bounds in above if bounds.left < panel.width + gap]
-        top = max(reach, default=-gap) + gap
+        under = max(reach, default=-gap) if may_rise or not marks else bottom
+        top = under + gap
         marks += [moved(mark, 0.0, top) for mark in panel.marks]
         bottom = max(bottom, top + panel.height)
     return Panel(tuple(marks), max(panel.width for panel in panels), bottom)
