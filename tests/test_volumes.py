@@ -161,7 +161,7 @@ def test_sizes_follow_the_rule_that_is_printed() -> None:
     ("scale", "share", "word"),
     [
         ("log", lambda n, most: log2(n), "log₂"),
-        ("sqrt", lambda n, most: log2(most) * sqrt(n / most), "square root"),
+        ("sqrt", lambda n, most: log2(most) * sqrt(n / most), "square-root"),
         ("linear", lambda n, most: log2(most) * n / most, "linear"),
     ],
 )

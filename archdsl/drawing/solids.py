@@ -24,8 +24,10 @@ SLAB, BAR = 5.0, 8.0
 
 #: Parts narrower than this on average are not drawn apart.
 _SEAM = 2.5
+#: Seams are dashed: full lines stand between boxes that touch.
+_STITCH = (2.0, 1.5)
 
-_SIGNS = {"log": "log₂", "sqrt": "square root", "linear": "linear"}
+_SIGNS = {"log": "log₂", "sqrt": "square-root", "linear": "linear"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,5 +122,5 @@ def solid_marks(
     for number in list(accumulate(parts))[:-1]:
         at = x + w * number / whole
         seam = ((at, bottom), (at, y), (at + d, y - d))
-        marks.append(polyline(seam, stroke=border, line=0.5))
+        marks.append(polyline(seam, stroke=border, line=0.5, dash=_STITCH))
     return tuple(marks)
