@@ -201,6 +201,18 @@ def test_grouped_layers_are_drawn_in_their_halves() -> None:
     assert len(fronts_of(named(picture, "conv3"))) == 1
 
 
+def test_neighbours_that_differ_are_each_as_wide_as_they_are() -> None:
+    group = named(drawn(NETS["googlenet"]), "i3a–i3b")
+    widths = [width for width, _ in fronts_of(group)]
+    assert widths == [pytest.approx(4 + 3 * log2(256)), pytest.approx(4 + 3 * log2(480))]
+    seams = [mark for mark in group.marks if isinstance(mark, Line) and mark.dash]
+    places = [mark.commands[0][1][0][0] for mark in seams]
+    left = bounds_of(next(m for m in group.marks if isinstance(m, Line) and m.fill == "block")).left
+    first = [widths[0] * share / 256 for share in (64, 192, 224)]
+    second = [widths[0] + widths[1] * share / 480 for share in (128, 320, 416)]
+    assert [place - left - 0.35 for place in places] == pytest.approx([*first, *second])
+
+
 def test_many_groups_are_said_not_drawn() -> None:
     model = archdsl.parse("conv 3x3 64 same g32", input=(8, 8, 64))
     (group,) = groups_in(volumes_picture(model, Options()).marks, "convolution")

@@ -145,8 +145,8 @@ class Boxes:
         volume = self.figure.volumes[box.id]
         groups = self._groups(box)
         size = self._size(box, groups)
-        copies = min(box.count, max(2, int(_RUN // size.width)))
-        wide = copies * size.width + size.back
+        copies = self._copies(box, size)
+        wide = sum(copy.width for copy, _ in copies) + size.back
         high = groups * size.height + (groups - 1) * _APART + groups * size.back
         fan = _FAN if groups > 1 else 0.0
         above = self._above(box, volume, before)
@@ -155,7 +155,6 @@ class Boxes:
         left, top = (width - wide) / 2, -high / 2
         canvas = Canvas()
         solids: list[Mark] = []
-        parts = self.parts(box)
         for number in range(groups):
             y = top + size.back + number * (size.height + _APART + size.back)
             if fan:
@@ -167,9 +166,10 @@ class Boxes:
                 right = left + wide
                 out = ((right, middle), (ends[1] - 2, middle), (ends[1] - 2, 0.0), (ends[1], 0.0))
                 canvas.wire(*out, has_arrow=False)
-            for copy in range(copies):
-                x = left + copy * size.width
-                solids += solid_marks(x, y, size, box.look, parts, self._paints(box))
+            x = left
+            for copy, parts in copies:
+                solids += solid_marks(x, y, copy, box.look, parts, self._paints(box))
+                x += copy.width
         texts = list(_column(left + wide / 2, -top, below))
         if above.text:
             texts.append(Text((left + wide / 2, top - 3.0), above.text, TEXT, above.paint))
@@ -179,6 +179,19 @@ class Boxes:
         canvas.reach(width, top - over, -top + 3.0 + LEADING * len(below))
         canvas.ports[box.id] = Port(left - fan, left + wide + fan, 0.0, 0.0, width)
         return canvas.cell(left - fan, left + wide + fan, parts=groups > 1)
+
+    def _copies(self, box: Box, size: Size) -> list[tuple[Size, tuple[int, ...]]]:
+        """The boxes that touch, each with its parts; where all fit, each at its own width."""
+        count = min(box.count, max(2, int(_RUN // size.width)))
+        if count < len(box.run) or not box.run:
+            return [(size, self.parts(box))] * count
+        return [
+            (
+                self.ruler.size(self.model.nodes[block.output].volume),
+                self.parts(list(boxes_in(block))[-1]),
+            )
+            for block in box.run
+        ]
 
     def parts(self, box: Box) -> tuple[int, ...]:
         """The channels that a box is joined of: those of a `concat`, its own or its block's."""

@@ -162,6 +162,7 @@ class Closer:
             name,
             len(run),
             clusters[0],
+            tuple(clusters),
         )
 
 

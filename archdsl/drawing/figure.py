@@ -29,6 +29,8 @@ class Box:
     count: int = 1
     #: The block that the box stands for, where it is drawn closed.
     block: Cluster | None = None
+    #: The closed neighbours that it stands for, where they differ.
+    run: tuple[Cluster, ...] = ()
 
     @property
     def id(self) -> int:
