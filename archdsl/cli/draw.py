@@ -42,7 +42,7 @@ FOLDER = "drawings"
     "--format",
     "given",
     type=click.Choice(FORMATS),
-    help="The format, where the file's ending does not say it.  [default: svg]",
+    help="The format, where the file's ending does not say it.  [default: svg, of tables txt]",
 )
 @click.option(
     "--style",
@@ -131,7 +131,7 @@ def draw(
     color: ColorChoice,
     **wishes: Any,
 ) -> None:
-    """Draw networks: one picture each, as SVG, PNG, PDF, TikZ, HTML or Graphviz DOT.
+    """Draw networks: one picture each, as SVG, PNG, PDF, TikZ, HTML or Graphviz DOT, or a table.
 
     PATH is a file, a folder or -; without one, ./specs. A picture is named after its spec, and
     its network where the spec has several; HTML has all of a spec on one page. The path of each
@@ -145,6 +145,7 @@ def draw(
     archdsl draw specs/vgg.arch -o vgg.html        a page: blocks open, table beside
     archdsl draw specs/vgg16.arch -o vgg.tex --style volumes
     archdsl draw specs/vgg16.arch -o - --format dot
+    archdsl draw specs/vgg*.arch --style table -o vgg.tex
 
     Exit codes: 0 done, 1 findings in a spec, 2 a wrong call, or a picture that cannot be made.
     """
@@ -177,7 +178,8 @@ def _format(ctx: click.Context, output: str | None, given: str | None, style: St
     if output is None or output == "-" or _is_folder(output):
         return given or style.formats[0]
     ending = Path(output).suffix.removeprefix(".").lower()
-    ending = ENDINGS.get(ending, ending)
+    if ending not in style.formats:
+        ending = ENDINGS.get(ending, ending)
     known = ending in FORMATS
     if given is None and not known:
         endings = ", ".join(f".{name}" for name in style.formats)
@@ -199,7 +201,12 @@ def _together(reading: Reading, format: str, style: Style) -> tuple[Model, ...]:
 def _targets(
     reading: Reading, folder: Path, format: str, style: Style
 ) -> dict[Path, tuple[Model, ...]]:
-    """The pictures, named after the spec, and the network where it has several and each its own."""
+    """The pictures, named after the spec, and the network where it has several and each its own.
+
+    Several networks are one table.
+    """
+    if style.table and len(reading.models) > 1:
+        return {folder / f"{style.name}.{format}": reading.models}
     targets: dict[Path, tuple[Model, ...]] = {}
     for spec in reading.specs:
         if not spec.models:
@@ -218,11 +225,11 @@ def _targets(
 def _render(shown: tuple[Model, ...], format: str, options: Options, style: Style) -> bytes:
     from archdsl.drawing import DrawingError, render_drawing
 
+    names = ", ".join(model.name for model in shown)
     try:
         drawing = render_drawing(shown, format, options, style.name)
     except DrawingError as error:
-        names = ", ".join(model.name for model in shown)
         raise Refusal(f"{shown[0].path}: {names} cannot be drawn: {error}") from None
     for note in drawing.notes:
-        print_note(f"{shown[0].name}: {note}")
+        print_note(f"{names}: {note}")
     return drawing.content

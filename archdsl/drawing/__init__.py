@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from archdsl.drawing.faults import DrawingError
 from archdsl.drawing.marks import Picture
 from archdsl.drawing.options import Options
-from archdsl.drawing.style import FORMATS, STYLES, style_named
+from archdsl.drawing.style import FORMATS, STYLES, TABLE_FORMATS, style_named
+from archdsl.drawing.tables.table import Table
 from archdsl.model import Model
 
 __all__ = [
@@ -45,7 +46,7 @@ def render_drawing(
 ) -> Drawing:
     """The drawing in one of the style's formats. The same model gives the same bytes.
 
-    A page (``html``) may hold many networks, any other format one.
+    A page (``html``) or a table may hold many networks, any other drawing one.
 
     Errors:
         ValueError: no such style, or none of any style's formats; many networks, or none.
@@ -61,14 +62,28 @@ def render_drawing(
     if not models or (len(models) > 1 and not chosen.is_of_many(format)):
         raise ValueError(f"{format} shows one network, and {len(models)} were given")
     text = chosen.texts.get(format)
+    is_text = text is not None or format in TABLE_FORMATS
+    heeded = text.options if text else frozenset() if is_text else chosen.options
     for name in options.changed():
-        if name not in (text or chosen).options:
-            place = f"the {style} style" + (f" as {format}" if text else "")
+        if name not in heeded:
+            place = f"the {style} style" + (f" as {format}" if is_text else "")
             raise DrawingError(f"{place} has no option --{name.replace('_', '-')}")
+    if chosen.table is not None:
+        return _table_drawing(chosen.table(models), format, options)
     if text is not None:
         return Drawing(text.render(models, options).encode())
     assert chosen.picture is not None
     picture = chosen.picture(models[0], options)
+    return Drawing(_written(picture, format, options), picture.notes)
+
+
+def _table_drawing(table: Table, format: str, options: Options) -> Drawing:
+    from archdsl.drawing.tables.texts import TEXTS
+    from archdsl.drawing.tables.typeset import typeset
+
+    if format in TEXTS:
+        return Drawing(TEXTS[format](table).encode())
+    picture = typeset(table, options)
     return Drawing(_written(picture, format, options), picture.notes)
 
 

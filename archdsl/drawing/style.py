@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from archdsl.drawing.marks import Picture
 from archdsl.drawing.options import Options
 from archdsl.model import Model
+
+if TYPE_CHECKING:
+    from archdsl.drawing.tables.table import Table
 
 Text: TypeAlias = Callable[[Sequence[Model], Options], str]
 
@@ -24,7 +27,9 @@ class TextFormat:
 
 #: What every style that draws a picture is written as.
 PICTURE_FORMATS = ("svg", "png", "pdf", "tikz")
-#: Endings of files that mean another format than their own name.
+#: What every style that makes a table is written as, before it is set as a picture.
+TABLE_FORMATS = ("txt", "md", "tex", "csv")
+#: Endings of files that mean another format than their own name, where a style has no such.
 ENDINGS = {"tex": "tikz"}
 
 
@@ -33,7 +38,9 @@ class Style:
     """A way to show a network.
 
     ``picture`` draws it, and heeds ``options``, which are fields of ``Options``; ``texts`` are
-    formats of its own, by their ending. Another option is refused, not ignored.
+    formats of its own, by their ending. Another option is refused, not ignored. A style with a
+    ``table`` puts all networks of a call into one; its texts heed no options, its picture
+    ``options``.
     """
 
     name: str
@@ -41,14 +48,19 @@ class Style:
     options: frozenset[str]
     picture: Callable[[Model, Options], Picture] | None = None
     texts: Mapping[str, TextFormat] = field(default_factory=dict)
+    table: Callable[[Sequence[Model]], Table] | None = None
 
     @property
     def formats(self) -> tuple[str, ...]:
         """The formats it has; the first is what it is written as unless asked."""
+        if self.table is not None:
+            return (*TABLE_FORMATS, *PICTURE_FORMATS)
         return (*(PICTURE_FORMATS if self.picture else ()), *self.texts)
 
     def is_of_many(self, format: str) -> bool:
         """Whether one file of the format may hold many networks."""
+        if self.table is not None:
+            return True
         return format in self.texts and self.texts[format].is_of_many
 
 
@@ -76,6 +88,12 @@ def _volumes_picture(model: Model, options: Options) -> Picture:
     from archdsl.drawing.volumes import volumes_picture
 
     return volumes_picture(model, options)
+
+
+def _table(models: Sequence[Model]) -> Table:
+    from archdsl.drawing.tables import table_of
+
+    return table_of(models)
 
 
 STYLES: tuple[Style, ...] = (
@@ -125,6 +143,12 @@ STYLES: tuple[Style, ...] = (
             )
         ),
         _volumes_picture,
+    ),
+    Style(
+        "table",
+        "the tables of papers: one network in rows, several side by side",
+        frozenset(("fit", "theme")),
+        table=_table,
     ),
 )
 

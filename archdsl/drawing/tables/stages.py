@@ -1,0 +1,222 @@
+"""One network as the table that papers print of it, as of GoogLeNet (Szegedy et al. 2015, table 1).
+
+A row has its type, kernel and stride, output, depth, arguments of a block call, weights and MACs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from archdsl.drawing.edges import volume_text
+from archdsl.drawing.figure import printable
+from archdsl.drawing.tables.headings import headings_of
+from archdsl.drawing.tables.table import Align, Cell, Row, Table
+from archdsl.drawing.tables.trunk import Entry, entries, kernel_of, size_text, stride_of
+from archdsl.graph import Node, Value
+from archdsl.layers import Family
+from archdsl.layers.pages import fields_of
+from archdsl.model import Model
+
+#: As in the table of GoogLeNet, whose classifier of 1,024,000 weights is ``1000K``.
+KILO = 1024
+_WINDOWED = (Family.CONVOLUTION, Family.POOLING)
+
+
+def stage_table(model: Model) -> Table:
+    """The table of one network; its numbers are counted from its layers."""
+    shown = [
+        entry for entry in entries(model, is_grouped=True) if not _only_rearranges(model, entry)
+    ]
+    lines = _folded([_line(model, entry) for entry in shown])
+    columns = _columns(lines)
+    head = ("type", "patch size/stride", "output size", "depth", *columns.values(), "params", "ops")
+    numbers: list[Align] = ["right"] * (len(columns) + 3)
+    alignments: tuple[Align, ...] = ("left", "left", "left", *numbers)
+    rows = [_row(line, columns) for line in lines]
+    total = _total(model, lines, len(columns))
+    return Table(
+        printable(model.name),
+        alignments,
+        tuple(Cell(text) for text in head),
+        (*rows, total),
+        tuple(_notes(model)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A row before it is written."""
+
+    type: str
+    patch: str
+    output: str
+    arguments: tuple[tuple[str, str], ...]
+    #: The columns of the arguments: by parameter of the block, its heading.
+    headings: tuple[tuple[str, str], ...]
+    depth: int
+    weights: int
+    macs: int
+    count: int = 1
+
+
+def _line(model: Model, entry: Entry) -> _Line:
+    costs = [model.costs[node] for node in entry.nodes]
+    headings = headings_of(entry.call.block) if entry.call else {}
+    return _Line(
+        _type(entry),
+        _patch(model, entry),
+        volume_text(model.nodes[entry.output].volume),
+        tuple((key, value_text(value)) for key, value in entry.call.arguments)
+        if entry.call
+        else (),
+        tuple(headings.items()),
+        depth_of(model, entry.input, entry.output),
+        sum(weights_of(model, model.nodes[node]) for node in entry.nodes),
+        sum(cost.macs for cost in costs),
+    )
+
+
+def _only_rearranges(model: Model, entry: Entry) -> bool:
+    """Whether a line is one like ``flatten``."""
+    if entry.main is None or entry.main.layer.family is not Family.PLUMBING:
+        return False
+    before, after = model.nodes[entry.input].volume, model.nodes[entry.output].volume
+    has_parameters = any(model.costs[node].parameters for node in entry.nodes)
+    return not has_parameters and before.elements == after.elements
+
+
+def _type(entry: Entry) -> str:
+    name = f" ({entry.name})" if entry.name else ""
+    if entry.call is not None:
+        return printable(entry.call.block.name.id + name)
+    assert entry.main is not None
+    layer = entry.main.layer
+    if layer.family is Family.REGULARIZATION:
+        return f"{layer.name} {layer.describe()}".strip()
+    return layer.name + (printable(name) if layer.family is Family.MERGE else "")
+
+
+def _patch(model: Model, entry: Entry) -> str:
+    """``7×7/2``: kernel and stride."""
+    if entry.main is None or entry.main.layer.family not in _WINDOWED:
+        return ""
+    kernel, stride = kernel_of(model, entry.main), stride_of(model, entry.main)
+    step = str(stride[0]) if stride[0] == stride[1] else size_text(stride)
+    return f"{size_text(kernel)}/{step}"
+
+
+def value_text(value: Value) -> str:
+    """The value of an argument, as papers write it."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case tuple():
+            return size_text(value)
+        case float():
+            return f"{value:g}"
+    return printable(str(value))
+
+
+def weights_of(model: Model, node: Node) -> int:
+    """Parameters but for biases, which papers' tables do not count."""
+    if len(node.inputs) != 1:
+        return 0
+    layer = node.layer
+    if any(item.name == "bias" for item in fields_of(type(layer))):
+        layer = replace(layer, bias=False)  # type: ignore[type-var]
+    return layer.count_parameters(model.nodes[node.inputs[0]].volume)
+
+
+def depth_of(model: Model, start: int, end: int) -> int:
+    """Weight layers on the longest way from one node's result to another's."""
+    depths = {start: 0}
+    for node in model.nodes[start + 1 : end + 1]:
+        before = [depths[source] for source in node.inputs if source in depths]
+        if before:
+            depths[node.id] = max(before) + node.layer.has_weights
+    return depths.get(end, 0)
+
+
+def _folded(lines: Iterable[_Line]) -> list[_Line]:
+    """Equal neighbours as one row ``×N``."""
+    found: list[_Line] = []
+    for line in lines:
+        if found and _look(found[-1]) == _look(line):
+            last = found[-1]
+            found[-1] = replace(
+                last,
+                depth=last.depth + line.depth,
+                weights=last.weights + line.weights,
+                macs=last.macs + line.macs,
+                count=last.count + 1,
+            )
+        else:
+            found.append(line)
+    return found
+
+
+def _look(line: _Line) -> tuple[object, ...]:
+    return (line.type, line.patch, line.output, line.arguments)
+
+
+def _columns(lines: Sequence[_Line]) -> dict[str, str]:
+    """The parameters of all blocks in the order they occur, with a heading for each.
+
+    A heading that two blocks, or two parameters, do not share is the parameter's name.
+    """
+    columns: dict[str, str] = {}
+    for line in lines:
+        headings = dict(line.headings)
+        for key, _ in line.arguments:
+            heading = headings.get(key, key)
+            columns[key] = heading if columns.get(key, heading) == heading else key
+    seen = [*columns.values()]
+    return {key: text if seen.count(text) == 1 else key for key, text in columns.items()}
+
+
+def _row(line: _Line, columns: Iterable[str]) -> Row:
+    arguments = dict(line.arguments)
+    times = f" ×{line.count}" if line.count > 1 else ""
+    texts = [line.type + times, line.patch, line.output, str(line.depth)]
+    cells = [Cell(text) for text in texts + [arguments.get(key, "") for key in columns]]
+    return Row((*cells, _kilos(line.weights), _millions(line.macs)))
+
+
+def _total(model: Model, lines: Sequence[_Line], arguments: int) -> Row:
+    blank = [Cell()] * arguments
+    depth = str(depth_of(model, 0, model.chain.output))
+    weights, macs = sum(line.weights for line in lines), sum(line.macs for line in lines)
+    first = (Cell("total"), Cell(), Cell(), Cell(depth))
+    return Row((*first, *blank, _kilos(weights), _millions(macs)), is_ruled=True)
+
+
+def _kilos(number: int) -> Cell:
+    return Cell(_scaled(number / KILO, "K"), str(number)) if number else Cell()
+
+
+def _millions(number: int) -> Cell:
+    return Cell(_scaled(number / 1e6, "M"), str(number)) if number else Cell()
+
+
+def _scaled(number: float, unit: str) -> str:
+    """Two digits at least: ``9.2K``, ``112K``."""
+    if number < 0.05:
+        return f"<0.1{unit}"
+    return (f"{number:.1f}".removesuffix(".0") if number < 9.95 else f"{number:.0f}") + unit
+
+
+def _notes(model: Model) -> Iterable[str]:
+    yield (
+        f"params: weights without biases, K = {KILO:,}; with biases {model.trunk.parameters:,}. "
+        "ops: MACs for one image, M = 10⁶. depth: weight layers on the longest path."
+    )
+    yield (
+        "All numbers are computed from the layers, also where a row of a published table does not "
+        "follow from its own columns."
+    )
+    if model.heads.parameters:
+        yield (
+            "Auxiliary heads, in training only, are not in the table: "
+            f"{model.heads.parameters:,} parameters."
+        )

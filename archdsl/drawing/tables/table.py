@@ -1,0 +1,50 @@
+"""A table as data, from which text, Markdown, LaTeX, CSV and pictures are written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Align: TypeAlias = Literal["left", "right", "centre"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The text of one column, or of ``span`` columns; ``exact`` is what a program reads."""
+
+    text: str = ""
+    exact: str = ""
+    span: int = 1
+
+    @property
+    def value(self) -> str:
+        """The exact number where the text is a rounded one."""
+        return self.exact or self.text
+
+
+def placed(cells: Sequence[Cell]) -> Iterator[tuple[int, Cell]]:
+    """Each cell with the number of its first column."""
+    at = 0
+    for cell in cells:
+        yield at, cell
+        at += cell.span
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Cells that fill all columns; ``is_ruled`` puts a line above them."""
+
+    cells: tuple[Cell, ...]
+    is_ruled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under a heading, and notes below; ``alignments`` has one for each column."""
+
+    title: str
+    alignments: tuple[Align, ...]
+    head: tuple[Cell, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()

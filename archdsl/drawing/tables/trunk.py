@@ -1,0 +1,149 @@
+"""The trunk of a network as lines of a table: layers, block calls and merges, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from archdsl.graph import (
+    AuxPart,
+    CallPart,
+    Chain,
+    ForkPart,
+    GroupPart,
+    LayerPart,
+    Node,
+    Part,
+    RecallPart,
+    RepeatPart,
+    walk,
+)
+from archdsl.layers import Family
+from archdsl.model import Model
+
+#: Families that papers do not list: they count with the line before.
+_JOINED = (Family.NORMALIZATION, Family.ACTIVATION)
+_CONVOLUTIONAL = (Family.CONVOLUTION, *_JOINED)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line: its nodes, the node that flows in, and the one whose result flows out.
+
+    ``main`` is the layer it is named after, None for a block call, which is ``call`` then.
+    """
+
+    nodes: tuple[int, ...]
+    input: int
+    output: int
+    main: Node | None = None
+    call: CallPart | None = None
+    name: str | None = None
+
+
+def entries(model: Model, is_grouped: bool) -> list[Entry]:
+    """The lines of a network without its auxiliary heads.
+
+    Named groups of nothing but convolutions are one line where ``is_grouped``, and else opened, as
+    other groups are. Normalization and activation join the line before them; normalization
+    without parameters only where ``is_grouped``.
+    """
+    found: list[Entry] = []
+    for entry in _in_chain(model, model.chain, is_grouped):
+        if found and _joins(model, entry, is_grouped):
+            last = found[-1]
+            nodes = (*last.nodes, *entry.nodes)
+            found[-1] = replace(last, nodes=nodes, output=entry.output)
+        else:
+            found.append(entry)
+    return found
+
+
+def _joins(model: Model, entry: Entry, is_grouped: bool) -> bool:
+    if entry.main is None or entry.main.layer.family not in _JOINED:
+        return False
+    is_activation = entry.main.layer.family is Family.ACTIVATION
+    return is_grouped or is_activation or bool(model.costs[entry.main.id].parameters)
+
+
+def _in_chain(model: Model, chain: Chain, is_grouped: bool) -> Iterator[Entry]:
+    flow = chain.input
+    for part in chain.parts:
+        match part:
+            case LayerPart():
+                node = model.nodes[part.node]
+                yield Entry((node.id,), node.inputs[0], node.id, node, name=part.name)
+                flow = node.id
+            case ForkPart():
+                node = model.nodes[part.node]
+                yield Entry(nodes_of(part), flow, node.id, node)
+                flow = node.id
+            case CallPart():
+                yield Entry(nodes_of(part), flow, part.body.output, None, part, part.name)
+                flow = part.body.output
+            case GroupPart():
+                if is_grouped and _is_convolutional(model, part):
+                    main = _largest(model, part)
+                    yield Entry(nodes_of(part), flow, part.body.output, main, name=part.name)
+                else:
+                    yield from _in_chain(model, part.body, is_grouped)
+                flow = part.body.output
+            case RepeatPart():
+                for copy in part.copies:
+                    yield from _in_chain(model, copy, is_grouped)
+                flow = part.copies[-1].output
+            case RecallPart():
+                flow = part.node
+            case AuxPart():
+                pass
+
+
+def nodes_of(part: Part) -> tuple[int, ...]:
+    """The nodes of a part, in the order of execution."""
+    chain = Chain((part,), 0, 0)
+    return tuple(
+        sorted(inner.node for inner in walk(chain) if isinstance(inner, (LayerPart, ForkPart)))
+    )
+
+
+def _is_convolutional(model: Model, part: GroupPart) -> bool:
+    """Whether a group is a row of convolutions, with what joins them, and nothing else."""
+    layers = [model.nodes[node].layer for node in nodes_of(part)]
+    is_row = all(isinstance(inner, LayerPart) for inner in part.body.parts)
+    return (
+        is_row
+        and all(layer.family in _CONVOLUTIONAL for layer in layers)
+        and any(layer.family is Family.CONVOLUTION for layer in layers)
+    )
+
+
+def _largest(model: Model, part: GroupPart) -> Node:
+    """The convolution with the largest kernel, the last of several."""
+    convolutions = [
+        model.nodes[node]
+        for node in nodes_of(part)
+        if model.nodes[node].layer.family is Family.CONVOLUTION
+    ]
+    return max(reversed(convolutions), key=lambda node: kernel_of(model, node))
+
+
+def kernel_of(model: Model, node: Node) -> tuple[int, int]:
+    """Height and width of what a layer sees at once, dilation apart."""
+    kernel = getattr(node.layer, "kernel_size", None)
+    if kernel is not None:
+        return (kernel[0], kernel[1])
+    return node.layer.window(model.nodes[node.inputs[0]].volume).kernel
+
+
+def stride_of(model: Model, node: Node) -> tuple[int, int]:
+    return node.layer.window(model.nodes[node.inputs[0]].volume).stride
+
+
+def size_text(size: tuple[int, ...]) -> str:
+    """``3×3``."""
+    return "×".join(map(str, size))
+
+
+def short_text(size: tuple[int, int]) -> str:
+    """``3`` for a square, ``1×7`` for another rectangle."""
+    return str(size[0]) if size[0] == size[1] else size_text(size)

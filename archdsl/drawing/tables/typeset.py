@@ -1,0 +1,124 @@
+"""A table as a picture, set with the rules of booktabs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from archdsl.drawing.marks import Group, Mark, Picture, Text, polyline
+from archdsl.drawing.options import PAGES, SMALLEST_TEXT, Options
+from archdsl.drawing.tables.table import Cell, Table, placed
+from archdsl.drawing.typeface import text_width
+
+_TITLE = 11.0
+_SIZE = 9.0
+_NOTE = 8.0
+_LEADING = 1.45
+#: Between columns, and around the picture.
+_GAP = 11.0
+_MARGIN = 6.0
+#: Above and below a line across.
+_AIR = 3.0
+
+
+def typeset(table: Table, options: Options) -> Picture:
+    """The picture of a table, fitted to the page that the options name."""
+    picture = _Setter(table).picture()
+    if options.fit == "none":
+        return picture
+    page = PAGES[options.fit]
+    scale = min(page.width / picture.width, page.height / picture.height, page.growth)
+    picture = replace(picture, scale=scale)
+    lack = SMALLEST_TEXT - picture.smallest_text
+    if lack < 0.005:
+        return picture
+    note = (
+        f"the smallest text is {picture.smallest_text:.1f} pt on {page.name}, "
+        f"{lack:.1f} pt less than is legible"
+    )
+    return replace(picture, notes=(note,))
+
+
+class _Setter:
+    """Sets rows from the top down."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.widths = _widths(table)
+        self.width = sum(self.widths) + _GAP * (len(self.widths) - 1)
+        self.marks: list[Mark] = []
+        self.y = _MARGIN
+
+    def picture(self) -> Picture:
+        table = self.table
+        self.y += _TITLE
+        self.marks.append(Text((_MARGIN, self.y), table.title, _TITLE, "ink", True, "start"))
+        self.y += 2 * _AIR
+        self._rule(1.2)
+        self._row(table.head, bold=True)
+        self._rule(0.7)
+        for number, row in enumerate(table.rows):
+            if row.is_ruled and number:
+                self._rule(0.5)
+            self._row(row.cells)
+        self._rule(1.2)
+        for line in _broken(table.notes, self.width):
+            self.y += _LEADING * _NOTE
+            self.marks.append(Text((_MARGIN, self.y), line, _NOTE, "muted", anchor="start"))
+        description = f"A table of {len(table.rows)} rows and {len(self.widths)} columns"
+        width, height = self.width + 2 * _MARGIN, self.y + _MARGIN
+        return Picture(table.title, description, tuple(self.marks), width, height)
+
+    def _rule(self, line: float) -> None:
+        self.y += _AIR
+        ends = ((_MARGIN, self.y), (_MARGIN + self.width, self.y))
+        self.marks.append(polyline(ends, stroke="ink", line=line))
+        self.y += _AIR - 1.0
+
+    def _row(self, cells: Sequence[Cell], bold: bool = False) -> None:
+        self.y += _LEADING * _SIZE - 1.0
+        texts: list[Mark] = []
+        for at, cell in placed(cells):
+            x = _MARGIN + sum(self.widths[:at]) + _GAP * at
+            width = sum(self.widths[at : at + cell.span]) + _GAP * (cell.span - 1)
+            if not cell.text:
+                continue
+            align = "centre" if cell.span > 1 else self.table.alignments[at]
+            match align:
+                case "left":
+                    texts.append(Text((x, self.y), cell.text, _SIZE, "ink", bold, "start"))
+                case "right":
+                    texts.append(Text((x + width, self.y), cell.text, _SIZE, "ink", bold, "end"))
+                case "centre":
+                    texts.append(Text((x + width / 2, self.y), cell.text, _SIZE, "ink", bold))
+        self.marks.append(Group(tuple(texts), "", ("row",)))
+        self.y += 2.0
+
+
+def _widths(table: Table) -> list[float]:
+    widths = [0.0] * len(table.alignments)
+    for at, cell in placed(table.head):
+        widths[at] = text_width(cell.text, _SIZE, bold=True)
+    for row in table.rows:
+        for at, cell in placed(row.cells):
+            if cell.span == 1:
+                widths[at] = max(widths[at], text_width(cell.text, _SIZE))
+    for row in table.rows:
+        for at, cell in placed(row.cells):
+            room = sum(widths[at : at + cell.span]) + _GAP * (cell.span - 1)
+            widths[at + cell.span - 1] += max(0.0, text_width(cell.text, _SIZE) - room)
+    return widths
+
+
+def _broken(notes: Sequence[str], width: float) -> Iterator[str]:
+    """The notes in lines no wider than the table."""
+    for note in notes:
+        line = ""
+        for word in note.split(" "):
+            longer = f"{line} {word}" if line else word
+            if line and text_width(longer, _NOTE) > width:
+                yield line
+                line = word
+            else:
+                line = longer
+        yield line
