@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archdsl.diagnostics import ArchError, Diagnostic
-from archdsl.elaborate import Elaborated, elaborate
+from archdsl.elaborate import Elaborated, elaborate, elaborate_partly
 from archdsl.formatting import format_source as render_format
 from archdsl.formatting.claims import blank_claims, write_claims
-from archdsl.model import Model, build_model
+from archdsl.model import Model, PartialModel, build_model, build_partial
 from archdsl.parser import parse as parse_source
 from archdsl.source import Source
 from archdsl.volume import Volume
@@ -83,6 +83,28 @@ def read_linted(
     models = _build(networks)
     uses = networks[0].uses if networks else {}
     return models, lint_models(program, models, uses)
+
+
+def read_partly(
+    source: Source, input: Volume | None = None
+) -> tuple[tuple[Model, ...], tuple[Diagnostic, ...]]:
+    """All networks of a source, each up to its faults, and all that is wrong with them.
+
+    A network with a fault is a ``PartialModel``. A text with errors of syntax has none.
+    """
+    try:
+        networks, found = elaborate_partly(parse_source(source), _read_beside, input)
+    except ArchError as error:
+        return (), error.diagnostics
+    diagnostics = [*found]
+    models = tuple(
+        build_model(network, diagnostics)
+        if network.is_complete and not network.faults
+        else build_partial(network)
+        for network in networks
+    )
+    failed = (diagnostic for model in models for diagnostic in model.diagnostics)
+    return models, (*diagnostics, *failed)
 
 
 def _build(networks: tuple[Elaborated, ...]) -> tuple[Model, ...]:
@@ -237,6 +259,9 @@ def compile(*models: Model, inference: bool = False, template: str | Path | None
     Errors:
         TemplateFault: what is wrong with a template of that folder.
     """
+    refused = [d for m in models if isinstance(m, PartialModel) for d in m.faults.values()]
+    if refused:
+        raise ArchError(refused)
     from archdsl.codegen import render_inference_module, render_module
 
     render = render_inference_module if inference else render_module

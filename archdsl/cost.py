@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -34,8 +34,8 @@ class _Sight:
     jump: tuple[Fraction, Fraction]
 
 
-def count_costs(nodes: Sequence[Node]) -> dict[int, Cost]:
-    """The cost of each node.
+def count_costs(nodes: Sequence[Node], unknown: Collection[int] = ()) -> dict[int, Cost]:
+    """The cost of each node; nothing for those of unknown volume.
 
     Receptive fields follow Araujo, Norris and Sim 2019, "Computing receptive fields of
     convolutional neural networks": r += (k − 1) · j, then j *= s.
@@ -44,6 +44,10 @@ def count_costs(nodes: Sequence[Node]) -> dict[int, Cost]:
     sights: dict[int, _Sight] = {}
     for node in nodes:
         inputs = [nodes[i] for i in node.inputs]
+        if node.id in unknown:
+            sights[node.id] = sights[node.inputs[0]]
+            costs[node.id] = Cost(0, 0, 0, sights[node.id].field, has_weights=False)
+            continue
         sights[node.id] = _see(node, inputs, sights)
         parameters = macs = 0
         if len(inputs) == 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from archdsl import syntax
@@ -171,6 +171,24 @@ def chains_in(part: Part) -> tuple[Chain, ...]:
             return part.branches
         case _:
             return ()
+
+
+def without_empty(chain: Chain) -> Chain:
+    """The chain without parts that hold no node: what stands behind a fault."""
+    parts: list[Part] = []
+    for part in chain.parts:
+        match part:
+            case CallPart() | GroupPart() | AuxPart():
+                body = without_empty(part.body)
+                parts += [replace(part, body=body)] if body.parts else []
+            case RepeatPart():
+                copies = tuple(c for c in map(without_empty, part.copies) if c.parts)
+                parts += [replace(part, copies=copies)] if copies else []
+            case ForkPart():
+                parts.append(replace(part, branches=tuple(map(without_empty, part.branches))))
+            case _:
+                parts.append(part)
+    return replace(chain, parts=tuple(parts))
 
 
 def walk(chain: Chain) -> Iterator[Part]:

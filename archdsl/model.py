@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
@@ -140,6 +140,40 @@ class Model:
         from archdsl.drawing import render_svg
 
         return render_svg(self)
+
+
+@dataclass(frozen=True, eq=False)
+class PartialModel(Model):
+    """A network up to its faults, for who wants to see where it fails.
+
+    It has no names of modules and cannot be compiled. A node of unknown volume carries that of its
+    first input.
+    """
+
+    #: By node, the fault there: of its volume, or, where that is known, of what is written of it.
+    faults: Mapping[int, Diagnostic] = field(repr=False, default_factory=dict)
+    unknown: frozenset[int] = field(repr=False, default=frozenset())
+    #: Whether the trunk reaches its end.
+    is_complete: bool = field(repr=False, default=True)
+
+
+@without_collector()
+def build_partial(network: Elaborated) -> PartialModel:
+    """Cost what is known of a network that is refused."""
+    return PartialModel(
+        network.name,
+        network.source,
+        network.span,
+        network.nodes,
+        network.chain,
+        ClassPlan(network.name, None, 0, network.chain.output, (), None, ()),
+        {},
+        count_costs(network.nodes, network.unknown),
+        recipe=network.recipe,
+        faults=network.faults,
+        unknown=network.unknown,
+        is_complete=network.is_complete,
+    )
 
 
 @without_collector()

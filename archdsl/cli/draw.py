@@ -116,6 +116,11 @@ FOLDER = "drawings"
     show_default=True,
     help="How sizes of volumes become sizes of boxes, in the style of volumes.",
 )
+@click.option(
+    "--keep-going",
+    is_flag=True,
+    help="Draw a network with a fault up to there, what fails in red; the exit code stays 1.",
+)
 @input_option
 @color_option
 @click.pass_context
@@ -126,6 +131,7 @@ def draw(
     output: str | None,
     given: str | None,
     style: str,
+    keep_going: bool,
     open_parts: tuple[str, ...],
     input_volume: Volume | None,
     color: ColorChoice,
@@ -152,13 +158,21 @@ def draw(
     chosen = style_named(style)
     format = _format(ctx, output, given, chosen)
     options = Options(open=open_parts, **wishes)
-    reading = read_specs(paths, input_volume)
-    if reading.diagnostics:
+    reading = read_specs(paths, input_volume, keeps_going=keep_going)
+    if reading.diagnostics and not (keep_going and reading.models):
         print_diagnostics(reading.diagnostics, color)
         ctx.exit(exit_code(reading.diagnostics))
     if output == "-":
         print_bytes(_render(_together(reading, format, chosen), format, options, chosen))
-        return
+    else:
+        _write(reading, output, format, options, chosen)
+    print_diagnostics(reading.diagnostics, color)
+    ctx.exit(exit_code(reading.diagnostics))
+
+
+def _write(
+    reading: Reading, output: str | None, format: str, options: Options, chosen: Style
+) -> None:
     if output is None or _is_folder(output):
         targets = _targets(reading, Path(output or FOLDER), format, chosen)
     else:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path, PurePosixPath
 
-from archdsl.api import MAX_BYTES, read_linted, read_models, read_source
+from archdsl.api import MAX_BYTES, read_linted, read_models, read_partly, read_source
 from archdsl.cli.terminal import Refusal
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.model import Model
@@ -143,10 +143,17 @@ class Reading:
         return tuple(spec.file for spec in self.specs if not spec.models)
 
 
-def read_specs(paths: Sequence[str], input: Volume | None, *, lints: bool = False) -> Reading:
+def read_specs(
+    paths: Sequence[str],
+    input: Volume | None,
+    *,
+    lints: bool = False,
+    keeps_going: bool = False,
+) -> Reading:
     """Read and check all specifications of a call; faults are collected, not raised.
 
-    With ``lints`` warnings are collected, too.
+    With ``lints`` warnings are collected, too. Where it ``keeps_going``, networks with faults are
+    among the models, as ``PartialModel``s.
     """
     found = find_specs(paths)
     specs: list[Spec] = []
@@ -154,6 +161,11 @@ def read_specs(paths: Sequence[str], input: Volume | None, *, lints: bool = Fals
     for file in found.files:
         try:
             source = read_file(file)
+            if keeps_going:
+                models, found_here = read_partly(source, input)
+                specs += [Spec(file, models)] if models or not found_here else []
+                diagnostics.extend(found_here)
+                continue
             models, warnings = (
                 read_linted(source, input) if lints else (read_models(source, input), ())
             )

@@ -10,7 +10,7 @@ from archdsl.drawing.marks import Picture
 from archdsl.drawing.options import Options
 from archdsl.drawing.style import FORMATS, STYLES, TABLE_FORMATS, style_named
 from archdsl.drawing.tables.table import Table
-from archdsl.model import Model
+from archdsl.model import Model, PartialModel
 
 __all__ = [
     "FORMATS",
@@ -68,6 +68,10 @@ def render_drawing(
         if name not in heeded:
             place = f"the {style} style" + (f" as {format}" if is_text else "")
             raise DrawingError(f"{place} has no option --{name.replace('_', '-')}")
+    is_partial = any(isinstance(model, PartialModel) for model in models)
+    if is_partial and (is_text or not chosen.shows_faults):
+        place = format if is_text else f"the {style} style"
+        raise DrawingError(f"{place} shows no network with faults; pictures of the graph do")
     if chosen.table is not None:
         return _table_drawing(chosen.table(models), format, options)
     if text is not None:

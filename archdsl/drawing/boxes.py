@@ -38,6 +38,8 @@ SPACIOUS = Type()
 COMPACT = Type(8.5, 8.0, 8.0, 8.0, 60.0, (4.0, 2.5), 11.0, 5.0, 4.0, 44.0)
 #: The sums of a `concat` stand in one line if they are no longer.
 _SUM = 110.0
+#: The lines of a fault.
+_MESSAGE = 150.0
 
 #: How far the two cards behind a box that stands for several stick out.
 _STACK = 2.5
@@ -62,12 +64,14 @@ class Lettering:
     details: tuple[str, ...]
     width: float
     height: float
+    #: How many of the last lines say a fault.
+    faulty: int = 0
 
 
 def letter(box: Box, type: Type, note: str = "") -> Lettering:
     """Break and measure a box's text, a note its last line."""
     key = (box.title, box.name or "", box.detail, box.count, box.family, box.block is not None)
-    return _lettered(*key, type, note)
+    return _lettered(*key, box.fault or "", type, note)
 
 
 @lru_cache(maxsize=1 << 12)
@@ -78,6 +82,7 @@ def _lettered(
     count: int,
     family: Family,
     is_block: bool,
+    fault: str,
     type: Type,
     note: str,
 ) -> Lettering:
@@ -97,12 +102,20 @@ def _lettered(
     limit = max(_SUM, type.line) if family is Family.MERGE or is_block else type.line
     details = tuple(_broken(detail, type, limit)) if detail else ()
     details += (note,) if note else ()
+    message = tuple(_broken(fault, type, _MESSAGE)) if fault else ()
+    details += message
     width = max(first, *(text_width(line, type.detail) for line in details), 0.0)
     across, up = type.margin
     slack = _SLACK.get(family, 0.0)
     height = type.title + _LEADING * type.detail * len(details)
     return Lettering(
-        title, name, times, details, max(width + 2 * (across + slack), 30.0), height + 2 * up
+        title,
+        name,
+        times,
+        details,
+        max(width + 2 * (across + slack), 30.0),
+        height + 2 * up,
+        len(message),
     )
 
 
@@ -149,6 +162,10 @@ def marks_of(
     if heat is not None:
         fill, ink = heat
         border, small = "ink", ink
+    if box.fault:
+        fill, border, ink, small = "page", "fault", "ink", "muted"
+    elif box.is_waiting:
+        fill, border, ink, small = "page", "line", "muted", "muted"
     cards = (
         [
             _outline(box, x + shift, y - shift, width, height, fill, border)
@@ -183,7 +200,9 @@ def _texts(
         at += width + space
     for number, line in enumerate(lettering.details, start=1):
         down = baseline + number * _LEADING * type.detail
-        marks.append(Text((x + lettering.width / 2, down), line, type.detail, small))
+        is_fault = number > len(lettering.details) - lettering.faulty
+        paint = "fault" if is_fault else small
+        marks.append(Text((x + lettering.width / 2, down), line, type.detail, paint))
     return marks
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from archdsl.drawing.figure import (
     Kind,
     boxes_in,
     input_of,
+    printable,
 )
 from archdsl.drawing.folding import Placed, fold
 from archdsl.drawing.heat import MEASURES
@@ -36,10 +38,13 @@ from archdsl.graph import (
     walk,
 )
 from archdsl.layers import Family, Layer
+from archdsl.layers.layer import Unread
 from archdsl.layers.pages import fields_of
-from archdsl.model import Model
+from archdsl.model import Model, PartialModel
 
 _DEFAULT = Options()
+#: Between the numbers of a size.
+_SIZE = re.compile(r"(?<=\d)x(?=\d)")
 
 #: What a terse picture leaves out.
 _UNSAID = ("s1", "same")
@@ -76,6 +81,8 @@ def compose_closed(model: Model, options: Options = _DEFAULT) -> Figure:
 
 def title_of(layer: Layer) -> str:
     """The layer's word, and its kernel where it has one: ``conv 3×3``."""
+    if isinstance(layer, Unread):
+        return printable(layer.text)
     if any(field.name == "kernel_size" for field in fields_of(type(layer))):
         height, width = vars(layer)["kernel_size"]
         return f"{layer.name} {height}×{width}"
@@ -107,6 +114,10 @@ class _Composer:
         self.options = options
         self.is_terse = is_terse
         self.nodes = model.nodes
+        partial = model if isinstance(model, PartialModel) else None
+        self.faults = partial.faults if partial else {}
+        self.unknown = partial.unknown if partial else frozenset()
+        self.is_complete = partial is None or partial.is_complete
         self.consumers = [0] * len(self.nodes)
         for node in self.nodes:
             for source in node.inputs:
@@ -137,10 +148,13 @@ class _Composer:
     def _whole(self, inner: tuple[Item, ...], keys: tuple[Figure, ...] = ()) -> Figure:
         """The figure of all items, between input and output."""
         model = self.model
+        if self.faults:
+            inner = tuple(map(self._with_faults, inner))
         start = Box((0,), (0,), "input", volume_text(model.input), Family.INPUT)
         end = Box((OUTPUT,), (OUTPUT,), "output", volume_text(model.output), Family.INPUT)
-        items = (start, *inner, end)
-        return self._figure(items, Edges(model, items, self.options.shapes), keys)
+        items = (start, *inner, *((end,) if self.is_complete else ()))
+        edges = Edges(model, items, self.options.shapes, not self.is_complete)
+        return self._figure(items, edges, keys)
 
     def _insides(self, items: Iterable[Item], closer: Closer) -> dict[int, Figure]:
         insides = {}
@@ -205,6 +219,28 @@ class _Composer:
             waiting += [box.block for item in inner for box in boxes_in(item) if box.block]
         return tuple(keys.values())
 
+    def _with_faults(self, item: Item) -> Item:
+        """The item, its closed blocks with the faults inside of them."""
+        match item:
+            case Box(fault=None):
+                return self._marked(item)
+            case Cluster():
+                return replace(item, items=tuple(map(self._with_faults, item.items)))
+            case Fork():
+                branches = tuple(tuple(map(self._with_faults, b)) for b in item.branches)
+                return replace(item, branches=branches)
+            case _:
+                return item
+
+    def _marked(self, box: Box) -> Box:
+        """The box with the first fault of its nodes."""
+        for node in sorted(box.members):
+            if node in self.faults:
+                message = printable(self.faults[node].message).replace("`", "")
+                message = _SIZE.sub("×", message)
+                return replace(box, fault=message, fails_after=node not in self.unknown)
+        return box
+
     def _check_open(self) -> None:
         """That each part that shall be open is one."""
         known = {part.name for part in walk(self.model.chain) if part.name}
@@ -218,6 +254,9 @@ class _Composer:
 
     def _description(self) -> str:
         trunk = self.model.trunk
+        if self.faults or not self.is_complete:
+            messages = "; ".join(fault.message for fault in self.faults.values())
+            return f"{self.model.name}, up to its fault: {messages}"
         return (
             f"{self.model.name}: {volume_text(self.model.input)} to "
             f"{volume_text(self.model.output)}, {trunk.weight_layers} weight layers, "
@@ -235,6 +274,10 @@ class _Composer:
             self._contents(box),
             f"{before} → {volume_text(last.volume)}",
         ]
+        if box.id in self.unknown:
+            lines[2] = f"{before} → ?"
+        if box.fault:
+            lines.append(box.fault)
         if parameters:
             lines.append(f"{parameters:,} parameters")
         if macs:
@@ -280,7 +323,7 @@ class _Composer:
         node = self.nodes[part.node]
         if not isinstance(box, Box) or node.inputs != (box.id,) or self.consumers[box.id] > 1:
             return None
-        if node.layer.family not in _FUSED:
+        if node.layer.family not in _FUSED or node.id in self.unknown or box.id in self.unknown:
             return None
         if node.layer.family is Family.NORMALIZATION and not self._has_weights(box):
             return None
@@ -288,7 +331,7 @@ class _Composer:
         if part.name is not None and box.name is None and len(box.nodes) == 1:
             return None
         nodes = (*box.nodes, node.id)
-        joined = replace(box, nodes=nodes, members=nodes, detail=self._detail(nodes))
+        joined = self._marked(replace(box, nodes=nodes, members=nodes, detail=self._detail(nodes)))
         return replace(before, merge=joined) if isinstance(before, Fork) else joined
 
     def _has_weights(self, box: Box) -> bool:
@@ -298,7 +341,10 @@ class _Composer:
         layer = self.nodes[id].layer
         if self.options.names:
             name = self.model.names.get(id)
-        return Box((id,), (id,), title_of(layer), self._detail((id,)), layer.family, name)
+        box = Box((id,), (id,), title_of(layer), self._detail((id,)), layer.family, name)
+        if id in self.unknown and id not in self.faults:
+            return replace(box, is_waiting=True)
+        return self._marked(box) if self.faults else box
 
     def _detail(self, nodes: tuple[int, ...]) -> str:
         """The second line: the arguments, then what is fused, as the language writes it."""
@@ -307,7 +353,9 @@ class _Composer:
         if self.is_terse and first.layer.has_weights:
             words = detail.split(" ")
             detail = " ".join(word for word in words if word not in _UNSAID).removesuffix(" ·")
-        if len(first.inputs) > 1:
+        if len(first.inputs) > 1 and first.id in self.faults and first.id in self.unknown:
+            detail = " | ".join(volume_text(self.nodes[i].volume) for i in first.inputs)
+        elif len(first.inputs) > 1:
             channels = [self.nodes[source].volume.channels for source in first.inputs]
             if sum(channels) == first.volume.channels:
                 detail = f"{_sum_text(channels)} = {first.volume.channels}"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from archdsl.drawing.figure import Box, Cluster, Edge, Fork, Item, Kind, Role, boxes_in
 from archdsl.drawing.options import Shapes
 from archdsl.layers import Family
-from archdsl.model import Model
+from archdsl.model import Model, PartialModel
 from archdsl.volume import Volume
 
 #: The id of the box of the network's result; the nodes of the network count from 0.
@@ -29,6 +29,7 @@ class Edges:
         self.model = model
         self.shapes = shapes
         self.nodes = model.nodes
+        self.unknown = model.unknown if isinstance(model, PartialModel) else frozenset()
         self.box_of = {
             member: box for item in items for box in boxes_in(item) for member in box.members
         }
@@ -105,6 +106,8 @@ class Edges:
 
         Inside a branch the boxes say the channels; there only another height or width counts.
         """
+        if tail.id in self.unknown:
+            return ""
         if self.shapes == "none" or tail.family is Family.INPUT or tail.id in self.labelled:
             return ""
         volume = self.nodes[tail.members[-1]].volume

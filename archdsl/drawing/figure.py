@@ -31,6 +31,12 @@ class Box:
     block: Cluster | None = None
     #: The closed neighbours that it stands for, where they differ.
     run: tuple[Cluster, ...] = ()
+    #: What is wrong at it, in a network that is drawn up to its faults.
+    fault: str | None = None
+    #: Whether it is what leaves the box that is wrong, and not what enters it.
+    fails_after: bool = False
+    #: Whether it waits for what fails, so that its volume is unknown.
+    is_waiting: bool = False
 
     @property
     def id(self) -> int:

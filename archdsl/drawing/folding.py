@@ -94,7 +94,7 @@ def _signature(item: Item, input: int, nodes: Sequence[Node]) -> Hashable:
                     (nodes[n].layer, nodes[n].volume, tuple(map(wire, nodes[n].inputs)))
                     for n in part.nodes
                 )
-                return (part.name, inner, part.count)
+                return (part.name, inner, part.count, part.fault)
             case Cluster(kind=Kind.HEAD):
                 return ("head", base)  # each head is drawn
             case Cluster():

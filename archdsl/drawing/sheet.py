@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from archdsl.drawing.boxes import Type, marks_of
-from archdsl.drawing.elements import Element, Frame, Label, Spot, Wire
+from archdsl.drawing.elements import Element, Frame, Label, Spot, Wire, elements_in
 from archdsl.drawing.figure import Figure, Kind
 from archdsl.drawing.flow import CARD
 from archdsl.drawing.heat import Scale
@@ -38,6 +38,7 @@ class Sheet:
         self.goes_down = goes_down
         self.marks: list[Mark] = []
         self.corners: list[Point] = []
+        self.faulty: list[Spot] = []
 
     def at(self, u: float, v: float) -> Point:
         point = (v, u) if self.goes_down else (u, v)
@@ -45,6 +46,8 @@ class Sheet:
         return point
 
     def add(self, elements: Sequence[Element]) -> None:
+        inside = elements_in(elements)
+        self.faulty += [e for e in inside if isinstance(e, Spot) and e.box.fault]
         self.marks += self._all(elements)
 
     def _all(self, elements: Sequence[Element]) -> list[Mark]:
@@ -132,10 +135,19 @@ class Sheet:
 
     def _wire(self, wire: Wire) -> Group:
         dash = DASH if wire.is_dashed else ()
-        return wire_marks([self.at(*point) for point in wire.points], wire.has_arrow, dash)
+        is_faulty = any(_fails(spot, wire) for spot in self.faulty)
+        points = [self.at(*point) for point in wire.points]
+        return wire_marks(points, wire.has_arrow, dash, is_faulty)
 
     def panel(self) -> Panel:
         left, top = (min(corner[axis] for corner in self.corners) for axis in (0, 1))
         right, bottom = (max(corner[axis] for corner in self.corners) for axis in (0, 1))
         marks = tuple(moved(mark, -left, -top) for mark in self.marks)
         return Panel(marks, right - left, bottom - top)
+
+
+def _fails(spot: Spot, wire: Wire) -> bool:
+    """Whether a wire carries what is wrong at a box: into it, or out of it."""
+    u, v = wire.points[0 if spot.box.fails_after else -1]
+    along = spot.u - 0.5 <= u <= spot.u + spot.along + 0.5
+    return along and abs(v - spot.v) <= spot.across / 2 + 0.5

@@ -49,6 +49,8 @@ class Style:
     picture: Callable[[Model, Options], Picture] | None = None
     texts: Mapping[str, TextFormat] = field(default_factory=dict)
     table: Callable[[Sequence[Model]], Table] | None = None
+    #: Whether its picture can show a ``PartialModel``, with its faults.
+    shows_faults: bool = False
 
     @property
     def formats(self) -> tuple[str, ...]:
@@ -123,6 +125,7 @@ STYLES: tuple[Style, ...] = (
             ),
             "dot": TextFormat(_graph_dot, frozenset(("depth", "open", "flat", "shapes", "names"))),
         },
+        shows_faults=True,
     ),
     Style(
         "volumes",

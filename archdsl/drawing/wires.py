@@ -11,18 +11,24 @@ _ROUND = 5.0
 _ARROW = 5.5
 
 
-def wire_marks(way: Sequence[Point], has_arrow: bool = True, dash: tuple[float, ...] = ()) -> Group:
-    """A wire through points, its head at the last."""
+def wire_marks(
+    way: Sequence[Point],
+    has_arrow: bool = True,
+    dash: tuple[float, ...] = (),
+    is_faulty: bool = False,
+) -> Group:
+    """A wire through points, its head at the last; a faulty one stands out."""
     points = _distinct(way)
     if len(points) < 2:
         return Group(())
     end = points[-1]
     if has_arrow:
         points[-1] = _toward(end, points[-2], _ARROW - 1.0)
-    line = Line(_rounded(points), None, "line", 1.1, dash)
+    paint, width = ("fault", 2.0) if is_faulty else ("line", 1.1)
+    line = Line(_rounded(points), None, paint, width, dash)
     if not has_arrow:
         return Group((line,), "", ("edge",))
-    return Group((line, _arrowhead(points[-2], end)), "", ("edge",))
+    return Group((line, _arrowhead(points[-2], end, paint)), "", ("edge",))
 
 
 def _distinct(points: Sequence[Point]) -> list[Point]:
@@ -68,7 +74,7 @@ def _distance(a: Point, b: Point) -> float:
     return float(((a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2) ** 0.5)
 
 
-def _arrowhead(before: Point, tip: Point) -> Line:
+def _arrowhead(before: Point, tip: Point, paint: str) -> Line:
     base = _toward(tip, before, _ARROW)
     length = _distance(base, tip) or 1.0
     across = ((tip[1] - base[1]) / length * 2.3, -(tip[0] - base[0]) / length * 2.3)
@@ -76,4 +82,4 @@ def _arrowhead(before: Point, tip: Point) -> Line:
         (base[0] + across[0], base[1] + across[1]),
         (base[0] - across[0], base[1] - across[1]),
     )
-    return polygon((tip, *wings), fill="line")
+    return polygon((tip, *wings), fill=paint)

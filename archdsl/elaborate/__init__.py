@@ -17,14 +17,14 @@ from archdsl.elaborate.scope import Cursor, PartNames, Scope, read_volume
 from archdsl.elaborate.training import is_training
 from archdsl.elaborate.unvisited import check_words
 from archdsl.elaborate.values import Context, Fault, Unknown
-from archdsl.graph import Chain, Frame, Node
+from archdsl.graph import Chain, Frame, Node, without_empty
 from archdsl.layers import Initializer
 from archdsl.parser import without_collector
 from archdsl.recipe import Recipe
 from archdsl.source import Source, Span
 from archdsl.volume import Volume
 
-__all__ = ["Elaborated", "Reader", "elaborate", "standard_names"]
+__all__ = ["Elaborated", "Reader", "elaborate", "elaborate_partly", "standard_names"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +43,14 @@ class Elaborated:
     uses: Mapping[Span, frozenset[str]]
     #: The volume behind each step; None where it is another in another use of a block.
     volumes: dict[Span, Volume | None] = field(repr=False)
+    #: By node, the fault there; none in a network that is not refused.
+    faults: Mapping[int, Diagnostic] = field(default_factory=dict)
+    #: Nodes whose volume is unknown, as they fail or wait for what fails.
+    unknown: frozenset[int] = frozenset()
+    #: Whether the trunk reaches its end with a volume that is known.
+    is_complete: bool = True
 
 
-@without_collector()
 def elaborate(
     program: syntax.Program, read: Reader, input: Volume | None = None
 ) -> tuple[Elaborated, ...]:
@@ -55,6 +60,21 @@ def elaborate(
 
     Errors:
         ArchError: with every independent fault of all the networks.
+    """
+    networks, findings = elaborate_partly(program, read, input)
+    if findings:
+        raise ArchError(findings)
+    return networks
+
+
+@without_collector()
+def elaborate_partly(
+    program: syntax.Program, read: Reader, input: Volume | None = None
+) -> tuple[tuple[Elaborated, ...], tuple[Diagnostic, ...]]:
+    """All networks of a program up to their faults, and all the faults.
+
+    Errors:
+        ArchError: with more faults than anyone will read, or than there is room for.
     """
     findings = Findings()
     definitions = define(program, read, findings)
@@ -73,9 +93,7 @@ def elaborate(
             findings.add(Diagnostic("nested-too-deeply", message, item.name.span))
     for diagnostic in check_words(program, definitions):
         findings.add(diagnostic)
-    if findings.added:
-        raise ArchError(findings)
-    return tuple(networks)
+    return tuple(networks), tuple(findings)
 
 
 def _networks(
@@ -178,11 +196,14 @@ def _elaborate_network(
         _check_output(network, header, builder, end, findings)
     if isinstance(item, syntax.Instance) and item.body is not None:
         _add_member(item.body, builder, scope, findings)
-    if findings.added > before or end.volume is None:
+    is_refused = findings.added > before or end.volume is None
+    if is_refused and len(builder.nodes) == 1:
         return None
-    if end.node == 0:
+    if end.node == 0 and not is_refused:
         raise Fault("empty-branch", f"network `{item.name.id}` has no layer", item.name.span)
     chain = Chain(tuple(parts), 0, end.node)
+    if is_refused:
+        chain = without_empty(chain)
     return Elaborated(
         item.name.id,
         caller.source,
@@ -194,6 +215,9 @@ def _elaborate_network(
         builder.init and builder.init[0],
         caller.uses,
         builder.volumes,
+        builder.faults,
+        frozenset(builder.unknown),
+        end.volume is not None,
     )
 
 
@@ -209,17 +233,17 @@ def _check_output(
         return
     last = builder.nodes[end.node]
     fixes = _mend_output(network, end.volume, written)
-    findings.add(
-        Diagnostic(
-            "wrong-volume",
-            f"the network ends in {end.volume}, not in {written}",
-            network.output.span,
-            "written here",
-            related=(Label(last.span, f"{end.volume} here"),),
-            help=help_of(fixes),
-            fixes=fixes,
-        )
+    diagnostic = Diagnostic(
+        "wrong-volume",
+        f"the network ends in {end.volume}, not in {written}",
+        network.output.span,
+        "written here",
+        related=(Label(last.span, f"{end.volume} here"),),
+        help=help_of(fixes),
+        fixes=fixes,
     )
+    findings.add(diagnostic)
+    builder.faults[end.node] = diagnostic
 
 
 def _mend_output(network: syntax.Network, ends: Volume, written: Volume) -> tuple[Fix, ...]:

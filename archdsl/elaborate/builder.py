@@ -52,6 +52,7 @@ from archdsl.graph import (
     RepeatPart,
 )
 from archdsl.layers import REGISTRY, Initializer, Layer, MergeLayer
+from archdsl.layers.layer import Unread
 from archdsl.layers.pages import words_of
 from archdsl.layers.plumbing import Identity
 from archdsl.recipe import Recipe
@@ -82,7 +83,7 @@ class Builder(Placer):
         parts: list[Part] = []
         for statement in statements:
             self.spend(statement.span)
-            with self.collecting(scope, statement.span):
+            with self.collecting(scope, statement.span) as ended:
                 match statement:
                     case syntax.Step() if is_training(statement):
                         self._train(statement, scope, cursor)
@@ -103,6 +104,11 @@ class Builder(Placer):
                         self._expect(statement, scope)
                 continue
             # The statement failed: what follows has an unknown volume and stays silent.
+            if ended and cursor.volume is not None and _makes_layers(statement):
+                text = " ".join(statement.span.text.split())
+                cursor = self.add_unknown(Unread(text), [cursor], statement.span, scope)
+                self.faults[cursor.node] = ended[0]
+                parts.append(LayerPart(None, cursor.node))
             cursor = Cursor(cursor.node, None)
         return parts, cursor
 
@@ -198,7 +204,7 @@ class Builder(Placer):
         # What a head computes leaves the network: its name cannot be taken up again.
         result = None if is_aux(step) else cursor
         scope.parts.own[label.id] = (result, label.span)
-        if cursor.volume is None:
+        if cursor.volume is None and (not parts or len(self.nodes) == first):
             return parts, cursor
         if not parts:
             cursor = self.place(Identity(), [cursor], step.span, scope)
@@ -359,7 +365,10 @@ class Builder(Placer):
         check_bias(layer, application.span)
         if isinstance(layer, Identity):
             return parts, cursor
+        before = len(self.nodes)
         cursor = self.place(layer, [cursor], application.span, scope)
+        if len(self.nodes) == before:
+            return parts, cursor
         return [*parts, LayerPart(None, cursor.node)], cursor
 
     def _referenced(self, application: Application, scope: Scope) -> Cursor:
@@ -389,6 +398,12 @@ def _result(atom: syntax.Name, found: tuple[Cursor | None, Span]) -> Cursor:
             related=(Label(span, "named here"),),
         )
     return cursor
+
+
+def _makes_layers(statement: syntax.Statement) -> bool:
+    if isinstance(statement, syntax.Step):
+        return not is_training(statement) and not is_initialization(statement)
+    return isinstance(statement, syntax.Cond)
 
 
 def _is_scope(step: syntax.Step) -> bool:

@@ -46,9 +46,12 @@ def place_fork(
             f"`{layer.name}` needs at least two branches, separated by `|`",
             body.span,
         )
+    before = len(builder.nodes)
     result = builder.place(layer, ends, application.span, scope)
-    if result.volume is None:
-        return [], result
+    if len(builder.nodes) == before:
+        if cursor.volume is None:
+            return [], result
+        result = builder.add_unknown(layer, ends, application.span, scope)
     return [ForkPart(result.node, tuple(branches))], result
 
 

@@ -27,6 +27,10 @@ class Placer:
         self.nodes: list[Node] = []
         self.findings = findings
         self._expansion = 0
+        #: By node, the fault there. Only a network that is refused has any.
+        self.faults: dict[int, Diagnostic] = {}
+        #: Nodes whose volume is unknown; they carry that of their first input.
+        self.unknown: set[int] = set()
         self.start = self._add_node(Input(), (), input, span, None)
 
     def _add_node(
@@ -42,6 +46,14 @@ class Placer:
         self.nodes.append(Node(id, layer, inputs, volume, span, frames, head))
         return Cursor(id, volume)
 
+    def add_unknown(self, layer: Layer, inputs: list[Cursor], span: Span, scope: Scope) -> Cursor:
+        """A node that no volume is known of, for who wants to see a network up to its fault."""
+        node = self.nodes[inputs[0].node]
+        ids = tuple(cursor.node for cursor in inputs)
+        cursor = self._add_node(layer, ids, node.volume, span, scope)
+        self.unknown.add(cursor.node)
+        return Cursor(cursor.node, None)
+
     def spend(self, span: Span) -> None:
         self._expansion += 1
         if self._expansion > MAX_EXPANSION:
@@ -49,22 +61,27 @@ class Placer:
             self.findings.add(Diagnostic("too-many-layers", message, span))
             raise ArchError(self.findings)
 
-    def report(self, fault: Fault, scope: Scope) -> None:
-        self.findings.add(replace(fault.diagnostic, context=trail_of(scope.frames)))
+    def report(self, fault: Fault, scope: Scope) -> Diagnostic:
+        diagnostic = replace(fault.diagnostic, context=trail_of(scope.frames))
+        self.findings.add(diagnostic)
+        return diagnostic
 
     @contextmanager
-    def collecting(self, scope: Scope, span: Span) -> Iterator[None]:
-        """Faults inside go to the list; what follows is elaborated all the same."""
+    def collecting(self, scope: Scope, span: Span) -> Iterator[list[Diagnostic]]:
+        """Faults inside go to the list; what follows is elaborated all the same.
+
+        The fault that ended what is inside, if one did, is in the list that this gives.
+        """
+        ended: list[Diagnostic] = []
         try:
-            yield
+            yield ended
         except Fault as fault:
-            self.report(fault, scope)
+            ended.append(self.report(fault, scope))
         except Unknown:
             pass
         except RecursionError:
-            self.report(
-                Fault("nested-too-deeply", "this is nested too deeply to read", span), scope
-            )
+            deep = Fault("nested-too-deeply", "this is nested too deeply to read", span)
+            ended.append(self.report(deep, scope))
 
     def place(self, layer: Layer, inputs: list[Cursor], span: Span, scope: Scope) -> Cursor:
         """Place a layer and infer its volume; unknown where an input is, or a rule is broken."""
@@ -77,8 +94,10 @@ class Placer:
             if volume.elements > MAX_VALUE:
                 raise LayerError("number-too-large", f"a volume {volume} is beyond the bound")
         except LayerError as error:
-            self.report(self._shape_fault(error, layer, inputs, span), scope)
-            return Cursor(inputs[0].node, None)
+            diagnostic = self.report(self._shape_fault(error, layer, inputs, span), scope)
+            cursor = self.add_unknown(layer, inputs, span, scope)
+            self.faults[cursor.node] = diagnostic
+            return cursor
         return self._add_node(layer, tuple(c.node for c in inputs), volume, span, scope)
 
     def _shape_fault(
@@ -131,7 +150,7 @@ class Placer:
         padded = pad_statement(span, start.node, cursor.node, written, self.nodes)
         corrected = _corrected(claim, cursor.volume)
         help = f"{padded.message}, or {corrected.message}" if padded else corrected.message
-        self.report(
+        self.faults[cursor.node] = self.report(
             Fault(
                 "wrong-volume",
                 f"the volume here is {cursor.volume}, not {written}",

@@ -183,6 +183,15 @@ class MergeLayer(Layer):
 
 
 @dataclass(frozen=True)
+class Unread(Layer):
+    """A statement with a fault, in a network that is shown up to it."""
+
+    family = Family.PLUMBING
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Input(Layer):
     """The input of a network. Not written in the language; node 0 of every graph."""
 
