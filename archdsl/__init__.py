@@ -37,6 +37,13 @@ _HOMES = {
 }
 
 
+def load_ipython_extension(ipython: Any) -> None:
+    """What ``%load_ext archdsl`` calls: gives a notebook the cell ``%%arch``."""
+    from archdsl.notebook import register
+
+    register(ipython)
+
+
 def __getattr__(name: str) -> Any:
     """Import what is asked for: the command line starts without what it does not need."""
     if name not in __all__:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os.path import normpath
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from archdsl.source import Source
 from archdsl.volume import Volume
 
 if TYPE_CHECKING:
-    from archdsl.drawing import Options
+    from archdsl.drawing import Drawing, Options
 
 #: No specification is larger; this keeps a device or a data file from being read.
 MAX_BYTES = 10_000_000
@@ -146,8 +147,9 @@ def read_input(text: str) -> Volume:
     Errors:
         ValueError: for anything else.
     """
-    sizes = tuple(int(size) for size in text.replace("×", "x").split("x"))
-    if len(sizes) not in (1, 3) or min(sizes) < 1:
+    words = text.replace("×", "x").split("x")
+    sizes = tuple(int(word) for word in words if word.strip().isdecimal())
+    if len(sizes) < len(words) or len(sizes) not in (1, 3) or min(sizes) < 1:
         raise ValueError(f"{text!r} is no volume such as 28x28x192")
     return Volume(sizes)
 
@@ -269,9 +271,20 @@ def compile(*models: Model, inference: bool = False, template: str | Path | None
 
 
 def draw(
-    model: Model, format: str = "svg", *, style: str = "graph", options: Options | None = None
-) -> bytes:
-    """The drawing of a network: ``svg``, ``png``, ``pdf``, or another format of the style."""
+    model: Model | Sequence[Model],
+    format: str = "svg",
+    *,
+    style: str = "graph",
+    options: Options | None = None,
+) -> Drawing:
+    """The drawing of a network: ``svg``, ``png``, ``pdf``, or another format of the style.
+
+    Several networks make one table. The bytes are the drawing's ``content``; a notebook shows it.
+
+    Errors:
+        ValueError: no such style or format.
+        DrawingError: the style has no such format or option, or cannot show the network.
+    """
     from archdsl.drawing import Options, render_drawing
 
-    return render_drawing(model, format, options or Options(), style).content
+    return render_drawing(model, format, options or Options(), style)

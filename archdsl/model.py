@@ -136,10 +136,18 @@ class Model:
             if not claim.holds
         )
 
-    def _repr_svg_(self) -> str:
+    def __str__(self) -> str:
+        trunk = self.trunk
+        return (
+            f"{self.name}: {self.input} → {self.output}, {trunk.weight_layers} weight layers, "
+            f"{trunk.parameters:,} parameters, {trunk.macs:,} MACs"
+        )
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """What a notebook shows: the graph, or a line of text."""
         from archdsl.drawing import render_svg
 
-        return render_svg(self)
+        return {"image/svg+xml": render_svg(self), "text/plain": str(self)}
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,7 +31,7 @@ FLOORS = (
     ("runtime",),
     ("train",),
     ("api",),
-    ("cli",),
+    ("cli", "notebook"),
     ("__init__", "__main__"),
 )
 HEIGHT = {room: height for height, floor in enumerate(FLOORS) for room in floor}
@@ -43,7 +43,7 @@ APART = {"report", "drawing", "codegen"}
 UPWARD = {
     # The page shows the picture beside the table of `archdsl check`.
     ("drawing", "report"),
-    # `_repr_svg_`, by which notebooks show a model.
+    # `_repr_mimebundle_`, by which notebooks show a model.
     ("model", "drawing"),
     # The examples of the layers' pages are run to print their results.
     ("report", "api"),
@@ -61,6 +61,7 @@ ONLY_IN = {
     "click": {"cli/", "report/text.py"},
     "rich_click": {"cli/"},
     "rich": {"cli/"},
+    "IPython": {"notebook.py"},
     # Checking, drawing and compiling need no torch.
     "torch": {"runtime/", "train/"},
     "onnx": {"runtime/"},

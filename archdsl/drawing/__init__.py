@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,10 +28,33 @@ _DEFAULT = Options()
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A drawing in its format, and notes on how it was made, such as that its text is small."""
+    """A drawing in its format, and notes on how it was made, such as that its text is small.
+
+    A notebook shows it.
+    """
 
     content: bytes
+    format: str
+    title: str
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<drawing of {self.title}: {self.format}, {len(self.content):,} bytes>"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """What a notebook shows: the picture, or the text."""
+        match self.format:
+            case "svg":
+                shown = {"image/svg+xml": self.content.decode()}
+            case "png" | "pdf":
+                kind = "image/png" if self.format == "png" else "application/pdf"
+                shown = {kind: b64encode(self.content).decode()}
+            case "md":
+                text = self.content.decode()
+                return {"text/markdown": text, "text/plain": text}
+            case _:
+                return {"text/plain": self.content.decode()}
+        return {**shown, "text/plain": repr(self)}
 
 
 def render_svg(model: Model, options: Options = _DEFAULT, style: str = "graph") -> str:
@@ -75,10 +99,11 @@ def render_drawing(
     if chosen.table is not None:
         return _table_drawing(chosen.table(models), format, options)
     if text is not None:
-        return Drawing(text.render(models, options).encode())
+        names = [model.name for model in models]
+        return Drawing(text.render(models, options).encode(), format, ", ".join(names))
     assert chosen.picture is not None
     picture = chosen.picture(models[0], options)
-    return Drawing(_written(picture, format, options), picture.notes)
+    return Drawing(_written(picture, format, options), format, picture.title, picture.notes)
 
 
 def _table_drawing(table: Table, format: str, options: Options) -> Drawing:
@@ -86,9 +111,9 @@ def _table_drawing(table: Table, format: str, options: Options) -> Drawing:
     from archdsl.drawing.tables.typeset import typeset
 
     if format in TEXTS:
-        return Drawing(TEXTS[format](table).encode())
+        return Drawing(TEXTS[format](table).encode(), format, table.title)
     picture = typeset(table, options)
-    return Drawing(_written(picture, format, options), picture.notes)
+    return Drawing(_written(picture, format, options), format, table.title, picture.notes)
 
 
 def _written(picture: Picture, format: str, options: Options) -> bytes:
