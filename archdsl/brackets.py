@@ -10,8 +10,16 @@ from archdsl.diagnostics import ArchError, Diagnostic, Edit, Fix, Label
 from archdsl.source import Source, Span
 
 MAX_NESTING = 60
+#: Beyond these nobody reads on.
+MAX_FAULTS = 20
 
 _MARKS = re.compile(r'#[^\n]*|"[^"\n]*"|[{}()]')
+#: The first line of a network or block without its brace; a member of a family needs none.
+_HEADER = re.compile(
+    r"^((?:network[ \t]+\w+(?:\([^()\n]*\))?[ \t]*:[^{#\n]*[^{#\s]|block[ \t]+\w+\([^()\n]*\)))"
+    r"[ \t]*(?:#[^\n]*)?$",
+    re.MULTILINE,
+)
 _CLOSING = {"{": "}", "(": ")"}
 
 
@@ -57,6 +65,8 @@ class _Scan:
             if self.by_indentation:
                 self._enter_line(start, code, last)
             for match in _MARKS.finditer(code):
+                if len(self.found) >= MAX_FAULTS:
+                    return self.found[:MAX_FAULTS]
                 if match.group()[0] in "{}()":
                     self._read(match.group(), start + match.start(), number)
             last = (number, start + len(code))
@@ -92,13 +102,31 @@ class _Scan:
             opened = self.open.pop()
             self._unclosed(opened, span, self._closing(opened, (line, offset)))
         if not self.open or _CLOSING[self.open[-1].sign] != sign:
-            fix = Fix(f"leave out `{sign}`", (Edit(span, ""),))
-            message = f"this `{sign}` closes nothing"
-            self.found.append(
-                Diagnostic("unmatched-bracket", message, span, help=fix.message, fixes=(fix,))
-            )
+            self._unopened(sign, span)
             return
         self.open.pop()
+
+    def _unopened(self, sign: str, span: Span) -> None:
+        """A bracket that closes nothing, or the brace before it that is missing."""
+        header = self._header_before(span) if sign == "}" else None
+        fix = Fix(f"leave out `{sign}`", (Edit(span, ""),))
+        related: tuple[Label, ...] = ()
+        if header is not None:
+            fix = Fix(f"add `{{` to line {header.line}", (Edit(header.after, " {"),))
+            related = (Label(header, "no `{` here"),)
+        message = f"this `{sign}` closes nothing"
+        self.found.append(
+            Diagnostic(
+                "unmatched-bracket", message, span, related=related, help=fix.message, fixes=(fix,)
+            )
+        )
+
+    def _header_before(self, span: Span) -> Span | None:
+        """The last line before a brace that begins a definition and opens none."""
+        found = None
+        for match in _HEADER.finditer(self.source.text, 0, span.start):
+            found = match
+        return Span(self.source, *found.span(1)) if found else None
 
     def _closing(self, opened: _Open, last: tuple[int, int]) -> Edit:
         """Where the missing bracket belongs, if the code inside it ends at ``last``."""

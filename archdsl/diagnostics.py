@@ -97,10 +97,10 @@ def _place(diagnostic: Diagnostic) -> str:
     return f"{diagnostic.file}:{span.line}:{span.column}" if span else diagnostic.file
 
 
-def suggest(word: str, known: Iterable[str]) -> str | None:
+def suggest(word: str, known: Iterable[str], cutoff: float = 0.7) -> str | None:
     """The known word nearest to ``word``, where one is near enough to be meant."""
     candidates = {candidate.lower(): candidate for candidate in sorted(set(known), reverse=True)}
-    matches = get_close_matches(word.lower(), sorted(candidates), n=1, cutoff=0.7)
+    matches = get_close_matches(word.lower(), sorted(candidates), n=1, cutoff=cutoff)
     return candidates[matches[0]] if matches else None
 
 

@@ -6,6 +6,7 @@ import gc
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from math import isinf
@@ -21,6 +22,7 @@ from archdsl.source import Source, Span
 from archdsl.syntax_faults import (
     describe_character,
     describe_token,
+    find_keyword_faults,
     without_statement,
 )
 
@@ -52,25 +54,35 @@ def parse(source: Source) -> syntax.Program:
     Errors:
         ArchError: with every independent syntax error of the text.
     """
-    faults = find_bracket_faults(source)
+    faults = [*find_bracket_faults(source), *find_keyword_faults(source)]
     if faults:
-        raise ArchError([*faults, *_faults_beside(source, faults)])
+        raise ArchError(_beside(source, faults))
     program, errors = _read(source)
     if program is None:
         raise ArchError(errors)
     return program
 
 
-def _faults_beside(source: Source, faults: list[Diagnostic]) -> list[Diagnostic]:
-    """What else is wrong with a text whose brackets do not match, once they are mended."""
+def _beside(source: Source, faults: list[Diagnostic]) -> list[Diagnostic]:
+    """The faults, and what else is wrong once brackets match and keywords are spelt right.
+
+    Where a bracket belongs is a guess within its line. What does not fit there says nothing, but
+    the guess is not offered as a fix.
+    """
     from archdsl.fixes import apply_fixes, relocate  # most texts need none
 
     edits = [edit for fault in faults for edit in fault.fixes[0].edits]
     mended = apply_fixes(source, faults)
     if len(mended.diagnostics) < len(faults):
-        return []
+        return faults
     _, errors = _read(Source(mended.text, source.path))
-    return [relocate(error, source, edits) for error in errors]
+    found = [relocate(error, source, edits) for error in errors]
+    guessed = {f.span.line for f in faults if f.span and f.code != "unknown-word"}
+    wrong = guessed & {error.span.line for error in found if error.span}
+    return [
+        *(replace(f, fixes=()) if f.span and f.span.line in wrong else f for f in faults),
+        *(error for error in found if not error.span or error.span.line not in wrong),
+    ]
 
 
 def _read(source: Source) -> tuple[syntax.Program | None, list[Diagnostic]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from archdsl.diagnostics import Diagnostic, Fix, replaced
+from archdsl.diagnostics import Diagnostic, Fix, replaced, respelled, suggest
 from archdsl.source import Source, Span
 
 _WORDS = {
@@ -45,6 +45,11 @@ def describe_token(
         message = "the statement is not finished"
     elif kind in ("BAR", "RBRACE") and source.text[:offset].rstrip()[-1:] == "|":
         return _empty_branch(source, offset), offset
+    elif (end := _unfinished(source, offset)) is not None:
+        offset, text, expected = end, "", {"DIMS"}
+        message = "the statement is not finished"
+    elif kind == "COLON" and (fault := _label_inside(source, offset)):
+        return fault, offset
     else:
         text = text.rstrip("(") or text
         message = f"`{_shown(text)}` cannot stand here"
@@ -84,11 +89,70 @@ def _respelled(span: Span, text: str) -> tuple[Fix, ...]:
         return ()
     sign, message = _OTHER_SIGNS[text]
     before = re.split(r"[;\n{}|]", span.source.text[: span.start])[-1].rstrip()
-    is_argument = before.count("(") <= before.count(")") and before[-1:].isalnum()
+    is_argument = before.count("(") <= before.count(")") and re.search(r"[\w)]$", before)
     if text == "," and not is_argument:
         return ()
     is_followed = span.source.text[span.end : span.end + 1].isspace()
     return (replaced(span, "" if sign == " " and is_followed else sign, message),)
+
+
+#: A line that ends in an arrow, a comment apart, and at most one word of the next.
+_OPEN_END = re.compile(r"(?:→|->)([ \t]*(?:#[^\n]*)?\r?\n\s*\w*\(?[ \t]*)$")
+
+
+def _unfinished(source: Source, offset: int) -> int | None:
+    """The end of the line before, where it ends in an arrow: the volume there is missing."""
+    line = source.locate(offset)[0]
+    start = offset - (source.locate(offset)[1] - 1)
+    while line > 1 and not source.text[start:offset].strip():
+        line -= 1
+        start -= len(source.line(line)) + 1
+    begin = max(0, start - len(source.line(line - 1)) - 1) if line > 1 else 0
+    match = _OPEN_END.search(source.text[begin:offset])
+    return begin + match.start(1) if match else None
+
+
+def _label_inside(source: Source, offset: int) -> Diagnostic | None:
+    """The fault of a name with a colon that does not begin its statement."""
+    line = source.text.rfind("\n", 0, offset) + 1
+    before = re.split(r"[;{|]", source.text[line:offset])[-1]
+    match = re.fullmatch(r".*[\w)}](\s+)([A-Za-z]\w*)\s*", before)
+    if match is None or before.count("(") > before.count(")"):
+        return None
+    start = offset - len(before)
+    name = Span(source, start + match.start(2), start + match.end(2))
+    gap = Span(source, start + match.start(1), start + match.start(1))
+    fix = replaced(gap, ";", f"write `;` before `{match[2]}:`")
+    message = f"the name `{_shown(match[2])}` does not begin a statement"
+    return Diagnostic("unexpected-word", message, name, help=fix.message, fixes=(fix,))
+
+
+#: What follows the words that begin a statement or a definition.
+_AFTER_KEYWORD = {
+    "network": r"[A-Za-z]\w*\s*[(:=]",
+    "block": r"[A-Za-z]\w*\([^()\n]*\)\s*\{",
+    "use": r'"',
+    "expect": r"[A-Za-z]\w*\s*(?:[=~]|[<>]=?)\s*\d",
+}
+#: Beyond these nobody reads on.
+MAX_KEYWORD_FAULTS = 20
+_BEGINNING = re.compile(r"^[ \t]*([A-Za-z]\w*)[ \t]+(?=[A-Za-z\"])", re.MULTILINE)
+
+
+def find_keyword_faults(source: Source) -> list[Diagnostic]:
+    """A fault for each definition or claim whose first word is misspelt."""
+    faults: list[Diagnostic] = []
+    for match in _BEGINNING.finditer(source.text):
+        word = match[1]
+        nearest = None if word in _AFTER_KEYWORD else suggest(word, _AFTER_KEYWORD, 0.6)
+        if nearest and re.compile(_AFTER_KEYWORD[nearest]).match(source.text, match.end()):
+            span = Span(source, *match.span(1))
+            fix = respelled(span, nearest)
+            message = f"`{_shown(word)}` is no word of the language"
+            faults.append(Diagnostic("unknown-word", message, span, help=fix.message, fixes=(fix,)))
+        if len(faults) == MAX_KEYWORD_FAULTS:
+            break
+    return faults
 
 
 def _empty_branch(source: Source, offset: int) -> Diagnostic:
@@ -112,8 +176,11 @@ def _shown(text: str) -> str:
 def without_statement(text: str, offset: int) -> str:
     """The text with the statement around ``offset`` replaced by ``id``, braces untouched.
 
+    A comment of another language becomes one of this.
     This is how reading goes on after an error: at the next separator.
     """
+    if text.startswith("//", offset):
+        return f"{text[:offset]}# {text[offset + 2 :]}"
     start = max(text.rfind(mark, 0, offset) for mark in ";\n{}|") + 1
     ends = [found for mark in ";\n{}|#" if (found := text.find(mark, offset)) >= 0]
     end = min(ends, default=len(text))

@@ -163,6 +163,8 @@ def _elaborate_item(
         return _elaborate_network(item, item, call, definitions, definitions, findings)
     family = definitions.families.get(item.call.name.id)
     if family is None:
+        if definitions.is_partial:
+            raise Unknown
         fixes = respell(item.call.name.id, item.call.name.span, definitions.families)
         raise Fault(
             "undefined-name",
@@ -229,7 +231,7 @@ def _check_output(
     findings: Findings,
 ) -> None:
     written = read_volume(network.output, header)
-    if end.volume is None or end.volume == written:
+    if end.volume is None or end.volume == written or end.node in builder.doubted:
         return
     last = builder.nodes[end.node]
     fixes = _mend_output(network, end.volume, written)

@@ -310,7 +310,7 @@ def _assign(
                 f"`{target}` of {kind} `{name}` is given twice",
                 argument.span,
                 related=(Label(given[target].span, "first given here"),),
-                fixes=(_without(argument.span, "leave one out"),),
+                fixes=_regrouped(formals, call) or (_without(argument.span, "leave one out"),),
             )
         given[target] = argument
     return given
@@ -318,16 +318,25 @@ def _assign(
 
 def _regrouped(formals: tuple[syntax.Formal, ...], call: syntax.Call) -> tuple[Fix, ...]:
     """The arguments in pairs as the parameters are, where their number is the right one."""
-    if any(argument.keyword for argument in call.arguments):
+    by_place = [argument for argument in call.arguments if not argument.keyword]
+    by_name = {argument.keyword.id for argument in call.arguments if argument.keyword}
+    texts = [v.span.text for a in by_place for v in (a.value, a.pair) if v is not None]
+    parts: list[str] = []
+    for formal in formals:
+        wanted = 2 if formal.pair else 1
+        if len(texts) < wanted:
+            break
+        parts.append("→".join(texts[:wanted]))
+        del texts[:wanted]
+    missing = [f for f in formals[len(parts) :] if not f.default and f.name.id not in by_name]
+    if not parts or texts or missing or by_name & {f.name.id for f in formals[: len(parts)]}:
         return ()
-    values = [v for a in call.arguments for v in (a.value, a.pair) if v is not None]
-    if len(values) != sum(1 + (formal.pair is not None) for formal in formals):
-        return ()
-    rest = iter(value.span.text for value in values)
-    parts = [f"{next(rest)}→{next(rest)}" if formal.pair else next(rest) for formal in formals]
     listed = ", ".join(parts)
-    place = values[0].span.to(values[-1].span)
-    return (replaced(place, listed, f"write `{call.name.id}({listed})`"),)
+    shown = ", ".join([*parts, *(a.span.text for a in call.arguments if a.keyword)])
+    place = by_place[0].span.to(by_place[-1].span)
+    if listed == ", ".join(argument.span.text for argument in by_place):
+        return ()
+    return (replaced(place, listed, f"write `{call.name.id}({shown})`"),)
 
 
 def _without_rest(call: syntax.Call, count: int) -> Fix:

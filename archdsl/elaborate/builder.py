@@ -73,6 +73,8 @@ class Builder(Placer):
         self.heads = 0
         #: The volume behind each step; None where it is another in another use.
         self.volumes: dict[Span, Volume | None] = {}
+        #: Whether a statement was refused together with its name.
+        self.lacks_names = False
 
     # ── Chains ───────────────────────────────────────────────────────────────────────────────
 
@@ -177,7 +179,11 @@ class Builder(Placer):
     def _step(self, step: syntax.Step, scope: Scope, cursor: Cursor) -> tuple[list[Part], Cursor]:
         label = step.label
         if label:
-            self._check_label(label, scope)
+            try:
+                self._check_label(label, scope)
+            except Fault:
+                self.lacks_names = True
+                raise
         inner = scope
         start = cursor
         copies: list[Chain] = []
@@ -281,7 +287,7 @@ class Builder(Placer):
                         recall, cursor = self._recall(atom, scope)
                         parts.append(recall)
                     else:
-                        raise unknown_word(atom, step, sight_of(scope))
+                        raise self._unknown(atom, step, scope)
                 case syntax.Call(name=name) if name.id in REGISTRY:
                     finish()
                     pending = Application(REGISTRY[name.id], name.span)
@@ -323,6 +329,10 @@ class Builder(Placer):
         finish()
         return parts, cursor
 
+    def _unknown(self, atom: syntax.Name, step: syntax.Step, scope: Scope) -> Fault:
+        self.lacks_names |= atom is step.atoms[0]
+        return unknown_word(atom, step, sight_of(scope))
+
     def _is_argument(self, atom: syntax.Name, pending: Application, scope: Scope) -> bool:
         """Whether a word is a flag, a value or a reference for the layer before it."""
         if atom.id in words_of(pending.page):
@@ -353,7 +363,7 @@ class Builder(Placer):
         parts: list[Part] = []
         if application.takes_reference:
             source = self._referenced(application, scope)
-            if cursor.volume is None or source.volume is None:
+            if cursor.volume is None or source.volume is None or cursor.node in self.doubted:
                 raise Unknown
             derived = {"height": cursor.volume.height, "width": cursor.volume.width}
             parts.append(RecallPart(application.bare[0].span.text, source.node))
@@ -378,6 +388,8 @@ class Builder(Placer):
             raise Fault("missing-argument", f"`{name}` needs the name of a part", application.span)
         found = scope.parts.find(atom.id)
         if found is None:
+            if self.lacks_names:
+                raise Unknown
             raise Fault(
                 "undefined-name",
                 f"no part named `{atom.id}` exists here yet",

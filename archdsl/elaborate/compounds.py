@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from archdsl import syntax
-from archdsl.diagnostics import Label
+from archdsl.diagnostics import ArchError, Label
 from archdsl.elaborate.binding import Application, arguments_of, bind_formals, bind_page
 from archdsl.elaborate.scope import Cursor, PartNames, Scope
 from archdsl.elaborate.values import Fault, Unknown, Values, evaluate
@@ -100,9 +100,9 @@ def expand_call(
             related=(Label(block.name.span, "defined here"),),
         )
     if len(scope.blocks) >= MAX_CALL_DEPTH:
-        raise Fault(
-            "nested-too-deeply", f"blocks are nested more than {MAX_CALL_DEPTH} deep", call.span
-        )
+        message = f"blocks are nested more than {MAX_CALL_DEPTH} deep"
+        builder.report(Fault("nested-too-deeply", message, call.span), scope)
+        raise ArchError(builder.findings)  # two calls in each block would be 2⁴⁰ such faults
     home = definition.home
     values = bind_formals("block", block.formals, call, scope.context(cursor), home.values)
     label = step.label.id if step.label else None

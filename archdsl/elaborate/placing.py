@@ -26,11 +26,15 @@ class Placer:
     def __init__(self, input: Volume, span: Span, findings: Findings) -> None:
         self.nodes: list[Node] = []
         self.findings = findings
+        #: Nodes behind a volume that is not the one written: what does not fit there says nothing.
+        self.doubted: set[int] = set()
         self._expansion = 0
         #: By node, the fault there. Only a network that is refused has any.
         self.faults: dict[int, Diagnostic] = {}
         #: Nodes whose volume is unknown; they carry that of their first input.
         self.unknown: set[int] = set()
+        #: Vectors that an image was expected of: said once, not by each branch that begins there.
+        self._vectors: set[int] = set()
         self.start = self._add_node(Input(), (), input, span, None)
 
     def _add_node(
@@ -94,11 +98,27 @@ class Placer:
             if volume.elements > MAX_VALUE:
                 raise LayerError("number-too-large", f"a volume {volume} is beyond the bound")
         except LayerError as error:
-            diagnostic = self.report(self._shape_fault(error, layer, inputs, span), scope)
+            is_known = self._is_known(error, inputs)
+            fault = self._shape_fault(error, layer, inputs, span)
             cursor = self.add_unknown(layer, inputs, span, scope)
-            self.faults[cursor.node] = diagnostic
+            if not is_known:
+                self.faults[cursor.node] = self.report(fault, scope)
             return cursor
-        return self._add_node(layer, tuple(c.node for c in inputs), volume, span, scope)
+        placed = self._add_node(layer, tuple(c.node for c in inputs), volume, span, scope)
+        if any(cursor.node in self.doubted for cursor in inputs):
+            self.doubted.add(placed.node)
+        return placed
+
+    def _is_known(self, error: LayerError, inputs: list[Cursor]) -> bool:
+        """Whether what is wrong with the inputs has been said before."""
+        if any(cursor.node in self.doubted for cursor in inputs):
+            return True
+        if error.code != "needs-image":
+            return False
+        node = inputs[0].node
+        is_known = node in self._vectors
+        self._vectors.add(node)
+        return is_known
 
     def _shape_fault(
         self, error: LayerError, layer: Layer, inputs: list[Cursor], span: Span
@@ -142,8 +162,14 @@ class Placer:
         self, claim: syntax.Expr, span: Span, scope: Scope, start: Cursor, cursor: Cursor
     ) -> None:
         written = read_volume(claim, scope.context(cursor))
-        if cursor.volume is None or written == cursor.volume:
+        if cursor.volume is None:
             return
+        if written == cursor.volume:
+            self.doubted.discard(cursor.node)
+            return
+        if cursor.node in self.doubted:
+            return
+        self.doubted.add(cursor.node)
         from archdsl.elaborate.mending import pad_statement  # after a fault only
 
         origin = self.origin(self.nodes[cursor.node])

@@ -69,8 +69,10 @@ def _read(step: syntax.Step, context: Context) -> tuple[str, Any]:
     if not isinstance(head, syntax.Name) or step.label or step.repeat or step.claim:
         raise Fault("misplaced-statement", "a recipe has no such statement", step.span)
     if head.id in WORDS[Role.OPTIMIZER]:
-        (page,) = _chain(list(step.atoms), Role.OPTIMIZER, context)
-        return "optimizer", page
+        optimizers = _chain(list(step.atoms), Role.OPTIMIZER, context)
+        if len(optimizers) > 1:
+            raise Fault("surplus-argument", "a recipe has one optimizer", step.span)
+        return "optimizer", optimizers[0]
     if head.id not in _HEADS:
         raise _unknown(head, {*_HEADS, *WORDS[Role.OPTIMIZER]}, Role.OPTIMIZER)
     if not atoms:
@@ -102,7 +104,7 @@ def _single_number(head: syntax.Name, atoms: list[syntax.Atom], context: Context
         raise Fault("wrong-value", f"`{head.id}` needs one number", atom.span)
     try:
         number: int = COUNT.convert(evaluate(atom, context))
-    except ValueError:
+    except (TypeError, ValueError):
         raise Fault("wrong-value", f"`{head.id}` must be {COUNT.phrase}", atom.span) from None
     return number
 
