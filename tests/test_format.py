@@ -9,7 +9,8 @@ import pytest
 from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
-from test_properties import SPECS, _examples, mutants, networks
+from test_fuzz import SPECS, _examples, mutants
+from test_properties import networks
 
 import archdsl
 from archdsl import formatting

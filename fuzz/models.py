@@ -1,0 +1,57 @@
+"""A target for Atheris: any bytes give models or an ``ArchError``, and nothing else.
+
+    python fuzz/models.py FOUND specs specs/torchvision archdsl/std -dict=fuzz/words.dict
+
+Whatever is said of a text must render, and whatever is offered to mend it must apply. See README.md
+beside this file.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["archdsl", "lark"]):
+    from archdsl.api import diagnose, read_models
+    from archdsl.codegen import render_module
+    from archdsl.diagnostics import ArchError
+    from archdsl.fixes import apply_fixes
+    from archdsl.report.diagnostics import render_diagnostics
+    from archdsl.source import Source
+    from archdsl.volume import Volume
+
+FOLDER = Path(__file__).resolve().parent
+INPUT = Volume((28, 28, 16))
+#: Modules of larger networks are not written: the target is the way to the model.
+MAX_NODES = 200
+
+
+def test_one_input(data: bytes) -> None:
+    # A file must be UTF-8; a text from Python may hold lone surrogates.
+    text = data.decode("utf-8", "surrogateescape")
+    source = Source(text, str(FOLDER / "fuzz.arch"))
+    found = diagnose(source, INPUT)
+    render_diagnostics(found)
+    apply_fixes(source, found, unsafe=True)
+    for diagnostic in found:
+        assert diagnostic.span is not None
+        assert 0 <= diagnostic.span.start <= diagnostic.span.end
+        assert diagnostic.span.end <= len(diagnostic.span.source.text)
+    try:
+        models = read_models(source, INPUT)
+    except ArchError:
+        return
+    for model in models:
+        if len(model.nodes) <= MAX_NODES:
+            render_module([model])
+
+
+def main() -> None:
+    atheris.Setup(sys.argv, test_one_input)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

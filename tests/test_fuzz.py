@@ -1,0 +1,270 @@
+"""Any text gives models or an ``ArchError``, in bounded time and memory.
+
+``fuzz/`` has a target for Atheris that looks longer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from resource import RUSAGE_SELF, getrusage
+from typing import Any
+
+import pytest
+from conftest import ROOT
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from test_properties import networks
+
+from archdsl.api import diagnose, read_models
+from archdsl.diagnostics import ArchError, Diagnostic
+from archdsl.fixes import apply_fixes
+from archdsl.report.diagnostics import render_diagnostics
+from archdsl.source import Source
+from archdsl.volume import Volume
+
+INPUT = Volume((28, 28, 16))
+
+
+def _examples(count: int) -> settings:
+    return settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=count)
+
+
+# ── Random texts ─────────────────────────────────────────────────────────────────────────────
+
+PIECES = [
+    *"network block use let if else expect and or not true conv maxpool fc concat add".split(),
+    *"id crop same relu inception basic a b n H W C name: 138M x3 ×2 *2 3x3 64 0.5 s2 p1".split(),
+    *"d2 g4 28x28x3 1_000 99999999999999999999 1e9 { } ( ) | ; : , = ~ <= -> → × + - //".split(),
+    *"aux init he xavier".split(),
+    *"train data batch epochs augment schedule loss sgd adam lr=0.1 plateau hflip mnist".split(),
+    *'/ % == "x.arch" # £ \\ é 𝟛 ｃonv ٣ \u2028 \ud800 \ufeff'.split(" "),
+    *("\n", "\t", "\x00", "\u202e", "\x1b[31m"),
+]
+SPECS = [path.read_text("utf-8") for path in sorted((ROOT / "specs").glob("*.arch"))]
+
+
+@st.composite
+def mutants(draw: Any, texts: st.SearchStrategy[str] | None = None) -> str:
+    """A text, a spec unless given, with a few pieces removed, doubled, replaced or put in."""
+    text = draw(texts or st.sampled_from(SPECS))
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(text)))
+        end = min(len(text), start + draw(st.integers(0, 12)))
+        piece = draw(st.one_of(st.sampled_from(PIECES), st.just(text[start:end] * 2)))
+        text = text[:start] + piece + text[end:]
+    return text
+
+
+# The grammar, and nothing of the meaning of words.
+NAMES = st.sampled_from("conv fc relu concat add aux id a b n C train sgd let expect".split())
+SIZES = st.sampled_from(["3x3", "28x28x3", "1x1", "0x0", "3", "0", "0.5", "1e400", "9" * 30])
+EXPRESSIONS = st.recursive(
+    st.one_of(NAMES, SIZES),
+    lambda inner: st.one_of(
+        st.builds("({})".format, inner),
+        st.builds(
+            "{} {} {}".format, inner, st.sampled_from("+ - * / // % == < and".split()), inner
+        ),
+        st.builds("min({}, {})".format, inner, inner),
+        st.builds("not {}".format, inner),
+    ),
+    max_leaves=5,
+)
+ATOMS = st.one_of(
+    NAMES,
+    SIZES,
+    st.sampled_from("s2 p1 d0 g3 s2x1 same ceil nobias".split()),
+    st.builds("{}=({})".format, st.sampled_from("stride padding k eps lr".split()), EXPRESSIONS),
+    st.builds("({})".format, EXPRESSIONS),
+    st.builds("{}({})".format, NAMES, EXPRESSIONS),
+    st.builds("cell({}→{}, s={})".format, EXPRESSIONS, EXPRESSIONS, EXPRESSIONS),
+)
+
+
+def _statements(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    chains = st.lists(inner, min_size=1, max_size=3).map("; ".join)
+    branches = st.lists(chains, min_size=1, max_size=3).map(" | ".join)
+    return st.one_of(
+        st.builds(
+            "{} {{ {} }}".format, st.sampled_from(["", "a:", "concat", "add", "train"]), branches
+        ),
+        st.builds("{{ {} }} ×{}".format, chains, st.sampled_from(["2", "(n)", "0", "10000000"])),
+        st.builds("if {} {{ {} }} else {{ {} }}".format, EXPRESSIONS, chains, chains),
+        st.builds("aux({}) {{ {} }}".format, EXPRESSIONS, chains),
+    )
+
+
+STATEMENTS = st.recursive(
+    st.one_of(
+        st.lists(ATOMS, min_size=1, max_size=4).map(" ".join),
+        st.builds("{}: {} {} → {}".format, NAMES, NAMES, SIZES, SIZES),
+        st.builds("let {} = {}".format, NAMES, EXPRESSIONS),
+        st.builds("expect {} {} 5".format, NAMES, st.sampled_from("= ~ <= >".split())),
+    ),
+    _statements,
+    max_leaves=6,
+)
+BODIES = st.lists(STATEMENTS, min_size=1, max_size=4).map("\n  ".join)
+PROGRAMS = st.lists(
+    st.one_of(
+        STATEMENTS,
+        st.builds("block cell(a→b, s={}) {{\n  {}\n}}".format, EXPRESSIONS, BODIES),
+        st.builds("network N: {} → {} {{\n  {}\n}}".format, SIZES, SIZES, BODIES),
+        st.builds("network F(n, a={}): 8x8x3 → n {{\n  {}\n}}".format, EXPRESSIONS, BODIES),
+        st.builds("network M = F({}) {{ {} }}".format, EXPRESSIONS, BODIES),
+    ),
+    max_size=4,
+).map("\n".join)
+
+
+def _models_or_diagnostics(text: str) -> None:
+    """Nothing but models or well-placed diagnostics, which render without control characters."""
+    source = Source(text, "fuzz.arch")
+    diagnostics: tuple[Diagnostic, ...] = ()
+    try:
+        read_models(source, INPUT)
+    except ArchError as error:
+        diagnostics = error.diagnostics
+    rendered = render_diagnostics(diagnostics)
+    assert "\x00" not in rendered
+    assert "\x1b" not in rendered
+    for diagnostic in diagnostics:
+        assert diagnostic.span is not None
+        assert diagnostic.span.start <= diagnostic.span.end <= len(diagnostic.span.source.text)
+    apply_fixes(source, diagnostics, unsafe=True)
+
+
+@_examples(200)
+@given(st.lists(st.sampled_from(PIECES), max_size=30).map(" ".join))
+def test_any_words_give_models_or_diagnostics(text: str) -> None:
+    _models_or_diagnostics(text)
+
+
+@_examples(100)
+@given(st.text(max_size=60))
+def test_any_characters_give_models_or_diagnostics(text: str) -> None:
+    _models_or_diagnostics(text)
+
+
+@_examples(200)
+@given(mutants())
+def test_mutated_specs_give_models_or_diagnostics(text: str) -> None:
+    _models_or_diagnostics(text)
+
+
+@_examples(40)
+@given(mutants(networks()))
+def test_mutated_networks_give_models_or_diagnostics(text: str) -> None:
+    _models_or_diagnostics(text)
+
+
+@_examples(100)
+@given(PROGRAMS)
+def test_any_sentences_give_models_or_diagnostics(text: str) -> None:
+    _models_or_diagnostics(text)
+
+
+# ── Texts that are made to hurt ──────────────────────────────────────────────────────────────
+
+
+def _tree(depth: int, leaf: str) -> str:
+    """Blocks that each call the next one twice: 2 to the power of ``depth`` leaves."""
+    blocks = (f"block b{i}() {{ b{i + 1}(); b{i + 1}() }}\n" for i in range(depth))
+    return f"{''.join(blocks)}block b{depth}() {{ {leaf} }}\nb0()"
+
+
+@contextmanager
+def _bounded(seconds: float, megabytes: int) -> Iterator[None]:
+    """No more CPU time than this, and no more growth of the process at its largest."""
+    start, before = time.process_time(), getrusage(RUSAGE_SELF).ru_maxrss
+    yield
+    assert time.process_time() - start < seconds
+    assert getrusage(RUSAGE_SELF).ru_maxrss - before < megabytes * 1000
+
+
+#: A text, and the start of the first thing that is said of it; None where it is a model.
+HURTING = {
+    "calls that double": (_tree(60, "relu"), "blocks are nested more than 40 deep"),
+    "calls that double and do nothing": (_tree(60, "id"), "blocks are nested more than 40 deep"),
+    "a chain of blocks": (
+        "".join(f"block b{i}() {{ b{i + 1}() }}\n" for i in range(1000)) + "b0()",
+        "blocks are nested more than 40 deep",
+    ),
+    "parentheses": ("conv " + "(" * 100_000 + "3" + ")" * 100_000, "brackets are nested more"),
+    "closing parentheses": (")" * 100_000, "this `)` closes nothing"),
+    "closing braces": ("relu" + " }" * 100_000, "this `}` closes nothing"),
+    "crossing brackets": ("({" * 50_000, "brackets are nested more"),
+    "a word of 1 MB": ("a" * 1_000_000, "`aaaa"),
+    "a comment of 1 MB": ("relu #" + "x" * 1_000_000, None),
+    "a blank of 1 MB": (" " * 1_000_000 + "relu", None),
+    "strange signs": ("£" * 1_000_000, "the character '£' is no part"),
+    "empty branches": ("concat { " + "| " * 20_000 + "}", "this branch is empty"),
+    "digits of a kernel": (f"conv {'9' * 5000} 8", "a number of 5000 digits"),
+    "digits of a volume": (f"relu → {'9' * 5000}x3x3", "a number of 5000 digits"),
+    "digits of a stride": (f"conv 3x3 8 s{'9' * 5000}", "a number of 5000 digits"),
+    "digits of a repeat": (f"relu x{'9' * 5000}", "a number of 5000 digits"),
+    "digits of a claim": (f"relu; expect params = {'9' * 5000}", "a number of 5000 digits"),
+    "digits behind a point": (f"dropout 0.{'4' * 5000}", None),
+    "an exponent": (f"dropout 1e{'9' * 5000}", "a number beyond all bounds"),
+    "a repeat": ("relu ×1_000_000_000", "1,000,000,000 copies are beyond the bound"),
+    "channels that double": ("concat { id | id } ×200", "a volume 28x28x2199023255552"),
+    "values that square": (
+        "let a0 = 9\n" + "".join(f"let a{i + 1} = a{i} * a{i}\n" for i in range(99)) + "relu",
+        "the value is beyond the bound of 10¹⁵",
+    ),
+    "sizes without end": ("relu → " + "x".join("9" * 5000), "9x9x9"),
+    "arguments without end": (f"inception({', '.join('1' * 10_000)})", "block `inception` takes 4"),
+    "names before names": ("a: " * 50_000 + "relu", "`:` cannot stand here"),
+    "files without end": ('use "nowhere.arch"\n' * 1000 + "relu", 'cannot read "nowhere.arch"'),
+    "arrows without volumes": ("relu →\n" * 5000, "the statement is not finished"),
+    "keywords misspelt": ("netwrok A:\n" * 5000, "`netwrok` is no word of the language"),
+    "headers without braces": (
+        "network A: 8x8x3 → 8x8x3\n" * 2000 + "}\n" * 2000,
+        "this `}` closes nothing",
+    ),
+    "optimizers": ("relu\ntrain { " + "sgd " * 2000 + "}", "a recipe has one optimizer"),
+    "NUL": ("relu \x00", r"the character '\x00' is no part of the language"),
+    "a lone surrogate": ("relu \ud800", r"the character '\ud800' is no part of the language"),
+    "a lone surrogate in a path": ('use "\ud800.arch"\nrelu', 'cannot read "\ud800.arch"'),
+    "a byte order mark inside": (
+        "re\ufefflu",
+        r"the character '\ufeff' is no part of the language",
+    ),
+    "a wide letter": ("ｃonv 3x3 8", "`ｃonv` is neither a word nor a number"),
+    "a Cyrillic letter": ("сonv 3x3 8", "`сonv` is neither a word nor a number"),
+    "Arabic digits": ("conv ٣x٣ 8", "`٣x٣` is neither a word nor a number"),
+    "a superscript": ("conv 3x3 8²", "`8²` is neither a word nor a number"),
+    "a line separator": ("relu\u2028relu", r"the character '\u2028' is no part of the language"),
+    "a Greek semicolon": ("relu \u037e relu", "the character '\u037e' is no part of the language"),
+    "a wide parenthesis": ("conv 3x3 （8）", "the character '（' is no part of the language"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), HURTING.values(), ids=HURTING)
+def test_texts_that_hurt(text: str, said: str | None) -> None:
+    with _bounded(seconds=2, megabytes=150):
+        found = diagnose(Source(text, "fuzz.arch"), INPUT)
+        render_diagnostics(found)
+    if said is None:
+        assert found == ()
+    else:
+        assert found[0].message.startswith(said)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["l{0}: relu", "let v{0} = {0}", "block b{0}() {{ relu }}", "relu; expect params = 0"],
+)
+def test_time_grows_with_the_text(line: str) -> None:
+    """Four times the lines take at most seven times as long."""
+
+    def seconds(count: int) -> float:
+        text = "\n".join(line.format(i) for i in range(count)) + "\nrelu"
+        start = time.process_time()
+        diagnose(Source(text, "fuzz.arch"), INPUT)
+        return time.process_time() - start
+
+    seconds(100)
+    assert seconds(2000) < 7 * seconds(500)
