@@ -17,7 +17,7 @@ help:
 	@echo "make test      lint, types, freshness of generated/, proof of specs/, all tests"
 	@echo "make lint      ruff, mypy and the style of specs alone"
 	@echo "make generate  compile specs/ to generated/, and some for inference to deployed/"
-	@echo "make docs      regenerate docs/layers.md, docs/diagnostics.md and docs/pictures/"
+	@echo "make docs      regenerate docs/layers.md, diagnostics.md, faults.md and pictures/"
 	@echo "make clean     remove .venv, drawings, the demo's run and caches"
 
 demo: $(VENV)/ready
@@ -60,6 +60,7 @@ docs: $(VENV)/ready
 	mv docs/layers.md.new docs/layers.md
 	$(ARCHDSL) explain --format md > docs/diagnostics.md.new
 	mv docs/diagnostics.md.new docs/diagnostics.md
+	$(RUN) tests.faults --write
 	$(ARCHDSL) draw specs/vgg16.arch --output docs/pictures/vgg16.svg
 	$(ARCHDSL) draw specs/googlenet.arch --fit a4 --output docs/pictures/googlenet.svg
 	$(ARCHDSL) draw specs/googlenet.arch --depth 0 --output docs/pictures/googlenet-closed.svg

@@ -1,6 +1,6 @@
 """Break all specs, and print how many faults are caught, or what was not as wanted.
 
-    python -m tests.faults [--markdown] [--everywhere]
+    python -m tests.faults [--markdown | --write] [--everywhere]
 
 ``--everywhere`` makes each fault at every place of a spec and not at one: some minutes.
 """
@@ -13,8 +13,11 @@ import sys
 from archdsl.api import diagnose
 
 from .fault import FAULTS
-from .measure import Outcome, measure, specs
+from .measure import ROOT, Outcome, measure, specs
 from .table import render_tables
+
+PAGE = ROOT / "docs" / "faults.md"
+BEGIN, END = "<!-- tables -->", "<!-- end of the tables -->"
 
 
 def _faults_of(outcome: Outcome) -> list[str]:
@@ -34,12 +37,18 @@ def _faults_of(outcome: Outcome) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--markdown", action="store_true", help="the tables of docs/faults.md")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/faults.md")
     parser.add_argument("--everywhere", action="store_true", help="each fault at every place")
     options = parser.parse_args()
     alarms = [spec.name for spec in specs() if diagnose(spec.source)]
     outcomes = list(measure(specs(), everywhere=options.everywhere))
     wrong = [(outcome, what) for outcome in outcomes if (what := _faults_of(outcome))]
-    if options.markdown:
+    if options.write:
+        before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
+        _, _, after = rest.partition(END)
+        tables = render_tables(outcomes)
+        PAGE.write_text(f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}", "utf-8")
+    elif options.markdown:
         print(render_tables(outcomes))
     else:
         for outcome, what in wrong:
