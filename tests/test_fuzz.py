@@ -48,7 +48,7 @@ SPECS = [path.read_text("utf-8") for path in sorted((ROOT / "specs").glob("*.arc
 @st.composite
 def mutants(draw: Any, texts: st.SearchStrategy[str] | None = None) -> str:
     """A text, a spec unless given, with a few pieces removed, doubled, replaced or put in."""
-    text = draw(texts or st.sampled_from(SPECS))
+    text = draw(st.sampled_from(SPECS) if texts is None else texts)
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(text)))
         end = min(len(text), start + draw(st.integers(0, 12)))

@@ -11,8 +11,9 @@ from .spec import Spec
 
 
 def _calls(spec: Spec) -> Iterator[syntax.Call]:
-    yield from spec.calls
-    yield from (i.call for i in spec.items(syntax.Instance) if isinstance(i, syntax.Instance))
+    """All calls of blocks and families that give arguments."""
+    members = (i.call for i in spec.items(syntax.Instance) if isinstance(i, syntax.Instance))
+    yield from (call for call in (*spec.calls, *members) if call.arguments)
 
 
 @fault("surplus-argument", mendable=True)

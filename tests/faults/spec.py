@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from archdsl import syntax
+from archdsl.elaborate.initialization import is_initialization
 from archdsl.elaborate.training import is_training
 from archdsl.layers import REGISTRY
 from archdsl.parser import parse
@@ -73,7 +74,7 @@ class Spec:
 
     @cached_property
     def steps(self) -> list[syntax.Step]:
-        return [s for s in self._statements() if isinstance(s, syntax.Step) and not is_training(s)]
+        return [s for s in self._statements() if isinstance(s, syntax.Step) and _is_layers(s)]
 
     @cached_property
     def recipes(self) -> list[syntax.Step]:
@@ -125,12 +126,16 @@ def is_head(step: syntax.Step) -> bool:
     return isinstance(first, syntax.Call) and first.name.id == "aux"
 
 
+def _is_layers(step: syntax.Step) -> bool:
+    return not is_training(step) and not is_initialization(step)
+
+
 def _bodies(body: syntax.Body) -> Iterator[syntax.Body]:
     yield body
     for chain in body.chains:
         for statement in chain.statements:
             match statement:
-                case syntax.Step() if not is_training(statement):
+                case syntax.Step() if _is_layers(statement):
                     for atom in statement.atoms:
                         if isinstance(atom, syntax.Body):
                             yield from _bodies(atom)

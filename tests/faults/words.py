@@ -151,11 +151,11 @@ def part_named_twice(spec: Spec) -> Changes:
 
 
 @fault("reserved-word")
-def part_named_as_a_layer(spec: Spec) -> Changes:
-    """a part has the name of a layer"""
+def part_named_as_a_flag(spec: Spec) -> Changes:
+    """a part has the name of a flag"""
     for step in spec.steps:
         if step.label:
-            yield Change(step.label.span, "conv")
+            yield Change(step.label.span, "same")
 
 
 @fault("repeated-name")
