@@ -18,6 +18,7 @@ with atheris.instrument_imports(include=["archdsl", "lark"]):
     from archdsl.codegen import render_module
     from archdsl.diagnostics import ArchError
     from archdsl.fixes import apply_fixes
+    from archdsl.formatting import format_source
     from archdsl.report.diagnostics import render_diagnostics
     from archdsl.source import Source
     from archdsl.volume import Volume
@@ -43,6 +44,7 @@ def test_one_input(data: bytes) -> None:
         models = read_models(source, INPUT)
     except ArchError:
         return
+    format_source(source)
     for model in models:
         if len(model.nodes) <= MAX_NODES:
             render_module([model])
