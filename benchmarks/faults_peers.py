@@ -1,21 +1,24 @@
-"""What Keras, ONNX, NNEF and mlnode say of faults that they can express.
+"""What Keras, ONNX, NNEF, mlnode, narchi and n-orca say of faults that they can express.
 
-    pip install keras torch onnx nnef mlnode
+    pip install keras torch onnx nnef mlnode narchi n-orca
     python benchmarks/faults_peers.py
 
 Prints the table of docs/faults.md, with the versions. Each tool gets one small network with one
-fault, at a layer named `culprit`. A message names the place if that name stands in it, or a line
-and column; the number is its length in characters. "Accepted" is a network that is built, checked
-and its shapes inferred without a complaint. What a tool has no way to write is left out.
+fault; the layer that is at fault, or missing, is named `culprit`. A message names the place if
+that name stands in it, or a line and column, or the layer's number; the last figure is its length
+in characters. "Accepted" is a network that is built, checked and its shapes inferred without a
+complaint. What a tool has no way to write is a dash.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable
 from importlib.metadata import version
@@ -232,6 +235,114 @@ def mlnode(fault: str) -> str | None:
     return _complaint(check)
 
 
+# ── narchi ───────────────────────────────────────────────────────────────────────────────────
+
+
+def narchi(fault: str) -> str | None:
+    from narchi.instantiators.pytorch import StandardModule
+
+    def block(id: str, kind: str, **attributes: Any) -> dict[str, Any]:
+        return {"_class": kind, "_id": id, **attributes}
+
+    def conv(id: str, size: int, kind: str = "Conv2d", **more: Any) -> dict[str, Any]:
+        return block(id, kind, **{"output_feats": 8, "kernel_size": size, **more})
+
+    add, cat = block("culprit", "Add"), block("culprit", "Concatenate", dim=0)
+    flat, relu = block("first", "Reshape", reshape_spec="flatten"), block("culprit", "ReLU")
+    alone = ["x -> culprit -> y"]
+    joined = ["x -> first -> culprit -> y", "x -> culprit"]
+    auto = ["<<auto>>"] * 3
+    networks: dict[str, tuple[list[dict[str, Any]], list[str], list[Any]]] = {
+        FAULTS[0]: ([conv("culprit", 11)], alone, auto),
+        FAULTS[1]: ([conv("culprit", 3, groups=2)], alone, auto),
+        FAULTS[2]: ([conv("first", 1), add], joined, auto),
+        FAULTS[3]: ([conv("first", 3), cat], joined, auto),
+        FAULTS[4]: ([flat, conv("culprit", 3)], joined[:1], auto),
+        FAULTS[5]: ([conv("culprit", 3, "Cnov2d")], alone, auto),
+        FAULTS[6]: ([conv("culprit", 3, strde=2)], alone, auto),
+        FAULTS[7]: ([block("first", "ReLU")], joined[:1], auto),
+        FAULTS[8]: ([relu, relu], alone, auto),
+        FAULTS[9]: ([conv("culprit", 3, stride=0)], alone, auto),
+        FAULTS[10]: ([conv("culprit", 3)], alone, [8, 8, 8]),
+        RIGHT[0]: ([conv("culprit", 3)], alone, auto),
+        RIGHT[1]: ([conv("first", 1, output_feats=3), add], joined, auto),
+        RIGHT[2]: ([conv("first", 1), cat], joined, auto),
+    }
+    blocks, graph, output = networks[fault]
+    network = {
+        "blocks": blocks,
+        "graph": graph,
+        "inputs": [{"_id": "x", "_shape": [3, 8, 8]}],
+        "outputs": [{"_id": "y", "_shape": output}],
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "network.jsonnet")
+        path.write_text(json.dumps(network), encoding="utf-8")
+        return _complaint(lambda: StandardModule(str(path)))
+
+
+# ── n-orca ───────────────────────────────────────────────────────────────────────────────────
+
+ORCA = """# architecture Network
+## layer x [input]
+- shape: (1, 3, 8, 8)
+{layers}
+## layer y [output]
+## flow
+| Source | Target | Tensor |
+| --- | --- | --- |
+{flow}
+"""
+
+
+def n_orca(fault: str) -> str | None:
+    import n_orca as n
+    from n_orca.compiler import compile_pytorch
+
+    def layer(id: str, op: str, *bullets: str) -> str:
+        return "\n- ".join((f"## layer {id}", f"op: {op}", *bullets))
+
+    conv, relu = layer("culprit", "Conv2d(3, 8, 3)"), layer("culprit", "ReLU")
+    add, cat = layer("culprit", "Add"), layer("culprit", "Concat(1)")
+    narrow, valid = layer("first", "Conv2d(3, 8, 1)"), layer("first", "Conv2d(3, 8, 3)")
+    alone = "x culprit, culprit y"
+    chain = "x first, first culprit, culprit y"
+    joined = f"{chain}, x culprit"
+    networks = {
+        FAULTS[0]: ([layer("culprit", "Conv2d(3, 8, 11)")], alone),
+        FAULTS[2]: ([narrow, add], joined),
+        FAULTS[3]: ([valid, cat], joined),
+        FAULTS[4]: ([layer("first", "Flatten(1)"), conv], chain),
+        FAULTS[5]: ([layer("culprit", "Cnov2d(3, 8, 3)")], alone),
+        FAULTS[6]: ([layer("culprit", "Conv2d(3, 8, 3)", "shpae: (1, 8, 6, 6)")], alone),
+        FAULTS[7]: ([layer("first", "Add")], "x first, culprit first, first y"),
+        FAULTS[8]: ([relu, relu], alone),
+        FAULTS[9]: ([layer("culprit", "Conv2d(3, 8, 3, 0)")], alone),
+        FAULTS[10]: ([layer("culprit", "Conv2d(3, 8, 3)", "shape: (1, 8, 8, 8)")], alone),
+        RIGHT[0]: ([layer("culprit", "Conv2d(3, 8, 3)", "shape: (1, 8, 6, 6)")], alone),
+        RIGHT[1]: ([layer("first", "Conv2d(3, 3, 1)"), add], joined),
+        RIGHT[2]: ([narrow, cat], joined),
+    }
+    if fault not in networks:
+        raise NotImplementedError
+    layers, edges = networks[fault]
+    flow = "\n".join(f"| {' | '.join(edge.split())} | t |" for edge in edges.split(", "))
+    text = ORCA.format(layers="\n".join(layers), flow=flow)
+
+    def check() -> None:
+        (network,) = n.parse(text)
+        report = n.verify(network, strict=True)
+        if not report.valid:
+            raise ValueError(
+                "\n".join(f"{e.code}: {e.message}\n-> {e.suggestion}" for e in report.errors)
+            )
+        module: dict[str, Any] = {}
+        exec(compile_pytorch(network), module)
+        module["Network"]()
+
+    return _complaint(check)
+
+
 def _complaint(build: Callable[[], object]) -> str | None:
     """What an exception says; None where there is none."""
     with contextlib.redirect_stderr(io.StringIO()):
@@ -248,6 +359,8 @@ TOOLS: dict[str, Callable[[str], str | None]] = {
     "ONNX": onnx,
     "NNEF": nnef,
     "mlnode": mlnode,
+    "narchi": narchi,
+    "n-orca": n_orca,
 }
 
 
@@ -255,10 +368,10 @@ def cell(tool: str, fault: str) -> str:
     try:
         said = TOOLS[tool](fault)
     except NotImplementedError:
-        return ""
+        return "—"
     if said is None:
         return "accepted"
-    place = "place" if re.search(r"culprit|\[\d+:\d+\]", said) else "no place"
+    place = "place" if re.search(r"culprit|\[\d+:\d+\]|\['blocks'\]\[\d+\]", said) else "no place"
     return f"refused, {place}, {len(said):,}"
 
 
@@ -266,7 +379,7 @@ def main() -> None:
     print(f"| fault | {' | '.join(TOOLS)} |\n| --- |{' --- |' * len(TOOLS)}")
     for fault in (*FAULTS, *RIGHT):
         print(f"| {fault} | {' | '.join(cell(tool, fault) for tool in TOOLS)} |")
-    names = ("keras", "torch", "onnx", "nnef", "mlnode")
+    names = ("keras", "torch", "onnx", "nnef", "mlnode", "narchi", "n-orca")
     print(f"\nVersions: {', '.join(f'{name} {version(name)}' for name in names)}.")
 
 
