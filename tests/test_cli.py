@@ -658,7 +658,7 @@ def test_a_picture_on_the_standard_output(call) -> None:
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        (("-o", "x.gif"), "does not end in .svg, .png, .pdf, .html, .dot"),
+        (("-o", "x.gif"), "does not end in .svg, .png, .pdf, .tikz, .html, .dot"),
         (("-o", "x.svg", "--format", "png"), "contradicts"),
         (("--format", "gif"), "is not one of"),
     ],

@@ -262,7 +262,7 @@ def test_committed_modules_are_formatted_and_typed() -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(("name", "limit"), [("vgg16", 70), ("googlenet", 130)])
+@pytest.mark.parametrize(("name", "limit"), [("vgg16", 70), ("googlenet", 110)])
 def test_modules_are_short(name: str, limit: int) -> None:
     source = archdsl.compile(archdsl.load(ROOT / "specs" / f"{name}.arch"))
     assert len(source.splitlines()) <= limit

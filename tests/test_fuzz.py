@@ -262,9 +262,12 @@ def test_time_grows_with_the_text(line: str) -> None:
 
     def seconds(count: int) -> float:
         text = "\n".join(line.format(i) for i in range(count)) + "\nrelu"
-        start = time.process_time()
-        diagnose(Source(text, "fuzz.arch"), INPUT)
-        return time.process_time() - start
+        tries = []
+        for _ in range(3):  # the least is the one that nothing else disturbed
+            start = time.process_time()
+            diagnose(Source(text, "fuzz.arch"), INPUT)
+            tries.append(time.process_time() - start)
+        return min(tries)
 
     seconds(100)
     assert seconds(2000) < 7 * seconds(500)
