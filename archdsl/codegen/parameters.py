@@ -77,6 +77,8 @@ class _Namer:
     @property
     def symbols(self) -> dict[str, Vector]:
         """The values of each name for the active uses."""
+        if not self.is_optional:
+            return self.all_symbols
         return {name: self._of_active(values) for name, values in self.all_symbols.items()}
 
     def _of_active(self, values: Vector) -> Vector:
