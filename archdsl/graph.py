@@ -160,6 +160,17 @@ class Chain:
     output: int
 
 
+def output_of(part: Part) -> int:
+    """The node whose result leaves a part."""
+    match part:
+        case LayerPart() | ForkPart() | RecallPart() | SplitPart():
+            return part.node
+        case RepeatPart():
+            return part.copies[-1].output
+        case CallPart() | GroupPart() | AuxPart():
+            return part.body.output
+
+
 def chains_in(part: Part) -> tuple[Chain, ...]:
     """The chains directly inside a part."""
     match part:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -223,3 +224,15 @@ class Lexeme:
     span: Span
     #: Whether a line break or a ``;`` that ends a statement stands before it.
     is_separated: bool
+
+
+def branches_in(body: Body) -> Iterator[Chain]:
+    """The branches in a body, those within branches too."""
+    for chain in body.chains:
+        if body.forked:
+            yield chain
+        for statement in chain.statements:
+            if isinstance(statement, Step):
+                for atom in statement.atoms:
+                    if isinstance(atom, Body):
+                        yield from branches_in(atom)

@@ -8,10 +8,12 @@ import re
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -791,6 +793,32 @@ def test_each_command_has_help_with_an_example(name: str) -> None:
     assert f"Usage: archdsl {name}" in result.output
     assert f"\n archdsl {name}" in result.output or f"$(archdsl {name}" in result.output
     assert "\x1b" not in result.output
+
+
+def test_each_option_says_what_it_does() -> None:
+    def options(command: click.Command, path: str) -> Iterator[tuple[str, click.Option]]:
+        yield from ((path, found) for found in command.params if isinstance(found, click.Option))
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                inner = command.get_command(context, name)
+                assert inner is not None
+                yield from options(inner, f"{path} {name}")
+
+    found = list(options(commands, "archdsl"))
+    assert len(found) > 80
+    assert [f"{path} {option.name}" for path, option in found if not option.help] == []
+    # Numbers without a name are shown as `INTEGER RANGE [x>=1]`.
+    assert [
+        f"{path} {option.name}"
+        for path, option in found
+        if isinstance(option.type, click.IntRange | click.FloatRange) and option.metavar is None
+    ] == []
+
+
+def test_the_readme_lists_all_commands() -> None:
+    rows = re.findall(r"^\| `archdsl ([a-z]+)", (ROOT / "README.md").read_text("utf-8"), re.M)
+    assert rows == list(MODULES)
 
 
 def test_help_lists_all_commands(call) -> None:

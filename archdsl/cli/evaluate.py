@@ -8,6 +8,7 @@ from typing import Literal
 import click
 
 from archdsl.cli.extras import needing
+from archdsl.cli.options import checkpoint_option, data_root_option
 from archdsl.cli.page import Page
 from archdsl.cli.terminal import print_text
 from archdsl.report.text import printable
@@ -16,10 +17,23 @@ from archdsl.report.text import printable
 @click.command(cls=Page)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--data", metavar="DATA", help="Another data set than the run's own.")
-@click.option("--weights", type=click.Choice(["best", "last"]), default="best", show_default=True)
-@click.option("--device", type=click.Choice(["cpu", "cuda", "mps"]), default="cpu")
-@click.option("--workers", type=click.IntRange(0), default=0, help="Processes that read data.")
-@click.option("--data-root", type=click.Path(path_type=Path), default="data", show_default=True)
+@checkpoint_option
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda", "mps"]),
+    default="cpu",
+    show_default=True,
+    help="Where to compute.",
+)
+@click.option(
+    "--workers",
+    metavar="N",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Processes that read data.",
+)
+@data_root_option
 @click.option("--download", is_flag=True, help="Fetch a data set that is not there.")
 def evaluate(
     run: Path,

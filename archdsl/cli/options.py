@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import click
@@ -68,4 +69,21 @@ color_option = click.option(
     default="auto",
     show_default=True,
     help="Colour the output; NO_COLOR and FORCE_COLOR are honoured.",
+)
+
+data_root_option = click.option(
+    "--data-root",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    default="data",
+    show_default=True,
+    help="Where data sets are, and are put.",
+)
+
+checkpoint_option = click.option(
+    "--weights",
+    type=click.Choice(["best", "last"]),
+    default="best",
+    show_default=True,
+    help="Those with the lowest validation loss, or those of the end.",
 )

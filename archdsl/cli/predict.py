@@ -8,6 +8,7 @@ from typing import Literal
 import click
 
 from archdsl.cli.extras import needing
+from archdsl.cli.options import checkpoint_option
 from archdsl.cli.page import Page
 from archdsl.cli.terminal import print_text
 from archdsl.report.text import printable
@@ -16,8 +17,15 @@ from archdsl.report.text import printable
 @click.command(cls=Page)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Classes shown.")
-@click.option("--weights", type=click.Choice(["best", "last"]), default="best", show_default=True)
+@click.option(
+    "--top",
+    metavar="N",
+    type=click.IntRange(1),
+    default=5,
+    show_default=True,
+    help="Classes shown.",
+)
+@checkpoint_option
 def predict(
     run: Path, images: tuple[Path, ...], top: int, weights: Literal["best", "last"]
 ) -> None:

@@ -10,7 +10,7 @@ import click
 
 from archdsl.cli.extras import needing
 from archdsl.cli.files import choose_network, read_specs
-from archdsl.cli.options import color_option, input_option
+from archdsl.cli.options import color_option, data_root_option, input_option
 from archdsl.cli.page import Page
 from archdsl.cli.terminal import (
     ColorChoice,
@@ -29,31 +29,124 @@ from archdsl.volume import Volume
 @click.argument("spec", type=click.Path())
 @click.option("--network", metavar="NAME", help="Which network of the spec, where it has several.")
 @click.option(
-    "--data", metavar="DATA", help="digits (the default), mnist, cifar10, folder:PATH, fake:N, …"
+    "--data",
+    metavar="DATA",
+    help="digits, mnist, cifar10, folder:PATH, fake:N, …; without it the recipe's, or digits.",
 )
-@click.option("--epochs", type=click.IntRange(1), help="Passes over the data.")
-@click.option("--batch", type=click.IntRange(1), help="Images a step, over all devices together.")
-@click.option("--lr", type=click.FloatRange(0, min_open=True), help="Learning rate.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto")
-@click.option("--devices", type=click.IntRange(1), help="Devices on each node.")
-@click.option("--num-nodes", type=click.IntRange(1), default=1, help="Machines.")
-@click.option("--strategy", type=click.Choice(["auto", "ddp", "fsdp"]), default="auto")
-@click.option("--precision", type=click.Choice(["32", "bf16", "16"]), default="32")
+@click.option("--epochs", metavar="N", type=click.IntRange(1), help="Passes over the data.")
+@click.option(
+    "--batch", metavar="N", type=click.IntRange(1), help="Images a step, over all devices together."
+)
+@click.option(
+    "--lr",
+    metavar="RATE",
+    type=click.FloatRange(0, min_open=True),
+    help="The learning rate that the schedule begins with.",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute; `auto` is a GPU where there is one.",
+)
+@click.option(
+    "--devices",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Devices on each machine; without it all GPUs.",
+)
+@click.option(
+    "--num-nodes",
+    metavar="N",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Machines.",
+)
+@click.option(
+    "--strategy",
+    type=click.Choice(["auto", "ddp", "fsdp"]),
+    default="auto",
+    show_default=True,
+    help="How several devices share the work; `auto` is ddp.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["32", "bf16", "16"]),
+    default="32",
+    show_default=True,
+    help="Bits of training; bf16 and 16 are mixed.",
+)
 @click.option("--compile", is_flag=True, help="Compile the network with torch.compile.")
-@click.option("--channels-last/--no-channels-last", default=True, help="Memory format.")
-@click.option("--workers", type=click.IntRange(0), default=0, help="Processes that read data.")
-@click.option("--accumulate", type=click.IntRange(1), default=1, help="Steps a batch is split in.")
-@click.option("--clip", type=click.FloatRange(0, min_open=True), help="Largest gradient norm.")
-@click.option("--seed", type=click.IntRange(0), default=0, help="Seed of all that is random.")
+@click.option(
+    "--channels-last/--no-channels-last",
+    default=True,
+    show_default=True,
+    help="Store images with their channels last.",
+)
+@click.option(
+    "--workers",
+    metavar="N",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Processes that read data, for each device.",
+)
+@click.option(
+    "--accumulate",
+    metavar="N",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Parts that a batch is computed in.",
+)
+@click.option(
+    "--clip",
+    metavar="NORM",
+    type=click.FloatRange(0, min_open=True),
+    help="Largest norm of the gradient.",
+)
+@click.option(
+    "--seed",
+    metavar="N",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Seed of all that is random.",
+)
 @click.option("--deterministic", is_flag=True, help="Only operations that repeat bit for bit.")
 @click.option("--resume", metavar="auto|PATH", help="Go on from the last checkpoint, or from one.")
-@click.option("--overfit", type=click.IntRange(1), help="Train and validate on N images.")
+@click.option(
+    "--overfit",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Train and validate on the first N images.",
+)
 @click.option("--dry-run", is_flag=True, help="One step of training and one of validation.")
-@click.option("--patience", type=click.IntRange(1), help="Stop after N epochs without progress.")
-@click.option("--log", default="csv,tensorboard", show_default=True, help="Loggers.")
-@click.option("--output", type=click.Path(path_type=Path), default="runs", show_default=True)
+@click.option(
+    "--patience",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Stop after N epochs without a lower validation loss.",
+)
+@click.option(
+    "--log",
+    metavar="NAMES",
+    default="csv,tensorboard",
+    show_default=True,
+    help="Loggers, by commas.",
+)
+@click.option(
+    "--output",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    default="runs",
+    show_default=True,
+    help="Where the folders of runs are.",
+)
 @click.option("--name", metavar="NAME", help="The run's folder below the output.")
-@click.option("--data-root", type=click.Path(path_type=Path), default="data", show_default=True)
+@data_root_option
 @click.option("--download", is_flag=True, help="Fetch a data set that is not there.")
 @click.option("--skip-broken", is_flag=True, help="Leave out images that cannot be read.")
 @input_option
@@ -104,7 +197,7 @@ def train(
         print_note(f"{count_of(len(outcome.broken), 'broken image')} left out: {names}{more}")
     top1 = outcome.metrics.get("val_top1")
     result = f"validation top-1 {top1:.2%}" if top1 is not None else "no validation"
-    print_text(f"{model.name}: {result} after {outcome.epochs} epochs")
+    print_text(f"{model.name}: {result} after {count_of(outcome.epochs, 'epoch')}")
     if not flags["dry_run"]:
         print_text(printable(outcome.run.folder.as_posix()))
 

@@ -100,7 +100,7 @@ def _first_node(item: Item) -> int:
 
 def _condition_of(block: syntax.Block, span: Span) -> syntax.Expr | None:
     """The ``if`` of a block that alone decides over the branch holding a place."""
-    for chain in _branches(block.body):
+    for chain in syntax.branches_in(block.body):
         match chain.statements:
             case (syntax.Cond(test=test, then=then, otherwise=other),):
                 if _holds(then.span, span) and not isinstance(other, syntax.Cond):
@@ -108,17 +108,6 @@ def _condition_of(block: syntax.Block, span: Span) -> syntax.Expr | None:
                 if isinstance(other, syntax.Body) and _holds(other.span, span):
                     return syntax.Unary(test.span, "not", syntax.Paren(test.span, test))
     return None
-
-
-def _branches(body: syntax.Body) -> Iterator[syntax.Chain]:
-    for chain in body.chains:
-        if body.forked:
-            yield chain
-        for statement in chain.statements:
-            if isinstance(statement, syntax.Step):
-                for atom in statement.atoms:
-                    if isinstance(atom, syntax.Body):
-                        yield from _branches(atom)
 
 
 def _holds(outer: Span, inner: Span) -> bool:

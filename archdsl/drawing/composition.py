@@ -35,6 +35,7 @@ from archdsl.graph import (
     RecallPart,
     RepeatPart,
     SplitPart,
+    output_of,
     walk,
 )
 from archdsl.layers import Family, Layer
@@ -314,7 +315,7 @@ class _Composer:
                 placed[-1] = replace(placed[-1], item=fused)
             elif (item := self._item(part)) is not None:
                 placed.append(Placed(item, flow))
-            flow = flow if isinstance(part, AuxPart) else _output_of(part)
+            flow = flow if isinstance(part, AuxPart) else output_of(part)
         return placed
 
     def _fuse(self, before: Item, part: LayerPart) -> Item | None:
@@ -409,17 +410,6 @@ class _Composer:
                 if inner.title or is_repeat:
                     return replace(inner, name=name)
         return Cluster(title, name, items, output)
-
-
-def _output_of(part: Part) -> int:
-    """The node whose result leaves a part."""
-    match part:
-        case LayerPart() | ForkPart() | RecallPart() | SplitPart():
-            return part.node
-        case RepeatPart():
-            return part.copies[-1].output
-        case CallPart() | GroupPart() | AuxPart():
-            return part.body.output
 
 
 def _start(chain: Chain) -> int:

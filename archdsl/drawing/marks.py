@@ -123,30 +123,6 @@ def rectangle(
     return Line(commands, fill, stroke, line, dash)
 
 
-def ellipse(
-    x: float,
-    y: float,
-    width: float,
-    height: float,
-    *,
-    fill: str | None = None,
-    stroke: str | None = None,
-    line: float = 1.0,
-) -> Line:
-    """An ellipse in the rectangle from an upper left corner."""
-    a, b = width / 2, height / 2
-    cx, cy, ha, hb = x + a, y + b, a * _ARC, b * _ARC
-    commands: tuple[Command, ...] = (
-        ("M", ((cx, y),)),
-        ("C", ((cx + ha, y), (x + width, cy - hb), (x + width, cy))),
-        ("C", ((x + width, cy + hb), (cx + ha, y + height), (cx, y + height))),
-        ("C", ((cx - ha, y + height), (x, cy + hb), (x, cy))),
-        ("C", ((x, cy - hb), (cx - ha, y), (cx, y))),
-        ("Z", ()),
-    )
-    return Line(commands, fill, stroke, line)
-
-
 def polygon(
     corners: Iterable[Point],
     *,

@@ -18,6 +18,7 @@ from archdsl.graph import (
     RecallPart,
     RepeatPart,
     SplitPart,
+    output_of,
 )
 from archdsl.layers import UnaryLayer
 from archdsl.modules.naming import Names, attribute_name
@@ -170,7 +171,7 @@ class _Planner:
         item, flatten = self._lift(Sequence(items))
         if isinstance(item, Sequence) and len(item.items) == 1:
             item = item.items[0]
-        return Apply("", item, _output_of(parts[-1]), flatten)
+        return Apply("", item, output_of(parts[-1]), flatten)
 
     def _apply(self, part: Part) -> Apply:
         item = self._item(part)
@@ -182,7 +183,7 @@ class _Planner:
         name = part.name
         attribute = attribute_name(name) if name else ""
         pieces = part.pieces if isinstance(part, SplitPart) else ()
-        return Apply(attribute, item, _output_of(part), flatten, recalls, each, name, pieces)
+        return Apply(attribute, item, output_of(part), flatten, recalls, each, name, pieces)
 
     def _lift(self, item: Item) -> tuple[Item, bool]:
         """Take a flattening at the very start out of the row, into ``forward``."""
@@ -193,16 +194,6 @@ class _Planner:
             # A row written in braces stays a row, however short.
             return Sequence(rest), True
         return item, False
-
-
-def _output_of(part: Part) -> int:
-    match part:
-        case LayerPart() | ForkPart() | RecallPart() | SplitPart():
-            return part.node
-        case RepeatPart():
-            return part.copies[-1].output
-        case CallPart() | GroupPart() | AuxPart():
-            return part.body.output
 
 
 def _recalls_of(item: Item) -> Iterator[RecallPart]:

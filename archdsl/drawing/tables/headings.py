@@ -27,7 +27,7 @@ def headings_of(block: syntax.Block) -> dict[str, str]:
     """
     formals = {name.id for formal in block.formals for name in (formal.name, formal.pair) if name}
     found: dict[str, set[str]] = {}
-    for branch in _branches(block.body):
+    for branch in syntax.branches_in(block.body):
         words = [word for statement in branch.statements for word in _words(statement)]
         for number, word in enumerate(words):
             for name in formals.intersection(word.names):
@@ -40,18 +40,6 @@ def _heading(words: list[_Word], number: int) -> str:
         return "pool proj"
     later = [word for word in words[number + 1 :] if word.family is Family.CONVOLUTION]
     return f"#{later[0].kernel} reduce" if later else f"#{words[number].kernel}"
-
-
-def _branches(body: syntax.Body) -> Iterator[syntax.Chain]:
-    """The branches in a body, those within branches too."""
-    for chain in body.chains:
-        if body.forked:
-            yield chain
-        for statement in chain.statements:
-            if isinstance(statement, syntax.Step):
-                for atom in statement.atoms:
-                    if isinstance(atom, syntax.Body):
-                        yield from _branches(atom)
 
 
 def _words(statement: syntax.Statement) -> Iterator[_Word]:
