@@ -196,7 +196,8 @@ def _format(ctx: click.Context, output: str | None, given: str | None, style: St
         ending = ENDINGS.get(ending, ending)
     known = ending in FORMATS
     if given is None and not known:
-        endings = ", ".join(f".{name}" for name in style.formats)
+        twins = [twin for twin, format in ENDINGS.items() if format in style.formats]
+        endings = ", ".join(f".{name}" for name in (*style.formats, *twins))
         raise click.UsageError(f"{printable(output)!r} does not end in {endings}", ctx)
     if given is not None and known and given != ending:
         raise click.UsageError(f"`--format {given}` contradicts {printable(output)!r}", ctx)
