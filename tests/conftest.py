@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from command import Result
+
+from archdsl.cli import main
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Each process has a core: threads of several that wait for one another cost most of the time.
@@ -18,3 +21,26 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update", action="store_true", help="rewrite the corpus messages")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in, without the tester's wishes for colour."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def call(here: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> object:
+    """Run the command line in this process."""
+
+    def run(*argv: str) -> Result:
+        with pytest.raises(SystemExit) as leave:
+            main(argv)
+        captured = capsysbinary.readouterr()
+        assert isinstance(leave.value.code, int)
+        return Result(leave.value.code, captured.out.decode(), captured.err.decode())
+
+    return run

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_cli import GOOD, call, here, write
-
-__all__ = ["call", "here"]
+from command import GOOD, write
 
 WRONG = "network N: 28x28x16 → 10 {\n  cnov 3x3 8 smae relu\n  fc 10  # ten\n}\n"
 RIGHT = WRONG.replace("cnov", "conv").replace("smae", "same")

@@ -1,0 +1,53 @@
+"""What the tests of data share: volumes, faults and pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from archdsl.train.data import ImageData
+from archdsl.train.faults import TrainFault
+from archdsl.volume import Volume
+
+LENET = Volume.image(32, 32, 1)
+SMALL = Volume.image(24, 24, 3)
+
+
+def fault_of(call: Callable[[], Any]) -> str:
+    """The line of the fault that the call raises."""
+    try:
+        call()
+    except TrainFault as fault:
+        # A loader held by a traceback until the next collection takes seconds to end its workers.
+        fault.__traceback__ = None
+        message = str(fault)
+    else:
+        pytest.fail("no fault was raised")
+    assert "\n" not in message
+    return message
+
+
+def pixels_of(data: ImageData, image: Tensor) -> Tensor:
+    """Back from normalized numbers to pixels from 0 to 255."""
+    mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (data.mean, data.std))
+    return (image * std + mean) * 255
+
+
+class Ramp(Dataset[Any]):
+    """One image whose pixel in row r and column c is r, c, 0."""
+
+    def __init__(self, height: int, width: int) -> None:
+        places = (torch.arange(size, dtype=torch.uint8) for size in (height, width))
+        row, column = torch.meshgrid(*places, indexing="ij")
+        self.image = torch.stack([row, column, torch.zeros_like(row)])
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.image, 0
