@@ -6,9 +6,7 @@ import importlib
 
 import click
 
-from archdsl.cli.page import Page
-from archdsl.diagnostics import did_you_mean
-from archdsl.report.text import printable
+from archdsl.cli.page import Pages
 
 #: In the order of the help page.
 MODULES = (
@@ -28,7 +26,7 @@ MODULES = (
 )
 
 
-class Commands(Page, click.Group):
+class Commands(Pages):
     """A group whose commands are modules of ``archdsl.cli`` with one function of their name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -40,15 +38,6 @@ class Commands(Page, click.Group):
         module = importlib.import_module(f"archdsl.cli.{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if name in MODULES or name.startswith("-"):
-            return super().resolve_command(ctx, args)
-        nearest = did_you_mean(name, MODULES) or f"they are {', '.join(MODULES)}"
-        raise click.UsageError(f"there is no command `{printable(name)}`; {nearest}", ctx)
 
 
 def _print_version(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:

@@ -18,6 +18,8 @@ def completion(ctx: click.Context, shell: str) -> None:
     eval "$(archdsl completion bash)"          in ~/.bashrc
     eval "$(archdsl completion zsh)"           in ~/.zshrc
     archdsl completion fish > ~/.config/fish/completions/archdsl.fish
+
+    Exit codes: 0 printed, 2 an unknown shell.
     """
     from click.shell_completion import get_completion_class
 

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import click
 
+from archdsl.diagnostics import did_you_mean
+from archdsl.report.text import printable
+
 
 class Page(click.Command):
     """A command with a rich help page."""
@@ -15,3 +18,17 @@ class Page(click.Command):
         from archdsl.cli.help import render_help
 
         return render_help(self, ctx)
+
+
+class Pages(Page, click.Group):
+    """A group with a rich help page; a misspelt command gets a suggestion."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, known = args[0], self.list_commands(ctx)
+        if name in known or name.startswith("-"):
+            return super().resolve_command(ctx, args)
+        others = "they are " if len(known) > 1 else "there is only "
+        nearest = did_you_mean(name, known) or f"{others}{', '.join(known)}"
+        raise click.UsageError(f"there is no command `{printable(name)}`; {nearest}", ctx)

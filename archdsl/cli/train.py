@@ -139,6 +139,7 @@ from archdsl.volume import Volume
 )
 @click.option(
     "--output",
+    "-o",
     metavar="DIR",
     type=click.Path(path_type=Path),
     default="runs",

@@ -11,7 +11,7 @@ import click
 from archdsl.cli.extras import needing
 from archdsl.cli.files import choose_network, read_specs, write_files
 from archdsl.cli.options import color_option, input_option
-from archdsl.cli.page import Page
+from archdsl.cli.page import Page, Pages
 from archdsl.cli.terminal import (
     ColorChoice,
     Refusal,
@@ -30,16 +30,14 @@ if TYPE_CHECKING:
 _HEADER = ("Source", "Target", "Shape", "By")
 
 
-class _Pages(Page, click.Group):
-    """A group with a rich help page."""
-
-
-@click.group(cls=_Pages)
+@click.group(cls=Pages)
 def weights() -> None:
     """Work with files of weights.
 
     \b
     archdsl weights port resnet18.pt my_resnet.arch -o my_resnet.safetensors
+
+    Exit codes: 0 done, 1 findings in a spec, 2 a wrong call, or weights that do not fit.
     """
 
 
