@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from conftest import ROOT
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import CapturedIO, capture_output
 
 import archdsl
+from archdsl.drawing.style import STYLES
 from archdsl.report.table import render_report
 
 SOUND = "network N: 8x8x4 → 10 { conv 3x3 4 same relu; fc 10 }"
@@ -100,6 +102,15 @@ def test_a_cell_of_bare_statements_and_one_of_several_networks(shell: Interactiv
     (output,) = captured.outputs
     assert output.data["text/markdown"].startswith("**N · M**\n")
     assert [model.name for model in shell.user_ns["both"]] == ["N", "M"]
+
+
+def test_a_cell_takes_every_style(shell: InteractiveShell) -> None:
+    captured, _ = run(shell, f"%%arch --style volumes\n{SOUND}\n")
+    (output,) = captured.outputs
+    assert "sizes on a log" in output.data["image/svg+xml"]
+    page = (ROOT / "docs" / "notebook.md").read_text("utf-8")
+    styles = "\\|".join(style.name for style in STYLES)
+    assert f"`--style {styles}`" in page
 
 
 def test_a_faulty_cell_shows_the_diagnostic_and_no_traceback(shell: InteractiveShell) -> None:
