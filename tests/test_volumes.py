@@ -344,3 +344,11 @@ def test_a_file_for_latex_is_written_by_its_ending(tmp_path: Path) -> None:
             main(["draw", spec, "--style", "volumes", "-o", str(path)])
         assert left.value.code == 0
         assert r"\begin{tikzpicture}" in path.read_text("utf-8")
+
+
+def test_names_of_a_repeat_stand_in_two_lines_where_one_is_too_short() -> None:
+    """Not cut in the middle, which would hide where the first ends."""
+    (model,) = archdsl.load_all(ROOT / "specs" / "torchvision" / "googlenet.arch")
+    svg = render_drawing(model, "svg", style="volumes").content.decode()
+    assert ">inception4b–<" in svg
+    assert ">inception4d<" in svg

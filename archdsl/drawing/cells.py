@@ -249,7 +249,7 @@ class Boxes:
         lines = [Words(first, True, "ink")] if self.options.shapes != "none" else []
         name = (box.name or "").removeprefix(f"{box.title} ").strip()
         if name:
-            lines.append(Words(shortened(name, TEXT, 1.5 * LINE), paint="ink"))
+            lines += [Words(line, paint="ink") for line in _named(name)]
         title = box.title + (f" ×{box.count}" if box.count > 1 else "")
         lines += [Words(line, True, "ink") for line in broken(title)]
         detail = box.detail if box.family is not Family.INPUT else ""
@@ -261,6 +261,14 @@ class Boxes:
         if self.heat is not None and heat is not None and heat.value:
             lines.append(Words(heat.short, True))
         return lines
+
+
+def _named(name: str) -> list[str]:
+    """A name in one line, or the first and the last of several in two where one is too short."""
+    limit = 1.5 * LINE
+    first, dash, last = name.partition("–")
+    lines = [name] if text_width(name, TEXT) <= limit or not dash else [first + dash, last]
+    return [shortened(line, TEXT, limit) for line in lines]
 
 
 def broken(text: str, limit: float = LINE) -> list[str]:

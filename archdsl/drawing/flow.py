@@ -23,6 +23,8 @@ CARD = 3.0
 LANE = 7.0
 #: The longest title of a frame, in points.
 _TITLE = 170.0
+#: How far a frame's title stays from the wire that comes in, so that it clears the arrow's head.
+_ASIDE = 6.0
 
 
 @dataclass(slots=True)
@@ -206,10 +208,10 @@ class Layout:
             at = (start + inner.length + pad / 2, edge - left)
         else:
             start += height
-            if width + edge + 3.0 > left and width + edge + 6.0 <= right:
-                at = (edge, 5.0)  # to the right of the wire that comes in
+            if width + edge + _ASIDE > left and width + edge + _ASIDE <= right:
+                at = (edge, _ASIDE)  # to the right of the wire that comes in
             else:
-                left = max(left, width + edge + 3.0 if width else 0.0)
+                left = max(left, width + edge + _ASIDE if width else 0.0)
                 at = (edge, edge - left)
             length = start + inner.length + pad
         elements = tuple(element.moved(start, 0.0) for element in inner.elements)
