@@ -10,7 +10,7 @@ PYTEST = -n auto --maxprocesses 4
 # Whose modules for inference are committed.
 DEPLOYED = specs/googlenet.arch specs/torchvision/resnet.arch
 
-.PHONY: help demo test lint generate docs clean
+.PHONY: help demo test lint generate docs gallery clean
 
 help:
 	@echo "make demo      check, draw and compile the networks of specs/, and train LeNet-5"
@@ -18,6 +18,7 @@ help:
 	@echo "make lint      ruff, mypy and the style of specs alone"
 	@echo "make generate  compile specs/ to generated/, and some for inference to deployed/"
 	@echo "make docs      regenerate docs/layers.md, diagnostics.md, faults.md and pictures/"
+	@echo "make gallery   draw specs/ in every style for docs/gallery.md"
 	@echo "make clean     remove .venv, drawings, the demo's run and caches"
 
 demo: $(VENV)/ready
@@ -61,14 +62,17 @@ docs: $(VENV)/ready
 	$(ARCHDSL) explain --format md > docs/diagnostics.md.new
 	mv docs/diagnostics.md.new docs/diagnostics.md
 	$(RUN) tests.faults --write
-	$(ARCHDSL) draw specs/vgg16.arch --output docs/pictures/vgg16.svg
-	$(ARCHDSL) draw specs/googlenet.arch --fit a4 --output docs/pictures/googlenet.svg
 	$(ARCHDSL) draw specs/googlenet.arch --depth 0 --output docs/pictures/googlenet-closed.svg
 	$(ARCHDSL) draw specs/alexnet.arch --fit slide --color-by params --output docs/pictures/alexnet-params.svg
-	$(ARCHDSL) draw specs/alexnet.arch --style volumes --output docs/pictures/alexnet-volumes.svg
-	$(ARCHDSL) draw specs/googlenet.arch --style volumes --fit slide --output docs/pictures/googlenet-volumes.svg
 	$(ARCHDSL) draw docs/pictures/unet.arch --style volumes --output docs/pictures/unet-volumes.svg
-	$(ARCHDSL) draw docs/pictures/inception.arch --output docs/pictures/inception.svg
+
+# A picture whose spec is gone goes, too.
+gallery: $(VENV)/ready
+	rm -rf docs/gallery
+	$(ARCHDSL) draw specs --fit a4 --output docs/gallery/graph/
+	$(ARCHDSL) draw specs --fit a4 --style volumes --output docs/gallery/volumes/
+	$(VENV)/bin/python tools/gallery.py > docs/gallery.md.new
+	mv docs/gallery.md.new docs/gallery.md
 
 clean:
 	rm -rf $(VENV) drawings runs/demo .hypothesis .mypy_cache .pytest_cache .ruff_cache

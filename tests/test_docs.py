@@ -18,6 +18,7 @@ from archdsl.cli.export import export
 from archdsl.cli.train import train
 from archdsl.codes import CODES
 from archdsl.diagnostics import ArchError
+from archdsl.drawing.style import STYLES, TABLE_FORMATS
 from archdsl.elaborate import standard_names
 from archdsl.elaborate.binding import signature
 from archdsl.elaborate.library import standard_block
@@ -219,6 +220,29 @@ def test_export_page_has_every_flag() -> None:
     described = re.findall(r"--[a-z]+", " ".join(row.split(" | ")[0] for row in rows))
     flags = [name for option in export.params for name in option.opts if name.startswith("--")]
     assert sorted(described) == sorted(flags)
+
+
+def test_pictures_page_has_the_formats_and_options_of_each_style() -> None:
+    """Its table, where an empty first cell is the style above."""
+    page = _read(ROOT / "docs" / "pictures.md").partition("## ")[0]
+    found: dict[tuple[str, str], set[str]] = {}
+    style = ""
+    for row in re.findall(
+        r"^\| (`(?:graph|volumes|table)`)? ?\| (.+?) \| (.*?)\|", page, re.MULTILINE
+    ):
+        style = row[0].strip("`") or style
+        options = set(re.findall(r"--([a-z-]+)", row[2])) - {"keep-going"}
+        if "those of `graph`" in row[2]:
+            options |= found["graph", "svg"]
+        found |= {(style, format): options for format in re.findall(r"`(\w+)`", row[1])}
+    actual = {}
+    for known in STYLES:
+        for format in known.formats:
+            text = known.texts.get(format)
+            heeded = text.options if text else known.options
+            heeded = frozenset() if format in TABLE_FORMATS else heeded
+            actual[known.name, format] = {name.replace("_", "-") for name in heeded}
+    assert found == actual
 
 
 def test_training_page_has_every_data_set() -> None:
