@@ -15,7 +15,7 @@ from archdsl.elaborate.initialization import is_initialization
 from archdsl.elaborate.library import Definitions, Reader, define, standard_names
 from archdsl.elaborate.scope import Cursor, PartNames, Scope, read_volume
 from archdsl.elaborate.training import is_training
-from archdsl.elaborate.unvisited import check_words
+from archdsl.elaborate.unvisited import check_words, has_inner_items
 from archdsl.elaborate.values import Context, Fault, Unknown
 from archdsl.graph import Chain, Frame, Node, without_empty
 from archdsl.layers import Initializer
@@ -78,6 +78,7 @@ def elaborate_partly(
     """
     findings = Findings()
     definitions = define(program, read, findings)
+    definitions.is_partial |= has_inner_items(program)
     networks: list[Elaborated] = []
     for item in _networks(program, definitions, input, findings):
         try:

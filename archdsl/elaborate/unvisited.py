@@ -14,7 +14,7 @@ from archdsl.elaborate.initialization import is_initialization
 from archdsl.elaborate.library import Definitions
 from archdsl.elaborate.training import is_training
 from archdsl.elaborate.values import VOLUME_NAMES, Fault
-from archdsl.elaborate.words import Sight, unknown_block, unknown_word
+from archdsl.elaborate.words import Sight, is_item, unknown_block, unknown_word
 from archdsl.layers import REGISTRY, Layer
 from archdsl.layers.fields import REFERENCE
 from archdsl.layers.pages import fields_of, words_of
@@ -39,6 +39,23 @@ def check_words(program: syntax.Program, definitions: Definitions) -> Iterator[D
                 }
                 sight = Sight(definitions, shared | formals, set(_labels(item.body)))
                 yield from _body(item.body, sight)
+
+
+def has_inner_items(program: syntax.Program) -> bool:
+    """Whether a block or network stands inside another, so that its name is not in sight."""
+    return any(
+        _has_items(item.body)
+        for item in program.items
+        if isinstance(item, (syntax.Block, syntax.Network))
+    )
+
+
+def _has_items(body: syntax.Body) -> bool:
+    return any(
+        (isinstance(statement, syntax.Step) and is_item(statement))
+        or any(map(_has_items, _bodies(statement)))
+        for statement in _statements(body)
+    )
 
 
 def _labels(body: syntax.Body) -> Iterator[str]:
@@ -77,6 +94,8 @@ def _body(body: syntax.Body, sight: Sight) -> Iterator[Diagnostic]:
             fault = _step(statement, inner)
             if fault is not None:
                 yield fault.diagnostic
+            if is_item(statement):
+                continue  # its names are not in sight here
         for deeper in _bodies(statement):
             yield from _body(deeper, inner)
 

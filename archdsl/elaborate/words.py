@@ -38,9 +38,27 @@ def sight_of(scope: Scope) -> Sight:
     return Sight(scope.definitions, scope.values.names(), scope.parts.names())
 
 
+def is_item(step: syntax.Step) -> bool:
+    """Whether a statement is a block or a network, which have no place among statements."""
+    match step.atoms:
+        case (syntax.Name(id="block"), syntax.Call(), *_) if not step.label:
+            return True
+        case (syntax.Name(id="network"), *_):
+            return not step.label
+        case _:
+            return False
+
+
 def unknown_word(atom: syntax.Name, step: syntax.Step, sight: Sight) -> Fault:
     """What to say of a word that is no layer, flag, value or part in this place."""
     word = atom.id
+    if is_item(step):
+        return Fault(
+            "misplaced-statement",
+            f"a {word} stands by itself in the file, not inside another or a network",
+            atom.span,
+            help="move it out of these braces",
+        )
     if word == "aux":
         hint = "write `aux(0.3) { … }` with the weight of the head's loss"
         return Fault("missing-argument", "`aux` needs a weight", atom.span, help=hint)
