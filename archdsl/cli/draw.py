@@ -159,14 +159,13 @@ def draw(
     format = _format(ctx, output, given, chosen)
     options = Options(open=open_parts, **wishes)
     reading = read_specs(paths, input_volume, keeps_going=keep_going)
+    print_diagnostics(reading.diagnostics, color)
     if reading.diagnostics and not (keep_going and reading.models):
-        print_diagnostics(reading.diagnostics, color)
         ctx.exit(exit_code(reading.diagnostics))
     if output == "-":
         print_bytes(_render(_together(reading, format, chosen), format, options, chosen))
     else:
         _write(reading, output, format, options, chosen)
-    print_diagnostics(reading.diagnostics, color)
     ctx.exit(exit_code(reading.diagnostics))
 
 
