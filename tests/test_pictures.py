@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import struct
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from PIL import Image
 from test_drawing import TANGLES, boxes_of
 
 import archdsl
@@ -398,6 +400,17 @@ def test_pngs_are_white_behind_and_the_same_each_time(googlenet: archdsl.Model) 
         at += length + 12
     raw = zlib.decompress(data)
     assert len(raw) == height * (4 * width + 1)
+
+
+@pytest.mark.parametrize(("theme", "page"), [("light", (255,) * 4), ("dark", (13, 17, 23, 255))])
+def test_pngs_are_page_to_the_last_pixel(theme: str, page: tuple[int, ...]) -> None:
+    """Also where the picture ends within one."""
+    model = archdsl.parse("conv 3x3 4; fc 5", input="8x8x3")
+    png = render_drawing(model, "png", Options(theme=theme)).content  # type: ignore[arg-type]
+    image = Image.open(io.BytesIO(png))
+    right, bottom = image.width - 1, image.height - 1
+    corners = [(0, 0), (right, 0), (0, bottom), (right, bottom)]
+    assert [image.getpixel(corner) for corner in corners] == [page] * 4
 
 
 def test_pdfs_embed_the_typeface_and_have_no_date(googlenet: archdsl.Model) -> None:

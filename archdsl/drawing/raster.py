@@ -5,7 +5,7 @@ from __future__ import annotations
 import resvg_py
 
 from archdsl.drawing.marks import Picture
-from archdsl.drawing.palette import Theme
+from archdsl.drawing.palette import Theme, palette_of
 from archdsl.drawing.svg import svg_of
 from archdsl.drawing.typeface import BOLD, FAMILY, REGULAR
 
@@ -22,6 +22,8 @@ def png_of(picture: Picture, theme: Theme) -> bytes:
     return resvg_py.svg_to_bytes(
         svg_string=svg_of(picture, theme, is_bundled=True),
         width=width,
+        # The last row of pixels, of which the picture covers a part, is page as well.
+        background=palette_of(theme)["page"],
         dpi=72,
         skip_system_fonts=True,
         font_files=[str(REGULAR), str(BOLD)],
