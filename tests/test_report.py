@@ -23,7 +23,7 @@ from archdsl.report.layers import (
 from archdsl.report.stages import render_graph, render_parts, render_syntax
 from archdsl.report.statement import render_layer
 from archdsl.report.table import render_report
-from archdsl.report.text import columns, printable
+from archdsl.report.text import columns, count_of, printable
 from archdsl.source import Source, Span
 from archdsl.volume import Volume
 
@@ -445,3 +445,13 @@ def test_columns_and_printable() -> None:
     assert columns("e\u0301") == 1
     assert printable("a→b ✓ 漢") == "a→b ✓ 漢"
     assert printable("\ud800\x7f\u200b\n") == "\\ud800\\x7f\\u200b\\n"
+
+
+def test_counts_have_their_plural() -> None:
+    counts = [
+        count_of(1, "error"),
+        count_of(2, "branch"),
+        count_of(4, "epoch"),
+        count_of(3, "class"),
+    ]
+    assert counts == ["1 error", "2 branches", "4 epochs", "3 classes"]

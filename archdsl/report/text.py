@@ -63,6 +63,6 @@ def paint(color: bool, **style: Any) -> Paint:
 
 
 def count_of(number: int, noun: str) -> str:
-    """``1 error``, ``2 errors``, ``3 branches``."""
-    ending = "" if number == 1 else "es" if noun.endswith(("s", "ch")) else "s"
+    """``1 error``, ``2 errors``, ``3 branches``, ``4 epochs``."""
+    ending = "" if number == 1 else "es" if noun.endswith(("s", "nch")) else "s"
     return f"{number:,} {noun}{ending}"
