@@ -156,6 +156,30 @@ def test_what_no_argument_decides_has_a_class_each(block: str) -> None:
     replay(model)
 
 
+def test_blocks_around_what_differs_inside_have_a_class_each() -> None:
+    text = """
+    block inner(n) { add { | conv 3x3 n same | if H > 8 { conv 1x1 n } else { id } } }
+    block outer(n) { a: inner(n); relu }
+    outer(4); maxpool 2; outer(4)
+    """
+    model = archdsl.parse(text, input="16x16x4")
+    source = archdsl.compile(model)
+    assert [source.count(f"class {name}") for name in ("Inner", "Outer")] == [2, 2]
+    judge(model)
+    replay(model)
+
+
+def test_a_block_may_be_called_as_the_inside_of_a_compiler() -> None:
+    text = """
+    block fork(n, k) { add { | conv k n same | if k > 1 { conv 1x1 n } else { id } } }
+    block instance(n, k) { a: fork(n, k) }
+    fork(4, 1); fork(4, 3); instance(4, 1); instance(4, 3)
+    """
+    model = archdsl.parse(text, input="8x8x4")
+    judge(model)
+    replay(model)
+
+
 def test_block_used_alike_has_no_arguments() -> None:
     source = archdsl.compile(archdsl.parse("a: basic(8); b: basic(8)", input="8x8x8"))
     assert source.count("class Basic") == 1

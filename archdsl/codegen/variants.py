@@ -27,8 +27,10 @@ def unite(a: Signature, b: Signature) -> Signature | None:
         return a
     if len(a) != len(b):
         return None
-    if a[0] == b[0] == "fork":
+    if a[0] == b[0] == "fork" and len(a) == 3 and a[1] != "steps":
         return _unite_forks(a, b)
+    if a[0] == b[0] == "instance" and len(a) == 2:
+        return None  # one class inside cannot stand for another
     united = []
     for one, other in zip(a, b, strict=True):
         both = one if one == other else None
