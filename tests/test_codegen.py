@@ -180,6 +180,20 @@ def test_a_block_may_be_called_as_the_inside_of_a_compiler() -> None:
     replay(model)
 
 
+def test_a_block_united_late_comes_before_what_is_built_of_it() -> None:
+    text = """
+    block cell(n) { add { | conv 3x3 n same | if C != n { conv 1x1 n } else { id } } }
+    block outer(n) { x: cell(n) }
+    outer(4); cell(8); outer(8)
+    """
+    model = archdsl.parse(text, input="8x8x4")
+    source = archdsl.compile(model)
+    assert source.index("class Cell") < source.index("class Outer")
+    assert "self.x = Cell(in_channels, in_channels)" in source
+    judge(model)
+    replay(model)
+
+
 def test_block_used_alike_has_no_arguments() -> None:
     source = archdsl.compile(archdsl.parse("a: basic(8); b: basic(8)", input="8x8x8"))
     assert source.count("class Basic") == 1

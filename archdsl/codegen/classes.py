@@ -6,7 +6,7 @@ becomes a constructor argument, named as in the spec; all else is a literal.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as Listing
 from dataclasses import dataclass, field
 
@@ -112,6 +112,11 @@ class Classes:
         self._place = {
             id(use.plan): (cls, index) for cls in self._all for index, use in enumerate(cls.uses)
         }
+        # A united class may have come behind one that is built of it.
+        ordered: dict[int, Class] = {}
+        for cls in self._all:
+            self._put_behind_its_parts(cls, ordered)
+        self._all = list(ordered.values())
 
     def __iter__(self) -> Iterator[Class]:
         return iter(self._all)
@@ -138,6 +143,14 @@ class Classes:
                 self._collect_plan(plan, model)
                 use = Use(plan, model)
                 self._by_signature.setdefault(_sign_class(plan, use), []).append(use)
+
+    def _put_behind_its_parts(self, cls: Class, ordered: dict[int, Class]) -> None:
+        if id(cls) in ordered:
+            return
+        for use in cls.uses:
+            for plan in plans_in(items_of(use.plan)):
+                self._put_behind_its_parts(self.of(plan), ordered)
+        ordered[id(cls)] = cls
 
     def _unite_variants(self) -> None:
         """Let one class serve the uses of a block that differ by an optional branch."""
@@ -178,6 +191,16 @@ def items_of(plan: ClassPlan) -> Iterator[Item]:
     else:
         for apply in applies_of(plan.steps):
             yield apply.item
+
+
+def plans_in(items: Iterable[Item]) -> Iterator[ClassPlan]:
+    """The plans of the objects among items, those in rows included."""
+    for item in items:
+        match item:
+            case Instance(plan=plan):
+                yield plan
+            case Sequence(items=inner):
+                yield from plans_in(inner)
 
 
 def applies_of(steps: tuple[Step, ...]) -> Iterator[Apply]:
