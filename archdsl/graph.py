@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 from archdsl import syntax
 from archdsl.layers import Layer
 from archdsl.source import Span
+from archdsl.symbolic import Form, Symbolic, Value
 from archdsl.volume import Volume
 
 if TYPE_CHECKING:
@@ -29,7 +31,8 @@ class Node:
     """One layer in place: ordered inputs, the volume of its result, where it was written.
 
     ``head`` is the number of the auxiliary head the node belongs to, None on the trunk. Node 0
-    is the input. Ids are in execution order, so each input's id is smaller.
+    is the input. Ids are in execution order, so each input's id is smaller. ``forms`` has, by the
+    layer's field, how a number was written that a parameter or a volume decides.
     """
 
     id: int
@@ -39,6 +42,7 @@ class Node:
     span: Span
     frames: tuple[Frame, ...] = ()
     head: int | None = None
+    forms: tuple[tuple[str, Symbolic], ...] = ()
 
 
 def trail_of(frames: tuple[Frame, ...]) -> tuple[str, ...]:
@@ -69,6 +73,19 @@ def build_graph(nodes: Iterable[Node]) -> networkx.DiGraph[int]:
 
 
 @dataclass(frozen=True, slots=True)
+class Argument:
+    """What a call gives for a parameter, with the form that the caller wrote.
+
+    ``default`` is the parameter's own, where it is a constant.
+    """
+
+    name: str
+    value: Value
+    form: Form
+    default: Value | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LayerPart:
     """A layer of one input."""
 
@@ -82,24 +99,43 @@ class CallPart:
 
     name: str | None
     block: syntax.Block
-    arguments: tuple[tuple[str, Value], ...]
+    arguments: tuple[Argument, ...]
     body: Chain
 
 
 @dataclass(frozen=True, slots=True)
 class GroupPart:
-    """A named statement of several layers, or named braces."""
+    """A named statement of several layers, or named braces; ``span`` is the statement's."""
 
     name: str
     body: Chain
+    span: Span
 
 
 @dataclass(frozen=True, slots=True)
 class RepeatPart:
-    """A named, repeated statement: one part with a child for each copy."""
+    """A repeated statement with its copies. Named, it is one part with a child for each copy."""
 
-    name: str
+    name: str | None
     copies: tuple[Chain, ...]
+    count: Symbolic
+    span: Span
+    output: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChoicePart:
+    """An ``if``: the conditions that were decided, in order, and what stands where it led.
+
+    ``taken`` counts its bodies from 0, the ``else`` included.
+    """
+
+    cond: syntax.Cond
+    tests: tuple[Symbolic, ...]
+    taken: int
+    body: Chain
+
+    name: None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,43 +174,78 @@ class SplitPart:
 
 @dataclass(frozen=True, slots=True)
 class AuxPart:
-    """An auxiliary head; the trunk goes on with its own input."""
+    """An auxiliary head; the trunk goes on with its own input. ``span`` is the statement's."""
 
     name: str | None
     weight: float
     body: Chain
+    span: Span
 
 
 Part: TypeAlias = (
     LayerPart | CallPart | GroupPart | RepeatPart | ForkPart | RecallPart | SplitPart | AuxPart
 )
-Value: TypeAlias = int | float | bool | str | tuple[int, ...]
+#: A part, or what only says how parts came to stand there: an ``if``, a repeat without a name.
+Written: TypeAlias = Part | ChoicePart
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Chain:
-    """Parts in execution order, from the node ``input`` to the node ``output``."""
+    """Parts in execution order, from the node ``input`` to the node ``output``.
 
-    parts: tuple[Part, ...]
+    ``written`` has them as they stand in the text. In ``parts`` what an ``if`` led to and the
+    copies of a repeat without a name stand in place of these, and what holds no layer is left out:
+    a call of a block that is empty for its arguments.
+    """
+
+    written: tuple[Written, ...]
     input: int
     output: int
 
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """What the chain is made of, wherever it was decided."""
+        parts: list[Part] = []
+        for part in self.written:
+            match part:
+                case ChoicePart(body=body):
+                    parts += body.parts
+                case RepeatPart(name=None, copies=copies):
+                    parts += (inner for copy in copies for inner in copy.parts)
+                case CallPart() | GroupPart() | RepeatPart() if not _holds_parts(part):
+                    pass
+                case _:
+                    parts.append(part)
+        return tuple(parts)
 
-def output_of(part: Part) -> int:
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What makes a network a member of a family: the family, and the arguments given for it."""
+
+    family: syntax.Network
+    arguments: tuple[Argument, ...]
+
+
+def _holds_parts(part: Written) -> bool:
+    return any(chain.parts for chain in chains_in(part))
+
+
+def output_of(part: Written) -> int:
     """The node whose result leaves a part."""
     match part:
         case LayerPart() | ForkPart() | RecallPart() | SplitPart():
             return part.node
         case RepeatPart():
-            return part.copies[-1].output
-        case CallPart() | GroupPart() | AuxPart():
+            return part.output
+        case CallPart() | GroupPart() | AuxPart() | ChoicePart():
             return part.body.output
 
 
-def chains_in(part: Part) -> tuple[Chain, ...]:
+def chains_in(part: Written) -> tuple[Chain, ...]:
     """The chains directly inside a part."""
     match part:
-        case CallPart() | GroupPart() | AuxPart():
+        case CallPart() | GroupPart() | AuxPart() | ChoicePart():
             return (part.body,)
         case RepeatPart():
             return part.copies
@@ -184,22 +255,32 @@ def chains_in(part: Part) -> tuple[Chain, ...]:
             return ()
 
 
+def rewritten(part: Written, rewrite: Callable[[Chain], Chain]) -> Written:
+    """A part with each chain directly inside it rewritten."""
+    match part:
+        case CallPart() | GroupPart() | AuxPart() | ChoicePart():
+            return replace(part, body=rewrite(part.body))
+        case RepeatPart():
+            return replace(part, copies=tuple(map(rewrite, part.copies)))
+        case ForkPart():
+            return replace(part, branches=tuple(map(rewrite, part.branches)))
+        case _:
+            return part
+
+
 def without_empty(chain: Chain) -> Chain:
     """The chain without parts that hold no node: what stands behind a fault."""
-    parts: list[Part] = []
-    for part in chain.parts:
-        match part:
-            case CallPart() | GroupPart() | AuxPart():
-                body = without_empty(part.body)
-                parts += [replace(part, body=body)] if body.parts else []
-            case RepeatPart():
-                copies = tuple(c for c in map(without_empty, part.copies) if c.parts)
-                parts += [replace(part, copies=copies)] if copies else []
-            case ForkPart():
-                parts.append(replace(part, branches=tuple(map(without_empty, part.branches))))
-            case _:
-                parts.append(part)
-    return replace(chain, parts=tuple(parts))
+    parts: list[Written] = []
+    for part in chain.written:
+        match rewritten(part, without_empty):
+            case RepeatPart(copies=copies) as repeat:
+                left = tuple(copy for copy in copies if copy.written)
+                parts += [replace(repeat, copies=left)] if left else []
+            case CallPart() | GroupPart() | AuxPart() | ChoicePart() as around:
+                parts += [around] if around.body.written else []
+            case whole:
+                parts.append(whole)
+    return replace(chain, written=tuple(parts))
 
 
 def walk(chain: Chain) -> Iterator[Part]:

@@ -13,7 +13,7 @@ from archdsl import syntax
 from archdsl.cost import Cost, count_costs
 from archdsl.diagnostics import Diagnostic, Edit, Fix, help_of, respell
 from archdsl.elaborate import Elaborated
-from archdsl.graph import Chain, Node, build_graph
+from archdsl.graph import Chain, Member, Node, build_graph
 from archdsl.layers import Initializer
 from archdsl.modules import ClassPlan, name_nodes, plan_modules
 from archdsl.parser import without_collector
@@ -72,6 +72,8 @@ class Model:
     #: What all weights start as, but those of layers with an `init` of their own; None is
     #: PyTorch's way.
     init: Initializer | None = field(repr=False, default=None)
+    #: The family that the network is a member of.
+    member: Member | None = field(repr=False, default=None)
 
     @cached_property
     def graph(self) -> networkx.DiGraph[int]:
@@ -174,7 +176,7 @@ def build_partial(network: Elaborated) -> PartialModel:
         network.span,
         network.nodes,
         network.chain,
-        ClassPlan(network.name, None, 0, network.chain.output, (), None, ()),
+        ClassPlan(network.name, None, None, 0, network.chain.output, (), None, ()),
         {},
         count_costs(network.nodes, network.unknown),
         recipe=network.recipe,
@@ -200,6 +202,7 @@ def build_model(network: Elaborated, diagnostics: list[Diagnostic]) -> Model:
         count_costs(network.nodes),
         recipe=network.recipe,
         init=network.init,
+        member=network.member,
     )
     claims = []
     for expect in network.expects:

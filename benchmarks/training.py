@@ -38,7 +38,7 @@ from torch.utils.data import DataLoader
 from torchvision.models import alexnet, googlenet
 
 import archdsl
-from archdsl.codegen import network_class_name
+from archdsl.codegen import entry_name
 from archdsl.model import Model
 from archdsl.recipe import Recipe
 from archdsl.recipe.optimizers import SGD
@@ -211,7 +211,7 @@ def _data(case: Case) -> str:
 
 def generated(model: Model) -> nn.Module:
     """The network that our loop trains, in the memory format it uses."""
-    network = load_network(archdsl.compile(model), network_class_name(model))
+    network = load_network(archdsl.compile(model), entry_name(model))
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 

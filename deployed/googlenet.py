@@ -29,7 +29,7 @@ class Inception(nn.Module):
     """Inception with dimension reduction: Szegedy et al. 2015, GoogLeNet, figure 2(b)."""
 
     def __init__(
-        self, in_channels: int, n1: int, r3: int, n3: int, r5: int, n5: int, np: int
+        self, in_channels: int, n1: int, r3: int, n3: int, r5: int, n5: int, np_: int
     ) -> None:
         super().__init__()
         self.reduce = Reduction(in_channels, n1, r3, r5, activation=nn.ReLU(inplace=True))
@@ -37,7 +37,7 @@ class Inception(nn.Module):
         self.branch3 = nn.Sequential(nn.Conv2d(r5, n5, 5, padding=2), nn.ReLU(inplace=True))
         self.branch4 = nn.Sequential(
             nn.MaxPool2d(3, stride=1, padding=1),
-            nn.Conv2d(in_channels, np, 1),
+            nn.Conv2d(in_channels, np_, 1),
             nn.ReLU(inplace=True),
         )
 

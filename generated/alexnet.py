@@ -35,9 +35,10 @@ class AlexNet(nn.Module):
         self.fc7 = nn.Sequential(nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout(0.5))
         self.fc8 = nn.Linear(4096, 1000)
         for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+            if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.normal_(module.weight, std=0.01)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         for name in ("conv2.0", "conv4.0", "conv5.0", "fc6.0", "fc7.0"):
             nn.init.ones_(self.get_parameter(f"{name}.bias"))
 

@@ -10,7 +10,7 @@ class Inception(nn.Module):
     """Inception with dimension reduction: Szegedy et al. 2015, GoogLeNet, figure 2(b)."""
 
     def __init__(
-        self, in_channels: int, n1: int, r3: int, n3: int, r5: int, n5: int, np: int
+        self, in_channels: int, n1: int, r3: int, n3: int, r5: int, n5: int, np_: int
     ) -> None:
         super().__init__()
         self.branch1 = nn.Sequential(nn.Conv2d(in_channels, n1, 1), nn.ReLU())
@@ -21,7 +21,7 @@ class Inception(nn.Module):
             nn.Conv2d(in_channels, r5, 1), nn.ReLU(), nn.Conv2d(r5, n5, 5, padding=2), nn.ReLU()
         )
         self.branch4 = nn.Sequential(
-            nn.MaxPool2d(3, stride=1, padding=1), nn.Conv2d(in_channels, np, 1), nn.ReLU()
+            nn.MaxPool2d(3, stride=1, padding=1), nn.Conv2d(in_channels, np_, 1), nn.ReLU()
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -82,8 +82,7 @@ class GoogLeNet(nn.Module):
             nn.AdaptiveAvgPool2d(1), nn.Dropout(0.4), nn.Flatten(), nn.Linear(1024, 1000)
         )
 
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
-        heads: list[Tensor] = []
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor, Tensor]:
         x = self.conv1(x)
         x = self.pool1(x)
         x = self.norm1(x)
@@ -94,16 +93,16 @@ class GoogLeNet(nn.Module):
         x = self.i3b(x)
         x = self.pool3(x)
         x = self.i4a(x)
-        if self.training:
-            heads.append(self.aux1(x))
+        aux1: Tensor | None = self.aux1(x) if self.training else None
         x = self.i4b(x)
         x = self.i4c(x)
         x = self.i4d(x)
-        if self.training:
-            heads.append(self.aux2(x))
+        aux2: Tensor | None = self.aux2(x) if self.training else None
         x = self.i4e(x)
         x = self.pool4(x)
         x = self.i5a(x)
         x = self.i5b(x)
         x = self.head(x)
-        return (x, *heads) if self.training else x
+        if aux1 is not None and aux2 is not None:
+            return x, aux1, aux2
+        return x

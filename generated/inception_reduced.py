@@ -15,7 +15,7 @@ class Inception(nn.Module):
     """Inception with dimension reduction: Szegedy et al. 2015, GoogLeNet, figure 2(b)."""
 
     def __init__(
-        self, in_channels: int, n1: int, r3: int, n3: int, r5: int, n5: int, np: int
+        self, in_channels: int, n1: int, r3: int, n3: int, r5: int, n5: int, np_: int
     ) -> None:
         super().__init__()
         self.branch1 = nn.Sequential(nn.Conv2d(in_channels, n1, 1), nn.ReLU())
@@ -26,7 +26,7 @@ class Inception(nn.Module):
             nn.Conv2d(in_channels, r5, 1), nn.ReLU(), nn.Conv2d(r5, n5, 5, padding=2), nn.ReLU()
         )
         self.branch4 = nn.Sequential(
-            nn.MaxPool2d(3, stride=1, padding=1), nn.Conv2d(in_channels, np, 1), nn.ReLU()
+            nn.MaxPool2d(3, stride=1, padding=1), nn.Conv2d(in_channels, np_, 1), nn.ReLU()
         )
 
     def forward(self, x: Tensor) -> Tensor:

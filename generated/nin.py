@@ -18,7 +18,7 @@ class Mlpconv(nn.Sequential):
             nn.ReLU(),
             nn.Conv2d(n, a, 1),
             nn.ReLU(),
-            nn.Conv2d(n, b, 1),
+            nn.Conv2d(a, b, 1),
             nn.ReLU(),
         )
 

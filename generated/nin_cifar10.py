@@ -10,11 +10,13 @@ class Mlpconv(nn.Sequential):
     units. Lin, Chen & Yan 2014, Network in network, section 3.1.
     """
 
-    def __init__(self, in_channels: int, a: int, b: int) -> None:
+    def __init__(
+        self, in_channels: int, k: int, n: int, a: int, b: int, s: int = 1, p: int = 0
+    ) -> None:
         super().__init__(
-            nn.Conv2d(in_channels, 192, 5, padding=2),
+            nn.Conv2d(in_channels, n, k, stride=s, padding=p),
             nn.ReLU(),
-            nn.Conv2d(192, a, 1),
+            nn.Conv2d(n, a, 1),
             nn.ReLU(),
             nn.Conv2d(a, b, 1),
             nn.ReLU(),
@@ -30,11 +32,11 @@ class NiN_CIFAR10(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.mlpconv1 = Mlpconv(3, 160, 96)  # 96×32×32
+        self.mlpconv1 = Mlpconv(3, 5, 192, 160, 96, p=2)  # 96×32×32
         self.pool1 = nn.Sequential(
             nn.MaxPool2d(3, stride=2, ceil_mode=True), nn.Dropout(0.5)
         )  # 96×16×16
-        self.mlpconv2 = Mlpconv(96, 192, 192)  # 192×16×16
+        self.mlpconv2 = Mlpconv(96, 5, 192, 192, 192, p=2)  # 192×16×16
         self.pool2 = nn.Sequential(
             nn.AvgPool2d(3, stride=2, ceil_mode=True), nn.Dropout(0.5)
         )  # 192×8×8
@@ -48,9 +50,10 @@ class NiN_CIFAR10(nn.Module):
         )
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
         for module in self.modules():
-            if isinstance(module, nn.Conv2d) and module.bias is not None:
+            if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         nn.init.normal_(self.get_parameter("mlpconv3.4.weight"), std=0.01)
         nn.init.ones_(self.get_parameter("mlpconv3.4.bias"))
 

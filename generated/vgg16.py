@@ -57,9 +57,10 @@ class VGG16(nn.Module):
             nn.Linear(4096, 1000),
         )
         for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+            if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.features(x)

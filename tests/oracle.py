@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import types
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 import archdsl
-from archdsl.codegen.classes import network_class_name
+from archdsl.codegen import entry_name
 from archdsl.layers import UnaryLayer
 from archdsl.model import Model
 from archdsl.report.diagnostics import render_diagnostics
@@ -25,9 +26,9 @@ def run_source(source: str, name: str = "generated") -> types.ModuleType:
     return module
 
 
-def network_class(model: Model) -> type[nn.Module]:
-    """The generated class of a model's network."""
-    found: type[nn.Module] = getattr(run_source(archdsl.compile(model)), network_class_name(model))
+def network_class(model: Model) -> Callable[[], nn.Module]:
+    """What builds a model's network in its generated module."""
+    found: Callable[[], nn.Module] = getattr(run_source(archdsl.compile(model)), entry_name(model))
     return found
 
 

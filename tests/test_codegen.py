@@ -101,7 +101,7 @@ def test_block_in_place_of_its_parameters() -> None:
         )
     )
     assert "def __init__(self, in_channels: int, n: int, k: int = 3) -> None:" in source
-    assert "nn.Conv2d(in_channels, n, k, padding=k // 2)" in source
+    assert "nn.Conv2d(in_channels, n, k, padding=(k - 1) // 2)" in source
     assert "nn.Conv2d(n, 4 * n, 1)" in source
     assert "nn.BatchNorm2d(4 * n)" in source
     assert "Cell(4, 8)" in source
@@ -126,8 +126,11 @@ def test_block_with_a_choice_is_one_class() -> None:
     ("block", "condition"),
     [
         ("if k > 1 { conv 1x1 n } else { id }", "if k > 1:"),
-        ("if k == 1 { id } else { conv 1x1 n }", "if not (k == 1):"),
-        ("if not (C == n and k < 2) { conv 1x1 n } else { id }", "if not (k < 2):"),
+        ("if k == 1 { id } else { conv 1x1 n }", "if k != 1:"),
+        (
+            "if not (C == n and k < 2) { conv 1x1 n } else { id }",
+            "if not (in_channels == n and k < 2):",
+        ),
         ("if k > 1 { conv 1x1 n relu } else { id }", "if k > 1:"),
     ],
 )
@@ -141,30 +144,30 @@ def test_conditions_are_the_spec_s(block: str, condition: str) -> None:
     replay(model)
 
 
-@pytest.mark.parametrize(
-    "block",
-    ["if H > 8 { conv 1x1 n } else { id }", "if k > 1 { a: conv 1x1 n; relu } else { id }"],
-)
-def test_what_no_argument_decides_has_a_class_each(block: str) -> None:
-    text = f"""
-    block cell(n, k) {{ add {{ | conv 3x3 n same | {block} }} }}
-    cell(4, 2); maxpool 2; cell(4, 1)
-    """
-    model = archdsl.parse(text, input="16x16x4")
-    assert archdsl.compile(model).count("class Cell") == 2
-    judge(model)
-    replay(model)
-
-
-def test_blocks_around_what_differs_inside_have_a_class_each() -> None:
+def test_sizes_that_decide_are_arguments() -> None:
     text = """
-    block inner(n) { add { | conv 3x3 n same | if H > 8 { conv 1x1 n } else { id } } }
-    block outer(n) { a: inner(n); relu }
+    block cell(n, k) { add { | conv 3x3 n same | if H > 8 { conv 1x1 n } else { id } } }
+    block outer(n) { a: cell(n, 2); relu }
     outer(4); maxpool 2; outer(4)
     """
     model = archdsl.parse(text, input="16x16x4")
     source = archdsl.compile(model)
-    assert [source.count(f"class {name}") for name in ("Inner", "Outer")] == [2, 2]
+    assert [source.count(f"class {name}") for name in ("Cell", "Outer")] == [1, 1]
+    assert "        if height > 8:\n" in source
+    assert "self.a = Cell(in_channels, height, n)" in source
+    judge(model)
+    replay(model)
+
+
+def test_what_is_wired_otherwise_has_a_class_each() -> None:
+    text = """
+    block cell(n, k) { add { | conv 3x3 n same | if k > 1 { a: conv 1x1 n; relu } else { id } } }
+    cell(4, 2); maxpool 2; cell(4, 1)
+    """
+    model = archdsl.parse(text, input="16x16x4")
+    source = archdsl.compile(model)
+    assert source.count("class Cell") == 2
+    assert 'raise ValueError("cell: no use in the spec has k <= 1")' in source
     judge(model)
     replay(model)
 
@@ -189,16 +192,20 @@ def test_a_block_united_late_comes_before_what_is_built_of_it() -> None:
     model = archdsl.parse(text, input="8x8x4")
     source = archdsl.compile(model)
     assert source.index("class Cell") < source.index("class Outer")
-    assert "self.x = Cell(in_channels, in_channels)" in source
+    assert "self.x = Cell(in_channels, n)" in source
     judge(model)
     replay(model)
 
 
-def test_block_used_alike_has_no_arguments() -> None:
-    source = archdsl.compile(archdsl.parse("a: basic(8); b: basic(8)", input="8x8x8"))
-    assert source.count("class Basic") == 1
-    assert "def __init__(self) -> None" in source
-    assert "self.a = Basic()" in source
+@pytest.mark.parametrize("text", ["a: cell(8)", "a: cell(8); b: cell(8)"])
+def test_a_block_keeps_its_parameters(text: str) -> None:
+    block = "block cell(n, g) { conv 3x3 (n + g) same; bn }\n"
+    source = archdsl.compile(archdsl.parse(block + text.replace("8", "8, 2"), input="8x8x8"))
+    assert source.count("class Cell") == 1
+    assert "def __init__(self, in_channels: int, n: int, g: int) -> None" in source
+    assert "nn.Conv2d(in_channels, n + g, 3, padding=1)," in source
+    assert "nn.BatchNorm2d(n + g)" in source
+    assert "self.a = Cell(8, 8, 2)" in source
 
 
 def test_concat_of_parameters_is_their_sum() -> None:

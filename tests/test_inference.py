@@ -15,7 +15,7 @@ from oracle import run_source
 from torch import Tensor, nn
 
 import archdsl
-from archdsl.codegen.classes import network_class_name
+from archdsl.codegen import entry_name
 from archdsl.deployment import deploy
 from archdsl.model import Model
 
@@ -29,7 +29,7 @@ SAME_CLASSES = {"ResNet34", "ResNet101", "ResNet152"}
 
 def build(model: Model, *, inference: bool) -> nn.Module:
     source = archdsl.compile(model, inference=inference)
-    network: nn.Module = getattr(run_source(source), network_class_name(model))()
+    network: nn.Module = getattr(run_source(source), entry_name(model))()
     return network.eval()
 
 
@@ -96,7 +96,7 @@ def test_every_key_of_every_spec_is_used_once(path: Path) -> None:
     source = archdsl.compile(*models, inference=True)
     deployed_module = run_source(source)
     for model in models:
-        name = network_class_name(model)
+        name = entry_name(model)
         with torch.device("meta"):
             plain, deployed = getattr(plain_module, name)(), getattr(deployed_module, name)()
         deployed.load_training_state(plain.state_dict())

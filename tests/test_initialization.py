@@ -134,9 +134,10 @@ def test_without_a_word_nothing_is_emitted() -> None:
 def test_it_reads_as_written_by_hand() -> None:
     assert init_lines(archdsl.load(ROOT / "specs" / "alexnet.arch")) == [
         "for module in self.modules():",
-        "    if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:",
+        "    if isinstance(module, nn.Conv2d | nn.Linear):",
         "        nn.init.normal_(module.weight, std=0.01)",
-        "        nn.init.zeros_(module.bias)",
+        "        if module.bias is not None:",
+        "            nn.init.zeros_(module.bias)",
         'for name in ("conv2.0", "conv4.0", "conv5.0", "fc6.0", "fc7.0"):',
         '    nn.init.ones_(self.get_parameter(f"{name}.bias"))',
     ]
@@ -151,7 +152,8 @@ def test_it_reads_as_written_by_hand() -> None:
                 "for module in self.modules():",
                 "    if isinstance(module, nn.Linear):",
                 '        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")',
-                "        nn.init.zeros_(module.bias)",
+                "        if module.bias is not None:",
+                "            nn.init.zeros_(module.bias)",
             ],
         ),
         (

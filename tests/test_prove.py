@@ -109,8 +109,8 @@ def test_a_wrong_cost(name: str, numbers: dict[str, int], fact: str, label: str)
     ("old", "new", "expected"),
     [
         (
-            "if self.training:\n            heads",
-            "if True:\n            heads",
+            "if self.training else None",
+            "if True else None",
             "the use of `aux1.0`: archdsl says it does not run in evaluation, torch says it runs",
         ),
         (
@@ -124,13 +124,13 @@ def test_a_wrong_cost(name: str, numbers: dict[str, int], fact: str, label: str)
             "the MACs of the network in training: archdsl says 10,835, torch says 10,860",
         ),
         (
-            "(x, *heads)",
-            "(x, *heads, **heads)",
+            "return x, aux1",
+            "return x, **aux1",
             "the module: archdsl says it runs, torch says SyntaxError: ",
         ),
         (
-            "(x, *heads)",
-            "(x, x, *heads)",
+            "return x, aux1",
+            "return x, x, aux1",
             "the number of outputs in training: archdsl says 2, torch says 3",
         ),
         (

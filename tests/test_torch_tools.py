@@ -28,7 +28,8 @@ from torch.export import Dim, ExportedProgram
 import archdsl
 from archdsl.cli.compile import module_path
 from archdsl.cli.files import find_specs
-from archdsl.codegen import network_class_name
+from archdsl.codegen import entry_name
+from archdsl.layers import UnaryLayer
 from archdsl.model import Model
 
 sys.path.append(str(ROOT))  # `generated` is imported as its users import it
@@ -45,7 +46,7 @@ class Case:
         return f"{self.module}.{self.model.name}"
 
     def build(self, device: str) -> nn.Module:
-        found = getattr(importlib.import_module(self.module), network_class_name(self.model))
+        found = getattr(importlib.import_module(self.module), entry_name(self.model))
         with torch.device(device):
             network: nn.Module = found()
         return network
@@ -115,6 +116,35 @@ def assert_same(actual: nn.Module, expected: nn.Module, case: Case) -> None:
         for ours, theirs in zip(*outputs, strict=True):
             assert torch.equal(ours, theirs)
     assert not torch.equal(expected.eval()(case.images(2)), expected(-case.images(2)))
+
+
+# ── torch.jit.script and torch.fx ────────────────────────────────────────────────────────────
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("case", FIRST, ids=str)
+def test_scripts(case: Case) -> None:
+    """As torchvision's do: a network with heads, too, in training and in evaluation."""
+    network = case.build("cpu" if case in LIGHT else "meta")
+    scripted = torch.jit.script(network)
+    if case in LIGHT:
+        assert_same(scripted, network, case)
+
+
+@pytest.mark.parametrize("is_training", [False, True], ids=["evaluation", "training"])
+@pytest.mark.parametrize("case", FIRST, ids=str)
+def test_is_traced_by_fx(case: Case, is_training: bool) -> None:
+    network = case.build("cpu" if case in LIGHT else "meta").train(is_training)
+    traced = torch.fx.symbolic_trace(network)
+    called = {str(node.target) for node in traced.graph.nodes if node.op == "call_module"}
+    names = case.model.names
+    layers = [n for n in case.model.layers if isinstance(n.layer, UnaryLayer)]
+    runs = {names[n.id] for n in layers if is_training or n.head is None}
+    # Of what torch.nn has no module for, fx goes inside.
+    assert called <= {name for name, _ in network.named_modules()}
+    assert {name for name in runs if name in called} >= {
+        names[n.id] for n in layers if n.layer.has_weights and names[n.id] in runs
+    } - {name for name in runs if type(network.get_submodule(name)) is nn.Sequential}
 
 
 # ── torch.compile ────────────────────────────────────────────────────────────────────────────

@@ -1,38 +1,25 @@
-"""Which classes a module has, and what becomes an argument of their constructors.
+"""Which classes a module has: one for each block, and one for each part that needs its own.
 
-One class serves all parts with the same title and the same structure. What differs between them
-becomes a constructor argument, named as in the spec; all else is a literal.
+A class is written from all its uses at once. Where their texts differ in more than arguments can
+say, as where an ``if`` changes how things are wired, the uses that agree share a class each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from collections.abc import Sequence as Listing
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
-from archdsl.codegen.variants import Signature, choices, names_of, unite
+from archdsl.codegen.constructor import ClassParameter, Constructor
+from archdsl.codegen.forward import Forward
+from archdsl.codegen.lanes import AXES, Disagreement, Lane, Level, Use, agreed
+from archdsl.codegen.layout import Item, Text, bracketed, lay_out
+from archdsl.codegen.names import Scope
 from archdsl.deployment import PAGES
-from archdsl.graph import Node
-from archdsl.layers import REGISTRY, Arg, Call, UnaryLayer
-from archdsl.layers.call import Value
-from archdsl.model import Model
-from archdsl.modules import (
-    Apply,
-    ClassPlan,
-    Flattening,
-    Fork,
-    Head,
-    Instance,
-    Item,
-    Leaf,
-    Recall,
-    Sequence,
-    Step,
-    camel_case,
-)
-
-#: Class names the generated module has already.
-IMPORTED = ("Tensor", "Mapping", "NamedTuple", "None", "True", "False")
+from archdsl.layers import REGISTRY
+from archdsl.modules import ClassPlan, Head, camel_case, items_of, plans_in
+from archdsl.symbolic import Form, Parameter, Size, Value
+from archdsl.volume import Volume
 
 #: Helper classes by name, in the registry's order; then those of deployment alone.
 SUPPORT = {
@@ -42,21 +29,22 @@ SUPPORT = {
 }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Use:
-    """One place where a class is instantiated: its plan, in its network."""
+@dataclass(frozen=True, slots=True)
+class ClassText:
+    """All of a class but its name and its docstring, as finished lines."""
 
-    plan: ClassPlan
-    model: Model
+    parameters: tuple[ClassParameter, ...]
+    is_sequential: bool
+    init_lines: tuple[str, ...]
+    forward_header: tuple[str, ...] = ()
+    forward_lines: tuple[str, ...] = ()
+    head_weights: str = ""
 
-    def call_of(self, leaf: Leaf) -> Call:
-        """The call that constructs a layer's module."""
-        node = self.model.nodes[leaf.node]
-        assert isinstance(node.layer, UnaryLayer)
-        return node.layer.emit(self.model.nodes[node.inputs[0]].volume)
-
-    def node(self, id: int) -> Node:
-        return self.model.nodes[id]
+    @property
+    def init_header(self) -> list[str]:
+        parameters = [Item(Text(parameter.text)) for parameter in self.parameters]
+        init = bracketed("__init__(", [Item(Text("self")), *parameters])
+        return lay_out("def ", init, 1, " -> None:")
 
 
 @dataclass(eq=False)
@@ -64,225 +52,268 @@ class Class:
     """A class of the module, with all the uses it serves."""
 
     name: str
-    #: The first one has all that any has, optional branches included.
-    uses: list[Use] = field(default_factory=list)
-    parameters: list[Parameter] = field(default_factory=list)
+    text: ClassText
+    lanes: list[Lane]
+    _by_plan: dict[int, Lane] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.serve(self.lanes)
+
+    def serve(self, lanes: Sequence[Lane]) -> None:
+        """Take on more uses, which the same text serves."""
+        self._by_plan |= {id(lane.use.plan): lane for lane in lanes}
 
     @property
     def plan(self) -> ClassPlan:
-        return self.uses[0].plan
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A constructor argument: its name, its type and its value for each use.
-
-    One with a default of the spec is given by keyword, and only where it differs.
-    """
-
-    name: str
-    values: tuple[Value, ...]
-    default: Value | None = None
+        return self.lanes[0].use.plan
 
     @property
-    def type(self) -> str:
-        return " | ".join(sorted({_type_of(value) for value in self.values}))
+    def parameters(self) -> tuple[ClassParameter, ...]:
+        return self.text.parameters
+
+    def argument(self, plan: ClassPlan, symbol: str) -> Form:
+        """What a use gives for a parameter, in the terms of the spec around it."""
+        lane = self._by_plan[id(plan)]
+        size = lane.captured_size(symbol)
+        if size is not None:
+            return size
+        if symbol in AXES:
+            return Size(plan.input, symbol)
+        if plan.call is None:
+            return Parameter(symbol)  # of the block around the part
+        return next(a.form for a in plan.call.arguments if a.name == symbol)
+
+    def exit(self, plan: ClassPlan) -> Volume:
+        """The volume behind a use, over the parameters of the class."""
+        return self._by_plan[id(plan)].volume_of(plan.output)
+
+
+class Classes:
+    """All classes below the networks of one module, inner before outer."""
+
+    def __init__(self, uses: Sequence[Use], scope: Scope) -> None:
+        self._scope = scope
+        self._classes: list[Class] = []
+        self._of: dict[int, Class] = {}
+        self._kinds: dict[Hashable, list[Use]] = {}
+        for use in uses:
+            self._collect(use)
+        written: set[Hashable] = set()
+        for kind in self._kinds:
+            self._write(kind, written)
+
+    def __iter__(self) -> Iterator[Class]:
+        return iter(self._classes)
+
+    def of(self, plan: ClassPlan) -> Class:
+        """The class that serves a plan."""
+        return self._of[id(plan)]
+
+    def _collect(self, around: Use) -> None:
+        for plan in plans_in(items_of(around.plan)):
+            inner = (
+                Use(plan, around.model, plan.call.arguments)
+                if plan.call
+                else Use(plan, around.model, around.arguments, around.closed)
+            )
+            self._collect(inner)
+            self._kinds.setdefault(_kind_of(plan), []).append(inner)
+
+    def _write(self, kind: Hashable, written: set[Hashable]) -> None:
+        """Write the classes of one kind, behind those that they are built of."""
+        if kind in written:
+            return
+        written.add(kind)
+        uses = self._kinds[kind]
+        for use in uses:
+            for inner in plans_in(items_of(use.plan)):
+                self._write(_kind_of(inner), written)
+        for text, lanes in write_together(uses, self):
+            self._add(text, lanes)
+
+    def _add(self, text: ClassText, lanes: list[Lane]) -> None:
+        title = lanes[0].use.plan.title
+        known = next((c for c in self._classes if c.plan.title == title and c.text == text), None)
+        # Two parts of one name with the same text are one class; a block is always its own.
+        if known is None or lanes[0].use.is_block or known.lanes[0].use.is_block:
+            known = Class(self._scope.give_numbered(camel_case(title)), text, lanes)
+            self._classes.append(known)
+        else:
+            known.serve(lanes)
+        self._of |= {id(lane.use.plan): known for lane in lanes}
+
+
+def _kind_of(plan: ClassPlan) -> Hashable:
+    """What uses have in common that may share a class: a block, or a statement."""
+    return (plan.title, plan.call is not None, plan.origin)
+
+
+# ── From uses to texts ───────────────────────────────────────────────────────────────────────
+
+
+#: Lines at the end of the ``__init__`` of a use.
+End: TypeAlias = Callable[[Use], Sequence[str]]
+
+
+def write_together(
+    uses: Sequence[Use], classes: Classes, end: End | None = None
+) -> list[tuple[ClassText, list[Lane]]]:
+    """The texts for some uses: one where that is possible, and never one that is wrong."""
+    found = _try_levels(uses, classes, end)
+    if found is not None:
+        return [found]
+    alike: dict[ClassText, list[Use]] = {}
+    for use in uses:
+        level = Level.ALL if end is None else Level.NONE
+        text, _ = _write_class([use], level, classes, end)
+        alike.setdefault(text, []).append(use)
+    groups: list[list[list[Use]]] = []
+    for some in alike.values():
+        for group in groups:
+            firsts = [one[0] for one in (*group, some)]
+            if _try_levels(firsts, classes, end) is not None:
+                group.append(some)
+                break
+        else:
+            groups.append([some])
+    texts: list[tuple[ClassText, list[Lane]]] = []
+    for group in groups:
+        together = [use for some in group for use in some]
+        found = _try_levels(together, classes, end)
+        if found is not None:
+            texts.append(found)
+            continue
+        for use in together:
+            found = _try_levels([use], classes, end)
+            assert found is not None
+            texts.append(found)
+    return texts
+
+
+def _try_levels(
+    uses: Sequence[Use], classes: Classes, end: End | None
+) -> tuple[ClassText, list[Lane]] | None:
+    """One text for all uses, with as few sizes for arguments as there can be."""
+    levels: Sequence[Level] = (Level.CHANNELS, Level.ALL)
+    if end is not None:
+        levels = (Level.NONE,)  # a network
+    elif not uses[0].is_block and not uses[0].arguments:
+        levels = (Level.NONE, *levels)
+    for level in levels:
+        try:
+            return _write_class(uses, level, classes, end)
+        except Disagreement:
+            continue
+    return None
+
+
+def _write_class(
+    uses: Sequence[Use], level: Level, classes: Classes, end: End | None
+) -> tuple[ClassText, list[Lane]]:
+    """The text of a class that serves some uses. Errors: ``Disagreement``."""
+    lanes = [Lane(use, level) for use in uses]
+    plans = [use.plan for use in uses]
+    is_network = end is not None
+    end = end or (lambda use: ())
+    has_volumes = len(lanes) == 1 or is_network
+    title = title_of(uses[0])
+    constructor = Constructor(lanes, classes.of, title, has_volumes=has_volumes)
+    constructor.is_network = is_network
+    agreed(plan.row is None for plan in plans)
+    agreed(len(plan.recalls) for plan in plans)
+    if plans[0].row is not None:
+        items = constructor.row(lanes, [plan.row or () for plan in plans])
+        body = lay_out("", bracketed("super().__init__(", items), 2)
+        ends = agreed(tuple(end(use)) for use in uses)
+        lines = (*constructor.guard_lines(), *body, *ends)
+        return ClassText(_parameters(constructor, lanes), True, lines), lanes
+    steps = constructor.steps(lanes, [plan.steps for plan in plans])
+    forwards = [
+        Forward(plan, gone, constructor.merges[id(lane)])
+        for plan, gone, lane in zip(plans, steps, lanes, strict=True)
+    ]
+    bodies = agreed(tuple(forward.lines()) for forward in forwards)
+    header = agreed(tuple(_forward_header(forward)) for forward in forwards)
+    weights = agreed(_weights(plan) for plan in plans)
+    ends = agreed(tuple(end(use)) for use in uses)
+    lines = (*constructor.guard_lines(), *constructor.body, *ends)
+    parameters = _parameters(constructor, lanes)
+    return ClassText(parameters, False, lines, header, bodies, weights), lanes
+
+
+def title_of(use: Use) -> str:
+    """What a class is called in the spec: its block, its part, its network or its family."""
+    member = use.model.member
+    is_family = member is not None and use.plan is use.model.plan
+    return member.family.name.id if member and is_family else use.plan.title
+
+
+def _forward_header(forward: Forward) -> list[str]:
+    tensors = [Item(Text(f"{name}: Tensor")) for name in ("x", *forward.parameters)]
+    signed = bracketed("forward(", [Item(Text("self")), *tensors])
+    result = "Tensor"
+    if forward.heads:
+        outputs = ", ".join(["Tensor"] * (1 + len(forward.heads)))
+        result = f"Tensor | tuple[{outputs}]"
+    return lay_out("def ", signed, 1, f" -> {result}:")
+
+
+def _weights(plan: ClassPlan) -> str:
+    """The weights of the heads' losses as a tuple, or nothing where there are no heads."""
+    heads = [step.weight for step in plan.steps if isinstance(step, Head)]
+    weights = ", ".join(f"{weight:g}" for weight in heads)
+    if len(heads) == 1:
+        weights += ","
+    return f"({weights})" if heads else ""
+
+
+def _parameters(constructor: Constructor, lanes: Sequence[Lane]) -> tuple[ClassParameter, ...]:
+    """The arguments of a constructor: sizes first, then the spec's parameters in its order."""
+    given = [lane.use.arguments for lane in lanes]
+    found = [
+        _parameter(symbol, constructor, [_size(lane, symbol) for lane in lanes])
+        for symbol in ("C", "H", "W")
+        if symbol in constructor.used
+    ]
+    for index, argument in enumerate(given[0]):
+        if argument.name in constructor.used:
+            values = [arguments[index].value for arguments in given]
+            is_own = lanes[0].use.is_block or constructor.is_network
+            default = argument.default if is_own else None
+            found.append(_parameter(argument.name, constructor, values, default))
+    captured = sorted(symbol for symbol in constructor.used if symbol.startswith("@"))
+    found += [
+        _parameter(symbol, constructor, [_size(lane, symbol) for lane in lanes])
+        for symbol in captured
+    ]
+    return _in_legal_order(found)
+
+
+def _in_legal_order(parameters: list[ClassParameter]) -> tuple[ClassParameter, ...]:
+    """The same, without a default before what has none: each call gives that, too."""
+    last = max((i for i, p in enumerate(parameters) if p.default is None), default=-1)
+    return tuple(
+        ClassParameter(p.symbol, p.name, p.type) if index < last else p
+        for index, p in enumerate(parameters)
+    )
+
+
+def _size(lane: Lane, symbol: str) -> int:
+    size = lane.captured_size(symbol) or Size(lane.use.plan.input, symbol)
+    volume = lane.use.node(size.node).volume
+    return {"C": volume.channels, "H": volume.height, "W": volume.width}[size.axis]
+
+
+def _parameter(
+    symbol: str, constructor: Constructor, values: Sequence[Value], default: Value | None = None
+) -> ClassParameter:
+    kinds = {_type_of(value) for value in (*values, *([] if default is None else [default]))}
+    # A number written as `1` in one place and `0.5` in another is a float.
+    kinds -= {"int"} if "float" in kinds else set()
+    return ClassParameter(symbol, constructor.names[symbol], " | ".join(sorted(kinds)), default)
 
 
 def _type_of(value: Value) -> str:
     if isinstance(value, tuple):
         return f"tuple[{', '.join('int' for _ in value)}]"
     return type(value).__name__
-
-
-class Classes:
-    """All classes below the networks of one module, inner before outer."""
-
-    def __init__(self, models: Listing[Model]) -> None:
-        self._names = {*IMPORTED, *(network_class_name(model) for model in models)}
-        self._names |= SUPPORT.keys()
-        self._by_signature: dict[Signature, list[Use]] = {}
-        for model in models:
-            self._collect_plan(model.plan, model)
-        self._unite_variants()
-        self._all = [
-            Class(self.fresh(camel_case(uses[0].plan.title)), uses)
-            for uses in self._by_signature.values()
-        ]
-        self._place = {
-            id(use.plan): (cls, index) for cls in self._all for index, use in enumerate(cls.uses)
-        }
-        # A united class may have come behind one that is built of it.
-        ordered: dict[int, Class] = {}
-        for cls in self._all:
-            self._put_behind_its_parts(cls, ordered)
-        self._all = list(ordered.values())
-
-    def __iter__(self) -> Iterator[Class]:
-        return iter(self._all)
-
-    def of(self, plan: ClassPlan) -> Class:
-        """The class that serves a plan."""
-        return self._place[id(plan)][0]
-
-    def arguments(self, plan: ClassPlan) -> list[tuple[Parameter, Value]]:
-        """The constructor arguments for one use of a class."""
-        found, index = self._place[id(plan)]
-        return [(parameter, parameter.values[index]) for parameter in found.parameters]
-
-    def _collect_plan(self, plan: ClassPlan, model: Model) -> None:
-        for item in items_of(plan):
-            self._collect(item, model)
-
-    def _collect(self, item: Item, model: Model) -> None:
-        match item:
-            case Sequence(items=items):
-                for inner in items:
-                    self._collect(inner, model)
-            case Instance(plan=plan):
-                self._collect_plan(plan, model)
-                use = Use(plan, model)
-                self._by_signature.setdefault(_sign_class(plan, use), []).append(use)
-
-    def _put_behind_its_parts(self, cls: Class, ordered: dict[int, Class]) -> None:
-        if id(cls) in ordered:
-            return
-        for use in cls.uses:
-            for plan in plans_in(items_of(use.plan)):
-                self._put_behind_its_parts(self.of(plan), ordered)
-        ordered[id(cls)] = cls
-
-    def _unite_variants(self) -> None:
-        """Let one class serve the uses of a block that differ by an optional branch."""
-        kept: dict[Signature, list[Use]] = {}
-        for signature, uses in self._by_signature.items():
-            for other, others in kept.items():
-                both = unite(signature, other)
-                # One of the two must be the whole, which is then written down.
-                if both in (signature, other) and _is_choice(uses[0], others[0]):
-                    assert both is not None
-                    del kept[other]
-                    kept[both] = [*uses, *others] if both == signature else [*others, *uses]
-                    break
-            else:
-                kept[signature] = uses
-        self._by_signature = kept
-
-    def fresh(self, name: str) -> str:
-        """The name, or one like it that no class of the module has; then it is taken."""
-        count, fresh = 1, name
-        while fresh in self._names:
-            count += 1
-            fresh = f"{name}{count}"
-        self._names.add(fresh)
-        return fresh
-
-
-def network_class_name(model: Model) -> str:
-    """The class of a network: its name in the spec, with a capital in front."""
-    name = model.name[0].upper() + model.name[1:]
-    return f"{name}Network" if name in IMPORTED or name in SUPPORT else name
-
-
-def items_of(plan: ClassPlan) -> Iterator[Item]:
-    """The items a class constructs, in order."""
-    if plan.row is not None:
-        yield from plan.row
-    else:
-        for apply in applies_of(plan.steps):
-            yield apply.item
-
-
-def plans_in(items: Iterable[Item]) -> Iterator[ClassPlan]:
-    """The plans of the objects among items, those in rows included."""
-    for item in items:
-        match item:
-            case Instance(plan=plan):
-                yield plan
-            case Sequence(items=inner):
-                yield from plans_in(inner)
-
-
-def applies_of(steps: tuple[Step, ...]) -> Iterator[Apply]:
-    """The attributes of a class, in execution order."""
-    for step in steps:
-        match step:
-            case Apply():
-                yield step
-            case Head(apply=apply):
-                yield apply
-            case Fork(branches=branches):
-                for branch in branches:
-                    yield from applies_of(branch)
-
-
-def _is_choice(a: Use, b: Use) -> bool:
-    """Whether an ``if`` of the one block decides over each branch that only one of them has."""
-    if a.plan.call is None or b.plan.call is None:
-        return False
-    block = a.plan.call.block
-    if block.span != b.plan.call.block.span:
-        return False
-    names = {"C", *(name for name, _ in a.plan.call.arguments)}
-    return all(
-        choice.condition is not None
-        and names_of(choice.condition) <= names
-        and choice.input == whole.plan.input
-        for whole, part in ((a, b), (b, a))
-        for choice in choices(whole.plan, part.plan, whole.model.nodes, block)
-    )
-
-
-# ── Signatures ───────────────────────────────────────────────────────────────────────────────
-
-
-def _sign_class(plan: ClassPlan, use: Use) -> Signature:
-    """What two plans must share to be one class: title and structure, not numbers."""
-    if plan.row is not None:
-        return (plan.title, "row", *(_sign_item(item, use) for item in plan.row))
-    steps = tuple(_sign_step(step, use) for step in plan.steps)
-    return (plan.title, "steps", *steps, *(recall.target for recall in plan.recalls))
-
-
-def _sign_item(item: Item, use: Use) -> Signature:
-    match item:
-        case Leaf():
-            return ("leaf", *_sign_call(use.call_of(item)))
-        case Flattening():
-            return ("flatten",)
-        case Sequence(items=items):
-            return ("sequence", *(_sign_item(inner, use) for inner in items))
-        case Instance(plan=plan):
-            return ("instance", _sign_class(plan, use))
-
-
-def _sign_call(call: Call) -> Signature:
-    arguments = (
-        _sign_call(arg.value) if isinstance(arg.value, Call) else arg.keyword for arg in call.args
-    )
-    return (call.callee, *arguments)
-
-
-def _sign_step(step: Step, use: Use) -> Signature:
-    match step:
-        case Apply():
-            recalls = tuple(recall.target for recall in step.recalls)
-            item = _sign_item(step.item, use)
-            pieces = len(step.pieces)
-            return ("apply", step.attribute, step.flatten, step.each, recalls, pieces, item)
-        case Head(apply=apply):
-            return ("head", _sign_step(apply, use))
-        case Recall(part=part):
-            return ("recall", part.target)
-        case Fork(node=node, branches=branches):
-            signed = tuple(tuple(_sign_step(s, use) for s in branch) for branch in branches)
-            return ("fork", use.node(node).layer.name, signed)
-
-
-def arguments_of(call: Call) -> Iterator[Arg]:
-    """The plain arguments of a call, those of nested calls included, in a fixed order."""
-    for arg in call.args:
-        if isinstance(arg.value, Call):
-            yield from arguments_of(arg.value)
-        else:
-            yield arg

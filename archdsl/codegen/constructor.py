@@ -1,135 +1,604 @@
-"""The ``__init__`` of a class: modules in execution order, with the volumes behind them."""
+"""The ``__init__`` of a class: modules in execution order, written from all uses of the class."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
-from archdsl.codegen.classes import Class, Classes, Use, applies_of
+from archdsl import syntax
+from archdsl.codegen.expressions import Unwritable, call_doc, literal, negated, render
+from archdsl.codegen.lanes import (
+    AXES,
+    Disagreement,
+    Lane,
+    agreed,
+    names_in,
+    with_forms,
+)
 from archdsl.codegen.layout import (
     Bracketed,
-    Comprehension,
+    Conditional,
     Doc,
     Item,
     Text,
     bracketed,
     fits_inside,
-    flat,
+    lay_out,
+    without_comments,
 )
-from archdsl.codegen.parameters import Expressions
-from archdsl.layers import Arg, Call
-from archdsl.layers.call import Code, Product, Value
-from archdsl.modules import Apply, Flattening, Instance, Leaf, Sequence
+from archdsl.codegen.loops import Loop, with_repeats
+from archdsl.codegen.names import Scope
+from archdsl.codegen.tracing import Leaf, fold, form_of
+from archdsl.graph import ChoicePart
+from archdsl.layers import MergeLayer
+from archdsl.modules import (
+    Apply,
+    Choice,
+    ClassPlan,
+    Copies,
+    Flattening,
+    Fork,
+    Head,
+    Instance,
+    Option,
+    Recall,
+    Repeat,
+    Step,
+    applies_of,
+)
 from archdsl.modules import Item as Planned
+from archdsl.modules import Leaf as LayerItem
+from archdsl.modules import Sequence as Row
+from archdsl.symbolic import Constant, Form, Operation, Parameter, Value
+from archdsl.volume import Volume
 
-#: How many copies become a comprehension, and how many lines they must take otherwise.
-LONG_REPEAT = 3
-LONG_LINES = 12
-
-
-def literal(value: Value) -> str:
-    """A value as Python writes it, strings in double quotes."""
-    match value:
-        case Code():
-            return str(value)
-        case Product():
-            return " * ".join(map(str, value.factors))
-        case str():
-            return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-        case float() if value in (float("inf"), float("-inf")):
-            return f'float("{value}")'
-        case float():
-            return _number(value)
-        case _:
-            return repr(value)
+#: What the sizes of a class's input are called.
+SIZE_NAMES = {"C": "in_channels", "H": "height", "W": "width"}
+#: What a size outside a class is called.
+CAPTURED_NAMES = {"C": "channels", "H": "height", "W": "width"}
+_CONDITION = 1  # the level of an expression before `if`
 
 
-def _number(value: float) -> str:
-    """A float as ruff formats it: ``1e-5``."""
-    text = repr(value)
-    mantissa, mark, exponent = text.partition("e")
-    if not mark:
-        return text
-    return f"{mantissa}e{int(exponent)}"
+@dataclass(frozen=True, slots=True)
+class ClassParameter:
+    """An argument of a constructor: the symbol it stands for, its name, type and default."""
+
+    symbol: str
+    name: str
+    type: str
+    default: Value | None = None
+
+    @property
+    def text(self) -> str:
+        default = "" if self.default is None else f" = {literal(self.default)}"
+        return f"{self.name}: {self.type}{default}"
+
+
+class WrittenClass(Protocol):
+    """A class below the one at hand, as far as its objects are concerned."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def parameters(self) -> tuple[ClassParameter, ...]: ...
+
+    def argument(self, plan: ClassPlan, symbol: str) -> Form:
+        """What a use gives for a parameter, in the terms of the spec around it."""
+
+    def exit(self, plan: ClassPlan) -> Volume:
+        """The volume behind a use, over the parameters of the class."""
 
 
 class Constructor:
-    """Writes the modules of one class."""
+    """Writes the modules of one class, for all its lanes at once."""
 
-    def __init__(self, cls: Class, expressions: Expressions, classes: Classes) -> None:
-        self.use: Use = cls.uses[0]
-        self.expressions = expressions
-        self.classes = classes
+    def __init__(
+        self,
+        lanes: Sequence[Lane],
+        find: Callable[[ClassPlan], WrittenClass],
+        title: str,
+        *,
+        has_volumes: bool,
+        taken: Sequence[str] = (),
+    ) -> None:
+        self.find = find
+        self.title = title
         # Volumes are worth a comment only where they are the same for every use.
-        self.has_volumes = len(cls.uses) == 1
+        self.has_volumes = has_volumes
+        self.scope = Scope(("self", "x", "np", "layer", *taken))
+        self.names = {axis: self.scope.give(SIZE_NAMES[axis]) for axis in reversed(AXES)}
+        for name in lanes[0].use.arguments:
+            self.names[name.name] = self.scope.give(name.name)
+        self.is_network = False
+        self.used: set[str] = set()
+        self.guards: list[str] = []
+        self.indent = 2
+        self.body: list[str] = []
+        #: By lane, the layers that join branches, by node.
+        self.merges: dict[int, dict[int, MergeLayer]] = {id(lane): {} for lane in lanes}
 
-    def attributes(self) -> Iterator[tuple[str, Doc, str]]:
-        """Name, expression and comment of each attribute."""
-        for apply in applies_of(self.use.plan.steps):
-            doc = self._module_list(apply) if apply.each else self.item(apply.item)
-            comment = self._volume_comment(apply.output) if self._is_news(apply) else ""
-            yield apply.attribute, *_with_one_comment(doc, comment)
+    def name(self, leaf: Leaf) -> str:
+        """The name of a symbol, which is then used."""
+        assert isinstance(leaf, Parameter), leaf
+        if leaf.name not in self.names:
+            assert leaf.name.startswith("@"), leaf
+            self.names[leaf.name] = self.scope.give(CAPTURED_NAMES[leaf.name[-1]])
+        self.used.add(leaf.name)
+        return self.names[leaf.name]
 
-    def row(self, items: tuple[Planned, ...]) -> list[Item]:
+    def text(self, form: Form, level: int = 0) -> str:
+        return render(form, self.name, level)
+
+    # ── Rows ─────────────────────────────────────────────────────────────────────────────────
+
+    def row(self, lanes: Sequence[Lane], rows: Sequence[tuple[Planned, ...]]) -> list[Item]:
         """The items of a ``nn.Sequential``, long repeats as a comprehension."""
-        written = [Item(self.item(item), comment=self._comment(item)) for item in items]
-        return list(_with_repeats(written))
+        return list(with_repeats(self.plain_row(lanes, rows)))
 
-    def item(self, item: Planned) -> Doc:
-        match item:
-            case Leaf(node=node):
-                expressions = iter(self.expressions.of_leaf.get(node, []))
-                return call_doc(self.use.call_of(item), expressions)
+    def plain_row(self, lanes: Sequence[Lane], rows: Sequence[tuple[Planned, ...]]) -> list[Item]:
+        agreed(map(len, rows))
+        written: list[Item] = []
+        for items in zip(*rows, strict=True):
+            match items[0]:
+                case Choice():
+                    written += self._choice(lanes, _all_of(items, Choice))
+                case Repeat():
+                    written += self._repeat(lanes, _all_of(items, Repeat))
+                case _:
+                    doc = self.item(lanes, items)
+                    comment = self._agreed_comment(map(self._comment, lanes, items))
+                    written.append(Item(doc, comment=comment))
+        return written
+
+    def item(self, lanes: Sequence[Lane], items: Sequence[Planned]) -> Doc:
+        """A module, or a row of modules, as an expression."""
+        match items[0]:
+            case LayerItem():
+                leaves = zip(lanes, _all_of(items, LayerItem), strict=True)
+                return agreed(
+                    call_doc(lane.call_of(lane.use.node(leaf.node)), self.name)
+                    for lane, leaf in leaves
+                )
             case Flattening():
+                _all_of(items, Flattening)
                 return Text("nn.Flatten()")
-            case Sequence(items=items):
-                return bracketed("nn.Sequential(", self.row(items))
-            case Instance(plan=plan):
-                return self._instance(item, id(plan))
+            case Row():
+                rows = [row.items for row in _all_of(items, Row)]
+                return bracketed("nn.Sequential(", self.row(lanes, rows))
+            case Instance():
+                return self._instance(lanes, _all_of(items, Instance))
+        raise AssertionError(items)
 
-    def _instance(self, item: Instance, key: int) -> Doc:
-        expressions = self.expressions.of_instance.get(key, [])
-        given = self.classes.arguments(item.plan)
-        values = expressions or [None] * len(given)
+    def _instance(self, lanes: Sequence[Lane], items: Sequence[Instance]) -> Doc:
+        found: WrittenClass = agreed(self.find(item.plan) for item in items)
         docs = []
-        for expression, (parameter, value) in zip(values, given, strict=True):
-            prefix = "" if parameter.default is None else f"{parameter.name}="
-            if expression or not prefix or value != parameter.default:
-                docs.append(Item(Text(expression or literal(value)), prefix))
-        return bracketed(f"{self.classes.of(item.plan).name}(", docs)
+        for parameter in found.parameters:
+            forms = [
+                lane.resolve(found.argument(item.plan, parameter.symbol))
+                for lane, item in zip(lanes, items, strict=True)
+            ]
+            form = agreed(forms)
+            if parameter.default is None:
+                docs.append(Item(Text(self.text(form))))
+            elif form != Constant.of(parameter.default):
+                docs.append(Item(Text(self.text(form)), f"{parameter.name}="))
+        for lane, item in zip(lanes, items, strict=True):
+            lane.volumes[item.plan.output] = self._behind(lane, item.plan, found)
+        return bracketed(f"{found.name}(", docs)
 
-    def _module_list(self, apply: Apply) -> Doc:
-        assert isinstance(apply.item, Sequence)
-        return bracketed("nn.ModuleList(", [Item(bracketed("[", self.row(apply.item.items), "]"))])
+    def _behind(self, lane: Lane, plan: ClassPlan, found: WrittenClass) -> Volume:
+        """The volume behind an object, in the symbols of the class around it."""
+
+        def given(leaf: Leaf) -> Form:
+            assert isinstance(leaf, Parameter)
+            return lane.resolve_fully(found.argument(plan, leaf.name))
+
+        volume = found.exit(plan)
+        forms = [fold(form_of(size), given, adds=True) for size in volume.sizes]
+        return with_forms(volume, forms)
+
+    # ── Choices ──────────────────────────────────────────────────────────────────────────────
+
+    def _choice(self, lanes: Sequence[Lane], choices: Sequence[Choice]) -> list[Item]:
+        """The items that an ``if`` led to in each lane."""
+        parts = [choice.part for choice in choices]
+        tests = self._tests(lanes, parts)
+        taken = sorted({part.taken for part in parts})
+        self._guard(tests, parts[0], taken)
+        if len(taken) == 1:
+            return self.plain_row(lanes, [choice.items for choice in choices])
+        before = _forms(lanes, [part.body.input for part in parts])
+        bodies: dict[int, list[Item]] = {}
+        for outcome in taken:
+            some = [
+                (lane, c) for lane, c in zip(lanes, choices, strict=True) if c.part.taken == outcome
+            ]
+            bodies[outcome] = self.plain_row([lane for lane, _ in some], [c.items for _, c in some])
+        self._join(lanes, parts, tests, before)
+        docs = {
+            outcome: without_comments(bracketed("[", items, "]"))
+            for outcome, items in bodies.items()
+        }
+        *first, last = taken
+        cases = [(self.text(tests[o], _CONDITION), docs[o]) for o in first]
+        otherwise = docs[last]
+        if len(first) == 1 and not bodies[first[0]]:
+            # What stands under the condition is something.
+            condition = negated(tests[first[0]])
+            cases, otherwise = [(self.text(condition, _CONDITION), docs[last])], docs[first[0]]
+        return [Item(Conditional(tuple(cases), otherwise))]
+
+    def _tests(self, lanes: Sequence[Lane], parts: Sequence[ChoicePart]) -> list[Form]:
+        """The conditions of an ``if`` and of its ``else if``, as far as a lane has come."""
+        tests: list[Form] = []
+        for index in range(max(len(part.tests) for part in parts)):
+            found = [
+                lane.resolve(part.tests[index].form)
+                for lane, part in zip(lanes, parts, strict=True)
+                if index < len(part.tests)
+            ]
+            tests.append(agreed(found))
+        return tests
+
+    def _guard(self, tests: list[Form], part: ChoicePart, taken: list[int]) -> None:
+        """Refuse arguments with which the spec would have led where no use of the class goes."""
+        forbidden = _forbidden(tests, _count_tests(part), taken)
+        if not isinstance(forbidden, Constant):
+            self._refuse(forbidden)
+
+    def _refuse(self, forbidden: Form) -> None:
+        if any(name.startswith("~") for name in names_in(forbidden)):
+            raise Disagreement
+        try:
+            text = self.text(forbidden)
+        except Unwritable:
+            return
+        if text not in self.guards:
+            self.guards.append(text)
+
+    def guard_lines(self) -> Iterator[str]:
+        """What is refused, at the top of ``__init__``."""
+        for guard in self.guards:
+            yield from lay_out(f"if {guard}:", Text(""), 2)
+            message = literal(f"{self.title}: no use in the spec has {guard}")
+            yield from lay_out("raise ValueError(", Text(message), 3, ")")
+
+    def _join(
+        self,
+        lanes: Sequence[Lane],
+        parts: Sequence[ChoicePart],
+        tests: list[Form],
+        before: list[list[Form]],
+    ) -> None:
+        """The sizes behind an ``if``: one for each way that was taken."""
+        by_outcome: dict[int, list[Form]] = {}
+        for lane, part, entry in zip(lanes, parts, before, strict=True):
+            is_empty = part.body.output == part.body.input
+            forms = entry if is_empty else _forms([lane], [part.body.output])[0]
+            if by_outcome.setdefault(part.taken, forms) != forms:
+                raise Disagreement
+        agreed(map(len, by_outcome.values()))
+        *first, last = sorted(by_outcome)
+        joined = by_outcome[last]
+        for outcome in reversed(first):
+            joined = [
+                one if one == other else Operation("if", (tests[outcome], one, other))
+                for one, other in zip(by_outcome[outcome], joined, strict=True)
+            ]
+        for lane, part in zip(lanes, parts, strict=True):
+            node = part.body.output
+            lane.volumes[node] = with_forms(lane.use.node(node).volume, joined)
+
+    # ── Repeats ──────────────────────────────────────────────────────────────────────────────
+
+    def _repeat(self, lanes: Sequence[Lane], repeats: Sequence[Repeat]) -> list[Item]:
+        count = agreed(
+            lane.resolve(repeat.part.count.form)
+            for lane, repeat in zip(lanes, repeats, strict=True)
+        )
+        if isinstance(count, Constant):
+            return self._unrolled(lanes, repeats)
+        if not any(repeat.copies for repeat in repeats):
+            self._refuse(Operation("!=", (count, Constant.of(0))))
+            return []
+        loop = Loop(self, lanes, repeats, count)
+        try:
+            return [loop.write()]
+        except Disagreement:
+            loop.undo()
+        number = agreed(len(repeat.copies) for repeat in repeats)
+        self._refuse(Operation("!=", (count, Constant.of(number))))
+        return self._unrolled(lanes, repeats)
+
+    def _unrolled(self, lanes: Sequence[Lane], repeats: Sequence[Repeat]) -> list[Item]:
+        written: list[Item] = []
+        agreed(len(repeat.copies) for repeat in repeats)
+        for rows in zip(*(repeat.copies for repeat in repeats), strict=True):
+            written += self.plain_row(lanes, rows)
+        return written
+
+    # ── Steps ────────────────────────────────────────────────────────────────────────────────
+
+    def steps(
+        self, lanes: Sequence[Lane], steps: Sequence[tuple[Step, ...]]
+    ) -> list[tuple[Step, ...]]:
+        """Write the attributes of steps; by lane, the steps as ``forward`` goes through them."""
+        agreed(map(len, steps))
+        gone: list[list[Step]] = [[] for _ in lanes]
+        for row in zip(*steps, strict=True):
+            for index, more in enumerate(self._step(lanes, row)):
+                gone[index] += more
+        return [tuple(done) for done in gone]
+
+    def _step(self, lanes: Sequence[Lane], steps: Sequence[Step]) -> list[tuple[Step, ...]]:
+        match steps[0]:
+            case Apply():
+                applies = _all_of(steps, Apply)
+                self._attribute(lanes, applies)
+                for lane, apply in zip(lanes, applies, strict=True):
+                    if apply.pieces:
+                        lane.split(lane.use.node(apply.output), apply.pieces)
+                    else:
+                        lane.current = apply.output
+            case Head():
+                heads = _all_of(steps, Head)
+                agreed(head.weight for head in heads)
+                before = [lane.current for lane in lanes]
+                self._attribute(lanes, [head.apply for head in heads])
+                for lane, node in zip(lanes, before, strict=True):
+                    lane.current = node
+            case Recall():
+                recalls = _all_of(steps, Recall)
+                agreed(recall.part.target for recall in recalls)
+                for lane, recall in zip(lanes, recalls, strict=True):
+                    lane.current = recall.part.node
+            case Fork():
+                return [(fork,) for fork in self._fork(lanes, _all_of(steps, Fork))]
+            case Option():
+                return self._option(lanes, _all_of(steps, Option))
+            case Copies():
+                return self._copies(lanes, _all_of(steps, Copies))
+        return [(step,) for step in steps]
+
+    def _attribute(self, lanes: Sequence[Lane], applies: Sequence[Apply]) -> None:
+        attribute = agreed(apply.attribute for apply in applies)
+        agreed((a.flatten, a.each, len(a.pieces)) for a in applies)
+        agreed(tuple(recall.target for recall in apply.recalls) for apply in applies)
+        items = [apply.item for apply in applies]
+        if applies[0].each:
+            rows = [row.items for row in _all_of(items, Row)]
+            listed = Item(bracketed("[", self.row(lanes, rows), "]"))
+            doc: Doc = bracketed("nn.ModuleList(", [listed])
+        else:
+            doc = self.item(lanes, items)
+        comment = self._agreed_comment(
+            self._volume_comment(lane, apply.output) if _is_news(lane, apply) else ""
+            for lane, apply in zip(lanes, applies, strict=True)
+        )
+        doc, comment = _with_one_comment(doc, comment)
+        self.body += lay_out(f"self.{attribute} = ", doc, self.indent, comment=comment)
+
+    def _fork(self, lanes: Sequence[Lane], forks: Sequence[Fork]) -> list[Fork]:
+        agreed(len(fork.branches) for fork in forks)
+        starts = [lane.current for lane in lanes]
+        entries = [lane.volume_of(lane.current) for lane in lanes]
+        ends: list[list[Volume]] = [[] for _ in lanes]
+        branches: list[list[tuple[Step, ...]]] = [[] for _ in lanes]
+        for index in range(len(forks[0].branches)):
+            for lane, start, entry in zip(lanes, starts, entries, strict=True):
+                lane.current = start
+                lane.volumes[start] = entry
+            gone = self.steps(lanes, [fork.branches[index] for fork in forks])
+            for lane, end, done, steps in zip(lanes, ends, branches, gone, strict=True):
+                end.append(lane.volume_of(lane.current))
+                done.append(steps)
+        for lane, fork, end in zip(lanes, forks, ends, strict=True):
+            self.merges[id(lane)][fork.node] = lane.join(lane.use.node(fork.node), end)
+            lane.current = fork.node
+        return [
+            replace(fork, branches=tuple(done)) for fork, done in zip(forks, branches, strict=True)
+        ]
+
+    # ── Options ──────────────────────────────────────────────────────────────────────────────
+
+    def _option(self, lanes: Sequence[Lane], options: Sequence[Option]) -> list[tuple[Step, ...]]:
+        parts = [option.part for option in options]
+        tests = self._tests(lanes, parts)
+        taken = sorted({part.taken for part in parts})
+        self._guard(tests, parts[0], taken)
+        if len(taken) == 1:
+            gone = self.steps(lanes, [option.steps for option in options])
+            for lane, part in zip(lanes, parts, strict=True):
+                lane.current = part.body.output
+            return gone
+        attribute = _only_attribute(options)
+        before = _forms(lanes, [part.body.input for part in parts])
+        declared = f"self.{attribute}: nn.Module = nn.Identity()"
+        outer = self.body
+        self.indent += 1
+        found: dict[int, list[str]] = {}
+        for outcome in taken:
+            some = [
+                (lane, o) for lane, o in zip(lanes, options, strict=True) if o.part.taken == outcome
+            ]
+            self.body = found[outcome] = []
+            self.steps([lane for lane, _ in some], [o.steps for _, o in some])
+        self.indent -= 1
+        self.body = outer
+        self._join(lanes, parts, tests, before)
+        if any(found.values()):
+            self.body += lay_out(declared, Text(""), self.indent)
+            self.body += self._conditional_lines(tests, taken, found)
+        gone = []
+        for lane, option in zip(lanes, options, strict=True):
+            lane.current = option.part.body.output
+            apply = Apply(attribute, Row(()), lane.current)
+            gone.append((apply,) if any(found.values()) else ())
+        return gone
+
+    def _conditional_lines(
+        self, tests: list[Form], taken: list[int], found: dict[int, list[str]]
+    ) -> Iterator[str]:
+        """``if`` … ``elif`` … ``else``, without what is empty at the end."""
+        *first, last = taken
+        if len(first) == 1 and not found[first[0]]:
+            condition = negated(tests[first[0]])
+            yield from lay_out(f"if {self.text(condition)}:", Text(""), self.indent)
+            yield from found[last]
+            return
+        word = "if"
+        pending: list[str] = []
+        for outcome in first:
+            head = lay_out(f"{word} {self.text(tests[outcome])}:", Text(""), self.indent)
+            body = found[outcome] or lay_out("pass", Text(""), self.indent + 1)
+            pending += [*head, *body]
+            word = "elif"
+            if found[outcome]:
+                yield from pending
+                pending = []
+        if found[last]:
+            yield from pending
+            yield from lay_out("else:", Text(""), self.indent)
+            yield from found[last]
+
+    def _copies(self, lanes: Sequence[Lane], copies: Sequence[Copies]) -> list[tuple[Step, ...]]:
+        """Copies that are attributes each: as many as there are in the uses, and no others."""
+        number = agreed(len(one.copies) for one in copies)
+        count = agreed(
+            lane.resolve(one.part.count.form) for lane, one in zip(lanes, copies, strict=True)
+        )
+        if not isinstance(count, Constant):
+            self._refuse(Operation("!=", (count, Constant.of(number))))
+        gone: list[tuple[Step, ...]] = [() for _ in lanes]
+        for rows in zip(*(one.copies for one in copies), strict=True):
+            more = self.steps(lanes, rows)
+            gone = [done + new for done, new in zip(gone, more, strict=True)]
+        for lane, one in zip(lanes, copies, strict=True):
+            lane.current = one.part.output
+        return gone
 
     # ── Comments ─────────────────────────────────────────────────────────────────────────────
 
-    def _comment(self, item: Planned) -> str:
+    def _agreed_comment(self, comments: Iterator[str]) -> str:
+        found = set(comments)
+        return found.pop() if len(found) == 1 else ""
+
+    def _comment(self, lane: Lane, item: Planned) -> str:
         """The volume after an item of a row, where the item has a hand in it."""
         match item:
-            case Leaf(node=id):
-                node = self.use.node(id)
-                before = self.use.node(node.inputs[0]).volume
+            case LayerItem(node=id):
+                node = lane.use.node(id)
+                before = lane.use.node(node.inputs[0]).volume
                 is_news = node.volume != before or node.layer.has_weights
-                return self._volume_comment(id) if is_news else ""
+                return self._volume_comment(lane, id) if is_news else ""
             case Instance(plan=plan):
-                return self._volume_comment(plan.output)
+                return self._volume_comment(lane, plan.output)
             case _:
                 return ""
 
-    def _is_news(self, apply: Apply) -> bool:
-        """Whether a volume is worth a comment: a layer that leaves it as it was has none."""
-        if not isinstance(apply.item, Leaf):
-            return True
-        node = self.use.node(apply.item.node)
-        return node.volume != self.use.node(node.inputs[0]).volume or node.layer.has_weights
-
-    def _volume_comment(self, node: int) -> str:
-        volume = self.use.node(node).volume
+    def _volume_comment(self, lane: Lane, node: int) -> str:
+        volume = lane.use.node(node).volume
         # A vector's length stands in the call itself.
         if not self.has_volumes or volume.is_vector:
             return ""
         return "×".join(map(str, volume.torch_sizes))
+
+
+def _all_of(items: Sequence[Any], kind: type[Any]) -> list[Any]:
+    """The same items, all of one kind. Errors: ``Disagreement``."""
+    if not all(isinstance(item, kind) for item in items):
+        raise Disagreement
+    return list(items)
+
+
+def _of_outcome(
+    lanes: Sequence[Lane], ifs: Sequence[Any], outcome: int
+) -> tuple[list[Lane], list[Any]]:
+    """The lanes that an ``if`` led to one of its bodies, and what stands there."""
+    pairs = [(lane, i) for lane, i in zip(lanes, ifs, strict=True) if i.part.taken == outcome]
+    return [lane for lane, _ in pairs], [i for _, i in pairs]
+
+
+def _forms(lanes: Sequence[Lane], nodes: Sequence[int]) -> list[list[Form]]:
+    """By lane, the forms of the sizes behind a node."""
+    return [
+        [form_of(size) for size in lane.volume_of(node).sizes]
+        for lane, node in zip(lanes, nodes, strict=True)
+    ]
+
+
+def _count_tests(part: ChoicePart) -> int:
+    count = 0
+    rest: syntax.Cond | syntax.Body | None = part.cond
+    while isinstance(rest, syntax.Cond):
+        count, rest = count + 1, rest.otherwise
+    return count
+
+
+def _forbidden(tests: list[Form], count: int, taken: list[int]) -> Form:
+    """The condition under which an ``if`` would lead to a body that no use has."""
+    forbidden: Form = Constant.of(count not in taken)
+    if len(tests) < count:
+        # No use has come to these conditions: all that lies behind them is refused.
+        forbidden = Constant.of(True)
+    for index in range(len(tests) - 1, -1, -1):
+        if index in taken:
+            forbidden = _both(negated(tests[index]), forbidden)
+        else:
+            forbidden = _either(tests[index], forbidden)
+    return forbidden
+
+
+def _both(one: Form, other: Form) -> Form:
+    if isinstance(one, Constant):
+        return other if one.value else one
+    if isinstance(other, Constant):
+        return one if other.value else other
+    return Operation("and", (one, other))
+
+
+def _either(one: Form, other: Form) -> Form:
+    if isinstance(one, Constant):
+        return one if one.value else other
+    if isinstance(other, Constant):
+        return other if other.value else one
+    return Operation("or", (one, other))
+
+
+def _only_attribute(options: Sequence[Option]) -> str:
+    """The one name of what an ``if`` can put in its place. Errors: ``Disagreement``."""
+    names = set()
+    for option in options:
+        applies = [*applies_of(option.steps)]
+        if not _is_one_module(option.steps) or any(a.recalls or a.flatten for a in applies):
+            raise Disagreement
+        names |= {apply.attribute for apply in applies}
+        names |= {option.attribute} if option.attribute else set()
+    if len(names) != 1:
+        raise Disagreement
+    return str(names.pop())
+
+
+def _is_one_module(steps: tuple[Step, ...]) -> bool:
+    match steps:
+        case ():
+            return True
+        case (Apply(each=False, pieces=()),):
+            return True
+        case (Option(steps=inner),):
+            return _is_one_module(inner)
+        case _:
+            return False
+
+
+def _is_news(lane: Lane, apply: Apply) -> bool:
+    """Whether a volume is worth a comment: a layer that leaves it as it was has none."""
+    if not isinstance(apply.item, LayerItem):
+        return True
+    node = lane.use.node(apply.item.node)
+    return node.volume != lane.use.node(node.inputs[0]).volume or node.layer.has_weights
 
 
 def _with_one_comment(doc: Doc, comment: str) -> tuple[Doc, str]:
@@ -140,65 +609,3 @@ def _with_one_comment(doc: Doc, comment: str) -> tuple[Doc, str]:
     if fits_inside(quiet, 3):
         return quiet, comment
     return doc, ""
-
-
-def call_doc(call: Call, expressions: Iterator[str | None]) -> Bracketed:
-    """A call with the literals replaced by expressions where they differ between uses."""
-    items = []
-    for arg in call.args:
-        if isinstance(arg.value, Call):
-            prefix = f"{arg.keyword}=" if arg.keyword else ""
-            items.append(Item(call_doc(arg.value, expressions), prefix))
-            continue
-        expression = next(expressions, None)
-        if expression is None and arg.default is not None and arg.value == arg.default:
-            continue
-        items.append(_argument(arg, expression))
-    return bracketed(f"{call.callee}(", items)
-
-
-def _argument(arg: Arg, expression: str | None) -> Item:
-    assert not isinstance(arg.value, Call)
-    prefix = f"{arg.keyword}=" if arg.keyword else ""
-    return Item(Text(expression or literal(arg.value)), prefix)
-
-
-def _with_repeats(items: list[Item]) -> Iterator[Item]:
-    """The items, with runs that repeat often enough as ``*(… for _ in range(n))``."""
-    texts = [flat(item.doc) + item.comment for item in items]
-    index = 0
-    while index < len(items):
-        period, copies = _repeat_at(texts, index)
-        if copies < LONG_REPEAT:
-            yield items[index]
-            index += 1
-            continue
-        last = index + period * copies
-        comments = [item.comment for item in items[index:last] if item.comment]
-        yield Item(
-            _comprehension([item.doc for item in items[index : index + period]], copies),
-            comment=comments[-1] if comments else "",
-        )
-        index = last
-
-
-def _repeat_at(texts: list[str], start: int) -> tuple[int, int]:
-    """The period and the number of copies of the repeat that begins at an index."""
-    best = (1, 1)
-    for period in range(1, min(8, len(texts) - start) + 1):
-        copies = 1
-        first = texts[start : start + period]
-        while texts[start + copies * period : start + (copies + 1) * period] == first:
-            copies += 1
-        is_long = copies >= LONG_REPEAT and (period == 1 or copies * period >= LONG_LINES)
-        if is_long and copies * period > best[0] * best[1]:
-            best = (period, copies)
-    return best
-
-
-def _comprehension(docs: list[Doc], copies: int) -> Doc:
-    count = Item(Text(f"_ in range({copies})"), "for ")
-    if len(docs) == 1:
-        return Comprehension("*(", docs[0], (count,), ")")
-    layers = bracketed("(", [Item(doc) for doc in docs])
-    return Comprehension("*(", Text("layer"), (count, Item(layers, "for layer in ")), ")")

@@ -7,19 +7,28 @@ networks. What differs between the uses of a class stands in the table of the cl
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from archdsl.codegen.classes import Classes, applies_of, items_of, network_class_name
-from archdsl.codegen.constructor import literal
+from archdsl.codegen.expressions import literal
 from archdsl.codegen.layout import INDENT, WIDTH
+from archdsl.codegen.networks import Networks
 from archdsl.deployment import Deployment, Origin, Reduction
 from archdsl.graph import Node
 from archdsl.layers import Call, UnaryLayer
 from archdsl.layers.norm import BatchNorm
 from archdsl.model import Model
-from archdsl.modules import ClassPlan, Head, Instance, Item, Leaf
+from archdsl.modules import (
+    ClassPlan,
+    Head,
+    Instance,
+    Item,
+    Leaf,
+    applies_of,
+    in_row,
+    items_of,
+)
 from archdsl.modules import Sequence as Row
 
 #: Where numbers come from: another name, or layers and the normalizations folded into them.
@@ -67,19 +76,39 @@ class Conversion:
         return bool(self.table) or any(self.heads.values())
 
 
-def convert(deployments: Sequence[Deployment], classes: Classes) -> Conversion:
-    """The tables of all classes of a module."""
-    places = [place for deployment in deployments for place in _Survey(deployment).run()]
-    tables, has_choices = _tables(places, classes)
+def convert(deployments: Sequence[Deployment], networks: Networks) -> Conversion:
+    """The tables of all classes of a module.
+
+    They are tried out on the names of each network before they are written. Where they would bring
+    something to the wrong place, each network has a table of all its names instead.
+    """
+    surveys = [_Survey(deployment) for deployment in deployments]
+    places = [place for survey in surveys for place in survey.run()]
+    names = _class_names(places, networks)
+    order = [*(cls.name for cls in networks.classes), *(n.name for n in networks.networks)]
+    tables = _tables(places, names, order)
+    if not _is_right(surveys, tables, names):
+        tables = _whole_tables(surveys, names)
+        assert _is_right(surveys, tables, names)
     values = [value for entries in tables.values() for value in entries.values()]
     folds = [fold for value in values if not isinstance(value, str) for fold in value]
     return Conversion(
         list(_table_lines(tables)),
         bool(folds),
         any(not fold.affine for fold in folds),
-        has_choices,
-        {network_class_name(d.model): _heads(d.plain) for d in deployments},
+        _has_choices(surveys, tables, names),
+        {networks.network_of(d.model).name: _heads(d.plain) for d in deployments},
     )
+
+
+def _class_names(places: Sequence[_Place], networks: Networks) -> dict[int, str]:
+    """The class of each plan, by its identity."""
+    return {
+        id(place.plan): networks.classes.of(place.plan).name
+        if place.around
+        else networks.network_of(place.model).name
+        for place in places
+    }
 
 
 # ── Places: each class in each network, with what it takes from where ────────────────────────
@@ -114,6 +143,10 @@ class _Survey:
         self.model = deployment.model
         self.names = deployment.model.names
         self.places: list[_Place] = []
+        #: All modules by name, outer before inner, with the plan of those that have a class.
+        self.modules: dict[str, ClassPlan | None] = {}
+        #: By the name of each layer with numbers: where these come from.
+        self.origins: dict[str, Value] = {}
 
     def run(self) -> list[_Place]:
         """All places, outer before inner, with entries for what changed its name."""
@@ -132,6 +165,7 @@ class _Survey:
     def _visit(self, plan: ClassPlan, path: str, around: _Place | None) -> None:
         place = _Place(plan, path, around, self.model)
         self.places.append(place)
+        self.modules[path] = plan
         for item, name in _named_items(plan, path):
             self._visit_item(item, name, place)
         if around is not None:
@@ -141,25 +175,41 @@ class _Survey:
         match item:
             case Leaf(node=node):
                 place.leaves.append(path)
+                self._note_leaf(node, path)
                 for origin in self.deployment.origins.get(node, ()):
                     place.origins += self._names_of(origin)
             case Row(items=items):
-                for index, inner in enumerate(items):
+                self.modules[path] = None
+                for index, inner in enumerate(in_row(items)):
                     self._visit_item(inner, f"{path}.{index}", place)
             case Instance(plan=plan):
                 self._visit(plan, path, place)
 
+    def _note_leaf(self, node: int, path: str) -> None:
+        self.modules[path] = None
+        if node not in self.deployment.origins:
+            return
+        full = path + _holder(self.model.nodes[node], self.model)
+        self.modules[full] = None
+        self.origins[full] = self._origin_of(node)
+
+    def _origin_of(self, node: int) -> Value:
+        origins = self.deployment.origins[node]
+        if len(origins) == 1 and origins[0].norm is None:
+            return self._layer_name(origins[0].layer)
+        return tuple(map(self._folded, origins))
+
     def _enter_leaves(self, item: Item, place: _Place) -> None:
         match item:
             case Leaf(node=node) if node in self.deployment.origins:
-                origins = self.deployment.origins[node]
                 path = self.names[node] + _holder(self.model.nodes[node], self.model)
-                if len(origins) == 1 and origins[0].norm is None:
-                    _enter(place, path, self._layer_name(origins[0].layer))
+                origin = self._origin_of(node)
+                if isinstance(origin, str):
+                    _enter(place, path, origin)
                 else:
-                    place.entries[path] = tuple(map(self._folded, origins))
+                    place.entries[path] = origin
             case Row(items=items):
-                for inner in items:
+                for inner in in_row(items):
                     self._enter_leaves(inner, place)
 
     def _folded(self, origin: Origin) -> Folded:
@@ -183,7 +233,7 @@ class _Survey:
 def _named_items(plan: ClassPlan, path: str) -> Iterator[tuple[Item, str]]:
     prefix = f"{path}." if path else ""
     if plan.row is not None:
-        for index, item in enumerate(plan.row):
+        for index, item in enumerate(in_row(plan.row)):
             yield item, f"{prefix}{index}"
     else:
         for apply in applies_of(plan.steps):
@@ -223,7 +273,8 @@ def _enter(place: _Place, path: str, origin: str) -> None:
 
 
 def _below(name: str, path: str) -> str:
-    assert not path or name == path or name.startswith(f"{path}.")
+    if path and not _is_within(name, path):
+        return name  # from elsewhere: what is tried out will not hold
     return name[len(path) :].removeprefix(".")
 
 
@@ -241,19 +292,18 @@ def _heads(plain: Model) -> str:
 # ── Tables ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _tables(places: Sequence[_Place], classes: Classes) -> tuple[dict[str, dict[str, Value]], bool]:
+def _tables(
+    places: Sequence[_Place], names: Mapping[int, str], order: Sequence[str]
+) -> dict[str, dict[str, Value]]:
     """By class, what all its uses agree on; the rest goes to the places around them.
 
-    A use that lacks a part has no say in it; the second value is whether there is such a use.
+    A use that lacks a part has no say in it.
     """
-    has_choices = False
     tables: dict[str, dict[str, Value]] = {}
     uses: defaultdict[str, list[_Place]] = defaultdict(list)
     for place in places:
-        is_network = place.around is None
-        name = network_class_name(place.model) if is_network else classes.of(place.plan).name
-        uses[name].append(place)
-    for name in [*(cls.name for cls in classes), *(n for n, u in uses.items() if not u[0].around)]:
+        uses[names[id(place.plan)]].append(place)
+    for name in order:
         found = [_relative(place) for place in uses[name]]
         agreed: dict[str, Value] = {}
         for key, value in (entry for relative in found for entry in relative.items()):
@@ -264,7 +314,6 @@ def _tables(places: Sequence[_Place], classes: Classes) -> tuple[dict[str, dict[
             ]
             if all(said == value for said in says):
                 agreed[key] = value
-                has_choices |= len(says) < len(found)
         if agreed:
             tables[name] = agreed
         for place, relative in zip(uses[name], found, strict=True):
@@ -274,7 +323,82 @@ def _tables(places: Sequence[_Place], classes: Classes) -> tuple[dict[str, dict[
                     for (full, value), key in zip(place.entries.items(), relative, strict=True)
                     if key not in agreed
                 }
-    return tables, has_choices
+    return tables
+
+
+def _whole_tables(
+    surveys: Sequence[_Survey], names: Mapping[int, str]
+) -> dict[str, dict[str, Value]]:
+    """A table a network, of all layers by their full names."""
+    tables: dict[str, dict[str, Value]] = {}
+    for survey in surveys:
+        table = tables.setdefault(names[id(survey.model.plan)], {})
+        for name, origin in survey.origins.items():
+            if table.setdefault(name, origin) != origin:
+                raise NoTable
+    return tables
+
+
+class NoTable(Exception):
+    """Networks that share a class take their numbers from different places."""
+
+
+# ── Trying out: what ``_find_origins`` of the module will make of the tables ─────────────────
+
+
+def _is_right(
+    surveys: Sequence[_Survey],
+    tables: Mapping[str, Mapping[str, Value]],
+    names: Mapping[int, str],
+) -> bool:
+    return all(_find_origins(survey, tables, names) == survey.origins for survey in surveys)
+
+
+def _find_origins(
+    survey: _Survey, tables: Mapping[str, Mapping[str, Value]], names: Mapping[int, str]
+) -> dict[str, Value]:
+    """By the name of each layer: where the tables say that its numbers come from."""
+    found = {"": ""}
+    folds: dict[str, Value] = {}
+    for name, plan in survey.modules.items():
+        around, _, last = name.rpartition(".")
+        plain = found.setdefault(name, _join(found[around], last))
+        table = tables.get(names[id(plan)], {}) if plan else {}
+        for inner, origin in table.items():
+            full = _join(name, inner)
+            if full not in survey.modules:
+                continue
+            if isinstance(origin, str):
+                found[full] = _join(plain, origin)
+            else:
+                folds[full] = tuple(
+                    replace(
+                        part,
+                        layer=_join(plain, part.layer),
+                        norm=_join(plain, part.norm) if part.norm else "",
+                    )
+                    for part in origin
+                )
+    return {name: folds.get(name, found[name]) for name in survey.origins}
+
+
+def _has_choices(
+    surveys: Sequence[_Survey],
+    tables: Mapping[str, Mapping[str, Value]],
+    names: Mapping[int, str],
+) -> bool:
+    """Whether a table names what not all uses of its class have."""
+    return any(
+        _join(name, inner) not in survey.modules
+        for survey in surveys
+        for name, plan in survey.modules.items()
+        if plan is not None
+        for inner in tables.get(names[id(plan)], {})
+    )
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path and name else path or name
 
 
 def _relative(place: _Place) -> dict[str, Value]:

@@ -1,201 +1,332 @@
-"""The ``forward`` of a class: one step a line."""
+"""The ``forward`` of a class: one step a line.
+
+The steps are first put into a row of operations on values. A variable is then given to each value,
+and written over only when nobody reads what it holds any more.
+"""
 
 from __future__ import annotations
 
-import keyword
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
-from archdsl.codegen.classes import Use
-from archdsl.codegen.constructor import literal
-from archdsl.codegen.layout import Bracketed, Chained, Doc, Item, Text, bracketed, lay_out
+from archdsl.codegen.expressions import joined_doc
+from archdsl.codegen.layout import Bracketed, Doc, Text, lay_out
+from archdsl.codegen.names import Scope
 from archdsl.graph import RecallPart
-from archdsl.layers import Call, MergeLayer
-from archdsl.layers.call import Code, Operation
-from archdsl.modules import Apply, Fork, Head, Recall, Step
+from archdsl.layers import MergeLayer
+from archdsl.layers.call import Code
+from archdsl.modules import Apply, ClassPlan, Copies, Fork, Head, Instance, Option, Recall, Step
+from archdsl.modules import Sequence as Row
 
-#: Variables and modules that a method has already.
-_TAKEN = frozenset(
-    ["x", "y", "z", "u", "v", "w", "heads", "copy", "self", "torch", "nn", "range", "list"]
-)
 _BODY = 2  # levels of indentation of a method's body
+#: Variables for branches that are more than one expression.
+_LETTERS = "yzuvw"
+
+
+@dataclass(eq=False)
+class _Value:
+    """One result on its way, from the operation that gives it to the last that reads it."""
+
+    #: The variable it is put into if that is free.
+    home: str
+    #: Whether the variable is its own for good, as a name of the spec is.
+    is_named: bool = False
+    variable: str = ""
+    last_read: int = -1
+
+
+#: The text of an operation, given the variables of the values it reads.
+_Write = Callable[[list[str]], Doc]
+
+
+@dataclass(eq=False)
+class _Operation:
+    """One statement: the values it reads, those it gives, and its text."""
+
+    reads: list[_Value]
+    gives: list[_Value]
+    write: _Write
+    #: A loop reads its value, and gives the last one in the same variable.
+    is_loop: bool = False
+    declares: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
-    """One statement of a method, before it is laid out."""
+class _Operand:
+    """A branch as a piece of an expression, with the values in it."""
 
-    prefix: str
-    doc: Doc
-    suffix: str = ""
-    indent: int = _BODY
-
-    def lines(self) -> list[str]:
-        return lay_out(self.prefix, self.doc, self.indent, self.suffix)
+    reads: tuple[_Value, ...]
+    write: Callable[[list[str]], str]
 
 
-def _returning(statements: list[Statement]) -> list[Statement]:
-    """The body with its ``return``. What a module returns is untyped, so it is named first."""
-    if statements:
-        *before, last = statements
-        if last.prefix == "x = " and isinstance(last.doc, Bracketed):
-            return [*before, replace(last, prefix="return ")]
-    return [*statements, Statement("return ", Text("x"))]
-
-
+@dataclass(eq=False)
 class Forward:
-    """Writes the forward pass of one class. ``heads`` are collected where it has any."""
+    """Writes the forward pass of one class.
 
-    def __init__(self, use: Use) -> None:
-        self.use = use
-        self.plan = use.plan
-        self.variables = {recall.node: self._name(recall.target) for recall in use.plan.recalls}
-        self.recalled = {recall.node for recall in _recalls(use.plan.steps)}
-        self.alive = 0
-        self.pieces = 0
+    ``merges`` has the layers that join branches, by node.
+    """
+
+    plan: ClassPlan
+    steps: tuple[Step, ...]
+    merges: Mapping[int, MergeLayer]
+    scope: Scope = field(default_factory=lambda: Scope(("self", "x", *_LETTERS)))
+    operations: list[_Operation] = field(default_factory=list)
+    #: The latest value of each node.
+    values: dict[int, _Value] = field(default_factory=dict)
+    #: The outputs of auxiliary heads, in their order.
+    heads: list[_Value] = field(default_factory=list)
+    depth: int = 0
+    pieces: int = 0
+
+    def __post_init__(self) -> None:
+        self.recalled = {recall.node for recall in _recalls(self.steps)}
+        self.start = self.values[self.plan.input] = _Value("x", variable="x")
+        self.outer: list[_Value] = []
+        for recall in self.plan.recalls:
+            value = _Value(self.scope.give(recall.target), is_named=True)
+            value.variable = value.home
+            self.values[recall.node] = value
+            self.outer.append(value)
+        self.result = self._steps(self.steps, self.start, "x")
 
     @property
     def parameters(self) -> list[str]:
         """The tensors the method takes besides ``x``."""
-        return [self.variables[recall.node] for recall in self.plan.recalls]
+        return [value.variable for value in self.outer]
 
-    def lines(self, has_heads: bool = False) -> list[str]:
-        """The lines of the body; with heads, what the caller returns is left in ``x``."""
-        current, statements = self._steps(self.plan.steps, "x", "x")
-        if current != "x":
-            statements.append(Statement("x = ", Text(current)))
-        if not has_heads:
-            statements = _returning(statements)
-        return [line for statement in statements for line in statement.lines()]
+    def lines(self) -> list[str]:
+        """The lines of the body."""
+        self._find_last_reads()
+        lines: list[str] = []
+        holds = {value.variable: value for value in (self.start, *self.outer)}
+        for index, operation in enumerate(self.operations):
+            names = [value.variable for value in operation.reads]
+            is_result = index == len(self.operations) - 1 and operation.gives[-1] is self.result
+            if is_result and not self.heads and operation.declares == "merge":
+                doc = operation.write(names)
+                if isinstance(doc, Bracketed):
+                    # What a function of torch gives has a type; of a module it is named first.
+                    return [*lines, *lay_out("return ", doc, _BODY)]
+            if operation.is_loop:
+                lines += self._loop_lines(index, operation, holds)
+                continue
+            for value in operation.gives:
+                value.variable = self._variable(value, index, holds)
+                holds[value.variable] = value
+            target = ", ".join(value.variable for value in operation.gives)
+            declared = self._declared(operation, target)
+            lines += lay_out(f"{declared} = ", operation.write(names), _BODY)
+        return [*lines, *self._return_lines()]
 
-    # ── Steps: ``current`` holds the volume so far, new results go to ``target`` ─────────────
+    def _declared(self, operation: _Operation, target: str) -> str:
+        match operation.declares:
+            case "head":
+                return f"{target}: Tensor | None"
+            case _ if len(operation.gives) == 1 and operation.gives[0].is_named:
+                return f"{target}: Tensor"
+            case _:
+                return target
 
-    def _steps(
-        self, steps: tuple[Step, ...], current: str, target: str
-    ) -> tuple[str, list[Statement]]:
-        lines: list[Statement] = []
+    def _return_lines(self) -> Iterator[str]:
+        result = self.result.variable
+        if self.heads:
+            heads = [value.variable for value in self.heads]
+            known = " and ".join(f"{head} is not None" for head in heads)
+            yield from lay_out(f"if {known}:", Text(""), _BODY)
+            yield from lay_out(f"return {', '.join([result, *heads])}", Text(""), _BODY + 1)
+        yield from lay_out(f"return {result}", Text(""), _BODY)
+
+    # ── Variables ────────────────────────────────────────────────────────────────────────────
+
+    def _find_last_reads(self) -> None:
+        end = len(self.operations)
+        for index, operation in enumerate(self.operations):
+            for value in operation.reads:
+                value.last_read = max(value.last_read, index)
+        for value in (self.result, *self.heads):
+            value.last_read = end
+
+    def _variable(self, value: _Value, index: int, holds: dict[str, _Value]) -> str:
+        """The variable for a value: its home, or another that holds nothing that is still read."""
+        candidates = [value.home]
+        if not value.is_named:
+            candidates += ["x", *_LETTERS]
+        for name in candidates:
+            held = holds.get(name)
+            if held is None or (held.last_read <= index and not held.is_named):
+                return name
+        count = 1
+        while (name := f"y{count}") in self.scope.taken or (
+            name in holds and holds[name].last_read > index
+        ):
+            count += 1
+        return name
+
+    def _loop_lines(
+        self, index: int, operation: _Operation, holds: dict[str, _Value]
+    ) -> Iterator[str]:
+        """A loop over modules, on a variable that holds what goes into it."""
+        (result,) = operation.gives
+        start, *others = operation.reads
+        result.variable = start.variable
+        if start.last_read > index or start.is_named or result.home != start.variable:
+            result.variable = self._variable(result, index, holds)
+        if result.variable != start.variable:
+            declared = self._declared(operation, result.variable)
+            yield from lay_out(f"{declared} = ", Text(start.variable), _BODY)
+        holds[result.variable] = result
+        module = self.scope.give("module")
+        self.scope.taken.discard(module)
+        names = [result.variable, *(value.variable for value in others)]
+        head = operation.write([])
+        assert isinstance(head, Text)
+        yield from lay_out(f"for {module} in {head.text}:", Text(""), _BODY)
+        called = Text(f"{module}({', '.join(names)})")
+        yield from lay_out(f"{result.variable} = ", called, _BODY + 1)
+
+    # ── Steps: ``current`` is the value so far, new results go to ``home`` ───────────────────
+
+    def _steps(self, steps: Iterable[Step], current: _Value, home: str) -> _Value:
         for step in steps:
             match step:
                 case Recall(part=part):
-                    current = self.variables[part.node]
+                    current = self.values[part.node]
                 case Head(apply=apply):
-                    lines.append(Statement("if self.training:", Text("")))
-                    called = Text(self._apply(apply, current))
-                    lines.append(Statement("heads.append(", called, ")", _BODY + 1))
-                case Apply(pieces=(_, *_) as pieces):
-                    called = Text(self._apply(step, current))
-                    lines.append(Statement(f"{self._name_pieces(pieces)} = ", called))
+                    self._head(apply, current)
+                case Apply(pieces=(_, *_)):
+                    self._split(step, current)
                 case Apply(each=True):
-                    lines += self._loop(step, current, target)
-                    current = self._store(step.output, step.label, target, lines)
+                    current = self._each(step, current, home)
                 case Apply():
-                    variable = self._variable(step.output, step.label, target)
-                    declared = variable if variable == target else f"{variable}: Tensor"
-                    called = Text(self._apply(step, current))
-                    lines.append(Statement(f"{declared} = ", called))
-                    current = variable
+                    operand = self._applied(step, current)
+                    current = self._store(operand, step.output, step.label, home)
                 case Fork():
-                    more, joined = self._fork(step, current)
-                    lines += more
-                    variable = self._variable(step.node, None, target)
-                    lines.append(Statement(f"{variable} = ", joined))
-                    current = variable
-        return current, lines
+                    current = self._fork(step, current, home)
+                case Option(steps=inner):
+                    current = self._steps(inner, current, home)
+                case Copies(copies=copies):
+                    for copy in copies:
+                        current = self._steps(copy, current, home)
+        return current
 
-    def _apply(self, apply: Apply, current: str) -> str:
-        argument = f"torch.flatten({current}, 1)" if apply.flatten else current
-        recalled = [self.variables[recall.node] for recall in apply.recalls]
-        return f"self.{apply.attribute}({', '.join([argument, *recalled])})"
+    def _value(self, node: int, label: str | None, home: str) -> _Value:
+        """The value of a node: in a variable of its own where a later step takes it up."""
+        if node in self.recalled and label:
+            value = _Value(self.scope.give(label), is_named=True)
+        else:
+            value = _Value(home)
+        self.values[node] = value
+        return value
 
-    def _name_pieces(self, pieces: tuple[int, ...]) -> str:
-        names = [f"x{self.pieces + number}" for number in range(1, len(pieces) + 1)]
-        self.pieces += len(pieces)
-        self.variables.update(zip(pieces, names, strict=True))
-        return ", ".join(names)
+    def _store(self, operand: _Operand, node: int, label: str | None, home: str) -> _Value:
+        value = self._value(node, label, home)
+        self._operate(operand, [value])
+        return value
 
-    def _loop(self, apply: Apply, current: str, target: str) -> Iterator[Statement]:
-        recalled = [self.variables[recall.node] for recall in apply.recalls]
-        if current != target:
-            yield Statement(f"{target} = ", Text(current))
-        yield Statement(f"for copy in self.{apply.attribute}:", Text(""))
-        called = Text(f"copy({', '.join([target, *recalled])})")
-        yield Statement(f"{target} = ", called, indent=_BODY + 1)
+    def _operate(self, operand: _Operand, gives: list[_Value], declares: str = "") -> None:
+        def write(names: list[str]) -> Doc:
+            return Text(operand.write(names))
 
-    def _store(self, output: int, label: str | None, target: str, lines: list[Statement]) -> str:
-        variable = self._variable(output, label, target)
-        if variable != target:
-            lines.append(Statement(f"{variable}: Tensor = ", Text(target)))
-        return variable
+        self.operations.append(_Operation([*operand.reads], gives, write, declares=declares))
 
-    def _variable(self, output: int, label: str | None, target: str) -> str:
-        """Where a result goes: a variable of its own name where a later step recalls it."""
-        if output not in self.recalled:
-            return target
-        if output not in self.variables:
-            self.variables[output] = self._name(label or "kept")
-        return self.variables[output]
+    def _applied(self, apply: Apply, current: _Value, module: str | None = None) -> _Operand:
+        recalled = [self.values[recall.node] for recall in apply.recalls]
+        called = module or f"self.{apply.attribute}"
 
-    def _name(self, label: str) -> str:
-        is_taken = label in _TAKEN or re.fullmatch(r"y\d+", label) or keyword.iskeyword(label)
-        return f"{label}_" if is_taken else label
+        def write(names: list[str]) -> str:
+            first, *rest = names
+            first = f"torch.flatten({first}, 1)" if apply.flatten else first
+            return f"{called}({', '.join([first, *rest])})"
+
+        return _Operand((current, *recalled), write)
+
+    def _head(self, apply: Apply, current: _Value) -> None:
+        operand = self._applied(apply, current)
+        value = _Value(self.scope.give(apply.attribute), is_named=True)
+
+        def write(names: list[str]) -> str:
+            return f"{operand.write(names)} if self.training else None"
+
+        self._operate(_Operand(operand.reads, write), [value], "head")
+        self.heads.append(value)
+
+    def _split(self, apply: Apply, current: _Value) -> None:
+        """A module with several results; the chain goes on with its own input."""
+        pieces = []
+        for _ in apply.pieces:
+            self.pieces += 1
+            pieces.append(_Value(self.scope.give(f"x{self.pieces}"), is_named=True))
+        self._operate(self._applied(apply, current), pieces)
+        self.values.update(zip(apply.pieces, pieces, strict=True))
+
+    def _each(self, apply: Apply, current: _Value, home: str) -> _Value:
+        """A ``nn.ModuleList`` whose modules read earlier parts beside what flows."""
+        assert isinstance(apply.item, Row)
+        reads = [_recalls_of(item) for item in apply.item.items]
+        if all(one == reads[0] for one in reads):
+            others = [self.values[recall.node] for recall in apply.recalls]
+            value = self._value(apply.output, apply.label, home)
+            loop = Text(f"self.{apply.attribute}")
+            self.operations.append(
+                _Operation([current, *others], [value], lambda _: loop, is_loop=True)
+            )
+            return value
+        for index, item in enumerate(apply.item.items):
+            is_last = index == len(apply.item.items) - 1
+            one = Apply(
+                apply.attribute, item, apply.output if is_last else -1, recalls=reads[index]
+            )
+            operand = self._applied(one, current, f"self.{apply.attribute}[{index}]")
+            current = self._store(operand, one.output, apply.label if is_last else None, home)
+        return current
 
     # ── Forks ────────────────────────────────────────────────────────────────────────────────
 
-    def _fork(self, fork: Fork, current: str) -> tuple[list[Statement], Doc]:
-        lines: list[Statement] = []
-        operands: list[Code] = []
+    def _fork(self, fork: Fork, current: _Value, home: str) -> _Value:
+        operands: list[_Operand] = []
+        before = self.depth
         for branch in fork.branches:
             simple = self._simple(branch, current)
             if simple is not None:
-                operands.append(Code(simple))
+                operands.append(simple)
                 continue
-            # Each branch of several steps has a variable; all are alive until the merge.
-            target = "yzuvw"[self.alive] if self.alive < 5 else f"y{self.alive}"
-            result, more = self._steps(branch, current, target)
-            self.alive += 1
-            lines += more
-            operands.append(Code(result))
-        self.alive -= sum(1 for branch in fork.branches if self._simple(branch, current) is None)
-        layer = self.use.node(fork.node).layer
-        assert isinstance(layer, MergeLayer)
-        return lines, _joined(layer.combine(tuple(operands)))
+            # Each branch of several steps has a variable; all are needed until the merge.
+            letter = _LETTERS[self.depth] if self.depth < len(_LETTERS) else f"y{self.depth}"
+            self.depth += 1
+            end = self._steps(branch, current, letter)
+            operands.append(_Operand((end,), lambda names: names[0]))
+        self.depth = before
+        layer = self.merges[fork.node]
 
-    def _simple(self, branch: tuple[Step, ...], current: str) -> str | None:
+        def write(names: list[str]) -> Doc:
+            rest = iter(names)
+            texts = [o.write([next(rest) for _ in o.reads]) for o in operands]
+            return joined_doc(layer.combine(tuple(map(Code, texts))))
+
+        value = self._value(fork.node, None, home)
+        reads = [value for operand in operands for value in operand.reads]
+        self.operations.append(_Operation(reads, [value], write, declares="merge"))
+        return value
+
+    def _simple(self, branch: tuple[Step, ...], current: _Value) -> _Operand | None:
         """A branch as one expression, where it is short enough to be read as one."""
+        if branch and isinstance(branch[0], Recall):
+            current = self.values[branch[0].part.node]
+            branch = branch[1:]
         match branch:
             case ():
-                return current
-            case (Recall(part=part),):
-                return self.variables[part.node]
-            case (Apply() as apply,) if not self._is_kept(apply):
-                return self._apply(apply, current)
-            case (Recall(part=part), Apply() as apply) if not self._is_kept(apply):
-                return self._apply(apply, self.variables[part.node])
+                return _Operand((current,), lambda names: names[0])
+            case (Apply(each=False, pieces=()) as apply,) if apply.output not in self.recalled:
+                return self._applied(apply, current)
             case _:
                 return None
 
-    def _is_kept(self, apply: Apply) -> bool:
-        return apply.each or apply.output in self.recalled
+
+def _recalls_of(item: object) -> tuple[RecallPart, ...]:
+    return item.plan.recalls if isinstance(item, Instance) else ()
 
 
-def _joined(merged: Call | Operation) -> Doc:
-    if isinstance(merged, Operation):
-        return Chained(merged.operator, tuple(Text(operand) for operand in merged.operands))
-    items = []
-    for arg in merged.args:
-        prefix = f"{arg.keyword}=" if arg.keyword else ""
-        items.append(Item(_value_doc(arg.value), prefix))
-    return bracketed(f"{merged.callee}(", items)
-
-
-def _value_doc(value: object) -> Bracketed | Text:
-    if isinstance(value, tuple) and value and isinstance(value[0], Code):
-        return bracketed("(", [Item(Text(part)) for part in value])
-    return Text(literal(value))  # type: ignore[arg-type]
-
-
-def _recalls(steps: tuple[Step, ...]) -> Iterator[RecallPart]:
+def _recalls(steps: Iterable[Step]) -> Iterator[RecallPart]:
     for step in steps:
         match step:
             case Recall(part=part):
@@ -207,3 +338,8 @@ def _recalls(steps: tuple[Step, ...]) -> Iterator[RecallPart]:
             case Fork(branches=branches):
                 for branch in branches:
                     yield from _recalls(branch)
+            case Option(steps=inner):
+                yield from _recalls(inner)
+            case Copies(copies=copies):
+                for copy in copies:
+                    yield from _recalls(copy)

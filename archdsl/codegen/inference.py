@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from archdsl.codegen.conversion import convert
-from archdsl.codegen.module import render_module
+from archdsl.codegen.conversion import NoTable, convert
+from archdsl.codegen.module import render_networks
+from archdsl.codegen.networks import Networks
 from archdsl.deployment import deploy
 from archdsl.model import Model
 
@@ -17,8 +18,12 @@ def render_inference_module(models: Sequence[Model], templates: Path | None = No
     ``templates`` and errors are those of ``render_module``.
     """
     deployments = [deploy(model) for model in models]
-    return render_module(
-        [deployment.model for deployment in deployments],
-        templates,
-        lambda classes: convert(deployments, classes),
-    )
+    deployed = [deployment.model for deployment in deployments]
+    for has_families in (True, False):
+        networks = Networks(deployed, has_families=has_families)
+        try:
+            conversion = convert(deployments, networks)
+        except NoTable:
+            continue  # members that take their numbers from other places have a class each
+        return render_networks(networks, templates, conversion)
+    raise AssertionError(deployed)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from archdsl.codegen.constructor import call_doc
+from archdsl.codegen.expressions import call_doc
 from archdsl.codegen.layout import Item, Text, bracketed, lay_out
 from archdsl.graph import Node
 from archdsl.layers import Call, Initializer, WeightLayer
@@ -62,18 +62,10 @@ def _owner(model: Model, node: Node, layer: WeightLayer) -> _Owner:
 
 def _loop(init: Initializer, owners: list[_Owner]) -> Iterator[str]:
     classes = sorted({owner.callee for owner in owners})
-    biases = [owner.layer.bias for owner in owners]
-    # Only nn.Linear promises the type checker a bias.
-    is_safe = classes == ["nn.Linear"]
-    is_kind = f"isinstance(module, {' | '.join(classes)})"
-    if all(biases) and not is_safe:
-        is_kind += " and module.bias is not None"
     yield "        for module in self.modules():"
-    yield f"            if {is_kind}:"
+    yield f"            if isinstance(module, {' | '.join(classes)}):"
     yield from _filled(init.emit(Code("module.weight")), 4)
-    if all(biases):
-        yield from _filled(init.emit_bias(Code("module.bias")), 4)
-    elif any(biases):
+    if any(owner.layer.bias for owner in owners):
         yield "                if module.bias is not None:"
         yield from _filled(init.emit_bias(Code("module.bias")), 5)
 
@@ -121,4 +113,4 @@ def _fill(start: _Start, name: str, indent: int) -> Iterator[str]:
 
 
 def _filled(call: Call, indent: int) -> list[str]:
-    return lay_out("", call_doc(call, iter(())), indent)
+    return lay_out("", call_doc(call), indent)

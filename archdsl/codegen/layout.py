@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 WIDTH = 100
@@ -53,7 +53,15 @@ class Comprehension:
     closing: str
 
 
-Doc: TypeAlias = Text | Bracketed | Chained | Comprehension
+@dataclass(frozen=True, slots=True)
+class Conditional:
+    """``*([a] if condition else [b])``: some items, or others. The last have no condition."""
+
+    cases: tuple[tuple[str, Doc], ...]
+    otherwise: Doc
+
+
+Doc: TypeAlias = Text | Bracketed | Chained | Comprehension | Conditional
 
 
 def flat(doc: Doc) -> str:
@@ -68,11 +76,31 @@ def flat(doc: Doc) -> str:
         case Comprehension(opening=opening, element=element, clauses=clauses, closing=closing):
             parts = [flat(element), *(clause.prefix + flat(clause.doc) for clause in clauses)]
             return opening + " ".join(parts) + closing
+        case Conditional():
+            return f"*({_flat_cases(doc)})"
+
+
+def _flat_cases(doc: Conditional) -> str:
+    cases = "".join(f"{flat(case)} if {condition} else " for condition, case in doc.cases)
+    return cases + flat(doc.otherwise)
 
 
 def _flat_items(items: tuple[Item, ...], opening: str) -> str:
     text = ", ".join(item.prefix + flat(item.doc) for item in items)
     return text + "," if opening == "(" and len(items) == 1 else text
+
+
+def without_comments(doc: Doc) -> Doc:
+    """The expression without the comments behind its items."""
+    match doc:
+        case Bracketed(items=items):
+            quiet = (replace(i, doc=without_comments(i.doc), comment="") for i in items)
+            return replace(doc, items=tuple(quiet))
+        case Conditional(cases=cases, otherwise=otherwise):
+            quieter = tuple((condition, without_comments(case)) for condition, case in cases)
+            return Conditional(quieter, without_comments(otherwise))
+        case _:
+            return doc
 
 
 def _has_comments(doc: Doc) -> bool:
@@ -83,6 +111,8 @@ def _has_comments(doc: Doc) -> bool:
             return any(_has_comments(operand) for operand in operands)
         case Comprehension(element=element):
             return _has_comments(element)
+        case Conditional(cases=cases, otherwise=otherwise):
+            return any(_has_comments(one) for one in (otherwise, *(case for _, case in cases)))
         case _:
             return False
 
@@ -119,7 +149,26 @@ def lay_out(prefix: str, doc: Doc, indent: int, suffix: str = "", comment: str =
                 ),
                 margin + ")" + suffix + behind,
             ]
+        case Conditional():
+            return [
+                margin + prefix + "*(",
+                *_inside_conditional(doc, indent + 1),
+                margin + ")" + suffix + behind,
+            ]
     raise AssertionError(doc)
+
+
+def _inside_conditional(doc: Conditional, indent: int) -> Iterator[str]:
+    line = INDENT * indent + _flat_cases(doc)
+    if len(line) <= WIDTH:
+        yield line
+        return
+    before = ""
+    for condition, case in doc.cases:
+        yield from lay_out(before, case, indent)
+        yield f"{INDENT * indent}if {condition}"
+        before = "else "
+    yield from lay_out(before, doc.otherwise, indent)
 
 
 def _inside(doc: Bracketed, indent: int) -> Iterator[str]:
@@ -133,8 +182,8 @@ def _inside(doc: Bracketed, indent: int) -> Iterator[str]:
 
 def fits_inside(doc: Bracketed, indent: int) -> bool:
     """Whether all items fit on one line of their own between the brackets."""
-    # One element between parentheses keeps its comma, and a comma means a line each.
-    is_pinned = doc.opening == "(" and len(doc.items) == 1
+    # A list or a tuple that does not fit as a whole gets a line for each of its elements.
+    is_pinned = doc.opening in ("(", "[")
     line = INDENT * indent + _flat_items(doc.items, doc.opening)
     return not _has_comments(doc) and not is_pinned and len(line) <= WIDTH
 

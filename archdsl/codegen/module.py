@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path, PurePath
 from textwrap import fill
 
-from archdsl.codegen.classes import SUPPORT, Class, Classes, Parameter, Use, network_class_name
-from archdsl.codegen.constructor import Constructor, literal
+from archdsl.codegen.classes import SUPPORT, Class, title_of
 from archdsl.codegen.conversion import Conversion
-from archdsl.codegen.forward import Forward
-from archdsl.codegen.initialization import initialization_lines
 from archdsl.codegen.layout import INDENT, WIDTH, Item, Text, bracketed, lay_out
-from archdsl.codegen.parameters import Expressions, name_parameters
+from archdsl.codegen.networks import Function, NetworkClass, Networks
 from archdsl.codegen.templates import render_template
 from archdsl.layers import UnaryLayer
 from archdsl.model import Model
@@ -43,6 +40,16 @@ class ClassView:
 
 
 @dataclass(frozen=True)
+class FunctionView:
+    """A function that builds a member of a family, as a template sees it."""
+
+    name: str
+    docstring: list[str]
+    header: list[str]
+    lines: list[str]
+
+
+@dataclass(frozen=True)
 class ModuleView:
     """A module as a template sees it: each field is a variable there."""
 
@@ -54,51 +61,51 @@ class ModuleView:
     supports: list[str]
     classes: list[ClassView]
     networks: list[ClassView]
+    functions: list[FunctionView]
     conversion: Conversion | None
 
 
-def render_module(
-    models: Sequence[Model],
-    templates: Path | None = None,
-    convert: Callable[[Classes], Conversion] | None = None,
-) -> str:
+def render_module(models: Sequence[Model], templates: Path | None = None) -> str:
     """The source of the module for the networks of one spec. Deterministic.
 
     ``templates`` is a folder whose ``module.py.jinja`` lays it out in place of the packaged one.
-    Networks for inference bring ``convert``, for how they take the weights of the plain ones.
 
     Errors:
         ValueError: without a network.
         TemplateFault: what is wrong with a template of that folder.
     """
-    if not models:
-        raise ValueError("a module needs at least one network")
-    return render_template(vars(_module_view(models, convert)), templates)
+    return render_networks(Networks(models), templates)
 
 
-def _module_view(
-    models: Sequence[Model], convert: Callable[[Classes], Conversion] | None
-) -> ModuleView:
-    classes = Classes(models)
-    expressions = {}
-    for cls in classes:
-        expressions[cls.name] = name_parameters(cls, classes)
-    blocks = [_view(cls, expressions[cls.name], classes) for cls in classes]
+def render_networks(
+    networks: Networks, templates: Path | None, conversion: Conversion | None = None
+) -> str:
+    """The source of a module. Networks for inference take the weights of the plain ones."""
+    return render_template(vars(_module_view(networks, conversion)), templates)
+
+
+def _module_view(networks: Networks, conversion: Conversion | None) -> ModuleView:
+    models = networks.models
     heading = _leading_comment(models)
-    networks = [_network_view(model, classes, heading) for model in models]
+    blocks = [_class_view(cls, _filled(_block_docstring(cls))) for cls in networks.classes]
+    views = [
+        _class_view(network.written, _network_docstring(network, heading, networks.functions))
+        for network in networks.networks
+    ]
+    functions = [_function_view(function) for function in networks.functions]
     supports = _supports(models)
-    conversion = convert(classes) if convert else None
     return ModuleView(
-        title=_title(models, " for inference" if conversion else ""),
+        title=_title(networks.entries, models[0].path, " for inference" if conversion else ""),
         comments=heading,
-        uses_torch=_uses_torch(blocks, networks, supports)
+        uses_torch=_uses_torch([*blocks, *views], supports)
         or (conversion is not None and conversion.has_folds),
-        uses_tensor=any(not v.is_sequential for v in [*blocks, *networks])
+        uses_tensor=any(not v.is_sequential for v in [*blocks, *views])
         or bool(supports or conversion),
-        exported=_exported(networks),
+        exported=_exported([*(v.name for v in views), *(f.name for f in functions)]),
         supports=supports,
-        classes=[*blocks, *networks],
-        networks=networks,
+        classes=[*blocks, *views],
+        networks=views,
+        functions=functions,
         conversion=conversion,
     )
 
@@ -111,15 +118,15 @@ def _plain(text: str) -> str:
     return shown.replace("\\", "/").replace('"""', "'''").strip()
 
 
-def _title(models: Sequence[Model], purpose: str) -> str:
-    names = ", ".join(network_class_name(model) for model in models)
-    title = _plain(f"{names}{purpose}. Generated by archdsl from {PurePath(models[0].path).name}.")
+def _title(entries: Sequence[str], path: str, purpose: str) -> str:
+    names = ", ".join(entries)
+    title = _plain(f"{names}{purpose}. Generated by archdsl from {PurePath(path).name}.")
     return fill(title, WIDTH - len(QUOTES) * 2, break_long_words=False)
 
 
-def _exported(networks: Sequence[ClassView]) -> list[str]:
-    names = [Item(Text(f'"{view.name}"')) for view in networks]
-    return lay_out("__all__ = ", bracketed("[", names, "]"), 0)
+def _exported(names: Sequence[str]) -> list[str]:
+    items = [Item(Text(f'"{name}"')) for name in names]
+    return lay_out("__all__ = ", bracketed("[", items, "]"), 0)
 
 
 def _leading_comment(models: Sequence[Model]) -> list[str]:
@@ -153,17 +160,6 @@ def _shape(volume: Volume) -> str:
 # ── Classes ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _view(cls: Class, expressions: Expressions, classes: Classes) -> ClassView:
-    parameters = [Item(_parameter(parameter)) for parameter in cls.parameters]
-    docstring = _filled(_block_docstring(cls))
-    return _class_view(cls, cls.name, docstring, parameters, expressions, classes)
-
-
-def _parameter(parameter: Parameter) -> Text:
-    default = "" if parameter.default is None else f" = {literal(parameter.default)}"
-    return Text(f"{parameter.name}: {parameter.type}{default}")
-
-
 def _block_docstring(cls: Class) -> str:
     """What the spec says of a block in the comment above it, or else where it is from."""
     title, call = _plain(cls.plan.title), cls.plan.call
@@ -177,7 +173,7 @@ def _block_docstring(cls: Class) -> str:
     comment = _comment_above(span)
     # What heads the file is said in the module's docstring.
     is_heading = comment == " ".join(_paragraph(span.source.text.splitlines())).strip()
-    is_own = span.source is cls.uses[0].model.source
+    is_own = span.source is cls.lanes[0].use.model.source
     if comment and not (is_heading and is_own):
         return comment
     return f"The block `{title}` of {PurePath(span.source.path).name}."
@@ -198,76 +194,70 @@ def _filled(text: str) -> list[str]:
     return lines.removeprefix(QUOTES).splitlines()
 
 
-def _network_view(model: Model, classes: Classes, heading: list[str]) -> ClassView:
-    name = network_class_name(model)
-    cls = Class(name, [Use(model.plan, model)])
-    trunk, heads = model.trunk, model.heads
-    comment = _comment_above(model.span)
+def _network_docstring(
+    network: NetworkClass, heading: list[str], functions: Sequence[Function]
+) -> list[str]:
+    """The comment above a network or a family, its volumes and costs, and what its heads give."""
+    model = network.models[0]
+    span = _family_span(model) if network.is_family else model.span
+    comment = _comment_above(span) if span.source is model.source else ""
     if comment == " ".join(heading).strip():
         comment = ""  # the module's docstring says it
-    docstring = [*_filled(comment), ""] if comment else []
-    docstring.append(
-        f"{_shape(model.input)} → {_shape(model.output)}; "
-        f"{trunk.parameters:,} parameters, {trunk.macs:,} multiply–accumulates."
-    )
+    if network.is_family:
+        members = ", ".join(function.name for function in functions if function.network is network)
+        comment = comment or f"The family `{title_of(network.written.lanes[0].use)}`: {members}."
+        docstring = _filled(comment)
+    else:
+        docstring = [*_filled(comment), ""] if comment else []
+        docstring.append(_figures(model))
     names = [step.apply.attribute for step in model.plan.steps if isinstance(step, Head)]
     if names:
-        docstring += [] if comment else [""]
+        docstring += [] if len(docstring) > 1 else [""]
         docstring.append(
             f"In training it gives ({', '.join(['logits', *names])}); "
-            f"the heads have {heads.parameters:,} parameters more."
+            f"the heads have {model.heads.parameters:,} parameters more."
         )
-    view = _class_view(cls, name, docstring, [], Expressions(), classes)
-    return replace(view, init_lines=[*view.init_lines, *initialization_lines(model)])
+    return docstring
 
 
-def _class_view(
-    cls: Class,
-    name: str,
-    docstring: list[str],
-    parameters: list[Item],
-    expressions: Expressions,
-    classes: Classes,
-) -> ClassView:
-    plan = cls.plan
-    constructor = Constructor(cls, expressions, classes)
-    init = bracketed("__init__(", [Item(Text("self")), *parameters])
-    init_header = lay_out("def ", init, 1, " -> None:")
-    heads = [step for step in plan.steps if isinstance(step, Head)]
-    if plan.row is not None:
-        row = bracketed("super().__init__(", constructor.row(plan.row))
-        lines = lay_out("", row, 2)
-        return ClassView(name, docstring, True, init_header, lines, [], [], "")
-    lines = []
-    for attribute, doc, comment in constructor.attributes():
-        indent, condition = 2, expressions.conditions.get(attribute)
-        if condition is not None:
-            lines += lay_out(f"self.{attribute}: nn.Module = ", Text("nn.Identity()"), 2)
-            lines += lay_out(f"if {condition}:", Text(""), 2)
-            indent = 3
-        lines += lay_out(f"self.{attribute} = ", doc, indent, comment=comment)
-    forward = Forward(cls.uses[0])
-    tensors = [Item(Text(f"{p}: Tensor")) for p in ("x", *forward.parameters)]
-    result = "Tensor | tuple[Tensor, ...]" if heads else "Tensor"
-    signed = bracketed("forward(", [Item(Text("self")), *tensors])
-    return ClassView(
-        name,
-        docstring,
-        False,
-        init_header,
-        lines,
-        lay_out("def ", signed, 1, f" -> {result}:"),
-        forward.lines(bool(heads)),
-        _weights(heads),
+def _family_span(model: Model) -> Span:
+    assert model.member is not None
+    return model.member.family.name.span
+
+
+def _figures(model: Model) -> str:
+    return (
+        f"{_shape(model.input)} → {_shape(model.output)}; "
+        f"{model.trunk.parameters:,} parameters, {model.trunk.macs:,} multiply–accumulates."
     )
 
 
-def _weights(heads: list[Head]) -> str:
-    """The weights of the heads' losses as a tuple, or nothing where there are no heads."""
-    weights = ", ".join(f"{head.weight:g}" for head in heads)
-    if len(heads) == 1:
-        weights += ","
-    return f"({weights})" if heads else ""
+def _class_view(written: Class, docstring: list[str]) -> ClassView:
+    text = written.text
+    return ClassView(
+        written.name,
+        docstring,
+        text.is_sequential,
+        text.init_header,
+        [*text.init_lines],
+        [*text.forward_header],
+        [*text.forward_lines],
+        text.head_weights,
+    )
+
+
+def _function_view(function: Function) -> FunctionView:
+    """A function that builds a member of a family."""
+    model = function.model
+    comment = _comment_above(model.span)
+    docstring = [*_filled(comment), "", _figures(model)] if comment else [_figures(model)]
+    header = bracketed(f"{function.name}(", function.parameters)
+    return FunctionView(
+        function.name,
+        docstring,
+        lay_out("def ", header, 0, f" -> {function.network.name}:"),
+        lay_out("return ", function.call, 1),
+    )
 
 
 def _supports(models: Sequence[Model]) -> list[str]:
@@ -281,6 +271,6 @@ def _supports(models: Sequence[Model]) -> list[str]:
     return [source for name, source in SUPPORT.items() if name in callees]
 
 
-def _uses_torch(blocks: list[ClassView], networks: list[ClassView], supports: list[str]) -> bool:
-    lines = [line for view in (*blocks, *networks) for line in view.forward_lines]
+def _uses_torch(classes: list[ClassView], supports: list[str]) -> bool:
+    lines = [line for view in classes for line in view.forward_lines]
     return any("torch." in line for line in [*lines, *supports])

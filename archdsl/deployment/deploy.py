@@ -76,7 +76,8 @@ def _fold_norms(draft: Draft) -> Draft:
         layer = nodes[source].layer
         if not isinstance(layer, _FOLDING) or readers[source] != 1:
             continue
-        nodes[source] = replace(nodes[source], layer=replace(layer, bias=True))
+        forms = tuple(form for form in nodes[source].forms if form[0] != "bias")
+        nodes[source] = replace(nodes[source], layer=replace(layer, bias=True), forms=forms)
         folds[source] = (replace(folds[source][0], norm=norm.id),)
         folded.add(norm.id)
     return without(Draft(nodes, draft.chain, folds), folded)

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from archdsl.graph import (
     AuxPart,
     CallPart,
     Chain,
+    ChoicePart,
     ForkPart,
     GroupPart,
     LayerPart,
     Node,
-    Part,
     RecallPart,
     RepeatPart,
     SplitPart,
+    Written,
     chains_in,
+    rewritten,
     walk,
 )
 from archdsl.layers.plumbing import Identity
+from archdsl.symbolic import Form, Size, Symbolic, resized
 
 #: No node.
 _NONE = -1
@@ -60,7 +63,9 @@ def without(draft: Draft, gone: set[int]) -> Draft:
     kept = {
         _output_of(part)
         for part in walk(draft.chain)
-        if (part.name, _output_of(part)) in recalled and _vanishes(part, gone)
+        if (part.name, _output_of(part)) in recalled
+        and _vanishes(part, gone)
+        and not _is_empty(part)
     }
     nodes = dict(draft.nodes)
     for id in kept:
@@ -69,27 +74,36 @@ def without(draft: Draft, gone: set[int]) -> Draft:
     return Draft(removal.nodes_left(), removal.chain(draft.chain), removal.folds_left(draft.folds))
 
 
-def _output_of(part: Part) -> int:
+def _output_of(part: Written) -> int:
     """The node whose result a part gives; that of a fork, a split or a head is no part's own."""
     match part:
         case LayerPart(node=node):
             return node
         case CallPart(body=body) | GroupPart(body=body):
             return body.output
-        case RepeatPart(copies=copies):
-            return copies[-1].output
+        case RepeatPart(output=output):
+            return output
         case _:
             return _NONE
 
 
-def _vanishes(part: Part, gone: set[int]) -> bool:
+def _is_empty(part: Written) -> bool:
+    """Whether a part has no layer from the start: a block that is empty for its arguments."""
+    match part:
+        case CallPart() | GroupPart() | RepeatPart() | ChoicePart():
+            return all(_is_empty(p) for chain in chains_in(part) for p in chain.written)
+        case _:
+            return False
+
+
+def _vanishes(part: Written, gone: set[int]) -> bool:
     match part:
         case LayerPart(node=node):
             return node in gone
         case AuxPart():
             return True
-        case CallPart() | GroupPart() | RepeatPart():
-            return all(_vanishes(p, gone) for chain in chains_in(part) for p in chain.parts)
+        case CallPart() | GroupPart() | RepeatPart() | ChoicePart():
+            return all(_vanishes(p, gone) for chain in chains_in(part) for p in chain.written)
         case _:
             return False
 
@@ -108,7 +122,11 @@ class _Removal:
 
     def nodes_left(self) -> dict[int, Node]:
         return {
-            id: replace(node, inputs=tuple(map(self.stand_in, node.inputs)))
+            id: replace(
+                node,
+                inputs=tuple(map(self.stand_in, node.inputs)),
+                forms=_moved_forms(node, self.stand_in),
+            )
             for id, node in self.nodes.items()
             if id not in self.gone and node.head is None
         }
@@ -117,25 +135,26 @@ class _Removal:
         return {id: fold for id, fold in folds.items() if id not in self.gone}
 
     def chain(self, chain: Chain) -> Chain:
-        parts = tuple(new for part in chain.parts if (new := self._part(part)) is not None)
+        parts = tuple(new for part in chain.written if (new := self._part(part)) is not None)
         return Chain(parts, self.stand_in(chain.input), self.stand_in(chain.output))
 
-    def _part(self, part: Part) -> Part | None:
-        if _vanishes(part, self.gone | self.kept):
+    def _part(self, part: Written) -> Written | None:
+        vanishes = _vanishes(part, self.gone | self.kept) and not _is_empty(part)
+        # What only says how parts came to stand somewhere is no part that could vanish.
+        if vanishes and (part.name or isinstance(part, (LayerPart, CallPart, AuxPart))):
             output = _output_of(part)
             return LayerPart(part.name, output) if output in self.kept else None
-        match part:
-            case CallPart() | GroupPart():
-                return replace(part, body=self.chain(part.body))
-            case RepeatPart(copies=copies):
-                left = [copy for copy in map(self.chain, copies) if copy.parts]
-                return replace(part, copies=tuple(left))
-            case ForkPart(branches=branches):
-                return replace(part, branches=tuple(map(self.chain, branches)))
-            case RecallPart(node=node):
-                return replace(part, node=self.stand_in(node))
-            case _:
-                return part
+        match _with_sizes(rewritten(part, self.chain), self.stand_in):
+            case RepeatPart(copies=copies, count=count) as repeat:
+                left = tuple(copy for copy in copies if copy.written)
+                if len(left) < len(copies):
+                    count = Symbolic.constant(len(left))
+                output = self.stand_in(repeat.output)
+                return replace(repeat, copies=left, count=count, output=output)
+            case RecallPart(node=node) as recall:
+                return replace(recall, node=self.stand_in(node))
+            case other:
+                return other
 
 
 def renumbered(draft: Draft) -> Draft:
@@ -144,7 +163,12 @@ def renumbered(draft: Draft) -> Draft:
     for id in _made_by(draft.chain):
         ids[id] = len(ids)
     nodes = {
-        ids[id]: replace(node, id=ids[id], inputs=tuple(ids[i] for i in node.inputs))
+        ids[id]: replace(
+            node,
+            id=ids[id],
+            inputs=tuple(ids[i] for i in node.inputs),
+            forms=_moved_forms(node, ids.__getitem__),
+        )
         for id, node in draft.nodes.items()
         if id in ids
     }
@@ -154,7 +178,7 @@ def renumbered(draft: Draft) -> Draft:
 
 def _made_by(chain: Chain) -> Iterator[int]:
     """The nodes that the parts of a chain make, in the order of execution."""
-    for part in chain.parts:
+    for part in chain.written:
         for inner in chains_in(part):
             yield from _made_by(inner)
         match part:
@@ -165,19 +189,45 @@ def _made_by(chain: Chain) -> Iterator[int]:
 
 
 def _with_ids(chain: Chain, ids: Mapping[int, int]) -> Chain:
-    def part_with_ids(part: Part) -> Part:
-        match part:
-            case LayerPart(node=node) | RecallPart(node=node):
-                return replace(part, node=ids[node])
-            case SplitPart(node=node, pieces=pieces):
-                return replace(part, node=ids[node], pieces=tuple(ids[p] for p in pieces))
-            case ForkPart(node=node, branches=branches):
-                new = tuple(_with_ids(branch, ids) for branch in branches)
-                return replace(part, node=ids[node], branches=new)
-            case RepeatPart(copies=copies):
-                return replace(part, copies=tuple(_with_ids(copy, ids) for copy in copies))
-            case CallPart(body=body) | GroupPart(body=body) | AuxPart(body=body):
-                return replace(part, body=_with_ids(body, ids))
-        raise AssertionError(part)
+    def part_with_ids(part: Written) -> Written:
+        match rewritten(part, lambda inner: _with_ids(inner, ids)):
+            case LayerPart(node=node) | RecallPart(node=node) | ForkPart(node=node) as moved:
+                return replace(moved, node=ids[node])
+            case SplitPart(node=node, pieces=pieces) as split:
+                return replace(split, node=ids[node], pieces=tuple(ids[p] for p in pieces))
+            case RepeatPart(output=output) as repeat:
+                return replace(repeat, output=ids[output])
+            case other:
+                return other
 
-    return Chain(tuple(map(part_with_ids, chain.parts)), ids[chain.input], ids[chain.output])
+    parts = (_with_sizes(part_with_ids(part), ids.__getitem__) for part in chain.written)
+    return Chain(tuple(parts), ids[chain.input], ids[chain.output])
+
+
+# ── Forms speak of the sizes behind nodes ────────────────────────────────────────────────────
+
+
+def _with_sizes(part: Written, node: Callable[[int], int]) -> Written:
+    """A part whose conditions, counts and arguments speak of other nodes."""
+    match part:
+        case RepeatPart(count=count):
+            return replace(part, count=_moved(count, node))
+        case CallPart(arguments=arguments):
+            moved = (replace(a, form=_moved_form(a.form, node)) for a in arguments)
+            return replace(part, arguments=tuple(moved))
+        case ChoicePart(tests=tests):
+            return replace(part, tests=tuple(_moved(test, node) for test in tests))
+        case _:
+            return part
+
+
+def _moved_forms(here: Node, node: Callable[[int], int]) -> tuple[tuple[str, Symbolic], ...]:
+    return tuple((name, _moved(symbolic, node)) for name, symbolic in here.forms)
+
+
+def _moved(symbolic: Symbolic, node: Callable[[int], int]) -> Symbolic:
+    return Symbolic(symbolic.value, _moved_form(symbolic.form, node))
+
+
+def _moved_form(form: Form, node: Callable[[int], int]) -> Form:
+    return resized(form, lambda size: Size(node(size.node), size.axis))

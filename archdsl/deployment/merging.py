@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import count
 
 from archdsl.deployment.draft import Draft, without
@@ -16,14 +17,15 @@ from archdsl.graph import (
     GroupPart,
     LayerPart,
     Node,
-    Part,
     RecallPart,
-    RepeatPart,
     SplitPart,
+    Written,
+    rewritten,
 )
 from archdsl.layers import REGISTRY, Family, UnaryLayer
 from archdsl.layers.conv import Conv
 from archdsl.layers.merge import Concat
+from archdsl.symbolic import Constant, Form, Operation, Row, Size, Symbolic, substitute
 
 #: Activations of each number by itself.
 _ELEMENTWISE = frozenset(
@@ -39,6 +41,8 @@ class _Start:
 
     conv: Node
     activation: Node | None
+    #: The form of its channels where the fork stands.
+    channels: Form
 
 
 def merge_reductions(draft: Draft) -> Draft:
@@ -64,21 +68,16 @@ class _Merging:
         return without(Draft(self.nodes, chain, self.folds), self.merged_activations)
 
     def _chain(self, chain: Chain) -> Chain:
-        parts = tuple(new for part in chain.parts for new in self._part(part))
-        return replace(chain, parts=parts)
+        parts = tuple(new for part in chain.written for new in self._part(part))
+        return replace(chain, written=parts)
 
-    def _part(self, part: Part) -> Iterator[Part]:
-        match part:
-            case CallPart() | GroupPart():
-                yield replace(part, body=self._chain(part.body))
-            case RepeatPart(copies=copies):
-                yield replace(part, copies=tuple(map(self._chain, copies)))
-            case ForkPart():
-                yield from self._fork(part)
-            case _:
-                yield part
+    def _part(self, part: Written) -> Iterator[Written]:
+        if isinstance(part, ForkPart):
+            yield from self._fork(part)
+        else:
+            yield rewritten(part, self._chain)
 
-    def _fork(self, fork: ForkPart) -> Iterator[Part]:
+    def _fork(self, fork: ForkPart) -> Iterator[Written]:
         starts = [self._start(branch) for branch in fork.branches]
         found = [start for start in starts if start is not None]
         is_concat = isinstance(self.nodes[fork.node].layer, Concat)
@@ -91,9 +90,12 @@ class _Merging:
         yield replace(fork, branches=tuple(map(self._chain, branches)))
 
     def _start(self, branch: Chain) -> _Start | None:
-        part = branch.parts[0] if branch.parts else None
-        while isinstance(part, (CallPart, GroupPart)) and part.body.parts:
-            part = part.body.parts[0]
+        # Behind an `if` a convolution stays where it is.
+        part = branch.written[0] if branch.written else None
+        calls: list[CallPart] = []
+        while isinstance(part, (CallPart, GroupPart)) and part.body.written:
+            calls += [part] if isinstance(part, CallPart) else []
+            part = part.body.written[0]
         if not isinstance(part, LayerPart):
             return None
         node = self.nodes[part.node]
@@ -101,7 +103,7 @@ class _Merging:
             return None
         after = self.reader.get(node.id)
         is_activation = after is not None and type(after.layer) in _ELEMENTWISE
-        return _Start(node, after if is_activation else None)
+        return _Start(node, after if is_activation else None, _channels(node, calls))
 
     def _split(self, starts: list[_Start]) -> SplitPart:
         """Put the merged convolution into the graph, each old one being a piece of it."""
@@ -122,11 +124,33 @@ class _Merging:
         )
         id = next(self.fresh)
         volume = convs[0].volume.with_channels(sum(sizes))
-        self.nodes[id] = replace(convs[0], id=id, layer=reduction, volume=volume)
+        forms = [start.channels for start in starts]
+        written = (
+            ("out_channels", Symbolic(sum(sizes), reduce(_sum, forms))),
+            ("pieces", Symbolic(sizes, Row(tuple(forms)))),
+        )
+        self.nodes[id] = replace(convs[0], id=id, layer=reduction, volume=volume, forms=written)
         self.folds[id] = tuple(fold for conv in convs for fold in self.folds.pop(conv.id))
         for conv in convs:
-            self.nodes[conv.id] = replace(conv, layer=Piece(), inputs=(id,))
+            self.nodes[conv.id] = replace(conv, layer=Piece(), inputs=(id,), forms=())
         return SplitPart(id, tuple(conv.id for conv in convs))
+
+
+def _channels(conv: Node, calls: list[CallPart]) -> Form:
+    """The form of a convolution's channels outside the calls that it stands in."""
+    written = dict(conv.forms).get("out_channels")
+    if written is None:
+        assert isinstance(conv.layer, Conv)
+        given = conv.layer.out_channels
+        return Size(conv.inputs[0], "C") if given is None else Constant.of(given)
+    form = written.form
+    for call in reversed(calls):
+        form = substitute(form, {given.name: given.form for given in call.arguments})
+    return form
+
+
+def _sum(one: Form, other: Form) -> Form:
+    return Operation("+", (one, other))
 
 
 def _is_reduction(node: Node) -> bool:
@@ -140,15 +164,15 @@ def _is_reduction(node: Node) -> bool:
 def _after_piece(branch: Chain, conv: int) -> Chain:
     """A branch that starts with the piece of a reduction in place of its convolution."""
     rest = _without_first(branch, conv)
-    return replace(branch, parts=(RecallPart("", conv), *rest.parts))
+    return replace(branch, written=(RecallPart("", conv), *rest.written))
 
 
 def _without_first(chain: Chain, conv: int) -> Chain:
-    first, *rest = chain.parts
+    first, *rest = chain.written
     match first:
         case CallPart() | GroupPart():
             body = _without_first(first.body, conv)
-            kept = [replace(first, body=body)] if body.parts else []
-            return replace(chain, parts=(*kept, *rest), input=conv)
+            kept = [replace(first, body=body)] if body.written else []
+            return replace(chain, written=(*kept, *rest), input=conv)
         case _:
-            return replace(chain, parts=tuple(rest), input=conv)
+            return replace(chain, written=tuple(rest), input=conv)

@@ -17,7 +17,7 @@ from archdsl.elaborate.scope import Cursor, PartNames, Scope, read_volume
 from archdsl.elaborate.training import is_training
 from archdsl.elaborate.unvisited import check_words, has_inner_items
 from archdsl.elaborate.values import Context, Fault, Unknown
-from archdsl.graph import Chain, Frame, Node, without_empty
+from archdsl.graph import Chain, Frame, Member, Node, without_empty
 from archdsl.layers import Initializer
 from archdsl.parser import without_collector
 from archdsl.recipe import Recipe
@@ -49,6 +49,8 @@ class Elaborated:
     unknown: frozenset[int] = frozenset()
     #: Whether the trunk reaches its end with a volume that is known.
     is_complete: bool = True
+    #: The family that the network is a member of.
+    member: Member | None = None
 
 
 def elaborate(
@@ -188,7 +190,7 @@ def _elaborate_network(
     """Expand one network: ``item`` names it, ``network`` holds its body."""
     before = findings.added
     context = Context(caller.values, None, in_network=False)
-    values = bind_formals("family", network.formals, call, context, home.values)
+    values, arguments = bind_formals("family", network.formals, call, context, home.values)
     header = Context(values, None, in_network=False)
     builder = Builder(read_volume(network.input, header), network.input.span, findings)
     frames = () if item is network else (Frame(call.span.text, call.span, item.name.id),)
@@ -221,6 +223,7 @@ def _elaborate_network(
         builder.faults,
         frozenset(builder.unknown),
         end.volume is not None,
+        Member(network, arguments) if network.formals else None,
     )
 
 

@@ -8,13 +8,22 @@ from typing import Any, TypeAlias
 
 from archdsl import syntax
 from archdsl.diagnostics import Edit, Fix, Label, help_of, replaced, respell
-from archdsl.elaborate.values import VOLUME_NAMES, Context, Fault, Values, evaluate
-from archdsl.graph import Value
+from archdsl.elaborate.values import (
+    VOLUME_NAMES,
+    Context,
+    Fault,
+    Unknown,
+    Values,
+    trace,
+    trace_row,
+)
+from archdsl.graph import Argument
 from archdsl.layers import INITIALIZERS, REGISTRY, Initializer
 from archdsl.layers.fields import REFERENCE
 from archdsl.layers.initializers import INITIALIZER
 from archdsl.layers.pages import FieldInfo, Page, fields_of, letters_of, words_of
 from archdsl.source import Span
+from archdsl.symbolic import Constant, Parameter, Symbolic, Value, substitute
 
 Bare: TypeAlias = syntax.Number | syntax.Dims | syntax.Paren | syntax.Name
 
@@ -44,13 +53,21 @@ def bind_page(
     application: Application, context: Context, derived: Mapping[str, int] | None = None
 ) -> Page:
     """The page with its fields set. Errors: ``Fault`` at the argument that is wrong."""
+    return bind_with_forms(application, context, derived)[0]
+
+
+def bind_with_forms(
+    application: Application, context: Context, derived: Mapping[str, int] | None = None
+) -> tuple[Page, dict[str, Symbolic]]:
+    """The page with its fields set, and by field what was written there, constants apart."""
     page = application.page
     given: dict[str, tuple[Any, Span]] = {}
+    forms: dict[str, Symbolic] = {}
     for name, value, span in _positional(application, context):
-        _set(page, given, name, value, span)
+        _set(page, given, forms, name, value, span)
     for setting in application.settings:
         item, value = _read_setting(page, setting, context)
-        _set(page, given, item, value, setting.span)
+        _set(page, given, forms, item, value, setting.span)
     for item in fields_of(page):
         if item.is_required and item.name not in given:
             raise Fault(
@@ -60,12 +77,21 @@ def bind_page(
                 help=f"for example `{page.usage()}`",
             )
     values = {name: value for name, (value, _) in given.items()}
-    return page(**values, **(derived or {}))
+    return page(**values, **(derived or {})), forms
 
 
 def _set(
-    page: type[Page], given: dict[str, tuple[Any, Span]], item: FieldInfo, value: Any, span: Span
+    page: type[Page],
+    given: dict[str, tuple[Any, Span]],
+    forms: dict[str, Symbolic],
+    item: FieldInfo,
+    value: Any,
+    span: Span,
 ) -> None:
+    if isinstance(value, Symbolic):
+        if not isinstance(value.form, Constant):
+            forms[item.name] = value
+        value = value.value
     if item.name in given:
         raise Fault(
             "repeated-argument",
@@ -92,8 +118,7 @@ def _positional(application: Application, context: Context) -> list[tuple[FieldI
     if not atoms:
         return []
     if slots and slots[0].role.is_variadic:
-        values = tuple(evaluate(atom, context) for atom in atoms)
-        return [(slots[0], values, atoms[0].span.to(atoms[-1].span))]
+        return [(slots[0], trace_row(atoms, context), atoms[0].span.to(atoms[-1].span))]
     if len(atoms) > len(slots):
         extra = atoms[len(slots)]
         takes = ", ".join(f"`{item.name}`" for item in slots) or "none"
@@ -109,7 +134,7 @@ def _positional(application: Application, context: Context) -> list[tuple[FieldI
             item,
             atom.id
             if item.role.kind is REFERENCE and isinstance(atom, syntax.Name)
-            else evaluate(atom, context),
+            else trace(atom, context),
             atom.span,
         )
         for item, atom in zip(slots, atoms, strict=False)
@@ -162,7 +187,7 @@ def _read_named(page: type[Page], setting: syntax.Named, context: Context) -> tu
         and context.values.find(value.id) is None
     ):
         return item, value.id
-    return item, evaluate(value, context)
+    return item, trace(value, context)
 
 
 def _as_letter(page: type[Page], setting: syntax.Named) -> tuple[Fix, ...]:
@@ -242,11 +267,17 @@ def bind_formals(
     call: syntax.Call,
     context: Context,
     outer: Values,
-) -> Values:
-    """The values of a block's or family's parameters for one call."""
+) -> tuple[Values, tuple[Argument, ...]]:
+    """A block's or family's parameters for one call: as its body sees them, and as given."""
     name = call.name.id
     given = _assign(kind, formals, call)
     values = Values(outer)
+    arguments: list[Argument] = []
+
+    def bind(name: syntax.Name, argument: Symbolic, default: Value | None = None) -> None:
+        values.define(name, Symbolic(argument.value, Parameter(name.id)))
+        arguments.append(Argument(name.id, argument.value, argument.form, default))
+
     for formal in formals:
         argument = given.get(formal.name.id)
         if argument is None:
@@ -257,8 +288,11 @@ def bind_formals(
                     call.span,
                     help=f"it is written `{signature(name, formals)}`",
                 )
-            value = evaluate(formal.default, Context(values, context.volume, context.in_network))
-            values.define(formal.name, value)
+            inside = Context(values, context.volume, context.in_network, node=context.node)
+            value = trace(formal.default, inside)
+            # In terms of the caller, who knows the parameters before it by their arguments.
+            form = substitute(value.form, {known.name: known.form for known in arguments})
+            bind(formal.name, Symbolic(value.value, form), _constant(formal.default, outer))
             continue
         if (argument.pair is None) != (formal.pair is None):
             wanted = "the pair" if formal.pair else "one value for"
@@ -270,10 +304,21 @@ def bind_formals(
                 help=help_of(fixes) or f"it is written `{signature(name, formals)}`",
                 fixes=fixes,
             )
-        values.define(formal.name, evaluate(argument.value, context))
+        bind(formal.name, trace(argument.value, context), _constant(formal.default, outer))
         if formal.pair and argument.pair:
-            values.define(formal.pair, evaluate(argument.pair, context))
-    return values
+            bind(formal.pair, trace(argument.pair, context))
+    return values, tuple(arguments)
+
+
+def _constant(default: syntax.Expr | None, outer: Values) -> Value | None:
+    """The default of a parameter, where it is the same for each call."""
+    if default is None:
+        return None
+    try:
+        traced = trace(default, Context(outer, None, in_network=False))
+    except (Fault, Unknown):
+        return None
+    return traced.value if isinstance(traced.form, Constant) else None
 
 
 def _assign(
@@ -377,12 +422,3 @@ def _as_bare(value: syntax.Expr) -> Bare:
     if isinstance(value, (syntax.Number, syntax.Dims, syntax.Name)):
         return value
     return syntax.Paren(value.span, value)
-
-
-def arguments_of(
-    formals: tuple[syntax.Formal, ...], values: Values
-) -> tuple[tuple[str, Value], ...]:
-    """The bound parameters by name, in the order they are written."""
-    names = [n.id for formal in formals for n in (formal.name, formal.pair) if n is not None]
-    found = [(name, values.own[name][0]) for name in names]
-    return tuple((name, value) for name, value in found if value is not None)

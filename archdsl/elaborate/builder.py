@@ -12,7 +12,7 @@ from archdsl.diagnostics import Label, respell
 from archdsl.elaborate.binding import (
     Application,
     bare_arguments,
-    bind_page,
+    bind_with_forms,
 )
 from archdsl.elaborate.compounds import expand_call, place_fork, place_head
 from archdsl.elaborate.findings import Findings
@@ -29,9 +29,9 @@ from archdsl.elaborate.values import (
     Fault,
     Unknown,
     Values,
-    evaluate,
+    decide,
     refuse_word,
-    truth,
+    trace,
 )
 from archdsl.elaborate.words import (
     check_aux,
@@ -45,11 +45,13 @@ from archdsl.graph import (
     AuxPart,
     CallPart,
     Chain,
+    ChoicePart,
     GroupPart,
     LayerPart,
     Part,
     RecallPart,
     RepeatPart,
+    Written,
 )
 from archdsl.layers import REGISTRY, Initializer, Layer, MergeLayer
 from archdsl.layers.layer import Unread
@@ -57,6 +59,7 @@ from archdsl.layers.pages import words_of
 from archdsl.layers.plumbing import Identity
 from archdsl.recipe import Recipe
 from archdsl.source import Span
+from archdsl.symbolic import Size, Symbolic
 from archdsl.volume import Volume
 
 
@@ -80,9 +83,9 @@ class Builder(Placer):
 
     def chain(
         self, statements: tuple[syntax.Statement, ...], scope: Scope, cursor: Cursor
-    ) -> tuple[list[Part], Cursor]:
+    ) -> tuple[list[Written], Cursor]:
         """Elaborate statements one after another; their parts, and where they end."""
-        parts: list[Part] = []
+        parts: list[Written] = []
         for statement in statements:
             self.spend(statement.span)
             with self.collecting(scope, statement.span) as ended:
@@ -118,7 +121,7 @@ class Builder(Placer):
         if scope.parts.find(let.name.id):
             raise taken(let.name, "a part", scope.parts)
         try:
-            value = evaluate(let.value, scope.context(cursor))
+            value = trace(let.value, scope.context(cursor))
         except (Fault, Unknown):
             scope.values.define(let.name, None)
             raise
@@ -148,7 +151,7 @@ class Builder(Placer):
 
     def body(
         self, body: syntax.Body, scope: Scope, cursor: Cursor, what: str
-    ) -> tuple[list[Part], Cursor]:
+    ) -> tuple[list[Written], Cursor]:
         """The chain inside braces, in a scope of values of its own."""
         if body.forked:
             raise Fault(
@@ -163,20 +166,31 @@ class Builder(Placer):
         inner = replace(scope, values=Values(scope.values))
         return self.chain(tuple(statements), inner, cursor)
 
-    def _cond(self, cond: syntax.Cond, scope: Scope, cursor: Cursor) -> tuple[list[Part], Cursor]:
-        if truth(cond.test, scope.context(cursor)):
-            return self.body(cond.then, scope, cursor, "this branch of `if`")
-        match cond.otherwise:
-            case None:
-                return [], cursor
-            case syntax.Cond():
-                return self._cond(cond.otherwise, scope, cursor)
-            case syntax.Body():
-                return self.body(cond.otherwise, scope, cursor, "the `else`")
+    def _cond(
+        self, cond: syntax.Cond, scope: Scope, cursor: Cursor
+    ) -> tuple[list[Written], Cursor]:
+        start = cursor
+        tests: list[Symbolic] = []
+        rest: syntax.Cond | syntax.Body | None = cond
+        parts: list[Written] = []
+        while isinstance(rest, syntax.Cond):
+            tests.append(decide(rest.test, scope.context(cursor)))
+            if tests[-1].value:
+                parts, cursor = self.body(rest.then, scope, cursor, "this branch of `if`")
+                break
+            rest = rest.otherwise
+        else:
+            if rest is not None:
+                parts, cursor = self.body(rest, scope, cursor, "the `else`")
+        taken = len(tests) - 1 if tests[-1].value else len(tests)
+        body = Chain(tuple(parts), start.node, cursor.node)
+        return [ChoicePart(cond, tuple(tests), taken, body)], cursor
 
     # ── Steps ────────────────────────────────────────────────────────────────────────────────
 
-    def _step(self, step: syntax.Step, scope: Scope, cursor: Cursor) -> tuple[list[Part], Cursor]:
+    def _step(
+        self, step: syntax.Step, scope: Scope, cursor: Cursor
+    ) -> tuple[list[Written], Cursor]:
         label = step.label
         if label:
             try:
@@ -187,9 +201,11 @@ class Builder(Placer):
         inner = scope
         start = cursor
         copies: list[Chain] = []
-        parts: list[Part] = []
+        parts: list[Written] = []
         first = len(self.nodes)
-        for _ in range(self._count(step, scope, cursor)):
+        count = self._count(step, scope, cursor)
+        assert isinstance(count.value, int)
+        for _ in range(count.value):
             before = len(self.nodes)
             if _is_scope(step):
                 inner = replace(scope, parts=PartNames(scope.parts), is_trunk=False)
@@ -199,10 +215,17 @@ class Builder(Placer):
                 self.spend(step.span)  # a copy without layers costs time, too
             copies.append(Chain(tuple(more), begin.node, cursor.node))
             parts += more
+            if label and inner is not scope:
+                scope.parts.hidden |= {
+                    n: (label.id, span) for n, (_, span) in inner.parts.own.items()
+                }
         if step.claim is not None:
             self.check_volume(step.claim, step.span, scope, start, cursor)
         if self.volumes.setdefault(step.span, cursor.volume) != cursor.volume:
             self.volumes[step.span] = None
+        if step.repeat is not None and (parts or label is None):
+            name = label.id if label else None
+            parts = [RepeatPart(name, tuple(copies), count, step.span, cursor.node)]
         if label is None:
             return parts, cursor
         if label.id in REGISTRY and cursor.volume is not None:
@@ -216,8 +239,10 @@ class Builder(Placer):
             cursor = self.place(Identity(), [cursor], step.span, scope)
             scope.parts.own[label.id] = (cursor, label.span)
             return [LayerPart(label.id, cursor.node)], cursor
+        if all(isinstance(part, RecallPart) for part in parts):
+            return parts, cursor  # another name for what has one
         if step.repeat is not None:
-            return [RepeatPart(label.id, tuple(copies))], cursor
+            return parts, cursor
         return [_named(step, label.id, Chain(tuple(parts), start.node, cursor.node))], cursor
 
     def _check_layer_label(self, label: syntax.Name, first: int) -> None:
@@ -241,10 +266,11 @@ class Builder(Placer):
                 help="choose another name: a name means one thing",
             )
 
-    def _count(self, step: syntax.Step, scope: Scope, cursor: Cursor) -> int:
+    def _count(self, step: syntax.Step, scope: Scope, cursor: Cursor) -> Symbolic:
         if step.repeat is None:
-            return 1
-        count = evaluate(step.repeat, scope.context(cursor))
+            return Symbolic.constant(1)
+        traced = trace(step.repeat, scope.context(cursor))
+        count = traced.value
         minimum = 1 if isinstance(step.repeat, syntax.Number) or step.label else 0
         if isinstance(count, bool) or not isinstance(count, int) or count < minimum:
             raise Fault(
@@ -260,11 +286,13 @@ class Builder(Placer):
             )
         if count > 1 and step.label is None:
             refuse_labels_in_copies(step)
-        return count
+        return traced
 
-    def _atoms(self, step: syntax.Step, scope: Scope, cursor: Cursor) -> tuple[list[Part], Cursor]:
+    def _atoms(
+        self, step: syntax.Step, scope: Scope, cursor: Cursor
+    ) -> tuple[list[Written], Cursor]:
         """One copy of a statement: its layers, calls, groups and merges in order."""
-        parts: list[Part] = []
+        parts: list[Written] = []
         pending: Application | None = None
 
         def finish() -> None:
@@ -330,7 +358,10 @@ class Builder(Placer):
         return parts, cursor
 
     def _unknown(self, atom: syntax.Name, step: syntax.Step, scope: Scope) -> Fault:
-        self.lacks_names |= atom is step.atoms[0]
+        is_first = atom is step.atoms[0]
+        self.lacks_names |= is_first
+        if is_first and atom.id in scope.parts.all_hidden():
+            return _hidden(atom, scope)
         return unknown_word(atom, step, sight_of(scope))
 
     def _is_argument(self, atom: syntax.Name, pending: Application, scope: Scope) -> bool:
@@ -351,7 +382,7 @@ class Builder(Placer):
 
     def _layer(
         self, application: Application, scope: Scope, cursor: Cursor
-    ) -> tuple[list[Part], Cursor]:
+    ) -> tuple[list[Written], Cursor]:
         """Bind and place one layer of one input."""
         if issubclass(application.page, MergeLayer):
             raise Fault(
@@ -360,23 +391,27 @@ class Builder(Placer):
                 application.span,
                 help=f"for example `{application.page.usage()}`",
             )
-        parts: list[Part] = []
+        parts: list[Written] = []
         if application.takes_reference:
             source = self._referenced(application, scope)
             if cursor.volume is None or source.volume is None or cursor.node in self.doubted:
                 raise Unknown
             derived = {"height": cursor.volume.height, "width": cursor.volume.width}
             parts.append(RecallPart(application.bare[0].span.text, source.node))
-            layer = bind_page(application, scope.context(cursor), derived)
+            layer, forms = bind_with_forms(application, scope.context(cursor), derived)
+            forms |= {
+                name: Symbolic(size, Size(cursor.node, name[0].upper()))
+                for name, size in derived.items()
+            }
             cursor = source
         else:
-            layer = bind_page(application, scope.context(cursor))
+            layer, forms = bind_with_forms(application, scope.context(cursor))
         assert isinstance(layer, Layer)
         check_bias(layer, application.span)
         if isinstance(layer, Identity):
             return parts, cursor
         before = len(self.nodes)
-        cursor = self.place(layer, [cursor], application.span, scope)
+        cursor = self.place(layer, [cursor], application.span, scope, forms)
         if len(self.nodes) == before:
             return parts, cursor
         return [*parts, LayerPart(None, cursor.node)], cursor
@@ -390,6 +425,8 @@ class Builder(Placer):
         if found is None:
             if self.lacks_names:
                 raise Unknown
+            if atom.id in scope.parts.all_hidden():
+                raise _hidden(atom, scope)
             raise Fault(
                 "undefined-name",
                 f"no part named `{atom.id}` exists here yet",
@@ -412,6 +449,18 @@ def _result(atom: syntax.Name, found: tuple[Cursor | None, Span]) -> Cursor:
     return cursor
 
 
+def _hidden(atom: syntax.Name, scope: Scope) -> Fault:
+    """What to say of a part that is named inside another one."""
+    around, span = scope.parts.all_hidden()[atom.id]
+    return Fault(
+        "undefined-name",
+        f"the part `{atom.id}` stands inside `{around}`, and its name ends there",
+        atom.span,
+        related=(Label(span, "named here"),),
+        help=f"take up `{around}`, or leave out its name",
+    )
+
+
 def _makes_layers(statement: syntax.Statement) -> bool:
     if isinstance(statement, syntax.Step):
         return not is_training(statement) and not is_initialization(statement)
@@ -419,16 +468,16 @@ def _makes_layers(statement: syntax.Statement) -> bool:
 
 
 def _is_scope(step: syntax.Step) -> bool:
-    """Whether names inside a statement are its own: named braces, or named repeats."""
-    if step.label is None:
+    """Whether names inside a statement are its own: it is named, and has braces or copies."""
+    if step.label is None or is_aux(step):
         return False
-    return step.repeat is not None or isinstance(step.atoms[0], syntax.Body)
+    return step.repeat is not None or any(isinstance(atom, syntax.Body) for atom in step.atoms)
 
 
-def _named(step: syntax.Step, name: str, body: Chain) -> Part:
+def _named(step: syntax.Step, name: str, body: Chain) -> Written:
     """The part that carries a statement's name."""
-    part = body.parts[0]
-    is_braces = isinstance(step.atoms[0], syntax.Body)
-    if len(body.parts) == 1 and not is_braces and isinstance(part, (LayerPart, CallPart, AuxPart)):
+    part = body.written[0]
+    is_alone = len(body.written) == 1 and not isinstance(step.atoms[0], syntax.Body)
+    if is_alone and isinstance(part, (LayerPart, CallPart, AuxPart)):
         return replace(part, name=name)
-    return GroupPart(name, body)
+    return GroupPart(name, body, step.span)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from archdsl import syntax
 from archdsl.diagnostics import ArchError, Label
-from archdsl.elaborate.binding import Application, arguments_of, bind_formals, bind_page
+from archdsl.elaborate.binding import Application, bind_formals, bind_with_forms
 from archdsl.elaborate.scope import Cursor, PartNames, Scope
 from archdsl.elaborate.values import Fault, Unknown, Values, evaluate
 from archdsl.elaborate.words import misplaced_aux, unknown_block
-from archdsl.graph import AuxPart, CallPart, Chain, ForkPart, Frame, Part
+from archdsl.graph import AuxPart, CallPart, Chain, ForkPart, Frame, Part, Written
 from archdsl.layers import Layer
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ MAX_CALL_DEPTH = 40
 
 def place_fork(
     builder: Builder, application: Application, body: syntax.Body, scope: Scope, cursor: Cursor
-) -> tuple[list[Part], Cursor]:
+) -> tuple[list[Written], Cursor]:
     """Elaborate branches and the merge that joins them."""
-    layer = bind_page(application, scope.context(cursor))
+    layer, forms = bind_with_forms(application, scope.context(cursor))
     assert isinstance(layer, Layer)
     if not body.forked:
         raise Fault(
@@ -47,7 +47,7 @@ def place_fork(
             body.span,
         )
     before = len(builder.nodes)
-    result = builder.place(layer, ends, application.span, scope)
+    result = builder.place(layer, ends, application.span, scope, forms)
     if len(builder.nodes) == before:
         if cursor.volume is None:
             return [], result
@@ -78,7 +78,7 @@ def place_head(
     parts, end = builder.body(body, inner, cursor, "this auxiliary head")
     if end.volume is not None and end.node == cursor.node:
         raise Fault("empty-branch", "this auxiliary head has no layer", body.span)
-    return AuxPart(None, float(weight), Chain(tuple(parts), cursor.node, end.node))
+    return AuxPart(None, float(weight), Chain(tuple(parts), cursor.node, end.node), step.span)
 
 
 def expand_call(
@@ -104,7 +104,9 @@ def expand_call(
         builder.report(Fault("nested-too-deeply", message, call.span), scope)
         raise ArchError(builder.findings)  # two calls in each block would be 2⁴⁰ such faults
     home = definition.home
-    values = bind_formals("block", block.formals, call, scope.context(cursor), home.values)
+    values, arguments = bind_formals(
+        "block", block.formals, call, scope.context(cursor), home.values
+    )
     label = step.label.id if step.label else None
     inner = Scope(
         home,
@@ -117,4 +119,4 @@ def expand_call(
     )
     parts, end = builder.body(block.body, inner, cursor, f"block `{block.name.id}`")
     body = Chain(tuple(parts), cursor.node, end.node)
-    return CallPart(None, block, arguments_of(block.formals, values), body), end
+    return CallPart(None, block, arguments, body), end

@@ -15,9 +15,9 @@ from archdsl.elaborate.values import (
     Fault,
     Unknown,
     Values,
-    evaluate,
     names_in,
     refuse_word,
+    trace,
 )
 from archdsl.parser import parse
 from archdsl.source import Source, Span
@@ -118,7 +118,7 @@ class _Collector:
                 definitions.lets.add(item.span)
                 context = Context(definitions.values, None, in_network=False)
                 try:
-                    value = evaluate(item.value, context)
+                    value = trace(item.value, context)
                 except (Fault, Unknown):
                     definitions.values.define(item.name, None)
                     raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -14,6 +14,7 @@ from archdsl.elaborate.values import MAX_VALUE, Fault, Unknown
 from archdsl.graph import Node, trail_of
 from archdsl.layers import Input, Layer, LayerError
 from archdsl.source import Span
+from archdsl.symbolic import Symbolic
 from archdsl.volume import Volume
 
 #: Layers placed plus statements expanded, in one network.
@@ -44,10 +45,12 @@ class Placer:
         volume: Volume,
         span: Span,
         scope: Scope | None,
+        forms: Mapping[str, Symbolic] | None = None,
     ) -> Cursor:
         id = len(self.nodes)
         frames, head = (scope.frames, scope.head) if scope else ((), None)
-        self.nodes.append(Node(id, layer, inputs, volume, span, frames, head))
+        written = tuple(forms.items()) if forms else ()
+        self.nodes.append(Node(id, layer, inputs, volume, span, frames, head, written))
         return Cursor(id, volume)
 
     def add_unknown(self, layer: Layer, inputs: list[Cursor], span: Span, scope: Scope) -> Cursor:
@@ -87,8 +90,18 @@ class Placer:
             deep = Fault("nested-too-deeply", "this is nested too deeply to read", span)
             ended.append(self.report(deep, scope))
 
-    def place(self, layer: Layer, inputs: list[Cursor], span: Span, scope: Scope) -> Cursor:
-        """Place a layer and infer its volume; unknown where an input is, or a rule is broken."""
+    def place(
+        self,
+        layer: Layer,
+        inputs: list[Cursor],
+        span: Span,
+        scope: Scope,
+        forms: Mapping[str, Symbolic] | None = None,
+    ) -> Cursor:
+        """Place a layer and infer its volume; unknown where an input is, or a rule is broken.
+
+        ``forms`` has, by field, how a number of the layer was written.
+        """
         self.spend(span)
         volumes = [cursor.volume for cursor in inputs if cursor.volume is not None]
         if len(volumes) < len(inputs):
@@ -104,7 +117,7 @@ class Placer:
             if not is_known:
                 self.faults[cursor.node] = self.report(fault, scope)
             return cursor
-        placed = self._add_node(layer, tuple(c.node for c in inputs), volume, span, scope)
+        placed = self._add_node(layer, tuple(c.node for c in inputs), volume, span, scope, forms)
         if any(cursor.node in self.doubted for cursor in inputs):
             self.doubted.add(placed.node)
         return placed

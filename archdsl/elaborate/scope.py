@@ -27,6 +27,8 @@ class PartNames:
     outer: PartNames | None = None
     #: A part's result and the place of its name; an auxiliary head has no result to take up.
     own: dict[str, tuple[Cursor | None, Span]] = field(default_factory=dict)
+    #: Names that end with the part they stand in: that part, and where they are given.
+    hidden: dict[str, tuple[str, Span]] = field(default_factory=dict)
 
     def find(self, name: str) -> tuple[Cursor | None, Span] | None:
         scope: PartNames | None = self
@@ -38,6 +40,10 @@ class PartNames:
 
     def names(self) -> set[str]:
         return set(self.own) | (self.outer.names() if self.outer else set())
+
+    def all_hidden(self) -> dict[str, tuple[str, Span]]:
+        """The names inside named parts that are in sight."""
+        return {**(self.outer.all_hidden() if self.outer else {}), **self.hidden}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,7 @@ class Scope:
     is_trunk: bool = True
 
     def context(self, cursor: Cursor) -> Context:
-        return Context(self.values, cursor.volume, parts=self.parts.names)
+        return Context(self.values, cursor.volume, parts=self.parts.names, node=cursor.node)
 
 
 def read_volume(expr: syntax.Expr, context: Context) -> Volume:

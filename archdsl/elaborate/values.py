@@ -10,10 +10,20 @@ from typing import Any
 
 from archdsl import syntax
 from archdsl.diagnostics import Diagnostic, Fix, Label, help_of, replaced, respell
-from archdsl.graph import Value
 from archdsl.layers import REGISTRY
 from archdsl.layers.pages import words_of
 from archdsl.source import Span
+from archdsl.symbolic import (
+    Constant,
+    Form,
+    Operation,
+    Row,
+    Size,
+    Symbolic,
+    Unevaluated,
+    Value,
+    operate,
+)
 from archdsl.volume import Volume
 
 MAX_VALUE = 10**15
@@ -87,9 +97,9 @@ class Values:
 
     outer: Values | None = None
     #: A value is None after a fault in its own definition: what hangs on it stays silent.
-    own: dict[str, tuple[Value | None, Span]] = field(default_factory=dict)
+    own: dict[str, tuple[Symbolic | None, Span]] = field(default_factory=dict)
 
-    def find(self, name: str) -> tuple[Value | None, Span] | None:
+    def find(self, name: str) -> tuple[Symbolic | None, Span] | None:
         scope: Values | None = self
         while scope is not None:
             if name in scope.own:
@@ -100,7 +110,7 @@ class Values:
     def names(self) -> set[str]:
         return set(self.own) | (self.outer.names() if self.outer else set())
 
-    def define(self, name: syntax.Name, value: Value | None) -> None:
+    def define(self, name: syntax.Name, value: Symbolic | None) -> None:
         refuse_word(name)
         known = self.find(name.id)
         if known:
@@ -129,12 +139,16 @@ def refuse_word(name: syntax.Name) -> None:
 
 @dataclass(frozen=True)
 class Context:
-    """What an expression may refer to: values, the current volume, names of parts to suggest."""
+    """What an expression may refer to: values, the current volume, names of parts to suggest.
+
+    ``node`` is the node that gives the volume.
+    """
 
     values: Values
     volume: Volume | None
     in_network: bool = True
     parts: Callable[[], Iterable[str]] = tuple
+    node: int = 0
 
 
 def names_in(expr: syntax.Expr) -> Iterator[str]:
@@ -170,32 +184,48 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 
 def evaluate(expr: syntax.Expr, context: Context) -> Value:
     """The value of an expression. Errors: ``Fault``; ``Unknown`` after an earlier one."""
+    return trace(expr, context).value
+
+
+def trace(expr: syntax.Expr, context: Context) -> Symbolic:
+    """The value of an expression, and its form. Errors: as for ``evaluate``."""
     match expr:
         case syntax.Number(value=value):
-            return value
+            return Symbolic.constant(value)
         case syntax.Dims(sizes=sizes):
-            return sizes
+            return Symbolic.constant(sizes)
         case syntax.Paren(value=inner):
-            return evaluate(inner, context)
+            return trace(inner, context)
         case syntax.Name():
             return _look_up(expr, context)
         case syntax.Unary(operator="not"):
-            return not _truth(evaluate(expr.operand, context), expr.operand)
+            operand = trace(expr.operand, context)
+            return operate(not _truth(operand.value, expr.operand), "not", operand.form)
         case syntax.Unary():
-            return -_number(evaluate(expr.operand, context), expr.operand)
+            operand = trace(expr.operand, context)
+            return operate(-_number(operand.value, expr.operand), "-", operand.form)
         case syntax.Binary(operator="and" | "or"):
-            return _evaluate_logic(expr, context)
+            return _trace_logic(expr, context)
         case syntax.Binary():
-            return _evaluate_binary(expr, context)
+            return _trace_binary(expr, context)
         case syntax.Call():
-            return _evaluate_call(expr, context)
+            return _trace_call(expr, context)
 
 
-def _look_up(name: syntax.Name, context: Context) -> Value:
+def trace_row(exprs: Iterable[syntax.Expr], context: Context) -> Symbolic:
+    """The values of several expressions as one."""
+    traced = [trace(expr, context) for expr in exprs]
+    values: Any = tuple(one.value for one in traced)
+    if all(isinstance(one.form, Constant) for one in traced):
+        return Symbolic.constant(values)
+    return Symbolic(values, Row(tuple(one.form for one in traced)))
+
+
+def _look_up(name: syntax.Name, context: Context) -> Symbolic:
     if name.id in ("true", "false"):
-        return name.id == "true"
+        return Symbolic.constant(name.id == "true")
     if name.id in VOLUME_NAMES and context.in_network:
-        return _look_up_volume(name, context)
+        return Symbolic(_look_up_volume(name, context), Size(context.node, name.id))
     found = context.values.find(name.id)
     if found:
         if found[0] is None:
@@ -230,28 +260,52 @@ def _look_up_volume(name: syntax.Name, context: Context) -> int:
     return {"H": volume.height, "W": volume.width, "C": volume.channels}[name.id]
 
 
-def _evaluate_logic(expr: syntax.Binary, context: Context) -> bool:
-    left = _truth(evaluate(expr.left, context), expr.left)
-    if left == (expr.operator == "or"):
-        return left
-    return _truth(evaluate(expr.right, context), expr.right)
+def _trace_logic(expr: syntax.Binary, context: Context) -> Symbolic:
+    left = trace(expr.left, context)
+    value = _truth(left.value, expr.left)
+    if value == (expr.operator == "or"):
+        # The right side decides nothing here, but it is part of the condition.
+        return operate(value, expr.operator, left.form, _form_of(expr.right, context))
+    right = trace(expr.right, context)
+    return operate(_truth(right.value, expr.right), expr.operator, left.form, right.form)
 
 
-def _evaluate_binary(expr: syntax.Binary, context: Context) -> Value:
+def _form_of(expr: syntax.Expr, context: Context) -> Form:
+    """The form of an expression whose value nobody asks for, so that it may have none."""
+    try:
+        return trace(expr, context).form
+    except (Fault, Unknown):
+        pass
+    match expr:
+        case syntax.Paren(value=inner):
+            return _form_of(inner, context)
+        case syntax.Unary(operator=operator, operand=operand):
+            return Operation(operator, (_form_of(operand, context),))
+        case syntax.Binary(operator=operator, left=left, right=right):
+            sides = (_form_of(left, context), _form_of(right, context))
+            # Of two floats the quotient has a value, unless it is of 0.
+            return Operation("//" if operator == "/" else operator, sides)
+        case _:
+            return Unevaluated()
+
+
+def _trace_binary(expr: syntax.Binary, context: Context) -> Symbolic:
     # A long sum leans to the left: walk down its spine instead of recursing.
     spine = [expr]
     while isinstance(spine[-1].left, syntax.Binary) and spine[-1].left.operator in "+-*//%":
         spine.append(spine[-1].left)
-    left = evaluate(spine[-1].left, context)
+    left = trace(spine[-1].left, context)
     for node in reversed(spine):
-        left = _apply_operator(node, left, evaluate(node.right, context))
+        left = _apply_operator(node, left, trace(node.right, context))
     return left
 
 
-def _apply_operator(expr: syntax.Binary, left: Value, right: Value) -> Value:
+def _apply_operator(expr: syntax.Binary, left: Symbolic, right: Symbolic) -> Symbolic:
+    forms = (left.form, right.form)
     if expr.operator in ("==", "!="):
-        return bool(_OPERATORS[expr.operator](left, right))
-    a, b = _number(left, expr.left), _number(right, expr.right)
+        is_true = bool(_OPERATORS[expr.operator](left.value, right.value))
+        return operate(is_true, expr.operator, *forms)
+    a, b = _number(left.value, expr.left), _number(right.value, expr.right)
     if expr.operator in ("/", "//", "%") and b == 0:
         raise Fault("wrong-value", "division by zero", expr.right.span)
     if expr.operator == "/":
@@ -263,12 +317,12 @@ def _apply_operator(expr: syntax.Binary, left: Value, right: Value) -> Value:
                     expr.span,
                     fixes=(_rounded_down(expr, a // b),),
                 )
-            return a // b
-        return a / b
+            return operate(a // b, "//", *forms)
+        return operate(a / b, "/", *forms)
     value: Value = _OPERATORS[expr.operator](a, b)
     if not isinstance(value, bool) and abs(value) > MAX_VALUE:  # type: ignore[arg-type]
         raise Fault("number-too-large", "the value is beyond the bound of 10¹⁵", expr.span)
-    return value
+    return operate(value, expr.operator, *forms)
 
 
 def _rounded_down(expr: syntax.Binary, result: int) -> Fix:
@@ -278,7 +332,7 @@ def _rounded_down(expr: syntax.Binary, result: int) -> Fix:
     return replaced(place, "//", f"`//` rounds down to {result}", is_safe=False)
 
 
-def _evaluate_call(expr: syntax.Call, context: Context) -> Value:
+def _trace_call(expr: syntax.Call, context: Context) -> Symbolic:
     functions: dict[str, Callable[..., Any]] = {"min": min, "max": max}
     if expr.name.id not in functions:
         raise Fault(
@@ -290,12 +344,17 @@ def _evaluate_call(expr: syntax.Call, context: Context) -> Value:
     if not expr.arguments:
         raise Fault("missing-argument", f"`{expr.name.id}` needs an argument", expr.span)
     numbers = []
+    forms = []
     for argument in expr.arguments:
         if argument.pair or argument.keyword:
             raise Fault("wrong-pair", f"`{expr.name.id}` takes plain values", argument.span)
-        numbers.append(_number(evaluate(argument.value, context), argument.value))
+        traced = trace(argument.value, context)
+        numbers.append(_number(traced.value, argument.value))
+        forms.append(traced.form)
     value: Value = functions[expr.name.id](numbers)
-    return value
+    if len(forms) == 1:
+        return Symbolic(value, forms[0])
+    return operate(value, expr.name.id, *forms)
 
 
 def _number(value: Value, expr: syntax.Expr) -> int | float:
@@ -317,4 +376,11 @@ def _truth(value: Value, expr: syntax.Expr) -> bool:
 
 def truth(expr: syntax.Expr, context: Context) -> bool:
     """The value of a condition."""
-    return _truth(evaluate(expr, context), expr)
+    return bool(decide(expr, context).value)
+
+
+def decide(expr: syntax.Expr, context: Context) -> Symbolic:
+    """A condition: its value, which is a bool, and its form."""
+    decided = trace(expr, context)
+    _truth(decided.value, expr)
+    return decided

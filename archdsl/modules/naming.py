@@ -8,18 +8,27 @@ from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as Nodes
 from dataclasses import replace
 
+from archdsl import syntax
 from archdsl.graph import Node, RecallPart
+from archdsl.layers import REGISTRY, Layer, MergeLayer
+from archdsl.layers.fields import REFERENCE
+from archdsl.layers.pages import fields_of
+from archdsl.layers.plumbing import Identity
 from archdsl.modules.plan import (
     Apply,
     ClassPlan,
+    Copies,
     Fork,
     Head,
     Instance,
     Item,
     Leaf,
+    Option,
     Recall,
     Sequence,
     Step,
+    applies_of,
+    in_row,
 )
 
 _RESERVED = """
@@ -76,8 +85,14 @@ class Names:
                     yield self._word(item)
                 case Fork(branches=branches):
                     for branch in branches:
-                        if _single(branch) is None:
+                        if not _is_single(branch):
                             yield from self._words(branch)
+                case Option(part=part, steps=inner):
+                    word = word_of(part.cond)
+                    yield from self._words(inner) if word is None else (word,)
+                case Copies(copies=copies):
+                    for copy in copies:
+                        yield from self._words(copy)
 
     def _step(self, step: Step) -> Step:
         match step:
@@ -89,13 +104,22 @@ class Names:
                 return replace(step, apply=replace(step.apply, attribute=self._fresh("aux", 1)))
             case Fork():
                 return replace(step, branches=tuple(self._branch(b) for b in step.branches))
+            case Option(part=part, steps=inner):
+                word = word_of(part.cond)
+                if word is None:
+                    return replace(step, steps=tuple(self._step(s) for s in inner))
+                return _with_attribute(step, self._fresh(word))
+            case Copies(copies=copies):
+                named = tuple(tuple(self._step(s) for s in copy) for copy in copies)
+                return replace(step, copies=named)
             case _:
                 return step
 
     def _branch(self, branch: tuple[Step, ...]) -> tuple[Step, ...]:
         self.branches += 1
-        if (only := _single(branch)) is not None:
-            return (*branch[:-1], replace(only, attribute=self._fresh(f"branch{self.branches}")))
+        if _is_single(branch):
+            name = self._fresh(f"branch{self.branches}")
+            return (*branch[:-1], _with_attribute(branch[-1], name))
         return tuple(self._step(step) for step in branch)
 
     def _word(self, item: Item) -> str:
@@ -116,27 +140,89 @@ class Names:
         return name
 
 
-def _single(branch: tuple[Step, ...]) -> Apply | None:
-    """The one unnamed step of a branch that is named after the branch."""
+def _is_single(branch: tuple[Step, ...]) -> bool:
+    """Whether a branch is one unnamed step, which is named after the branch."""
     match branch:
-        case (Apply(attribute="") as only,):
-            return only
-        case (Recall(part=RecallPart(target="")), Apply(attribute="") as only):
-            return only
+        case (Apply(attribute=""),):
+            return True
+        case (Recall(part=RecallPart(target="")), Apply(attribute="")):
+            return True
+        case (Option(part=part),):
+            return word_of(part.cond) is not None
         case _:
+            return False
+
+
+def _with_attribute(step: Step, attribute: str) -> Step:
+    """An unnamed step with its name. In an option it is the name of all that can stand there."""
+    match step:
+        case Apply():
+            return replace(step, attribute=attribute)
+        case Option(steps=steps):
+            inner = tuple(_with_attribute(s, attribute) for s in steps)
+            return replace(step, steps=inner, attribute=attribute)
+        case _:
+            raise AssertionError(step)
+
+
+def word_of(cond: syntax.Cond) -> str | None:
+    """What the module of an ``if`` is called that has no name: the same wherever it leads.
+
+    It is the word of the first layer or block where that is the same in all bodies. None where a
+    body is more than a plain row of these.
+    """
+    words: list[str] = []
+    rest: syntax.Cond | syntax.Body | None = cond
+    while rest is not None:
+        body, rest = (rest.then, rest.otherwise) if isinstance(rest, syntax.Cond) else (rest, None)
+        found = _row_words(body)
+        if found is None:
             return None
+        words += found[:1]
+    return words[0] if len(set(words)) == 1 else "layers"
 
 
-def _attributes(steps: list[Step] | tuple[Step, ...]) -> Iterator[str]:
-    for step in steps:
-        match step:
-            case Apply():
-                yield step.attribute
-            case Head():
-                yield step.apply.attribute
-            case Fork():
-                for branch in step.branches:
-                    yield from _attributes(branch)
+def _row_words(body: syntax.Body) -> list[str] | None:
+    """The words of the layers and blocks in a body; None where it is no plain row of these."""
+    words: list[str] = []
+    for statement in body.chains[0].statements:
+        match statement:
+            case syntax.Cond():
+                word = word_of(statement)
+                if word is None:
+                    return None
+                words.append(word)
+            case syntax.Step(label=None, atoms=atoms):
+                for atom in atoms:
+                    match atom:
+                        case syntax.Name(id=name) | syntax.Call(name=syntax.Name(id=name)):
+                            layer = REGISTRY.get(name)
+                            if layer is None and not isinstance(atom, syntax.Call):
+                                if atom is atoms[0]:
+                                    return None
+                                continue
+                            if layer is not None and not _is_plain(layer):
+                                return None
+                            words += [name] if layer is not Identity else []
+                        case syntax.Body():
+                            inner = _row_words(atom)
+                            if inner is None:
+                                return None
+                            words += inner
+            case syntax.Step():
+                return None
+    return words
+
+
+def _is_plain(layer: type[Layer]) -> bool:
+    """Whether a layer reads the one volume before it and nothing else."""
+    reads_parts = any(item.role.kind is REFERENCE for item in fields_of(layer))
+    return not reads_parts and not issubclass(layer, MergeLayer)
+
+
+def _attributes(steps: Iterable[Step]) -> Iterator[str]:
+    for apply in applies_of(steps):
+        yield apply.attribute
 
 
 def name_nodes(plan: ClassPlan, nodes: Nodes[Node]) -> dict[int, str]:
@@ -153,7 +239,7 @@ def name_nodes(plan: ClassPlan, nodes: Nodes[Node]) -> dict[int, str]:
                 visit(inner, path)
 
     def row(items: tuple[Item, ...], path: str) -> None:
-        for index, inner in enumerate(items):
+        for index, inner in enumerate(in_row(items)):
             item(inner, f"{path}.{index}" if path else str(index))
 
     def visit(inner: ClassPlan, path: str) -> None:
@@ -180,6 +266,11 @@ def name_nodes(plan: ClassPlan, nodes: Nodes[Node]) -> dict[int, str]:
                     taken.add(name)
                     counts[word] = count
                     names[step.node] = prefix + name
+                case Option(steps=inner):
+                    walk(inner, prefix, taken, counts)
+                case Copies(copies=copies):
+                    for copy in copies:
+                        walk(copy, prefix, taken, counts)
 
     visit(plan, "")
     return names

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from archdsl.graph import CallPart, RecallPart
+from archdsl.graph import CallPart, ChoicePart, RecallPart, RepeatPart
+from archdsl.source import Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,36 @@ class Instance:
     plan: ClassPlan
 
 
-Item: TypeAlias = Leaf | Flattening | Sequence | Instance
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What an ``if`` in the middle of a row led to; its items are items of the row."""
+
+    part: ChoicePart
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """Copies whose number a parameter or a volume decides; their items are items of the row."""
+
+    part: RepeatPart
+    copies: tuple[tuple[Item, ...], ...]
+
+
+Item: TypeAlias = Leaf | Flattening | Sequence | Instance | Choice | Repeat
+
+
+def in_row(items: Iterable[Item]) -> Iterator[Item]:
+    """The items of a row, those that an ``if`` or a repeat put there included."""
+    for item in items:
+        match item:
+            case Choice(items=inner):
+                yield from in_row(inner)
+            case Repeat(copies=copies):
+                for copy in copies:
+                    yield from in_row(copy)
+            case _:
+                yield item
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +111,78 @@ class Head:
     weight: float
 
 
-Step: TypeAlias = Apply | Fork | Recall | Head
+@dataclass(frozen=True, slots=True)
+class Option:
+    """What an ``if`` that stands by itself led to.
+
+    With an ``attribute`` each of its bodies is at most one module of that name.
+    """
+
+    part: ChoicePart
+    steps: tuple[Step, ...]
+    attribute: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """The copies of a repeat without a name that are no items of a row."""
+
+    part: RepeatPart
+    copies: tuple[tuple[Step, ...], ...]
+
+
+Step: TypeAlias = Apply | Fork | Recall | Head | Option | Copies
 
 
 @dataclass(frozen=True, slots=True)
 class ClassPlan:
-    """A class to be: its title, the block it comes from, and its steps.
+    """A class to be: its title, the statement or the block it comes from, and its steps.
 
     Where ``row`` is set the class is a ``nn.Sequential`` of these items and has no steps.
     """
 
     title: str
+    origin: Span | None
     call: CallPart | None
     input: int
     output: int
     steps: tuple[Step, ...]
     row: tuple[Item, ...] | None
     recalls: tuple[RecallPart, ...]
+
+
+def applies_of(steps: Iterable[Step]) -> Iterator[Apply]:
+    """The attributes that steps make, in execution order."""
+    for step in steps:
+        match step:
+            case Apply():
+                yield step
+            case Head(apply=apply):
+                yield apply
+            case Fork(branches=branches):
+                for branch in branches:
+                    yield from applies_of(branch)
+            case Option(steps=inner):
+                yield from applies_of(inner)
+            case Copies(copies=copies):
+                for copy in copies:
+                    yield from applies_of(copy)
+
+
+def items_of(plan: ClassPlan) -> Iterator[Item]:
+    """The items that a class constructs, in order."""
+    if plan.row is not None:
+        yield from in_row(plan.row)
+    else:
+        for apply in applies_of(plan.steps):
+            yield apply.item
+
+
+def plans_in(items: Iterable[Item]) -> Iterator[ClassPlan]:
+    """The plans of the objects among items, those in rows included."""
+    for item in in_row(items):
+        match item:
+            case Instance(plan=plan):
+                yield plan
+            case Sequence(items=inner):
+                yield from plans_in(inner)

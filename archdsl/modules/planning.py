@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as Nodes
 from dataclasses import replace
 
@@ -10,31 +10,39 @@ from archdsl.graph import (
     AuxPart,
     CallPart,
     Chain,
+    ChoicePart,
     ForkPart,
     GroupPart,
     LayerPart,
     Node,
-    Part,
     RecallPart,
     RepeatPart,
     SplitPart,
+    Written,
     output_of,
 )
 from archdsl.layers import UnaryLayer
 from archdsl.modules.naming import Names, attribute_name
 from archdsl.modules.plan import (
     Apply,
+    Choice,
     ClassPlan,
+    Copies,
     Flattening,
     Fork,
     Head,
     Instance,
     Item,
     Leaf,
+    Option,
     Recall,
+    Repeat,
     Sequence,
     Step,
+    in_row,
 )
+from archdsl.source import Span
+from archdsl.symbolic import Constant
 
 #: The title of the class that auxiliary heads share.
 HEAD_CLASS = "aux_head"
@@ -44,7 +52,7 @@ _LONG_ROW = 4
 
 def plan_modules(name: str, nodes: Nodes[Node], chain: Chain) -> ClassPlan:
     """Plan the class of a network."""
-    plan = _Planner(nodes).class_plan(name, chain, None)
+    plan = _Planner(nodes).class_plan(name, chain, None, None)
     return replace(plan, steps=_with_head_class(plan.steps, nodes))
 
 
@@ -71,7 +79,8 @@ def _of_head_class(head: Head, nodes: Nodes[Node]) -> Head:
     assert isinstance(head.apply.item, Sequence)
     row = head.apply.item.items
     first = next(item for item in row if isinstance(item, Leaf))
-    plan = ClassPlan(HEAD_CLASS, None, nodes[first.node].inputs[0], head.apply.output, (), row, ())
+    start = nodes[first.node].inputs[0]
+    plan = ClassPlan(HEAD_CLASS, None, None, start, head.apply.output, (), row, ())
     return replace(head, apply=replace(head.apply, item=Instance(plan)))
 
 
@@ -79,27 +88,42 @@ class _Planner:
     def __init__(self, nodes: Nodes[Node]) -> None:
         self.nodes = nodes
 
-    def class_plan(self, title: str, chain: Chain, call: CallPart | None) -> ClassPlan:
-        row = self._row(chain.parts)
+    def class_plan(
+        self, title: str, chain: Chain, origin: Span | None, call: CallPart | None
+    ) -> ClassPlan:
+        row = self._row(chain.written)
         if row is not None:
-            return ClassPlan(title, call, chain.input, chain.output, (), row, ())
-        steps = Names(self.nodes).name(self._steps(chain.parts))
+            return ClassPlan(title, origin, call, chain.input, chain.output, (), row, ())
+        steps = Names(self.nodes).name(self._steps(chain.written))
         recalls = tuple(_recalls_from_outside(steps))
-        return ClassPlan(title, call, chain.input, chain.output, steps, None, recalls)
+        return ClassPlan(title, origin, call, chain.input, chain.output, steps, None, recalls)
 
     # ── Rows ─────────────────────────────────────────────────────────────────────────────────
 
-    def _row(self, parts: tuple[Part, ...]) -> tuple[Item, ...] | None:
+    def _row(self, parts: tuple[Written, ...]) -> tuple[Item, ...] | None:
         """The items of a ``nn.Sequential``, where the parts are unnamed and in a straight line."""
-        if not all(isinstance(p, (LayerPart, CallPart)) and p.name is None for p in parts):
+        if not all(map(_is_in_row, parts)):
             return None
-        items: list[Item] = []
-        for part in parts:
-            item = self._item(part)
-            if self._needs_flat(item):
-                items.append(Flattening())
-            items.append(item)
-        return tuple(items)
+        return tuple(item for part in parts for item in self._row_items(part))
+
+    def _row_items(self, part: Written) -> list[Item]:
+        match part:
+            case ChoicePart(body=body):
+                return [Choice(part, self._row(body.written) or ())]
+            case RepeatPart(copies=copies):
+                return self._copies(part, [self._row(copy.written) or () for copy in copies])
+            case _:
+                item = self._item(part)
+                return [Flattening(), item] if self._needs_flat(item) else [item]
+
+    def _copies(self, part: RepeatPart, rows: Nodes[tuple[Item, ...]]) -> list[Item]:
+        """Copies as items of a row, as one where their number is no constant."""
+        if isinstance(part.count.form, Constant):
+            return [item for row in rows for item in row]
+        if rows and rows[0] and isinstance(rows[0][0], Flattening):
+            # What flattens the first copy's input stands before all of them.
+            return [Flattening(), Repeat(part, (rows[0][1:], *rows[1:]))]
+        return [Repeat(part, tuple(rows))]
 
     def _needs_flat(self, item: Item) -> bool:
         if not isinstance(item, Leaf):
@@ -109,38 +133,41 @@ class _Planner:
         is_image = not self.nodes[node.inputs[0]].volume.is_vector
         return isinstance(layer, UnaryLayer) and layer.flattens and is_image
 
-    def _item(self, part: Part) -> Item:
+    def _item(self, part: Written) -> Item:
         match part:
             case LayerPart() | SplitPart():
                 return Leaf(part.node)
-            case CallPart():
-                return Instance(self.class_plan(part.block.name.id, part.body, part))
+            case CallPart(block=block, body=body):
+                return Instance(self.class_plan(block.name.id, body, block.span, part))
             case GroupPart():
-                return self._group(part.name, part.body)
-            case RepeatPart():
-                return Sequence(tuple(self._copy(part.name, copy) for copy in part.copies))
+                return self._group(part.name, part.body, part.span)
+            case RepeatPart(name=str(name)):
+                rows = [(self._copy(name, copy, part.span),) for copy in part.copies]
+                return Sequence(tuple(self._copies(part, rows)))
             case AuxPart():
-                return self._copy(part.name or "head", part.body)
+                return self._copy(part.name or "head", part.body, part.span)
             case _:
                 raise AssertionError(part)
 
-    def _group(self, title: str, body: Chain) -> Item:
-        row = self._row(body.parts)
-        return Sequence(row) if row is not None else Instance(self.class_plan(title, body, None))
+    def _group(self, title: str, body: Chain, span: Span) -> Item:
+        row = self._row(body.written)
+        if row is not None:
+            return Sequence(row)
+        return Instance(self.class_plan(title, body, span, None))
 
-    def _copy(self, title: str, copy: Chain) -> Item:
+    def _copy(self, title: str, copy: Chain, span: Span) -> Item:
         """A chain whose braces mean nothing by themselves: one layer or block stands alone."""
-        row = self._row(copy.parts)
-        if row is not None and len(row) == 1:
+        row = self._row(copy.written)
+        if row is not None and len(row) == 1 and not isinstance(row[0], (Choice, Repeat)):
             return row[0]
-        return self._group(title, copy)
+        return self._group(title, copy, span)
 
     # ── Steps ────────────────────────────────────────────────────────────────────────────────
 
-    def _steps(self, parts: tuple[Part, ...]) -> list[Step]:
+    def _steps(self, parts: Iterable[Written]) -> list[Step]:
         """Steps with the attribute of unnamed rows still empty."""
         steps: list[Step] = []
-        run: list[Part] = []
+        run: list[Written] = []
 
         def flush() -> None:
             if run:
@@ -148,32 +175,40 @@ class _Planner:
                 run.clear()
 
         for part in parts:
-            if isinstance(part, (LayerPart, CallPart)) and part.name is None:
+            if _is_in_row(part):
                 run.append(part)
                 continue
             flush()
             match part:
                 case ForkPart():
-                    branches = tuple(tuple(self._steps(b.parts)) for b in part.branches)
+                    branches = tuple(tuple(self._steps(b.written)) for b in part.branches)
                     steps.append(Fork(part.node, branches))
                 case RecallPart():
                     steps.append(Recall(part))
                 case AuxPart():
                     steps.append(Head(self._apply(part), part.weight))
+                case ChoicePart(body=body):
+                    steps.append(Option(part, tuple(self._steps(body.written))))
+                case RepeatPart(name=None, copies=copies):
+                    rows = tuple(tuple(self._steps(copy.written)) for copy in copies)
+                    steps.append(Copies(part, rows))
                 case _:
                     steps.append(self._apply(part))
         flush()
         return steps
 
-    def _run(self, parts: tuple[Part, ...]) -> Apply:
+    def _run(self, parts: tuple[Written, ...]) -> Step:
+        if len(parts) == 1 and isinstance(parts[0], ChoicePart):
+            return Option(parts[0], tuple(self._steps(parts[0].body.written)))
         items = self._row(parts)
         assert items is not None
         item, flatten = self._lift(Sequence(items))
         if isinstance(item, Sequence) and len(item.items) == 1:
-            item = item.items[0]
+            only = item.items[0]
+            item = item if isinstance(only, (Choice, Repeat)) else only
         return Apply("", item, output_of(parts[-1]), flatten)
 
-    def _apply(self, part: Part) -> Apply:
+    def _apply(self, part: Written) -> Apply:
         item = self._item(part)
         recalls = tuple(_recalls_of(item))
         each = isinstance(part, RepeatPart) and bool(recalls)
@@ -196,6 +231,19 @@ class _Planner:
         return item, False
 
 
+def _is_in_row(part: Written) -> bool:
+    """Whether a part is items of a row: unnamed, of one input, and read by what follows alone."""
+    match part:
+        case LayerPart(name=None) | CallPart(name=None):
+            return True
+        case ChoicePart(body=body):
+            return all(map(_is_in_row, body.written))
+        case RepeatPart(name=None, copies=copies):
+            return all(_is_in_row(inner) for copy in copies for inner in copy.written)
+        case _:
+            return False
+
+
 def _recalls_of(item: Item) -> Iterator[RecallPart]:
     """The outer parts an item reads besides its input, each once."""
     match item:
@@ -203,7 +251,7 @@ def _recalls_of(item: Item) -> Iterator[RecallPart]:
             yield from plan.recalls
         case Sequence(items=items):
             seen = set()
-            for inner in items:
+            for inner in in_row(items):
                 for recall in _recalls_of(inner):
                     if recall.node not in seen:
                         seen.add(recall.node)
@@ -229,6 +277,11 @@ def _outputs(steps: tuple[Step, ...]) -> Iterator[int]:
                 yield step.node
                 for branch in step.branches:
                     yield from _outputs(branch)
+            case Option():
+                yield from _outputs(step.steps)
+            case Copies():
+                for copy in step.copies:
+                    yield from _outputs(copy)
 
 
 def _recalls_in(steps: tuple[Step, ...]) -> Iterator[RecallPart]:
@@ -243,3 +296,8 @@ def _recalls_in(steps: tuple[Step, ...]) -> Iterator[RecallPart]:
             case Fork():
                 for branch in step.branches:
                     yield from _recalls_in(branch)
+            case Option():
+                yield from _recalls_in(step.steps)
+            case Copies():
+                for copy in step.copies:
+                    yield from _recalls_in(copy)

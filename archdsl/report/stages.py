@@ -142,7 +142,7 @@ def _part(model: Model, part: Part, depth: int) -> Iterator[str]:
 
 
 def _arguments(call: CallPart) -> str:
-    return ", ".join(f"{name}={render_value(value)}" for name, value in call.arguments)
+    return ", ".join(f"{given.name}={render_value(given.value)}" for given in call.arguments)
 
 
 def _summary(model: Model, *chains: Chain) -> str:

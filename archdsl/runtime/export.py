@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import archdsl
-from archdsl.codegen import network_class_name
+from archdsl.codegen import entry_name
 from archdsl.model import Model
 from archdsl.runtime.faults import Fault
 from archdsl.runtime.network import load_network
@@ -72,7 +72,7 @@ def export_onnx(
             f"{model.name} has {size / 1e9:.1f} GB of weights; one ONNX file holds 2 GB at most"
         )
     torch.manual_seed(SEED)
-    network = load_network(source, network_class_name(model)).eval()
+    network = load_network(source, entry_name(model)).eval()
     if weights is not None:
         _load(network, weights)
     proto = _convert(network, _images(model, batch or 2), is_dynamic=batch is None, opset=opset)

@@ -13,16 +13,18 @@ _MODULE = "archdsl_run"
 
 
 def load_network(source: str, name: str) -> nn.Module:
-    """Build the network of a class name from the source of its module.
+    """Build a network by the class, or the function, of this name in the source of its module.
 
     Errors:
-        Fault: where the source lacks the class.
+        Fault: where the source lacks it.
     """
     module = ModuleType(_MODULE)
     sys.modules[_MODULE] = module  # a class is pickled by its module's name
     exec(compile(source, f"<{_MODULE}>", "exec"), module.__dict__)
     found = getattr(module, name, None)
-    if not isinstance(found, type) or not issubclass(found, nn.Module):
+    if not callable(found):
         raise Fault(f"the module has no network {name}")
-    network: nn.Module = found()
+    network = found()
+    if not isinstance(network, nn.Module):
+        raise Fault(f"what {name} of the module gives is no network")
     return network

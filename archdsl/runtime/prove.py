@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from archdsl.codegen import network_class_name
+from archdsl.codegen import entry_name
 from archdsl.diagnostics import Diagnostic
 from archdsl.graph import AuxPart, Node, walk
 from archdsl.layers import UnaryLayer
@@ -39,7 +39,7 @@ def prove(model: Model, source: str) -> Proof:
     court = _Court(model)
     try:
         with torch.device("meta"), torch.no_grad():
-            network = load_network(source, network_class_name(model))
+            network = load_network(source, entry_name(model))
             runs = [_Run(model, network, is_training) for is_training in (True, False)]
     except Exception as error:  # whatever keeps the module from running disproves it
         reason = " ".join(f"{type(error).__name__}: {error}".split())

@@ -25,7 +25,7 @@ from safetensors.torch import save_file
 from torch.utils.data import DataLoader, Subset
 
 import archdsl
-from archdsl.codegen import network_class_name
+from archdsl.codegen import entry_name
 from archdsl.layers.activation import Softmax
 from archdsl.memory import estimate_memory, render_bytes
 from archdsl.model import Model
@@ -220,7 +220,7 @@ def _write_facts(
     _refuse_full_disk(run, model)
     facts = {
         "network": model.name,
-        "class": network_class_name(model),
+        "class": entry_name(model),
         "spec": Path(model.path).name,
         "input": list(model.input.sizes),
         "output": list(model.output.sizes),
@@ -265,7 +265,7 @@ def _gives_probabilities(model: Model) -> bool:
 
 
 def _task(source: str, model: Model, recipe: Recipe, options: Options) -> Classification:
-    network = load_network(source, network_class_name(model))
+    network = load_network(source, entry_name(model))
     if options.channels_last and not model.input.is_vector:
         network = network.to(memory_format=torch.channels_last)
     task = Classification(

@@ -30,14 +30,14 @@ class Inception(nn.Module):
     """Inception with dimension reduction: Szegedy et al. 2015, figure 2(b); 3x3 in place of 5x5."""
 
     def __init__(
-        self, in_channels: int, n1: int, r3: int, n3: int, r5: int, n5: int, np: int
+        self, in_channels: int, n1: int, r3: int, n3: int, r5: int, n5: int, np_: int
     ) -> None:
         super().__init__()
         self.branch1 = BasicConv2d(in_channels, n1, 1)
         self.branch2 = nn.Sequential(BasicConv2d(in_channels, r3, 1), BasicConv2d(r3, n3, 3, p=1))
         self.branch3 = nn.Sequential(BasicConv2d(in_channels, r5, 1), BasicConv2d(r5, n5, 3, p=1))
         self.branch4 = nn.Sequential(
-            nn.MaxPool2d(3, stride=1, padding=1, ceil_mode=True), BasicConv2d(in_channels, np, 1)
+            nn.MaxPool2d(3, stride=1, padding=1, ceil_mode=True), BasicConv2d(in_channels, np_, 1)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -96,8 +96,7 @@ class GoogLeNet(nn.Module):
         self.dropout = nn.Dropout(0.2)
         self.fc = nn.Linear(1024, 1000)
 
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
-        heads: list[Tensor] = []
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor, Tensor]:
         x = self.conv1(x)
         x = self.maxpool1(x)
         x = self.conv2(x)
@@ -107,13 +106,11 @@ class GoogLeNet(nn.Module):
         x = self.inception3b(x)
         x = self.maxpool3(x)
         x = self.inception4a(x)
-        if self.training:
-            heads.append(self.aux1(x))
+        aux1: Tensor | None = self.aux1(x) if self.training else None
         x = self.inception4b(x)
         x = self.inception4c(x)
         x = self.inception4d(x)
-        if self.training:
-            heads.append(self.aux2(x))
+        aux2: Tensor | None = self.aux2(x) if self.training else None
         x = self.inception4e(x)
         x = self.maxpool4(x)
         x = self.inception5a(x)
@@ -121,4 +118,6 @@ class GoogLeNet(nn.Module):
         x = self.pool(x)
         x = self.dropout(x)
         x = self.fc(torch.flatten(x, 1))
-        return (x, *heads) if self.training else x
+        if aux1 is not None and aux2 is not None:
+            return x, aux1, aux2
+        return x

@@ -112,7 +112,7 @@ def _folded(lines: Sequence[str]) -> tuple[str, ...]:
 def _text(model: Model, entry: Entry) -> str:
     """``conv3-64``, ``fc-4096``, ``basic(64, 2)``."""
     if entry.call is not None:
-        values = ", ".join(value_text(value) for _, value in entry.call.arguments)
+        values = ", ".join(value_text(given.value) for given in entry.call.arguments)
         return printable(f"{entry.call.block.name.id}({values})")
     assert entry.main is not None
     layer, channels = entry.main.layer, model.nodes[entry.main.id].volume.channels

@@ -13,10 +13,11 @@ from archdsl.drawing.figure import printable
 from archdsl.drawing.tables.headings import headings_of
 from archdsl.drawing.tables.table import Align, Cell, Row, Table
 from archdsl.drawing.tables.trunk import Entry, entries, kernel_of, size_text, stride_of
-from archdsl.graph import Node, Value
+from archdsl.graph import Node
 from archdsl.layers import Family
 from archdsl.layers.pages import fields_of
 from archdsl.model import Model
+from archdsl.symbolic import Value
 
 #: As in the table of GoogLeNet, whose classifier of 1,024,000 weights is ``1000K``.
 KILO = 1024
@@ -67,7 +68,7 @@ def _line(model: Model, entry: Entry) -> _Line:
         _type(entry),
         _patch(model, entry),
         volume_text(model.nodes[entry.output].volume),
-        tuple((key, value_text(value)) for key, value in entry.call.arguments)
+        tuple((given.name, value_text(given.value)) for given in entry.call.arguments)
         if entry.call
         else (),
         tuple(headings.items()),

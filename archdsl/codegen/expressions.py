@@ -1,0 +1,170 @@
+"""Values and forms as Python writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from archdsl.codegen.layout import Bracketed, Chained, Doc, Item, Text, bracketed
+from archdsl.codegen.tracing import Leaf, Traced, TracedFloat, form_of
+from archdsl.layers import Call
+from archdsl.layers.call import Arg, Code, Product
+from archdsl.layers.call import Operation as Joined
+from archdsl.symbolic import Constant, Element, Form, Operation, Parameter, Row, Size
+
+#: What a leaf is called in the class at hand.
+Namer = Callable[[Leaf], str]
+
+_LEVELS = {
+    "if": 0,
+    "or": 1,
+    "and": 2,
+    "not": 3,
+    "==": 4,
+    "!=": 4,
+    "<": 4,
+    ">": 4,
+    "<=": 4,
+    ">=": 4,
+    "+": 5,
+    "-": 5,
+    "*": 6,
+    "//": 6,
+    "/": 6,
+    "%": 6,
+    "negative": 7,
+    "**": 8,
+}
+_ATOM = 9
+_OPPOSITES = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
+
+
+class Unwritable(Exception):
+    """A form that has no text: nobody evaluated it."""
+
+
+def no_name(leaf: Leaf) -> str:
+    """The namer of a class without parameters."""
+    raise AssertionError(leaf)
+
+
+def render(form: Form, name: Namer, level: int = 0) -> str:
+    """A form in Python, in parentheses where it binds less than ``level``."""
+    text, own = _render(form, name)
+    return text if own >= level else f"({text})"
+
+
+def _render(form: Form, name: Namer) -> tuple[str, int]:
+    match form:
+        case Constant(value=value):
+            text = literal(value)
+            return text, _ATOM if not text.startswith("-") else _LEVELS["negative"]
+        case Parameter() | Size():
+            return name(form), _ATOM
+        case Element(of=inner, index=index):
+            return f"{render(inner, name, _ATOM)}[{index}]", _ATOM
+        case Row(elements=elements):
+            inside = ", ".join(render(element, name) for element in elements)
+            return f"({inside}{',' * (len(elements) == 1)})", _ATOM
+        case Operation(operator="if", operands=(test, one, other)):
+            first, condition = render(one, name, 1), render(test, name, 1)
+            return f"{first} if {condition} else {render(other, name)}", _LEVELS["if"]
+        case Operation(operator="min" | "max" as function, operands=operands):
+            return f"{function}({', '.join(render(o, name) for o in operands)})", _ATOM
+        case Operation(operator="not", operands=(operand,)):
+            return f"not {render(operand, name, _LEVELS['not'])}", _LEVELS["not"]
+        case Operation(operator="-", operands=(operand,)):
+            own = _LEVELS["negative"]
+            return f"-{render(operand, name, own)}", own
+        case Operation(operator=operator, operands=(left, right)):
+            own = _LEVELS[operator]
+            # Comparisons do not chain, and what is subtracted or divided by stands alone.
+            is_apart = own == _LEVELS["=="]
+            first = render(left, name, own + is_apart)
+            return f"{first} {operator} {render(right, name, own + 1)}", own
+        case _:
+            raise Unwritable(form)
+
+
+def negated(condition: Form) -> Form:
+    """The opposite of a condition."""
+    match condition:
+        case Constant(value=value):
+            return Constant.of(not value)
+        case Operation(operator="not", operands=(inner,)):
+            return inner
+        case Operation(operator=operator, operands=operands) if operator in _OPPOSITES:
+            return Operation(_OPPOSITES[operator], operands)
+        case _:
+            return Operation("not", (condition,))
+
+
+# ── Values ───────────────────────────────────────────────────────────────────────────────────
+
+
+def literal(value: Any, name: Namer = no_name) -> str:
+    """A value as Python writes it, strings in double quotes; what is traced as its form."""
+    match value:
+        case Traced() | TracedFloat():
+            return render(value.form, name)
+        case Code():
+            return str(value)
+        case Product():
+            factors = (render(form_of(factor), name, _LEVELS["*"]) for factor in value.factors)
+            return " * ".join(factors)
+        case str():
+            return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        case tuple():
+            inside = ", ".join(literal(one, name) for one in value)
+            return f"({inside}{',' * (len(value) == 1)})"
+        case float() if value in (float("inf"), float("-inf")):
+            return f'float("{value}")'
+        case float():
+            return _number(value)
+        case _:
+            return repr(value)
+
+
+def _number(value: float) -> str:
+    """A float as ruff formats it: ``1e-5``."""
+    text = repr(value)
+    mantissa, mark, exponent = text.partition("e")
+    if not mark:
+        return text
+    return f"{mantissa}e{int(exponent)}"
+
+
+# ── Calls ────────────────────────────────────────────────────────────────────────────────────
+
+
+def call_doc(call: Call, name: Namer = no_name) -> Bracketed:
+    """A call, without the arguments that are PyTorch's defaults."""
+    items = []
+    for arg in call.args:
+        prefix = f"{arg.keyword}=" if arg.keyword else ""
+        if isinstance(arg.value, Call):
+            items.append(Item(call_doc(arg.value, name), prefix))
+        elif not _is_default(arg):
+            items.append(Item(_value_doc(arg.value, name), prefix))
+    return bracketed(f"{call.callee}(", items)
+
+
+def _value_doc(value: Any, name: Namer) -> Doc:
+    if isinstance(value, tuple) and value and isinstance(value[0], Code):
+        return bracketed("(", [Item(Text(part)) for part in value])
+    return Text(literal(value, name))
+
+
+def _is_default(arg: Arg) -> bool:
+    if arg.default is None or isinstance(arg.value, (Traced, TracedFloat)):
+        return False
+    if isinstance(arg.value, tuple) and any(isinstance(one, Traced) for one in arg.value):
+        return False
+    return bool(arg.value == arg.default)
+
+
+def joined_doc(merged: Call | Joined) -> Doc:
+    """The expression that joins branches."""
+    if isinstance(merged, Joined):
+        return Chained(merged.operator, tuple(Text(operand) for operand in merged.operands))
+    return call_doc(merged)

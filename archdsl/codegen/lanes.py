@@ -1,0 +1,242 @@
+"""One use of a class, followed through its layers with symbols in place of its numbers.
+
+A class is written from all its uses at once, each in a lane of its own. What the lanes write must
+be the same text, letter for letter; where it is not, one class cannot serve these uses.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from typing import Any, TypeVar
+
+from archdsl.codegen.tracing import Leaf, Traced, TracedFloat, fold, form_of, trace_value
+from archdsl.deployment import Reduction
+from archdsl.graph import Argument, Node
+from archdsl.layers import Call, Layer, MergeLayer, UnaryLayer
+from archdsl.model import Model
+from archdsl.modules import ClassPlan
+from archdsl.symbolic import (
+    Constant,
+    Element,
+    Form,
+    Operation,
+    Parameter,
+    Row,
+    Size,
+    Symbolic,
+    Value,
+)
+from archdsl.volume import Volume
+
+AXES = ("H", "W", "C")
+
+T = TypeVar("T")
+
+
+class Disagreement(Exception):
+    """Two uses need two texts: they have no class in common."""
+
+
+class Level(IntEnum):
+    """Which sizes of its input a class takes as arguments; the rest are literals in it."""
+
+    NONE = 0
+    CHANNELS = 1
+    ALL = 2
+
+
+def agreed(values: Iterable[T]) -> T:
+    """The value that all lanes have. Errors: ``Disagreement``."""
+    first, *rest = values
+    if any(value != first for value in rest):
+        raise Disagreement
+    return first
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Use:
+    """One place where a class is instantiated: its plan, in its network.
+
+    ``arguments`` are those of the block or the family around the class, or of the block itself.
+    """
+
+    plan: ClassPlan
+    model: Model
+    arguments: tuple[Argument, ...] = ()
+    #: Parameters that are literals: those of a family in the class of a single network.
+    closed: Mapping[str, Value] = field(default_factory=dict)
+    #: What stands in place of a number of a layer, by node and field.
+    instead: Mapping[tuple[int, str], Symbolic] = field(default_factory=dict)
+
+    @property
+    def is_block(self) -> bool:
+        return self.plan.call is not None
+
+    def node(self, id: int) -> Node:
+        return self.model.nodes[id]
+
+
+class Lane:
+    """A use on its way: the volumes so far, as forms over the sizes and parameters of its class."""
+
+    def __init__(self, use: Use, level: Level) -> None:
+        self.use = use
+        self.level = level
+        #: Sizes outside the class that it asks for, in the order in which it does.
+        self.captured: list[Size] = []
+        entry = use.node(use.plan.input).volume
+        pairs = zip(entry.sizes, AXES[-len(entry.sizes) :], strict=True)
+        symbols = Volume(tuple(Traced(size, Parameter(axis)) for size, axis in pairs))
+        self.volumes = {use.plan.input: symbols}
+        #: The node that a chain has come to.
+        self.current = use.plan.input
+
+    # ── Forms ────────────────────────────────────────────────────────────────────────────────
+
+    def resolve(self, form: Form) -> Form:
+        """A form of the spec in the symbols of the class, as its level has them."""
+        return self._leveled(fold(form, self._resolve_leaf))
+
+    def resolve_fully(self, form: Form) -> Form:
+        """The same with every size as a symbol, whatever the level."""
+        return fold(form, self._resolve_leaf)
+
+    def _resolve_leaf(self, leaf: Leaf) -> Form:
+        match leaf:
+            case Parameter(name=name):
+                closed = self.use.closed
+                return Constant.of(closed[name]) if name in closed else leaf
+            case Size(node=node, axis=axis):
+                return form_of(size_of(self.volume_of(node), axis))
+
+    def volume_of(self, node: int) -> Volume:
+        """The volume that a node gives; that of one outside the class is captured."""
+        if node not in self.volumes:
+            volume = self.use.node(node).volume
+            pairs = zip(volume.sizes, AXES[-len(volume.sizes) :], strict=True)
+            symbols = (Traced(size, self._capture(Size(node, axis))) for size, axis in pairs)
+            self.volumes[node] = Volume(tuple(symbols))
+        return self.volumes[node]
+
+    def _capture(self, size: Size) -> Form:
+        """A size that a statement outside the class has given a name, or that of a part there."""
+        self.captured.append(size)
+        return Parameter(f"@{len(self.captured) - 1}{size.axis}")
+
+    def captured_size(self, name: str) -> Size | None:
+        """What is captured under a name."""
+        return self.captured[int(name[1:-1])] if name.startswith("@") else None
+
+    def _leveled(self, form: Form) -> Form:
+        return fold(form, self._level_leaf)
+
+    def _level_leaf(self, leaf: Leaf) -> Form:
+        if not isinstance(leaf, Parameter) or not self._is_literal(leaf.name):
+            return leaf
+        size = self.captured_size(leaf.name) or Size(self.use.plan.input, leaf.name)
+        return Constant.of(size_of(self.use.node(size.node).volume, size.axis))
+
+    def _is_literal(self, name: str) -> bool:
+        """Whether a symbol stands for a size that is a literal at this level."""
+        axis = name[-1] if name.startswith("@") else name
+        if axis == "C":
+            return self.level < Level.CHANNELS
+        return axis in AXES and self.level < Level.ALL
+
+    def shown(self, volume: Volume) -> Volume:
+        """A volume with the symbols of the class's level alone."""
+        forms = [fold(form_of(size), self._level_leaf, adds=True) for size in volume.sizes]
+        return with_forms(volume, forms)
+
+    # ── Layers ───────────────────────────────────────────────────────────────────────────────
+
+    def call_of(self, node: Node) -> Call:
+        """The call that constructs a layer's module; the volume behind it becomes known."""
+        (source,) = node.inputs
+        x = self.volume_of(source)
+        layer = self._traced(node, self.resolve_fully)
+        assert isinstance(layer, UnaryLayer)
+        self._enter(node, layer, (x,))
+        shown = self._traced(node, self.resolve)
+        assert isinstance(shown, UnaryLayer)
+        return shown.emit(self.shown(x))
+
+    def join(self, node: Node, volumes: Sequence[Volume]) -> MergeLayer:
+        """The merge of branches with these volumes; that behind it becomes known."""
+        layer = self._traced(node, self.resolve_fully)
+        assert isinstance(layer, MergeLayer)
+        self._enter(node, layer, tuple(volumes))
+        shown = self._traced(node, self.resolve)
+        assert isinstance(shown, MergeLayer)
+        return shown
+
+    def split(self, node: Node, pieces: Sequence[int]) -> None:
+        """The pieces of a layer with several results become known."""
+        layer = self._traced(node, self.resolve_fully)
+        assert isinstance(layer, Reduction)
+        for piece, channels in zip(pieces, layer.pieces, strict=True):
+            self.volumes[piece] = self.volumes[node.id].with_channels(channels)
+
+    def _enter(self, node: Node, layer: Layer, inputs: tuple[Volume, ...]) -> None:
+        volume = layer.infer(inputs)
+        assert volume == node.volume, (node, volume)
+        self.volumes[node.id] = volume
+
+    def _traced(self, node: Node, resolve: Any) -> Layer:
+        """The layer with traced numbers where it was written with more than literals."""
+        written = dict(node.forms)
+        for (id, name), symbolic in self.use.instead.items():
+            if id == node.id:
+                written[name] = symbolic
+        if not written:
+            return node.layer
+        fields = {}
+        for item in dataclasses.fields(node.layer):  # type: ignore[arg-type]
+            if item.name in written:
+                symbolic = written[item.name]
+                form = resolve(symbolic.form)
+                value = trace_value(symbolic.value, form)
+                # What deployment adds to a layer is no field that anyone writes.
+                role = item.metadata.get("role")
+                convert = role.kind.convert if role else lambda value: value
+                fields[item.name] = _converted(value, symbolic.value, form, convert)
+        return replace(node.layer, **fields)  # type: ignore[type-var]
+
+
+def _converted(traced: Any, value: Value, form: Form, convert: Any) -> Any:
+    """A traced value as the field of a layer wants it."""
+    if isinstance(form, Constant):
+        return convert(form.value)
+    if isinstance(value, bool):
+        return traced
+    converted = convert(value)
+    return TracedFloat(converted, form) if isinstance(converted, float) else convert(traced)
+
+
+def with_forms(volume: Volume, forms: Sequence[Form]) -> Volume:
+    """A volume whose sizes have these forms."""
+    pairs = zip(volume.sizes, forms, strict=True)
+    return Volume(tuple(int(s) if isinstance(f, Constant) else Traced(int(s), f) for s, f in pairs))
+
+
+def size_of(volume: Volume, axis: str) -> int:
+    """The height, the width or the channels of a volume; a vector has channels."""
+    if axis == "C":
+        return volume.channels
+    return volume.height if axis == "H" else volume.width
+
+
+def names_in(form: Form) -> set[str]:
+    """The parameters in a form."""
+    match form:
+        case Parameter(name=name):
+            return {name}
+        case Element(of=inner):
+            return names_in(inner)
+        case Row(elements=forms) | Operation(operands=forms):
+            return set().union(*map(names_in, forms))
+        case _:
+            return set()

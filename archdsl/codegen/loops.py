@@ -1,0 +1,208 @@
+"""Copies whose number an argument decides: one loop, right for every number.
+
+What flows from copy to copy is a symbol at first. Where the text of a copy asks for it, it is
+written as a function of the copy's number, which follows from what one copy makes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from archdsl.codegen.lanes import AXES, Disagreement, Lane, agreed, names_in, with_forms
+from archdsl.codegen.layout import (
+    Comprehension,
+    Conditional,
+    Doc,
+    Item,
+    Text,
+    bracketed,
+    flat,
+    without_comments,
+)
+from archdsl.codegen.tracing import add, divide, form_of, multiply
+from archdsl.modules import Repeat
+from archdsl.symbolic import Constant, Form, Operation, Parameter
+
+if TYPE_CHECKING:
+    from archdsl.codegen.constructor import Constructor
+
+#: How many copies become a comprehension, and how many lines they must take otherwise.
+LONG_REPEAT = 3
+LONG_LINES = 12
+#: The number of a copy, from 0.
+INDEX = "~i"
+
+
+class Loop:
+    """The loop over the copies of a repeat, for all lanes."""
+
+    def __init__(
+        self,
+        constructor: Constructor,
+        lanes: Sequence[Lane],
+        repeats: Sequence[Repeat],
+        count: Form,
+    ) -> None:
+        self.constructor = constructor
+        self.lanes = lanes
+        self.repeats = repeats
+        self.count = count
+        self.nodes = [
+            repeat.part.copies[0].input if repeat.copies else repeat.part.output
+            for repeat in repeats
+        ]
+        self.entries = [lane.volume_of(node) for lane, node in zip(lanes, self.nodes, strict=True)]
+
+    def undo(self) -> None:
+        """Forget what the attempt has found."""
+        for lane, node, entry in zip(self.lanes, self.nodes, self.entries, strict=True):
+            lane.volumes[node] = entry
+
+    def write(self) -> Item:
+        """The copies as a comprehension. Errors: ``Disagreement``."""
+        entry = agreed([form_of(size) for size in volume.sizes] for volume in self.entries)
+        axes = AXES[-len(entry) :]
+        flowing = [Parameter(f"~{axis}") for axis in axes]
+        for symbol in flowing:
+            # A name that no text has, to see where it is asked for.
+            self.constructor.names[symbol.name] = f"\0{symbol.name}\0"
+        self.constructor.names[INDEX] = self.constructor.scope.give("i")
+        self.constructor.scope.taken.discard(self.constructor.names[INDEX])
+        docs, exits = self._copies([[*flowing]])
+        steps = [_Carried(f, e, x) for f, e, x in zip(flowing, entry, exits, strict=True)]
+        is_asked = {s.symbol.name: s.symbol.name in self.constructor.used for s in steps}
+        if any(is_asked.values()):
+            shown = [
+                [s.at(Parameter(INDEX)) if is_asked[s.symbol.name] else s.symbol for s in steps]
+            ]
+            self.constructor.used -= {*is_asked, INDEX}
+            docs, _ = self._copies(shown)
+        is_counted = INDEX in self.constructor.used
+        self.constructor.used -= {*is_asked, INDEX}
+        always = all(repeat.copies for repeat in self.repeats)
+        for lane, repeat in zip(self.lanes, self.repeats, strict=True):
+            node = repeat.part.output
+            volume = lane.use.node(node).volume
+            forms = [step.behind(self.count, always=always) for step in steps]
+            lane.volumes[node] = with_forms(volume, forms)
+        variable = self.constructor.names[INDEX] if is_counted else "_"
+        return Item(comprehension(docs, variable, self.constructor.text(self.count)))
+
+    def _copies(self, shown: Sequence[Sequence[Form]]) -> tuple[list[Doc], list[Form]]:
+        """The text of each copy, with these sizes flowing into it, and the sizes behind it."""
+        texts = []
+        exits = []
+        for lane, repeat in zip(self.lanes, self.repeats, strict=True):
+            for chain, row in zip(repeat.part.copies, repeat.copies, strict=True):
+                volume = lane.use.node(chain.input).volume
+                if len(volume.sizes) != len(shown[0]):
+                    raise Disagreement
+                lane.volumes[chain.input] = with_forms(volume, shown[0])
+                lane.current = chain.input
+                items = self.constructor.plain_row([lane], [row])
+                texts.append([item.doc for item in items])
+                behind = lane.volume_of(chain.output)
+                exits.append([form_of(size) for size in behind.sizes])
+        result = agreed(exits)
+        if len(result) != len(shown[0]):
+            raise Disagreement
+        return agreed(texts), result
+
+
+class _Carried:
+    """A size that flows from copy to copy: before the first, and what one copy makes of it."""
+
+    def __init__(self, symbol: Parameter, entry: Form, exit: Form) -> None:
+        self.symbol = symbol
+        self.entry = entry
+        self.exit = exit
+
+    @property
+    def _grows(self) -> Form | None:
+        """What one copy adds to it; None where it does something else."""
+        rest = add(self.exit, self.symbol, -1)
+        return None if any(name.startswith("~") for name in names_in(rest)) else rest
+
+    @property
+    def _is_fixed(self) -> bool:
+        """Whether it is the same behind each copy."""
+        return not any(name.startswith("~") for name in names_in(self.exit))
+
+    def at(self, index: Form) -> Form:
+        """The size before the copy of a number."""
+        if self._is_fixed and self.exit != self.entry:
+            is_first = Operation("==", (index, Constant.of(0)))
+            return Operation("if", (is_first, self.entry, self.exit))
+        return self._after(index)
+
+    def behind(self, count: Form, *, always: bool) -> Form:
+        """The size behind all copies; ``always`` where each use has at least one."""
+        if self._is_fixed and self.exit != self.entry:
+            if always:
+                return self.exit
+            is_any = Operation(">", (count, Constant.of(0)))
+            return Operation("if", (is_any, self.exit, self.entry))
+        return self._after(count)
+
+    def _after(self, count: Form) -> Form:
+        """The size after a number of copies."""
+        if self._is_fixed:
+            return self.entry
+        grows = self._grows
+        if grows is not None:
+            return add(self.entry, multiply(grows, count))
+        match self.exit:
+            case Operation(operator="*", operands=(Constant() as factor, self.symbol)):
+                return multiply(self.entry, Operation("**", (factor, count)))
+            case Operation(operator="//", operands=(self.symbol, Constant() as divisor)):
+                return divide(self.entry, Operation("**", (divisor, count)))
+            case _:
+                raise Disagreement
+
+
+# ── Repeats that are written out ─────────────────────────────────────────────────────────────
+
+
+def with_repeats(items: list[Item]) -> Iterator[Item]:
+    """The items, with runs that repeat often enough as ``*(… for _ in range(n))``."""
+    texts = [flat(item.doc) + item.comment for item in items]
+    index = 0
+    while index < len(items):
+        period, copies = _repeat_at(texts, index)
+        if copies < LONG_REPEAT:
+            yield items[index]
+            index += 1
+            continue
+        last = index + period * copies
+        comments = [item.comment for item in items[index:last] if item.comment]
+        docs = [item.doc for item in items[index : index + period]]
+        yield Item(
+            comprehension(docs, "_", str(copies)),
+            comment=comments[-1] if comments else "",
+        )
+        index = last
+
+
+def _repeat_at(texts: list[str], start: int) -> tuple[int, int]:
+    """The period and the number of copies of the repeat that begins at an index."""
+    best = (1, 1)
+    for period in range(1, min(8, len(texts) - start) + 1):
+        copies = 1
+        first = texts[start : start + period]
+        while texts[start + copies * period : start + (copies + 1) * period] == first:
+            copies += 1
+        is_long = copies >= LONG_REPEAT and (period == 1 or copies * period >= LONG_LINES)
+        if is_long and copies * period > best[0] * best[1]:
+            best = (period, copies)
+    return best
+
+
+def comprehension(docs: list[Doc], variable: str, count: str) -> Doc:
+    """Copies as ``*(… for _ in range(n))``."""
+    clause = Item(Text(f"{variable} in range({count})"), "for ")
+    plain = len(docs) == 1 and not isinstance(docs[0], (Conditional, Comprehension))
+    if plain:
+        return Comprehension("*(", without_comments(docs[0]), (clause,), ")")
+    layers = bracketed("(", [Item(without_comments(doc)) for doc in docs])
+    return Comprehension("*(", Text("layer"), (clause, Item(layers, "for layer in ")), ")")

@@ -1,0 +1,229 @@
+"""The networks of a module: a class each, or one for a family with a function for each member."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from archdsl.codegen.classes import SUPPORT, Class, Classes, ClassText, write_together
+from archdsl.codegen.expressions import literal
+from archdsl.codegen.initialization import initialization_lines
+from archdsl.codegen.lanes import Lane, Use
+from archdsl.codegen.layout import Doc, Item, Text, bracketed
+from archdsl.codegen.names import Scope
+from archdsl.codegen.tracing import form_of
+from archdsl.graph import Argument, AuxPart, walk
+from archdsl.layers.conv import Conv
+from archdsl.layers.dense import FullyConnected, Linear
+from archdsl.model import Model
+from archdsl.symbolic import Constant, Parameter, Symbolic
+
+#: The argument for the units of the last layer, as torchvision calls it.
+NUM_CLASSES = "num_classes"
+#: Where a layer says how many channels or units it gives.
+_WIDTHS = ((FullyConnected, "out_features"), (Linear, "out_features"), (Conv, "out_channels"))
+
+
+@dataclass(eq=False)
+class NetworkClass:
+    """A class of networks: of one, or of the members of a family."""
+
+    written: Class
+    models: list[Model]
+    is_family: bool
+
+    @property
+    def name(self) -> str:
+        return self.written.name
+
+
+@dataclass(frozen=True, eq=False)
+class Function:
+    """What builds a member of a family."""
+
+    name: str
+    parameters: list[Item]
+    network: NetworkClass
+    model: Model
+    call: Doc
+
+
+def entry_names(models: Sequence[Model]) -> list[str]:
+    """What builds each network of a module: its class, or for a member of a family a function."""
+    return _Names(models).entries
+
+
+def entry_name(model: Model) -> str:
+    """What builds a network in the module that has no other."""
+    return entry_names([model])[0]
+
+
+class _Names:
+    """The names of networks, families and members: they come before all others."""
+
+    def __init__(self, models: Sequence[Model]) -> None:
+        self.scope = Scope(SUPPORT)
+        self.families: dict[int, str] = {}
+        classes: list[str | None] = []
+        for model in models:
+            if is_member(model):
+                assert model.member is not None
+                family = model.member.family
+                if id(family) not in self.families:
+                    self.families[id(family)] = self._class(family.name.id)
+                classes.append(None)
+            else:
+                classes.append(self._class(model.name))
+        self.entries = [
+            name or self.scope.give_numbered(model.name.lower())
+            for name, model in zip(classes, models, strict=True)
+        ]
+
+    def class_of(self, model: Model) -> str:
+        """A class for a member that shares none with its family."""
+        return self._class(model.name)
+
+    def _class(self, name: str) -> str:
+        capital = name[0].upper() + name[1:]
+        is_taken = capital in Scope(SUPPORT).taken or capital in ("None", "True", "False")
+        return self.scope.give_numbered(f"{capital}Network" if is_taken else capital)
+
+
+def is_member(model: Model) -> bool:
+    """Whether a network is one of a family, and not the family with its defaults."""
+    return model.member is not None and model.name != model.member.family.name.id
+
+
+class Networks:
+    """All classes of a module, and the functions for members of families."""
+
+    def __init__(self, models: Sequence[Model], *, has_families: bool = True) -> None:
+        if not models:
+            raise ValueError("a module needs at least one network")
+        self.models = models
+        names = _Names(models)
+        uses = [_use_of(model, is_closed=not has_families) for model in models]
+        uses = [use if use.closed else _with_width(use) for use in uses]
+        self.entries = names.entries
+        self.classes = Classes(uses, names.scope)
+        self.networks: list[NetworkClass] = []
+        self.functions: list[Function] = []
+        done: set[int] = set()
+        for model, use, entry in zip(models, uses, names.entries, strict=True):
+            if use.closed or not is_member(model):
+                ((text, lanes),) = write_together([use], self.classes, _end)
+                name = entry if not is_member(model) else names.class_of(model)
+                self._add(name, text, lanes, is_family=False)
+                continue
+            assert model.member is not None
+            family = model.member.family
+            if id(family) not in done:
+                done.add(id(family))
+                own = [u for u in uses if is_member(u.model) and _family_of(u) is family]
+                self._add_family(own, names.families[id(family)], names.scope)
+        for model, entry in zip(models, names.entries, strict=True):
+            if is_member(model):
+                self.functions.append(self._function(model, entry))
+
+    def network_of(self, model: Model) -> NetworkClass:
+        """The class of a network."""
+        return next(network for network in self.networks if model in network.models)
+
+    def _add(self, name: str, text: ClassText, lanes: list[Lane], *, is_family: bool) -> None:
+        models = [lane.use.model for lane in lanes]
+        self.networks.append(NetworkClass(Class(name, text, lanes), models, is_family))
+
+    def _add_family(self, uses: list[Use], name: str, scope: Scope) -> None:
+        found = write_together(uses, self.classes, _end)
+        if any(_is_fixed(lanes) for _, lanes in found):
+            found = write_together([_without_width(use) for use in uses], self.classes, _end)
+        for index, (text, lanes) in enumerate(found):
+            own = name if index == 0 else scope.give_numbered(name)
+            self._add(own, text, lanes, is_family=True)
+
+    def _function(self, model: Model, name: str) -> Function:
+        network = self.network_of(model)
+        (lane,) = (lane for lane in network.written.lanes if lane.use.model is model)
+        values = {argument.name: argument.value for argument in lane.use.arguments}
+        items, parameters = [], []
+        for parameter in network.written.parameters:
+            if parameter.symbol == NUM_CLASSES:
+                parameters.append(Item(Text(parameter.text)))
+                items.append(Item(Text(parameter.name), f"{parameter.name}="))
+                continue
+            value = values[parameter.symbol]
+            if parameter.default is None:
+                items.append(Item(Text(literal(value))))
+            elif Constant.of(value) != Constant.of(parameter.default):
+                items.append(Item(Text(literal(value)), f"{parameter.name}="))
+        return Function(name, parameters, network, model, bracketed(f"{network.name}(", items))
+
+
+def _family_of(use: Use) -> object:
+    return use.model.member.family if use.model.member else None
+
+
+def _use_of(model: Model, *, is_closed: bool) -> Use:
+    arguments = model.member.arguments if model.member else ()
+    if is_member(model) and not is_closed:
+        return Use(model.plan, model, arguments)
+    return Use(model.plan, model, closed={a.name: a.value for a in arguments})
+
+
+def _end(use: Use) -> list[str]:
+    return initialization_lines(use.model)
+
+
+# ── The number of classes ────────────────────────────────────────────────────────────────────
+
+
+def _with_width(use: Use) -> Use:
+    """A use, that of a member of a family with the number of classes as an argument."""
+    model = use.model
+    if not is_member(model) or any(argument.name == NUM_CLASSES for argument in use.arguments):
+        return use
+    ends = [model.chain.output]
+    ends += [part.body.output for part in walk(model.chain) if isinstance(part, AuxPart)]
+    if not model.output.is_vector:
+        return use
+    classes = model.output.channels
+    width = Symbolic(classes, Parameter(NUM_CLASSES))
+    instead = {}
+    for end in ends:
+        place = _width_of(model, end)
+        if place is None or model.nodes[end].volume != model.output:
+            return use
+        instead[place] = width
+    argument = Argument(NUM_CLASSES, classes, Constant.of(classes), classes)
+    return Use(use.plan, model, (*use.arguments, argument), instead=instead)
+
+
+def _width_of(model: Model, end: int) -> tuple[int, str] | None:
+    """The layer, and its field, that gives the units of an output as a literal of the network."""
+    node = model.nodes[end]
+    while True:
+        for page, field in _WIDTHS:
+            if type(node.layer) is page:
+                is_literal = field not in dict(node.forms)
+                is_own = len(node.frames) <= 1  # the member's; any other is a block's
+                given = getattr(node.layer, field)
+                is_it = given == model.output.channels and is_literal and is_own
+                return (node.id, field) if is_it else None
+        before = model.nodes[node.inputs[0]] if len(node.inputs) == 1 else None
+        if before is None or before.volume.elements % model.output.channels:
+            return None
+        node = before
+
+
+def _is_fixed(lanes: list[Lane]) -> bool:
+    """Whether the argument is there and the output does not follow it."""
+    return any(
+        lane.use.instead and form_of(lane.volume_of(end).channels) != Parameter(NUM_CLASSES)
+        for lane in lanes
+        for end in [lane.use.plan.output]
+    )
+
+
+def _without_width(use: Use) -> Use:
+    own = tuple(a for a in use.arguments if a.name != NUM_CLASSES)
+    return Use(use.plan, use.model, own)

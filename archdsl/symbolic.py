@@ -1,0 +1,124 @@
+"""Values together with the expressions they were written as.
+
+``conv 3x3 (2*n)`` in a block called with ``n=8`` has 16 channels *and* the form ``2*n``. Targets
+that keep a block whole need the form; everything else asks for the value. (PyTorch's ``SymNode``
+holds the same two: an expression and a hint.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+Value: TypeAlias = int | float | bool | str | tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A value that nothing in sight can change. ``1``, ``1.0`` and ``true`` are three."""
+
+    value: Value = field(compare=False)
+    text: str
+
+    @classmethod
+    def of(cls, value: Value) -> Constant:
+        return cls(value, repr(value))
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of the block or the family that an expression stands in."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """``H``, ``W`` or ``C`` of the volume that a node gives."""
+
+    node: int
+    axis: str
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One size of a value such as ``3x5``."""
+
+    of: Form
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Several values in a row: the channels of ``take(a, b)``."""
+
+    elements: tuple[Form, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operator, or a function of the language, with its operands.
+
+    The operators are Python's; ``if`` has a condition, what holds then, and what holds else.
+    """
+
+    operator: str
+    operands: tuple[Form, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unevaluated:
+    """What ``and`` or ``or`` did not come to, and could not be read."""
+
+
+Form: TypeAlias = Constant | Parameter | Size | Element | Row | Operation | Unevaluated
+
+
+@dataclass(frozen=True, slots=True)
+class Symbolic:
+    """A value and its form."""
+
+    value: Value
+    form: Form
+
+    @classmethod
+    def constant(cls, value: Value) -> Symbolic:
+        return cls(value, Constant.of(value))
+
+
+def operate(value: Value, operator: str, *operands: Form) -> Symbolic:
+    """The result of an operation; a constant where all its operands are."""
+    if all(isinstance(operand, Constant) for operand in operands):
+        return Symbolic.constant(value)
+    return Symbolic(value, Operation(operator, operands))
+
+
+def substitute(form: Form, forms: Mapping[str, Form]) -> Form:
+    """The form with other forms in place of parameters."""
+    match form:
+        case Parameter(name=name):
+            return forms.get(name, form)
+        case Element(of=inner, index=index):
+            return Element(substitute(inner, forms), index)
+        case Row(elements=elements):
+            return Row(tuple(substitute(element, forms) for element in elements))
+        case Operation(operator=operator, operands=operands):
+            return Operation(operator, tuple(substitute(operand, forms) for operand in operands))
+        case _:
+            return form
+
+
+def resized(form: Form, size: Callable[[Size], Form]) -> Form:
+    """The form with others in place of the sizes of volumes."""
+    match form:
+        case Size():
+            return size(form)
+        case Element(of=inner, index=index):
+            return Element(resized(inner, size), index)
+        case Row(elements=elements):
+            return Row(tuple(resized(element, size) for element in elements))
+        case Operation(operator=operator, operands=operands):
+            return Operation(operator, tuple(resized(operand, size) for operand in operands))
+        case _:
+            return form
