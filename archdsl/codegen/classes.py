@@ -17,7 +17,7 @@ from archdsl.codegen.layout import Item, Text, bracketed, lay_out
 from archdsl.codegen.names import Scope
 from archdsl.deployment import PAGES
 from archdsl.layers import REGISTRY
-from archdsl.modules import ClassPlan, Head, camel_case, items_of, plans_in
+from archdsl.modules import ClassPlan, camel_case, heads_of, items_of, plans_in
 from archdsl.symbolic import Form, Parameter, Size, Value
 from archdsl.volume import Volume
 
@@ -260,7 +260,7 @@ def _forward_header(forward: Forward) -> list[str]:
 
 def _weights(plan: ClassPlan) -> str:
     """The weights of the heads' losses as a tuple, or nothing where there are no heads."""
-    heads = [step.weight for step in plan.steps if isinstance(step, Head)]
+    heads = [head.weight for head in heads_of(plan.steps)]
     weights = ", ".join(f"{weight:g}" for weight in heads)
     if len(heads) == 1:
         weights += ","

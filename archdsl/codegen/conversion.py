@@ -21,11 +21,11 @@ from archdsl.layers.norm import BatchNorm
 from archdsl.model import Model
 from archdsl.modules import (
     ClassPlan,
-    Head,
     Instance,
     Item,
     Leaf,
     applies_of,
+    heads_of,
     in_row,
     items_of,
 )
@@ -284,7 +284,7 @@ def _is_within(name: str, path: str) -> bool:
 
 def _heads(plain: Model) -> str:
     """The auxiliary heads of the plain network, as a tuple of the prefixes of their keys."""
-    heads = [step.apply.attribute for step in plain.plan.steps if isinstance(step, Head)]
+    heads = [head.apply.attribute for head in heads_of(plain.plan.steps)]
     prefixes = [literal(f"{head}.") for head in heads]
     return f"({', '.join(prefixes)}{',' * (len(prefixes) == 1)})" if prefixes else ""
 

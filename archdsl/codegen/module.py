@@ -15,7 +15,7 @@ from archdsl.codegen.networks import Function, NetworkClass, Networks
 from archdsl.codegen.templates import render_template
 from archdsl.layers import UnaryLayer
 from archdsl.model import Model
-from archdsl.modules import HEAD_CLASS, Head
+from archdsl.modules import HEAD_CLASS, heads_of
 from archdsl.source import Span
 from archdsl.volume import Volume
 
@@ -210,7 +210,7 @@ def _network_docstring(
     else:
         docstring = [*_filled(comment), ""] if comment else []
         docstring.append(_figures(model))
-    names = [step.apply.attribute for step in model.plan.steps if isinstance(step, Head)]
+    names = [head.apply.attribute for head in heads_of(model.plan.steps)]
     if names:
         docstring += [] if len(docstring) > 1 else [""]
         docstring.append(

@@ -10,7 +10,7 @@ from archdsl.deployment.draft import Draft, Fold, renumbered, without
 from archdsl.deployment.merging import merge_reductions
 from archdsl.deployment.pages import InplaceReLU, Reduction
 from archdsl.graph import Node
-from archdsl.layers import Family, MergeLayer
+from archdsl.layers import Family, MergeLayer, WeightLayer
 from archdsl.layers.activation import ReLU
 from archdsl.layers.conv import Conv, DepthwiseConv
 from archdsl.layers.dense import FullyConnected, Linear
@@ -51,7 +51,15 @@ def deploy(model: Model) -> Deployment:
     """
     nodes = {node.id: node for node in model.nodes}
     draft = Draft(nodes, model.chain, {id: (Fold(id),) for id in nodes})
-    for rewrite in (_without_training, _fold_norms, merge_reductions, _in_place, renumbered):
+    rewrites = (
+        _without_training,
+        _without_starts,
+        _fold_norms,
+        merge_reductions,
+        _in_place,
+        renumbered,
+    )
+    for rewrite in rewrites:
         draft = rewrite(draft)
     return _finish(model, draft)
 
@@ -61,6 +69,17 @@ def _without_training(draft: Draft) -> Draft:
         draft,
         {n.id for n in draft.nodes.values() if n.layer.family is Family.REGULARIZATION},
     )
+
+
+def _without_starts(draft: Draft) -> Draft:
+    """What weights start as is of no use to a network that takes over those of another."""
+    nodes = {
+        id: replace(node, layer=replace(node.layer, init=None))  # type: ignore[type-var]
+        if isinstance(node.layer, WeightLayer) and node.layer.init
+        else node
+        for id, node in draft.nodes.items()
+    }
+    return replace(draft, nodes=nodes)
 
 
 def _fold_norms(draft: Draft) -> Draft:
@@ -110,6 +129,7 @@ def _finish(plain: Model, draft: Draft) -> Deployment:
         costs=count_costs(nodes),
         claims=(),
         recipe=None,
+        init=None,
     )
     origins = {
         node.id: tuple(

@@ -169,6 +169,19 @@ def applies_of(steps: Iterable[Step]) -> Iterator[Apply]:
                     yield from applies_of(copy)
 
 
+def heads_of(steps: Iterable[Step]) -> Iterator[Head]:
+    """The auxiliary heads among steps, those that an ``if`` put there included."""
+    for step in steps:
+        match step:
+            case Head():
+                yield step
+            case Option(steps=inner):
+                yield from heads_of(inner)
+            case Copies(copies=copies):
+                for copy in copies:
+                    yield from heads_of(copy)
+
+
 def items_of(plan: ClassPlan) -> Iterator[Item]:
     """The items that a class constructs, in order."""
     if plan.row is not None:

@@ -258,46 +258,37 @@ def _recalls_of(item: Item) -> Iterator[RecallPart]:
                         yield recall
 
 
-def _recalls_from_outside(steps: tuple[Step, ...]) -> Iterator[RecallPart]:
-    made = set(_outputs(steps))
-    seen: set[int] = set()
-    for recall in _recalls_in(steps):
-        if recall.node not in made and recall.node not in seen:
-            seen.add(recall.node)
-            yield recall
+def _recalls_from_outside(steps: Iterable[Step]) -> Iterator[RecallPart]:
+    """The recalls of what the steps have not made before, each once.
+
+    In their order: a call that is empty for its arguments gives the node that it was given.
+    """
+    made: set[int] = set()
+    for what in _made_and_recalled(steps):
+        if isinstance(what, int):
+            made.add(what)
+        elif what.node not in made:
+            made.add(what.node)
+            yield what
 
 
-def _outputs(steps: tuple[Step, ...]) -> Iterator[int]:
-    for step in steps:
-        match step:
-            case Apply():
-                yield step.output
-                yield from step.pieces
-            case Fork():
-                yield step.node
-                for branch in step.branches:
-                    yield from _outputs(branch)
-            case Option():
-                yield from _outputs(step.steps)
-            case Copies():
-                for copy in step.copies:
-                    yield from _outputs(copy)
-
-
-def _recalls_in(steps: tuple[Step, ...]) -> Iterator[RecallPart]:
+def _made_and_recalled(steps: Iterable[Step]) -> Iterator[int | RecallPart]:
+    """The nodes that steps make and the parts that they take up, in the order of execution."""
     for step in steps:
         match step:
             case Apply():
                 yield from step.recalls
+                yield from (step.output, *step.pieces)
             case Head():
                 yield from step.apply.recalls
             case Recall():
                 yield step.part
             case Fork():
                 for branch in step.branches:
-                    yield from _recalls_in(branch)
+                    yield from _made_and_recalled(branch)
+                yield step.node
             case Option():
-                yield from _recalls_in(step.steps)
+                yield from _made_and_recalled(step.steps)
             case Copies():
                 for copy in step.copies:
-                    yield from _recalls_in(copy)
+                    yield from _made_and_recalled(copy)
