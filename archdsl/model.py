@@ -72,6 +72,9 @@ class Model:
     #: What all weights start as, but those of layers with an `init` of their own; None is
     #: PyTorch's way.
     init: Initializer | None = field(repr=False, default=None)
+    #: What is said at the top of its file, and of the network itself.
+    heading: syntax.Comment | None = field(repr=False, default=None)
+    comment: syntax.Comment | None = field(repr=False, default=None)
 
     @cached_property
     def graph(self) -> networkx.DiGraph[int]:
@@ -200,6 +203,8 @@ def build_model(network: Elaborated, diagnostics: list[Diagnostic]) -> Model:
         count_costs(network.nodes),
         recipe=network.recipe,
         init=network.init,
+        heading=network.heading,
+        comment=network.comment,
     )
     claims = []
     for expect in network.expects:
