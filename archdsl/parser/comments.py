@@ -155,16 +155,17 @@ class Comments:
         Nodes inside it have taken theirs before.
         """
         above = self._above.get(start, ())
-        behind = self.behind(start) if self.remarks else ()
+        behind = tuple(text for _, text in self.take(start)) if self.remarks else ()
         return Comment(above, behind) if above or behind else None
 
-    def behind(self, start: int) -> tuple[str, ...]:
-        """Take the remarks behind ``start``."""
-        taken: list[str] = []
-        while self.remarks and self.remarks[-1][0] > start:
-            taken.append(self.remarks.pop()[1])
-        taken.reverse()
-        return tuple(taken)
+    def take(self, start: int) -> list[tuple[int, str]]:
+        """Take the remarks behind ``start`` with their places."""
+        count = len(self.remarks)
+        while count and self.remarks[count - 1][0] > start:
+            count -= 1
+        taken = self.remarks[count:]
+        del self.remarks[count:]
+        return taken
 
 
 def _said(comment: str) -> str:

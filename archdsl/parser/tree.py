@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from dataclasses import replace
 from math import isinf
 from typing import Any
@@ -213,15 +214,20 @@ class TreeBuilder(Transformer[Token, Any]):
 
     def _remark_branches(self, chains: list[syntax.Chain]) -> None:
         """Give the remarks behind bars to the statements before the bars, complete since long."""
-        for index in range(len(chains) - 2, -1, -1):
-            chain = chains[index]
-            behind = self.comments.behind(chain.span.end)
-            if behind:
-                *others, last = chain.statements
-                comment = last.comment or syntax.Comment()
-                comment = replace(comment, behind=(*comment.behind, *behind))
-                last = replace(last, comment=comment)
-                chains[index] = replace(chain, statements=(*others, last))
+        starts = [chain.span.start for chain in chains]
+        behind: dict[int, list[str]] = {}
+        for start, text in self.comments.take(starts[0]):
+            index = bisect(starts, start) - 1
+            if index == len(chains) - 1:  # behind the braces
+                self.comments.remarks.append((start, text))
+            else:
+                behind.setdefault(index, []).append(text)
+        for index, texts in behind.items():
+            *others, last = chains[index].statements
+            comment = last.comment or syntax.Comment()
+            comment = replace(comment, behind=(*comment.behind, *texts))
+            statements = (*others, replace(last, comment=comment))
+            chains[index] = replace(chains[index], statements=statements)
 
     # Items
 
