@@ -82,6 +82,9 @@ def test_what_heads_bare_statements_is_about_the_network(inference: bool) -> Non
     found = docstrings("# The net.\nrelu # Behind.\n# Second.\nfc 3", volume, inference)
     assert found["Net"].startswith("The net.\n\n3 × 3 × 3 → 3;")
     assert "The net" not in found["module"]
+    text = "# The net.\nrelu # Behind.\nfc 3"
+    module = compile(*read_models(Source(text, "net.arch"), volume), inference=inference)
+    assert module.count("The net.") == 1
     found = docstrings("# The net.\n\nrelu", volume, inference)
     assert found["module"].endswith("The net.")
 

@@ -175,13 +175,11 @@ def _block_docstring(cls: Class) -> str:
             if title == HEAD_CLASS
             else f"The part `{title}`."
         )
-    source, model = call.block.span.source, cls.uses[0].model
     comment = _paragraph(call.block.comment)
     # What heads the file is said in the module's docstring.
-    is_heading = source is model.source and comment == _paragraph(model.heading)
-    if comment and not is_heading:
+    if comment and comment != _paragraph(cls.uses[0].model.heading):
         return " ".join(comment)
-    return f"The block `{title}` of {PurePath(source.path).name}."
+    return f"The block `{title}` of {PurePath(call.block.span.source.path).name}."
 
 
 def _filled(text: str) -> list[str]:
