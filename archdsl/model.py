@@ -74,6 +74,9 @@ class Model:
     init: Initializer | None = field(repr=False, default=None)
     #: The family that the network is a member of.
     member: Member | None = field(repr=False, default=None)
+    #: What is said at the top of its file, and of the network itself.
+    heading: syntax.Comment | None = field(repr=False, default=None)
+    comment: syntax.Comment | None = field(repr=False, default=None)
 
     @cached_property
     def graph(self) -> networkx.DiGraph[int]:
@@ -203,6 +206,8 @@ def build_model(network: Elaborated, diagnostics: list[Diagnostic]) -> Model:
         recipe=network.recipe,
         init=network.init,
         member=network.member,
+        heading=network.heading,
+        comment=network.comment,
     )
     claims = []
     for expect in network.expects:

@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from archdsl.source import Source, Span
+
+# ── Comments ─────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """What is said of a statement, an item or a file, without ``#`` and the space behind it.
+
+    ``above`` are the lines right above it, ``behind`` the remarks in and behind its own lines: in
+    parentheses, behind its ``{``, at its end.
+    """
+
+    above: tuple[str, ...] = ()
+    behind: tuple[str, ...] = ()
+
+
+def said_in(lines: Iterable[str]) -> Iterator[str]:
+    """The lines of a comment without what they say to the tool: ``archdsl: ignore[…]``."""
+    for line in lines:
+        if not line.lstrip().startswith("archdsl:"):
+            yield line
+        elif rest := line.partition("]")[2].strip():
+            yield rest
+
 
 # ── Expressions ──────────────────────────────────────────────────────────────────────────────
 
@@ -118,6 +142,8 @@ class Step:
     atoms: tuple[Atom, ...]
     repeat: Expr | None
     claim: Expr | None
+    #: Two trees with other comments mean the same, so it is no part of equality.
+    comment: Comment | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +151,7 @@ class Let:
     span: Span
     name: Name
     value: Expr
+    comment: Comment | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +160,7 @@ class Cond:
     test: Expr
     then: Body
     otherwise: Body | Cond | None
+    comment: Comment | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +172,7 @@ class Expect:
     relation: str
     digits: str
     unit: str
+    comment: Comment | None = field(default=None, compare=False)
 
 
 Statement: TypeAlias = Step | Let | Cond | Expect
@@ -184,6 +213,7 @@ class Network:
     input: Expr
     output: Expr
     body: Body
+    comment: Comment | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +224,7 @@ class Instance:
     name: Name
     call: Call
     body: Body | None
+    comment: Comment | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +233,7 @@ class Block:
     name: Name
     formals: tuple[Formal, ...]
     body: Body
+    comment: Comment | None = field(default=None, compare=False)
 
 
 Item: TypeAlias = Use | Network | Instance | Block | Statement
@@ -211,6 +243,8 @@ Item: TypeAlias = Use | Network | Instance | Block | Statement
 class Program:
     source: Source
     items: tuple[Item, ...]
+    #: What stands at the top of the file; of its first item, too, where that follows at once.
+    comment: Comment | None = field(default=None, compare=False)
 
 
 # ── Words ────────────────────────────────────────────────────────────────────────────────────

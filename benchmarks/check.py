@@ -183,6 +183,7 @@ BLOCKS = "block b{}(n) {{ conv 3x3 n same relu }}\n"
 KINDS: dict[str, Callable[[int], str]] = {
     "conv, a line each": lambda n: network(["conv 3x3 16 same relu"] * n),
     "conv, a name each": lambda n: network([f"a{i}: conv 3x3 16 same relu" for i in range(n)]),
+    "conv, comments above and behind": lambda n: network(["# a\nconv 3x3 16 same relu  # b"] * n),
     "calls of one block": lambda n: network(["b(16)"] * n, BLOCK),
     "residuals": lambda n: network(["add { conv 3x3 16 same | id }"] * n),
     "blocks defined": lambda n: network(["b0(16)"], "".join(map(BLOCKS.format, range(n)))),

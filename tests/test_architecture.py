@@ -51,7 +51,7 @@ UPWARD = {
 
 #: Each library outside the standard one has one place.
 ONLY_IN = {
-    "lark": {"parser.py"},
+    "lark": {"parser/"},
     "networkx": {"graph.py"},
     "jinja2": {"codegen/", "drawing/page/"},
     "graphviz": {"drawing/dot.py"},

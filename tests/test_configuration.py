@@ -170,9 +170,13 @@ def test_watch_sees_a_change_of_a_used_file_and_ends_cleanly(here: Path) -> None
     use = 'use "lib.arch"\nnetwork N: 8x8x3 → 8x8x4 { a(4) }\n'
     Path("net.arch").write_text(use, "utf-8")
     log = here / "log"
+    # A signal that this process ignores is ignored in its children, too, as behind `nohup`; one
+    # with a handler gets the default there.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with log.open("wb") as out:
         command = [sys.executable, "-m", "archdsl", "check", "net.arch", "--watch"]
         child = subprocess.Popen([*command, "--format", "concise"], stdout=out, stderr=out)
+    signal.signal(signal.SIGINT, before)
 
     def wait_for(text: str) -> None:
         until = time.monotonic() + 20

@@ -9,6 +9,7 @@ import pytest
 from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
+from test_comments import owners_in
 from test_fuzz import SPECS, _examples, mutants
 from test_properties import networks
 
@@ -48,6 +49,7 @@ def _formatted(text: str) -> str:
     result = archdsl.format(text)
     assert is_same(parse(Source(text)), parse(Source(result)))
     assert _comments(result) == _comments(text)
+    assert owners_in(parse(Source(result))) == owners_in(parse(Source(text)))
     assert archdsl.format(result) == result
     lines = result.split("\n")
     assert lines.pop() == ""

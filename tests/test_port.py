@@ -16,11 +16,13 @@ from torch import Tensor, nn
 from torchvision import models
 
 import archdsl
+from archdsl.api import read_models
 from archdsl.cli import main
 from archdsl.model import Model
 from archdsl.runtime.faults import Fault
 from archdsl.runtime.matching import Owner, match_owners, read_owners
-from archdsl.runtime.port import plan_port, port, shapes_of, target_shapes
+from archdsl.runtime.port import order_as, plan_port, port, shapes_of, target_shapes
+from archdsl.source import Source
 
 ALEXNET = """
 network Other: 224x224x3 → 1000 {
@@ -408,3 +410,57 @@ def test_a_part_of_the_source_can_be_dropped(call) -> None:
         ["a.weight", "0.weight"],
         ["a.bias", "0.bias"],
     ]
+
+
+# ── The order of the source ──────────────────────────────────────────────────────────────────
+
+SHAPES = target_shapes(archdsl.parse(MINE))
+
+
+def models_of(text: str) -> tuple[archdsl.Model, ...]:
+    return read_models(Source(text))
+
+
+def test_a_source_is_ordered_as_its_spec_runs() -> None:
+    shuffled = dict(sorted(SHAPES.items(), reverse=True))
+    other = "network Other: 6x6x3 → 5 { a: conv 3x3 4; fc 5 }\n"
+    ordered = order_as(shuffled, models_of(other + MINE), "mine.arch")
+    assert list(ordered.items()) == list(SHAPES.items())
+    assert list(shuffled) != list(SHAPES)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"a.weight": (4, 3, 3, 4)}, {"more": (1,)}],
+    ids=["another shape", "a name more"],
+)
+def test_a_source_of_another_spec_is_refused(change: dict[str, tuple[int, ...]]) -> None:
+    for shapes in (SHAPES | change, dict(list(SHAPES.items())[1:])):
+        with pytest.raises(Fault, match=r"^no network of mine\.arch has the names and shapes"):
+            order_as(shapes, models_of(MINE), "mine.arch")
+
+
+def test_two_orders_of_one_source_are_refused() -> None:
+    one = "network A: 6x6x4 → 6x6x4 { a: conv 1x1 4; b: conv 1x1 4 }\n"
+    same = one.replace("A:", "C:")
+    other = "network B: 6x6x4 → 6x6x4 { b: conv 1x1 4; a: conv 1x1 4 }\n"
+    shapes = target_shapes(models_of(one)[0])
+    with pytest.raises(Fault, match=r"^several networks of n\.arch have the names"):
+        order_as(shapes, models_of(one + other), "n.arch")
+    assert order_as(shapes, models_of(one + same), "n.arch") == shapes
+
+
+def test_the_order_of_the_spec_decides_between_equal_shapes(call) -> None:
+    """Names in reverse order of the alphabet: a file sorted by name says the contrary."""
+    Path("up.arch").write_text(
+        "network Up: 6x6x4 → 6x6x4 { z: conv 1x1 4; a: conv 1x1 4 }", "utf-8"
+    )
+    Path("to.arch").write_text(
+        "network To: 6x6x4 → 6x6x4 { p: conv 1x1 4; q: conv 1x1 4 }", "utf-8"
+    )
+    state = build(archdsl.load("up.arch")).state_dict()
+    save_file(state, "up.safetensors")
+    assert call("up.safetensors", "to.arch", "--from", "up.arch", "-o", "to.safetensors")[0] == 0
+    found = load_file("to.safetensors")
+    for old, new in (("z", "p"), ("a", "q")):
+        assert torch.equal(found[f"{new}.weight"], state[f"{old}.weight"])

@@ -362,6 +362,26 @@ def test_the_syntax_stage() -> None:
     )
 
 
+def test_the_syntax_stage_has_comments() -> None:
+    source = Source("# one\n\n# two\n#\n# three\na: { # four\nrelu # \x1b\n} # five", "net.arch")
+    expect_text(
+        render_syntax(parse(source)),
+        """
+        # one
+        Program  net.arch
+          # two
+          #
+          # three
+          Step @6:1  # four  # five
+            label: Name id='a' @6:1
+            atoms: Body forked=False @6:4
+              chains: Chain @7:1
+                statements: Step @7:1  # \\x1b
+                  atoms: Name id='relu' @7:1
+        """,
+    )
+
+
 def test_the_graph_stage() -> None:
     expect_text(
         render_graph(model_of(SMALL)),

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -268,7 +269,37 @@ def test_processes_share_each_batch(size: int, world: int) -> None:
     together = [index for step in zip(*parts, strict=True) for index in step]
     assert together[:size] == order
     assert whole.epoch == 4
-    assert list(EpochSampler(size, seed=3, shuffle=True)) != order or size < 3
+
+
+def test_each_epoch_and_each_seed_has_an_order_of_its_own() -> None:
+    size, orders = 20, set()
+    for seed in (3, 4):
+        for epoch in range(5):
+            sampler = EpochSampler(size, seed=seed, shuffle=True)
+            sampler.set_epoch(epoch)
+            positions = list(sampler)
+            assert {position // size for position in positions} == {epoch}
+            orders.add(tuple(position % size for position in positions))
+            sampler.shuffle = False
+            assert [position % size for position in sampler] == list(range(size))
+    assert len(orders) == 10
+
+
+def test_a_run_shuffles_each_epoch_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the trainer runs it: it must tell the sampler which epoch it is."""
+    orders: dict[int, tuple[int, ...]] = {}
+    iterate = EpochSampler.__iter__
+
+    def record(sampler: EpochSampler) -> Iterator[int]:
+        positions = list(iterate(sampler))
+        if sampler.shuffle:
+            orders[sampler.epoch] = tuple(position % sampler.size for position in positions)
+        return iter(positions)
+
+    monkeypatch.setattr(EpochSampler, "__iter__", record)
+    run(archdsl.parse(SMALL), tmp_path, Recipe("fake:40", 8, 3))
+    assert sorted(orders) == [0, 1, 2]
+    assert len(set(orders.values())) == 3
 
 
 def _train_command(folder: Path, spec: Path, *more: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
 from archdsl import syntax
@@ -39,6 +39,9 @@ class Elaborated:
     expects: tuple[syntax.Expect, ...]
     recipe: Recipe | None
     init: Initializer | None
+    #: What stands at the top of its file, and above and behind the network itself.
+    heading: syntax.Comment | None
+    comment: syntax.Comment | None
     #: The names that each ``use`` of the file brought in, by its place.
     uses: Mapping[Span, frozenset[str]]
     #: The volume behind each step; None where it is another in another use of a block.
@@ -139,9 +142,15 @@ def _networks(
         )
         return []
     name = syntax.Name(span, _name_after(source.path))
+    first, comment = bare[0], None
+    if first.comment and program.comment and first.comment.above == program.comment.above:
+        # What heads the file is about the whole of it.
+        comment, behind = program.comment, first.comment.behind
+        bare[0] = replace(first, comment=syntax.Comment((), behind) if behind else None)
     body = syntax.Body(span, (syntax.Chain(span, tuple(bare)),), forked=False)
     sizes = syntax.Dims(span, input.sizes)
-    return [syntax.Network(span, name, (), sizes, syntax.Name(span, "?"), body)]
+    output = syntax.Name(span, "?")
+    return [syntax.Network(span, name, (), sizes, output, body, comment)]
 
 
 def _name_after(path: str) -> str:
@@ -218,6 +227,8 @@ def _elaborate_network(
         tuple(builder.expects),
         builder.recipe,
         builder.init and builder.init[0],
+        caller.heading,
+        item.comment,
         caller.uses,
         builder.volumes,
         builder.faults,

@@ -43,6 +43,8 @@ class Definitions:
     """What the statements of one file may call."""
 
     source: Source
+    #: What stands at the top of the file.
+    heading: syntax.Comment | None = None
     values: Values = field(default_factory=Values)
     blocks: dict[str, BlockDefinition] = field(default_factory=dict)
     families: dict[str, FamilyDefinition] = field(default_factory=dict)
@@ -76,7 +78,7 @@ class _Collector:
         self.files: dict[str, Definitions] = {}
 
     def collect(self, program: syntax.Program, using: tuple[str, ...]) -> Definitions:
-        definitions = Definitions(program.source)
+        definitions = Definitions(program.source, program.comment)
         has_networks = any(
             isinstance(item, (syntax.Network, syntax.Instance)) for item in program.items
         )
@@ -206,7 +208,7 @@ def standard_block(name: str) -> BlockDefinition | None:
         return None
     text = resources.files("archdsl").joinpath("std", f"{name}.arch").read_text("utf-8")
     program = parse(Source(text, f"std/{name}.arch", is_shipped=True))
-    definitions = Definitions(program.source)
+    definitions = Definitions(program.source, program.comment)
     for item in program.items:
         assert isinstance(item, syntax.Block)
         definitions.blocks[item.name.id] = BlockDefinition(item, definitions)

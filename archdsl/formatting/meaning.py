@@ -1,4 +1,4 @@
-"""Whether two texts mean the same: their syntax trees agree in all but places."""
+"""Whether two texts mean the same: their syntax trees agree in all but places and comments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from archdsl.syntax import Program
 
 
 def is_same(one: Program, other: Program) -> bool:
-    """Whether two trees are equal but for the places in them."""
+    """Whether two trees are equal but for the places and comments in them."""
     # Long sums are deep trees: no recursion.
     waiting: list[tuple[object, object]] = [(one, other)]
     while waiting:
@@ -32,4 +32,5 @@ def is_same(one: Program, other: Program) -> bool:
 @cache
 def _names(kind: Any) -> tuple[str, ...]:
     """The fields that carry a meaning."""
-    return tuple(field.name for field in fields(kind) if field.name not in ("span", "source"))
+    without = ("span", "source", "comment")
+    return tuple(field.name for field in fields(kind) if field.name not in without)

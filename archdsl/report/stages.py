@@ -22,7 +22,7 @@ from archdsl.model import Model
 from archdsl.report.statement import render_layer, render_value
 from archdsl.report.text import columns, count_of, printable
 from archdsl.source import Span
-from archdsl.syntax import Program
+from archdsl.syntax import Comment, Program
 
 _INDENT = "  "
 
@@ -30,8 +30,11 @@ _INDENT = "  "
 
 
 def render_syntax(program: Program) -> str:
-    """The syntax tree, a node a line, with the place and the plain values of each."""
-    lines = [f"Program  {printable(program.source.path)}"]
+    """The syntax tree, a node a line, with the place and the plain values of each.
+
+    Comments stand above and behind the nodes that they belong to.
+    """
+    lines = [*_above(program, 0), f"Program  {printable(program.source.path)}"]
     for item in program.items:
         lines.extend(_syntax(item, "", 1))
     return "\n".join(lines)
@@ -42,7 +45,7 @@ def _syntax(node: Any, role: str, depth: int) -> Iterator[str]:
     values, children = [], []
     for field in dataclasses.fields(node):
         value = getattr(node, field.name)
-        if isinstance(value, Span) or value is None or value == ():
+        if isinstance(value, (Span, Comment)) or value is None or value == ():
             continue
         if _is_node(value):
             children.append((field.name, value))
@@ -53,9 +56,21 @@ def _syntax(node: Any, role: str, depth: int) -> Iterator[str]:
     place = f"{node.span.line}:{node.span.column}"
     prefix = f"{role}: " if role else ""
     words = [f"{prefix}{type(node).__name__}", *map(printable, values), f"@{place}"]
-    yield _INDENT * depth + " ".join(words)
+    yield from _above(node, depth)
+    yield _INDENT * depth + " ".join(words) + _behind(node)
     for name, child in children:
         yield from _syntax(child, name, depth + 1)
+
+
+def _above(node: Any, depth: int) -> Iterator[str]:
+    comment: Comment | None = getattr(node, "comment", None)
+    for line in comment.above if comment else ():
+        yield f"{_INDENT * depth}# {printable(line)}".rstrip()
+
+
+def _behind(node: Any) -> str:
+    comment: Comment | None = getattr(node, "comment", None)
+    return "".join(f"  # {printable(line)}".rstrip() for line in comment.behind) if comment else ""
 
 
 def _is_node(value: Any) -> bool:
