@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -91,6 +91,7 @@ class LayerPart:
 
     name: str | None
     node: int
+    comment: syntax.Comment | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,7 @@ class CallPart:
     block: syntax.Block
     arguments: tuple[Argument, ...]
     body: Chain
+    comment: syntax.Comment | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ class GroupPart:
     name: str
     body: Chain
     span: Span
+    comment: syntax.Comment | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,7 @@ class RepeatPart:
     count: Symbolic
     span: Span
     output: int
+    comment: syntax.Comment | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,7 @@ class ForkPart:
 
     node: int
     branches: tuple[Chain, ...]
+    comment: syntax.Comment | None = field(default=None, compare=False)
 
     name: None = None
 
@@ -180,6 +185,7 @@ class AuxPart:
     weight: float
     body: Chain
     span: Span
+    comment: syntax.Comment | None = field(default=None, compare=False)
 
 
 Part: TypeAlias = (
@@ -229,6 +235,20 @@ class Member:
 
 def _holds_parts(part: Written) -> bool:
     return any(chain.parts for chain in chains_in(part))
+
+
+def with_comment(parts: list[Written], comment: syntax.Comment | None) -> list[Written]:
+    """The parts of a statement, the first with what is said of the statement."""
+    if comment is None or not parts:
+        return parts
+    first, *rest = parts
+    match first:
+        case ChoicePart() | RecallPart() | SplitPart():
+            return [first, *with_comment(rest, comment)]
+        case _ if first.comment is None:
+            return [replace(first, comment=comment), *rest]
+        case _:
+            return parts
 
 
 def output_of(part: Written) -> int:

@@ -17,6 +17,7 @@ class AlexNet(nn.Module):
         super().__init__()
         self.conv1 = nn.Sequential(nn.Conv2d(3, 96, 11, stride=4), nn.ReLU())  # 96×55×55
         self.norm1 = nn.LocalResponseNorm(5, k=2.0)
+        # pooling overlaps: 3 > 2
         self.pool1 = nn.MaxPool2d(3, stride=2)  # 96×27×27
         self.conv2 = nn.Sequential(
             nn.Conv2d(96, 256, 5, padding=2, groups=2), nn.ReLU()

@@ -18,6 +18,7 @@ class Naive(nn.Module):
         self.branch1 = nn.Sequential(nn.Conv2d(in_channels, n1, 1), nn.ReLU())
         self.branch2 = nn.Sequential(nn.Conv2d(in_channels, n3, 3, padding=1), nn.ReLU())
         self.branch3 = nn.Sequential(nn.Conv2d(in_channels, n5, 5, padding=2), nn.ReLU())
+        # keeps all its channels: the module can only grow
         self.branch4 = nn.MaxPool2d(3, stride=1, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:

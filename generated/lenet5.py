@@ -21,6 +21,7 @@ class LeNet5(nn.Module):
         self.S2 = nn.AvgPool2d(2)  # 6×14×14
         self.C3 = nn.Sequential(nn.Conv2d(6, 16, 5), nn.Tanh())  # 16×10×10
         self.S4 = nn.AvgPool2d(2)  # 16×5×5
+        # a convolution that happens to see the whole map
         self.C5 = nn.Sequential(nn.Conv2d(16, 120, 5), nn.Tanh())  # 120×1×1
         self.F6 = nn.Sequential(nn.Linear(120, 84), nn.Tanh())
         self.output = nn.Linear(84, 10)

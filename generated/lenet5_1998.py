@@ -34,12 +34,14 @@ class C3(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        # Table I: six maps see three neighbouring maps of S2,
         self.branch1 = nn.Sequential(Take(0, 1, 2), nn.Conv2d(3, 1, 5))  # 1×10×10
         self.branch2 = nn.Sequential(Take(1, 2, 3), nn.Conv2d(3, 1, 5))  # 1×10×10
         self.branch3 = nn.Sequential(Take(2, 3, 4), nn.Conv2d(3, 1, 5))  # 1×10×10
         self.branch4 = nn.Sequential(Take(3, 4, 5), nn.Conv2d(3, 1, 5))  # 1×10×10
         self.branch5 = nn.Sequential(Take(0, 4, 5), nn.Conv2d(3, 1, 5))  # 1×10×10
         self.branch6 = nn.Sequential(Take(0, 1, 5), nn.Conv2d(3, 1, 5))  # 1×10×10
+        # six see four neighbours, three see four that are not,
         self.branch7 = nn.Sequential(Take(0, 1, 2, 3), nn.Conv2d(4, 1, 5))  # 1×10×10
         self.branch8 = nn.Sequential(Take(1, 2, 3, 4), nn.Conv2d(4, 1, 5))  # 1×10×10
         self.branch9 = nn.Sequential(Take(2, 3, 4, 5), nn.Conv2d(4, 1, 5))  # 1×10×10
@@ -49,6 +51,7 @@ class C3(nn.Module):
         self.branch13 = nn.Sequential(Take(0, 1, 3, 4), nn.Conv2d(4, 1, 5))  # 1×10×10
         self.branch14 = nn.Sequential(Take(1, 2, 4, 5), nn.Conv2d(4, 1, 5))  # 1×10×10
         self.branch15 = nn.Sequential(Take(0, 2, 3, 5), nn.Conv2d(4, 1, 5))  # 1×10×10
+        # and the last sees all six.
         self.branch16 = nn.Conv2d(6, 1, 5)  # 1×10×10
         self.tanh = nn.Tanh()
 

@@ -41,6 +41,7 @@ class NiN(nn.Module):
             nn.MaxPool2d(3, stride=2, ceil_mode=True), nn.Dropout(0.5)
         )  # 384×6×6
         self.mlpconv4 = Mlpconv(384, 3, 1024, 1024, 1000, p=1)  # 1000×6×6
+        # one map a class: no fully-connected layer
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
     def forward(self, x: Tensor) -> Tensor:

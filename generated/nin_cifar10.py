@@ -43,11 +43,13 @@ class NiN_CIFAR10(nn.Module):
         self.mlpconv3 = nn.Sequential(
             nn.Conv2d(192, 192, 3, padding=1),  # 192×8×8
             nn.ReLU(),
+            # mlpconv(3, 192, 192, 10, p=1)
             nn.Conv2d(192, 192, 1),  # 192×8×8
             nn.ReLU(),
             nn.Conv2d(192, 10, 1),  # 10×8×8
             nn.ReLU(),
         )
+        # one map a class: no fully-connected layer
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

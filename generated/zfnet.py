@@ -23,6 +23,7 @@ class ZFNet(nn.Module):
         self.conv2 = nn.Sequential(nn.Conv2d(96, 256, 5, stride=2), nn.ReLU())  # 256×26×26
         self.pool2 = nn.MaxPool2d(3, stride=2, ceil_mode=True)  # 256×13×13
         self.norm2 = nn.LocalResponseNorm(5, k=2.0)
+        # AlexNet without its two GPUs
         self.conv3 = nn.Sequential(nn.Conv2d(256, 384, 3, padding=1), nn.ReLU())  # 384×13×13
         self.conv4 = nn.Sequential(nn.Conv2d(384, 384, 3, padding=1), nn.ReLU())  # 384×13×13
         self.conv5 = nn.Sequential(nn.Conv2d(384, 256, 3, padding=1), nn.ReLU())  # 256×13×13

@@ -23,6 +23,7 @@ from archdsl.codegen.layout import (
     Item,
     Text,
     bracketed,
+    comment_lines,
     fits_inside,
     lay_out,
     without_comments,
@@ -51,6 +52,7 @@ from archdsl.modules import Item as Planned
 from archdsl.modules import Leaf as LayerItem
 from archdsl.modules import Sequence as Row
 from archdsl.symbolic import Constant, Form, Operation, Parameter, Value
+from archdsl.syntax import said_in
 from archdsl.volume import Volume
 
 #: What the sizes of a class's input are called.
@@ -149,7 +151,7 @@ class Constructor:
                 case _:
                     doc = self.item(lanes, items)
                     comment = self._agreed_comment(map(self._comment, lanes, items))
-                    written.append(Item(doc, comment=comment))
+                    written.append(Item(doc, comment=comment, above=_said(items)))
         return written
 
     def item(self, lanes: Sequence[Lane], items: Sequence[Planned]) -> Doc:
@@ -377,11 +379,19 @@ class Constructor:
             self._volume_comment(lane, apply.output) if _is_news(lane, apply) else ""
             for lane, apply in zip(lanes, applies, strict=True)
         )
+        said = (*_said(applies), *_said(items))
+        if isinstance(doc, Bracketed) and doc.items and doc.items[0].above:
+            # What is said of the first of a row is read before the row.
+            first, *rest = doc.items
+            said = (*said, *first.above)
+            doc = replace(doc, items=(replace(first, above=()), *rest))
         doc, comment = _with_one_comment(doc, comment)
+        self.body += comment_lines(said, self.indent)
         self.body += lay_out(f"self.{attribute} = ", doc, self.indent, comment=comment)
 
     def _fork(self, lanes: Sequence[Lane], forks: Sequence[Fork]) -> list[Fork]:
         agreed(len(fork.branches) for fork in forks)
+        self.body += comment_lines(_said(forks), self.indent)
         starts = [lane.current for lane in lanes]
         entries = [lane.volume_of(lane.current) for lane in lanes]
         ends: list[list[Volume]] = [[] for _ in lanes]
@@ -513,6 +523,19 @@ def _all_of(items: Sequence[Any], kind: type[Any]) -> list[Any]:
     return list(items)
 
 
+def _said(things: Sequence[Any]) -> tuple[str, ...]:
+    """What the spec says of a statement, where it is the same for all uses."""
+    comments = {getattr(thing, "comment", None) for thing in things}
+    comment = comments.pop() if len(comments) == 1 else None
+    if comment is None:
+        return ()
+    plain = (
+        "".join(c if c.isprintable() else " " for c in line)
+        for line in said_in((*comment.above, *comment.behind))
+    )
+    return tuple(line for line in plain if line.strip())
+
+
 def _of_outcome(
     lanes: Sequence[Lane], ifs: Sequence[Any], outcome: int
 ) -> tuple[list[Lane], list[Any]]:
@@ -605,6 +628,8 @@ def _with_one_comment(doc: Doc, comment: str) -> tuple[Doc, str]:
     """Volumes behind the items of a long row; behind one that fits on a line, the last alone."""
     if not isinstance(doc, Bracketed) or not any(item.comment for item in doc.items):
         return doc, comment
+    if any(item.above for item in doc.items):
+        return doc, ""
     quiet = Bracketed(doc.opening, tuple(replace(item, comment="") for item in doc.items))
     if fits_inside(quiet, 3):
         return quiet, comment

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from textwrap import wrap
 from typing import TypeAlias
 
 WIDTH = 100
@@ -19,11 +20,12 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One argument or element, with the comment behind it and what stands before it."""
+    """One argument or element: what stands before it, the comment behind it, and those above."""
 
     doc: Doc
     prefix: str = ""
     comment: str = ""
+    above: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def without_comments(doc: Doc) -> Doc:
     """The expression without the comments behind its items."""
     match doc:
         case Bracketed(items=items):
-            quiet = (replace(i, doc=without_comments(i.doc), comment="") for i in items)
+            quiet = (replace(i, doc=without_comments(i.doc), comment="", above=()) for i in items)
             return replace(doc, items=tuple(quiet))
         case Conditional(cases=cases, otherwise=otherwise):
             quieter = tuple((condition, without_comments(case)) for condition, case in cases)
@@ -106,7 +108,7 @@ def without_comments(doc: Doc) -> Doc:
 def _has_comments(doc: Doc) -> bool:
     match doc:
         case Bracketed(items=items):
-            return any(item.comment or _has_comments(item.doc) for item in items)
+            return any(i.comment or i.above or _has_comments(i.doc) for i in items)
         case Chained(operands=operands):
             return any(_has_comments(operand) for operand in operands)
         case Comprehension(element=element):
@@ -177,7 +179,22 @@ def _inside(doc: Bracketed, indent: int) -> Iterator[str]:
         yield INDENT * indent + _flat_items(doc.items, doc.opening)
         return
     for item in doc.items:
+        yield from comment_lines(item.above, indent)
         yield from lay_out(item.prefix, item.doc, indent, ",", item.comment)
+
+
+def comment_lines(said: tuple[str, ...], indent: int) -> Iterator[str]:
+    """Comments on lines of their own, within the width."""
+    margin = f"{INDENT * indent}# "
+    for line in said:
+        yield from wrap(
+            line,
+            WIDTH,
+            initial_indent=margin,
+            subsequent_indent=margin,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
 
 
 def fits_inside(doc: Bracketed, indent: int) -> bool:

@@ -52,6 +52,7 @@ from archdsl.graph import (
     RecallPart,
     RepeatPart,
     Written,
+    with_comment,
 )
 from archdsl.layers import REGISTRY, Initializer, Layer, MergeLayer
 from archdsl.layers.layer import Unread
@@ -99,7 +100,7 @@ class Builder(Placer):
                         self.init = init, statement.span
                     case syntax.Step():
                         more, cursor = self._step(statement, scope, cursor)
-                        parts += more
+                        parts += with_comment(more, statement.comment)
                     case syntax.Let():
                         self._let(statement, scope, cursor)
                     case syntax.Cond():

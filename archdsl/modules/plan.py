@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from archdsl.graph import CallPart, ChoicePart, RecallPart, RepeatPart
 from archdsl.source import Span
+from archdsl.syntax import Comment
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,7 @@ class Leaf:
     """A layer's own module."""
 
     node: int
+    comment: Comment | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Instance:
     """An object of a class of its own."""
 
     plan: ClassPlan
+    comment: Comment | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ class Apply:
     each: bool = False
     label: str | None = None
     pieces: tuple[int, ...] = ()
+    comment: Comment | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,7 @@ class Fork:
 
     node: int
     branches: tuple[tuple[Step, ...], ...]
-    label: str | None = None
+    comment: Comment | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

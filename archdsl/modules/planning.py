@@ -135,10 +135,13 @@ class _Planner:
 
     def _item(self, part: Written) -> Item:
         match part:
-            case LayerPart() | SplitPart():
-                return Leaf(part.node)
-            case CallPart(block=block, body=body):
-                return Instance(self.class_plan(block.name.id, body, block.span, part))
+            case LayerPart(node=node, comment=comment):
+                return Leaf(node, comment)
+            case SplitPart(node=node):
+                return Leaf(node)
+            case CallPart(block=block, body=body, comment=comment):
+                plan = self.class_plan(block.name.id, body, block.span, part)
+                return Instance(plan, comment)
             case GroupPart():
                 return self._group(part.name, part.body, part.span)
             case RepeatPart(name=str(name)):
@@ -182,7 +185,7 @@ class _Planner:
             match part:
                 case ForkPart():
                     branches = tuple(tuple(self._steps(b.written)) for b in part.branches)
-                    steps.append(Fork(part.node, branches))
+                    steps.append(Fork(part.node, branches, part.comment))
                 case RecallPart():
                     steps.append(Recall(part))
                 case AuxPart():
@@ -218,7 +221,9 @@ class _Planner:
         name = part.name
         attribute = attribute_name(name) if name else ""
         pieces = part.pieces if isinstance(part, SplitPart) else ()
-        return Apply(attribute, item, output_of(part), flatten, recalls, each, name, pieces)
+        comment = part.comment if isinstance(part, (GroupPart, RepeatPart, AuxPart)) else None
+        output = output_of(part)
+        return Apply(attribute, item, output, flatten, recalls, each, name, pieces, comment)
 
     def _lift(self, item: Item) -> tuple[Item, bool]:
         """Take a flattening at the very start out of the row, into ``forward``."""

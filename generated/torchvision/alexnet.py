@@ -30,7 +30,9 @@ class AlexNet(nn.Module):
             nn.ReLU(),
             nn.MaxPool2d(3, stride=2),  # 256×6×6
         )
+        # images of other sizes; nothing at 224
         self.pool = nn.AdaptiveAvgPool2d(6)
+        # before the first dropout, which keeps index 0
         self.flatten = nn.Flatten()
         self.classifier = nn.Sequential(
             nn.Dropout(0.5),

@@ -48,6 +48,7 @@ class VGG(nn.Module):
             *(layer for _ in range(e) for layer in (nn.Conv2d(512, 512, 3, padding=1), nn.ReLU())),
             nn.MaxPool2d(2),  # 512×7×7
         )
+        # images of other sizes; nothing at 224
         self.pool = nn.AdaptiveAvgPool2d(7)
         self.classifier = nn.Sequential(
             nn.Linear(512 * 7 * 7, 4096),

@@ -68,6 +68,7 @@ class VGG(nn.Module):
             ),
             nn.MaxPool2d(2),  # 512×7×7
         )
+        # images of other sizes; nothing at 224
         self.pool = nn.AdaptiveAvgPool2d(7)
         self.classifier = nn.Sequential(
             nn.Linear(512 * 7 * 7, 4096),
