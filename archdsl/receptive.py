@@ -9,9 +9,8 @@ of the next, moved on, so a few intervals stand for all positions (``_Part.perio
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 from math import gcd, lcm
 from typing import TypeAlias
 
@@ -25,46 +24,53 @@ MAX_PERIOD = 1024
 MAX_PARTS = 8
 
 
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """What the positions of a map see; None is nothing.
+#: The first, or the last, position of the input that each of some positions sees; None: nothing.
+_Ends: TypeAlias = Sequence[int | None]
 
-    Position ``n·len(rows) + r`` sees ``rows[r]``, moved on by ``n·advance``. Where ``start`` is
-    given nothing repeats: the rows are those of the positions from there on, and no others.
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """What the positions of a map see, by ends.
+
+    Position ``n·period + r`` sees from ``firsts[r]`` to ``lasts[r]``, moved on by ``n·advance``.
+    Where ``start`` is given nothing repeats: the ends are those of the positions from there on, and
+    no others. ``is_monotone`` where each position sees something, and none less far than the one
+    before.
     """
 
-    rows: tuple[Interval | None, ...]
-    advance: int = 0
+    firsts: _Ends
+    lasts: _Ends
+    advance: int
+    is_monotone: bool
     start: int | None = None
 
     @property
     def period(self) -> int:
-        return len(self.rows)
+        return len(self.firsts)
 
     def at(self, position: int) -> Interval | None:
-        if self.start is not None:
-            if position < self.start:
-                raise IndexError(position)
-            return self.rows[position - self.start]
-        turn, phase = divmod(position, len(self.rows))
-        row = self.rows[phase]
-        return row and (row[0] + turn * self.advance, row[1] + turn * self.advance)
+        (first,), (last,) = self.see([position], [position])
+        return None if first is None or last is None else (first, last)
 
-    @cached_property
-    def is_monotone(self) -> bool:
-        """Whether each position sees something, and none less far than the one before."""
-        rows = list(self.rows)
-        if self.start is None:
-            rows.append(self.at(len(rows)))
-        return None not in rows and all(
-            before[0] <= after[0] and before[1] <= after[1]  # type: ignore[index]
-            for before, after in pairwise(rows)
-        )
+    def see(self, firsts: Sequence[int], lasts: Sequence[int]) -> tuple[_Ends, _Ends]:
+        """From where the first positions see, and to where the last ones do."""
+        return self._pick(self.firsts, firsts), self._pick(self.lasts, lasts)
+
+    def _pick(self, ends: _Ends, positions: Sequence[int]) -> _Ends:
+        if self.start is not None:
+            if min(positions) < self.start:
+                raise IndexError(min(positions))
+            return [ends[i - self.start] for i in positions]
+        period, advance = len(ends), self.advance
+        if self.is_monotone:
+            return [ends[i % period] + i // period * advance for i in positions]  # type: ignore[operator]
+        return [
+            None if (end := ends[i % period]) is None else end + i // period * advance
+            for i in positions
+        ]
 
     def over(self, first: int, last: int, step: int) -> Interval | None:
-        """What the positions from the first to the last see together."""
-        if self.is_monotone:
-            return self.at(first)[0], self.at(last)[1]  # type: ignore[index]
+        """What the positions from the first to the last see together, of a part not monotone."""
         positions = range(first, last + 1, step)
         if self.start is not None:
             return _hull(map(self.at, positions))
@@ -153,21 +159,21 @@ class _Axis:
 
     def _through(self, id: int, reads: Reads, part: _Part) -> _Part:
         """What the positions of a node see through a part of one that it reads."""
-        if len(reads.rows) == len(part.rows) == 1 and part.start is None:
+        if len(reads.rows) == len(part.firsts) == 1 and part.start is None:
             # Nearly always: both advance evenly.
-            (read,), (seen,) = reads.rows, part.rows
-            if read is None or seen is None:
+            (read,), (first,), (last,) = reads.rows, part.firsts, part.lasts
+            if read is None or first is None or last is None:
                 return _NOTHING
-            first, last = seen[0] + part.advance * read[0], seen[1] + part.advance * read[1]
-            return _Part(((first, last),), part.advance * reads.advance)
+            first, last = first + part.advance * read[0], last + part.advance * read[1]
+            return _Part((first,), (last,), part.advance * reads.advance, True)
         if part.start is None:
             turns = part.period // gcd(part.period, reads.advance)
             period = len(reads.rows) * turns
             if self._repeats(id, period):
                 advance = part.advance * (reads.advance * turns // part.period)
-                return _simplest(_read(reads, part, range(period)), advance)
+                return _repeated(_read(reads, part, range(period)), advance)
         needed = self.needed[id]
-        return _Part(_read(reads, part, needed), start=needed.start)
+        return replace(_read(reads, part, needed), start=needed.start)
 
     def _repeats(self, id: int, period: int) -> bool:
         """Whether to keep a pattern instead of each position of a node."""
@@ -188,13 +194,12 @@ class _Axis:
             or not all(self._repeats(id, period) for period in periods.values())
         ):
             needed = self.needed[id]
-            rows = tuple(_hull(part.at(i) for part in parts) for i in needed)
-            return (_Part(rows, start=needed.start),)
+            return (replace(_join(parts, needed), start=needed.start),)
         return tuple(
             group[0]
             if len(group) == 1
-            else _simplest(
-                tuple(_hull(part.at(i) for part in group) for i in range(periods[step])),
+            else _repeated(
+                _join(group, range(periods[step])),
                 group[0].advance * periods[step] // group[0].period,
             )
             for step, group in groups.items()
@@ -214,8 +219,8 @@ class _Axis:
 
 
 #: Each position of the input sees itself.
-_INPUT = _Part(((0, 0),), 1)
-_NOTHING = _Part((None,))
+_INPUT = _Part((0,), (0,), 1, is_monotone=True)
+_NOTHING = _Part((None,), (None,), 0, is_monotone=False)
 
 
 def _hull(seen: Iterable[Interval | None]) -> Interval | None:
@@ -225,25 +230,55 @@ def _hull(seen: Iterable[Interval | None]) -> Interval | None:
     return min(first for first, _ in known), max(last for _, last in known)
 
 
-def _read(reads: Reads, part: _Part, positions: range) -> tuple[Interval | None, ...]:
-    read = map(reads.row, positions)
-    return tuple(None if row is None else part.over(*row, reads.step) for row in read)
+def _read(reads: Reads, part: _Part, positions: range) -> _Part:
+    """What these positions see through a part."""
+    rows = [reads.row(i) for i in positions]
+    if reads.is_monotone and part.is_monotone:
+        firsts, lasts = zip(*rows, strict=True)
+        return _Part(*part.see(firsts, lasts), 0, is_monotone=True)
+    # What lies between the first and the last one may see farther, or they may see nothing.
+    return _listed([row and part.over(*row, reads.step) for row in rows])
 
 
-def _simplest(rows: tuple[Interval | None, ...], advance: int) -> _Part:
-    """A pattern, or one interval where all positions see the same."""
-    return _Part(rows[:1] if advance == 0 and len(set(rows)) == 1 else rows, advance)
+def _join(parts: Sequence[_Part], positions: range) -> _Part:
+    """What these positions see in all parts together."""
+    if not all(part.is_monotone for part in parts):
+        return _listed([_hull(part.at(i) for part in parts) for i in positions])
+    firsts, lasts = zip(*(part.see(positions, positions) for part in parts), strict=True)
+    if len(parts) == 1:
+        return _Part(firsts[0], lasts[0], 0, is_monotone=True)
+    return _Part(list(map(min, *firsts)), list(map(max, *lasts)), 0, is_monotone=True)
+
+
+def _listed(rows: list[Interval | None]) -> _Part:
+    firsts, lasts = [row and row[0] for row in rows], [row and row[1] for row in rows]
+    return _Part(firsts, lasts, 0, is_monotone=False)
+
+
+def _repeated(part: _Part, advance: int) -> _Part:
+    """A pattern; one interval where all positions see the same."""
+    if advance == 0 and len(set(part.firsts)) == len(set(part.lasts)) == 1:
+        return replace(part, firsts=part.firsts[:1], lasts=part.lasts[:1])
+    return replace(part, advance=advance)
 
 
 def _extent(sight: _Sight, size: int) -> int:
     """The longest interval that a position of a map sees; 0 if none sees anything."""
-    if len(sight) == 1 and len(sight[0].rows) == 1 and sight[0].start is None:
-        (row,) = sight[0].rows
-        return row[1] - row[0] + 1 if row else 0
-    positions: Iterable[int] = range(size)
+    if len(sight) == 1 and len(sight[0].firsts) == 1 and sight[0].start is None:
+        (first,), (last,) = sight[0].firsts, sight[0].lasts
+        return 0 if first is None or last is None else last - first + 1
+    positions = [range(size)]
     if all(part.start is None for part in sight):
         # Parts drift apart evenly from turn to turn: the longest is in the first or in the last.
         turn = lcm(*(part.period for part in sight))
-        positions = {*range(size)[:turn], *range(size)[-turn:]}
-    seen = (_hull(part.at(i) for part in sight) for i in positions)
-    return max((last - first + 1 for first, last in filter(None, seen)), default=0)
+        positions = [range(size)[:turn], range(size)[-turn:]][: len(sight)]
+    seen = (_join(sight, some) for some in positions)
+    return max(
+        (
+            last - first + 1
+            for part in seen
+            for first, last in zip(part.firsts, part.lasts, strict=True)
+            if first is not None and last is not None
+        ),
+        default=0,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import cycle
 
 import torch
 from oracle import MERGES, network_class
@@ -19,8 +20,8 @@ Field = tuple[int, int]
 
 
 def positive(module: nn.Module) -> nn.Module:
-    """The module in evaluation and in double precision, with weights that cannot cancel out."""
-    module = module.double().eval()
+    """The module in evaluation, with weights that cannot cancel out."""
+    module = module.eval()
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.uniform_(0.1, 1.0)
@@ -33,44 +34,44 @@ def sum_window(x: Tensor, kernel: Field, stride: Field, dilation: Field) -> Tens
     return F.conv2d(x, weight, stride=stride, dilation=dilation, groups=x.shape[1])
 
 
-def extents(result: Tensor, x: Tensor, axis: int, positions: Iterable[int]) -> list[int]:
-    """By position of the result: from the first to the last row of x whose gradient is not 0.
+def seen_by(targets: Tensor, x: Tensor) -> list[Field]:
+    """By target: from the first to the last row, and column, of ``x`` that it depends on."""
+    units = torch.eye(len(targets), dtype=x.dtype)
+    (gradients,) = torch.autograd.grad(
+        targets, x, units, is_grads_batched=True, retain_graph=True, allow_unused=True
+    )
+    if gradients is None:
+        return [(0, 0)] * len(targets)
+    seen = (gradients != 0).flatten(1, 2).any(1)
+    return [(_extent(places.any(1)), _extent(places.any(0))) for places in seen]
 
-    A position is a row (axis 0) or a column (axis 1) with all its channels; a vector is one. The
-    rows of ``x`` are those of its gradient.
-    """
-    image = result if result.dim() == 4 else result[..., None, None]
-    found = []
-    for position in positions:
-        target = image.select(axis + 2, position).sum()
-        (gradient,) = torch.autograd.grad(target, x, retain_graph=True, allow_unused=True)
-        if gradient is None:
-            found.append(0)
-            continue
-        seen = (gradient != 0).transpose(2, axis + 2).flatten(3).any(3)[0].any(0).nonzero()
-        found.append(int(seen.max() - seen.min()) + 1 if len(seen) else 0)
-    return found
+
+def _extent(seen: Tensor) -> int:
+    places = seen.nonzero()
+    return int(places.max() - places.min()) + 1 if len(places) else 0
 
 
 # ── The generated module ─────────────────────────────────────────────────────────────────────
 
 
 def field_of_module(model: Model, most: int = 8) -> Field:
-    """The field of the generated module as it runs, borders and all, of positions in the middle.
+    """The field of the generated module as it runs, borders and all: of elements in the middle.
 
-    Maximum pools are made sums of their windows.
+    They lie on a diagonal. Maximum pools are made sums of their windows.
     """
     module = positive(network_class(model)())
     for pool in [m for m in module.modules() if isinstance(m, nn.MaxPool2d | nn.AdaptiveMaxPool2d)]:
         pool.forward = _summed(pool)  # type: ignore[method-assign]
     shape = model.input.torch_sizes
-    x = torch.rand(1, *(shape if len(shape) == 3 else (*shape, 1, 1)), dtype=torch.double) + 0.1
+    x = torch.rand(1, *(*shape, 1, 1)[:3]) + 0.1
     x.requires_grad_()
-    result = module(x if len(shape) == 3 else x.flatten(1))
-    sizes = model.output.height, model.output.width
-    middles = [range(max(0, (n - most) // 2), min(n, (n + most) // 2)) for n in sizes]
-    height, width = (max(extents(result, x, axis, middles[axis])) for axis in (0, 1))
-    return height, width
+    result = module(x.view(1, *shape))
+    image = result if result.dim() == 4 else result[..., None, None]
+    rows, columns = (range(n)[max(0, (n - most) // 2) :][:most] for n in image.shape[2:])
+    places = zip(range(most), cycle(rows), cycle(columns), strict=False)
+    targets = [image[:, :, row, column].sum() for _, row, column in places]
+    fields = [seen_by(target[None], x)[0] for target in targets]
+    return max(height for height, _ in fields), max(width for _, width in fields)
 
 
 def _summed(pool: nn.MaxPool2d | nn.AdaptiveMaxPool2d) -> Callable[[Tensor], Tensor]:
@@ -138,7 +139,7 @@ class Endless:
     def __init__(self, model: Model, margin: int) -> None:
         self.model = model
         self.margin = margin
-        self.modules = dict(positive(network_class(model)()).named_modules())
+        self.modules = dict(positive(network_class(model)().double()).named_modules())
         height, width = model.input.height + 2 * margin, model.input.width + 2 * margin
         x = torch.rand(1, model.input.channels, height, width, dtype=torch.double) + 0.5
         self.x = x.requires_grad_()
@@ -150,11 +151,10 @@ class Endless:
             self.canvases[node.id] = Canvas(mixed, result.origin)
 
     def field(self, node: Node) -> Field:
-        """The largest over all positions of a layer's result. Errors: ``TooSmall``."""
+        """The largest over all rows, and over all columns, of a layer's result."""
         result = self._true(node.id)
-        height, width = (
-            max(extents(result, self.x, axis, range(result.shape[axis + 2]))) for axis in (0, 1)
-        )
+        height = max(rows for rows, _ in seen_by(result.sum((0, 1, 3)), self.x))
+        width = max(columns for _, columns in seen_by(result.sum((0, 1, 2)), self.x))
         return height, width
 
     def _true(self, id: int) -> Tensor:
@@ -221,6 +221,8 @@ class Endless:
         first, end, count = [], [], []
         for n, m, own, stop in zip(sizes, results, canvas.origin, canvas.end, strict=True):
             before, after = (-own // n, (stop - n) // n) if m > 1 else (0, 0)
+            if min(before, after) < 0:
+                raise TooSmall
             first.append(-before * n)
             end.append((1 + after) * n)
             count.append((before, 1 + before + after))
@@ -290,8 +292,8 @@ def _upsample(module: nn.Upsample, canvas: Canvas) -> Canvas:
     x = canvas.values
     origin = []
     factors = module.scale_factor
-    for axis, factor in enumerate(factors if isinstance(factors, tuple) else (factors, factors)):
-        factor, size = int(factor), x.shape[axis + 2]
+    for axis, scale in enumerate(factors if isinstance(factors, tuple) else (factors, factors)):
+        factor, size = int(scale), x.shape[axis + 2]
         unit = torch.eye(size, dtype=x.dtype)[None, :, :, None]
         weights = F.interpolate(unit, scale_factor=(factor, 1), mode=module.mode)[0, :, :, 0]
         weights = torch.where(weights.abs() < 1e-9, 0.0, weights)
@@ -305,7 +307,7 @@ def _upsample(module: nn.Upsample, canvas: Canvas) -> Canvas:
     return Canvas(x, (origin[0], origin[1]))
 
 
-def endless(model: Model, margins: Iterable[int] = (16, 64, 256)) -> Endless | None:
+def endless(model: Model, margins: Iterable[int] = (4, 16, 64)) -> Endless | None:
     """The network without borders, with the smallest of these margins that holds what is seen."""
     for margin in margins:
         try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from itertools import pairwise
 from math import gcd
 from typing import TypeAlias
 
@@ -13,7 +14,7 @@ from archdsl.volume import Volume
 Interval: TypeAlias = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reads:
     """The positions of an input that each position of a result reads, along one axis.
 
@@ -35,6 +36,15 @@ class Reads:
     def stride(self) -> int:
         """The step between what neighbouring positions read; 1 where all read the same."""
         return max(1, self.advance // len(self.rows))
+
+    @cached_property
+    def is_monotone(self) -> bool:
+        """Whether each position reads something, and none less far than the one before."""
+        rows = (*self.rows, self.row(len(self.rows)))
+        return None not in rows and all(
+            before[0] <= after[0] and before[1] <= after[1]  # type: ignore[index]
+            for before, after in pairwise(rows)
+        )
 
     def hull(self, first: int, last: int) -> Interval | None:
         """From where to where these positions of the result read."""
