@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -51,11 +52,13 @@ def _value(item: FieldInfo) -> st.SearchStrategy[str]:
     return st.sampled_from(words)
 
 
+UNARY = sorted(name for name, layer in REGISTRY.items() if issubclass(layer, UnaryLayer))
+
+
 @st.composite
-def layers(draw: Any) -> str:
+def layers(draw: Any, names: Sequence[str] = UNARY) -> str:
     """A layer of one input with random arguments of the kinds its page declares."""
-    names = [name for name, layer in REGISTRY.items() if issubclass(layer, UnaryLayer)]
-    layer = REGISTRY[draw(st.sampled_from(sorted(names)))]
+    layer = REGISTRY[draw(st.sampled_from(names))]
     words = [layer.name]
     for item in fields_of(layer):
         if item.role.is_derived or item.role.kind is fields.REFERENCE:

@@ -125,7 +125,7 @@ def _which(changed: Mapping[int, Layer], nodes: Sequence[Node]) -> str:
     """The layer's text, and the same padding as a number where both sides get as much."""
     node = nodes[min(changed)]
     layer, x = changed[node.id], nodes[node.inputs[0]].volume
-    window = layer.window(x)
+    window = layer.reads((x,))[0]
     sides = pad_sides("same", x, window.kernel, window.stride, (1, 1))
     numbers = {number for side in sides for number in side}
     number = f", or `p{numbers.pop()}`," if len(numbers) == 1 else ""

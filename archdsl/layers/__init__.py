@@ -1,7 +1,7 @@
 """The vocabulary of the language: one page per layer or tight family of layers.
 
-A page is a frozen dataclass with its syntax (fields), volume rule, parameter and MAC rules, window,
-PyTorch emission, family, doc line and examples. Nothing else in the project names a layer.
+A page is a frozen dataclass with its syntax (fields), volume rule, parameter and MAC rules, what it
+reads, PyTorch emission, family, doc line and examples. Nothing else in the project names a layer.
 """
 
 from archdsl.layers import (
@@ -26,8 +26,8 @@ from archdsl.layers.layer import (
     MergeLayer,
     UnaryLayer,
     WeightLayer,
-    Window,
 )
+from archdsl.layers.reach import Reach, Reads
 
 __all__ = [
     "INITIALIZERS",
@@ -41,9 +41,10 @@ __all__ = [
     "Layer",
     "LayerError",
     "MergeLayer",
+    "Reach",
+    "Reads",
     "UnaryLayer",
     "WeightLayer",
-    "Window",
     "activation",
     "conv",
     "dense",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
 
 from archdsl.layers.call import Call, Option, call, squared
 from archdsl.layers.fields import (
@@ -17,7 +16,8 @@ from archdsl.layers.fields import (
     positional,
 )
 from archdsl.layers.initializers import Initializer, init_attribute
-from archdsl.layers.layer import Autocast, Example, Family, Saved, WeightLayer, Window
+from archdsl.layers.layer import Autocast, Example, Family, Saved, WeightLayer
+from archdsl.layers.reach import Reach, read_transposed
 from archdsl.layers.windows import (
     Padding,
     Pair,
@@ -27,6 +27,7 @@ from archdsl.layers.windows import (
     need_image,
     pad_sides,
     pads_alike,
+    read_windows,
     save_padded,
     slide,
     split_groups,
@@ -91,9 +92,9 @@ class Conv(WeightLayer):
         sides = self._sides(x)
         return Saved(inputs=True) if pads_alike(sides) else save_padded(x, sides)
 
-    def window(self, x: Volume) -> Window:
-        (kh, kw), (dh, dw) = self.kernel_size, self.dilation
-        return Window((dh * (kh - 1) + 1, dw * (kw - 1) + 1), self.stride)
+    def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
+        (x,) = inputs
+        return read_windows(self.kernel_size, self.stride, self._sides(x), self.dilation)
 
     def unread(self, x: Volume) -> Pair:
         return count_unread(x, self.kernel_size, self.stride, self._sides(x), self.dilation)
@@ -182,8 +183,8 @@ class DepthwiseConv(WeightLayer):
     def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
         return self._conv(inputs[0]).saves(inputs, out)
 
-    def window(self, x: Volume) -> Window:
-        return self._conv(x).window(x)
+    def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
+        return self._conv(inputs[0]).reads(inputs)
 
     def unread(self, x: Volume) -> Pair:
         return self._conv(x).unread(x)
@@ -268,10 +269,10 @@ class Deconv(WeightLayer):
     def count_macs(self, x: Volume) -> int:
         return x.height * x.width * self._weights(x)
 
-    def window(self, x: Volume) -> Window:
-        (kh, kw), (dh, dw), (sh, sw) = self.kernel_size, self.dilation, self.stride
-        seen = ceil((dh * (kh - 1) + 1) / sh), ceil((dw * (kw - 1) + 1) / sw)
-        return Window(seen, enlarge=self.stride)
+    def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
+        axes = zip(self.kernel_size, self.stride, self.padding, self.dilation, strict=True)
+        height, width = (read_transposed(k, s, p, d) for k, s, p, d in axes)
+        return (Reach(height, width),)
 
     def describe(self) -> str:
         window = arguments_in_short(self.stride, self.padding, self.dilation)

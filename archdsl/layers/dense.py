@@ -15,8 +15,8 @@ from archdsl.layers.layer import (
     Saved,
     UnaryLayer,
     WeightLayer,
-    Window,
 )
+from archdsl.layers.reach import Reach, reach_all
 from archdsl.volume import Volume
 
 
@@ -57,8 +57,8 @@ class FullyConnected(WeightLayer):
     def count_macs(self, x: Volume) -> int:
         return x.elements * self.out_features
 
-    def window(self, x: Volume) -> Window:
-        return Window((x.height, x.width))
+    def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
+        return (reach_all(inputs[0]),)
 
     def describe(self) -> str:
         return str(self.out_features)
@@ -116,8 +116,8 @@ class Flatten(UnaryLayer):
     def infer_volume(self, x: Volume) -> Volume:
         return Volume.vector(x.elements)
 
-    def window(self, x: Volume) -> Window:
-        return Window((x.height, x.width))
+    def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
+        return (reach_all(inputs[0]),)
 
     def emit(self, x: Volume) -> Call:
         return call("nn.Flatten")

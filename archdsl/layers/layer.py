@@ -10,6 +10,7 @@ from archdsl.layers.call import Call, Code, Operation
 from archdsl.layers.fields import LayerError
 from archdsl.layers.initializers import Initializer
 from archdsl.layers.pages import Page
+from archdsl.layers.reach import Reach, reads_here
 from archdsl.volume import Volume
 
 
@@ -33,22 +34,6 @@ class Example:
 
     text: str
     input: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What one output element sees of the input, per axis (height, width).
-
-    ``kernel`` counts input positions, dilation included; ``stride`` is the step between the
-    windows of neighbouring outputs, as a fraction (numerator, denominator) where a layer enlarges.
-    """
-
-    kernel: tuple[int, int] = (1, 1)
-    stride: tuple[int, int] = (1, 1)
-    enlarge: tuple[int, int] = (1, 1)
-
-
-POINT = Window()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +110,12 @@ class Layer(Page):
         """What training keeps of the layer for the backward pass."""
         return self.keeps
 
-    def window(self, x: Volume) -> Window:
-        """What an output element sees of the input, for the receptive field."""
-        return POINT
+    def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
+        """Which positions of its inputs a position of the result reads, for receptive fields.
+
+        What is read of one input in several ways stands there several times.
+        """
+        return reads_here(len(inputs))
 
     def explain(self, x: Volume) -> str | None:
         """The arithmetic behind the size of the result, for diagnostics."""

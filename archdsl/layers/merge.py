@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from archdsl.layers.call import Call, Code, Operation, call
 from archdsl.layers.fields import LayerError
 from archdsl.layers.layer import Example, Family, MergeLayer, Saved
+from archdsl.layers.reach import Reach, reach_all, reads_here
 from archdsl.volume import Volume
 
 
@@ -75,6 +76,14 @@ class Multiply(MergeLayer):
                 "branches of `mul` must have one volume, or be a factor 1x1xC for its channels",
             )
         return largest
+
+    def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
+        # A factor has one position, which all of the result read.
+        out = self.infer(inputs)
+        return tuple(
+            reach if x == out else reach_all(x, reach.input)
+            for x, reach in zip(inputs, reads_here(len(inputs)), strict=True)
+        )
 
     def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
         # From left to right: each product but the last is a factor of the next. (Beside a factor

@@ -15,6 +15,7 @@ from archdsl.layers.fields import (
     positional,
 )
 from archdsl.layers.layer import Autocast, Example, Family, Saved, UnaryLayer
+from archdsl.layers.reach import HERE, Reach, reach_all
 from archdsl.layers.windows import need_image, split_groups
 from archdsl.volume import Volume
 
@@ -147,6 +148,10 @@ class GroupNorm(UnaryLayer):
         split_groups(x.channels, self.num_groups, "channels", field="num_groups")
         return x
 
+    def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
+        # In evaluation, too, its mean and variance are those of the image.
+        return (HERE, reach_all(inputs[0]))
+
     def count_parameters(self, x: Volume) -> int:
         return 2 * x.channels * self.affine
 
@@ -186,6 +191,10 @@ class InstanceNorm(UnaryLayer):
                 "wrong-value", f"`in` over one position ({x}) would make every number zero"
             )
         return x
+
+    def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
+        # In evaluation, too, its mean and variance are those of the image.
+        return (HERE, reach_all(inputs[0]))
 
     def count_parameters(self, x: Volume) -> int:
         return 2 * x.channels * self.affine

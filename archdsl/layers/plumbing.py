@@ -19,7 +19,8 @@ from archdsl.layers.fields import (
     derived,
     positional,
 )
-from archdsl.layers.layer import VIEW, Autocast, Example, Family, Saved, UnaryLayer, Window
+from archdsl.layers.layer import VIEW, Autocast, Example, Family, Saved, UnaryLayer
+from archdsl.layers.reach import Reach, reach_all, read_linear, read_nearest, read_window
 from archdsl.layers.windows import Pair, need_image, split_groups
 from archdsl.volume import Volume
 
@@ -78,6 +79,11 @@ class Crop(nn.Module):
             )
         return Volume.image(self.height, self.width, x.channels)
 
+    def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
+        (x,) = inputs
+        top, left = (x.height - self.height) // 2, (x.width - self.width) // 2
+        return (Reach(read_window(1, 1, -top, 1), read_window(1, 1, -left, 1)),)
+
     def describe(self) -> str:
         return f"to {self.height}×{self.width}"
 
@@ -100,6 +106,10 @@ class Pad(UnaryLayer):
         need_image(x, self.name)
         left, right, top, bottom = self.sides
         return Volume.image(x.height + top + bottom, x.width + left + right, x.channels)
+
+    def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
+        left, _, top, _ = self.sides
+        return (Reach(read_window(1, 1, top, 1), read_window(1, 1, left, 1)),)
 
     def describe(self) -> str:
         sides = self.sides[:1] if len(set(self.sides)) == 1 else self.sides
@@ -134,8 +144,8 @@ class Reshape(UnaryLayer):
             )
         return Volume(self.sizes)
 
-    def window(self, x: Volume) -> Window:
-        return Window((x.height, x.width))
+    def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
+        return (reach_all(inputs[0]),)
 
     def describe(self) -> str:
         return f"to {Volume(self.sizes)}"
@@ -169,9 +179,10 @@ class Upsample(UnaryLayer):
         height, width = self.scale_factor
         return Volume.image(x.height * height, x.width * width, x.channels)
 
-    def window(self, x: Volume) -> Window:
-        seen = 1 if self.mode == "nearest" else 2
-        return Window((min(seen, x.height), min(seen, x.width)), enlarge=self.scale_factor)
+    def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
+        read = read_nearest if self.mode == "nearest" else read_linear
+        height, width = map(read, self.scale_factor)
+        return (Reach(height, width),)
 
     def describe(self) -> str:
         return f"×{squared(self.scale_factor)}"
@@ -201,8 +212,9 @@ class PixelShuffle(UnaryLayer):
         split_groups(x.channels, r * r, "channels")
         return Volume.image(x.height * r, x.width * r, x.channels // (r * r))
 
-    def window(self, x: Volume) -> Window:
-        return Window(enlarge=(self.upscale_factor, self.upscale_factor))
+    def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
+        read = read_nearest(self.upscale_factor)
+        return (Reach(read, read),)
 
     def describe(self) -> str:
         return f"×{self.upscale_factor}"

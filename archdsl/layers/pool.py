@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import gcd
 
 from archdsl.layers.call import Call, Option, call, squared
 from archdsl.layers.fields import BOOLEAN, PADDING, PAIR, Change, LayerError, attribute, positional
-from archdsl.layers.layer import Example, Family, Saved, UnaryLayer, Window
+from archdsl.layers.layer import Example, Family, Saved, UnaryLayer
+from archdsl.layers.reach import Reach, reach_all, read_adaptive
 from archdsl.layers.windows import (
     Padding,
     Pair,
@@ -17,6 +17,7 @@ from archdsl.layers.windows import (
     need_image,
     pad_sides,
     pads_alike,
+    read_windows,
     save_padded,
     slide,
 )
@@ -65,9 +66,9 @@ class _Pool(UnaryLayer):
         )
         return Volume.image(height, width, x.channels)
 
-    def window(self, x: Volume) -> Window:
-        (kh, kw), (dh, dw) = self.kernel_size, self._dilation
-        return Window((dh * (kh - 1) + 1, dw * (kw - 1) + 1), self._stride)
+    def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
+        (x,) = inputs
+        return read_windows(self.kernel_size, self._stride, self._sides(x), self._dilation)
 
     def unread(self, x: Volume) -> Pair:
         if self.ceil_mode:
@@ -198,8 +199,8 @@ class _GlobalPool(UnaryLayer):
         need_image(x, self.name)
         return Volume.image(1, 1, x.channels)
 
-    def window(self, x: Volume) -> Window:
-        return Window((x.height, x.width))
+    def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
+        return (reach_all(inputs[0]),)
 
 
 @dataclass(frozen=True)
@@ -247,11 +248,10 @@ class AdaptiveAveragePool(UnaryLayer):
         need_image(x, self.name)
         return Volume.image(*self.output_size, x.channels)
 
-    def window(self, x: Volume) -> Window:
-        # Window i runs from ⌊i·n/m⌋ to ⌈(i + 1)·n/m⌉; this is the longest.
-        pairs = zip((x.height, x.width), self.output_size, strict=True)
-        (kh, sh), (kw, sw) = ((-(-(n + m - gcd(n, m)) // m), max(1, n // m)) for n, m in pairs)
-        return Window((kh, kw), (sh, sw))
+    def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
+        (x,) = inputs
+        height, width = map(read_adaptive, (x.height, x.width), self.output_size)
+        return (Reach(height, width),)
 
     def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
         # To 1×1 PyTorch takes the mean, which needs no input to go back.

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 from archdsl.layers.fields import Change, LayerError
 from archdsl.layers.layer import Saved
+from archdsl.layers.reach import Reach, read_window
 from archdsl.volume import Volume
 
 Pair: TypeAlias = tuple[int, int]
@@ -15,6 +16,15 @@ Padding: TypeAlias = Literal["same"] | Pair
 Sides: TypeAlias = tuple[Pair, Pair]
 
 _AXES = ("height", "width")
+
+
+def read_windows(kernel: Pair, stride: Pair, sides: Sides, dilation: Pair) -> tuple[Reach, ...]:
+    """What a window reads: for each axis from ``i·stride − padding`` on."""
+    height, width = (
+        read_window(k, s, before, d)
+        for k, s, (before, _), d in zip(kernel, stride, sides, dilation, strict=True)
+    )
+    return (Reach(height, width),)
 
 
 def need_image(x: Volume, layer: str) -> None:

@@ -97,7 +97,7 @@ def even_kernel_same(network: Network) -> Iterator[Diagnostic]:
     for node in network.model.layers:
         if getattr(node.layer, "padding", None) != "same":
             continue
-        window = node.layer.window(network.input_of(node).volume)
+        window = node.layer.reads((network.input_of(node).volume,))[0]
         axes = zip(window.kernel, window.stride, strict=True)
         if any(kernel % 2 == 0 and stride == 1 for kernel, stride in axes):
             yield network.warn(

@@ -132,11 +132,11 @@ def kernel_of(model: Model, node: Node) -> tuple[int, int]:
     kernel = getattr(node.layer, "kernel_size", None)
     if kernel is not None:
         return (kernel[0], kernel[1])
-    return node.layer.window(model.nodes[node.inputs[0]].volume).kernel
+    return node.layer.reads((model.nodes[node.inputs[0]].volume,))[0].kernel
 
 
 def stride_of(model: Model, node: Node) -> tuple[int, int]:
-    return node.layer.window(model.nodes[node.inputs[0]].volume).stride
+    return node.layer.reads((model.nodes[node.inputs[0]].volume,))[0].stride
 
 
 def size_text(size: tuple[int, ...]) -> str:
