@@ -49,6 +49,14 @@ class Elaborated:
     unknown: frozenset[int] = frozenset()
     #: Whether the trunk reaches its end with a volume that is known.
     is_complete: bool = True
+    #: Whether nothing at all is wrong with it.
+    is_right: bool = True
+
+    @property
+    def meaning(self) -> tuple[object, ...]:
+        """What the network is, wherever it stands in its text: equal for equal networks."""
+        nodes = tuple((n.layer, n.inputs, n.volume, n.head) for n in self.nodes)
+        return nodes, self.recipe, self.init
 
 
 def elaborate(
@@ -221,6 +229,7 @@ def _elaborate_network(
         builder.faults,
         frozenset(builder.unknown),
         end.volume is not None,
+        not is_refused,
     )
 
 
@@ -259,7 +268,7 @@ def _mend_output(network: syntax.Network, ends: Volume, written: Volume) -> tupl
     if not isinstance(network.output, (syntax.Dims, syntax.Number)):
         return ()
     message = f"write `→ {ends}` if that is what you mean"
-    return (replaced(network.output.span, str(ends), message, is_safe=False),)
+    return (replaced(network.output.span, str(ends), message, keeps_choices=False),)
 
 
 def _add_member(body: syntax.Body, builder: Builder, scope: Scope, findings: Findings) -> None:

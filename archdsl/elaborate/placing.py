@@ -144,7 +144,7 @@ class Placer:
         if error.change is None:
             return ()
         edit = change_setting(type(layer), span, error.change)
-        return (Fix(error.help or "", (edit,), is_safe=False),) if edit else ()
+        return (Fix(error.help or "", (edit,), keeps_choices=False),) if edit else ()
 
     def origin(self, node: Node) -> Label:
         """Where a volume came from: the layer that made it, not those that passed it on."""
@@ -192,4 +192,4 @@ class Placer:
 
 def _corrected(claim: syntax.Expr, volume: Volume) -> Fix:
     message = f"write `→ {volume}` if that is what you mean"
-    return replaced(claim.span, str(volume), message, is_safe=False)
+    return replaced(claim.span, str(volume), message, keeps_choices=False)

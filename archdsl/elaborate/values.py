@@ -275,7 +275,7 @@ def _rounded_down(expr: syntax.Binary, result: int) -> Fix:
     source, start = expr.span.source, expr.left.span.end
     sign = source.text.index("/", start)
     place = Span(source, sign, sign + 1)
-    return replaced(place, "//", f"`//` rounds down to {result}", is_safe=False)
+    return replaced(place, "//", f"`//` rounds down to {result}", keeps_choices=False)
 
 
 def _evaluate_call(expr: syntax.Call, context: Context) -> Value:

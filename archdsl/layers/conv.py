@@ -206,11 +206,11 @@ class Deconv(WeightLayer):
     synonyms = (
         "convtranspose",
         "conv_transpose",
-        "upconv",
         "convtranspose2d",
         "conv2dtranspose",
         "deconvolution",
     )
+    akin = ("upconv",)
     family = Family.CONVOLUTION
     autocast = Autocast.LOWERS
     keeps = Saved(inputs=True)

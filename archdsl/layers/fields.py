@@ -40,6 +40,8 @@ class Kind:
 
     phrase: str
     convert: Callable[[Any], Any]
+    #: The words among its values.
+    words: tuple[str, ...] = ()
 
 
 def _integer(minimum: int) -> Callable[[Any], int]:
@@ -134,7 +136,7 @@ def choice(*words: str) -> Kind:
             raise ValueError
         return str(value)
 
-    return Kind("one of " + ", ".join(f"`{word}`" for word in words), convert)
+    return Kind("one of " + ", ".join(f"`{word}`" for word in words), convert, words)
 
 
 @dataclass(frozen=True, slots=True)

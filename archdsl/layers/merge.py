@@ -38,7 +38,8 @@ class Add(MergeLayer):
     """The sum of its branches, whose volumes must be equal."""
 
     name = "add"
-    synonyms = ("sum", "plus", "eltwise")
+    synonyms = ("sum", "plus")
+    akin = ("eltwise",)
     family = Family.MERGE
     examples = (
         Example("add { conv 3x3 same | id }", (14, 14, 4)),

@@ -128,7 +128,8 @@ class MaxPool(_Pool):
     """The largest number of each window. Padding never wins: it counts as −∞."""
 
     name = "maxpool"
-    synonyms = ("pool", "maxpool2d", "max_pool", "maxpooling", "maxpooling2d", "max_pool2d")
+    synonyms = ("maxpool2d", "max_pool", "maxpooling", "maxpooling2d", "max_pool2d")
+    akin = ("pool", "pooling")
     examples = (
         Example("maxpool 2 s2", (224, 224, 64)),
         Example("maxpool 3 s2 ceil", (112, 112, 64)),
@@ -234,7 +235,8 @@ class AdaptiveAveragePool(UnaryLayer):
     """Average pooling to a given size, with windows as equal as they can be."""
 
     name = "adaptiveavgpool"
-    synonyms = ("adaptiveavgpool2d", "adaptive_avg_pool2d", "adaptivepool")
+    synonyms = ("adaptiveavgpool2d", "adaptive_avg_pool2d", "adaptiveaveragepooling2d")
+    akin = ("adaptivepool",)
     family = Family.POOLING
     examples = (
         Example("adaptiveavgpool 6x6", (13, 13, 256)),

@@ -31,7 +31,7 @@ def bias_before_norm(network: Network) -> Iterator[Diagnostic]:
         fixes: tuple[Fix, ...] = ()
         if "nobias" in words_of(type(before.layer)) and "bias" not in before.span.text:
             message = "add `nobias`; weights saved before no longer fit"
-            fixes = (replaced(before.span.after, " nobias", message, is_safe=False),)
+            fixes = (replaced(before.span.after, " nobias", message, keeps_choices=False),)
         yield network.warn(
             "bias-before-norm",
             f"the bias of `{before.layer.name}` is lost in `{node.layer.name}`",

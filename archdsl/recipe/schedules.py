@@ -35,7 +35,8 @@ class Steps(Schedule):
 
     name = "steps"
     example = "schedule steps 30 60 80 factor=0.1"
-    synonyms = ("step", "multistep")
+    synonyms = ("multistep", "multi_step_lr")
+    akin = ("step", "step_lr")
 
     milestones: tuple[int, ...] = positional(
         MILESTONES, "epochs after which the rate changes", variadic=True
