@@ -13,7 +13,7 @@ from archdsl.elaborate.values import VOLUME_NAMES, Context, Fault, Values, evalu
 from archdsl.graph import Value
 from archdsl.layers import INITIALIZERS, REGISTRY, Initializer
 from archdsl.layers.elsewhere import INITIALIZERS as ELSEWHERE
-from archdsl.layers.fields import REFERENCE
+from archdsl.layers.fields import REFERENCE, WrongPart
 from archdsl.layers.initializers import INITIALIZER
 from archdsl.layers.pages import FieldInfo, Page, fields_of, letters_of, words_of
 from archdsl.source import Span
@@ -49,7 +49,7 @@ def bind_page(
     page = application.page
     given: dict[str, tuple[Any, Span]] = {}
     for name, value, span in _positional(application, context):
-        _set(page, given, name, value, span)
+        _set(page, given, name, value, span, application.bare if name.role.is_variadic else ())
     for setting in application.settings:
         item, value = _read_setting(page, setting, context)
         _set(page, given, item, value, setting.span)
@@ -66,8 +66,14 @@ def bind_page(
 
 
 def _set(
-    page: type[Page], given: dict[str, tuple[Any, Span]], item: FieldInfo, value: Any, span: Span
+    page: type[Page],
+    given: dict[str, tuple[Any, Span]],
+    item: FieldInfo,
+    value: Any,
+    span: Span,
+    bare: Sequence[Bare] = (),
 ) -> None:
+    """Convert a value and keep it. Errors: ``Fault``, at the one of ``bare`` that is wrong."""
     if item.name in given:
         raise Fault(
             "repeated-argument",
@@ -79,6 +85,10 @@ def _set(
     kind = item.role.kind
     try:
         given[item.name] = (kind.convert(value), span)
+    except WrongPart as error:
+        message = f"`{item.name}` of `{page.name}` {error.predicate}"
+        place = span if error.index is None or not bare else bare[error.index].span
+        raise Fault("wrong-value", message, place) from None
     except (TypeError, ValueError):
         written = " ".join(span.text.split())
         message = f"`{item.name}` of `{page.name}` must be {kind.phrase}, not `{written}`"

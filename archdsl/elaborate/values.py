@@ -237,7 +237,41 @@ def _evaluate_logic(expr: syntax.Binary, context: Context) -> bool:
     return _truth(evaluate(expr.right, context), expr.right)
 
 
+_COMPARISONS = ("==", "!=", "<", ">", "<=", ">=")
+
+
+def _refuse_chain(expr: syntax.Binary) -> None:
+    """Refuse ``1 < C < 4``, which would compare a truth value with 4."""
+    if expr.operator not in _COMPARISONS:
+        return
+    operands: list[syntax.Expr] = [expr.right]
+    operators = [expr.operator]
+    left = expr.left
+    while isinstance(left, syntax.Binary) and left.operator in _COMPARISONS:
+        operands.append(left.right)
+        operators.append(left.operator)
+        left = left.left
+    if len(operators) < 2:
+        return
+    texts = [operand.span.text for operand in (left, *reversed(operands))]
+    signs = reversed(operators)
+    pairs = zip(texts, signs, texts[1:], strict=False)
+    if {"true", "false"} & set(texts):
+        help = "compare in parentheses: `(C > 1) == true`"
+        raise Fault("wrong-value", "comparisons are not chained", expr.span, help=help)
+    written = " and ".join(f"{a} {sign} {b}" for a, sign, b in pairs)
+    before = expr.span.source.text[: expr.span.start].rstrip()
+    text = f"({written})" if before.endswith("not") else written
+    raise Fault(
+        "wrong-value",
+        "comparisons are not chained",
+        expr.span,
+        fixes=(replaced(expr.span, text, f"write `{written}`"),),
+    )
+
+
 def _evaluate_binary(expr: syntax.Binary, context: Context) -> Value:
+    _refuse_chain(expr)
     # A long sum leans to the left: walk down its spine instead of recursing.
     spine = [expr]
     while isinstance(spine[-1].left, syntax.Binary) and spine[-1].left.operator in "+-*//%":

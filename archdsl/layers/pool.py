@@ -9,11 +9,13 @@ from archdsl.layers.call import Call, Option, call, squared
 from archdsl.layers.fields import BOOLEAN, PADDING, PAIR, Change, LayerError, attribute, positional
 from archdsl.layers.layer import Example, Family, Saved, UnaryLayer, Window
 from archdsl.layers.windows import (
+    AXES,
     Padding,
     Pair,
     arguments_in_short,
     count_unread,
     explain_slide,
+    in_short,
     need_image,
     pad_sides,
     pads_alike,
@@ -52,13 +54,16 @@ class _Pool(UnaryLayer):
     def infer_volume(self, x: Volume) -> Volume:
         need_image(x, self.name)
         if self.padding != "same":
-            for padding, kernel in zip(self.padding, self.kernel_size, strict=True):
+            for axis, padding, kernel in zip(AXES, self.padding, self.kernel_size, strict=True):
                 if padding > kernel // 2:
+                    half = _half_at_most(self.padding, self.kernel_size)
+                    square = self.kernel_size[0] == self.kernel_size[1]
+                    half_of = "kernel" if square else f"kernel's {axis}"
                     raise LayerError(
                         "wrong-padding",
-                        f"a pool's padding of {padding} exceeds half its kernel of {kernel}",
-                        help=f"use at most p{kernel // 2}",
-                        change=Change("padding", _half_at_most(self.padding, self.kernel_size)),
+                        f"a pool's padding of {padding} exceeds half its {half_of} of {kernel}",
+                        help=f"use at most p{in_short(half)}",
+                        change=Change("padding", half),
                     )
         height, width = slide(
             x, self.kernel_size, self._stride, self._sides(x), self._dilation, self.ceil_mode
@@ -74,17 +79,9 @@ class _Pool(UnaryLayer):
             return (0, 0)
         return count_unread(x, self.kernel_size, self._stride, self._sides(x), self._dilation)
 
-    def explain(self, x: Volume) -> str | None:
-        out = self.infer_volume(x)
-        return explain_slide(
-            x.height,
-            self.kernel_size[0],
-            self._stride[0],
-            self._sides(x)[0],
-            self._dilation[0],
-            self.ceil_mode,
-            out.height,
-        )
+    def explain(self, x: Volume) -> tuple[str, str]:
+        sides, dilation = self._sides(x), self._dilation
+        return explain_slide(x, self.kernel_size, self._stride, sides, dilation, self.ceil_mode)
 
     def describe(self) -> str:
         ceil = ("ceil",) if self.ceil_mode else ()

@@ -81,7 +81,7 @@ def dropped_rows(network: Network) -> Iterator[Diagnostic]:
             "dropped-rows",
             f"`{written(node)}` never reads {' and '.join(lost)} of {x}",
             node,
-            node.layer.explain(x) or "",
+            node.layer.explain_axes(x, (unread[0] > 0, unread[1] > 0)) or "",
             help=f"{keeps} would keep {'them' if sum(unread) > 1 else 'it'}",
         )
 
