@@ -235,6 +235,11 @@ def choose_network(models: tuple[Model, ...], name: str | None, spec: str) -> Mo
 # ── Writing ──────────────────────────────────────────────────────────────────────────────────
 
 
+def is_folder(output: str) -> bool:
+    """Whether what ``-o`` names is a folder: it is one, or is written as one."""
+    return output.endswith(("/", os.sep)) or os.path.isdir(output)
+
+
 def write_files(contents: Mapping[Path, bytes], keep_modes: bool = False) -> None:
     """Write files so that each is there whole or as it was before.
 
