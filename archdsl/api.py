@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from os.path import normpath
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +16,7 @@ from archdsl.formatting.claims import blank_claims, write_claims
 from archdsl.model import Model, PartialModel, build_model, build_partial
 from archdsl.parser import parse as parse_source
 from archdsl.source import Source
+from archdsl.verification import Examined, verify
 from archdsl.volume import Volume
 
 if TYPE_CHECKING:
@@ -54,10 +57,20 @@ def _read_text(path: Path) -> str:
 
 def _read_beside(path: str, asking: Source) -> Source:
     """The file that ``use`` names, beside the one that asks."""
+    found = _find_beside(path, asking)
+    return Source(_read_text(found), found.as_posix())
+
+
+def find_used(source: Source) -> set[str]:
+    """The paths of the files that a source uses."""
+    found = re.findall(r'^[ \t]*use[ \t]+"([^"\n]+\.arch)"', source.text, re.MULTILINE)
+    return {_find_beside(path, source).as_posix() for path in found}
+
+
+def _find_beside(path: str, asking: Source) -> Path:
     if not path.endswith(".arch"):
         raise ValueError("a specification ends in .arch")
-    found = Path(normpath(Path(asking.path).parent / path))
-    return Source(_read_text(found), found.as_posix())
+    return Path(normpath(Path(asking.path).parent / path))
 
 
 def read_models(source: Source, input: Volume | None = None) -> tuple[Model, ...]:
@@ -116,14 +129,66 @@ def _build(networks: tuple[Elaborated, ...]) -> tuple[Model, ...]:
     return models
 
 
-def diagnose(source: Source, input: Volume | None = None) -> tuple[Diagnostic, ...]:
-    """All that is to be said about a source: errors, or claims that fail and warnings."""
+def diagnose(
+    source: Source,
+    input: Volume | None = None,
+    *,
+    users: Sequence[Source] = (),
+    texts: Mapping[str, Source] | None = None,
+) -> tuple[Diagnostic, ...]:
+    """All that is to be said about a source: errors, or claims that fail and warnings.
+
+    Those of its fixes are safe whose text has been checked, too, and with it the files that use it,
+    where those ``users`` are given. ``texts`` are what used files hold, where that is not what is
+    on the disk, by path.
+    """
+    known = texts or {}
+
+    def examine(changed: Mapping[str, Source]) -> Examined:
+        current = {**known, **changed}
+        own = _examine(source, input, current)
+        others = [_examine(user, input, current) for user in users]
+        return replace(own, others=tuple(d for other in others for d in other.diagnostics))
+
+    examined = _examine(source, input, known)
+    if not any(fix.keeps_choices for d in examined.diagnostics for fix in d.fixes):
+        return examined.diagnostics
+    return verify(examine({}) if users else examined, examine)
+
+
+def verify_fixes(
+    diagnostics: Sequence[Diagnostic], source: Source, input: Volume | None = None
+) -> tuple[Diagnostic, ...]:
+    """The diagnostics of a checked source, with the fixes safe that ``diagnose`` finds so."""
+    if not any(fix.keeps_choices for diagnostic in diagnostics for fix in diagnostic.fixes):
+        return tuple(diagnostics)
+    return diagnose(source, input)
+
+
+def _examine(source: Source, input: Volume | None, texts: Mapping[str, Source]) -> Examined:
+    """Check a source in which some texts are others, by path: its own, or those of used files."""
+
+    def read(path: str, asking: Source) -> Source:
+        found = _find_beside(path, asking).as_posix()
+        return texts[found] if found in texts else _read_beside(path, asking)
+
     try:
-        models, warnings = read_linted(source, input)
+        program = parse_source(texts.get(source.path, source))
     except ArchError as error:
-        return error.diagnostics
+        return Examined(error.diagnostics, None)
+    try:
+        networks, found = elaborate_partly(program, read, input)
+        models = () if found else _build(networks)
+    except ArchError as error:
+        return Examined(error.diagnostics, {})
+    right = {network.name: network for network in networks if network.is_right}
+    if found:
+        return Examined(found, right)
+    from archdsl.lints import lint as lint_models  # only checking needs them
+
     failed = (diagnostic for model in models for diagnostic in model.diagnostics)
-    return (*failed, *warnings)
+    warnings = lint_models(program, models, networks[0].uses if networks else {})
+    return Examined((*failed, *warnings), right)
 
 
 def _verified(models: tuple[Model, ...]) -> tuple[Model, ...]:

@@ -6,6 +6,7 @@ Rendering lives in ``archdsl.report.diagnostics``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -40,13 +41,19 @@ class Edit:
 class Fix:
     """Edits that together make a diagnostic disappear.
 
-    A safe fix mends how something is written. One that is not safe changes what its author
-    chose: a number, a claim, a layer.
+    One that keeps choices mends how something is written; others change what its author chose: a
+    number, a claim, a layer. It is safe once the text that it gives has been checked, too, which
+    is what ``archdsl.verification`` does.
     """
 
     message: str
     edits: tuple[Edit, ...]
-    is_safe: bool = True
+    keeps_choices: bool = True
+    is_verified: bool = False
+
+    @property
+    def is_safe(self) -> bool:
+        return self.keeps_choices and self.is_verified
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,19 +116,55 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     return f"did you mean `{nearest}`?" if nearest else None
 
 
-def respell(word: str, span: Span, known: Iterable[str]) -> tuple[Fix, ...]:
-    """The nearest known word in place of the one at ``span``, where one is near enough."""
+def is_slip(word: str, meant: str, known: Iterable[str]) -> bool:
+    """Whether a word can only be a slip of the pen for the one that is meant.
+
+    It is: one letter is wrong, missing, too many, or changes places with the next, and no other
+    known word is as near. Words that differ in a digit, or in one letter that is all they have, are
+    different names.
+    """
+    word, meant = word.lower(), meant.lower()
+    if re.findall(r"\d", word) != re.findall(r"\d", meant) or len(word) < 2:
+        return False
+    if word == meant:
+        return True
+    return {near for other in known if _is_one_apart(word, near := other.lower())} == {meant}
+
+
+def _is_one_apart(word: str, other: str) -> bool:
+    """Whether one insertion, deletion, substitution or swap of neighbours makes one the other."""
+    if word == other or abs(len(word) - len(other)) > 1:
+        return word == other
+    start = 0
+    while word[start : start + 1] == other[start : start + 1]:
+        start += 1
+    first, second = word[start:], other[start:]
+    if len(first) != len(second):
+        return first[1:] == second or first == second[1:]
+    return first[1:] == second[1:] or (first[:2] == second[1::-1] and first[2:] == second[2:])
+
+
+def respell(
+    word: str, span: Span, known: Iterable[str], elsewhere: Iterable[str] = ()
+) -> tuple[Fix, ...]:
+    """The nearest known word in place of the one at ``span``, where one is near enough.
+
+    ``elsewhere`` are words that may be meant as well, and are none here.
+    """
+    known = set(known)
     nearest = suggest(word, known)
-    return (respelled(span, nearest),) if nearest else ()
+    return (respelled(span, nearest, {*known, *elsewhere}),) if nearest else ()
 
 
-def respelled(span: Span, nearest: str) -> Fix:
-    return replaced(span, nearest, f"did you mean `{nearest}`?")
+def respelled(span: Span, nearest: str, known: Iterable[str]) -> Fix:
+    """The fix of a misspelling; ``known`` are all the words that may have been meant."""
+    message = f"did you mean `{nearest}`?"
+    return replaced(span, nearest, message, keeps_choices=is_slip(span.text, nearest, known))
 
 
-def replaced(span: Span, text: str, message: str, *, is_safe: bool = True) -> Fix:
+def replaced(span: Span, text: str, message: str, *, keeps_choices: bool = True) -> Fix:
     """A fix of one edit: ``text`` in place of what stands at ``span``."""
-    return Fix(message, (Edit(span, text),), is_safe)
+    return Fix(message, (Edit(span, text),), keeps_choices)
 
 
 def help_of(fixes: tuple[Fix, ...]) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from archdsl.diagnostics import Diagnostic, Edit, Fix
@@ -34,23 +34,27 @@ def apply_fixes(
     edits: list[Edit] = []
     for diagnostic in diagnostics:
         fix = applicable(diagnostic, source, unsafe=unsafe)
-        if fix is None or any(_meet(edit, other) for edit in fix.edits for other in edits):
+        if fix is None or any(meet(edit, other) for edit in fix.edits for other in edits):
             continue
         mended.append(diagnostic)
         edits.extend(fix.edits)
-    text = source.text
+    return Mended(edited(source.text, edits), tuple(mended))
+
+
+def edited(text: str, edits: Iterable[Edit]) -> str:
+    """A text after edits that do not meet."""
     for edit in sorted(edits, key=lambda edit: edit.span.start, reverse=True):
         text = text[: edit.span.start] + edit.replacement + text[edit.span.end :]
-    return Mended(text, tuple(mended))
+    return text
 
 
-def _meet(edit: Edit, other: Edit) -> bool:
+def meet(edit: Edit, other: Edit) -> bool:
     """Whether two edits touch the same characters, or insert at the same place."""
     return edit.span.start <= other.span.end and other.span.start <= edit.span.end
 
 
-def relocate(diagnostic: Diagnostic, source: Source, edits: Iterable[Edit]) -> Diagnostic:
-    """A diagnostic of the text after the edits as one of the text before them."""
+def before_edits(edits: Iterable[Edit]) -> Callable[[int], int]:
+    """From an offset in the text after edits to the one before them."""
     moves: list[tuple[int, int]] = []
     moved = 0
     for edit in sorted(edits, key=lambda edit: edit.span.start):
@@ -60,6 +64,13 @@ def relocate(diagnostic: Diagnostic, source: Source, edits: Iterable[Edit]) -> D
 
     def back(offset: int) -> int:
         return offset - sum(min(grown, offset - start) for start, grown in moves if start < offset)
+
+    return back
+
+
+def relocate(diagnostic: Diagnostic, source: Source, edits: Iterable[Edit]) -> Diagnostic:
+    """A diagnostic of the text after the edits as one of the text before them."""
+    back = before_edits(edits)
 
     def before(span: Span) -> Span:
         return Span(source, back(span.start), back(span.end))

@@ -289,4 +289,4 @@ def _corrections(expect: syntax.Expect, actual: int) -> tuple[Fix, ...]:
     start = span.end - len(re.search(r"[\d_.]+[KMGT]?$", span.text).group())  # type: ignore[union-attr]
     place = Span(span.source, start, span.end)
     message = f"write `{shown}` if the claim is what is wrong"
-    return (Fix(message, (Edit(place, shown),), is_safe=False),)
+    return (Fix(message, (Edit(place, shown),), keeps_choices=False),)

@@ -71,29 +71,64 @@ def _diagnose(
     known = bool(wanted) and len(expected - _IMPLIED) <= 3
     end = len(source.text.rstrip())
     span = Span(source, min(offset, end), min(offset + len(text), max(end, offset)))
-    fixes = _respelled(span, text)
-    _, hint = _OTHER_SIGNS.get(text, ("", None))
+    hint, fixes = _OTHER_SIGNS[text](span) if text in _OTHER_SIGNS else (None, ())
     help_ = hint or (f"expected {' or '.join(wanted)}" if known else None)
     return Diagnostic(code, message, span, help=help_, fixes=fixes)
 
 
-#: Signs of other languages: what stands in their place here, and why.
-_OTHER_SIGNS = {
-    ",": (" ", "arguments of a layer are separated by spaces"),
-    "//": ("#", "a comment begins with `#`"),
-}
+#: A number, a name, or what stands in parentheses, at the end of a text or at its start.
+_OPERAND = r"(?:\w[\w.]*|\([^()\n]*\))"
 
 
-def _respelled(span: Span, text: str) -> tuple[Fix, ...]:
-    if text not in _OTHER_SIGNS:
-        return ()
-    sign, message = _OTHER_SIGNS[text]
-    before = re.split(r"[;\n{}|]", span.source.text[: span.start])[-1].rstrip()
-    is_argument = before.count("(") <= before.count(")") and re.search(r"[\w)]$", before)
-    if text == "," and not is_argument:
-        return ()
-    is_followed = span.source.text[span.end : span.end + 1].isspace()
-    return (replaced(span, "" if sign == " " and is_followed else sign, message),)
+def _comma(span: Span) -> tuple[str | None, tuple[Fix, ...]]:
+    """What a comma stands for: a space between arguments, or a sign inside a number or volume."""
+    text = span.source.text
+    start = max(text.rfind(sign, 0, span.start) for sign in ";\n{}|") + 1
+    before = text[start : span.start]
+    header = re.match(r"\s*(\w+)\b", before)
+    first = header[1] if header else ""
+    listed = re.search(r"\d+(?:\s*,\s*\d+)*\s*$", before)
+    if listed:
+        begin = start + listed.start()
+        numbers = re.compile(r"\d+(?:\s*,\s*\d+)+(?![\w.])").match(text, begin)
+        ahead = before[: listed.start()].rstrip()
+        if numbers and (ahead.endswith(("→", "->")) or (first == "network" and ahead[-1:] == ":")):
+            volume = "x".join(re.findall(r"\d+", numbers.group()))
+            fix = replaced(Span(span.source, *numbers.span()), volume, f"write `{volume}`")
+            return "sizes of a volume are joined by `x`", (fix,)
+        if numbers and first == "expect":
+            number = re.sub(r"\s*,\s*", "_", numbers.group())
+            fix = replaced(Span(span.source, *numbers.span()), number, f"write `{number}`")
+            return "a long number is written `61_100_840`, or `61.1M`", (fix,)
+    if first == "network":
+        return "a network has one input and one output", ()
+    if first in _AFTER_KEYWORD or first in ("let", "if", "else"):
+        return None, ()
+    if before.count("(") > before.count(")") or not re.search(r"[\w)]\s*$", before):
+        return None, ()
+    message = "arguments of a layer are separated by spaces"
+    is_followed = text[span.end : span.end + 1].isspace()
+    return message, (replaced(span, "" if is_followed else " ", message),)
+
+
+def _slashes(span: Span) -> tuple[str | None, tuple[Fix, ...]]:
+    """What `//` stands for: a comment, or a division that lacks its parentheses."""
+    text = span.source.text
+    line = text[text.rfind("\n", 0, span.start) + 1 : span.start]
+    left = re.search(_OPERAND + r"\s*$", line)
+    right = re.compile(r"[ \t]*(" + _OPERAND + ")").match(text, span.end)
+    if left and right and re.match(r"[\d(]|[HWC]\b", right[1]):
+        place = Span(span.source, span.start - len(left.group()), right.end())
+        divided = f"({left.group().strip()} // {right[1]})"
+        return f"write `{divided}` to divide", (replaced(place, divided, f"write `{divided}`"),)
+    message = "a comment begins with `#`"
+    # A word that the text uses elsewhere may be a divisor.
+    uses = len(re.findall(rf"\b{re.escape(right[1])}\b", text)) if right else 0
+    return message, (replaced(span, "#", message, keeps_choices=uses < 2),)
+
+
+#: Signs of other languages: what to say of them, and what stands in their place here.
+_OTHER_SIGNS = {",": _comma, "//": _slashes}
 
 
 #: A line that ends in an arrow, a comment apart, and at most one word of the next.
@@ -147,7 +182,7 @@ def find_keyword_faults(source: Source) -> list[Diagnostic]:
         nearest = None if word in _AFTER_KEYWORD else suggest(word, _AFTER_KEYWORD, 0.6)
         if nearest and re.compile(_AFTER_KEYWORD[nearest]).match(source.text, match.end()):
             span = Span(source, *match.span(1))
-            fix = respelled(span, nearest)
+            fix = respelled(span, nearest, _AFTER_KEYWORD)
             message = f"`{_shown(word)}` is no word of the language"
             faults.append(Diagnostic("unknown-word", message, span, help=fix.message, fixes=(fix,)))
         if len(faults) == MAX_KEYWORD_FAULTS:
@@ -157,9 +192,8 @@ def find_keyword_faults(source: Source) -> list[Diagnostic]:
 
 def _empty_branch(source: Source, offset: int) -> Diagnostic:
     span = Span(source, offset, offset + 1)
-    fix = replaced(
-        Span(source, offset, offset), "id ", "write `id` for the unchanged input", is_safe=False
-    )
+    message = "write `id` for the unchanged input"
+    fix = replaced(Span(source, offset, offset), "id ", message, keeps_choices=False)
     return Diagnostic("empty-branch", "this branch is empty", span, help=fix.message, fixes=(fix,))
 
 

@@ -17,7 +17,7 @@ FLOORS = (
     ("source", "volume", "codes", "symbolic"),
     ("syntax",),
     ("diagnostics",),
-    ("syntax_faults", "brackets", "fixes"),
+    ("syntax_faults", "brackets", "fixes", "verification"),
     ("parser",),
     ("formatting",),
     ("layers",),

@@ -216,3 +216,12 @@ def test_a_missing_package_names_its_install(
     assert result.stderr == (
         "Error: export to ONNX needs the package `onnx`: pip install 'archdsl[export]'\n"
     )
+
+
+def test_a_folder_takes_the_file_under_its_networks_name(export: Callable[..., Result]) -> None:
+    Path("there").mkdir()
+    assert export("small.arch", "--onnx", "-o", "there").stdout.endswith("wrote there/Small.onnx\n")
+    assert export("small.arch", "--onnx", "-o", "new/").stdout.endswith("wrote new/Small.onnx\n")
+    result = export("small.arch", "--onnx", "-o", "there")
+    assert result.exit_code == 2
+    assert "there/Small.onnx is there already, and not overwritten" in result.stderr

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import keyword
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 import click
 
-from archdsl.cli.files import Reading, Spec, read_specs, write_files
+from archdsl.cli.files import Reading, Spec, is_folder, read_specs, write_files
 from archdsl.cli.options import color_option, input_option, paths_argument
 from archdsl.cli.page import Page
 from archdsl.cli.terminal import (
@@ -38,8 +39,8 @@ _GENERATED = re.compile(
     "-o",
     "--output",
     type=click.Path(),
-    metavar="DIR",
-    help="The folder of the modules; - prints a single one.  "
+    metavar="PATH",
+    help="The folder of the modules; for a single one a file that ends in .py, or - to print it.  "
     "[default: generated, or deployed with --inference]",
 )
 @click.option(
@@ -82,6 +83,7 @@ def compile(
     \b
     archdsl compile                           each spec of specs/ to generated/
     archdsl compile specs/vgg16.arch -o -     to the standard output
+    archdsl compile specs/vgg16.arch -o net.py
     archdsl compile --check                   for CI: are the modules fresh?
     archdsl compile --inference               for deployment, to deployed/
     archdsl compile --template house          laid out by house/module.py.jinja
@@ -95,13 +97,29 @@ def compile(
     if output == "-":
         if only_check:
             raise click.UsageError("`--check` compares files; it cannot go with `-o -`", ctx)
-        print_bytes(_render(_only(reading), inference, templates))
+        print_bytes(_render(_only(reading, output), inference, templates))
         return
-    folder = Path(output or ("deployed" if inference else "generated"))
-    modules = _modules(reading, folder, inference, templates)
+    strays: list[Path] = []
+    if output is not None and _is_file(output):
+        modules = {Path(output): _render(_only(reading, output), inference, templates)}
+    else:
+        folder = Path(output or ("deployed" if inference else "generated"))
+        modules = _modules(reading, folder, inference, templates)
+        strays = _strays(reading, folder, modules) if only_check else []
     if only_check:
-        ctx.exit(_report_stale(modules, _strays(reading, folder, modules)))
+        ctx.exit(_report_stale(modules, strays))
     _write(modules, force)
+
+
+def _is_file(output: str) -> bool:
+    """Whether ``-o`` names the file of one module. Errors: ``Refusal`` for any other file."""
+    if is_folder(output):
+        return False
+    if Path(output).suffix.lower() == ".py":
+        return True
+    if os.path.lexists(output):
+        raise Refusal(f"{output} is no folder; `-o` takes a folder, or a file that ends in .py")
+    return False
 
 
 # ── Modules ──────────────────────────────────────────────────────────────────────────────────
@@ -123,12 +141,16 @@ def _render(spec: Spec, inference: bool, templates: Path | None) -> bytes:
     return content
 
 
-def _only(reading: Reading) -> Spec:
+def _only(reading: Reading, output: str) -> Spec:
+    """The one spec that has networks, for an output that is one module."""
+    for file in reading.libraries:
+        print_note(f"{file.path} defines blocks only; there is nothing to compile")
     specs = [spec for spec in reading.specs if spec.models]
     if len(specs) != 1:
-        raise Refusal(
-            f"`-o -` prints one module; {count_of(len(specs), 'spec')} with networks given"
-        )
+        given = f"{count_of(len(specs), 'spec')} with networks given"
+        wanted = "prints one module" if output == "-" else "is the file of one module"
+        hint = "" if output == "-" or not specs else " (a folder takes many)"
+        raise Refusal(f"`-o {output}` {wanted}; {given}{hint}")
     return specs[0]
 
 

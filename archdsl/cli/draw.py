@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import click
 
-from archdsl.cli.files import Reading, read_specs, write_files
+from archdsl.cli.files import Reading, is_folder, read_specs, write_files
 from archdsl.cli.options import color_option, input_option, paths_argument
 from archdsl.cli.page import Page
 from archdsl.cli.terminal import (
@@ -172,7 +172,7 @@ def draw(
 def _write(
     reading: Reading, output: str | None, format: str, options: Options, chosen: Style
 ) -> None:
-    if output is None or _is_folder(output):
+    if output is None or is_folder(output):
         targets = _targets(reading, Path(output or FOLDER), format, chosen)
     else:
         targets = {Path(output): _together(reading, format, chosen)}
@@ -182,13 +182,9 @@ def _write(
         print_text(printable(path.as_posix()))
 
 
-def _is_folder(output: str) -> bool:
-    return output.endswith("/") or Path(output).is_dir()
-
-
 def _format(ctx: click.Context, output: str | None, given: str | None, style: Style) -> str:
     """The format that is asked for, or that the file's ending means."""
-    if output is None or output == "-" or _is_folder(output):
+    if output is None or output == "-" or is_folder(output):
         return given or style.formats[0]
     ending = Path(output).suffix.removeprefix(".").lower()
     if ending not in style.formats:

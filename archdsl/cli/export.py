@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from archdsl.cli.extras import needing
-from archdsl.cli.files import choose_network, read_specs, write_files
+from archdsl.cli.files import choose_network, is_folder, read_specs, write_files
 from archdsl.cli.options import color_option, input_option
 from archdsl.cli.page import Page
 from archdsl.cli.terminal import (
@@ -42,9 +42,9 @@ class Batch(click.ParamType[int | None]):
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The file; without it NAME.onnx here.",
+    type=click.Path(),
+    metavar="PATH",
+    help="The file, or a folder for NAME.onnx; without it NAME.onnx here.",
 )
 @click.option("--network", metavar="NAME", help="Which network of the spec, where it has several.")
 @click.option(
@@ -70,7 +70,7 @@ def export(
     ctx: click.Context,
     spec: str,
     onnx: bool,
-    output: Path | None,
+    output: str | None,
     network: str | None,
     weights: Path | None,
     opset: int | None,
@@ -100,7 +100,9 @@ def export(
         print_diagnostics(reading.diagnostics, color)
         ctx.exit(exit_code(reading.diagnostics))
     model = choose_network(reading.models, network, spec)
-    path = output or Path(f"{model.name}.onnx")
+    path = Path(output or "", f"{model.name}.onnx")
+    if output is not None and not is_folder(output):
+        path = Path(output)
     if path.exists() and not force:
         raise Refusal(f"{path} is there already, and not overwritten; --force does")
     with needing("export", "export to ONNX"):

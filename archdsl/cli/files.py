@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path, PurePosixPath
 
-from archdsl.api import MAX_BYTES, read_linted, read_models, read_partly, read_source
+from archdsl.api import (
+    MAX_BYTES,
+    read_linted,
+    read_models,
+    read_partly,
+    read_source,
+    verify_fixes,
+)
 from archdsl.cli.terminal import Refusal
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.model import Model
@@ -161,6 +168,10 @@ def read_specs(
     for file in found.files:
         try:
             source = read_file(file)
+        except ArchError as error:
+            diagnostics.extend(error.diagnostics)
+            continue
+        try:
             if keeps_going:
                 models, found_here = read_partly(source, input)
                 specs += [Spec(file, models)] if models or not found_here else []
@@ -169,12 +180,11 @@ def read_specs(
             models, warnings = (
                 read_linted(source, input) if lints else (read_models(source, input), ())
             )
+            specs.append(Spec(file, models))
+            found_here = (*(d for model in models for d in model.diagnostics), *warnings)
         except ArchError as error:
-            diagnostics.extend(error.diagnostics)
-            continue
-        specs.append(Spec(file, models))
-        diagnostics.extend(d for model in models for d in model.diagnostics)
-        diagnostics.extend(warnings)
+            found_here = error.diagnostics
+        diagnostics.extend(verify_fixes(found_here, source, input) if lints else found_here)
     return Reading(tuple(specs), tuple(diagnostics), tuple(found.folders))
 
 
@@ -223,6 +233,11 @@ def choose_network(models: tuple[Model, ...], name: str | None, spec: str) -> Mo
 
 
 # ── Writing ──────────────────────────────────────────────────────────────────────────────────
+
+
+def is_folder(output: str) -> bool:
+    """Whether what ``-o`` names is a folder: it is one, or is written as one."""
+    return output.endswith(("/", os.sep)) or os.path.isdir(output)
 
 
 def write_files(contents: Mapping[Path, bytes], keep_modes: bool = False) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
 from importlib import resources
 from pathlib import Path
 
-from archdsl.api import diagnose
+from archdsl.api import diagnose, find_used
 from archdsl.cli.files import STDIN, find_specs, read_file, write_files
 from archdsl.cli.terminal import Refusal, print_note, print_text
 from archdsl.configuration import DEFAULTS, Configuration
@@ -51,19 +51,43 @@ def mend_files(
         Refusal: for the standard input, which is no file.
     """
     mended = []
+    sources = _read(paths)
+    for path, source in sources.items():
+        if SHIPPED in Path(path).resolve().parents:
+            continue
+        users = [other for other in sources.values() if path in _used_by(other, sources)]
+        after, faults = mend(
+            source, input, unsafe=unsafe, configuration=configuration, users=users, texts=sources
+        )
+        if after != source.text:
+            mended.append(MendedFile(path, source.text, after, faults))
+            sources[path] = Source(after, path)
+    return mended
+
+
+def _read(paths: Sequence[str]) -> dict[str, Source]:
+    """The files of a call, by path."""
+    sources: dict[str, Source] = {}
     for file in find_specs(paths).files:
         if file.path == STDIN:
             raise Refusal("the standard input cannot be fixed; name a file or a folder")
-        if SHIPPED in Path(file.path).resolve().parents:
-            continue
         try:
             source = read_file(file)
         except ArchError:
             continue
-        after, faults = mend(source, input, unsafe=unsafe, configuration=configuration)
-        if after != source.text:
-            mended.append(MendedFile(file.path, source.text, after, faults))
-    return mended
+        sources[source.path] = source
+    return sources
+
+
+def _used_by(source: Source, sources: Mapping[str, Source]) -> set[str]:
+    """The files that a file uses, directly or through others of the call."""
+    found: set[str] = set()
+    pending = [source]
+    while pending:
+        for path in find_used(pending.pop()) - found:
+            found.add(path)
+            pending += [sources[path]] if path in sources else []
+    return found
 
 
 def mend(
@@ -72,12 +96,18 @@ def mend(
     *,
     unsafe: bool = False,
     configuration: Configuration = DEFAULTS,
+    users: Sequence[Source] = (),
+    texts: Mapping[str, Source] | None = None,
 ) -> tuple[str, tuple[Diagnostic, ...]]:
-    """A text with its fixes carried out, round after round, and what they mended."""
+    """A text with its fixes carried out, round after round, and what they mended.
+
+    ``users`` are files that use it, ``texts`` what used files hold: see ``diagnose``.
+    """
     faults: list[Diagnostic] = []
     seen = {source.text}
     for _ in range(MAX_ROUNDS):
-        found = configuration.keep(diagnose(source, input))
+        current = {**(texts or {}), source.path: source}
+        found = configuration.keep(diagnose(source, input, users=users, texts=current))
         mended = apply_fixes(source, found, unsafe=unsafe)
         if not mended.diagnostics or mended.text in seen:
             break

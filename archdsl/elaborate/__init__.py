@@ -54,6 +54,14 @@ class Elaborated:
     is_complete: bool = True
     #: The family that the network is a member of.
     member: Member | None = None
+    #: Whether nothing at all is wrong with it.
+    is_right: bool = True
+
+    @property
+    def meaning(self) -> tuple[object, ...]:
+        """What the network is, wherever it stands in its text: equal for equal networks."""
+        nodes = tuple((n.layer, n.inputs, n.volume, n.head) for n in self.nodes)
+        return nodes, self.recipe, self.init
 
 
 def elaborate(
@@ -235,6 +243,7 @@ def _elaborate_network(
         frozenset(builder.unknown),
         end.volume is not None,
         Member(network, arguments) if network.formals else None,
+        not is_refused,
     )
 
 
@@ -273,7 +282,7 @@ def _mend_output(network: syntax.Network, ends: Volume, written: Volume) -> tupl
     if not isinstance(network.output, (syntax.Dims, syntax.Number)):
         return ()
     message = f"write `→ {ends}` if that is what you mean"
-    return (replaced(network.output.span, str(ends), message, is_safe=False),)
+    return (replaced(network.output.span, str(ends), message, keeps_choices=False),)
 
 
 def _add_member(body: syntax.Body, builder: Builder, scope: Scope, findings: Findings) -> None:

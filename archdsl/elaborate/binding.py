@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from archdsl import syntax
 from archdsl.diagnostics import Edit, Fix, Label, help_of, replaced, respell
+from archdsl.elaborate.meant import meant
 from archdsl.elaborate.values import (
     VOLUME_NAMES,
     Context,
@@ -19,7 +20,8 @@ from archdsl.elaborate.values import (
 )
 from archdsl.graph import Argument
 from archdsl.layers import INITIALIZERS, REGISTRY, Initializer
-from archdsl.layers.fields import REFERENCE
+from archdsl.layers.elsewhere import INITIALIZERS as ELSEWHERE
+from archdsl.layers.fields import REFERENCE, WrongPart
 from archdsl.layers.initializers import INITIALIZER
 from archdsl.layers.pages import FieldInfo, Page, fields_of, letters_of, words_of
 from archdsl.source import Span
@@ -64,7 +66,8 @@ def bind_with_forms(
     given: dict[str, tuple[Any, Span]] = {}
     forms: dict[str, Symbolic] = {}
     for name, value, span in _positional(application, context):
-        _set(page, given, forms, name, value, span)
+        bare = application.bare if name.role.is_variadic else ()
+        _set(page, given, forms, name, value, span, bare)
     for setting in application.settings:
         item, value = _read_setting(page, setting, context)
         _set(page, given, forms, item, value, setting.span)
@@ -87,7 +90,9 @@ def _set(
     item: FieldInfo,
     value: Any,
     span: Span,
+    bare: Sequence[Bare] = (),
 ) -> None:
+    """Convert a value and keep it. Errors: ``Fault``, at the one of ``bare`` that is wrong."""
     if isinstance(value, Symbolic):
         if not isinstance(value.form, Constant):
             forms[item.name] = value
@@ -98,11 +103,15 @@ def _set(
             f"`{item.name}` of `{page.name}` is given twice",
             span,
             related=(Label(given[item.name][1], "first given here"),),
-            fixes=(_without(span, "leave one out", is_safe=value == given[item.name][0]),),
+            fixes=(_without(span, "leave one out", keeps_choices=value == given[item.name][0]),),
         )
     kind = item.role.kind
     try:
         given[item.name] = (kind.convert(value), span)
+    except WrongPart as error:
+        message = f"`{item.name}` of `{page.name}` {error.predicate}"
+        place = span if error.index is None or not bare else bare[error.index].span
+        raise Fault("wrong-value", message, place) from None
     except (TypeError, ValueError):
         written = " ".join(span.text.split())
         message = f"`{item.name}` of `{page.name}` must be {kind.phrase}, not `{written}`"
@@ -202,13 +211,13 @@ def _as_letter(page: type[Page], setting: syntax.Named) -> tuple[Fix, ...]:
     return (replaced(setting.span, short, f"write `{short}` or `{in_full}=…`"),)
 
 
-def _without(span: Span, message: str, *, is_safe: bool = False) -> Fix:
+def _without(span: Span, message: str, *, keeps_choices: bool = False) -> Fix:
     """A fix that leaves an argument out, with the comma or the spaces before it."""
     text = span.source.text
     start = len(text[: span.start].rstrip())
     if text[start - 1 : start] == ",":
         start -= 1
-    return Fix(message, (Edit(Span(span.source, start, span.end), ""),), is_safe)
+    return Fix(message, (Edit(Span(span.source, start, span.end), ""),), keeps_choices)
 
 
 def _read_initializer(value: syntax.Expr, context: Context) -> Page:
@@ -244,16 +253,15 @@ def find_initializer(word: syntax.Name) -> type[Initializer]:
     page = INITIALIZERS.get(word.id)
     if page is not None:
         return page
-    fixes = respell(word.id, word.span, INITIALIZERS)
-    for page in INITIALIZERS.values():
-        if word.id.lower() in page.synonyms:
-            fixes = (replaced(word.span, page.name, f"that is called `{page.name}`"),)
-    listed = ", ".join(f"`{name}`" for name in INITIALIZERS)
+    fixes, help = meant(word, INITIALIZERS, "an initializer", ELSEWHERE)
+    if not fixes:
+        listed = ", ".join(f"`{name}`" for name in INITIALIZERS)
+        help = f"{help}; known are {listed}" if help else f"known are {listed}"
     raise Fault(
         "unknown-word",
         f"there is no initializer `{word.id}`",
         word.span,
-        help=None if fixes else f"known are {listed}",
+        help=help,
         fixes=fixes,
     )
 

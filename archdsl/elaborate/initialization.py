@@ -5,6 +5,7 @@ from __future__ import annotations
 from archdsl import syntax
 from archdsl.diagnostics import Label
 from archdsl.elaborate.binding import Application, bind_page, find_initializer
+from archdsl.elaborate.meant import with_sign
 from archdsl.elaborate.scope import Scope
 from archdsl.elaborate.values import Context, Fault
 from archdsl.layers import Initializer, Layer, WeightLayer
@@ -64,7 +65,9 @@ def _application(step: syntax.Step, context: Context) -> Application:
                 application.extend(atom, is_setting=True)
             case syntax.Name(id=name) if context.values.find(name) is None:
                 message = f"`{application.page.name}` has no flag `{name}`"
-                raise Fault("unknown-attribute", message, atom.span, help=_usage(application))
+                fix = with_sign(application.page, atom, step.atoms)
+                help, fixes = (fix.message, (fix,)) if fix else (_usage(application), ())
+                raise Fault("unknown-attribute", message, atom.span, help=help, fixes=fixes)
             case syntax.Call() | syntax.Body():
                 message = f"`{application.page.name}` takes no such argument"
                 raise Fault("misplaced-argument", message, atom.span, help=_usage(application))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -143,7 +143,9 @@ class Placer:
             node = self.nodes[inputs[0].node]
             related = (self.origin(node),)
             return Fault(error.code, error.message, span, "here", help, related, fixes)
-        labels = [self.origin(self.nodes[cursor.node]) for cursor in inputs]
+        sizes = [cursor.volume for cursor in inputs if cursor.volume is not None]
+        axes = _differing(sizes)
+        labels = [self.origin(self.nodes[cursor.node], axes) for cursor in inputs]
         return Fault(error.code, error.message, span, "joined here", help, tuple(labels), fixes)
 
     def _fixes(
@@ -157,17 +159,20 @@ class Placer:
         if error.change is None:
             return ()
         edit = change_setting(type(layer), span, error.change)
-        return (Fix(error.help or "", (edit,), is_safe=False),) if edit else ()
+        return (Fix(error.help or "", (edit,), keeps_choices=False),) if edit else ()
 
-    def origin(self, node: Node) -> Label:
-        """Where a volume came from: the layer that made it, not those that passed it on."""
+    def origin(self, node: Node, axes: tuple[bool, bool] = (True, True)) -> Label:
+        """Where a volume came from: the layer that made it, not those that passed it on.
+
+        ``axes`` are those whose arithmetic is shown, height and width.
+        """
         while len(node.inputs) == 1 and self.nodes[node.inputs[0]].volume == node.volume:
             node = self.nodes[node.inputs[0]]
         if node.id == 0:
             return Label(node.span, f"the input is {node.volume}")
         arithmetic = None
         if len(node.inputs) == 1:
-            arithmetic = node.layer.explain(self.nodes[node.inputs[0]].volume)
+            arithmetic = node.layer.explain_axes(self.nodes[node.inputs[0]].volume, axes)
         because = f": {arithmetic}" if arithmetic else ""
         return Label(node.span, f"{node.volume} here{because}")
 
@@ -185,7 +190,7 @@ class Placer:
         self.doubted.add(cursor.node)
         from archdsl.elaborate.mending import pad_statement  # after a fault only
 
-        origin = self.origin(self.nodes[cursor.node])
+        origin = self.origin(self.nodes[cursor.node], _differing([written, cursor.volume]))
         padded = pad_statement(span, start.node, cursor.node, written, self.nodes)
         corrected = _corrected(claim, cursor.volume)
         help = f"{padded.message}, or {corrected.message}" if padded else corrected.message
@@ -203,6 +208,13 @@ class Placer:
         )
 
 
+def _differing(volumes: Sequence[Volume]) -> tuple[bool, bool]:
+    """Whether volumes differ in height, and in width; both where they differ in neither."""
+    height = len({volume.height for volume in volumes}) > 1
+    width = len({volume.width for volume in volumes}) > 1
+    return (height, width) if height or width else (True, True)
+
+
 def _corrected(claim: syntax.Expr, volume: Volume) -> Fix:
     message = f"write `→ {volume}` if that is what you mean"
-    return replaced(claim.span, str(volume), message, is_safe=False)
+    return replaced(claim.span, str(volume), message, keeps_choices=False)

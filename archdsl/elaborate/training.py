@@ -6,14 +6,22 @@ from collections.abc import Iterator
 from typing import Any
 
 from archdsl import syntax
-from archdsl.diagnostics import Fix, Label, help_of, replaced, respell
+from archdsl.diagnostics import Label
 from archdsl.elaborate.binding import Application, bind_page
+from archdsl.elaborate.meant import meant, with_sign
 from archdsl.elaborate.values import Context, Fault, Unknown, evaluate
 from archdsl.layers.fields import COUNT
-from archdsl.layers.pages import words_of
+from archdsl.layers.pages import Page, fields_of, words_of
 from archdsl.recipe import WORDS, Recipe, Role, Word
+from archdsl.recipe.elsewhere import WORDS_ELSEWHERE
 from archdsl.recipe.schedules import Plateau
 
+_KINDS = {
+    Role.OPTIMIZER: "an optimizer",
+    Role.SCHEDULE: "a schedule",
+    Role.AUGMENTATION: "an augmentation",
+    Role.LOSS: "a loss",
+}
 _NUMBERS = ("batch", "epochs")
 _HEADS = ("data", *_NUMBERS, Role.AUGMENTATION.value, Role.SCHEDULE.value, Role.LOSS.value)
 
@@ -120,6 +128,8 @@ def _chain(atoms: list[syntax.Atom], role: Role, context: Context) -> list[Word]
                 applications[-1].extend(atom, is_setting=True)
             case syntax.Name(id=word) if applications and context.values.find(word):
                 applications[-1].extend(atom)
+            case syntax.Name(id=word) if applications and _has_field(applications[-1].page, word):
+                raise _without_sign(atom, applications[-1].page, atoms)
             case syntax.Name():
                 raise _unknown(atom, set(WORDS[role]), role)
             case syntax.Call() | syntax.Body():
@@ -131,15 +141,26 @@ def _chain(atoms: list[syntax.Atom], role: Role, context: Context) -> list[Word]
     return [bind_page(application, context) for application in applications]  # type: ignore[misc]
 
 
+def _has_field(page: type[Page], word: str) -> bool:
+    return any(item.name == word for item in fields_of(page))
+
+
 def _unknown(word: syntax.Name, known: set[str], role: Role) -> Fault:
-    fixes: tuple[Fix, ...]
-    for page in WORDS[role].values():
-        if word.id.lower() in page.synonyms:
-            fixes = (replaced(word.span, page.name, f"that is called `{page.name}`"),)
-            break
-    else:
-        fixes = respell(word.id, word.span, known)
+    fixes, hint = meant(word, WORDS[role], _KINDS[role], WORDS_ELSEWHERE[role], known)
     listed = ", ".join(f"`{name}`" for name in sorted(known))
-    hint = help_of(fixes) or f"known are {listed}"
     message = f"a recipe knows no `{word.id}`"
+    if not fixes:
+        hint = f"{hint}; known are {listed}" if hint else f"known are {listed}"
     return Fault("unknown-word", message, word.span, help=hint, fixes=fixes)
+
+
+def _without_sign(word: syntax.Name, page: type[Page], atoms: list[syntax.Atom]) -> Fault:
+    """The fault of an attribute that is written as a word."""
+    fix = with_sign(page, word, atoms)
+    return Fault(
+        "unknown-attribute",
+        f"`{page.name}` has no flag `{word.id}`",
+        word.span,
+        help=f"an attribute is written `{word.id}=…`",
+        fixes=(fix,) if fix else (),
+    )

@@ -289,7 +289,41 @@ def _form_of(expr: syntax.Expr, context: Context) -> Form:
             return Unevaluated()
 
 
+_COMPARISONS = ("==", "!=", "<", ">", "<=", ">=")
+
+
+def _refuse_chain(expr: syntax.Binary) -> None:
+    """Refuse ``1 < C < 4``, which would compare a truth value with 4."""
+    if expr.operator not in _COMPARISONS:
+        return
+    operands: list[syntax.Expr] = [expr.right]
+    operators = [expr.operator]
+    left = expr.left
+    while isinstance(left, syntax.Binary) and left.operator in _COMPARISONS:
+        operands.append(left.right)
+        operators.append(left.operator)
+        left = left.left
+    if len(operators) < 2:
+        return
+    texts = [operand.span.text for operand in (left, *reversed(operands))]
+    signs = reversed(operators)
+    pairs = zip(texts, signs, texts[1:], strict=False)
+    if {"true", "false"} & set(texts):
+        help = "compare in parentheses: `(C > 1) == true`"
+        raise Fault("wrong-value", "comparisons are not chained", expr.span, help=help)
+    written = " and ".join(f"{a} {sign} {b}" for a, sign, b in pairs)
+    before = expr.span.source.text[: expr.span.start].rstrip()
+    text = f"({written})" if before.endswith("not") else written
+    raise Fault(
+        "wrong-value",
+        "comparisons are not chained",
+        expr.span,
+        fixes=(replaced(expr.span, text, f"write `{written}`"),),
+    )
+
+
 def _trace_binary(expr: syntax.Binary, context: Context) -> Symbolic:
+    _refuse_chain(expr)
     # A long sum leans to the left: walk down its spine instead of recursing.
     spine = [expr]
     while isinstance(spine[-1].left, syntax.Binary) and spine[-1].left.operator in "+-*//%":
@@ -329,7 +363,7 @@ def _rounded_down(expr: syntax.Binary, result: int) -> Fix:
     source, start = expr.span.source, expr.left.span.end
     sign = source.text.index("/", start)
     place = Span(source, sign, sign + 1)
-    return replaced(place, "//", f"`//` rounds down to {result}", is_safe=False)
+    return replaced(place, "//", f"`//` rounds down to {result}", keeps_choices=False)
 
 
 def _trace_call(expr: syntax.Call, context: Context) -> Symbolic:

@@ -6,12 +6,14 @@ from collections.abc import Set
 from dataclasses import dataclass
 
 from archdsl import syntax
-from archdsl.diagnostics import Fix, Label, help_of, replaced, respelled, suggest
+from archdsl.diagnostics import Fix, Label, help_of, suggest
 from archdsl.elaborate.library import Definitions
+from archdsl.elaborate.meant import meant, with_sign
 from archdsl.elaborate.scope import PartNames, Scope
 from archdsl.elaborate.values import VOLUME_NAMES, Fault, is_word
 from archdsl.layers import REGISTRY, Layer
-from archdsl.layers.pages import fields_of, words_of
+from archdsl.layers.elsewhere import LAYERS
+from archdsl.layers.pages import called, fields_of, words_of
 
 
 def taken(name: syntax.Name, kind: str, parts: PartNames) -> Fault:
@@ -60,8 +62,9 @@ def unknown_word(atom: syntax.Name, step: syntax.Step, sight: Sight) -> Fault:
             help="move it out of these braces",
         )
     if word == "aux":
-        hint = "write `aux(0.3) { … }` with the weight of the head's loss"
-        return Fault("missing-argument", "`aux` needs a weight", atom.span, help=hint)
+        message = "`aux` needs a weight"
+        help = "write `aux(0.3) { … }` with the weight of the head's loss"
+        return Fault("missing-argument", message, atom.span, help=help)
     if sight.definitions.find_block(word):
         message = f"block `{word}` is called with parentheses"
         return Fault("unknown-word", message, atom.span, help=f"write `{word}(…)`")
@@ -73,55 +76,38 @@ def unknown_word(atom: syntax.Name, step: syntax.Step, sight: Sight) -> Fault:
         return Fault("misplaced-argument", message, atom.span)
     before = _layer_before(atom, step)
     flags = words_of(before) if before else {}
+    written = with_sign(before, atom, step.atoms)
+    fixes: tuple[Fix, ...] = (written,) if written else ()
+    hint = help_of(fixes)
+    if before and any(item.name == word and not item.role.is_derived for item in fields_of(before)):
+        hint = f"an attribute is written `{word}=…`"
     if is_word(word) and before:
-        listed = ", ".join(f"`{flag}`" for flag in flags)
-        hint = f"its flags are {listed}" if flags else "it has no flags"
-        if any(item.name == word for item in fields_of(before)):
-            hint = f"an attribute is written `{word}=…`"
+        if hint is None:
+            listed = ", ".join(f"`{flag}`" for flag in flags)
+            hint = f"its flags are {listed}" if flags else "it has no flags"
         message = f"`{before.name}` has no flag `{word}`"
-        return Fault("unknown-attribute", message, atom.span, help=hint)
+        return Fault("unknown-attribute", message, atom.span, help=hint, fixes=fixes)
     message = f"`{word}` is no layer" + (f", and no flag of `{before.name}`" if before else "")
-    if before and any(item.name == word for item in fields_of(before)):
-        return Fault("unknown-word", message, atom.span, help=f"an attribute is written `{word}=…`")
-    fixes = _meant(atom, before, sight, is_first=atom is step.atoms[0])
-    nearest = suggest(word, sight.definitions.block_names())
-    block = f"did you mean `{nearest}(…)`?" if nearest else "`archdsl layers` lists all layers"
-    return Fault("unknown-word", message, atom.span, help=help_of(fixes) or block, fixes=fixes)
-
-
-def _meant(
-    atom: syntax.Name, before: type[Layer] | None, sight: Sight, *, is_first: bool
-) -> tuple[Fix, ...]:
-    """The layer, flag, part or value that was meant, of those that can stand in this place."""
-    layer = _known_elsewhere(atom.id)
-    if layer is not None:
-        return (replaced(atom.span, layer.name, f"that layer is called `{layer.name}`"),)
-    known = {*REGISTRY, *(sight.parts if is_first else ())}
-    if before:
-        known |= {*words_of(before), *sight.values}
-    nearest = suggest(atom.id, known)
-    return (respelled(atom.span, nearest),) if nearest else ()
-
-
-def _known_elsewhere(word: str) -> type[Layer] | None:
-    """The layer that other tools call by a word."""
-    found = (layer for layer in REGISTRY.values() if word.lower() in layer.synonyms)
-    return next(found, None)
+    if hint is None:
+        parts = sight.parts if atom is step.atoms[0] else ()
+        flagged = {*flags, *sight.values} if before else set()
+        fixes, hint = meant(atom, REGISTRY, "a layer", LAYERS, {*flagged, *parts})
+    if hint is None:
+        nearest = suggest(word, sight.definitions.block_names())
+        hint = f"did you mean `{nearest}(…)`?" if nearest else "`archdsl layers` lists all layers"
+    return Fault("unknown-word", message, atom.span, help=hint, fixes=fixes)
 
 
 def unknown_block(call: syntax.Call, definitions: Definitions) -> Fault:
     message = f"there is no block `{call.name.id}`"
-    layer = _known_elsewhere(call.name.id)
-    if layer is not None:
-        hint = f"that is the layer `{layer.name}`, for example `{layer.usage()}`"
+    found = called(call.name.id, REGISTRY)
+    if found is not None:
+        layer, is_same = found
+        which = "that is" if is_same else "the nearest here is"
+        hint = f"{which} the layer `{layer.name}`, for example `{layer.usage()}`"
         return Fault("unknown-word", message, call.name.span, help=hint)
-    nearest = suggest(call.name.id, definitions.block_names() | set(REGISTRY))
-    return Fault(
-        "unknown-word",
-        message,
-        call.name.span,
-        fixes=(respelled(call.name.span, nearest),) if nearest else (),
-    )
+    fixes, help = meant(call.name, REGISTRY, "a layer", LAYERS, definitions.block_names())
+    return Fault("unknown-word", message, call.name.span, help=help, fixes=fixes)
 
 
 def _layer_before(atom: syntax.Name, step: syntax.Step) -> type[Layer] | None:

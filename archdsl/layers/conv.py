@@ -19,6 +19,7 @@ from archdsl.layers.initializers import Initializer, init_attribute
 from archdsl.layers.layer import Autocast, Example, Family, Saved, WeightLayer
 from archdsl.layers.reach import Reach, read_transposed
 from archdsl.layers.windows import (
+    AXES,
     Padding,
     Pair,
     arguments_in_short,
@@ -99,17 +100,8 @@ class Conv(WeightLayer):
     def unread(self, x: Volume) -> Pair:
         return count_unread(x, self.kernel_size, self.stride, self._sides(x), self.dilation)
 
-    def explain(self, x: Volume) -> str | None:
-        out = self.infer_volume(x)
-        return explain_slide(
-            x.height,
-            self.kernel_size[0],
-            self.stride[0],
-            self._sides(x)[0],
-            self.dilation[0],
-            False,
-            out.height,
-        )
+    def explain(self, x: Volume) -> tuple[str, str]:
+        return explain_slide(x, self.kernel_size, self.stride, self._sides(x), self.dilation)
 
     def describe(self) -> str:
         groups = (f"g{self.groups}",) if self.groups > 1 else ()
@@ -189,7 +181,7 @@ class DepthwiseConv(WeightLayer):
     def unread(self, x: Volume) -> Pair:
         return self._conv(x).unread(x)
 
-    def explain(self, x: Volume) -> str | None:
+    def explain(self, x: Volume) -> tuple[str, str]:
         return self._conv(x).explain(x)
 
     def describe(self) -> str:
@@ -207,11 +199,11 @@ class Deconv(WeightLayer):
     synonyms = (
         "convtranspose",
         "conv_transpose",
-        "upconv",
         "convtranspose2d",
         "conv2dtranspose",
         "deconvolution",
     )
+    akin = ("upconv",)
     family = Family.CONVOLUTION
     autocast = Autocast.LOWERS
     keeps = Saved(inputs=True)
@@ -237,7 +229,8 @@ class Deconv(WeightLayer):
         split_groups(x.channels, self.groups, "input channels", out)
         split_groups(out, self.groups, "channels", x.channels)
         sizes = []
-        for size, k, s, p, o, d in zip(
+        for axis, size, k, s, p, o, d in zip(
+            AXES,
             (x.height, x.width),
             self.kernel_size,
             self.stride,
@@ -249,12 +242,14 @@ class Deconv(WeightLayer):
             if o >= max(s, d):
                 raise LayerError(
                     "wrong-padding",
-                    f"an output padding of {o} must be smaller than the stride or the dilation",
+                    f"an output padding of {o} must be smaller than the stride or the dilation "
+                    f"({s} and {d} along the {axis})",
                 )
             result = (size - 1) * s - 2 * p + d * (k - 1) + o + 1
             if result < 1:
                 raise LayerError(
-                    "empty-volume", f"a padding of {p} leaves nothing of the result ({result})"
+                    "empty-volume",
+                    f"a padding of {p} leaves nothing of the {axis} of the result ({result})",
                 )
             sizes.append(result)
         return Volume.image(sizes[0], sizes[1], out)
@@ -273,6 +268,23 @@ class Deconv(WeightLayer):
         axes = zip(self.kernel_size, self.stride, self.padding, self.dilation, strict=True)
         height, width = (read_transposed(k, s, p, d) for k, s, p, d in axes)
         return (Reach(height, width),)
+
+    def explain(self, x: Volume) -> tuple[str, str]:
+        out = self.infer_volume(x)
+        height, width = (
+            f"({size} − 1)·{s} − 2·{p} + {d * (k - 1) + 1}{f' + {o}' if o else ''} = {result}"
+            for size, k, s, p, o, d, result in zip(
+                (x.height, x.width),
+                self.kernel_size,
+                self.stride,
+                self.padding,
+                self.output_padding,
+                self.dilation,
+                (out.height, out.width),
+                strict=True,
+            )
+        )
+        return height, width
 
     def describe(self) -> str:
         window = arguments_in_short(self.stride, self.padding, self.dilation)

@@ -29,10 +29,10 @@ class FullyConnected(WeightLayer):
         "dense",
         "fullyconnected",
         "fully_connected",
-        "full",
         "innerproduct",
         "inner_product",
     )
+    akin = ("full",)
     family = Family.DENSE
     autocast = Autocast.LOWERS
     keeps = Saved(inputs=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +40,32 @@ class Kind:
 
     phrase: str
     convert: Callable[[Any], Any]
+    #: The words among its values.
+    words: tuple[str, ...] = ()
+
+
+class WrongPart(ValueError):
+    """The count of several numbers is right, and one of them is wrong: what they must be.
+
+    ``index`` says which one; None where none alone is to blame.
+    """
+
+    def __init__(self, predicate: str, index: int | None = None) -> None:
+        super().__init__(predicate)
+        self.predicate = predicate
+        self.index = index
+
+
+def each_of(values: Sequence[Any], kind: Kind) -> tuple[Any, ...]:
+    """Numbers converted one by one. Errors: ``WrongPart`` for the first that its kind refuses."""
+    converted = []
+    for index, value in enumerate(values):
+        try:
+            converted.append(kind.convert(value))
+        except (TypeError, ValueError):
+            shown = "x".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()
+            raise WrongPart(f"must each be {kind.phrase}, not {shown}", index) from None
+    return tuple(converted)
 
 
 def _integer(minimum: int) -> Callable[[Any], int]:
@@ -94,13 +120,15 @@ def _padding(value: Any) -> Any:
 
 
 def _indices(value: Any) -> tuple[int, ...]:
-    return tuple(_integer(0)(index) for index in value)
+    return each_of(value, WHOLE)
 
 
 def _sides(value: Any) -> tuple[int, ...]:
-    sides = _indices(value)
-    if len(sides) not in (1, 4) or not any(sides):
+    if len(value) not in (1, 4):
         raise ValueError
+    sides = each_of(value, WHOLE)
+    if not any(sides):
+        raise WrongPart("must not all be 0")
     return sides * 4 if len(sides) == 1 else sides
 
 
@@ -108,14 +136,14 @@ def _sizes(value: Any) -> tuple[int, ...]:
     sizes = value if isinstance(value, tuple) else (value,)
     if len(sizes) not in (1, 3):
         raise ValueError
-    return tuple(_integer(1)(size) for size in sizes)
+    return each_of(sizes, COUNT)
 
 
 COUNT = Kind("a whole number of at least 1", _integer(1))
 WHOLE = Kind("a whole number of at least 0", _integer(0))
 PAIR = Kind("a size such as `3` or `3x3`, at least 1", _pair(1))
-PADDING = Kind("`same`, or a number such as `1` or `1x2`", _padding)
-SHIFT = Kind("a number such as `1` or `1x2`", _pair(0))
+PADDING = Kind("`same`, or a number such as `1` or `1x2`, at least 0", _padding)
+SHIFT = Kind("a number such as `1` or `1x2`, at least 0", _pair(0))
 NUMBER = Kind("a number", _number)
 POSITIVE = Kind("a number above 0", _positive)
 RATE = Kind("a rate of at least 0 and below 1", _rate)
@@ -134,7 +162,7 @@ def choice(*words: str) -> Kind:
             raise ValueError
         return str(value)
 
-    return Kind("one of " + ", ".join(f"`{word}`" for word in words), convert)
+    return Kind("one of " + ", ".join(f"`{word}`" for word in words), convert, words)
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,8 @@ class He(Initializer):
     """
 
     name = "he"
-    synonyms = ("kaiming", "msra", "kaiming_normal", "he_normal")
+    synonyms = ("msra", "kaiming_normal")
+    akin = ("kaiming", "he_normal")
     example = "init he mode=fan_out"
 
     mode: str = attribute(choice("fan_in", "fan_out"), "which connections are counted", "fan_in")
@@ -106,7 +107,8 @@ class Normal(Initializer):
     """Normal around 0."""
 
     name = "normal"
-    synonyms = ("gaussian", "randn")
+    synonyms = ("gaussian",)
+    akin = ("randn", "random_normal")
     example = "init normal 0.01 bias 1"
 
     std: float = positional(SPREAD, "standard deviation")
@@ -121,7 +123,7 @@ class Uniform(Initializer):
     """Uniform between −bound and bound."""
 
     name = "uniform"
-    synonyms = ("rand",)
+    akin = ("rand", "random_uniform")
     example = "init uniform 0.05"
 
     bound: float = positional(SPREAD, "largest absolute value")
@@ -136,7 +138,8 @@ class Zeros(Initializer):
     """All 0: for the last layer of a branch, which then begins as nothing."""
 
     name = "zeros"
-    synonyms = ("zero", "constant")
+    synonyms = ("zero",)
+    akin = ("constant",)
     example = "init zeros bias 0.5"
 
     bias: float = _bias()

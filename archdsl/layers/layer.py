@@ -117,9 +117,19 @@ class Layer(Page):
         """
         return reads_here(len(inputs))
 
-    def explain(self, x: Volume) -> str | None:
-        """The arithmetic behind the size of the result, for diagnostics."""
+    def explain(self, x: Volume) -> tuple[str, str] | None:
+        """The arithmetic behind the height and the width of the result, for diagnostics."""
         return None
+
+    def explain_axes(self, x: Volume, axes: tuple[bool, bool] = (True, True)) -> str | None:
+        """The arithmetic of one axis or both, each named where they differ."""
+        arithmetic = self.explain(x)
+        if arithmetic is None or not any(axes):
+            return None
+        if arithmetic[0] == arithmetic[1]:
+            return arithmetic[0]
+        named = zip(("height", "width"), arithmetic, axes, strict=True)
+        return ", ".join(f"{axis} {text}" for axis, text, is_wanted in named if is_wanted)
 
     def describe(self) -> str:
         """The arguments in a few characters, for drawings: ``64 · s1 same``."""

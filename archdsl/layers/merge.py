@@ -11,6 +11,15 @@ from archdsl.layers.reach import Reach, reach_all, reads_here
 from archdsl.volume import Volume
 
 
+def _differing(inputs: tuple[Volume, ...], axes: tuple[str, ...]) -> str:
+    """The axes in which volumes differ; beside a vector an image differs as a whole."""
+    if len({x.is_vector for x in inputs}) > 1:
+        return "volume: a vector and an image"
+    found = [axis for axis in axes if len({getattr(x, axis) for x in inputs}) > 1]
+    *others, last = found
+    return f"{', '.join(others)} and {last}" if others else last
+
+
 @dataclass(frozen=True)
 class Concat(MergeLayer):
     """Joins the channels of its branches, whose heights and widths must agree."""
@@ -25,9 +34,8 @@ class Concat(MergeLayer):
 
     def infer(self, inputs: tuple[Volume, ...]) -> Volume:
         if len({x.sizes[:-1] for x in inputs}) > 1:
-            raise LayerError(
-                "branch-size-mismatch", "branches of `concat` differ in height and width"
-            )
+            differing = _differing(inputs, ("height", "width"))
+            raise LayerError("branch-size-mismatch", f"branches of `concat` differ in {differing}")
         return inputs[0].with_channels(sum(x.channels for x in inputs))
 
     def combine(self, operands: tuple[Code, ...]) -> Call | Operation:
@@ -39,7 +47,8 @@ class Add(MergeLayer):
     """The sum of its branches, whose volumes must be equal."""
 
     name = "add"
-    synonyms = ("sum", "plus", "eltwise")
+    synonyms = ("sum", "plus")
+    akin = ("eltwise",)
     family = Family.MERGE
     examples = (
         Example("add { conv 3x3 same | id }", (14, 14, 4)),
@@ -48,7 +57,8 @@ class Add(MergeLayer):
 
     def infer(self, inputs: tuple[Volume, ...]) -> Volume:
         if len(set(inputs)) > 1:
-            raise LayerError("branch-size-mismatch", "branches of `add` differ in volume")
+            differing = _differing(inputs, ("height", "width", "channels"))
+            raise LayerError("branch-size-mismatch", f"branches of `add` differ in {differing}")
         return inputs[0]
 
     def combine(self, operands: tuple[Code, ...]) -> Call | Operation:

@@ -63,7 +63,8 @@ class LocalResponseNorm(UnaryLayer):
     """
 
     name = "lrn"
-    synonyms = ("localresponsenorm", "local_response_norm", "norm")
+    synonyms = ("localresponsenorm", "local_response_norm")
+    akin = ("norm",)
     family = Family.NORMALIZATION
     autocast = Autocast.WIDENS
     examples = (

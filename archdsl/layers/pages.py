@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,13 +15,32 @@ class Page:
     """A word of the language with its arguments; a subclass is a frozen dataclass."""
 
     name: ClassVar[str]
-    #: What else it is called elsewhere, to suggest its name here.
+    #: What else it is called elsewhere: exactly this, under another name.
     synonyms: ClassVar[tuple[str, ...]] = ()
+    #: Words that may mean this, and may mean something else: it is suggested, and no more.
+    akin: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def usage(cls) -> str:
         """How it is written, for example."""
         raise NotImplementedError
+
+
+def normal_form(word: str) -> str:
+    """A word in small letters and without separators: ``leakyrelu`` for ``Leaky_ReLU``."""
+    return re.sub(r"[_-]", "", word.lower())
+
+
+def called(word: str, pages: Mapping[str, type[Page]]) -> tuple[type[Page], bool] | None:
+    """The page that a word is another spelling or name of, and whether it is just that."""
+    wanted = normal_form(word)
+    for page in pages.values():
+        if wanted in map(normal_form, (page.name, *page.synonyms)):
+            return page, True
+    for page in pages.values():
+        if wanted in map(normal_form, page.akin):
+            return page, False
+    return None
 
 
 @dataclass(frozen=True, slots=True)

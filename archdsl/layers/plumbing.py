@@ -30,7 +30,8 @@ class Identity(UnaryLayer):
     """The input, unchanged."""
 
     name = "id"
-    synonyms = ("identity", "skip", "shortcut")
+    synonyms = ("identity",)
+    akin = ("skip", "shortcut")
     family = Family.PLUMBING
     keeps = VIEW
     examples = (Example("add { conv 1x1 | id }", (8, 8, 4)), Example("kept: id", (8, 8, 4)))
@@ -163,7 +164,8 @@ class Upsample(UnaryLayer):
     """Enlarges height and width by a whole factor."""
 
     name = "upsample"
-    synonyms = ("upsampling2d", "interpolate", "resize")
+    synonyms = ("upsampling2d",)
+    akin = ("interpolate", "resize")
     family = Family.PLUMBING
     autocast = Autocast.RAISES
     examples = (
@@ -200,7 +202,8 @@ class PixelShuffle(UnaryLayer):
     """Turns r² channels into r×r positions (Shi et al. 2016)."""
 
     name = "pixelshuffle"
-    synonyms = ("pixel_shuffle", "depth_to_space")
+    synonyms = ("pixel_shuffle",)
+    akin = ("depth_to_space",)
     family = Family.PLUMBING
     examples = (Example("pixelshuffle 2", (7, 7, 16)),)
 
@@ -228,7 +231,8 @@ class ChannelShuffle(UnaryLayer):
     """Interleaves the channels of equal groups (Zhang et al. 2018, ShuffleNet)."""
 
     name = "channelshuffle"
-    synonyms = ("channel_shuffle", "shuffle")
+    synonyms = ("channel_shuffle",)
+    akin = ("shuffle",)
     family = Family.PLUMBING
     examples = (Example("channelshuffle 4", (7, 7, 16)),)
 

@@ -9,11 +9,13 @@ from archdsl.layers.fields import BOOLEAN, PADDING, PAIR, Change, LayerError, at
 from archdsl.layers.layer import Example, Family, Saved, UnaryLayer
 from archdsl.layers.reach import Reach, reach_all, read_adaptive
 from archdsl.layers.windows import (
+    AXES,
     Padding,
     Pair,
     arguments_in_short,
     count_unread,
     explain_slide,
+    in_short,
     need_image,
     pad_sides,
     pads_alike,
@@ -53,13 +55,16 @@ class _Pool(UnaryLayer):
     def infer_volume(self, x: Volume) -> Volume:
         need_image(x, self.name)
         if self.padding != "same":
-            for padding, kernel in zip(self.padding, self.kernel_size, strict=True):
+            for axis, padding, kernel in zip(AXES, self.padding, self.kernel_size, strict=True):
                 if padding > kernel // 2:
+                    half = _half_at_most(self.padding, self.kernel_size)
+                    square = self.kernel_size[0] == self.kernel_size[1]
+                    half_of = "kernel" if square else f"kernel's {axis}"
                     raise LayerError(
                         "wrong-padding",
-                        f"a pool's padding of {padding} exceeds half its kernel of {kernel}",
-                        help=f"use at most p{kernel // 2}",
-                        change=Change("padding", _half_at_most(self.padding, self.kernel_size)),
+                        f"a pool's padding of {padding} exceeds half its {half_of} of {kernel}",
+                        help=f"use at most p{in_short(half)}",
+                        change=Change("padding", half),
                     )
         height, width = slide(
             x, self.kernel_size, self._stride, self._sides(x), self._dilation, self.ceil_mode
@@ -75,17 +80,9 @@ class _Pool(UnaryLayer):
             return (0, 0)
         return count_unread(x, self.kernel_size, self._stride, self._sides(x), self._dilation)
 
-    def explain(self, x: Volume) -> str | None:
-        out = self.infer_volume(x)
-        return explain_slide(
-            x.height,
-            self.kernel_size[0],
-            self._stride[0],
-            self._sides(x)[0],
-            self._dilation[0],
-            self.ceil_mode,
-            out.height,
-        )
+    def explain(self, x: Volume) -> tuple[str, str]:
+        sides, dilation = self._sides(x), self._dilation
+        return explain_slide(x, self.kernel_size, self._stride, sides, dilation, self.ceil_mode)
 
     def describe(self) -> str:
         ceil = ("ceil",) if self.ceil_mode else ()
@@ -129,7 +126,8 @@ class MaxPool(_Pool):
     """The largest number of each window. Padding never wins: it counts as −∞."""
 
     name = "maxpool"
-    synonyms = ("pool", "maxpool2d", "max_pool", "maxpooling", "maxpooling2d", "max_pool2d")
+    synonyms = ("maxpool2d", "max_pool", "maxpooling", "maxpooling2d", "max_pool2d")
+    akin = ("pool", "pooling")
     examples = (
         Example("maxpool 2 s2", (224, 224, 64)),
         Example("maxpool 3 s2 ceil", (112, 112, 64)),
@@ -235,7 +233,8 @@ class AdaptiveAveragePool(UnaryLayer):
     """Average pooling to a given size, with windows as equal as they can be."""
 
     name = "adaptiveavgpool"
-    synonyms = ("adaptiveavgpool2d", "adaptive_avg_pool2d", "adaptivepool")
+    synonyms = ("adaptiveavgpool2d", "adaptive_avg_pool2d", "adaptiveaveragepooling2d")
+    akin = ("adaptivepool",)
     family = Family.POOLING
     examples = (
         Example("adaptiveavgpool 6x6", (13, 13, 256)),

@@ -15,7 +15,7 @@ Padding: TypeAlias = Literal["same"] | Pair
 #: Padding before and after, for the height and for the width.
 Sides: TypeAlias = tuple[Pair, Pair]
 
-_AXES = ("height", "width")
+AXES = ("height", "width")
 
 
 def read_windows(kernel: Pair, stride: Pair, sides: Sides, dilation: Pair) -> tuple[Reach, ...]:
@@ -70,7 +70,7 @@ def slide(
     """
     result = []
     for axis, size, k, s, (before, after), d in zip(
-        _AXES, (x.height, x.width), kernel, stride, sides, dilation, strict=True
+        AXES, (x.height, x.width), kernel, stride, sides, dilation, strict=True
     ):
         room = size + before + after - d * (k - 1) - 1
         if room < 0:
@@ -79,7 +79,7 @@ def slide(
             raise LayerError(
                 "kernel-larger-than-input",
                 f"a window of {axis} {reach} does not fit into an input of {axis} {padded}",
-                help=_smaller_window(size, k),
+                help=_smaller_window(size, k, "" if kernel[0] == kernel[1] else f"{axis} "),
             )
         out = room // s + 1
         if ceil and room % s and out * s < size + before:
@@ -103,23 +103,29 @@ def count_unread(x: Volume, kernel: Pair, stride: Pair, sides: Sides, dilation: 
     return unread[0], unread[1]
 
 
-def _smaller_window(size: int, kernel: int) -> str:
+def _smaller_window(size: int, kernel: int, axis: str) -> str:
     if size >= kernel or size == 1:
         return "use a smaller kernel or dilation, or fewer reductions before"
-    return f"use a kernel of at most {size}, padding (`same`), or fewer reductions before"
+    return f"use a kernel of {axis}at most {size}, padding (`same`), or fewer reductions before"
 
 
 def explain_slide(
-    size: int, kernel: int, stride: int, sides: Pair, dilation: int, ceil: bool, out: int
-) -> str:
-    """The arithmetic of one axis as a sentence: ``(28 + 2·0 − 5)/1 + 1 = 24``."""
-    before, after = sides
-    padding = f"2·{before}" if before == after else f"{before} + {after}"
-    reach = dilation * (kernel - 1) + 1
-    inner = f"({size} + {padding} − {reach})/{stride}"
-    if (size + before + after - reach) % stride:
-        inner = f"⌈{inner}⌉" if ceil else f"⌊{inner}⌋"
-    return f"{inner} + 1 = {out}"
+    x: Volume, kernel: Pair, stride: Pair, sides: Sides, dilation: Pair, ceil: bool = False
+) -> tuple[str, str]:
+    """The arithmetic of height and width, each as a sentence: ``(28 + 2·0 − 5)/1 + 1 = 24``."""
+    texts = []
+    sizes = slide(x, kernel, stride, sides, dilation, ceil)
+    for size, k, s, (before, after), d, out in zip(
+        (x.height, x.width), kernel, stride, sides, dilation, sizes, strict=True
+    ):
+        padding = f"2·{before}" if before == after else f"{before} + {after}"
+        reach = d * (k - 1) + 1
+        inner = f"({size} + {padding} − {reach})/{s}"
+        room = size + before + after - reach
+        if room % s:
+            inner = f"⌈{inner}⌉" if (out - 1) * s > room else f"⌊{inner}⌋"
+        texts.append(f"{inner} + 1 = {out}")
+    return texts[0], texts[1]
 
 
 def split_groups(
@@ -151,15 +157,15 @@ def arguments_in_short(
     stride: Pair, padding: Padding, dilation: Pair = (1, 1), extra: tuple[str, ...] = ()
 ) -> str:
     """``s2 p3``: the attributes of a window as the language writes them."""
-    parts = [f"s{_short(stride)}"]
+    parts = [f"s{in_short(stride)}"]
     if padding == "same":
         parts.append("same")
     elif padding != (0, 0):
-        parts.append(f"p{_short(padding)}")
+        parts.append(f"p{in_short(padding)}")
     if dilation != (1, 1):
-        parts.append(f"d{_short(dilation)}")
+        parts.append(f"d{in_short(dilation)}")
     return " ".join((*parts, *extra))
 
 
-def _short(pair: Pair) -> str:
+def in_short(pair: Pair) -> str:
     return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]}x{pair[1]}"

@@ -31,7 +31,7 @@ def bias_before_norm(network: Network) -> Iterator[Diagnostic]:
         fixes: tuple[Fix, ...] = ()
         if "nobias" in words_of(type(before.layer)) and "bias" not in before.span.text:
             message = "add `nobias`; weights saved before no longer fit"
-            fixes = (replaced(before.span.after, " nobias", message, is_safe=False),)
+            fixes = (replaced(before.span.after, " nobias", message, keeps_choices=False),)
         yield network.warn(
             "bias-before-norm",
             f"the bias of `{before.layer.name}` is lost in `{node.layer.name}`",
@@ -81,7 +81,7 @@ def dropped_rows(network: Network) -> Iterator[Diagnostic]:
             "dropped-rows",
             f"`{written(node)}` never reads {' and '.join(lost)} of {x}",
             node,
-            node.layer.explain(x) or "",
+            node.layer.explain_axes(x, (unread[0] > 0, unread[1] > 0)) or "",
             help=f"{keeps} would keep {'them' if sum(unread) > 1 else 'it'}",
         )
 

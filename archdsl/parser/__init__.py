@@ -68,7 +68,7 @@ def _beside(source: Source, faults: list[Diagnostic]) -> list[Diagnostic]:
     from archdsl.fixes import apply_fixes, relocate  # most texts need none
 
     edits = [edit for fault in faults for edit in fault.fixes[0].edits]
-    mended = apply_fixes(source, faults)
+    mended = apply_fixes(source, faults, unsafe=True)
     if len(mended.diagnostics) < len(faults):
         return faults
     _, errors = _read(Source(mended.text, source.path))

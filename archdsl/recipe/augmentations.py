@@ -25,7 +25,7 @@ class RandomCrop(Augmentation):
 
     name = "random_crop"
     example = "augment random_crop padding=4"
-    synonyms = ("crop", "crops")
+    akin = ("crop", "crops")
 
     padding: int = attribute(WHOLE, "zeros added on each side before", 0)
 
@@ -46,7 +46,8 @@ class HorizontalFlip(Augmentation):
 
     name = "hflip"
     example = "augment hflip"
-    synonyms = ("flip", "horizontal_flip", "random_flip", "mirror")
+    synonyms = ("horizontal_flip", "random_horizontal_flip", "mirror")
+    akin = ("flip", "random_flip")
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Rotate(Augmentation):
 
     name = "rotate"
     example = "augment rotate degrees=10"
-    synonyms = ("rotation",)
+    synonyms = ("rotation", "random_rotation")
 
     degrees: float = attribute(POSITIVE, "largest angle, either way", 10.0)
 
@@ -77,6 +78,6 @@ class Shift(Augmentation):
 
     name = "shift"
     example = "augment shift share=0.1"
-    synonyms = ("translate",)
+    synonyms = ("translate", "random_translation")
 
     share: float = attribute(RATE, "largest share of height and width", 0.1)

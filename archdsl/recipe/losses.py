@@ -27,7 +27,8 @@ class CrossEntropy(Loss):
 
     name = "cross_entropy"
     example = "loss cross_entropy smoothing=0.1"
-    synonyms = ("ce", "crossentropy", "nll", "softmax")
+    synonyms = ("ce", "cross_entropy_loss")
+    akin = ("nll", "softmax")
 
     smoothing: float = attribute(RATE, "share of the probability spread over all classes", 0.0)
 
@@ -46,7 +47,8 @@ class MeanSquaredError(Loss):
 
     name = "mse"
     example = "loss mse"
-    synonyms = ("l2",)
+    synonyms = ("mse_loss", "mean_squared_error")
+    akin = ("l2",)
 
     def saves(self, output: Volume, *, is_probability: bool) -> Saved:
         # The one-hot vectors beside the output itself.

@@ -28,7 +28,7 @@ class SGD(Optimizer):
 
     name = "sgd"
     example = "sgd lr=0.01 momentum=0.9 weight_decay=0.0005"
-    synonyms = ("momentum",)
+    akin = ("momentum",)
 
     lr: float = attribute(POSITIVE, "learning rate", 0.01)
     momentum: float = attribute(RATE, "weight of the previous step", 0.0)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import cos, pi
 
-from archdsl.layers.fields import COUNT, POSITIVE, Kind, attribute, positional
+from archdsl.layers.fields import COUNT, POSITIVE, Kind, attribute, each_of, positional
 from archdsl.recipe.page import Role, Word
 
 
 def _milestones(values: tuple[int, ...]) -> tuple[int, ...]:
-    if not values or list(values) != sorted(set(values)):
+    milestones = each_of(values, COUNT)
+    if not milestones or list(milestones) != sorted(set(milestones)):
         raise ValueError
-    return tuple(COUNT.convert(value) for value in values)
+    return milestones
 
 
 MILESTONES = Kind("rising numbers of epochs", _milestones)
@@ -35,7 +36,8 @@ class Steps(Schedule):
 
     name = "steps"
     example = "schedule steps 30 60 80 factor=0.1"
-    synonyms = ("step", "multistep")
+    synonyms = ("multistep", "multi_step_lr")
+    akin = ("step", "step_lr")
 
     milestones: tuple[int, ...] = positional(
         MILESTONES, "epochs after which the rate changes", variadic=True
