@@ -7,16 +7,14 @@ from pathlib import Path
 
 from archdsl.codegen.conversion import convert
 from archdsl.codegen.module import render_module
-from archdsl.deployment import deploy
-from archdsl.model import Model
+from archdsl.deployment import Deployment
 
 
-def render_inference_module(models: Sequence[Model], templates: Path | None = None) -> str:
+def render_deployments(deployments: Sequence[Deployment], templates: Path | None = None) -> str:
     """The source of the module for inference for the networks of one spec. Deterministic.
 
     ``templates`` and errors are those of ``render_module``.
     """
-    deployments = [deploy(model) for model in models]
     return render_module(
         [deployment.model for deployment in deployments],
         templates,

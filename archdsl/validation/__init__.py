@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from archdsl.deployment import Deployment
 from archdsl.model import Model
 from archdsl.parser import without_collector
-from archdsl.source import Span
 from archdsl.validation.comparing import Network
 from archdsl.validation.execution import Emitted
 from archdsl.validation.expected import (
@@ -25,6 +24,7 @@ from archdsl.validation.expected import (
 )
 from archdsl.validation.faults import Difference, InvalidModule
 from archdsl.validation.library import Torch
+from archdsl.validation.loading import Loading
 
 __all__ = ["InvalidModule", "validate"]
 
@@ -51,7 +51,8 @@ def validate(
     callees = {call.callee for call in called}
     emitted = Emitted(source, torch, _supports(models.values(), callees), is_foreign=is_foreign)
     for name, model in models.items():
-        with emitted.blaming(name, lambda node, model=model: _span(model, node)):
+        deployment = networks[name]
+        with emitted.blaming(name, model.span):
             expected = Expected(model, calls[name], torch, emitted.helpers)
             network = Network(_build(emitted, name), expected)
             network.compare_layers()
@@ -59,6 +60,8 @@ def validate(
             network.compare_heads()
             network.compare_run(True)
             network.compare_run(False)
+            if isinstance(deployment, Deployment):
+                Loading(deployment, network).compare()
 
 
 def _build(emitted: Emitted, name: str) -> object:
@@ -74,7 +77,3 @@ def _supports(models: Iterable[Model], callees: set[str]) -> list[str]:
     """The sources of the helper classes that are called."""
     found = dict.fromkeys(n.layer.support for model in models for n in model.layers)
     return [s for s in found if s and s.partition("(")[0].removeprefix("class ") in callees]
-
-
-def _span(model: Model, node: int | None) -> Span | None:
-    return model.span if node is None else model.nodes[node].span

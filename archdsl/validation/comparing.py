@@ -61,17 +61,17 @@ class Network:
                 raise Difference(fact, line=leaf.line)
             if leaf.callee != found.callee:
                 fact = f"`{path}` is a {leaf.callee}; by the spec it is a {found.callee}"
-                raise Difference(fact, line=leaf.line, node=found.node.id)
+                raise Difference(fact, line=leaf.line, node=found.node)
             if leaf.arguments != found.arguments:
                 fact = f"`{path}` has {_differing(leaf.arguments, found.arguments)}"
-                raise Difference(fact, line=leaf.line, node=found.node.id)
+                raise Difference(fact, line=leaf.line, node=found.node)
             leaf.__dict__["path"] = path
             if isinstance(leaf, Helper):
                 leaf.__dict__["pieces"] = self.expected.pieces[path]
         for path, found in wanted.items():
             if path not in self.leaves:
                 fact = f"it has no `{path}`, by the spec a {found.callee}"
-                raise Difference(fact, node=found.node.id)
+                raise Difference(fact, node=found.node)
         self._compare_order()
 
     def _compare_order(self) -> None:
@@ -82,7 +82,7 @@ class Network:
         for found, right in zip(stateful, ordered, strict=True):
             if found != right:
                 fact = f"in its state dict `{found}` comes where by the spec `{right}` does"
-                node = self.expected.wanted[found].node.id
+                node = self.expected.wanted[found].node
                 raise Difference(fact, line=self.leaves[found].line, node=node)
 
     # ── Steps ────────────────────────────────────────────────────────────────────────────────
@@ -108,9 +108,11 @@ class Network:
             if found[id] != wanted[id]:
                 times = {0: "never", 1: "once", 2: "twice"}
                 often = [times.get(n, f"{n} times") for n in (found[id], wanted[id])]
-                fact = f"{run.name(id)} is computed {often[0]} in {run.mode}, {often[1]} by the spec"
+                fact = (
+                    f"{run.name(id)} is computed {often[0]} in {run.mode}, {often[1]} by the spec"
+                )
                 node = self.expected.flow.owners[id]
-                raise Difference(fact, node=node and node.id, line=self._line_of(node))
+                raise Difference(fact, node=node, line=self._line_of(node))
 
     def _line_of(self, node: Node | None) -> int | None:
         leaf = self.leaves.get(self.expected.model.names.get(node.id, "")) if node else None
@@ -132,7 +134,7 @@ class Network:
             right = ", ".join(map(run.name, wanted))
             owner = self.expected.flow.owners[wanted[0]]
             fact = f"in {run.mode} it gives {given}; by the spec {right}"
-            raise Difference(fact, node=owner and owner.id)
+            raise Difference(fact, node=owner)
 
     # ── What is not a step ───────────────────────────────────────────────────────────────────
 
@@ -153,13 +155,13 @@ class Network:
                 continue
             for name, parameter in _parameters_of(leaf):
                 kind = name.rpartition(".")[2]
-                right = None if start is None else dict(weight=start[0], bias=start[1]).get(kind)
+                right = None if start is None else {"weight": start[0], "bias": start[1]}.get(kind)
                 if parameter.start != right:
                     fact = (
                         f"`{path}.{name}` starts as {_start(parameter.start)}; "
                         f"by the spec as {_start(right)}"
                     )
-                    raise Difference(fact, node=wanted.node.id)
+                    raise Difference(fact, node=wanted.node)
 
 
 def _parameters_of(leaf: Leaf) -> Iterable[tuple[str, Parameter]]:
@@ -178,7 +180,9 @@ def _differing(found: Arguments, wanted: Arguments) -> str:
     names = dict.fromkeys([*found, *wanted])
     ours = [n for n in names if n not in found or n not in wanted or found[n] != wanted[n]]
     has, right = (
-        ", ".join(f"{name}={shown(values[name])}" if name in values else f"no {name}" for name in ours)
+        ", ".join(
+            f"{name}={shown(values[name])}" if name in values else f"no {name}" for name in ours
+        )
         for values in (found, wanted)
     )
     return f"{has}; by the spec {right}"
@@ -210,18 +214,18 @@ class Run:
         if id is not None:
             owner = self.expected.flow.owners[id]
             fact = f"{self.name(id)} is computed in {self.mode}; by the spec in training alone"
-            raise Difference(fact, node=owner and owner.id)
+            raise Difference(fact, node=owner)
         if wanted is not None:
             right = next(s[1] for s in self.ids if s[0] == function and len(s) == 2)
             fact = f"`{function}` reads {self.name(arguments[0])}; by the spec {self.name(right)}"
-            raise Difference(fact, node=wanted.node.id)
+            raise Difference(fact, node=wanted.node)
         names = ", ".join(map(self._shown, arguments))
         near = self._nearest(function, arguments)
         fact = f"it computes {function}({names}), which the spec has not"
         if near is not None:
             fact += f"; near it is {self.name(near)}"
         owner = self.expected.flow.owners[near] if near is not None else None
-        raise Difference(fact, node=owner and owner.id)
+        raise Difference(fact, node=owner)
 
     def _nearest(self, function: str, arguments: list[Frozen]) -> int | None:
         """The step of the Model that has most in common with one that it has not."""

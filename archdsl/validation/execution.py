@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import FunctionType, TracebackType
-from typing import Any, Iterator
+from typing import Any
 
 from archdsl.source import Span
 from archdsl.validation.faults import FILENAME, Difference, InvalidModule, Place
@@ -79,23 +79,23 @@ class Emitted:
     # ── Places ───────────────────────────────────────────────────────────────────────────────
 
     @contextmanager
-    def blaming(
-        self,
-        network: str,
-        spans: Callable[[int | None], Span | None] = lambda _: None,
-    ) -> Iterator[None]:
-        """Turn whatever goes wrong inside into an ``InvalidModule`` with its places."""
+    def blaming(self, network: str, span: Span | None = None) -> Iterator[None]:
+        """Turn whatever goes wrong inside into an ``InvalidModule`` with its places.
+
+        ``span`` is the place in the spec where no node is to blame.
+        """
         try:
             yield
         except Difference as found:
             line = found.line or _line_of(found) or self._definition_of(network)
-            raise self._invalid(network, found.fact, line, spans(found.node)) from None
+            place = found.node.span if found.node else span
+            raise self._invalid(network, found.fact, line, place) from None
         except SyntaxError as error:
             raise self._invalid(network, f"it is no Python: {error.msg}", error.lineno) from None
         except Exception as error:  # whatever a wrong module may raise
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             line = _line_of(error) or self._definition_of(network)
-            raise self._invalid(network, f"it fails: {reason}", line, spans(None)) from None
+            raise self._invalid(network, f"it fails: {reason}", line, span) from None
 
     def _invalid(
         self, network: str, fact: str, line: int | None, span: Span | None = None
@@ -139,8 +139,9 @@ def _line_of(error: BaseException) -> int | None:
 def _check_attributes(source: str) -> None:
     """Refuse the attributes by which Python's insides are reached: a template is not trusted."""
     for node in ast.walk(ast.parse(source)):
-        is_inside = isinstance(node, ast.Attribute) and node.attr.startswith("__")
-        if is_inside and node.attr not in ("__init__", "__name__", "__doc__", "__qualname__"):
+        if not isinstance(node, ast.Attribute) or not node.attr.startswith("__"):
+            continue
+        if node.attr not in ("__init__", "__name__", "__doc__", "__qualname__"):
             raise Difference(f"it reaches for `{node.attr}`", line=node.lineno)
 
 
@@ -159,7 +160,9 @@ def _signature_of(cls: type[Module]) -> Signature:
 
 
 def _helper_class(name: str, cls: type[Module], signature: Signature) -> type[Helper]:
-    bases = (Helper, *(base for base in cls.__mro__[1:2] if issubclass(base, Leaf)))
+    bases: tuple[type, ...] = (Helper,)
+    if issubclass(cls, Leaf):  # so that what it extends is found by ``isinstance``
+        bases = (Helper, *cls.__bases__)
     attributes = {
         "callee": name,
         "signature": staticmethod(signature),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from archdsl.graph import Node
 from archdsl.source import Span
 
 #: The file that tracebacks name for the text of a module.
@@ -37,21 +38,21 @@ class InvalidModule(Exception):
     def _said(self) -> str:
         where = []
         if self.place is not None:
-            where.append(f"line {self.place.line} of the module, `{self.place.text}`")
+            where.append(f"line {self.place.line} of the module: `{self.place.text}`")
         if self.span is not None:
             words = " ".join(self.span.text.split())
             shown = words if len(words) <= 60 else f"{words[:57]}…"
-            where.append(f"{self.span.source.path}:{self.span.line}, `{shown}`")
-        return " | ".join([self.fact, *where])
+            where.append(f"{self.span.source.path}:{self.span.line}: `{shown}`")
+        return f"{self.fact} ({'; '.join(where)})" if where else self.fact
 
 
 class Difference(Exception):
     """A step of a module that its Model does not have, before anybody knows the line.
 
-    ``line`` is that of the module where it is known, ``node`` the id of the node that is meant.
+    ``line`` is that of the module where it is known, ``node`` the one that is meant.
     """
 
-    def __init__(self, fact: str, *, line: int | None = None, node: int | None = None) -> None:
+    def __init__(self, fact: str, *, line: int | None = None, node: Node | None = None) -> None:
         super().__init__(fact)
         self.fact = fact
         self.line = line

@@ -146,7 +146,7 @@ _NN: dict[str, Any] = _LAYERS | {
 _TORCH: dict[str, Any] = {
     name: Function(f"torch.{name}", signature) for name, signature in FUNCTIONS.items()
 }
-_TORCH |= dict.fromkeys("ones zeros empty full rand randn tensor arange".split(), Constant)
+_TORCH |= dict.fromkeys(("ones", "zeros", "empty", "full", "rand", "randn", "tensor"), Constant)
 _TORCH |= {
     "flatten": lambda input, start_dim=0, end_dim=-1: (
         flatten(input, start_dim, end_dim)
@@ -247,16 +247,14 @@ def _some(name: str, module: Any, words: str) -> Library:
     return Library(name, {word: getattr(module, word) for word in words.split()})
 
 
-_ABC = Library(
-    "collections.abc", {n: getattr(collections.abc, n) for n in collections.abc.__all__}
-)
+_ABC = Library("collections.abc", {n: getattr(collections.abc, n) for n in collections.abc.__all__})
 #: Of each library what a network can need, and nothing that evaluates text.
 _PYTHON = {
     "typing": _some(
         "typing",
         typing,
-        "Any Callable ClassVar Dict Final Iterable Iterator List Literal Mapping NamedTuple Optional "
-        "Protocol Sequence Tuple Type TypeAlias TYPE_CHECKING Union cast overload",
+        "Any Callable ClassVar Dict Final Iterable Iterator List Literal Mapping NamedTuple "
+        "Optional Protocol Sequence Tuple Type TypeAlias TYPE_CHECKING Union cast overload",
     ),
     "collections.abc": _ABC,
     "collections": Library("collections", {"abc": _ABC, "OrderedDict": collections.OrderedDict}),
@@ -274,21 +272,19 @@ def _get_attribute(value: Any, name: str, *default: Any) -> Any:
     return getattr(value, name, *default)
 
 
-def _type_of(value: Any) -> type:
-    return type(value)
-
-
-_BUILTINS = {
-    name: getattr(builtins, name)
-    for name in (
-        "__build_class__ abs all any bool callable classmethod dict enumerate filter float "
-        "frozenset hasattr int isinstance issubclass iter len list map max min next object pow "
-        "property range repr reversed round set slice sorted staticmethod str sum super tuple zip "
-        "True False None NotImplemented Ellipsis Exception ArithmeticError AssertionError "
-        "AttributeError IndexError KeyError LookupError NotImplementedError RuntimeError "
-        "StopIteration TypeError ValueError"
-    ).split()
-} | {"getattr": _get_attribute, "type": type, "print": lambda *_, **__: None}
+_ALLOWED = (
+    "__build_class__ abs all any bool callable classmethod dict enumerate filter float "
+    "frozenset hasattr int isinstance issubclass iter len list map max min next object pow "
+    "property range repr reversed round set slice sorted staticmethod str sum super tuple zip "
+    "True False None NotImplemented Ellipsis Exception ArithmeticError AssertionError "
+    "AttributeError IndexError KeyError LookupError NotImplementedError RuntimeError "
+    "StopIteration TypeError ValueError"
+)
+_BUILTINS: dict[str, Any] = {name: getattr(builtins, name) for name in _ALLOWED.split()} | {
+    "getattr": _get_attribute,
+    "type": type,
+    "print": lambda *_, **__: None,
+}
 
 
 class Unknown:

@@ -162,6 +162,18 @@ class Module:
     def own_buffers(self) -> tuple[str, ...]:
         return tuple(self.__dict__.get("_buffers", ()))
 
+    def state_dict(self) -> dict[str, None]:
+        """The keys of the state; a module may ask for no numbers of its own."""
+        return dict.fromkeys(self.state_keys())
+
+    def load_state_dict(self, state: Mapping[str, object]) -> None:
+        """Take a state, all of it and no more, as torch does."""
+        keys = self.state_keys()
+        wrong = {*keys} ^ {*state}
+        if wrong:
+            raise RuntimeError(f"missing or unexpected in the state: {', '.join(sorted(wrong))}")
+        self.__dict__["loaded"] = state
+
     def state_keys(self) -> list[str]:
         """The keys of the state dict, in its order."""
         return [

@@ -1,8 +1,8 @@
 """PyTorch's signatures: what a call means once its defaults are filled in.
 
-Each function has the parameters of PyTorch's own and gives them by name. ``tests/test_validation.py``
-compares all of them with ``inspect.signature`` of the installed torch. ``device`` and ``dtype`` are
-left out: no module that is emitted may choose them.
+Each function has the parameters of PyTorch's own and gives them by name; a test compares them all
+with those of the installed torch. ``device`` and ``dtype`` are left out: no module that is emitted
+may choose them.
 """
 
 from __future__ import annotations
@@ -234,9 +234,8 @@ LAYERS: dict[str, Signature] = {
 }
 
 #: Arguments in which PyTorch reads one number as all axes or sides.
-SQUARE = frozenset(
-    "kernel_size stride padding dilation output_padding output_size scale_factor".split()
-)
+_SQUARE = "kernel_size stride padding dilation output_padding output_size scale_factor"
+SQUARE = frozenset(_SQUARE.split())
 
 _BIASED = ("Conv2d", "ConvTranspose2d", "Linear")
 _NORMS = ("BatchNorm1d", "BatchNorm2d", "InstanceNorm2d", "GroupNorm", "LayerNorm")
@@ -255,10 +254,6 @@ def buffers_of(bound: Bound) -> tuple[str, ...]:
     """The buffers that a layer keeps beside its parameters: running statistics."""
     is_tracked = bound.get("track_running_stats", False)
     return ("running_mean", "running_var", "num_batches_tracked") if is_tracked else ()
-
-
-def has_shape(layer: str) -> bool:
-    return layer in _BIASED
 
 
 # ── torch.nn.init, and functions of tensors ──────────────────────────────────────────────────

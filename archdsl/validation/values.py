@@ -75,8 +75,8 @@ def _refuse_in_place(self: object, other: object) -> NoReturn:
     raise TypeError("a tensor is written over in place, as other readers of it would see")
 
 
-def _binary(operator: str) -> Callable[[Tensor, object], Tensor]:
-    def operate(self: Tensor, other: object) -> Tensor:
+def _binary(operator: str) -> Callable[[Tensor, object], Any]:
+    def operate(self: Tensor, other: object) -> Any:
         if type(other) is not Tensor:
             return NotImplemented
         return self.trace.operate(operator, ("tensor", self.id), ("tensor", other.id))
@@ -103,7 +103,7 @@ class Tensor:
     __truediv__ = _binary("/")
     __matmul__ = _binary("@")
     __iadd__ = __isub__ = __imul__ = __itruediv__ = __imatmul__ = _refuse_in_place
-    __bool__ = __eq__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse("a tensor decides")  # type: ignore[assignment]
+    __bool__ = __eq__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse("a tensor decides")
     __len__ = __iter__ = __index__ = _refuse("the size of a tensor decides")
     __hash__ = object.__hash__
 
