@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from archdsl.codegen import (
+    MODULE,
     TemplateFault,
     network_class_name,
     render_deployments,
@@ -46,7 +47,10 @@ def _validated(networks: Sequence[Model] | Sequence[Deployment], templates: Path
             raise
         # What the packaged template lays out tells whose mistake it is.
         validate(_render(networks, None), names)
-        raise TemplateFault(f"{templates}: what it lays out differs. {found}") from None
+        raise TemplateFault(
+            f"{templates / MODULE}: what it lays out is not {found.network} as its spec says: "
+            f"{found.said}"
+        ) from None
     return source
 
 

@@ -3,9 +3,10 @@
 from archdsl.codegen.classes import network_class_name
 from archdsl.codegen.inference import render_deployments
 from archdsl.codegen.module import render_module
-from archdsl.codegen.templates import TemplateFault
+from archdsl.codegen.templates import MODULE, TemplateFault
 
 __all__ = [
+    "MODULE",
     "TemplateFault",
     "network_class_name",
     "render_deployments",

@@ -8,25 +8,18 @@ mistake there is found here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from archdsl.deployment import Deployment
 from archdsl.model import Model
 from archdsl.parser import without_collector
 from archdsl.validation.comparing import Network
-from archdsl.validation.execution import Emitted
-from archdsl.validation.expected import (
-    Expected,
-    Memo,
-    calls_within,
-    emit_calls,
-    initializing_calls,
-)
-from archdsl.validation.faults import Difference, InvalidModule
-from archdsl.validation.library import Torch
+from archdsl.validation.faults import InvalidModule
+from archdsl.validation.graphs import expected_graphs, recorded_graphs
 from archdsl.validation.loading import Loading
+from archdsl.validation.subject import Subject
 
-__all__ = ["InvalidModule", "validate"]
+__all__ = ["InvalidModule", "expected_graphs", "recorded_graphs", "validate"]
 
 
 @without_collector()
@@ -43,37 +36,14 @@ def validate(
         InvalidModule: the first difference, with its line in the module and its place in the spec.
     """
     models = {n: m.model if isinstance(m, Deployment) else m for n, m in networks.items()}
-    memo: Memo = {}
-    calls = {name: emit_calls(model, memo) for name, model in models.items()}
-    called = [inner for call in memo.values() for inner in calls_within(call)]
-    starts = [call for model in models.values() for call in initializing_calls(model)]
-    torch = Torch([*called, *starts])
-    callees = {call.callee for call in called}
-    emitted = Emitted(source, torch, _supports(models.values(), callees), is_foreign=is_foreign)
-    for name, model in models.items():
-        deployment = networks[name]
-        with emitted.blaming(name, model.span):
-            expected = Expected(model, calls[name], torch, emitted.helpers)
-            network = Network(_build(emitted, name), expected)
+    subject = Subject(source, models, is_foreign=is_foreign)
+    for name, wanted in networks.items():
+        with subject.emitted.blaming(name, models[name].span):
+            network = Network(subject.build(name), subject.expect(name))
             network.compare_layers()
             network.compare_starts()
             network.compare_heads()
             network.compare_run(True)
             network.compare_run(False)
-            if isinstance(deployment, Deployment):
-                Loading(deployment, network).compare()
-
-
-def _build(emitted: Emitted, name: str) -> object:
-    exported = emitted.names.get("__all__")
-    if name not in emitted.names:
-        raise Difference("the module does not have it")
-    if exported is not None and name not in exported:
-        raise Difference("`__all__` does not have it")
-    return emitted.names[name]()
-
-
-def _supports(models: Iterable[Model], callees: set[str]) -> list[str]:
-    """The sources of the helper classes that are called."""
-    found = dict.fromkeys(n.layer.support for model in models for n in model.layers)
-    return [s for s in found if s and s.partition("(")[0].removeprefix("class ") in callees]
+            if isinstance(wanted, Deployment):
+                Loading(wanted, network).compare()

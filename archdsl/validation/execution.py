@@ -23,19 +23,26 @@ _HELPER = re.compile(r"class (\w+)")
 class Emitted:
     """A module after its text has run.
 
-    ``supports`` are the sources of the helper classes that its layers bring along. ``is_foreign``
-    says that somebody else's template laid it out, which may import what it likes.
+    ``networks`` are the names of what it must build, and ``supports`` the sources of the helper
+    classes that their layers bring along. ``is_foreign`` says that a user's template laid the text
+    out, which may import what it likes.
     """
 
     def __init__(
-        self, source: str, torch: Torch, supports: Iterable[str], *, is_foreign: bool
+        self,
+        source: str,
+        networks: Iterable[str],
+        torch: Torch,
+        supports: Iterable[str],
+        *,
+        is_foreign: bool,
     ) -> None:
         self.source = source
         self.torch = torch
         self.names: dict[str, Any] = {}
         #: Of each helper class, how it is called.
         self.helpers: dict[str, Signature] = {}
-        with self.blaming("the file"):
+        with self.blaming(", ".join(networks)):
             self._execute(is_foreign)
             for support in supports:
                 self._adopt(support.rstrip())

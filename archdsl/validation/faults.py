@@ -33,9 +33,11 @@ class InvalidModule(Exception):
         self.fact = fact
         self.place = place
         self.span = span
-        super().__init__(f"the module of {network} is not what its spec says: {self._said()}")
+        super().__init__(f"the module of {network} is not what its spec says: {self.said}")
 
-    def _said(self) -> str:
+    @property
+    def said(self) -> str:
+        """The fact and its places."""
         where = []
         if self.place is not None:
             where.append(f"line {self.place.line} of the module: `{self.place.text}`")
