@@ -99,7 +99,8 @@ class Flow:
 
 def is_free(step: tuple[Frozen, ...]) -> bool:
     """Whether a step may be taken any number of times: making a vector, which is no node's own."""
-    return step[0] == "flatten" and len(step) == 2
+    # A layer of that name has a number for its operand.
+    return step[0] == "flatten" and len(step) == 2 and type(step[1]) is tuple
 
 
 class Expected:
