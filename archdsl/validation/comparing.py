@@ -12,6 +12,7 @@ from archdsl.validation.faults import Difference
 from archdsl.validation.modules import Helper, Leaf, Module
 from archdsl.validation.values import Arguments, Frozen, Parameter, Tensor, shown
 
+_TIMES = {0: "not at all", 1: "once", 2: "twice"}
 #: Layers that may stand between two nodes without being one: they change no number.
 _PASSING = ("nn.Flatten", "nn.Identity")
 
@@ -42,7 +43,8 @@ class Network:
                 continue
             self.containers.append(module)
             for name in (*module.own_parameters(), *module.own_buffers()):
-                raise Difference(f"`{name}` is a tensor of `{path}`, which no layer has")
+                full = f"{path}.{name}" if path else name
+                raise Difference(f"`{full}` is a tensor of its own, which no layer has")
             start = f"{path}." if path else ""
             inner = module._modules
             stack += [(start + n, m) for n, m in reversed(inner.items()) if m is not None]
@@ -106,11 +108,9 @@ class Network:
     def _explain_steps(self, run: Run, found: Counter[int], wanted: Counter[int]) -> None:
         for id in sorted({*found, *wanted}):
             if found[id] != wanted[id]:
-                times = {0: "never", 1: "once", 2: "twice"}
-                often = [times.get(n, f"{n} times") for n in (found[id], wanted[id])]
-                fact = (
-                    f"{run.name(id)} is computed {often[0]} in {run.mode}, {often[1]} by the spec"
-                )
+                often = (found[id], wanted[id])
+                has, right = (_TIMES.get(count, f"{count} times") for count in often)
+                fact = f"in {run.mode} {run.name(id)} is computed {has}; by the spec {right}"
                 node = self.expected.flow.owners[id]
                 raise Difference(fact, node=node, line=self._line_of(node))
 
@@ -120,14 +120,15 @@ class Network:
 
     def _compare_outputs(self, run: Run, output: object) -> None:
         wanted = self.expected.outputs
+        is_tuple = isinstance(output, tuple)
         found = list(output) if isinstance(output, tuple) else [output]
+        # In evaluation a head's place may be kept, by None.
+        is_due = len(wanted) > 1 and len(found) == len(wanted) if is_tuple else True
         if not run.is_training:
-            # A head's place may be kept in evaluation, by None.
-            if isinstance(output, tuple) and len(found) == len(wanted) > 1:
-                found = [found[0], *(item for item in found[1:] if item is not None)]
+            found = [found[0], *(item for item in found[1:] if item is not None)]
             wanted = wanted[:1]
-        elif isinstance(output, tuple) and len(wanted) == 1:
-            raise Difference("it gives a tuple; by the spec it gives one tensor")
+        if not is_due:
+            raise Difference(f"in {run.mode} it gives a tuple of {len(found)}")
         ids = [item.id if type(item) is Tensor else None for item in found]
         if ids != wanted:
             given = ", ".join("None" if id is None else run.name(id) for id in ids)
@@ -257,10 +258,10 @@ class Run:
             step = next(step for step, known in self.ids.items() if known == id)
             return f"the vector of {self.name(step[1][1])}"
         name = self.expected.model.names.get(owner.id)
-        return f"`{name}`" if name else f"a piece of {self.name_of_source(owner)}"
-
-    def name_of_source(self, node: Node) -> str:
-        return f"`{self.expected.model.names[node.inputs[0]]}`"
+        if name:
+            return f"`{name}`"
+        index = next(step[2] for step, known in self.ids.items() if known == id)
+        return f"piece {index + 1} of `{self.expected.model.names[owner.inputs[0]]}`"
 
 
 def _operands(value: Frozen) -> Iterable[int]:

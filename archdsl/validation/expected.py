@@ -178,17 +178,18 @@ class Expected:
     # ── Calls ────────────────────────────────────────────────────────────────────────────────
 
     def _modules_of(self, call: Call) -> list[tuple[str, str, Arguments]]:
-        """The modules of a layer: the path below its own, what is called, and the arguments."""
+        """What ``describe`` gives, once for a call of the network's, which all stay."""
         found = self._frozen.get(id(call))
         if found is None:
-            found = self._frozen[id(call)] = list(self._describe(call, ""))
+            found = self._frozen[id(call)] = list(self.describe(call))
         return found
 
-    def _describe(self, call: Call, path: str) -> Iterator[tuple[str, str, Arguments]]:
+    def describe(self, call: Call, path: str = "") -> Iterator[tuple[str, str, Arguments]]:
+        """The modules of a layer: the path below its own, what is called, and the arguments."""
         if call.callee == "nn.Sequential":
             for index, arg in enumerate(call.args):
                 assert isinstance(arg.value, Call)
-                yield from self._describe(arg.value, f"{path}.{index}")
+                yield from self.describe(arg.value, f"{path}.{index}")
             return
         yield path, call.callee, self._arguments_of(call)
 

@@ -36,6 +36,8 @@ class Module:
 
     def __init__(self) -> None:
         values = self.__dict__
+        if "_modules" in values:
+            raise Difference("`super().__init__` is called twice")
         values["_modules"] = {}
         values["_parameters"] = {}
         values["training"] = True
@@ -50,8 +52,9 @@ class Module:
                 raise AttributeError("cannot assign a module before Module.__init__() call")
             self._check_name(name)
             table = modules if isinstance(value, Module) else self._parameters
-            if name in values and name not in table:
-                del values[name]
+            old = table.get(name)
+            if isinstance(old, Module) and not _is_passing(old):
+                raise Difference(f"`self.{name}` is made twice")
             table[name] = value  # type: ignore[assignment]
         elif modules is not None and (name in modules or name in self._parameters):
             if value is not None:
@@ -99,7 +102,7 @@ class Module:
     def children(self) -> Iterator[Module]:
         return (module for _, module in self.named_children())
 
-    def named_modules(self, prefix: str = "") -> list[tuple[str, Module]]:
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """The module and all below it, each once, outer before inner."""
         found: list[tuple[str, Module]] = []
         seen: set[int] = set()
@@ -114,20 +117,20 @@ class Module:
             if inner:
                 start = f"{path}." if path else ""
                 stack += [(start + n, m) for n, m in reversed(inner.items()) if m is not None]
-        return found
+        return iter(found)
 
-    def modules(self) -> list[Module]:
-        return [module for _, module in self.named_modules()]
+    def modules(self) -> Iterator[Module]:
+        return (module for _, module in self.named_modules())
 
-    def named_parameters(self) -> list[tuple[str, Parameter]]:
-        return [
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        return (
             (f"{path}.{name}" if path else name, parameter)
             for path, module in self.named_modules()
             for name, parameter in module.own_parameters().items()
-        ]
+        )
 
-    def parameters(self) -> list[Parameter]:
-        return [parameter for _, parameter in self.named_parameters()]
+    def parameters(self) -> Iterator[Parameter]:
+        return (parameter for _, parameter in self.named_parameters())
 
     def get_submodule(self, target: str) -> Module:
         module: Module | None = self
@@ -181,6 +184,11 @@ class Module:
             for path, module in self.named_modules()
             for name in (*module.own_parameters(), *module.own_buffers())
         ]
+
+
+def _is_passing(module: Module) -> bool:
+    """Whether a module is one that a condition may replace: it does nothing, and draws nothing."""
+    return isinstance(module, Leaf) and module.callee == "nn.Identity"
 
 
 class Sequential(Module):

@@ -7,7 +7,7 @@ may choose them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 A: TypeAlias = Any
@@ -254,6 +254,16 @@ def buffers_of(bound: Bound) -> tuple[str, ...]:
     """The buffers that a layer keeps beside its parameters: running statistics."""
     is_tracked = bound.get("track_running_stats", False)
     return ("running_mean", "running_var", "num_batches_tracked") if is_tracked else ()
+
+
+def weight_shape(callee: str, arguments: Mapping[str, A]) -> tuple[int, ...]:
+    """The shape of the weight of a convolution or a fully-connected layer, by its arguments."""
+    if callee == "nn.Linear":
+        return arguments["out_features"], arguments["in_features"]
+    kernel = arguments["kernel_size"]
+    height, width = (kernel, kernel) if type(kernel) is int else kernel[1:]
+    channels = arguments["in_channels"] // arguments["groups"]
+    return arguments["out_channels"], channels, height, width
 
 
 # ── torch.nn.init, and functions of tensors ──────────────────────────────────────────────────
