@@ -324,15 +324,17 @@ def compile(*models: Model, inference: bool = False, template: str | Path | None
     ``template`` is a folder whose ``module.py.jinja`` lays it out in place of the packaged one.
 
     Errors:
-        TemplateFault: what is wrong with a template of that folder.
+        TemplateFault: what is wrong with a template of that folder, or with what it lays out.
+        InvalidModule: the module would compute something else than its spec says, which is a
+            mistake of this package.
     """
     refused = [d for m in models if isinstance(m, PartialModel) for d in m.faults.values()]
     if refused:
         raise ArchError(refused)
-    from archdsl.codegen import render_inference_module, render_module
+    from archdsl.compilation import compile_module
 
-    render = render_inference_module if inference else render_module
-    return render(models, None if template is None else Path(template))
+    templates = None if template is None else Path(template)
+    return compile_module(models, inference=inference, templates=templates)
 
 
 def draw(

@@ -14,8 +14,7 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["archdsl", "lark"]):
-    from archdsl.api import diagnose, read_models
-    from archdsl.codegen import render_module
+    from archdsl.api import compile, diagnose, read_models
     from archdsl.diagnostics import ArchError
     from archdsl.fixes import apply_fixes
     from archdsl.formatting import format_source
@@ -47,7 +46,7 @@ def test_one_input(data: bytes) -> None:
     format_source(source)
     for model in models:
         if len(model.nodes) <= MAX_NODES:
-            render_module([model])
+            compile(model)
 
 
 def main() -> None:

@@ -27,7 +27,8 @@ FLOORS = (
     ("cost", "modules"),
     ("model",),
     ("memory", "proof", "deployment", "lints", "configuration"),
-    ("report", "drawing", "codegen"),
+    ("report", "drawing", "codegen", "validation"),
+    ("compilation",),
     ("runtime",),
     ("train",),
     ("api",),
@@ -36,8 +37,8 @@ FLOORS = (
 )
 HEIGHT = {room: height for height, floor in enumerate(FLOORS) for room in floor}
 
-#: Targets do not know each other.
-APART = {"report", "drawing", "codegen"}
+#: Targets do not know each other, and what validates a module shares nothing with what writes it.
+APART = {"report", "drawing", "codegen", "validation"}
 
 #: Imports inside functions that go up on purpose, each with its reason.
 UPWARD = {

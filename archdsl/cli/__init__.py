@@ -1,7 +1,7 @@
 """The command line: argv, files, the terminal and the exit code; nothing else.
 
 Exit codes: 0 all is well, 1 the specifications have findings, 2 the call or a file is at fault,
-130 interrupted, 141 the reader of the output went away.
+70 a mistake of archdsl's own, 130 interrupted, 141 the reader of the output went away.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import NoReturn
 __all__ = ["main"]
 
 FAULT = 2
+INTERNAL = 70
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 COMPLETE = "_ARCHDSL_COMPLETE"
@@ -64,7 +65,29 @@ def _run(argv: list[str]) -> int:
     except click.ClickException as error:
         show_fault(error)
         return error.exit_code
+    except Exception as error:
+        if not _is_own_mistake(error):
+            raise
+        return INTERNAL
     return 0
+
+
+def _is_own_mistake(error: Exception) -> bool:
+    """Say what is wrong with a module that was not written, where that is what happened."""
+    from archdsl.validation import InvalidModule  # not needed by a command that fares well
+
+    if not isinstance(error, InvalidModule):
+        return False
+    from archdsl.report.text import printable
+
+    sys.stdout.flush()
+    print(f"internal error: {printable(str(error))}", file=sys.stderr)
+    print(
+        "Nothing was written. The mistake is archdsl's, not the spec's: please report it, "
+        "with the spec.",
+        file=sys.stderr,
+    )
+    return True
 
 
 def _prepare_streams() -> None:

@@ -196,13 +196,13 @@ def _estimate(model: Model, batch: int | None, precision: Precision) -> Memory:
 
 def _prove(reading: Reading) -> dict[Model, Proof]:
     """Torch's verdict on each network, in the module that its spec becomes."""
-    from archdsl.codegen import render_module
+    from archdsl.compilation import compile_module
 
     with needing("torch", "`--prove`"):
         from archdsl.runtime.prove import prove
 
         proofs: dict[Model, Proof] = {}
         for spec in reading.specs:
-            source = render_module(spec.models) if spec.models else ""
+            source = compile_module(spec.models) if spec.models else ""
             proofs |= {model: prove(model, source) for model in spec.models}
     return proofs

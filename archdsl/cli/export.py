@@ -106,10 +106,10 @@ def export(
     if path.exists() and not force:
         raise Refusal(f"{path} is there already, and not overwritten; --force does")
     with needing("export", "export to ONNX"):
-        from archdsl.codegen import render_module
+        from archdsl.compilation import compile_module
         from archdsl.runtime.export import SEED, export_onnx
 
-        source = render_module(reading.models)
+        source = compile_module(reading.models)
         made = export_onnx(model, source, weights=weights, batch=batch, opset=opset)
     write_files({path: made.content})
     if weights is None:

@@ -181,7 +181,7 @@ def train(
     model = choose_network(reading.models, flags.pop("network"), spec)
     recipe = _override(model.recipe or Recipe(), flags)
     with needing("train", "training"):
-        from archdsl.codegen import render_module
+        from archdsl.compilation import compile_module
         from archdsl.train.options import Options
         from archdsl.train.run import train as run
 
@@ -189,7 +189,7 @@ def train(
         loggers = _loggers(flags.pop("log"))
         resumed = resume if resume in (None, "auto") else Path(resume)
         options = Options(**flags, resume=resumed, log=loggers)
-        outcome = run(model, render_module([model]), recipe, options)
+        outcome = run(model, compile_module([model]), recipe, options)
     if not outcome.is_first:
         return
     if outcome.broken:

@@ -8,16 +8,14 @@ from pathlib import Path
 from archdsl.codegen.conversion import NoTable, convert
 from archdsl.codegen.module import render_networks
 from archdsl.codegen.networks import Networks
-from archdsl.deployment import deploy
-from archdsl.model import Model
+from archdsl.deployment import Deployment
 
 
-def render_inference_module(models: Sequence[Model], templates: Path | None = None) -> str:
+def render_deployments(deployments: Sequence[Deployment], templates: Path | None = None) -> str:
     """The source of the module for inference for the networks of one spec. Deterministic.
 
     ``templates`` and errors are those of ``render_module``.
     """
-    deployments = [deploy(model) for model in models]
     deployed = [deployment.model for deployment in deployments]
     for has_families in (True, False):
         networks = Networks(deployed, has_families=has_families)

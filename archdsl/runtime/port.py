@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from archdsl import __version__
-from archdsl.codegen import entry_name, render_module
+from archdsl.codegen import entry_name
+from archdsl.compilation import compile_module
 from archdsl.model import Model
 from archdsl.runtime.faults import Fault
 from archdsl.runtime.matching import (
@@ -71,7 +72,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 def target_shapes(model: Model) -> dict[str, Shape]:
     """Keys and shapes of the state dict of a network's emitted module, in order of execution."""
     with torch.device("meta"):
-        network = load_network(render_module([model]), entry_name(model))
+        network = load_network(compile_module([model]), entry_name(model))
     return {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
 
 

@@ -1,0 +1,68 @@
+"""From Models to the text of a module: written, validated, and only then given out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from archdsl.codegen import (
+    MODULE,
+    TemplateFault,
+    entry_names,
+    render_deployments,
+    render_module,
+)
+from archdsl.deployment import Deployment, deploy
+from archdsl.model import Model
+from archdsl.validation import InvalidModule, validate
+
+
+def compile_module(
+    models: Sequence[Model], *, inference: bool = False, templates: Path | None = None
+) -> str:
+    """The source of the PyTorch module for the networks of one spec, validated.
+
+    With ``inference`` the networks are written for deployment. ``templates`` is a folder whose
+    ``module.py.jinja`` lays the module out in place of the packaged one.
+
+    Errors:
+        ValueError: without a network.
+        TemplateFault: what is wrong with a template of that folder, or with what it lays out.
+        InvalidModule: the module would compute something else than its spec says, which is a
+            mistake of this package.
+    """
+    if not inference:
+        return _validated(models, templates)
+    deployments = [deploy(model) for model in models]
+    return _validated(deployments, templates)
+
+
+def _validated(networks: Sequence[Model] | Sequence[Deployment], templates: Path | None) -> str:
+    source = _render(networks, templates)
+    names = _by_name(networks)
+    try:
+        validate(source, names, is_foreign=templates is not None)
+    except InvalidModule as found:
+        if templates is None:
+            raise
+        # What the packaged template lays out tells whose mistake it is.
+        validate(_render(networks, None), names)
+        raise TemplateFault(
+            f"{templates / MODULE}: what it lays out is not {found.network} as its spec says: "
+            f"{found.said}"
+        ) from None
+    return source
+
+
+def _render(networks: Sequence[Model] | Sequence[Deployment], templates: Path | None) -> str:
+    deployments = [network for network in networks if isinstance(network, Deployment)]
+    if deployments:
+        return render_deployments(deployments, templates)
+    return render_module([n for n in networks if isinstance(n, Model)], templates)
+
+
+def _by_name(
+    networks: Sequence[Model] | Sequence[Deployment],
+) -> Mapping[str, Model | Deployment]:
+    models = [n.model if isinstance(n, Deployment) else n for n in networks]
+    return dict(zip(entry_names(models), networks, strict=True))

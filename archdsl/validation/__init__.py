@@ -1,0 +1,49 @@
+"""Is the text of a module the network of its Model? Told without torch, before it is written.
+
+The module is executed with stand-ins for the few names of torch that it uses. They record what is
+constructed, under which names, and what is applied to what, in training and in evaluation; and
+all of that is compared with the Model, step by step. Nothing is shared with ``codegen``, so a
+mistake there is found here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from archdsl.deployment import Deployment
+from archdsl.model import Model
+from archdsl.parser import without_collector
+from archdsl.validation.comparing import Network
+from archdsl.validation.faults import InvalidModule
+from archdsl.validation.graphs import expected_graphs, recorded_graphs
+from archdsl.validation.loading import Loading
+from archdsl.validation.subject import Subject
+
+__all__ = ["InvalidModule", "expected_graphs", "recorded_graphs", "validate"]
+
+
+@without_collector()
+def validate(
+    source: str, networks: Mapping[str, Model | Deployment], *, is_foreign: bool = False
+) -> None:
+    """Compare the text of a module with the Models of all its networks.
+
+    ``networks`` has them by the name of what builds each without arguments: a class or a function.
+    Of a ``Deployment``, how it takes the plain network's state is compared as well.
+    ``is_foreign`` says that a user's template laid the text out, which may import what it likes.
+
+    Errors:
+        InvalidModule: the first difference, with its line in the module and its place in the spec.
+    """
+    models = {n: m.model if isinstance(m, Deployment) else m for n, m in networks.items()}
+    subject = Subject(source, models, is_foreign=is_foreign)
+    for name, wanted in networks.items():
+        with subject.emitted.blaming(name, models[name].span):
+            network = Network(subject.build(name), subject.expect(name))
+            network.compare_layers()
+            network.compare_starts()
+            network.compare_heads()
+            network.compare_run(True)
+            network.compare_run(False)
+            if isinstance(wanted, Deployment):
+                Loading(wanted, network).compare()

@@ -1,0 +1,269 @@
+"""What a Model says its module is: layers by name, and each step between tensors.
+
+All of it is read from the Model's nodes and the definitions of their layers. The calls that these
+give are carried out with the same stand-ins as the module itself, and nothing of ``codegen``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, TypeAlias
+
+from archdsl.graph import AuxPart, Node, walk
+from archdsl.layers import Call, Initializer, Layer, MergeLayer, UnaryLayer, WeightLayer
+from archdsl.layers.call import Code, Operation
+from archdsl.model import Model
+from archdsl.validation.library import Torch, bind_initializer
+from archdsl.validation.modules import freeze_all
+from archdsl.validation.signatures import Signature
+from archdsl.validation.values import Arguments, Frozen, Tensor, flatten
+from archdsl.volume import Volume
+
+#: The function that fills a tensor, and its other arguments.
+Start: TypeAlias = tuple[str, Arguments]
+#: What the calls of one network's nodes are, each made once for equal layers and volumes.
+Calls: TypeAlias = dict[int, Call]
+Memo: TypeAlias = dict[tuple[Layer, Volume], Call]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A module that a node of the Model is, or a part of one."""
+
+    callee: str
+    arguments: Arguments
+    node: Node
+
+
+def emit_calls(model: Model, memo: Memo) -> Calls:
+    """The call of each node that is a module, as its definition gives it."""
+    found = {}
+    for node in model.layers:
+        if isinstance(node.layer, UnaryLayer):
+            key = (node.layer, model.nodes[node.inputs[0]].volume)
+            call = memo.get(key)
+            if call is None:
+                call = memo[key] = node.layer.emit(key[1])
+            found[node.id] = call
+    return found
+
+
+def initializing_calls(model: Model) -> Iterator[Call]:
+    """What fills the weights of a network."""
+    own = (n.layer.init for n in model.layers if isinstance(n.layer, WeightLayer))
+    for init in {model.init, *own} - {None}:
+        assert init is not None
+        yield init.emit(Code("tensor"))
+        yield init.emit_bias(Code("tensor"))
+
+
+def calls_within(call: Call) -> Iterator[Call]:
+    """A call and those among its arguments."""
+    yield call
+    for arg in call.args:
+        if isinstance(arg.value, Call):
+            yield from calls_within(arg.value)
+
+
+class Flow:
+    """The steps of a network from tensor to tensor, each under a number.
+
+    A step is what is done and the numbers of what it is done to. Equal steps have one number, so
+    two networks are one graph where they give the same numbers.
+    """
+
+    def __init__(self) -> None:
+        self.ids: dict[tuple[Frozen, ...], int] = {}
+        #: By number, the node that takes the step; None for a flattening, which is no node's own.
+        self.owners: list[Node | None] = [None]
+        self.node: Node | None = None
+        #: The steps of that node so far, flattening apart.
+        self.taken: list[int] = []
+
+    def operate(self, function: str, *arguments: Frozen) -> Tensor:
+        return Tensor(self, self.number((function, *arguments)))
+
+    def number(self, step: tuple[Frozen, ...]) -> int:
+        id = self.ids.get(step)
+        is_flattening = is_free(step)
+        if id is None:
+            id = self.ids[step] = len(self.owners)
+            self.owners.append(None if is_flattening else self.node)
+        if not is_flattening:
+            self.taken.append(id)
+        return id
+
+
+def is_free(step: tuple[Frozen, ...]) -> bool:
+    """Whether a step may be taken any number of times: making a vector, which is no node's own."""
+    # A layer of that name has a number for its operand.
+    return step[0] == "flatten" and len(step) == 2 and type(step[1]) is tuple
+
+
+class Expected:
+    """One Model as its module has to be."""
+
+    def __init__(
+        self, model: Model, calls: Calls, torch: Torch, helpers: Mapping[str, Signature]
+    ) -> None:
+        self.model = model
+        self.torch = torch
+        self.helpers = helpers
+        self.flow = Flow()
+        self.wanted: dict[str, Wanted] = {}
+        #: By path, how many results a module gives where it gives several.
+        self.pieces: Counter[str] = Counter()
+        #: By node, what its weight and its bias start as.
+        self.starts: dict[int, tuple[Start, Start | None]] = {}
+        self._frozen: dict[int, list[tuple[str, str, Arguments]]] = {}
+        self._started: dict[tuple[Initializer, bool], tuple[Start, Start | None]] = {}
+        self._results = {0: 0}
+        taken: dict[bool, list[int]] = {True: [], False: []}
+        for node in model.layers:
+            steps = self._add(node, calls)
+            taken[True] += steps
+            if node.head is None:
+                taken[False] += steps
+        #: How often each step is taken, flattening apart, by whether the network trains.
+        self.steps = {is_training: Counter(steps) for is_training, steps in taken.items()}
+        heads = [part for part in walk(model.chain) if isinstance(part, AuxPart)]
+        self.weights = tuple(head.weight for head in heads)
+        ends = [model.chain.output, *(head.body.output for head in heads)]
+        #: The numbers of what the network gives in training; in evaluation it is the first.
+        self.outputs = [self._results[end] for end in ends]
+
+    # ── Nodes ────────────────────────────────────────────────────────────────────────────────
+
+    def _add(self, node: Node, calls: Calls) -> list[int]:
+        """The steps of a node."""
+        layer, flow = node.layer, self.flow
+        flow.node, flow.taken = node, []
+        sources = [self._results[source] for source in node.inputs]
+        if isinstance(layer, UnaryLayer):
+            result = self._add_modules(node, layer, calls[node.id], sources[0])
+        elif isinstance(layer, MergeLayer):
+            result = self._add_merge(layer, sources)
+        else:
+            result = self._add_piece(node, sources[0])
+        self._results[node.id] = result
+        return flow.taken
+
+    def _add_modules(self, node: Node, layer: UnaryLayer, call: Call, x: int) -> int:
+        if layer.flattens and not self.model.nodes[node.inputs[0]].volume.is_vector:
+            x = flatten(Tensor(self.flow, x), 1).id
+        name = self.model.names[node.id]
+        for suffix, callee, arguments in self._modules_of(call):
+            path = name + suffix
+            self.wanted[path] = Wanted(callee, arguments, node)
+            x = self.flow.number((path, x))
+        if isinstance(layer, WeightLayer) and (init := layer.init or self.model.init):
+            self.starts[node.id] = self._starts_of(init, layer.bias)
+        return x
+
+    def _add_merge(self, layer: MergeLayer, sources: list[int]) -> int:
+        names = [f"x{index}" for index in range(len(sources))]
+        operands = {n: Tensor(self.flow, s) for n, s in zip(names, sources, strict=True)}
+        joined: Tensor = self._evaluate(layer.combine(tuple(map(Code, names))), operands)
+        return joined.id
+
+    def _add_piece(self, node: Node, x: int) -> int:
+        path = self.model.names[node.inputs[0]]
+        index = self.pieces[path]
+        self.pieces[path] += 1
+        return self.flow.number(("piece", x, index))
+
+    # ── Calls ────────────────────────────────────────────────────────────────────────────────
+
+    def _modules_of(self, call: Call) -> list[tuple[str, str, Arguments]]:
+        """What ``describe`` gives, once for a call of the network's, which all stay."""
+        found = self._frozen.get(id(call))
+        if found is None:
+            found = self._frozen[id(call)] = list(self.describe(call))
+        return found
+
+    def describe(self, call: Call, path: str = "") -> Iterator[tuple[str, str, Arguments]]:
+        """The modules of a layer: the path below its own, what is called, and the arguments."""
+        if call.callee == "nn.Sequential":
+            for index, arg in enumerate(call.args):
+                assert isinstance(arg.value, Call)
+                yield from self.describe(arg.value, f"{path}.{index}")
+            return
+        yield path, call.callee, self._arguments_of(call)
+
+    def _arguments_of(self, call: Call) -> Arguments:
+        signature = self.helpers.get(call.callee) or self.torch.signature_of(call.callee)
+        args, kwargs = _split(call)
+        args = [_Module(self, value) if isinstance(value, Call) else value for value in args]
+        for name, value in kwargs.items():
+            if isinstance(value, Call):
+                kwargs[name] = _Module(self, value)
+        return freeze_all(signature(*args, **kwargs))
+
+    def _starts_of(self, init: Initializer, bias: bool) -> tuple[Start, Start | None]:
+        key = (init, bias)
+        if key not in self._started:
+            tensor = Code("tensor")
+            weight = self._start(init.emit(tensor))
+            self._started[key] = weight, self._start(init.emit_bias(tensor)) if bias else None
+        return self._started[key]
+
+    def _start(self, call: Call) -> Start:
+        args, kwargs = _split(call)
+        _, arguments = bind_initializer(self.torch.signature_of(call.callee), args, kwargs)
+        return call.callee, arguments
+
+    def _evaluate(self, value: Any, operands: Mapping[str, Tensor]) -> Any:
+        """The value of the expression that joins branches."""
+        match value:
+            case Code():
+                return operands[value]
+            case Operation(operator=operator, operands=inner):
+                values = [self._evaluate(item, operands) for item in inner]
+                return reduce(_OPERATORS[operator], values)
+            case Call():
+                args, kwargs = _split(value)
+                given = {name: self._evaluate(item, operands) for name, item in kwargs.items()}
+                function = self.torch.function(value.callee)
+                return function(*(self._evaluate(item, operands) for item in args), **given)
+            case tuple():
+                return tuple(self._evaluate(item, operands) for item in value)
+            case _:
+                return value
+
+    def modules_by_node(self) -> dict[int, list[str]]:
+        """The paths of the modules of each node."""
+        found: defaultdict[int, list[str]] = defaultdict(list)
+        for path, wanted in self.wanted.items():
+            found[wanted.node.id].append(path)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Module:
+    """A module as an argument of another one."""
+
+    expected: Expected
+    call: Call
+
+    @property
+    def frozen(self) -> Frozen:
+        arguments = self.expected._arguments_of(self.call)
+        return ("module", self.call.callee, tuple(arguments.items()))
+
+
+_OPERATORS = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "/": lambda a, b: a / b,
+    "@": lambda a, b: a @ b,
+}
+
+
+def _split(call: Call) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments of a call by place and by name, PyTorch's defaults among them."""
+    args = [arg.value for arg in call.args if arg.keyword is None]
+    return args, {arg.keyword: arg.value for arg in call.args if arg.keyword is not None}

@@ -1,0 +1,335 @@
+"""PyTorch's signatures: what a call means once its defaults are filled in.
+
+Each function has the parameters of PyTorch's own and gives them by name; a test compares them all
+with those of the installed torch. ``device`` and ``dtype`` are left out: no module that is emitted
+may choose them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+A: TypeAlias = Any
+Bound: TypeAlias = dict[str, Any]
+Signature: TypeAlias = Callable[..., Bound]
+
+# ── torch.nn ─────────────────────────────────────────────────────────────────────────────────
+
+
+def Conv2d(
+    in_channels: A,
+    out_channels: A,
+    kernel_size: A,
+    stride: A = 1,
+    padding: A = 0,
+    dilation: A = 1,
+    groups: A = 1,
+    bias: A = True,
+    padding_mode: A = "zeros",
+) -> Bound:
+    return locals()
+
+
+def ConvTranspose2d(
+    in_channels: A,
+    out_channels: A,
+    kernel_size: A,
+    stride: A = 1,
+    padding: A = 0,
+    output_padding: A = 0,
+    groups: A = 1,
+    bias: A = True,
+    dilation: A = 1,
+    padding_mode: A = "zeros",
+) -> Bound:
+    return locals()
+
+
+def Linear(in_features: A, out_features: A, bias: A = True) -> Bound:
+    return locals()
+
+
+def Flatten(start_dim: A = 1, end_dim: A = -1) -> Bound:
+    return locals()
+
+
+def Unflatten(dim: A, unflattened_size: A) -> Bound:
+    return locals()
+
+
+def Identity(*args: A, **kwargs: A) -> Bound:
+    # Takes anything and heeds nothing.
+    return {}
+
+
+def ReLU(inplace: A = False) -> Bound:
+    return locals()
+
+
+ReLU6 = SiLU = Hardswish = Hardsigmoid = ReLU
+
+
+def Sigmoid() -> Bound:
+    return {}
+
+
+Tanh = Sigmoid
+
+
+def LeakyReLU(negative_slope: A = 0.01, inplace: A = False) -> Bound:
+    return locals()
+
+
+def PReLU(num_parameters: A = 1, init: A = 0.25) -> Bound:
+    return locals()
+
+
+def ELU(alpha: A = 1.0, inplace: A = False) -> Bound:
+    return locals()
+
+
+def GELU(approximate: A = "none") -> Bound:
+    return locals()
+
+
+def Softmax(dim: A = None) -> Bound:
+    return locals()
+
+
+def MaxPool2d(
+    kernel_size: A,
+    stride: A = None,
+    padding: A = 0,
+    dilation: A = 1,
+    return_indices: A = False,
+    ceil_mode: A = False,
+) -> Bound:
+    stride = kernel_size if stride is None else stride
+    return locals()
+
+
+def AvgPool2d(
+    kernel_size: A,
+    stride: A = None,
+    padding: A = 0,
+    ceil_mode: A = False,
+    count_include_pad: A = True,
+    divisor_override: A = None,
+) -> Bound:
+    stride = kernel_size if stride is None else stride
+    return locals()
+
+
+def AdaptiveAvgPool2d(output_size: A) -> Bound:
+    return locals()
+
+
+def AdaptiveMaxPool2d(output_size: A, return_indices: A = False) -> Bound:
+    return locals()
+
+
+def BatchNorm2d(
+    num_features: A,
+    eps: A = 1e-5,
+    momentum: A = 0.1,
+    affine: A = True,
+    track_running_stats: A = True,
+) -> Bound:
+    return locals()
+
+
+BatchNorm1d = BatchNorm2d
+
+
+def InstanceNorm2d(
+    num_features: A,
+    eps: A = 1e-5,
+    momentum: A = 0.1,
+    affine: A = False,
+    track_running_stats: A = False,
+) -> Bound:
+    return locals()
+
+
+def LocalResponseNorm(size: A, alpha: A = 1e-4, beta: A = 0.75, k: A = 1.0) -> Bound:
+    return locals()
+
+
+def LayerNorm(
+    normalized_shape: A, eps: A = 1e-5, elementwise_affine: A = True, bias: A = True
+) -> Bound:
+    return locals()
+
+
+def GroupNorm(num_groups: A, num_channels: A, eps: A = 1e-5, affine: A = True) -> Bound:
+    return locals()
+
+
+def Dropout(p: A = 0.5, inplace: A = False) -> Bound:
+    return locals()
+
+
+def ZeroPad2d(padding: A) -> Bound:
+    return locals()
+
+
+def ConstantPad2d(padding: A, value: A) -> Bound:
+    return locals()
+
+
+def Upsample(
+    size: A = None,
+    scale_factor: A = None,
+    mode: A = "nearest",
+    align_corners: A = None,
+    recompute_scale_factor: A = None,
+) -> Bound:
+    return locals()
+
+
+def PixelShuffle(upscale_factor: A) -> Bound:
+    return locals()
+
+
+def ChannelShuffle(groups: A) -> Bound:
+    return locals()
+
+
+LAYERS: dict[str, Signature] = {
+    "Conv2d": Conv2d,
+    "ConvTranspose2d": ConvTranspose2d,
+    "Linear": Linear,
+    "Flatten": Flatten,
+    "Unflatten": Unflatten,
+    "Identity": Identity,
+    "ReLU": ReLU,
+    "ReLU6": ReLU6,
+    "SiLU": SiLU,
+    "Hardswish": Hardswish,
+    "Hardsigmoid": Hardsigmoid,
+    "Sigmoid": Sigmoid,
+    "Tanh": Tanh,
+    "LeakyReLU": LeakyReLU,
+    "PReLU": PReLU,
+    "ELU": ELU,
+    "GELU": GELU,
+    "Softmax": Softmax,
+    "MaxPool2d": MaxPool2d,
+    "AvgPool2d": AvgPool2d,
+    "AdaptiveAvgPool2d": AdaptiveAvgPool2d,
+    "AdaptiveMaxPool2d": AdaptiveMaxPool2d,
+    "BatchNorm1d": BatchNorm1d,
+    "BatchNorm2d": BatchNorm2d,
+    "InstanceNorm2d": InstanceNorm2d,
+    "LocalResponseNorm": LocalResponseNorm,
+    "LayerNorm": LayerNorm,
+    "GroupNorm": GroupNorm,
+    "Dropout": Dropout,
+    "ZeroPad2d": ZeroPad2d,
+    "ConstantPad2d": ConstantPad2d,
+    "Upsample": Upsample,
+    "PixelShuffle": PixelShuffle,
+    "ChannelShuffle": ChannelShuffle,
+}
+
+#: Arguments in which PyTorch reads one number as all axes or sides.
+_SQUARE = "kernel_size stride padding dilation output_padding output_size scale_factor"
+SQUARE = frozenset(_SQUARE.split())
+
+_BIASED = ("Conv2d", "ConvTranspose2d", "Linear")
+_NORMS = ("BatchNorm1d", "BatchNorm2d", "InstanceNorm2d", "GroupNorm", "LayerNorm")
+
+
+def parameters_of(layer: str, bound: Bound) -> tuple[str, ...]:
+    """The parameters that a layer of ``torch.nn`` has, in the order of its state dict."""
+    if layer in _BIASED:
+        return ("weight", "bias") if bound["bias"] else ("weight",)
+    if layer in _NORMS and bound.get("affine", bound.get("elementwise_affine")):
+        return ("weight", "bias") if bound.get("bias", True) else ("weight",)
+    return ("weight",) if layer == "PReLU" else ()
+
+
+def buffers_of(bound: Bound) -> tuple[str, ...]:
+    """The buffers that a layer keeps beside its parameters: running statistics."""
+    is_tracked = bound.get("track_running_stats", False)
+    return ("running_mean", "running_var", "num_batches_tracked") if is_tracked else ()
+
+
+def weight_shape(callee: str, arguments: Mapping[str, A]) -> tuple[int, ...]:
+    """The shape of the weight of a convolution or a fully-connected layer, by its arguments."""
+    if callee == "nn.Linear":
+        return arguments["out_features"], arguments["in_features"]
+    kernel = arguments["kernel_size"]
+    height, width = (kernel, kernel) if type(kernel) is int else kernel[1:]
+    channels = arguments["in_channels"] // arguments["groups"]
+    return arguments["out_channels"], channels, height, width
+
+
+# ── torch.nn.init, and functions of tensors ──────────────────────────────────────────────────
+
+
+def kaiming_normal_(
+    tensor: A, a: A = 0, mode: A = "fan_in", nonlinearity: A = "leaky_relu", generator: A = None
+) -> Bound:
+    return locals()
+
+
+kaiming_uniform_ = kaiming_normal_
+
+
+def xavier_normal_(tensor: A, gain: A = 1.0, generator: A = None) -> Bound:
+    return locals()
+
+
+xavier_uniform_ = xavier_normal_
+
+
+def normal_(tensor: A, mean: A = 0.0, std: A = 1.0, generator: A = None) -> Bound:
+    return locals()
+
+
+def uniform_(tensor: A, a: A = 0.0, b: A = 1.0, generator: A = None) -> Bound:
+    return locals()
+
+
+def trunc_normal_(
+    tensor: A, mean: A = 0.0, std: A = 1.0, a: A = -2.0, b: A = 2.0, generator: A = None
+) -> Bound:
+    return locals()
+
+
+def constant_(tensor: A, val: A) -> Bound:
+    return locals()
+
+
+def zeros_(tensor: A) -> Bound:
+    return locals()
+
+
+ones_ = zeros_
+
+INITIALIZERS: dict[str, Signature] = {
+    "kaiming_normal_": kaiming_normal_,
+    "kaiming_uniform_": kaiming_uniform_,
+    "xavier_normal_": xavier_normal_,
+    "xavier_uniform_": xavier_uniform_,
+    "normal_": normal_,
+    "uniform_": uniform_,
+    "trunc_normal_": trunc_normal_,
+    "constant_": constant_,
+    "zeros_": zeros_,
+    "ones_": ones_,
+}
+
+
+def cat(tensors: A, dim: A = 0) -> Bound:
+    return locals()
+
+
+def flatten(input: A, start_dim: A = 0, end_dim: A = -1) -> Bound:
+    return locals()
+
+
+#: What these do is written in C, without a signature that Python can see.
+FUNCTIONS: dict[str, Signature] = {"cat": cat, "concat": cat, "flatten": flatten, "stack": cat}

@@ -1,0 +1,54 @@
+"""A module that has run, and the Models that it is to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from archdsl.model import Model
+from archdsl.validation.execution import Emitted
+from archdsl.validation.expected import (
+    Expected,
+    Memo,
+    calls_within,
+    emit_calls,
+    initializing_calls,
+)
+from archdsl.validation.faults import Difference
+from archdsl.validation.library import Torch
+
+
+class Subject:
+    """The text of a module among stand-ins that know what its Models call.
+
+    Errors:
+        InvalidModule: what keeps the text from running.
+    """
+
+    def __init__(self, source: str, models: Mapping[str, Model], *, is_foreign: bool) -> None:
+        memo: Memo = {}
+        self.models = models
+        self.calls = {name: emit_calls(model, memo) for name, model in models.items()}
+        called = [inner for call in memo.values() for inner in calls_within(call)]
+        starts = [call for model in models.values() for call in initializing_calls(model)]
+        self.torch = Torch([*called, *starts])
+        supports = _supports(models.values(), {call.callee for call in called})
+        self.emitted = Emitted(source, models, self.torch, supports, is_foreign=is_foreign)
+
+    def expect(self, name: str) -> Expected:
+        """What the network of a name has to be."""
+        return Expected(self.models[name], self.calls[name], self.torch, self.emitted.helpers)
+
+    def build(self, name: str) -> object:
+        """The network of a name, as the module builds it."""
+        names = self.emitted.names
+        if name not in names:
+            raise Difference("the module does not have it")
+        if name not in names.get("__all__", [name]):
+            raise Difference("`__all__` does not have it")
+        return names[name]()
+
+
+def _supports(models: Iterable[Model], callees: set[str]) -> list[str]:
+    """The sources of the helper classes that are called."""
+    found = dict.fromkeys(n.layer.support for model in models for n in model.layers)
+    return [s for s in found if s and s.partition("(")[0].removeprefix("class ") in callees]
