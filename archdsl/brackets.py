@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from archdsl.diagnostics import ArchError, Diagnostic, Edit, Fix, Label
+from archdsl.records import dataclass
 from archdsl.source import Source, Span
 
 MAX_NESTING = 60

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from archdsl.codes import CODES, CODES_BY_TOPIC, Topic
 from archdsl.diagnostics import Diagnostic, Severity, did_you_mean
+from archdsl.records import dataclass
 
 FILE = "pyproject.toml"
 FORMATS = ("full", "concise", "json", "sarif", "github")

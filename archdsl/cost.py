@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from archdsl.graph import Node
 from archdsl.receptive import count_fields
+from archdsl.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from enum import Enum
 
 from archdsl.codes import CODES
+from archdsl.records import dataclass
 from archdsl.source import Source, Span
 
 

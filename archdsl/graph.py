@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 from archdsl import syntax
 from archdsl.layers import Layer
+from archdsl.records import dataclass
 from archdsl.source import Span
 from archdsl.symbolic import Form, Symbolic, Value
 from archdsl.volume import Volume

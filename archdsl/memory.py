@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from archdsl.diagnostics import Diagnostic
@@ -12,6 +11,7 @@ from archdsl.layers.activation import Softmax
 from archdsl.layers.layer import Autocast, Saved
 from archdsl.model import BYTES_PER_NUMBER, Model
 from archdsl.recipe import Recipe
+from archdsl.records import dataclass
 from archdsl.volume import Volume
 
 #: ``bf16`` and ``16`` are mixed: weights stay in 4 bytes, and have a copy in 2.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from archdsl.layers import Initializer
 from archdsl.modules import ClassPlan, name_nodes, plan_modules
 from archdsl.parser import without_collector
 from archdsl.recipe import Recipe
+from archdsl.records import dataclass
 from archdsl.source import Source, Span
 from archdsl.volume import Volume
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from archdsl.diagnostics import Diagnostic
+from archdsl.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,14 @@ of the next, moved on, so a few intervals stand for all positions (``_Part.perio
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from math import gcd, lcm
 from typing import TypeAlias
 
 from archdsl.graph import Node
 from archdsl.layers.reach import SAME_PLACE, Interval, Reach, Reads, reads_here
+from archdsl.records import dataclass
 
 #: Intervals kept for a repeating pattern, if the positions themselves are not fewer. Few networks
 #: need more than 32; `{ upsample 3; maxpool 2 } ×40` would need 3⁴⁰.

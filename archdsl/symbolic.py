@@ -8,8 +8,10 @@ holds the same two: an expression and a hint.)
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
+
+from archdsl.records import dataclass
 
 Value: TypeAlias = int | float | bool | str | tuple[int, ...]
 

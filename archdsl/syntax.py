@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
+from archdsl.records import dataclass
 from archdsl.source import Source, Span
 
 # ── Comments ─────────────────────────────────────────────────────────────────────────────────

@@ -14,6 +14,7 @@ PACKAGE = ROOT / "archdsl"
 #: From the bottom of the house to the top. A module may import what stands on its own floor or
 #: below, and what stands in its own folder.
 FLOORS = (
+    ("records",),
     ("source", "volume", "codes", "symbolic"),
     ("syntax",),
     ("diagnostics",),

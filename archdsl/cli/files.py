@@ -7,7 +7,7 @@ import secrets
 import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib import resources
 from pathlib import Path, PurePosixPath
 
@@ -22,6 +22,7 @@ from archdsl.api import (
 from archdsl.cli.terminal import Refusal
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.model import Model
+from archdsl.records import dataclass
 from archdsl.source import Source
 from archdsl.volume import Volume
 

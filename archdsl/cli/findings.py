@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +22,7 @@ from archdsl.diagnostics import Diagnostic, Severity
 from archdsl.memory import Memory, verify_memory
 from archdsl.model import Model
 from archdsl.proof import Proof
+from archdsl.records import dataclass
 from archdsl.report.text import count_of
 
 

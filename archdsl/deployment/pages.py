@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from archdsl.layers import Call, Layer, UnaryLayer
 from archdsl.layers.activation import ReLU
 from archdsl.layers.call import call
 from archdsl.layers.conv import Conv
 from archdsl.layers.layer import Family
+from archdsl.records import dataclass
 from archdsl.volume import Volume
 
 

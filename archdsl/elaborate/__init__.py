@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import PurePath
 
 from archdsl import syntax
@@ -21,6 +21,7 @@ from archdsl.graph import Chain, Frame, Member, Node, without_empty
 from archdsl.layers import Initializer
 from archdsl.parser import without_collector
 from archdsl.recipe import Recipe
+from archdsl.records import dataclass
 from archdsl.source import Source, Span
 from archdsl.volume import Volume
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeAlias
 
 from archdsl import syntax
@@ -24,6 +24,7 @@ from archdsl.layers.elsewhere import INITIALIZERS as ELSEWHERE
 from archdsl.layers.fields import REFERENCE, WrongPart
 from archdsl.layers.initializers import INITIALIZER
 from archdsl.layers.pages import FieldInfo, Page, fields_of, letters_of, words_of
+from archdsl.records import dataclass
 from archdsl.source import Span
 from archdsl.symbolic import Constant, Parameter, Symbolic, Value, substitute
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from importlib import resources
 
@@ -20,6 +20,7 @@ from archdsl.elaborate.values import (
     trace,
 )
 from archdsl.parser import parse
+from archdsl.records import dataclass
 from archdsl.source import Source, Span
 
 #: Reads the file that ``use`` names, looked up beside the file that asks.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from archdsl import syntax
 from archdsl.elaborate.library import Definitions
 from archdsl.elaborate.values import Context, Fault, Values, evaluate
 from archdsl.graph import Frame
+from archdsl.records import dataclass
 from archdsl.source import Span
 from archdsl.volume import Volume
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from archdsl import syntax
 from archdsl.diagnostics import Diagnostic, Fix, Label, help_of, replaced, respell
 from archdsl.layers import REGISTRY
 from archdsl.layers.pages import words_of
+from archdsl.records import dataclass
 from archdsl.source import Span
 from archdsl.symbolic import (
     Constant,

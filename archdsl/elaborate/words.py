@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Set
-from dataclasses import dataclass
 
 from archdsl import syntax
 from archdsl.diagnostics import Fix, Label, help_of, suggest
@@ -14,6 +13,7 @@ from archdsl.elaborate.values import VOLUME_NAMES, Fault, is_word
 from archdsl.layers import REGISTRY, Layer
 from archdsl.layers.elsewhere import LAYERS
 from archdsl.layers.pages import called, fields_of, words_of
+from archdsl.records import dataclass
 
 
 def taken(name: syntax.Name, kind: str, parts: PartNames) -> Fault:

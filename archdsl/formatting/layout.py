@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from archdsl.formatting.columns import CONTINUATION, Line, Piece, align
 from archdsl.formatting.reading import Braces, Branch, Comment, Gap, Statement, Word
@@ -17,6 +17,7 @@ from archdsl.formatting.rows import (
     piece_of,
     rows_in,
 )
+from archdsl.records import dataclass
 
 INDENT = 2
 BAR = "| "

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
 from archdsl.formatting.spelling import Spelling, spell
+from archdsl.records import dataclass
 from archdsl.source import Source
 from archdsl.syntax import Lexeme
 

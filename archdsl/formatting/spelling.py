@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
+from archdsl.records import dataclass
 from archdsl.syntax import Lexeme
 
 _OPENING = {"LPAR", "CALL_NAME"}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from archdsl.layers.call import Call, Option, call
 from archdsl.layers.fields import COUNT, NUMBER, LayerError, attribute, choice
 from archdsl.layers.layer import Autocast, Example, Family, Saved, UnaryLayer
+from archdsl.records import dataclass
 from archdsl.volume import Volume
 
 _EXAMPLE_INPUT = (8, 8, 4)

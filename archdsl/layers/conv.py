@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from archdsl.layers.call import Call, Option, call, squared
 from archdsl.layers.fields import (
     BOOLEAN,
@@ -33,6 +31,7 @@ from archdsl.layers.windows import (
     slide,
     split_groups,
 )
+from archdsl.records import dataclass
 from archdsl.volume import Volume
 
 

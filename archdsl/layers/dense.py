@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from archdsl.layers.call import Call, Option, Product, call
 from archdsl.layers.fields import BOOLEAN, COUNT, attribute, positional
 from archdsl.layers.initializers import Initializer, init_attribute
@@ -17,6 +15,7 @@ from archdsl.layers.layer import (
     WeightLayer,
 )
 from archdsl.layers.reach import Reach, reach_all
+from archdsl.records import dataclass
 from archdsl.volume import Volume
 
 

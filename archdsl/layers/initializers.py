@@ -5,12 +5,12 @@ They are pages like the layers': a name, typed fields, a doc line, examples and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from archdsl.layers.call import Call, Code, Option, call
 from archdsl.layers.fields import NUMBER, POSITIVE, Kind, attribute, choice, positional
 from archdsl.layers.pages import Page
+from archdsl.records import dataclass
 
 #: Beyond all use; what no tensor can hold is refused with it.
 MAX_START = 1000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, ClassVar
 
@@ -11,6 +10,7 @@ from archdsl.layers.fields import LayerError
 from archdsl.layers.initializers import Initializer
 from archdsl.layers.pages import Page
 from archdsl.layers.reach import Reach, reads_here
+from archdsl.records import dataclass
 from archdsl.volume import Volume
 
 

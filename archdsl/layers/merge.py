@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from archdsl.layers.call import Call, Code, Operation, call
 from archdsl.layers.fields import LayerError
 from archdsl.layers.layer import Example, Family, MergeLayer, Saved
 from archdsl.layers.reach import Reach, reach_all, reads_here
+from archdsl.records import dataclass
 from archdsl.volume import Volume
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from archdsl.layers.call import Call, Option, call
 from archdsl.layers.fields import (
     BOOLEAN,
@@ -17,6 +15,7 @@ from archdsl.layers.fields import (
 from archdsl.layers.layer import Autocast, Example, Family, Saved, UnaryLayer
 from archdsl.layers.reach import HERE, Reach, reach_all
 from archdsl.layers.windows import need_image, split_groups
+from archdsl.records import dataclass
 from archdsl.volume import Volume
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from archdsl.layers.fields import Role
+from archdsl.records import dataclass
 
 
 class Page:

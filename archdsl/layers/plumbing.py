@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 
 from archdsl.layers.call import Call, Option, call, squared
@@ -22,6 +21,7 @@ from archdsl.layers.fields import (
 from archdsl.layers.layer import VIEW, Autocast, Example, Family, Saved, UnaryLayer
 from archdsl.layers.reach import Reach, reach_all, read_linear, read_nearest, read_window
 from archdsl.layers.windows import Pair, need_image, split_groups
+from archdsl.records import dataclass
 from archdsl.volume import Volume
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from archdsl.layers.call import Call, Option, call, squared
 from archdsl.layers.fields import BOOLEAN, PADDING, PAIR, Change, LayerError, attribute, positional
@@ -23,6 +23,7 @@ from archdsl.layers.windows import (
     save_padded,
     slide,
 )
+from archdsl.records import dataclass
 from archdsl.volume import Volume
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from archdsl.layers.call import Call, call
 from archdsl.layers.fields import RATE, positional
 from archdsl.layers.layer import VIEW, Example, Family, Saved, UnaryLayer
+from archdsl.records import dataclass
 from archdsl.volume import Volume
 
 

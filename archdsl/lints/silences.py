@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from archdsl.codes import CODES
 from archdsl.diagnostics import Diagnostic, Edit, Fix, Severity, help_of, respell
+from archdsl.records import dataclass
 from archdsl.source import Source, Span
 
 # Compiled when a text has a silence: few have.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
@@ -11,6 +10,7 @@ from archdsl import syntax
 from archdsl.diagnostics import Diagnostic, Fix, Label, Severity, help_of
 from archdsl.graph import AuxPart, Node, trail_of, walk
 from archdsl.model import Model
+from archdsl.records import dataclass
 from archdsl.source import Span
 
 #: The names that each ``use`` of a file brings in, by the place of the ``use``.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
 from archdsl.graph import CallPart, ChoicePart, RecallPart, RepeatPart
+from archdsl.records import dataclass
 from archdsl.source import Span
 from archdsl.syntax import Comment
 

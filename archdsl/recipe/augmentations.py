@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from archdsl.layers.fields import POSITIVE, RATE, WHOLE, attribute
 from archdsl.recipe.page import Role, Word
+from archdsl.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from archdsl.layers.fields import RATE, attribute
 from archdsl.layers.layer import Saved
 from archdsl.recipe.page import Role, Word
+from archdsl.records import dataclass
 from archdsl.volume import Volume
 
 

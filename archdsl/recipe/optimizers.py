@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from archdsl.layers.fields import BOOLEAN, NUMBER, POSITIVE, RATE, attribute
 from archdsl.recipe.page import Role, Word
+from archdsl.records import dataclass
 
 
 @dataclass(frozen=True)

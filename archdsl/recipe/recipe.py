@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any
 
 from archdsl.recipe.augmentations import Augmentation
@@ -10,6 +10,7 @@ from archdsl.recipe.losses import CrossEntropy, Loss
 from archdsl.recipe.optimizers import Adam, Optimizer
 from archdsl.recipe.page import Word
 from archdsl.recipe.schedules import Schedule
+from archdsl.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import cos, pi
 
 from archdsl.layers.fields import COUNT, POSITIVE, Kind, attribute, each_of, positional
 from archdsl.recipe.page import Role, Word
+from archdsl.records import dataclass
 
 
 def _milestones(values: tuple[int, ...]) -> tuple[int, ...]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from archdsl.graph import AuxPart, Node, walk
 from archdsl.model import BYTES_PER_NUMBER, Claim, Model, Totals
 from archdsl.recipe import Recipe
+from archdsl.records import dataclass
 from archdsl.report.statement import render_layer, render_word
 from archdsl.report.text import columns, count_of, paint, printable
 
