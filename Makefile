@@ -10,13 +10,14 @@ PYTEST = -n auto --maxprocesses 4
 # Whose modules for inference are committed.
 DEPLOYED = specs/googlenet.arch specs/torchvision/resnet.arch
 
-.PHONY: help demo test lint generate docs gallery clean
+.PHONY: help demo test lint generate grammar docs gallery clean
 
 help:
 	@echo "make demo      check, draw and compile the networks of specs/, and train LeNet-5"
 	@echo "make test      lint, types, freshness of generated/, proof of specs/, all tests"
 	@echo "make lint      ruff, mypy and the style of specs alone"
 	@echo "make generate  compile specs/ to generated/, and some for inference to deployed/"
+	@echo "make grammar   tables of the parser, after a change of grammar.lark or of Lark"
 	@echo "make docs      regenerate docs/layers.md, diagnostics.md, faults.md and pictures/"
 	@echo "make gallery   draw specs/ in every style for docs/gallery.md"
 	@echo "make clean     remove .venv, drawings, the demo's run and caches"
@@ -55,6 +56,10 @@ lint: $(VENV)/ready-for-tests
 generate: $(VENV)/ready
 	$(ARCHDSL) compile
 	$(ARCHDSL) compile --inference $(DEPLOYED)
+
+# Nothing where they fit.
+grammar: $(VENV)/ready
+	$(RUN) archdsl.grammar
 
 docs: $(VENV)/ready
 	$(ARCHDSL) layers --format md > docs/layers.md.new

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "archdsl"
 #: below, and what stands in its own folder.
 FLOORS = (
     ("records",),
-    ("source", "volume", "codes", "symbolic"),
+    ("source", "volume", "codes", "symbolic", "grammar"),
     ("syntax",),
     ("diagnostics",),
     ("syntax_faults", "brackets", "fixes", "verification"),
@@ -53,7 +53,7 @@ UPWARD = {
 
 #: Each library outside the standard one has one place.
 ONLY_IN = {
-    "lark": {"parser/"},
+    "lark": {"parser/", "grammar.py"},
     "networkx": {"graph.py"},
     "jinja2": {"codegen/", "drawing/page/"},
     "graphviz": {"drawing/dot.py"},

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+from pathlib import Path
 
+import lark
+import pytest
+from conftest import ROOT
+
+from archdsl import grammar, parser
 from archdsl.diagnostics import ArchError
 from archdsl.formatting.meaning import is_same
 from archdsl.parser import lex, parse
@@ -74,3 +80,54 @@ def test_lexemes_and_what_separates_them() -> None:
         ("$END", ""),
     ]
     assert [item.span.text for item in lexemes if item.is_separated] == ["id"]
+
+
+# ── Tables ───────────────────────────────────────────────────────────────────────────────────
+
+SPECS = sorted((ROOT / "specs").rglob("*.arch"))
+
+
+def test_tables_are_those_of_the_grammar() -> None:
+    """`make grammar` writes them; a Lark of another version works them out in each run."""
+    kept = json.loads(grammar.TABLES.read_text("utf-8"))["of"]
+    made = json.loads(grammar.make_tables())["of"]
+    assert kept[1] == made[1]
+    if kept[0] == lark.__version__:
+        assert grammar.read_tables(grammar.GRAMMAR.read_text("utf-8")) is not None
+
+
+@pytest.mark.parametrize("change", ["grammar", "version", "damage", "absence"])
+def test_tables_that_do_not_fit_are_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    text = grammar.GRAMMAR.read_text("utf-8")
+    match change:
+        case "grammar":
+            text += "// more"
+        case "version":
+            monkeypatch.setattr(lark, "__version__", "0.0.0")
+        case "damage":
+            monkeypatch.setattr(grammar, "TABLES", tmp_path / "tables.json")
+            grammar.TABLES.write_text('{"of": [', "utf-8")
+        case "absence":
+            monkeypatch.setattr(grammar, "TABLES", tmp_path / "tables.json")
+    assert grammar.read_tables(text) is None
+
+
+def test_tables_and_grammar_make_one_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All specs, and texts with errors, read once by the tables and once without them."""
+    texts = [path.read_text("utf-8") for path in SPECS] + ["conv 3x3, 64", "a: {", "relu $"]
+
+    def read(text: str) -> object:
+        try:
+            return repr(parse(Source(text)).items)
+        except ArchError as error:
+            return str(error)
+
+    by_tables = [read(text) for text in texts]
+    parser._lark.cache_clear()
+    monkeypatch.setattr(grammar, "read_tables", lambda text: None)
+    try:
+        assert [read(text) for text in texts] == by_tables
+    finally:
+        parser._lark.cache_clear()

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
-from importlib import resources
 from threading import Lock
 
 from lark import Lark, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
@@ -15,6 +14,7 @@ from lark import Lark, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 from archdsl import syntax
 from archdsl.brackets import find_bracket_faults
 from archdsl.diagnostics import ArchError, Diagnostic
+from archdsl.grammar import load_parser
 from archdsl.parser.comments import Comments
 from archdsl.parser.tree import BadToken, TreeBuilder
 from archdsl.source import Source, Span
@@ -138,21 +138,10 @@ def _parse_once(source: Source, text: str) -> syntax.Program:
 
 @cache
 def _lark() -> tuple[Lark, TreeBuilder]:
-    grammar = resources.files("archdsl").joinpath("grammar.lark").read_text("utf-8")
     comments = Comments()
     builder = TreeBuilder(comments)
-    return (
-        Lark(
-            grammar,
-            parser="lalr",
-            lexer="contextual",
-            postlex=comments,
-            lexer_callbacks={"COMMENT": comments.skip},
-            transformer=builder,
-            maybe_placeholders=False,
-        ),
-        builder,
-    )
+    callbacks = {"COMMENT": comments.skip}
+    return load_parser(builder, postlex=comments, lexer_callbacks=callbacks), builder
 
 
 # ── What can be wrong ────────────────────────────────────────────────────────────────────────
