@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
+
+import networkx as nx
 
 from archdsl import syntax
 from archdsl.layers import Layer
@@ -13,9 +15,6 @@ from archdsl.records import dataclass
 from archdsl.source import Span
 from archdsl.symbolic import Form, Symbolic, Value
 from archdsl.volume import Volume
-
-if TYPE_CHECKING:
-    import networkx
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +54,34 @@ def trail_of(frames: tuple[Frame, ...]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def build_graph(nodes: Iterable[Node]) -> networkx.DiGraph[int]:
-    """The nodes as a NetworkX graph: each id holds its ``node``; edges follow the data.
+def build_graph(nodes: Iterable[Node]) -> nx.MultiDiGraph[int]:
+    """The data flow as a NetworkX graph over ids, frozen; each id holds its ``node``.
 
-    Where one node feeds a merge twice (``add { id | id }``) the graph has one edge: the ordered
-    inputs are the node's own.
+    An edge runs from a result to a layer that reads it, and its key is the position of that input.
+    So the graph alone has the order of inputs, and one node can feed a merge twice
+    (``add { id | id }``), for which a ``DiGraph`` has no room.
     """
-    import networkx  # takes longer to import than a network takes to check
-
-    graph: networkx.DiGraph[int] = networkx.DiGraph()
+    graph: nx.MultiDiGraph[int] = nx.MultiDiGraph()
     for node in nodes:
         graph.add_node(node.id, node=node)
-        graph.add_edges_from((source, node.id) for source in node.inputs)
-    return graph
+        for position, source in enumerate(node.inputs):
+            graph.add_edge(source, node.id, position)
+    frozen: nx.MultiDiGraph[int] = nx.freeze(graph)
+    return frozen
+
+
+def nodes_of(graph: nx.MultiDiGraph[int]) -> Iterator[tuple[int, Node]]:
+    """The ids of a graph with what they stand for, in order."""
+    return iter(graph.nodes(data="node"))
+
+
+def sources_of(graph: nx.MultiDiGraph[int]) -> dict[int, tuple[int, ...]]:
+    """What each node reads, in the order of its inputs, by the edges of the graph."""
+    found: dict[int, list[tuple[int, int]]] = {id: [] for id in graph}
+    for source, readers in graph.adjacency():
+        for reader, positions in readers.items():
+            found[reader] += ((int(position), source) for position in positions)
+    return {id: tuple(source for _, source in sorted(edges)) for id, edges in found.items()}
 
 
 # ── Parts ────────────────────────────────────────────────────────────────────────────────────

@@ -7,23 +7,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import field, replace
 from decimal import Decimal
 from functools import cached_property
-from typing import TYPE_CHECKING
+
+import networkx as nx
 
 from archdsl import syntax
 from archdsl.cost import Cost, count_costs
 from archdsl.diagnostics import Diagnostic, Edit, Fix, help_of, respell
 from archdsl.elaborate import Elaborated
-from archdsl.graph import Chain, Member, Node, build_graph
+from archdsl.graph import Chain, Frame, Member, Node, build_graph
 from archdsl.layers import Initializer
 from archdsl.modules import ClassPlan, name_nodes, plan_modules
 from archdsl.parser import without_collector
 from archdsl.recipe import Recipe
 from archdsl.records import dataclass
+from archdsl.rules import count_depth, find_contradictions
 from archdsl.source import Source, Span
 from archdsl.volume import Volume
-
-if TYPE_CHECKING:
-    import networkx
 
 BYTES_PER_NUMBER = 4
 
@@ -63,6 +62,8 @@ class Model:
     span: Span = field(repr=False)
     #: In execution order; node 0 is the input.
     nodes: tuple[Node, ...] = field(repr=False)
+    #: The data flow over the ids of the nodes.
+    graph: nx.MultiDiGraph[int] = field(repr=False)
     chain: Chain = field(repr=False)
     plan: ClassPlan = field(repr=False)
     names: dict[int, str] = field(repr=False)
@@ -78,11 +79,6 @@ class Model:
     #: What is said at the top of its file, and of the network itself.
     heading: syntax.Comment | None = field(repr=False, default=None)
     comment: syntax.Comment | None = field(repr=False, default=None)
-
-    @cached_property
-    def graph(self) -> networkx.DiGraph[int]:
-        """The data flow as a NetworkX graph over node ids, each with its ``node``."""
-        return build_graph(self.nodes)
 
     @property
     def layers(self) -> tuple[Node, ...]:
@@ -120,11 +116,20 @@ class Model:
             sum(cost.has_weights for cost in costs),
         )
 
+    @cached_property
+    def depth(self) -> int:
+        """The layers with weights on the longest path from the input to the output."""
+        return count_depth(self.graph, self.chain.output)
+
     def place_of(self, node: Node) -> Span:
         """Where the network's own file has the node: itself, or the call that brought it in."""
-        for span in (node.span, *(frame.span for frame in reversed(node.frames))):
-            if span.source is self.source:
-                return span
+        return self.place_at(node.span, node.frames)
+
+    def place_at(self, span: Span, frames: tuple[Frame, ...]) -> Span:
+        """Where the network's own file has a place inside calls: itself, or the innermost call."""
+        for place in (span, *(frame.span for frame in reversed(frames))):
+            if place.source is self.source:
+                return place
         return self.span
 
     @property
@@ -179,6 +184,7 @@ def build_partial(network: Elaborated) -> PartialModel:
         network.source,
         network.span,
         network.nodes,
+        build_graph(network.nodes),
         network.chain,
         ClassPlan(network.name, None, None, 0, network.chain.output, (), None, ()),
         {},
@@ -192,14 +198,17 @@ def build_partial(network: Elaborated) -> PartialModel:
 
 @without_collector()
 def build_model(network: Elaborated, diagnostics: list[Diagnostic]) -> Model:
-    """Cost, name and verify an elaborated network; faults of its claims go into the list."""
+    """Cost, name and verify an elaborated network; faults go into the list."""
+    graph = build_graph(network.nodes)
     plan = plan_modules(network.name, network.nodes, network.chain)
     names = name_nodes(plan, network.nodes)
+    diagnostics += find_contradictions(graph, names)
     model = Model(
         network.name,
         network.source,
         network.span,
         network.nodes,
+        graph,
         network.chain,
         plan,
         names,
@@ -241,6 +250,7 @@ METRICS: dict[str, Callable[[Model], int]] = {
     "flops": lambda model: 2 * model.trunk.macs,
     "activations": lambda model: model.trunk.activations,
     "weight_layers": lambda model: model.trunk.weight_layers,
+    "depth": lambda model: model.depth,
     "receptive_field": lambda model: max(model.costs[model.chain.output].receptive_field),
 }
 

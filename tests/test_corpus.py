@@ -23,7 +23,7 @@ FOLDER = Path(__file__).parent / "corpus"
 BLOCK = re.compile(r"```(arch|diagnostic)([^\n]*)\n(.*?)```\n", re.DOTALL)
 #: Shown elsewhere: by files on disk in test_cli_check.py, which Markdown cannot hold, by options of
 #: the command line in test_memory.py, and by Models made wrong on purpose in test_prove.py.
-NOT_TEXT = {"not-utf8", "memory-exceeded", "torch-disagrees"}
+NOT_TEXT = {"not-utf8", "internal-error", "memory-exceeded", "torch-disagrees"}
 
 
 @dataclass(frozen=True)

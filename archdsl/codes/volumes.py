@@ -87,4 +87,12 @@ CODES = (
         "network Small: 8x8x3 → 10 { fc 10; expect params = 1_920 }",
         "network Small: 8x8x3 → 10 { fc 10; expect params = 1_930 }",
     ),
+    Code(
+        "internal-error",
+        "a network that is not what its layers make of it",
+        """The volume of each layer is inferred twice: while the text is read, and once more from
+        the finished graph. Both agree, and each layer reads only what comes before it. Where that
+        is not so, archdsl is wrong, and not the text: please report it with the spec.""",
+        reason="No spec is known that gives it.",
+    ),
 )

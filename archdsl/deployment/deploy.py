@@ -9,7 +9,7 @@ from archdsl.cost import count_costs
 from archdsl.deployment.draft import Draft, Fold, renumbered, without
 from archdsl.deployment.merging import merge_reductions
 from archdsl.deployment.pages import InplaceReLU, Reduction
-from archdsl.graph import Node
+from archdsl.graph import Node, build_graph
 from archdsl.layers import Family, MergeLayer, WeightLayer
 from archdsl.layers.activation import ReLU
 from archdsl.layers.conv import Conv, DepthwiseConv
@@ -123,6 +123,7 @@ def _finish(plain: Model, draft: Draft) -> Deployment:
     model = replace(
         plain,
         nodes=nodes,
+        graph=build_graph(nodes),
         chain=draft.chain,
         plan=plan,
         names=name_nodes(plan, nodes),
