@@ -71,9 +71,10 @@ CODES = (
     ),
     Code(
         "dead-layer",
-        "a layer whose result nothing reads",
-        """A name alone continues from that part. What stood before it is then left behind unless
-        another statement uses it, and its weights would be there without ever being trained.""",
+        "layers that no output needs",
+        """A name alone continues from that part. What stood between is left behind unless another
+        statement uses it: its result goes nowhere, or into layers whose result goes nowhere. It
+        would cost time and memory, and its weights would never be trained.""",
         "a: conv 3x3 8 same\nconv 1x1 4 relu\na; relu",
         "a: conv 3x3 8 same\nconcat { conv 1x1 4 relu | a }",
         _MAP,

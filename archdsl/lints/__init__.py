@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from archdsl import syntax
 from archdsl.diagnostics import Diagnostic
-from archdsl.lints import claims, layers, texts
+from archdsl.lints import claims, dead, layers, texts
 from archdsl.lints.silences import silence
 from archdsl.lints.subject import Network, Text, Uses
 from archdsl.model import Model
@@ -22,7 +22,7 @@ NETWORK_LINTS: dict[str, Callable[[Network], Iterator[Diagnostic]]] = {
     "even-kernel-same": layers.even_kernel_same,
     "softmax-before-loss": layers.softmax_before_loss,
     "heavy-fc": layers.heavy_fc,
-    "dead-layer": layers.dead_layer,
+    "dead-layer": dead.dead_layer,
 }
 #: Lints of a file.
 TEXT_LINTS: dict[str, Callable[[Text], Iterator[Diagnostic]]] = {

@@ -146,16 +146,3 @@ def heavy_fc(network: Network) -> Iterator[Diagnostic]:
 def _is_convolutional(network: Network, node: Node) -> bool:
     earlier = network.model.nodes[: node.id]
     return any(other.layer.family is Family.CONVOLUTION for other in earlier)
-
-
-def dead_layer(network: Network) -> Iterator[Diagnostic]:
-    """A result that nothing reads: a name took up the chain elsewhere."""
-    ends = {node.id for node in network.ends}
-    for node in network.model.layers:
-        if not network.readers[node.id] and node.id not in ends:
-            yield network.warn(
-                "dead-layer",
-                f"nothing reads the result of `{written(node)}`",
-                node,
-                help="the chain goes on from a part before it; leave it out, or use its name",
-            )

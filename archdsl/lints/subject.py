@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from archdsl import syntax
 from archdsl.diagnostics import Diagnostic, Fix, Label, Severity, help_of
-from archdsl.graph import AuxPart, Node, trail_of, walk
+from archdsl.graph import AuxPart, Frame, Node, trail_of, walk
 from archdsl.model import Model
 from archdsl.records import dataclass
 from archdsl.source import Span
@@ -64,12 +64,26 @@ class Network:
         fixes: tuple[Fix, ...] = (),
     ) -> Diagnostic:
         """A warning about a node, at the call that brought it in where it is another file's."""
-        span = self.model.place_of(node)
-        if span is not node.span:
-            related = (Label(node.span, label or "this layer"), *related)
+        return self.warn_at(code, message, node.span, node.frames, label, help, related, fixes)
+
+    def warn_at(
+        self,
+        code: str,
+        message: str,
+        span: Span,
+        frames: tuple[Frame, ...],
+        label: str = "",
+        help: str | None = None,
+        related: tuple[Label, ...] = (),
+        fixes: tuple[Fix, ...] = (),
+    ) -> Diagnostic:
+        """A warning about a place inside the calls of ``frames``."""
+        place = self.model.place_at(span, frames)
+        if place is not span:
+            related = (Label(span, label or "this layer"), *related)
             label, fixes = "in this call", ()
-        context = trail_of(node.frames) if span is node.span else ()
-        return warning(code, message, span, label, help, related, fixes, context)
+        context = trail_of(frames) if place is span else ()
+        return warning(code, message, place, label, help, related, fixes, context)
 
 
 def warning(

@@ -1,0 +1,97 @@
+"""The lint about layers that are computed for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from archdsl.diagnostics import Diagnostic
+from archdsl.graph import (
+    Chain,
+    ForkPart,
+    Frame,
+    GroupPart,
+    LayerPart,
+    Node,
+    Part,
+    RepeatPart,
+    chains_in,
+    walk,
+)
+from archdsl.lints.subject import Network
+from archdsl.rules import find_dead
+from archdsl.source import Span
+
+
+def dead_layer(network: Network) -> Iterator[Diagnostic]:
+    """Parts whose results reach no output: a name took up the chain elsewhere.
+
+    One warning for the outermost part of which nothing is read, or for layers in a row on a line.
+    """
+    dead = find_dead(network.model.graph, {end.id for end in network.ends})
+    if not dead:
+        return
+    nodes = network.model.nodes
+    #: By identity: two calls with one text are two frames.
+    alive = {id(frame) for node in nodes if node.id not in dead for frame in node.frames}
+    for run in _runs(network.model.chain, dead, nodes):
+        places = [
+            _place(nodes[number], alive)
+            for part in run
+            for number in ([part.node] if isinstance(part, ForkPart) else _nodes_in(part))
+        ]
+        frames = places[0][1]
+        start = min((span for span, _ in places), key=lambda span: span.start)
+        end = max((span for span, _ in places), key=lambda span: span.end)
+        span = start.to(end)
+        name = run[0].name if isinstance(run[0], (GroupPart, RepeatPart)) else None
+        yield network.warn_at(
+            "dead-layer",
+            f"`{name or ' '.join(span.text.split())}` is computed for nothing: no output needs it",
+            span,
+            frames,
+            help="the chain goes on from a part before it; leave it out, or use its name",
+        )
+
+
+def _runs(chain: Chain, dead: frozenset[int], nodes: tuple[Node, ...]) -> Iterator[list[Part]]:
+    """The outermost parts that are dead as a whole; layers without a name together by lines."""
+    run: list[Part] = []
+    for part in chain.parts:
+        inside = _nodes_in(part)
+        is_dead = bool(inside) and dead.issuperset(inside)
+        if run and not (is_dead and _is_plain(part) and _is_beside(part, run[-1], nodes)):
+            yield run
+            run = []
+        if is_dead:
+            run.append(part)
+        else:
+            for inner in chains_in(part):
+                yield from _runs(inner, dead, nodes)
+    if run:
+        yield run
+
+
+def _is_plain(part: Part) -> bool:
+    return isinstance(part, (LayerPart, ForkPart)) and part.name is None
+
+
+def _is_beside(part: Part, before: Part, nodes: tuple[Node, ...]) -> bool:
+    """Whether a layer stands on the line of the layer before it."""
+    if not isinstance(before, (LayerPart, ForkPart)):
+        return False
+    assert isinstance(part, (LayerPart, ForkPart))
+    return nodes[part.node].span.line == nodes[before.node].span.line
+
+
+def _nodes_in(part: Part) -> list[int]:
+    """The nodes that a part places; taking one up again places none."""
+    parts = [part, *(inner for chain in chains_in(part) for inner in walk(chain))]
+    return [item.node for item in parts if isinstance(item, (LayerPart, ForkPart))]
+
+
+def _place(node: Node, alive: set[int]) -> tuple[Span, tuple[Frame, ...]]:
+    """A dead layer, or the outermost call around it of which nothing is alive; and its frames."""
+    for depth, frame in enumerate(node.frames):
+        if id(frame) not in alive:
+            return frame.span, node.frames[:depth]
+    return node.span, node.frames
