@@ -32,6 +32,7 @@ TABLES = {
     if "rows" in (table := json.loads(path.read_text("utf-8")))
 }
 WORKED = json.loads((REFERENCE / "worked.json").read_text("utf-8"))["networks"]
+DEPTHS = json.loads((REFERENCE / "depths.json").read_text("utf-8"))["networks"]
 FIELDS = json.loads((REFERENCE / "receptive_fields.json").read_text("utf-8"))["networks"]
 
 #: The rows of a published table: what has weights, moves a window or normalizes.
@@ -75,11 +76,25 @@ def test_totals(name: str) -> None:
         "params": model.trunk.parameters,
         "macs": model.trunk.macs,
         "weight_layers": model.trunk.weight_layers,
+        "depth": model.depth,
         "aux_params": model.heads.parameters,
         "aux_macs": model.heads.macs,
     }
     totals = {"aux_params": 0, "aux_macs": 0} | TABLES[name]["totals"]
     assert {key: actual[key] for key in totals} == totals
+
+
+@pytest.mark.parametrize("entry", DEPTHS, ids=lambda entry: f"{entry['spec']}-{entry['network']}")
+def test_published_depths(entry: dict[str, Any]) -> None:
+    model = model_of(entry)
+    assert model.depth == entry["depth"]
+    assert f"depth = {entry['depth']}" in {claim.text for claim in model.claims}
+
+
+def test_every_network_claims_its_depth() -> None:
+    models = [model for spec in SPEC_FILES for model in models_of(spec).values()]
+    silent = [m.name for m in models if not any(c.text.startswith("depth =") for c in m.claims)]
+    assert silent == []
 
 
 def test_the_tables_add_up() -> None:
@@ -197,6 +212,7 @@ def test_worked_example(example: dict[str, Any]) -> None:
     model = model_of(example)
     assert list(model.input.sizes) == example["input"]
     assert list(model.output.sizes) == example["output"]
+    assert model.depth == example["depth"]
     convs = [node for node in model.layers if node.layer.name == "conv"]
     biases = [node.volume.channels for node in convs]
     costs = [model.costs[node.id] for node in convs]

@@ -176,6 +176,7 @@ def test_the_json_document_of_vgg16() -> None:
         "macs": 15_470_264_320,
         "aux_macs": 0,
         "weight_layers": 16,
+        "depth": 16,
     }
     assert len(layers) == 38
     first = layers[0]

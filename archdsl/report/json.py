@@ -64,6 +64,7 @@ def _network(model: Model) -> Document:
         "macs": model.trunk.macs,
         "aux_macs": model.heads.macs,
         "weight_layers": model.trunk.weight_layers,
+        "depth": model.depth,
         "layers": [_layer(model, node) for node in model.layers],
         "claims": [_claim(claim) for claim in model.claims],
         "init": _init(model.init) if model.init else None,
