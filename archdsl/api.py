@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.elaborate import Elaborated, elaborate, elaborate_partly
-from archdsl.formatting import format_source as render_format
-from archdsl.formatting.claims import blank_claims, write_claims
 from archdsl.model import Model, PartialModel, build_model, build_partial
 from archdsl.parser import parse as parse_source
 from archdsl.source import Source
@@ -288,6 +286,8 @@ def format(
 
 def format_source(source: Source, volumes: bool = False, input: Volume | None = None) -> str:
     """A source in the one style. Errors: as for ``format``."""
+    from archdsl.formatting import format_source as render_format  # checking needs none of it
+
     text = render_format(source)
     if volumes:
         _with_volumes(source, input)  # faults have their places in the text as it stands
@@ -302,6 +302,8 @@ def format_source(source: Source, volumes: bool = False, input: Volume | None = 
 
 def _with_volumes(source: Source, input: Volume | None) -> str:
     """The text with the volumes that all uses of a line agree in."""
+    from archdsl.formatting.claims import blank_claims, write_claims
+
     program = parse_source(source)
     blank = blank_claims(source, program)
     try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import replace
-from difflib import get_close_matches
 from enum import Enum
 
 from archdsl.codes import CODES
@@ -107,6 +106,8 @@ def _place(diagnostic: Diagnostic) -> str:
 
 def suggest(word: str, known: Iterable[str], cutoff: float = 0.7) -> str | None:
     """The known word nearest to ``word``, where one is near enough to be meant."""
+    from difflib import get_close_matches  # after a fault only
+
     candidates = {candidate.lower(): candidate for candidate in sorted(set(known), reverse=True)}
     matches = get_close_matches(word.lower(), sorted(candidates), n=1, cutoff=cutoff)
     return candidates[matches[0]] if matches else None

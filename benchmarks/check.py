@@ -15,6 +15,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,9 +25,12 @@ from pathlib import Path
 from archdsl.api import compile, diagnose, format_source, read_linted, read_models, read_source
 from archdsl.diagnostics import ArchError
 from archdsl.elaborate.findings import MAX_FINDINGS
+from archdsl.elaborate.placing import MAX_EXPANSION
+from archdsl.graph import build_graph
 from archdsl.model import Model
 from archdsl.parser import parse
 from archdsl.report.table import render_report
+from archdsl.rules import find_contradictions
 from archdsl.source import Source
 
 SPECS = Path(__file__).resolve().parent.parent / "specs"
@@ -40,6 +44,7 @@ MAX_RECHECK_MS = 30.0
 MAX_LINTS = 10.0
 MAX_DOUBLING = 2.2
 MIN_RATE = 4_000
+MAX_RULES = 25.0
 MAX_REPARSE = 1.2
 MIN_LAYER_RATE = 1_000
 
@@ -282,6 +287,57 @@ def repeats(rounds: int) -> Iterator[Row]:
     yield _doubling(times)
 
 
+# ── The graph, up to the bound ───────────────────────────────────────────────────────────────
+
+#: Checks a file and prints CPU seconds and the megabytes of the process before and after.
+BOUND = """
+import resource, sys, time
+from pathlib import Path
+from archdsl.api import read_linted, read_source
+from archdsl.report.table import render_report
+def megabytes():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+source = read_source(Path(sys.argv[1]))
+start, before = time.process_time(), megabytes()
+models, _ = read_linted(source)
+render_report(models[0])
+print(time.process_time() - start, before, megabytes())
+"""
+
+
+def bound(rounds: int) -> Iterator[Row]:
+    """A network as large as the language allows, as ``archdsl check`` reads and prints it."""
+    model = read_models(Source(network(["conv 3x3 16 same relu ×1000"])))[0]
+    graph, whole, again = alternately(
+        [
+            lambda: in_process(lambda: build_graph(model.nodes)),
+            lambda: in_process(lambda: read_models(model.source)),
+            lambda: in_process(lambda: list(find_contradictions(model.graph, model.names))),
+        ],
+        10 * rounds,
+    )
+    yield Row("the graph of 2,000 layers", f"{1e3 * graph.cpu:.1f} ms")
+    yield Row("  all volumes inferred again", f"{1e3 * again.cpu:.1f} ms")
+    share = 100 * (graph.cpu + again.cpu) / whole.cpu
+    yield Row(
+        "  share of text to Model", f"{share:.0f} %", f"≤ {MAX_RULES:g} %", share <= MAX_RULES
+    )
+    counts = [MAX_EXPANSION // 2 // part for part in (8, 4, 2, 1)]
+    counts[-1] -= 1  # the statement itself counts, too
+    times, sizes = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for count in counts:
+            path = Path(folder, "large.arch")
+            path.write_text(network([f"conv 3x3 16 same relu ×{count}"]), "utf-8")
+            output = subprocess.check_output([sys.executable, "-c", BOUND, str(path)], text=True)
+            seconds, before, after = map(float, output.split())
+            times.append(seconds)
+            sizes.append((after - before) / (2 * count))
+    yield Row(f"check of {2 * counts[-1]:,} layers", f"{times[-1]:.1f} s")
+    yield _doubling(times)
+    yield Row("  memory a layer", f"{1e3 * sizes[-1]:.1f} kB")
+
+
 # ── What is made of a large network ──────────────────────────────────────────────────────────
 
 LARGE: dict[str, Callable[[int], str]] = {
@@ -334,7 +390,7 @@ def main() -> int:
     return 1 if missed else 0
 
 
-PARTS = (start, googlenet, repeats, targets, formatting, growth)
+PARTS = (start, googlenet, repeats, bound, targets, formatting, growth)
 
 if __name__ == "__main__":
     sys.exit(main())
