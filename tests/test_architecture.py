@@ -24,7 +24,7 @@ FLOORS = (
     ("recipe",),
     ("graph",),
     ("elaborate",),
-    ("cost", "modules"),
+    ("cost", "modules", "receptive"),
     ("model",),
     ("memory", "proof", "deployment", "lints", "configuration"),
     ("report", "drawing", "codegen"),
