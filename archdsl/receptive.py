@@ -110,7 +110,9 @@ def count_fields(nodes: Sequence[Node], unknown: Collection[int]) -> list[tuple[
         [[(node.inputs[r.input], r.width) for r in of_node] for node, of_node in readings],
         [node.volume.width for node in nodes],
     )
-    return list(zip(rows.count_fields(), columns.count_fields(), strict=True))
+    fields = zip(rows.count_fields(), columns.count_fields(), strict=True)
+    # Where no row sees anything, no column does.
+    return [field if all(field) else (0, 0) for field in fields]
 
 
 def _is_square(nodes: Sequence[Node], reaches: Sequence[tuple[Reach, ...]]) -> bool:

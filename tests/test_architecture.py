@@ -27,7 +27,7 @@ FLOORS = (
     ("recipe",),
     ("graph",),
     ("elaborate",),
-    ("cost", "modules", "rules"),
+    ("receptive", "cost", "modules", "rules"),
     ("model",),
     ("memory", "proof", "deployment", "lints", "configuration"),
     ("report", "drawing", "codegen", "validation"),
