@@ -53,7 +53,7 @@ UPWARD = {
 #: Each library outside the standard one has one place.
 ONLY_IN = {
     "lark": {"parser.py"},
-    "networkx": {"graph.py"},
+    "networkx": {"graph.py", "validation/graphs.py"},
     "jinja2": {"codegen/", "drawing/page/"},
     "graphviz": {"drawing/dot.py"},
     "resvg_py": {"drawing/raster.py"},

@@ -252,8 +252,8 @@ def test_what_is_wrong_is_not_written(
     Path("good.arch").write_text(SPEC, "utf-8")
     result = call(*command)
     assert result.code == 70
-    assert result.stdout == ""
-    first, second = result.stderr.splitlines()
+    assert result.out == ""
+    first, second = result.err.splitlines()
     assert first.startswith(
         "internal error: the module of Good is not what its spec says: `0` has kernel_size=1; by "
         "the spec kernel_size=3 (line "

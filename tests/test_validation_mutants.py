@@ -29,7 +29,7 @@ CHOSEN = (
     "skip into a nested group",
     "skip into copies",
     "named copies",
-    "bottlenecks",
+    "block calls",
     "asymmetric same",
     "names of variables",
     "auxiliary heads",
