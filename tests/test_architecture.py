@@ -56,7 +56,7 @@ UPWARD = {
 #: Each library outside the standard one has one place.
 ONLY_IN = {
     "lark": {"parser/", "grammar.py"},
-    "networkx": {"graph.py", "rules.py", "model.py", "validation/"},
+    "networkx": {"graph.py", "rules.py", "model.py", "validation/graphs.py"},
     "jinja2": {"codegen/", "drawing/page/"},
     "graphviz": {"drawing/dot.py"},
     "resvg_py": {"drawing/raster.py"},

@@ -207,7 +207,8 @@ FAULTS = {
         + "{% block classes %}\n{% for line in super().splitlines() %}\n"
         + "{{ line | replace('nn.ReLU()', 'nn.Tanh()') }}\n{% endfor %}\n{% endblock %}\n",
         "house/module.py.jinja: what it lays out is not Good as its spec says: `1` is a nn.Tanh; "
-        "by the spec it is a nn.ReLU (line 14 of the module: `nn.Tanh(),`; specs/good.arch:1: `relu`)",
+        "by the spec it is a nn.ReLU (line 14 of the module: `nn.Tanh(),`; specs/good.arch:1: "
+        "`relu`)",
     ),
     "a way to Python's insides": (
         EXTENDS + "{% block footer %}\n\n_ = nn.Module.__subclasses__()\n{% endblock %}\n",

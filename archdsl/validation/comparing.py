@@ -9,7 +9,8 @@ from typing import Any
 from archdsl.graph import Node
 from archdsl.validation.expected import Expected, Start, is_free
 from archdsl.validation.faults import Difference
-from archdsl.validation.modules import Helper, Leaf, Module
+from archdsl.validation.layers import Helper, Leaf
+from archdsl.validation.modules import Module
 from archdsl.validation.values import Arguments, Frozen, Parameter, Tensor, shown
 
 _TIMES = {0: "not at all", 1: "once", 2: "twice"}

@@ -12,8 +12,9 @@ from typing import Any
 
 from archdsl.source import Span
 from archdsl.validation.faults import FILENAME, Difference, InvalidModule, Place
+from archdsl.validation.layers import Helper, Leaf
 from archdsl.validation.library import Torch, builtins_of
-from archdsl.validation.modules import Helper, Leaf, Module
+from archdsl.validation.modules import Module
 from archdsl.validation.signatures import Bound, Signature
 from archdsl.validation.values import Tensor
 

@@ -16,8 +16,8 @@ from archdsl.graph import AuxPart, Node, walk
 from archdsl.layers import Call, Initializer, Layer, MergeLayer, UnaryLayer, WeightLayer
 from archdsl.layers.call import Code, Operation
 from archdsl.model import Model
+from archdsl.validation.layers import freeze_all
 from archdsl.validation.library import Torch, bind_initializer
-from archdsl.validation.modules import freeze_all
 from archdsl.validation.signatures import Signature
 from archdsl.validation.values import Arguments, Frozen, Tensor, flatten
 from archdsl.volume import Volume

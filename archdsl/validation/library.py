@@ -17,7 +17,8 @@ from typing import Any, NoReturn, Protocol
 
 from archdsl.layers import Arg, Call
 from archdsl.validation.faults import Difference
-from archdsl.validation.modules import Leaf, Module, ModuleDict, ModuleList, Sequential
+from archdsl.validation.layers import Leaf
+from archdsl.validation.modules import Module, ModuleDict, ModuleList, Sequential
 from archdsl.validation.signatures import FUNCTIONS, INITIALIZERS, LAYERS, Bound, Signature
 from archdsl.validation.values import Constant, Frozen, Parameter, Tensor, flatten, freeze
 

@@ -16,7 +16,7 @@ from archdsl.layers import UnaryLayer
 from archdsl.layers.norm import BatchNorm
 from archdsl.validation.comparing import Network
 from archdsl.validation.faults import Difference
-from archdsl.validation.modules import Leaf
+from archdsl.validation.layers import Leaf
 from archdsl.validation.numbers import Number, Shape, join
 from archdsl.validation.signatures import weight_shape
 

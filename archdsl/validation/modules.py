@@ -6,23 +6,12 @@ line that asks for it, so nothing that a module does goes unnoticed.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, overload
 
 from archdsl.modules import RESERVED_ATTRIBUTES
 from archdsl.validation.faults import Difference
-from archdsl.validation.signatures import SQUARE, Signature, buffers_of, parameters_of
-from archdsl.validation.values import (
-    Arguments,
-    Frozen,
-    Parameter,
-    Tensor,
-    Trace,
-    flatten,
-    freeze,
-    freeze_square,
-)
+from archdsl.validation.values import Parameter
 
 
 class Module:
@@ -31,8 +20,8 @@ class Module:
     training: bool
     _modules: dict[str, Module | None]
     _parameters: dict[str, Parameter | None]
-    #: Whether a forward pass is under way, in which a module must not change.
-    is_running: ClassVar[bool] = False
+    #: Whether a condition may put another module in the place of this one: it does nothing.
+    is_passing: ClassVar[bool] = False
 
     def __init__(self) -> None:
         values = self.__dict__
@@ -53,7 +42,7 @@ class Module:
             self._check_name(name)
             table = modules if isinstance(value, Module) else self._parameters
             old = table.get(name)
-            if isinstance(old, Module) and not _is_passing(old):
+            if isinstance(old, Module) and not old.is_passing:
                 raise Difference(f"`self.{name}` is made twice")
             table[name] = value  # type: ignore[assignment]
         elif modules is not None and (name in modules or name in self._parameters):
@@ -186,11 +175,6 @@ class Module:
         ]
 
 
-def _is_passing(module: Module) -> bool:
-    """Whether a module is one that a condition may replace: it does nothing, and draws nothing."""
-    return isinstance(module, Leaf) and module.callee == "nn.Identity"
-
-
 class Sequential(Module):
     """``nn.Sequential``."""
 
@@ -287,132 +271,3 @@ class ModuleDict(Module):
 
     def items(self) -> Iterable[tuple[str, Module | None]]:
         return self._modules.items()
-
-
-# ── Layers ───────────────────────────────────────────────────────────────────────────────────
-
-
-class Leaf(Module):
-    """A layer: what it was called with, where in the module, and where it stands in the network."""
-
-    callee: ClassVar[str]
-    signature: ClassVar[Signature]
-    #: By which name a parameter may be asked for that this one has not.
-    may_have: ClassVar[frozenset[str]] = frozenset(
-        ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]
-    )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        values = self.__dict__
-        bound = self.signature(*args, **kwargs)
-        values["bound"] = bound
-        values["arguments"] = freeze_all(bound)
-        values["line"] = sys._getframe(1).f_lineno
-        values["_modules"] = {}
-        values["_parameters"] = None
-        #: The path that the Model knows it by; None for one that is no node's.
-        values["path"] = None
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise Difference(f"`{name}` of a {self.callee} is changed", line=self.line)
-
-    def __getattr__(self, name: str) -> Any:
-        parameters = self.own_parameters()
-        if name in parameters:
-            return parameters[name]
-        bound = self.__dict__["bound"]
-        if name in self.may_have:
-            return None
-        if name in bound:
-            return bound[name]
-        raise AttributeError(f"{self.callee} has no attribute `{name}`")
-
-    def __call__(self, x: Any) -> Any:
-        if type(x) is not Tensor:
-            raise TypeError(f"{self.callee} is given {x!r}")
-        path = self.path
-        if path is None:
-            return self._pass(x)
-        return x.trace.operate(path, x.id)
-
-    def _pass(self, x: Tensor) -> Tensor:
-        """The result of a layer that is no node of the Model, but may stand between two."""
-        if self.callee == "nn.Identity":
-            return x
-        if self.callee == "nn.Flatten":
-            return flatten(x, **self.bound)
-        raise Difference(f"a {self.callee} is applied that the network has not", line=self.line)
-
-    @property
-    def frozen(self) -> Frozen:
-        """The layer as an argument of another one."""
-        return ("module", self.callee, tuple(self.arguments.items()))
-
-    def own_parameters(self) -> dict[str, Parameter]:
-        # Most networks say nothing of them: they are made when they are asked for.
-        found: dict[str, Parameter] | None = self.__dict__["_parameters"]
-        if found is None:
-            names = self.parameter_names()
-            found = self.__dict__["_parameters"] = {name: Parameter() for name in names}
-        return found
-
-    def parameter_names(self) -> tuple[str, ...]:
-        return parameters_of(self.callee.removeprefix("nn."), self.bound)
-
-    def own_buffers(self) -> tuple[str, ...]:
-        return buffers_of(self.bound)
-
-    @property
-    def has_state(self) -> bool:
-        return bool(self.parameter_names() or self.own_buffers())
-
-
-class Helper(Leaf):
-    """A layer of a class that its definition brings along, which is not looked into.
-
-    The class has run, so its parameters and the modules in it are there. ``pieces`` is how many
-    results it gives, where there is more than one.
-    """
-
-    original: ClassVar[type[Module]]
-    pieces: int
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        values = self.__dict__
-        values["line"] = sys._getframe(1).f_lineno
-        made = self.original(*args, **kwargs)
-        values["_modules"] = made._modules
-        values["_parameters"] = {n: p for n, p in made.own_parameters().items() if p is not None}
-        values["buffers"] = made.own_buffers()
-        values["pieces"] = 0
-
-    def __call__(self, x: Any) -> Any:
-        result = super().__call__(x)
-        if not self.pieces:
-            return result
-        trace: Trace = result.trace
-        return tuple(trace.operate("piece", result.id, index) for index in range(self.pieces))
-
-    def parameter_names(self) -> tuple[str, ...]:
-        return tuple(self.__dict__["_parameters"])
-
-    def own_buffers(self) -> tuple[str, ...]:
-        buffers: tuple[str, ...] = self.__dict__["buffers"]
-        return buffers
-
-    @property
-    def has_state(self) -> bool:
-        return bool(self.state_keys())
-
-
-def freeze_all(bound: Mapping[str, Any]) -> Arguments:
-    """The arguments of a layer in a form that can be compared."""
-    return {
-        name: value
-        if type(value) is int
-        else freeze_square(value)
-        if name in SQUARE
-        else freeze(value)
-        for name, value in bound.items()
-    }
