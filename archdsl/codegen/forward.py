@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from archdsl.codegen.classes import Use
 from archdsl.codegen.constructor import literal
-from archdsl.codegen.layout import Bracketed, Chained, Doc, Item, Text, bracketed, lay_out
+from archdsl.codegen.layout import Bracketed, Chained, Doc, Item, Text, bracketed, flat, lay_out
 from archdsl.graph import RecallPart
 from archdsl.layers import Call, MergeLayer
 from archdsl.layers.call import Code, Operation
@@ -181,17 +181,26 @@ class Forward:
 
 def _joined(merged: Call | Operation) -> Doc:
     if isinstance(merged, Operation):
-        return Chained(merged.operator, tuple(Text(operand) for operand in merged.operands))
+        return Chained(merged.operator, tuple(_value_doc(operand) for operand in merged.operands))
+    return _call_doc(merged)
+
+
+def _call_doc(call: Call) -> Bracketed:
     items = []
-    for arg in merged.args:
+    for arg in call.args:
         prefix = f"{arg.keyword}=" if arg.keyword else ""
         items.append(Item(_value_doc(arg.value), prefix))
-    return bracketed(f"{merged.callee}(", items)
+    doc = bracketed(f"{call.callee}(", items)
+    if call.then is None:
+        return doc
+    return replace(doc, closing=f"{doc.closing}.{flat(_call_doc(call.then))}")
 
 
-def _value_doc(value: object) -> Bracketed | Text:
-    if isinstance(value, tuple) and value and isinstance(value[0], Code):
-        return bracketed("(", [Item(Text(part)) for part in value])
+def _value_doc(value: object) -> Doc:
+    if isinstance(value, (Call, Operation)):
+        return _joined(value)
+    if isinstance(value, tuple) and value and isinstance(value[0], (Code, Call)):
+        return bracketed("(", [Item(_value_doc(part)) for part in value])
     return Text(literal(value))  # type: ignore[arg-type]
 
 
