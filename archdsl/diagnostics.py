@@ -49,11 +49,7 @@ class Fix:
     message: str
     edits: tuple[Edit, ...]
     keeps_choices: bool = True
-    is_verified: bool = False
-
-    @property
-    def is_safe(self) -> bool:
-        return self.keeps_choices and self.is_verified
+    is_safe: bool = False
 
 
 @dataclass(frozen=True, slots=True)

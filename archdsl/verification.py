@@ -59,7 +59,7 @@ Examine: TypeAlias = Callable[[Mapping[str, Source]], Examined]
 
 
 def verify(before: Examined, examine: Examine) -> tuple[Diagnostic, ...]:
-    """The diagnostics, their fixes marked as verified where the mended text has been found good.
+    """The diagnostics, their fixes marked as safe where the mended text has been found good.
 
     That is: the text lacks what was wrong and has no new error, and every network that was right
     computes what it did. A new error is none that its own fix takes away again; a fix of a warning
@@ -173,9 +173,7 @@ def _lines(diagnostic: Diagnostic) -> set[tuple[str, int]]:
 
 def _marked(diagnostic: Diagnostic) -> Diagnostic:
     chosen = _candidate(diagnostic)
-    fixes = tuple(
-        replace(fix, is_verified=True) if fix is chosen else fix for fix in diagnostic.fixes
-    )
+    fixes = tuple(replace(fix, is_safe=True) if fix is chosen else fix for fix in diagnostic.fixes)
     return replace(diagnostic, fixes=fixes)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from archdsl.codegen.layout import Bracketed, Chained, Doc, Item, Text, bracketed
+from archdsl.codegen.layout import Bracketed, Chained, Doc, Item, Text, bracketed, flat
 from archdsl.codegen.tracing import Leaf, Traced, TracedFloat, form_of
 from archdsl.layers import Call
 from archdsl.layers.call import Arg, Code, Product
@@ -146,12 +147,17 @@ def call_doc(call: Call, name: Namer = no_name) -> Bracketed:
             items.append(Item(call_doc(arg.value, name), prefix))
         elif not _is_default(arg):
             items.append(Item(_value_doc(arg.value, name), prefix))
-    return bracketed(f"{call.callee}(", items)
+    doc = bracketed(f"{call.callee}(", items)
+    if call.then is None:
+        return doc
+    return replace(doc, closing=f"{doc.closing}.{flat(call_doc(call.then, name))}")
 
 
 def _value_doc(value: Any, name: Namer) -> Doc:
-    if isinstance(value, tuple) and value and isinstance(value[0], Code):
-        return bracketed("(", [Item(Text(part)) for part in value])
+    if isinstance(value, (Call, Joined)):
+        return joined_doc(value, name)
+    if isinstance(value, tuple) and value and isinstance(value[0], (Code, Call)):
+        return bracketed("(", [Item(_value_doc(part, name)) for part in value])
     return Text(literal(value, name))
 
 
@@ -163,8 +169,8 @@ def _is_default(arg: Arg) -> bool:
     return bool(arg.value == arg.default)
 
 
-def joined_doc(merged: Call | Joined) -> Doc:
+def joined_doc(merged: Call | Joined, name: Namer = no_name) -> Doc:
     """The expression that joins branches."""
     if isinstance(merged, Joined):
-        return Chained(merged.operator, tuple(Text(operand) for operand in merged.operands))
-    return call_doc(merged)
+        return Chained(merged.operator, tuple(_value_doc(one, name) for one in merged.operands))
+    return call_doc(merged, name)

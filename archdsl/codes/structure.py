@@ -17,7 +17,7 @@ CODES = (
     Code(
         "missing-branches",
         "a merge without branches",
-        """`concat`, `add` and `mul` join the results of several branches. They need at least two,
+        """A merge such as `concat` joins the results of several branches. It needs at least two,
         in braces and separated by `|`; all begin at the same input.""",
         "concat { relu }",
         "concat { relu | id }",
@@ -26,9 +26,9 @@ CODES = (
     Code(
         "unmerged-branches",
         "branches that no merge joins",
-        """Braces alone only group statements. What becomes of several results must be said:
-        `concat` puts their channels one behind the other, `add` and `mul` work number by
-        number.""",
+        """Braces alone only group statements. What becomes of several results must be said by a
+        merge: `concat`, for example, puts their channels one behind the other, and `add` adds
+        them number by number.""",
         "{ conv 1x1 8 | id }",
         "concat { conv 1x1 8 | id }",
         _MAP,

@@ -8,10 +8,10 @@ CODES = (
     Code(
         "branch-size-mismatch",
         "branches of a merge differ in size",
-        """`concat` joins channels, so its branches must agree in height and width; `add` and `mul`
-        work number by number and need equal volumes. A window of size k without padding shortens
-        an axis: (28 + 2·0 − 5)/1 + 1 = 24. With stride 1 and an odd k, `same` keeps the size by
-        padding (k − 1)/2 on each side.""",
+        """`concat` joins channels, so its branches must agree in height and width; merges that
+        work number by number, such as `add`, need equal volumes. A window of size k without
+        padding shortens an axis: (28 + 2·0 − 5)/1 + 1 = 24. With stride 1 and an odd k, `same`
+        keeps the size by padding (k − 1)/2 on each side.""",
         "concat { conv 1x1 64 | conv 5x5 32 }",
         "concat { conv 1x1 64 | conv 5x5 32 same }",
         _MAP,

@@ -55,7 +55,7 @@ from archdsl.graph import (
     with_comment,
 )
 from archdsl.layers import REGISTRY, Initializer, Layer, MergeLayer
-from archdsl.layers.layer import Unread
+from archdsl.layers.layer import Unread, merges
 from archdsl.layers.pages import words_of
 from archdsl.layers.plumbing import Identity
 from archdsl.recipe import Recipe
@@ -155,11 +155,12 @@ class Builder(Placer):
     ) -> tuple[list[Written], Cursor]:
         """The chain inside braces, in a scope of values of its own."""
         if body.forked:
+            *others, last = (f"`{name}`" for name in merges())
             raise Fault(
                 "unmerged-branches",
-                "branches are joined by `concat`, `add` or `mul`",
+                f"branches are joined by {', '.join(others)} or {last}",
                 body.span,
-                help="write for example `concat { … | … }`",
+                help=f"write for example `{merges()[0]} {{ … | … }}`",
             )
         statements = [statement for chain in body.chains for statement in chain.statements]
         if not any(isinstance(statement, (syntax.Step, syntax.Cond)) for statement in statements):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from typing import TypeAlias, Union
 
@@ -23,7 +24,9 @@ class Product(int):
         return product
 
 
-Value: TypeAlias = Union[int, float, bool, str, tuple[int, ...], tuple[Code, ...], "Call"]
+Value: TypeAlias = Union[
+    int, float, bool, str, tuple[int, ...], tuple[Union[Code, "Call"], ...], "Call", "Operation"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +48,14 @@ class Arg:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """``callee(args)``; ``nn.Sequential`` of calls where several modules act as one layer."""
+    """``callee(args)``; ``nn.Sequential`` of calls where several modules act as one layer.
+
+    ``then`` is a method of the result: ``torch.stack((a, b)).mean(0)``.
+    """
 
     callee: str
     args: tuple[Arg, ...] = ()
+    then: Call | None = None
 
 
 def call(callee: str, *positional: Value, **keywords: Value | Option) -> Call:
@@ -62,6 +69,13 @@ def call(callee: str, *positional: Value, **keywords: Value | Option) -> Call:
     return Call(callee, tuple(args))
 
 
+def method(of: Call, name: str, *positional: Value, **keywords: Value | Option) -> Call:
+    """A call with a method of its result behind it."""
+    if of.then is not None:
+        return replace(of, then=method(of.then, name, *positional, **keywords))
+    return replace(of, then=call(name, *positional, **keywords))
+
+
 def squared(pair: tuple[int, int]) -> int | tuple[int, int]:
     """``3`` for ``(3, 3)``: PyTorch reads one number as both axes."""
     return pair[0] if pair[0] == pair[1] else pair
@@ -72,4 +86,4 @@ class Operation:
     """Operands joined by an operator: ``x + self.branch1(x)``."""
 
     operator: str
-    operands: tuple[Code, ...]
+    operands: tuple[Code | Call, ...]

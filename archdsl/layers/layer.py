@@ -172,11 +172,19 @@ class WeightLayer(UnaryLayer):
     init: Initializer | None
 
 
+def merges() -> tuple[str, ...]:
+    """The words that join branches."""
+    return tuple(name for name, page in REGISTRY.items() if issubclass(page, MergeLayer))
+
+
 class MergeLayer(Layer):
     """A layer that joins branches, an expression in the generated code."""
 
     def combine(self, operands: tuple[Code, ...]) -> Call | Operation:
-        """The Python expression that joins the branches."""
+        """The Python expression that joins the branches: of operands, calls of calls, and methods.
+
+        Each operand may be an expression of its own, so it stands in the result once.
+        """
         raise NotImplementedError
 
 
