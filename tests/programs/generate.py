@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from programs import names
-from programs.grow import EFFORT, Grower, Place, Signature, World
+from programs.grow import EFFORT, Grower, Place, Signature, Taste, World
 from programs.layers import Illegal, Volume
 from programs.meaning import Machine, Meaning, State, bind_formals, evaluate, is_reserved, run
 from programs.sampling import Sampler
@@ -47,7 +47,7 @@ class _File:
     taken: set[str] = field(default_factory=set)
 
     def grow(self) -> tuple[Program, list[Meaning]]:
-        self.grower = Grower(self.rng)
+        self.grower = Grower(self.rng, Taste.of(self.rng))
         lets = [self._value() for _ in range(self.rng.choice([0, 0, 0, 1, 2]))]
         for _ in range(self.rng.choice([0, 1, 1, 2, 2, 3, 4])):
             self._block()
@@ -69,7 +69,7 @@ class _File:
         return Let(word, value)
 
     def _name(self, pool: list[str], taken: set[str]) -> str:
-        while is_reserved(word := names.fresh(self.rng, pool, taken)) or word in taken:
+        while is_reserved(word := self.grower.name(pool, taken)) or word in taken:
             pass
         return word
 
@@ -139,7 +139,7 @@ class _File:
                 bound = bind_formals(tuple(formals), args, state, self.values)
             except Illegal:
                 continue
-            worlds.append(World(machine, replace(state, values=bound)))
+            worlds.append(World(machine, state._replace(values=bound)))
             machine.calls.append(word)
             if len(worlds) >= self.rng.choice([2, 3, 3, 4]):
                 break
@@ -147,7 +147,7 @@ class _File:
             return
         self.grower.effort = EFFORT // 2
         place = Place(keeps=style == "keeps", flattens=style == "flattens", depth=1)
-        body, after = self.grower.chain(worlds, place, self.rng.randint(1, 4))
+        body, after = self.grower.chain(worlds, place, self.rng.randint(1, 1 + self.grower.taste.length))
         if style == "flattens" and self.rng.random() < 0.7:
             sample = Sampler(self.rng, [world.state for world in after])
             fc = Step((Layer("fc", (sample.integer(1, 6),)),))
@@ -190,7 +190,7 @@ class _File:
     def _trunk(self, worlds: list[World]) -> tuple[Body, list[World]]:
         self.grower.effort = EFFORT
         place = Place(is_trunk=True, flattens=self.rng.random() < 0.5)
-        body, after = self.grower.chain(worlds, place, self.rng.randint(3, 7))
+        body, after = self.grower.chain(worlds, place, self.rng.randint(2, 3 + self.grower.taste.length))
         if self.rng.random() < 0.15:
             init = InitAll(Sampler(self.rng, [world.state for world in worlds]).init())
             at = self.rng.randint(0, len(body))
@@ -242,7 +242,11 @@ class _File:
 
     def _counts(self, sample: Sampler, formals: list[Formal]) -> list[str]:
         words = {formal.name for formal in formals}
-        return [word for word in sample.values(int) if word in words]
+        return [
+            word
+            for word in sample.values(int)
+            if word in words and all(state.values[word] > 0 for state in sample.states)
+        ]
 
     # ── Claims ───────────────────────────────────────────────────────────────────────────────
 

@@ -36,7 +36,6 @@ from programs.tree import (
     num,
 )
 
-MAX_DEPTH = 4
 #: Some fewer than a network may have: ends are added.
 MAX_LAYERS = MAX_NODES - 20
 #: Statements proposed for one block or network; what is begun is finished plainly.
@@ -77,13 +76,45 @@ class Signature:
     kinds: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class Taste:
+    """What one file has more of, less of, and nothing of.
+
+    A file with a little of everything hides rare faults behind frequent ones (Groce et al. 2012,
+    Swarm Testing).
+    """
+
+    weights: Mapping[str, float]
+    max_depth: int
+    #: How many statements a chain has at most, by and large.
+    length: int
+    has_strange_names: bool
+
+    @classmethod
+    def of(cls, rng: Random) -> Taste:
+        weights = {kind: weight * rng.choice([0, 0.3, 1, 1, 2]) for kind, weight in _WEIGHTS.items()}
+        return cls(weights, rng.choice([1, 2, 3, 4, 4]), rng.choice([1, 2, 3, 5]), rng.random() < 0.5)
+
+
+_WEIGHTS = {
+    **{"layers": 10, "merge": 7, "group": 3, "if": 5, "call": 8, "let": 2, "recall": 4},
+    "head": 1.5,
+}
+
+
 @dataclass
 class Grower:
     """Grows the chains of one file."""
 
     rng: Random
+    taste: Taste
     signatures: dict[str, Signature] = field(default_factory=dict)
     effort: int = EFFORT
+
+    def name(self, pool: list[str], taken: set[str], near: float = 0.3) -> str:
+        if not self.taste.has_strange_names:
+            return names.fresh(self.rng, names.PLAIN, taken, 0)
+        return names.fresh(self.rng, pool, taken, near)
 
     # ── Chains ───────────────────────────────────────────────────────────────────────────────
 
@@ -137,17 +168,18 @@ class Grower:
 
     def _propose(self, worlds: list[World], place: Place) -> Body:
         """One statement, or a ``let`` and one."""
-        is_deep = place.depth >= MAX_DEPTH
+        is_deep = place.depth >= self.taste.max_depth
         sample = Sampler(self.rng, [world.state for world in worlds])
+        weights = self.taste.weights
         makers = [
-            (10, self._layers),
-            (0 if is_deep else 7, self._merge),
-            (0 if is_deep else 3, self._group),
-            (0 if is_deep else 5, self._if),
-            (6 if self.signatures else 0, self._call),
-            (2, self._let),
-            (4 if sample.parts() else 0, self._recall),
-            (1.5 if place.is_trunk else 0, self._head),
+            (max(weights["layers"], 1), self._layers),
+            (0 if is_deep else weights["merge"], self._merge),
+            (0 if is_deep else weights["group"], self._group),
+            (0 if is_deep else weights["if"], self._if),
+            (weights["call"] if self.signatures else 0, self._call),
+            (weights["let"], self._let),
+            (weights["recall"] if sample.parts() else 0, self._recall),
+            (weights["head"] if place.is_trunk else 0, self._head),
         ]
         make = self.rng.choices([m for _, m in makers], [w for w, _ in makers])[0]
         return make(worlds, place, sample)
@@ -171,11 +203,11 @@ class Grower:
     def _label(self, sample: Sampler, place: Place, chance: float = 0.35) -> str | None:
         if not place.names or self.rng.random() > chance:
             return None
-        label = names.fresh(self.rng, names.LABELS, sample.taken_parts(), 0.2)
+        label = self.name(names.LABELS, sample.taken_parts(), 0.2)
         return None if is_reserved(label) else label
 
     def _let(self, worlds: list[World], place: Place, sample: Sampler) -> Body:
-        word = names.fresh(self.rng, names.VALUES, sample.taken())
+        word = self.name(names.VALUES, sample.taken())
         value: Expr
         match self.rng.randrange(5):
             case 0 | 1:
@@ -201,9 +233,12 @@ class Grower:
         if repeat is not None:
             # The second copy may stand before other channels.
             inner += [self._phantom(world) for world in inner]
-        body, _ = self.chain(inner, inside, self.rng.randint(1, 4))
+        body, _ = self.chain(inner, inside, self._length())
         atoms = (Group(body), *self._after(sample, place))
         return (self._step(atoms, label, repeat),)
+
+    def _length(self) -> int:
+        return self.rng.randint(1, self.taste.length)
 
     def _after(self, sample: Sampler, place: Place) -> tuple[Layer, ...]:
         """A light layer behind braces, sometimes."""
@@ -214,7 +249,7 @@ class Grower:
         machine.nodes = list(world.machine.nodes)
         channels = self.rng.choice([world.state.volume[-1] * 2, self.rng.randint(1, 8)])
         volume = (*world.state.volume[:-1], channels)
-        return World(machine, replace(world.state, volume=volume), world.layers)
+        return World(machine, world.state._replace(volume=volume), world.layers)
 
     def _if(self, worlds: list[World], place: Place, sample: Sampler) -> Body:
         inside = replace(place, depth=place.depth + 1, flattens=False)
@@ -223,17 +258,17 @@ class Grower:
     def _cond(self, worlds: list[World], place: Place, sample: Sampler, shape: float) -> If:
         test = sample.condition()
         yes, no = sample.split(test, worlds)
-        then, _ = self.chain(yes or worlds, place, self.rng.randint(1, 2))
+        then, _ = self.chain(yes or worlds, place, min(self._length(), 2))
         if shape < 0.45:
             return If(test, then)
-        if shape < 0.7 and place.depth <= MAX_DEPTH:
+        if shape < 0.7 and place.depth <= self.taste.max_depth:
             rest = no or worlds
             inner = Sampler(self.rng, [world.state for world in rest])
             deeper = replace(place, depth=place.depth + 1)
             return If(test, then, self._cond(rest, deeper, inner, self.rng.random()))
         if self.rng.random() < 0.25:
             return If(test, then, (Step((Layer("id"),)),))
-        otherwise, _ = self.chain(no or worlds, place, self.rng.randint(1, 2))
+        otherwise, _ = self.chain(no or worlds, place, min(self._length(), 2))
         return If(test, then, otherwise)
 
     def _call(self, worlds: list[World], place: Place, sample: Sampler) -> Body:
@@ -248,7 +283,11 @@ class Grower:
             repeat = sample.count(1 if label else 0) if self.rng.random() < 0.2 else None
             step = self._step(atoms, label, repeat)
             if self.run(worlds, (step,), place) is not None:
-                return (step,)
+                if self.rng.random() < 0.6:
+                    return (step,)
+                # What differs between two calls in a row shows what a class must be told.
+                other = self._step((self.call(signature, sample),), None, None)
+                return (step, other)
         return ()
 
     def call(self, signature: Signature, sample: Sampler) -> Call:
@@ -305,7 +344,7 @@ class Grower:
         target = sample.integer(1, 6, plain=0.3, volume=False)
         if word != "concat" and self.rng.random() < 0.5:
             # The input's channels are kept, for a branch that is `id`.
-            let = Let(names.fresh(self.rng, names.VALUES, sample.taken()), name("C"))
+            let = Let(self.name(names.VALUES, sample.taken()), name("C"))
             with_let = self.run(worlds, (let,), place)
             if with_let is not None:
                 before, worlds, target = (let,), with_let, name(let.name)
@@ -363,9 +402,7 @@ class Grower:
             gate = Layer("conv", (num(1), target)), Layer("sigmoid")
             body = (Step((Layer("gap"),)), Step(gate))
             return body, self.run(worlds, body, place) or worlds
-        body, after = self.chain(worlds, place, self.rng.choices([1, 2, 3], [5, 3, 1])[0])
-        targets = [world.machine for world in after]
-        assert targets
+        body, after = self.chain(worlds, place, min(self._length(), 3))
         if word != "concat" and not Sampler(
             self.rng, [world.state for world in after]
         ).has_channels(target):
@@ -378,13 +415,15 @@ class Grower:
 
 
 def _fresh_scope(world: World) -> World:
-    return replace(world, state=replace(world.state, own=frozenset()))
+    return replace(world, state=world.state._replace(own=frozenset()))
 
 
 def _at(world: World, start: State) -> World:
     """A world with the parts that it has, but the place and the values of another."""
-    state = replace(world.state, node=start.node, volume=start.volume, values=start.values)
+    state = world.state._replace(
+        node=start.node, volume=start.volume, values=start.values
+    )
     return replace(world, state=state)
 
 
-__all__ = ["Formal", "Grower", "Place", "Signature", "World"]
+__all__ = ["Formal", "Grower", "Place", "Signature", "Taste", "World"]

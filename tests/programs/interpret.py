@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache, reduce
 from math import prod
 from typing import Any
@@ -42,6 +43,20 @@ def _construct(value: Any) -> Any:
     return found(*args, **keywords)
 
 
+@contextmanager
+def unfilled() -> Iterator[None]:
+    """Layers have weights of any numbers: filling them takes longer than to run them."""
+    kinds = (nn.modules.conv._ConvNd, nn.Linear)
+    before = [kind.reset_parameters for kind in kinds]
+    try:
+        for kind in kinds:
+            kind.reset_parameters = lambda _self: None  # type: ignore[method-assign]
+        yield
+    finally:
+        for kind, method in zip(kinds, before, strict=True):
+            kind.reset_parameters = method  # type: ignore[method-assign]
+
+
 class Interpreter:
     """The layers of a Model, each built from what its page emits for the volume it gets."""
 
@@ -49,7 +64,7 @@ class Interpreter:
         self.model = model
         self.modules: dict[int, nn.Module] = {}
         # What parameters hold is taken from the network that this one is compared with.
-        with torch.device("meta"):
+        with unfilled():
             for node in model.layers:
                 if isinstance(node.layer, UnaryLayer):
                     call = node.layer.emit(model.nodes[node.inputs[0]].volume)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -25,7 +25,7 @@ from archdsl.layers import Initializer, WeightLayer
 from archdsl.model import Model
 from archdsl.source import Source
 from archdsl.volume import Volume
-from programs.interpret import Interpreter, quieten
+from programs.interpret import Interpreter, quieten, unfilled
 from programs.meaning import Meaning
 
 #: Relative to the largest number compared; all is in double precision.
@@ -186,7 +186,9 @@ def _equal(kind: str, found: object, expected: object, where: str = "") -> None:
 def _judge_network(model: Model, build: Callable[[], nn.Module], seed: int) -> nn.Module:
     """Compare a network with its graph; returns it with random parameters."""
     torch.manual_seed(seed)
-    network = build()
+    says_init = model.init or any(getattr(node.layer, "init", None) for node in model.layers)
+    with nullcontext() if says_init else unfilled():
+        network = build()
     interpreter = Interpreter(model)
     state = network.state_dict(keep_vars=True)
     shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from programs import tree
 from programs.layers import (
@@ -30,8 +31,7 @@ MAX_NODES = 70
 MAX_ELEMENTS = 6000
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """A layer in place. ``args`` are those that the program gives."""
 
     word: str
@@ -41,15 +41,14 @@ class Node:
     head: int | None
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """Where a chain stands, and what is in sight."""
 
     node: int
     volume: Volume
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = MappingProxyType({})
     #: A part's node and volume; None for a head, whose result cannot be taken up.
-    parts: Mapping[str, tuple[int, Volume] | None] = field(default_factory=dict)
+    parts: Mapping[str, tuple[int, Volume] | None] = MappingProxyType({})
     #: The parts of this scope, which cannot be named again in it.
     own: frozenset[str] = frozenset()
 
@@ -106,7 +105,7 @@ class Machine:
     def body(self, body: tree.Body, state: State, is_trunk: bool) -> State:
         """The chain inside braces: its values are gone behind them, its parts are not."""
         _need_statements(body)
-        return replace(self.chain(body, state, is_trunk), values=state.values)
+        return self.chain(body, state, is_trunk)._replace(values=state.values)
 
     def chain(self, body: tree.Body, state: State, is_trunk: bool) -> State:
         for statement in body:
@@ -140,7 +139,7 @@ class Machine:
 
     def _define(self, name: str, value: Any, state: State) -> State:
         need(not is_reserved(name) and name not in state.values, "a value of this name")
-        return replace(state, values={**state.values, name: value})
+        return state._replace(values={**state.values, name: value})
 
     def _step(self, step: tree.Step, state: State, is_trunk: bool) -> State:
         label = step.label
@@ -164,18 +163,18 @@ class Machine:
         for _ in range(copies):
             inner = after
             if has_scope:
-                inner = replace(after, own=frozenset(), parts=state.parts)
+                inner = after._replace(own=frozenset(), parts=state.parts)
             for atom in step.atoms:
                 inner = self._atom(atom, inner, is_trunk and not has_scope)
             if has_scope:
-                inner = replace(inner, own=state.own, parts=state.parts)
-            after = replace(inner, values=state.values)
+                inner = inner._replace(own=state.own, parts=state.parts)
+            after = inner._replace(values=state.values)
         self.seen.setdefault(id(step), set()).add(after.volume)
         need(step.claim is None or step.claim == after.volume, "a claim")
         if label:
             found = None if is_head else (after.node, after.volume)
-            after = replace(
-                after, parts={**after.parts, label: found}, own=after.own | {label}
+            after = after._replace(
+                parts={**after.parts, label: found}, own=after.own | {label}
             )
         return after
 
@@ -192,8 +191,8 @@ class Machine:
                 ends, inner = [], state
                 for branch in atom.branches:
                     _need_statements(branch)
-                    start = replace(inner, node=state.node, volume=state.volume)
-                    inner = replace(self.chain(branch, start, False), values=state.values)
+                    start = inner._replace(node=state.node, volume=state.volume)
+                    inner = self.chain(branch, start, False)._replace(values=state.values)
                     ends.append(inner)
                 need(len(ends) > 1, "one branch")
                 return self._place(atom.word, {}, tuple(ends), inner)
@@ -215,18 +214,18 @@ class Machine:
     ) -> State:
         volume = infer(word, args, tuple(source.volume for source in inputs))
         node = self._add(word, args, tuple(source.node for source in inputs), volume)
-        return replace(state, node=node, volume=volume)
+        return state._replace(node=node, volume=volume)
 
     def _recalled(self, part: str, state: State) -> State:
         found = state.parts.get(part)
         need(found is not None and part not in reserved(), "no such part")
         assert found is not None
-        return replace(state, node=found[0], volume=found[1])
+        return state._replace(node=found[0], volume=found[1])
 
     def _head(self, head: tree.Head, state: State) -> State:
         self.head = len(self.heads)
         self.heads.append(-1)
-        inner = replace(state, own=frozenset())
+        inner = state._replace(own=frozenset())
         end = self.body(head.body, inner, False)
         need(end.node != state.node, "an empty head")
         self.heads[self.head], self.head = end.node, None
@@ -243,7 +242,7 @@ class Machine:
             end = self.body(block.body, State(state.node, state.volume, values), False)
         finally:
             self.calls.pop()
-        return replace(state, node=end.node, volume=end.volume)
+        return state._replace(node=end.node, volume=end.volume)
 
 
 def _need_statements(body: tree.Body) -> None:
@@ -259,7 +258,7 @@ def _has_labels(atoms: tuple[tree.Atom, ...]) -> bool:
             atom.branches
             if isinstance(atom, tree.Merge)
             else [atom.body]
-            if isinstance(atom, tree.Group)
+            if isinstance(atom, (tree.Group, tree.Head))
             else []
         )
     ]

@@ -29,6 +29,9 @@ Net net NET Net_ N Small Tiny Tensor Mapping Crop_ Cell Unit Reduction torch x P
 Module VGG11 resnet
 """.split()
 
+#: For files whose names are no trouble.
+PLAIN = "alpha beta gamma delta kappa theta sigma omega part piece left right first second".split()
+
 COMMENTS = (
     *("a note", 'with """quotes"""', "a backslash \\ and 'quotes'", "ends in a quote \"", "→ × − é"),
     *("# twice", "archdsl", "a { brace", "a title that is so long that it must wrap " * 3, "N: 1"),
