@@ -110,6 +110,8 @@ class Grower:
     taste: Taste
     signatures: dict[str, Signature] = field(default_factory=dict)
     effort: int = EFFORT
+    #: The worlds behind what was proposed last, where they are known.
+    after: list[World] | None = None
 
     def name(self, pool: list[str], taken: set[str], near: float = 0.3) -> str:
         if not self.taste.has_strange_names:
@@ -128,8 +130,10 @@ class Grower:
                 if self.effort < 0:
                     break
                 proposed = self._propose(worlds, place)
-                after = self.run(worlds, proposed, place) if proposed else None
-                if after is not None and self._fits(begin, after, place):
+                after = self.after  # where it has been run already
+                if proposed and after is None:
+                    after = self.run(worlds, proposed, place)
+                if proposed and after is not None and self._fits(begin, after, place):
                     body += proposed
                     worlds = after
                     break
@@ -182,7 +186,11 @@ class Grower:
             (weights["head"] if place.is_trunk else 0, self._head),
         ]
         make = self.rng.choices([m for _, m in makers], [w for w, _ in makers])[0]
-        return make(worlds, place, sample)
+        self.after = None
+        proposed = make(worlds, place, sample)
+        if make != self._call:
+            self.after = None
+        return proposed
 
     # ── Statements ───────────────────────────────────────────────────────────────────────────
 
@@ -282,12 +290,16 @@ class Grower:
                 atoms += (sample.light(place.keeps),)
             repeat = sample.count(1 if label else 0) if self.rng.random() < 0.2 else None
             step = self._step(atoms, label, repeat)
-            if self.run(worlds, (step,), place) is not None:
-                if self.rng.random() < 0.6:
-                    return (step,)
-                # What differs between two calls in a row shows what a class must be told.
-                other = self._step((self.call(signature, sample),), None, None)
-                return (step, other)
+            after = self.run(worlds, (step,), place)
+            if after is None:
+                continue
+            if self.rng.random() < 0.6:
+                self.after = after
+                return (step,)
+            # What differs between two calls in a row shows what a class must be told.
+            other = self._step((self.call(signature, sample),), None, None)
+            self.after = self.run(after, (other,), place)
+            return (step, other)
         return ()
 
     def call(self, signature: Signature, sample: Sampler) -> Call:

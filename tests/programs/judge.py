@@ -191,8 +191,9 @@ def _judge_network(model: Model, build: Callable[[], nn.Module], seed: int) -> n
         network = build()
     interpreter = Interpreter(model)
     state = network.state_dict(keep_vars=True)
-    shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
-    _equal("keys", sorted(shapes.items()), sorted(interpreter.shapes().items()), model.name)
+    shapes = {(key, tuple(tensor.shape)) for key, tensor in state.items()}
+    if wrong := shapes ^ set(interpreter.shapes().items()):
+        raise Mismatch("keys", f"{model.name}: {sorted(wrong)[:3]} on one side alone")
     _equal("shared parameters", len({id(tensor) for tensor in state.values()}), len(state))
     _check_initialization(model, state)
     enliven(state)

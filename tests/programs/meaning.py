@@ -153,7 +153,7 @@ class Machine:
             copies = evaluate(step.repeat, state)
             need(isinstance(copies, int) and not isinstance(copies, bool), "a whole count")
             need(copies >= (1 if label or step.repeat.op == "num" else 0), "a count below 1")
-            need(copies <= 9, "many copies")
+            need(copies <= 5, "many copies")
             need(copies < 2 or label is not None or not _has_labels(step.atoms), "labels in copies")
         has_scope = label is not None and (
             step.repeat is not None or isinstance(step.atoms[0], tree.Group)
