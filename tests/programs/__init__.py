@@ -1,0 +1,1 @@
+"""Random structured programs: grown legal, judged against torch, and reduced where they fail."""

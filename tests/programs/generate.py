@@ -1,0 +1,292 @@
+"""A whole file from a seed: values, blocks, networks, families with members."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Any
+
+from programs import names
+from programs.grow import EFFORT, Grower, Place, Signature, Taste, World
+from programs.layers import Illegal, Volume
+from programs.meaning import Machine, Meaning, State, bind_formals, evaluate, is_reserved, run
+from programs.sampling import Sampler
+from programs.tree import (
+    Argument,
+    Block,
+    Body,
+    Expr,
+    Formal,
+    If,
+    InitAll,
+    Item,
+    Layer,
+    Let,
+    Member,
+    Network,
+    Program,
+    Step,
+    name,
+    num,
+)
+
+#: Kinds of parameters, and how often.
+KINDS = {"int": 5, "bool": 3, "float": 2, "kernel": 2, "stride": 1.5, "pair": 1.5, "count": 1}
+
+
+def generate(seed: int) -> tuple[Program, list[Meaning]]:
+    """A legal file, and what it means."""
+    return _File(Random(f"programs {seed}")).grow()
+
+
+@dataclass
+class _File:
+    rng: Random
+    values: dict[str, Any] = field(default_factory=dict)
+    blocks: dict[str, Block] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)
+
+    def grow(self) -> tuple[Program, list[Meaning]]:
+        self.grower = Grower(self.rng, Taste.of(self.rng))
+        lets = [self._value() for _ in range(self.rng.choice([0, 0, 0, 1, 2]))]
+        for _ in range(self.rng.choice([0, 1, 1, 2, 2, 3, 4])):
+            self._block()
+        items: list[Item] = list(self.blocks.values())
+        for _ in range(self.rng.choice([1, 1, 1, 2, 3])):
+            items += self._family() if self.rng.random() < 0.3 else self._network()
+        if self.rng.random() < 0.2:
+            self.rng.shuffle(items)
+        program = self._with_claims(Program((*lets, *items)))
+        return program, run(program)
+
+    def _value(self) -> Let:
+        word = self._name(names.VALUES, set(self.values))
+        value = self.rng.choice([num(4), num(2), num(True), num(0.5), num((3, 3)), num(False)])
+        if self.values and self.rng.random() < 0.4:
+            first = next(iter(self.values))
+            value = Expr("==", (name(first), num(2)))
+        self.values[word] = evaluate(value, State(0, (), self.values))
+        return Let(word, value)
+
+    def _name(self, pool: list[str], taken: set[str]) -> str:
+        while is_reserved(word := self.grower.name(pool, taken)) or word in taken:
+            pass
+        return word
+
+    def _comment(self) -> str | None:
+        return self.rng.choice(names.COMMENTS) if self.rng.random() < 0.3 else None
+
+    # ── Parameters ───────────────────────────────────────────────────────────────────────────
+
+    def _formals(self, count: int, has_volume: bool) -> tuple[list[Formal], dict[str, str]]:
+        formals: list[Formal] = []
+        kinds: dict[str, str] = {}
+        taken = set(self.values)
+        for _ in range(count):
+            kind = self.rng.choices(list(KINDS), list(KINDS.values()))[0]
+            if kind == "float" and self.rng.random() < 0.4:
+                kind = "slope"
+            word = self._name(names.VALUES, taken)
+            taken.add(word)
+            pair, default = None, None
+            if kind == "pair":
+                pair = self._name(names.VALUES, taken)
+                taken.add(pair)
+                kind = "int"
+            elif self.rng.random() < 0.35:
+                default = self._default(kind, formals, kinds, has_volume)
+            kinds[word] = kind
+            formals.append(Formal(word, pair, default))
+        return formals, kinds
+
+    def _default(
+        self, kind: str, formals: list[Formal], kinds: dict[str, str], has_volume: bool
+    ) -> Expr:
+        """A literal, or an expression over the parameters before, and over the place."""
+        earlier = [f.name for f in formals if kinds[f.name] == kind]
+        if earlier and self.rng.random() < 0.6:
+            first = name(self.rng.choice(earlier))
+            if kind != "int":
+                return Expr("not", (first,)) if kind == "bool" else first
+            return self.rng.choice(
+                [first, Expr("+", (first, num(1))), Expr("max", (first, num(2)))]
+            )
+        if kind == "int" and has_volume and self.rng.random() < 0.3:
+            return self.rng.choice([name("C"), Expr("max", (Expr("//", (name("C"), num(2))), num(1)))])
+        if kind == "bool" and has_volume and self.rng.random() < 0.3:
+            return Expr(self.rng.choice([">", "=="]), (name("C"), num(self.rng.randint(1, 5))))
+        return _Outside(self.rng, [State(0, (), self.values)]).of_kind(kind)
+
+    def _arguments(self, formals: list[Formal], kinds: dict[str, str]) -> tuple[Argument, ...]:
+        """Arguments for a call from outside of all networks."""
+        signature = Signature(Block("", tuple(formals), ()), kinds)
+        sample = _Outside(self.rng, [State(0, (), self.values)])
+        return self.grower.call(signature, sample).args
+
+    # ── Blocks ───────────────────────────────────────────────────────────────────────────────
+
+    def _block(self) -> None:
+        word = self._name(names.BLOCKS, self.taken)
+        formals, kinds = self._formals(self.rng.choice([0, 1, 1, 2, 2, 3, 4]), True)
+        style = self.rng.choices(["keeps", "free", "flattens", "vector"], [6, 3, 1.5, 0.7])[0]
+        worlds: list[World] = []
+        for _ in range(12):
+            volume = self._volume(style == "vector")
+            machine = Machine(self.blocks, self.values)
+            state = machine.start(volume, self.values)
+            try:
+                args = self._arguments(formals, kinds)
+                bound = bind_formals(tuple(formals), args, state, self.values)
+            except Illegal:
+                continue
+            worlds.append(World(machine, state._replace(values=bound)))
+            machine.calls.append(word)
+            if len(worlds) >= self.rng.choice([2, 3, 3, 4]):
+                break
+        if not worlds:
+            return
+        self.grower.effort = EFFORT // 2
+        place = Place(keeps=style == "keeps", flattens=style == "flattens", depth=1)
+        body, after = self.grower.chain(worlds, place, self.rng.randint(1, 1 + self.grower.taste.length))
+        if style == "flattens" and self.rng.random() < 0.7:
+            sample = Sampler(self.rng, [world.state for world in after])
+            fc = Step((Layer("fc", (sample.integer(1, 6),)),))
+            if self.grower.run(after, (fc,), place) is not None:
+                body += (fc,)
+        if self.rng.random() < 0.12:  # nothing for some arguments
+            test = Sampler(self.rng, [world.state for world in worlds]).condition()
+            body = (If(test, body),)
+        block = Block(word, tuple(formals), body, self._comment())
+        self.taken.add(word)
+        self.blocks[word] = block
+        self.grower.signatures[word] = Signature(block, kinds)
+
+    def _volume(self, is_vector: bool) -> Volume:
+        channels = self.rng.randint(1, 8)
+        if is_vector:
+            return (channels,)
+        height = self.rng.randint(3, 10)
+        width = height if self.rng.random() < 0.5 else self.rng.randint(3, 10)
+        return (height, width, channels)
+
+    # ── Networks ─────────────────────────────────────────────────────────────────────────────
+
+    def _network(self) -> list[Item]:
+        word = self._name(names.NETWORKS, self.taken)
+        self.taken.add(word)
+        volume = self._volume(self.rng.random() < 0.06)
+        machine = Machine(self.blocks, self.values)
+        worlds = [World(machine, machine.start(volume, self.values))]
+        body, after = self._trunk(worlds)
+        end = after[0].state.volume
+        if after[0].state.node == 0:  # blocks may have given nothing
+            body += (Step((Layer("conv", (num(1), num(2)))
+                           if len(end) == 3 else Layer("fc", (num(2),)),)),)
+            end = (*end[:-1], 2)
+        output = num(end) if len(end) == 3 else num(end[0])
+        given = num(volume) if len(volume) == 3 else num(volume[0])
+        return [Network(word, (), given, output, body, self._comment())]
+
+    def _trunk(self, worlds: list[World]) -> tuple[Body, list[World]]:
+        self.grower.effort = EFFORT
+        place = Place(is_trunk=True, flattens=self.rng.random() < 0.5)
+        body, after = self.grower.chain(worlds, place, self.rng.randint(2, 3 + self.grower.taste.length))
+        if self.rng.random() < 0.15:
+            init = InitAll(Sampler(self.rng, [world.state for world in worlds]).init())
+            at = self.rng.randint(0, len(body))
+            body = (*body[:at], init, *body[at:])
+        return body, after
+
+    def _family(self) -> list[Item]:
+        """A family and its members, which run its body in different worlds."""
+        word = self._name(names.NETWORKS, self.taken)
+        self.taken.add(word)
+        formals, kinds = self._formals(self.rng.randint(1, 3), False)
+        given: Expr = num(self._volume(False))
+        if self.rng.random() < 0.2:
+            shape = self._name(names.VALUES, {*self.values, *kinds, *_pairs(formals)})
+            formals.append(Formal(shape, None, given if self.rng.random() < 0.5 else None))
+            kinds[shape] = "shape"
+            given = name(shape)
+        members: list[Member] = []
+        worlds: list[World] = []
+        calls = [self._arguments(formals, kinds) for _ in range(self.rng.randint(2, 4))]
+        if all(formal.default for formal in formals):
+            calls.append(())
+        for index, args in enumerate(calls):
+            machine = Machine(self.blocks, self.values)
+            try:
+                bound = bind_formals(
+                    tuple(formals), args, State(0, (), self.values), self.values, False
+                )
+            except Illegal:
+                continue
+            volume = evaluate(given, State(0, (), bound))
+            worlds.append(World(machine, machine.start(volume, bound)))
+            if args or index < len(calls) - 1:
+                member = self._name(names.NETWORKS, self.taken)
+                self.taken.add(member)
+                own = (InitAll(self._init()),) if self.rng.random() < 0.1 else ()
+                members.append(Member(member, word, args, own))
+        if not members:
+            return self._network()
+        body, after = self._trunk(worlds)
+        sample = Sampler(self.rng, [world.state for world in after])
+        last = self.rng.choice([num(3), *map(name, self._counts(sample, formals))])
+        body += (Step((Layer("fc", (last,)),)),)
+        family = Network(word, tuple(formals), given, last, body, self._comment())
+        return [family, *members]
+
+    def _init(self) -> Any:
+        return Sampler(self.rng, [State(0, (), self.values)]).init()
+
+    def _counts(self, sample: Sampler, formals: list[Formal]) -> list[str]:
+        words = {formal.name for formal in formals}
+        return [
+            word
+            for word in sample.values(int)
+            if word in words and all(state.values[word] > 0 for state in sample.states)
+        ]
+
+    # ── Claims ───────────────────────────────────────────────────────────────────────────────
+
+    def _with_claims(self, program: Program) -> Program:
+        """Volumes behind some statements of networks that are the same wherever they run."""
+        if self.rng.random() < 0.6:
+            return program
+        seen: dict[int, set[Volume]] = {}
+        for meaning in run(program):
+            for key, volumes in meaning.machine.seen.items():
+                seen.setdefault(key, set()).update(volumes)
+
+        def claimed(step: Any) -> Any:
+            volumes = seen.get(id(step), set())
+            if isinstance(step, Step) and len(volumes) == 1 and self.rng.random() < 0.3:
+                (volume,) = volumes
+                return replace(step, claim=volume)
+            return step
+
+        items = [
+            replace(item, body=tuple(map(claimed, item.body)))
+            if isinstance(item, (Network, Block))
+            else item
+            for item in program.items
+        ]
+        return Program(tuple(items))
+
+
+class _Outside(Sampler):
+    """Where there is no volume: arguments of members, and of calls that are thought up."""
+
+    def is_image(self) -> bool:
+        return False
+
+    def integer(self, low: int, high: int, plain: float = 0.4, volume: bool = True) -> Expr:
+        return super().integer(low, high, max(plain, 0.8), volume=False)
+
+    def condition(self) -> Expr:
+        return num(self.rng.random() < 0.5)
+
+
+def _pairs(formals: list[Formal]) -> set[str]:
+    return {formal.pair for formal in formals if formal.pair}

@@ -1,0 +1,441 @@
+"""Statements that grow: each is proposed at random, and kept where it is legal in all worlds.
+
+A *world* is one way in which a statement may run: a call of its block, a member of its family, a
+copy of its repeat. What is legal is asked of ``meaning.Machine``, never of the compiler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Any
+
+from programs import names
+from programs.layers import Illegal
+from programs.meaning import MAX_NODES, Machine, State, is_reserved
+from programs.sampling import Sampler
+from programs.tree import (
+    Argument,
+    Block,
+    Body,
+    Call,
+    Crop,
+    Expr,
+    Formal,
+    Group,
+    Head,
+    If,
+    Layer,
+    Let,
+    Merge,
+    Recall,
+    Statement,
+    Step,
+    name,
+    num,
+)
+
+#: Some fewer than a network may have: ends are added.
+MAX_LAYERS = MAX_NODES - 20
+#: Statements proposed for one block or network; what is begun is finished plainly.
+EFFORT = 80
+
+
+@dataclass(frozen=True)
+class World:
+    """A machine, where it stands, and how many layers it has placed."""
+
+    machine: Machine
+    state: State
+    layers: int = 0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a chain stands, and what may stand in it."""
+
+    is_trunk: bool = False
+    #: Height and width stay as they are.
+    keeps: bool = False
+    #: An image may become a vector.
+    flattens: bool = False
+    #: Parts may be named: not in copies that have no name.
+    names: bool = True
+    depth: int = 0
+
+    def inside(self, **changes: bool) -> Place:
+        return replace(self, depth=self.depth + 1, is_trunk=False, **changes)
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A block that can be called, and what kinds of values its parameters take."""
+
+    block: Block
+    kinds: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Taste:
+    """What one file has more of, less of, and nothing of.
+
+    A file with a little of everything hides rare faults behind frequent ones (Groce et al. 2012,
+    Swarm Testing).
+    """
+
+    weights: Mapping[str, float]
+    max_depth: int
+    #: How many statements a chain has at most, by and large.
+    length: int
+    has_strange_names: bool
+
+    @classmethod
+    def of(cls, rng: Random) -> Taste:
+        weights = {kind: weight * rng.choice([0, 0.3, 1, 1, 2]) for kind, weight in _WEIGHTS.items()}
+        return cls(weights, rng.choice([1, 2, 3, 4, 4]), rng.choice([1, 2, 3, 5]), rng.random() < 0.5)
+
+
+_WEIGHTS = {
+    **{"layers": 10, "merge": 7, "group": 3, "if": 5, "call": 8, "let": 2, "recall": 4},
+    "head": 1.5,
+}
+
+
+@dataclass
+class Grower:
+    """Grows the chains of one file."""
+
+    rng: Random
+    taste: Taste
+    signatures: dict[str, Signature] = field(default_factory=dict)
+    effort: int = EFFORT
+    #: The worlds behind what was proposed last, where they are known.
+    after: list[World] | None = None
+
+    def name(self, pool: list[str], taken: set[str], near: float = 0.3) -> str:
+        if not self.taste.has_strange_names:
+            return names.fresh(self.rng, names.PLAIN, taken, 0)
+        return names.fresh(self.rng, pool, taken, near)
+
+    # ── Chains ───────────────────────────────────────────────────────────────────────────────
+
+    def chain(self, worlds: list[World], place: Place, count: int) -> tuple[Body, list[World]]:
+        """Up to ``count`` statements, and the worlds behind them."""
+        body: list[Statement] = []
+        begin = worlds
+        for _ in range(count):
+            for _ in range(4):
+                self.effort -= 1
+                if self.effort < 0:
+                    break
+                proposed = self._propose(worlds, place)
+                after = self.after  # where it has been run already
+                if proposed and after is None:
+                    after = self.run(worlds, proposed, place)
+                if proposed and after is not None and self._fits(begin, after, place):
+                    body += proposed
+                    worlds = after
+                    break
+            else:
+                break
+        if not any(isinstance(statement, (Step, If)) for statement in body):
+            step = Step((Layer(self.rng.choice(["tanh", "relu", "silu"])),))
+            body.append(step)
+            worlds = self.run(worlds, (step,), place) or worlds
+        return tuple(body), worlds
+
+    def run(
+        self, worlds: list[World], body: Body, place: Place, limit: int = MAX_LAYERS
+    ) -> list[World] | None:
+        """The worlds behind statements; None where they are illegal in one of them."""
+        after = []
+        for world in worlds:
+            machine = world.machine
+            before = len(machine.nodes)
+            machine.max_nodes = before + limit - world.layers
+            try:
+                state = machine.chain(body, world.state, place.is_trunk)
+            except Illegal:
+                return None
+            after.append(World(machine, state, world.layers + len(machine.nodes) - before))
+        return after
+
+    def _fits(self, begin: list[World], after: list[World], place: Place) -> bool:
+        for old, new in zip(begin, after, strict=True):
+            before, now = old.state.volume, new.state.volume
+            if place.keeps and before[:-1] != now[:-1]:
+                return False
+            if not place.flattens and len(before) == 3 and len(now) == 1:
+                return False
+        return True
+
+    def _propose(self, worlds: list[World], place: Place) -> Body:
+        """One statement, or a ``let`` and one."""
+        is_deep = place.depth >= self.taste.max_depth
+        sample = Sampler(self.rng, [world.state for world in worlds])
+        weights = self.taste.weights
+        makers = [
+            (max(weights["layers"], 1), self._layers),
+            (0 if is_deep else weights["merge"], self._merge),
+            (0 if is_deep else weights["group"], self._group),
+            (0 if is_deep else weights["if"], self._if),
+            (weights["call"] if self.signatures else 0, self._call),
+            (weights["let"], self._let),
+            (weights["recall"] if sample.parts() else 0, self._recall),
+            (weights["head"] if place.is_trunk else 0, self._head),
+        ]
+        make = self.rng.choices([m for _, m in makers], [w for w, _ in makers])[0]
+        self.after = None
+        proposed = make(worlds, place, sample)
+        if make != self._call:
+            self.after = None
+        return proposed
+
+    # ── Statements ───────────────────────────────────────────────────────────────────────────
+
+    def _layers(self, worlds: list[World], place: Place, sample: Sampler) -> Body:
+        layers = [sample.layer(place.keeps, place.flattens)]
+        while self.rng.random() < 0.45:
+            layers.append(sample.light(place.keeps))
+        label = self._label(sample, place)
+        if place.names and self.rng.random() < 0.04:
+            label = layers[0].word if layers[0].word != "id" else None
+        repeat = sample.count(1 if label else 0) if self.rng.random() < 0.12 else None
+        return (self._step(tuple(layers), label, repeat),)
+
+    def _step(self, atoms: tuple[Any, ...], label: str | None, repeat: Expr | None) -> Step:
+        comment = self.rng.choice(names.COMMENTS) if self.rng.random() < 0.05 else None
+        return Step(atoms, label, repeat, comment=comment)
+
+    def _label(self, sample: Sampler, place: Place, chance: float = 0.35) -> str | None:
+        if not place.names or self.rng.random() > chance:
+            return None
+        label = self.name(names.LABELS, sample.taken_parts(), 0.2)
+        return None if is_reserved(label) else label
+
+    def _let(self, worlds: list[World], place: Place, sample: Sampler) -> Body:
+        word = self.name(names.VALUES, sample.taken())
+        value: Expr
+        match self.rng.randrange(5):
+            case 0 | 1:
+                value = name("C")
+            case 2 | 3:
+                value = sample.integer(1, 8, plain=0.1)
+            case _:
+                value = sample.condition()
+        return (Let(word, value),)
+
+    def _group(self, worlds: list[World], place: Place, sample: Sampler) -> Body:
+        label = self._label(sample, place, 0.6)
+        repeat = sample.count(1 if label else 0) if self.rng.random() < 0.55 else None
+        inside = replace(
+            place,
+            depth=place.depth + 1,
+            is_trunk=place.is_trunk and label is None,
+            flattens=False,
+            keeps=place.keeps or (repeat is not None and self.rng.random() < 0.6),
+            names=label is not None or (place.names and repeat is None),
+        )
+        inner = [_fresh_scope(world) if label else world for world in worlds]
+        if repeat is not None:
+            # The second copy may stand before other channels.
+            inner += [self._phantom(world) for world in inner]
+        body, _ = self.chain(inner, inside, self._length())
+        atoms = (Group(body), *self._after(sample, place))
+        return (self._step(atoms, label, repeat),)
+
+    def _length(self) -> int:
+        return self.rng.randint(1, self.taste.length)
+
+    def _after(self, sample: Sampler, place: Place) -> tuple[Layer, ...]:
+        """A light layer behind braces, sometimes."""
+        return (sample.light(True),) if self.rng.random() < 0.3 else ()
+
+    def _phantom(self, world: World) -> World:
+        machine = Machine(world.machine.blocks, world.machine.globals)
+        machine.nodes = list(world.machine.nodes)
+        channels = self.rng.choice([world.state.volume[-1] * 2, self.rng.randint(1, 8)])
+        volume = (*world.state.volume[:-1], channels)
+        return World(machine, world.state._replace(volume=volume), world.layers)
+
+    def _if(self, worlds: list[World], place: Place, sample: Sampler) -> Body:
+        inside = replace(place, depth=place.depth + 1, flattens=False)
+        return (self._cond(worlds, inside, sample, self.rng.random()),)
+
+    def _cond(self, worlds: list[World], place: Place, sample: Sampler, shape: float) -> If:
+        test = sample.condition()
+        yes, no = sample.split(test, worlds)
+        then, _ = self.chain(yes or worlds, place, min(self._length(), 2))
+        if shape < 0.45:
+            return If(test, then)
+        if shape < 0.7 and place.depth <= self.taste.max_depth:
+            rest = no or worlds
+            inner = Sampler(self.rng, [world.state for world in rest])
+            deeper = replace(place, depth=place.depth + 1)
+            return If(test, then, self._cond(rest, deeper, inner, self.rng.random()))
+        if self.rng.random() < 0.25:
+            return If(test, then, (Step((Layer("id"),)),))
+        otherwise, _ = self.chain(no or worlds, place, min(self._length(), 2))
+        return If(test, then, otherwise)
+
+    def _call(self, worlds: list[World], place: Place, sample: Sampler) -> Body:
+        signature = self.rng.choice(list(self.signatures.values()))
+        label = self._label(sample, place)
+        for _ in range(4):
+            atoms: tuple[Any, ...] = (self.call(signature, sample),)
+            if self.rng.random() < 0.2:
+                atoms += (self.call(signature, sample),)
+            elif self.rng.random() < 0.2:
+                atoms += (sample.light(place.keeps),)
+            repeat = sample.count(1 if label else 0) if self.rng.random() < 0.2 else None
+            step = self._step(atoms, label, repeat)
+            after = self.run(worlds, (step,), place)
+            if after is None:
+                continue
+            if self.rng.random() < 0.6:
+                self.after = after
+                return (step,)
+            # What differs between two calls in a row shows what a class must be told.
+            other = self._step((self.call(signature, sample),), None, None)
+            self.after = self.run(after, (other,), place)
+            return (step, other)
+        return ()
+
+    def call(self, signature: Signature, sample: Sampler) -> Call:
+        args: list[Argument] = []
+        is_named = False
+        for formal in signature.block.formals:
+            if formal.default is not None and self.rng.random() < 0.45:
+                is_named = True  # what follows must be given by name
+                continue
+            is_named = is_named or self.rng.random() < 0.15
+            kind = signature.kinds[formal.name]
+            value = sample.of_kind(kind)
+            pair = sample.of_kind(kind) if formal.pair else None
+            args.append(Argument(value, pair, formal.name if is_named else None))
+        if all(argument.keyword for argument in args):
+            self.rng.shuffle(args)
+        return Call(signature.block.name, tuple(args))
+
+    def _recall(self, worlds: list[World], place: Place, sample: Sampler) -> Body:
+        part = self.rng.choice(sample.parts())
+        label = self._label(sample, place, 0.2)
+        match self.rng.randrange(6):
+            case 0:
+                atoms: tuple[Any, ...] = (Recall(part), *self._after(sample, place))
+                return (self._step(atoms, label, None),)
+            case 1:
+                return (self._step((Crop(part), *self._after(sample, place)), label, None),)
+        is_crop = self.rng.random() < 0.3
+        first: Body = (Step((Crop(part) if is_crop else Recall(part),)),)
+        if self.rng.random() < 0.4:
+            first += (Step((sample.light(True),)),)
+        if self.rng.random() < 0.6:
+            rest: Body = (Step((Layer("id"),)),)
+        else:
+            rest, _ = self.chain(worlds, place.inside(keeps=True, flattens=False), 1)
+        branches = [first, rest]
+        self.rng.shuffle(branches)
+        word = self.rng.choice(["concat", "concat", "add", "mul"])
+        atoms = (Merge(word, tuple(branches)), *self._after(sample, place))
+        return (self._step(atoms, label, None),)
+
+    def _head(self, worlds: list[World], place: Place, sample: Sampler) -> Body:
+        body, after = self.chain(worlds, Place(flattens=True, depth=2), self.rng.randint(0, 2))
+        if any(len(world.state.volume) == 3 for world in after) or self.rng.random() < 0.5:
+            body += (Step((Layer("fc", (num(self.rng.randint(1, 3)),)),)),)
+        weight = self.rng.choice([0.3, 1.0, 0.25])
+        return (self._step((Head(weight, body),), self._label(sample, place, 0.5), None),)
+
+    # ── Merges ───────────────────────────────────────────────────────────────────────────────
+
+    def _merge(self, worlds: list[World], place: Place, sample: Sampler) -> Body:
+        word = self.rng.choices(["concat", "add", "mul"], [4, 4, 2])[0]
+        before: Body = ()
+        target = sample.integer(1, 6, plain=0.3, volume=False)
+        if word != "concat" and self.rng.random() < 0.5:
+            # The input's channels are kept, for a branch that is `id`.
+            let = Let(self.name(names.VALUES, sample.taken()), name("C"))
+            with_let = self.run(worlds, (let,), place)
+            if with_let is not None:
+                before, worlds, target = (let,), with_let, name(let.name)
+        repeat = None
+        if not before and self.rng.random() < 0.12:
+            repeat = sample.count(0)
+        ending = self._ending(place, sample)
+        inside = place.inside(keeps=True, flattens=False, names=place.names and repeat is None)
+        branches: list[Body] = []
+        inner = worlds
+        for index in range(self.rng.choices([2, 3, 4], [7, 3, 1])[0]):
+            branch, after = self._branch(inner, inside, word, target, ending, index)
+            branches.append(branch)
+            # What a branch names, the next may take up.
+            inner = [_at(world, w.state) for world, w in zip(after, worlds, strict=True)]
+        order = list(branches)
+        if inner and all(w.state.parts == o.state.parts for w, o in zip(inner, worlds, strict=True)):
+            self.rng.shuffle(order)
+        label = self._label(sample, place, 0.2) if repeat is None else None
+        atoms = (Merge(word, tuple(order)), *self._after(sample, place))
+        return (*before, self._step(atoms, label, repeat))
+
+    def _ending(self, place: Place, sample: Sampler) -> Layer | None:
+        """What ends each branch alike, where the merge is of another size than its input."""
+        if place.keeps or not sample.is_image() or self.rng.random() < 0.7:
+            return None
+        if place.flattens and self.rng.random() < 0.3:
+            return Layer("flatten")
+        return self.rng.choice(
+            [
+                Layer("gap"),
+                Layer("maxpool", (num(2),), (("s", 2), ("same", None))),
+                Layer("avgpool", (num(3),), (("s", 2), ("same", None))),
+                Layer("conv", (num(3),), (("s", 2), ("same", None))),
+                Layer("upsample", (num(2),)),
+            ]
+        )
+
+    def _branch(
+        self,
+        worlds: list[World],
+        place: Place,
+        word: str,
+        target: Expr,
+        ending: Layer | None,
+        index: int,
+    ) -> tuple[Body, list[World]]:
+        sample = Sampler(self.rng, [world.state for world in worlds])
+        skip: Body = (Step((Layer("id"),)),)
+        chance = self.rng.random()
+        body: Body
+        if chance < 0.25 and ending is None and (word == "concat" or sample.has_channels(target)):
+            return skip, worlds
+        if word == "mul" and chance < 0.55 and index and sample.is_image() and ending is None:
+            gate = Layer("conv", (num(1), target)), Layer("sigmoid")
+            body = (Step((Layer("gap"),)), Step(gate))
+            return body, self.run(worlds, body, place) or worlds
+        body, after = self.chain(worlds, place, min(self._length(), 3))
+        if word != "concat" and not Sampler(
+            self.rng, [world.state for world in after]
+        ).has_channels(target):
+            fit = sample.to_channels(target)
+            body += (Step((fit,)),)
+            after = self.run(after, (Step((fit,)),), place) or after
+        if ending is not None:
+            body += (Step((ending,)),)
+        return body, after
+
+
+def _fresh_scope(world: World) -> World:
+    return replace(world, state=world.state._replace(own=frozenset()))
+
+
+def _at(world: World, start: State) -> World:
+    """A world with the parts that it has, but the place and the values of another."""
+    state = world.state._replace(
+        node=start.node, volume=start.volume, values=start.values
+    )
+    return replace(world, state=state)
+
+
+__all__ = ["Formal", "Grower", "Place", "Signature", "Taste", "World"]

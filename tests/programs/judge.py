@@ -1,0 +1,314 @@
+"""The judge of a file: its module against the graph of each network, and that against the meaning.
+
+All of a file's networks are in one module, executed as the file that it is.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import archdsl
+from archdsl.api import read_models
+from archdsl.codegen import network_class_name
+from archdsl.diagnostics import ArchError
+from archdsl.graph import AuxPart, walk
+from archdsl.layers import Initializer, WeightLayer
+from archdsl.model import Model
+from archdsl.source import Source
+from archdsl.volume import Volume
+from programs.interpret import Interpreter, quieten, unfilled
+from programs.meaning import Meaning
+
+#: Relative to the largest number compared; all is in double precision.
+TOLERANCE = 1e-9
+INFERENCE_TOLERANCE = 1e-7
+BATCH = 2
+
+
+class Mismatch(Exception):
+    """Two things that should be equal are not. ``kind`` is the same for the same fault."""
+
+    def __init__(self, kind: str, detail: str = "") -> None:
+        super().__init__(f"{kind}: {detail}" if detail else kind)
+        self.kind = kind
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What is wrong with a file: a kind to compare by, and the words of it."""
+
+    kind: str
+    detail: str
+
+
+def network_builder(module: ModuleType, model: Model) -> Callable[[], nn.Module]:
+    """What builds a model's network in the module of its file: the one place that knows."""
+    found: Callable[[], nn.Module] = getattr(module, network_class_name(model))
+    return found
+
+
+def judge(
+    text: str, meanings: list[Meaning] | None = None, input: Volume | None = None, seed: int = 0
+) -> Failure | None:
+    """What is wrong with what the compiler makes of a text, or None.
+
+    ``meanings`` are what the networks should be, where that is known; ``input`` is for bare
+    statements.
+    """
+    stage = "parse"
+    try:
+        models = read_models(Source(text, "programs.arch"), input)
+        if meanings is not None:
+            stage = "elaborate"
+            _compare_meanings(models, meanings)
+        stage = "compile"
+        source = archdsl.compile(*models)
+        with _double(), _imported(source, "generated") as module:
+            stage = "import"
+            module.load()
+            networks = []
+            for model in models:
+                stage = "run"
+                networks.append(_judge_network(model, network_builder(module, model), seed))
+            stage = "compile for inference"
+            source = archdsl.compile(*models, inference=True)
+            with _imported(source, "deployed") as deployed:
+                stage = "import for inference"
+                deployed.load()
+                stage = "run for inference"
+                for model, network in zip(models, networks, strict=True):
+                    _judge_inference(model, network, network_builder(deployed, model)(), seed)
+    except Mismatch as fault:
+        return Failure(f"{stage}: {fault.kind}", str(fault))
+    except ArchError as error:
+        first = error.diagnostics[0]
+        return Failure(f"{stage}: ArchError {first.code}", f"{first.message} {first.span}")
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        message = " ".join(str(error).split())[:300]
+        place = f" in {last.name}" if stage.startswith(("parse", "elaborate", "compile")) else ""
+        return Failure(f"{stage}: {type(error).__name__}{place}", message)
+    return None
+
+
+class _Module(ModuleType):
+    """A module from its text, which is executed when it is asked for."""
+
+    text: str
+
+    def load(self) -> None:
+        exec(compile(self.text, f"<{self.__name__}>", "exec"), self.__dict__)
+
+
+@contextmanager
+def _imported(text: str, name: str) -> Iterator[_Module]:
+    module = _Module(name)
+    module.text = text
+    sys.modules[name] = module
+    try:
+        yield module
+    finally:
+        del sys.modules[name]
+
+
+@contextmanager
+def _double() -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+# ── Elaboration ──────────────────────────────────────────────────────────────────────────────
+
+
+def _compare_meanings(models: tuple[Model, ...], meanings: list[Meaning]) -> None:
+    """The nodes of each network are those of the second elaboration, but for ``id``."""
+    names = [model.name for model in models]
+    _equal("networks", names, [meaning.name for meaning in meanings])
+    for model, meaning in zip(models, meanings, strict=True):
+        place: dict[int, int] = {0: 0}
+        ours = iter(enumerate(meaning.machine.nodes[1:], 1))
+        for node in model.layers:
+            if node.layer.name == "id":
+                place[node.id] = place[node.inputs[0]]
+                continue
+            id, expected = next(ours, (0, None))
+            if expected is None:
+                raise Mismatch("a layer too many", f"{model.name}: {node.layer}")
+            place[node.id] = id
+            where = f"{model.name}, layer {node.id}, {node.layer}"
+            inputs = tuple(place[i] for i in node.inputs)
+            _equal("layer", (node.layer.name, inputs), (expected.word, expected.inputs), where)
+            _equal("volume", node.volume.sizes, expected.volume, where)
+            _equal("head", node.head, expected.head, where)
+            for key, value in expected.args.items():
+                found = getattr(node.layer, key)
+                if isinstance(found, Initializer):
+                    found, value = _said(found), str(value)
+                _equal(key, (type(found), found), (type(value), value), where)
+        if (rest := next(ours, None)) is not None:
+            raise Mismatch("a layer too few", f"{model.name}: {rest[1]}")
+        _equal("output", place[model.chain.output], meaning.end.node, model.name)
+        heads = [p.body.output for p in walk(model.chain) if isinstance(p, AuxPart)]
+        _equal("heads", [place[head] for head in heads], meaning.machine.heads, model.name)
+        said = meaning.machine.init
+        _equal("init", model.init and _said(model.init), said and str(said), model.name)
+
+
+def _said(init: Initializer) -> str:
+    """An initializer as ``tree.Init`` says it."""
+    number = getattr(init, "std", getattr(init, "bound", None))
+    words = [] if number is None else [f"{number:g}"]
+    words += [f"bias={init.bias:g}"] if init.bias else []
+    return f"{init.name}({', '.join(words)})" if words else init.name
+
+
+def _equal(kind: str, found: object, expected: object, where: str = "") -> None:
+    if found != expected:
+        raise Mismatch(kind, f"{where}: {found} is not {expected}")
+
+
+# ── The module ───────────────────────────────────────────────────────────────────────────────
+
+
+def _judge_network(model: Model, build: Callable[[], nn.Module], seed: int) -> nn.Module:
+    """Compare a network with its graph; returns it with random parameters."""
+    torch.manual_seed(seed)
+    says_init = model.init or any(getattr(node.layer, "init", None) for node in model.layers)
+    with nullcontext() if says_init else unfilled():
+        network = build()
+    interpreter = Interpreter(model)
+    state = network.state_dict(keep_vars=True)
+    shapes = {(key, tuple(tensor.shape)) for key, tensor in state.items()}
+    if wrong := shapes ^ set(interpreter.shapes().items()):
+        raise Mismatch("keys", f"{model.name}: {sorted(wrong)[:3]} on one side alone")
+    _equal("shared parameters", len({id(tensor) for tensor in state.values()}), len(state))
+    _check_initialization(model, state)
+    enliven(state)
+    quieten(dict(network.named_modules()))
+    x = torch.randn(BATCH, *model.input.torch_sizes, requires_grad=True)
+    interpreter.adopt(state)
+    kept = x.detach().clone()
+    for is_training in (True, False):
+        mode = "training" if is_training else "evaluation"
+        outputs = _tensors(network.train(is_training)(x))
+        expected = interpreter.run(x, is_training)
+        _equal(f"number of outputs in {mode}", len(outputs), len(expected), model.name)
+        for index, (ours, theirs) in enumerate(zip(outputs, expected, strict=True)):
+            _close(f"output in {mode}", ours, theirs, f"{model.name}, output {index}")
+        _close("input written over", x, kept, model.name)
+        if is_training:
+            _compare_gradients(model, state, x, outputs, expected)
+            for key, buffer in interpreter.buffers().items():
+                _close("buffer", state[key], buffer, f"{model.name}, {key}")
+    return network
+
+
+def _compare_gradients(
+    model: Model,
+    state: dict[str, Tensor],
+    x: Tensor,
+    outputs: tuple[Tensor, ...],
+    expected: tuple[Tensor, ...],
+) -> None:
+    names = ["input", *(key for key, tensor in state.items() if tensor.requires_grad)]
+    sources = [x, *(tensor for tensor in state.values() if tensor.requires_grad)]
+    weights = [torch.randn_like(output) for output in outputs]
+    ours, theirs = (
+        torch.autograd.grad(ends, sources, weights, allow_unused=True)
+        for ends in (outputs, expected)
+    )
+    # What a normalization subtracts has no gradient but what is lost in rounding.
+    most = max((g.abs().max().item() for g in theirs if g is not None), default=0.0)
+    for name, source, one, other in zip(names, sources, ours, theirs, strict=True):
+        if one is not None or other is not None:
+            zero = torch.zeros_like(source)
+            one, other = zero if one is None else one, zero if other is None else other
+            _close("gradient", one, other, f"{model.name}, {name}", floor=1e-3 * most)
+
+
+def enliven(state: dict[str, Tensor]) -> None:
+    """Random parameters that let the image through, and statistics that are far from 0 and 1."""
+    with torch.no_grad():
+        for key, tensor in state.items():
+            if key.endswith("running_var"):
+                tensor.uniform_(0.5, 2.0)
+            elif tensor.is_floating_point():
+                fan = tensor[0].numel() if tensor.dim() in (2, 4) else 1
+                tensor.normal_(std=0.5 if fan == 1 else 1.2 / fan**0.5)
+                # Factors of normalizations, and coefficients: not near 0.
+                if key.endswith("weight") and tensor.dim() in (1, 3):
+                    tensor.add_(1.0)
+
+
+def _tensors(output: Any) -> tuple[Tensor, ...]:
+    return (output,) if isinstance(output, Tensor) else tuple(output)
+
+
+def _close(
+    kind: str,
+    ours: Tensor,
+    theirs: Tensor,
+    where: str,
+    tolerance: float = TOLERANCE,
+    floor: float = 0.0,
+) -> None:
+    if ours is theirs:
+        return
+    if ours.shape != theirs.shape:
+        raise Mismatch(f"shape of {kind}", f"{where}: {list(ours.shape)}, {list(theirs.shape)}")
+    with torch.no_grad():
+        ours, theirs = ours.nan_to_num(), theirs.nan_to_num()
+        scale = max(theirs.abs().max().item(), floor)
+        found = (ours - theirs).abs().max().item()
+    if found > tolerance * scale:
+        raise Mismatch(kind, f"{where}: {found:.3g} apart, of {scale:.3g}")
+
+
+# ── Initialization ───────────────────────────────────────────────────────────────────────────
+
+
+def _check_initialization(model: Model, state: dict[str, Tensor]) -> None:
+    """What weights and biases start as, as far as a few numbers can show it."""
+    for node in model.layers:
+        layer = node.layer
+        init = getattr(layer, "init", None) or model.init
+        if not isinstance(layer, WeightLayer) or init is None:
+            continue
+        name = model.names[node.id]
+        own = [key for key in state if key.startswith(f"{name}.")]
+        for key in own:
+            tensor = state[key]
+            bound = {"zeros": 0.0}.get(init.name, getattr(init, "bound", None))
+            if init.name == "normal":
+                bound = 7 * init.std  # type: ignore[attr-defined]
+            if key.endswith(".bias"):
+                _equal("initial bias", set(tensor.tolist()), {init.bias}, key)
+            elif bound is not None and tensor.abs().max().item() > bound:
+                raise Mismatch("initial weight", f"{model.name}, {key} beyond {bound}")
+
+
+# ── Inference ────────────────────────────────────────────────────────────────────────────────
+
+
+def _judge_inference(model: Model, network: nn.Module, deployed: nn.Module, seed: int) -> None:
+    torch.manual_seed(seed + 1)
+    state = network.state_dict()
+    deployed.load_training_state(state)  # type: ignore[operator]
+    x = torch.randn(BATCH, *model.input.torch_sizes)
+    with torch.no_grad():
+        expected = network.eval()(x)
+        (found,) = _tensors(deployed.eval()(x.clone()))
+    _close("output for inference", found, expected, model.name, INFERENCE_TOLERANCE)

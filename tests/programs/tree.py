@@ -1,0 +1,375 @@
+"""Programs as trees of the tests' own, and their text.
+
+They are independent of ``archdsl.syntax``: what a program means is said once more in
+``meaning.py``, so that the compiler is compared with something that it is not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+# ── Expressions ──────────────────────────────────────────────────────────────────────────────
+
+_LEVELS = {
+    "or": 1,
+    "and": 2,
+    "not": 3,
+    **dict.fromkeys(["==", "!=", "<", "<=", ">", ">="], 4),
+    **dict.fromkeys(["+", "-"], 5),
+    **dict.fromkeys(["*", "/", "//", "%"], 6),
+    "neg": 7,
+}
+
+
+@dataclass(frozen=True)
+class Expr:
+    """``op`` is an operator, ``min``, ``max``, ``num`` for a literal or ``name``."""
+
+    op: str
+    args: tuple[object, ...]
+
+    def __str__(self) -> str:
+        return _render(self, 0)
+
+
+def num(value: float | tuple[int, ...]) -> Expr:
+    return Expr("num", (value,))
+
+
+def name(word: str) -> Expr:
+    return Expr("name", (word,))
+
+
+def _render(expr: Expr, level: int) -> str:
+    match expr.op:
+        case "num":
+            return _literal(expr.args[0])
+        case "name":
+            return str(expr.args[0])
+        case "min" | "max":
+            return f"{expr.op}({', '.join(_render(arg, 0) for arg in expr.args)})"
+        case "not":
+            text = f"not {_render(expr.args[0], 3)}"
+        case "neg":
+            text = f"-{_render(expr.args[0], 7)}"
+        case op:
+            own = _LEVELS[op]
+            left, right = expr.args
+            # Comparisons are not chained.
+            text = f"{_render(left, own + (own == 4))} {op} {_render(right, own + 1)}"
+    return f"({text})" if _LEVELS[expr.op] < level else text
+
+
+def _literal(value: object) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case tuple():
+            return "x".join(map(str, value))
+        case _:
+            return repr(value)
+
+
+def as_atom(expr: Expr) -> str:
+    """An expression as an argument: in parentheses where it is more than a word."""
+    is_word = expr.op in ("num", "name") and not str(expr).startswith("-")
+    return str(expr) if is_word else f"({expr})"
+
+
+# ── Statements ───────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Init:
+    """``init=normal(0.1, bias=1)``, or as a statement ``init normal 0.1 bias 1``."""
+
+    word: str
+    number: float | None = None
+    bias: float | None = None
+
+    def __str__(self) -> str:
+        number = [] if self.number is None else [str(self.number)]
+        bias = [] if self.bias is None else [f"bias={self.bias}"]
+        inside = ", ".join([*number, *bias])
+        return f"{self.word}({inside})" if inside else self.word
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer: arguments by place, and settings: a flag, a letter, or an attribute."""
+
+    word: str
+    args: tuple[Expr, ...] = ()
+    #: ``("same", None)``, ``("s", (2, 1))``, ``("bias", Expr)``, ``("mode", "bilinear")``.
+    settings: tuple[tuple[str, object], ...] = ()
+    in_parentheses: bool = False
+
+    def __str__(self) -> str:
+        if self.in_parentheses:
+            return f"{self.word}({', '.join(map(str, self.args))})"
+        words = [self.word, *map(as_atom, self.args)]
+        for key, value in self.settings:
+            match value:
+                case None:
+                    words.append(key)
+                case int() | tuple() if len(key) == 1:
+                    words.append(f"{key}{_literal(value)}")
+                case Expr():
+                    is_call = value.op in ("min", "max")
+                    words.append(f"{key}={value if is_call else as_atom(value)}")
+                case _:
+                    words.append(f"{key}={value}")
+        return " ".join(words)
+
+
+@dataclass(frozen=True)
+class Argument:
+    value: Expr
+    pair: Expr | None = None
+    keyword: str | None = None
+
+    def __str__(self) -> str:
+        keyword = f"{self.keyword}=" if self.keyword else ""
+        pair = f"→{self.pair}" if self.pair else ""
+        return f"{keyword}{self.value}{pair}"
+
+
+@dataclass(frozen=True)
+class Call:
+    block: str
+    args: tuple[Argument, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.block}({', '.join(map(str, self.args))})"
+
+
+@dataclass(frozen=True)
+class Merge:
+    word: str
+    branches: tuple[Body, ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    body: Body
+
+
+@dataclass(frozen=True)
+class Recall:
+    part: str
+
+    def __str__(self) -> str:
+        return self.part
+
+
+@dataclass(frozen=True)
+class Crop:
+    part: str
+
+    def __str__(self) -> str:
+        return f"crop {self.part}"
+
+
+@dataclass(frozen=True)
+class Head:
+    weight: float
+    body: Body
+
+
+Atom: TypeAlias = Layer | Call | Merge | Group | Recall | Crop | Head
+
+
+@dataclass(frozen=True)
+class Step:
+    atoms: tuple[Atom, ...]
+    label: str | None = None
+    repeat: Expr | None = None
+    claim: tuple[int, ...] | None = None
+    comment: str | None = None
+
+
+@dataclass(frozen=True)
+class Let:
+    name: str
+    value: Expr
+
+
+@dataclass(frozen=True)
+class If:
+    test: Expr
+    then: Body
+    otherwise: Body | If | None = None
+
+
+@dataclass(frozen=True)
+class InitAll:
+    """The statement ``init …`` of a network."""
+
+    init: Init
+
+    def __str__(self) -> str:
+        number = [] if self.init.number is None else [str(self.init.number)]
+        bias = [] if self.init.bias is None else ["bias", str(self.init.bias)]
+        return " ".join(["init", self.init.word, *number, *bias])
+
+
+Statement: TypeAlias = Step | Let | If | InitAll
+Body: TypeAlias = tuple[Statement, ...]
+
+
+# ── Files ────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Formal:
+    name: str
+    pair: str | None = None
+    default: Expr | None = None
+
+    def __str__(self) -> str:
+        pair = f"→{self.pair}" if self.pair else ""
+        default = f"={self.default}" if self.default else ""
+        return f"{self.name}{pair}{default}"
+
+
+@dataclass(frozen=True)
+class Block:
+    name: str
+    formals: tuple[Formal, ...]
+    body: Body
+    comment: str | None = None
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network, or with parameters a family."""
+
+    name: str
+    formals: tuple[Formal, ...]
+    input: Expr
+    output: Expr
+    body: Body
+    comment: str | None = None
+
+
+@dataclass(frozen=True)
+class Member:
+    name: str
+    family: str
+    args: tuple[Argument, ...]
+    body: Body = ()
+
+
+Item: TypeAlias = Let | Block | Network | Member
+
+
+@dataclass(frozen=True)
+class Program:
+    items: tuple[Item, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(line for item in self.items for line in _item(item)) + "\n"
+
+
+# ── Text ─────────────────────────────────────────────────────────────────────────────────────
+
+_WIDTH = 88
+
+
+def _item(item: Item) -> list[str]:
+    match item:
+        case Let():
+            return [f"let {item.name} = {item.value}"]
+        case Block():
+            head = f"block {item.name}({', '.join(map(str, item.formals))})"
+            return [*_comment(item.comment), *_braced(f"{head} ", item.body, "", "")]
+        case Network():
+            formals = f"({', '.join(map(str, item.formals))})" if item.formals else ""
+            arrow = f"{as_atom(item.input)} → {as_atom(item.output)}"
+            head = f"network {item.name}{formals}: {arrow} "
+            return [*_comment(item.comment), *_braced(head, item.body, "", "")]
+        case Member():
+            call = f"{item.family}({', '.join(map(str, item.args))})"
+            head = f"network {item.name} = {call}"
+            return _braced(f"{head} ", item.body, "", "") if item.body else [head]
+
+
+def _comment(text: str | None) -> list[str]:
+    return [f"# {text}"] if text else []
+
+
+def _braced(before: str, body: Body, after: str, pad: str) -> list[str]:
+    """Braces on one line where they fit, else a statement a line."""
+    return _in_braces(before, [_statements(body, pad + "  ")], after, pad, "{", "}")
+
+
+def _in_braces(
+    before: str, chains: list[list[str]], after: str, pad: str, opening: str, closing: str
+) -> list[str]:
+    is_flat = not any("#" in line or "\n" in line for chain in chains for line in chain)
+    flat = " | ".join("; ".join(line.strip() for line in chain) for chain in chains)
+    if is_flat and all(len(chain) < 6 for chain in chains):
+        line = f"{pad}{before}{opening} {flat} {closing}{after}"
+        if len(line) <= _WIDTH and "{" not in flat.replace("{ }", ""):
+            return [line]
+    lines = [f"{pad}{before}{opening}"]
+    for chain in chains:
+        first, *rest = chain or ["id"]
+        if len(chains) > 1:
+            first = f"{pad}  | {first.strip()}"
+        lines += [first, *rest]
+    return [*lines, f"{pad}{closing}{after}"]
+
+
+def _statements(body: Body, pad: str) -> list[str]:
+    return [line for statement in body for line in _statement(statement, pad)]
+
+
+def _statement(statement: Statement, pad: str) -> list[str]:
+    match statement:
+        case Let():
+            return [f"{pad}let {statement.name} = {statement.value}"]
+        case InitAll():
+            return [f"{pad}{statement}"]
+        case If():
+            return _if(statement, "", pad)
+        case Step():
+            return _step(statement, pad)
+
+
+def _if(cond: If, before: str, pad: str) -> list[str]:
+    lines = _braced(f"{before}if {cond.test} ", cond.then, "", pad)
+    if cond.otherwise is None:
+        return lines
+    *rest, last = lines
+    joined = f"{last.strip()} else "
+    if isinstance(cond.otherwise, If):
+        return [*rest, *_if(cond.otherwise, joined, pad)]
+    return [*rest, *_braced(joined, cond.otherwise, "", pad)]
+
+
+def _step(step: Step, pad: str) -> list[str]:
+    repeat = f" ×{as_atom(step.repeat)}" if step.repeat else ""
+    claim = f" → {_literal(step.claim)}" if step.claim else ""
+    line = f"{step.label}: " if step.label else ""
+    lines = [pad + line]
+    for atom in step.atoms:
+        start = lines.pop().rstrip()
+        before = f"{start.strip()} " if start.strip() else ""
+        match atom:
+            case Merge():
+                chains = [_statements(branch, pad + "    ") for branch in atom.branches]
+                lines += _in_braces(f"{before}{atom.word} ", chains, "", pad, "{", "}")
+            case Group():
+                lines += _braced(before, atom.body, "", pad)
+            case Head():
+                lines += _braced(f"{before}aux({atom.weight}) ", atom.body, "", pad)
+            case _:
+                lines.append(f"{pad}{before}{atom}")
+    lines[-1] += f"{repeat}{claim}"
+    if step.comment and len(lines) == 1:
+        lines[-1] += f"  # {step.comment}"
+    elif step.comment:
+        lines.insert(0, f"{pad}# {step.comment}")
+    return lines
