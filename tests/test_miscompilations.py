@@ -107,7 +107,9 @@ MERGES = {
     "two inside": "concat { tanh; add { id | conv 1; tanh }; mul { id | conv 1; tanh } | conv 1; "
     "add { conv 1; tanh | id } }",
     "six branches": "concat { conv 1; tanh; add { id | conv 1; tanh } | "
-    + " | ".join(["conv 1; tanh; b: conv 1; add { b | id; tanh }".replace("b", f"b{i}") for i in range(6)])
+    + " | ".join(
+        ["conv 1; tanh; b: conv 1; add { b | id; tanh }".replace("b", f"b{i}") for i in range(6)]
+    )
     + " }",
     "named inside": "add { tanh | a: conv 1; add { conv 1; tanh | tanh; b: conv 1 }; add { a | b } }",
     "a name in the second branch": "add { tanh | tanh; concat { tanh; a: conv 1; tanh | tanh }; "
@@ -139,7 +141,9 @@ def test_merges_in_merges_of_heads(text: str) -> None:
 
 @pytest.mark.parametrize("text", MERGES.values(), ids=MERGES)
 def test_merges_in_merges_of_blocks(text: str) -> None:
-    computes(BLOCKS.format("conv 1 4; " + text.replace("fc 8", "linear 8").replace("fc 3", "conv 1")))
+    computes(
+        BLOCKS.format("conv 1 4; " + text.replace("fc 8", "linear 8").replace("fc 3", "conv 1"))
+    )
 
 
 # ── Names ────────────────────────────────────────────────────────────────────────────────────
@@ -238,7 +242,9 @@ def test_conditions_decide_in_each_call(block: str, calls: str, frame: str) -> N
 
 def test_the_second_call_has_no_pool() -> None:
     block, calls = CONDITIONS["nested"]
-    model, module = compiled(f"{block}network N: 8x8x8 → 8x8x8 {{ a: {calls.replace(';', '; b:')} }}")
+    model, module = compiled(
+        f"{block}network N: 8x8x8 → 8x8x8 {{ a: {calls.replace(';', '; b:')} }}"
+    )
     network = network_builder(module, model)()
     pools = [name for name, m in network.named_modules() if isinstance(m, nn.AvgPool2d)]
     assert [name.partition(".")[0] for name in pools] == ["a"]
@@ -505,8 +511,10 @@ def test_titles_wrap_anywhere(count: int, length: int) -> None:
 @pytest.mark.parametrize("length", [20, 60, 70, 75, 79, 80, 81, 90, 120, 300])
 def test_a_name_may_be_long(length: int) -> None:
     computes(f"network N{'a' * (length - 1)}: 4 → 2 {{ fc 2 }}")
-    computes(f"block b{'a' * (length - 1)}() {{ conv 1; add {{ id | tanh }} }}\n"
-             f"network N: 4x4x2 → 2 {{ b{'a' * (length - 1)}(); fc 2 }}")
+    computes(
+        f"block b{'a' * (length - 1)}() {{ conv 1; add {{ id | tanh }} }}\n"
+        f"network N: 4x4x2 → 2 {{ b{'a' * (length - 1)}(); fc 2 }}"
+    )
 
 
 @pytest.mark.parametrize(

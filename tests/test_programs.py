@@ -151,7 +151,11 @@ FAULTS = {
     "a padding": ("(0, 1, 0, 1)", "(1, 0, 0, 1)", "run: output"),
     "a stride": ("stride=2", "stride=1", "run: "),
     "an activation": ("nn.Sigmoid()", "nn.Tanh()", "run: output"),
-    "the input of a head": ("self.aux1(torch.flatten(x,", "self.aux1(torch.flatten(-x,", "run: out"),
+    "the input of a head": (
+        "self.aux1(torch.flatten(x,",
+        "self.aux1(torch.flatten(-x,",
+        "run: out",
+    ),
     "a head left out": ("return (x, head)", "return (x,)", "run: number of outputs in training"),
     "a head in evaluation": (" if self.training else x", "", "run: number of outputs in eval"),
     "evaluation alone": ("x = x *", "x = x * (2 - self.training) *", "run: output in evaluation"),

@@ -112,7 +112,9 @@ class _File:
                 [first, Expr("+", (first, num(1))), Expr("max", (first, num(2)))]
             )
         if kind == "int" and has_volume and self.rng.random() < 0.3:
-            return self.rng.choice([name("C"), Expr("max", (Expr("//", (name("C"), num(2))), num(1)))])
+            return self.rng.choice(
+                [name("C"), Expr("max", (Expr("//", (name("C"), num(2))), num(1)))]
+            )
         if kind == "bool" and has_volume and self.rng.random() < 0.3:
             return Expr(self.rng.choice([">", "=="]), (name("C"), num(self.rng.randint(1, 5))))
         return _Outside(self.rng, [State(0, (), self.values)]).of_kind(kind)
@@ -147,7 +149,9 @@ class _File:
             return
         self.grower.effort = EFFORT // 2
         place = Place(keeps=style == "keeps", flattens=style == "flattens", depth=1)
-        body, after = self.grower.chain(worlds, place, self.rng.randint(1, 1 + self.grower.taste.length))
+        body, after = self.grower.chain(
+            worlds, place, self.rng.randint(1, 1 + self.grower.taste.length)
+        )
         if style == "flattens" and self.rng.random() < 0.7:
             sample = Sampler(self.rng, [world.state for world in after])
             fc = Step((Layer("fc", (sample.integer(1, 6),)),))
@@ -180,8 +184,11 @@ class _File:
         body, after = self._trunk(worlds)
         end = after[0].state.volume
         if after[0].state.node == 0:  # blocks may have given nothing
-            body += (Step((Layer("conv", (num(1), num(2)))
-                           if len(end) == 3 else Layer("fc", (num(2),)),)),)
+            body += (
+                Step(
+                    (Layer("conv", (num(1), num(2))) if len(end) == 3 else Layer("fc", (num(2),)),)
+                ),
+            )
             end = (*end[:-1], 2)
         output = num(end) if len(end) == 3 else num(end[0])
         given = num(volume) if len(volume) == 3 else num(volume[0])
@@ -190,7 +197,9 @@ class _File:
     def _trunk(self, worlds: list[World]) -> tuple[Body, list[World]]:
         self.grower.effort = EFFORT
         place = Place(is_trunk=True, flattens=self.rng.random() < 0.5)
-        body, after = self.grower.chain(worlds, place, self.rng.randint(2, 3 + self.grower.taste.length))
+        body, after = self.grower.chain(
+            worlds, place, self.rng.randint(2, 3 + self.grower.taste.length)
+        )
         if self.rng.random() < 0.15:
             init = InitAll(Sampler(self.rng, [world.state for world in worlds]).init())
             at = self.rng.randint(0, len(body))

@@ -92,8 +92,12 @@ class Taste:
 
     @classmethod
     def of(cls, rng: Random) -> Taste:
-        weights = {kind: weight * rng.choice([0, 0.3, 1, 1, 2]) for kind, weight in _WEIGHTS.items()}
-        return cls(weights, rng.choice([1, 2, 3, 4, 4]), rng.choice([1, 2, 3, 5]), rng.random() < 0.5)
+        weights = {
+            kind: weight * rng.choice([0, 0.3, 1, 1, 2]) for kind, weight in _WEIGHTS.items()
+        }
+        return cls(
+            weights, rng.choice([1, 2, 3, 4, 4]), rng.choice([1, 2, 3, 5]), rng.random() < 0.5
+        )
 
 
 _WEIGHTS = {
@@ -373,7 +377,9 @@ class Grower:
             # What a branch names, the next may take up.
             inner = [_at(world, w.state) for world, w in zip(after, worlds, strict=True)]
         order = list(branches)
-        if inner and all(w.state.parts == o.state.parts for w, o in zip(inner, worlds, strict=True)):
+        if inner and all(
+            w.state.parts == o.state.parts for w, o in zip(inner, worlds, strict=True)
+        ):
             self.rng.shuffle(order)
         label = self._label(sample, place, 0.2) if repeat is None else None
         atoms = (Merge(word, tuple(order)), *self._after(sample, place))
@@ -432,9 +438,7 @@ def _fresh_scope(world: World) -> World:
 
 def _at(world: World, start: State) -> World:
     """A world with the parts that it has, but the place and the values of another."""
-    state = world.state._replace(
-        node=start.node, volume=start.volume, values=start.values
-    )
+    state = world.state._replace(node=start.node, volume=start.volume, values=start.values)
     return replace(world, state=state)
 
 

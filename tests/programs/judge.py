@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from types import ModuleType
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 import archdsl
 from archdsl.api import read_models
-from archdsl.codegen import network_class_name
+from archdsl.codegen import entry_names
 from archdsl.diagnostics import ArchError
 from archdsl.graph import AuxPart, walk
 from archdsl.layers import Initializer, WeightLayer
@@ -50,9 +50,13 @@ class Failure:
     detail: str
 
 
-def network_builder(module: ModuleType, model: Model) -> Callable[[], nn.Module]:
+def network_builder(
+    module: ModuleType, model: Model, models: Sequence[Model] = ()
+) -> Callable[[], nn.Module]:
     """What builds a model's network in the module of its file: the one place that knows."""
-    found: Callable[[], nn.Module] = getattr(module, network_class_name(model))
+    of_file = [*models] or [model]
+    name = entry_names(of_file)[of_file.index(model)]
+    found: Callable[[], nn.Module] = getattr(module, name)
     return found
 
 
@@ -78,7 +82,7 @@ def judge(
             networks = []
             for model in models:
                 stage = "run"
-                networks.append(_judge_network(model, network_builder(module, model), seed))
+                networks.append(_judge_network(model, network_builder(module, model, models), seed))
             stage = "compile for inference"
             source = archdsl.compile(*models, inference=True)
             with _imported(source, "deployed") as deployed:
@@ -86,7 +90,9 @@ def judge(
                 deployed.load()
                 stage = "run for inference"
                 for model, network in zip(models, networks, strict=True):
-                    _judge_inference(model, network, network_builder(deployed, model)(), seed)
+                    _judge_inference(
+                        model, network, network_builder(deployed, model, models)(), seed
+                    )
     except Mismatch as fault:
         return Failure(f"{stage}: {fault.kind}", str(fault))
     except ArchError as error:
@@ -154,10 +160,10 @@ def _compare_meanings(models: tuple[Model, ...], meanings: list[Meaning]) -> Non
             _equal("volume", node.volume.sizes, expected.volume, where)
             _equal("head", node.head, expected.head, where)
             for key, value in expected.args.items():
-                found = getattr(node.layer, key)
+                found, given = getattr(node.layer, key), value
                 if isinstance(found, Initializer):
-                    found, value = _said(found), str(value)
-                _equal(key, (type(found), found), (type(value), value), where)
+                    found, given = _said(found), str(value)
+                _equal(key, (type(found), found), (type(given), given), where)
         if (rest := next(ours, None)) is not None:
             raise Mismatch("a layer too few", f"{model.name}: {rest[1]}")
         _equal("output", place[model.chain.output], meaning.end.node, model.name)
@@ -235,8 +241,8 @@ def _compare_gradients(
     for name, source, one, other in zip(names, sources, ours, theirs, strict=True):
         if one is not None or other is not None:
             zero = torch.zeros_like(source)
-            one, other = zero if one is None else one, zero if other is None else other
-            _close("gradient", one, other, f"{model.name}, {name}", floor=1e-3 * most)
+            actual, wanted = (zero if g is None else g for g in (one, other))
+            _close("gradient", actual, wanted, f"{model.name}, {name}", floor=1e-3 * most)
 
 
 def enliven(state: dict[str, Tensor]) -> None:

@@ -182,7 +182,8 @@ def _dilation(args: dict[str, Any]) -> tuple[int, int]:
 
 def _slide(args: dict[str, Any], x: Volume, stride: tuple[int, int]) -> tuple[int, ...]:
     result = []
-    windows = zip(x, args["kernel_size"], stride, _dilation(args), _sides(args, x, stride))
+    axes = (x, args["kernel_size"], stride, _dilation(args), _sides(args, x, stride))
+    windows = zip(*axes, strict=False)
     for size, k, s, d, (before, after) in windows:
         room = size + before + after - d * (k - 1) - 1
         need(room >= 0, "a window larger than its input")
@@ -207,7 +208,7 @@ def _deconv(args: dict[str, Any], x: Volume, stride: tuple[int, int]) -> tuple[i
     result = []
     padding, more = args.get("padding", (0, 0)), args.get("output_padding", (0, 0))
     need(padding != "same", "deconv has no `same`")
-    windows = zip(x, args["kernel_size"], stride, _dilation(args), padding, more)
+    windows = zip(x, args["kernel_size"], stride, _dilation(args), padding, more, strict=False)
     for size, k, s, d, p, o in windows:
         need(o < max(s, d), "output padding")
         result.append((size - 1) * s - 2 * p + d * (k - 1) + o + 1)

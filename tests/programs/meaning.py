@@ -156,7 +156,8 @@ class Machine:
             need(copies <= 5, "many copies")
             need(copies < 2 or label is not None or not _has_labels(step.atoms), "labels in copies")
         has_scope = label is not None and (
-            step.repeat is not None or isinstance(step.atoms[0], tree.Group)
+            step.repeat is not None
+            or any(isinstance(atom, (tree.Group, tree.Merge)) for atom in step.atoms)
         )
         after = state
         is_head = isinstance(step.atoms[0], tree.Head)
@@ -173,9 +174,7 @@ class Machine:
         need(step.claim is None or step.claim == after.volume, "a claim")
         if label:
             found = None if is_head else (after.node, after.volume)
-            after = after._replace(
-                parts={**after.parts, label: found}, own=after.own | {label}
-            )
+            after = after._replace(parts={**after.parts, label: found}, own=after.own | {label})
         return after
 
     def _atom(self, atom: tree.Atom, state: State, is_trunk: bool) -> State:
@@ -292,8 +291,7 @@ def bind(layer: tree.Layer, state: State) -> dict[str, Any]:
     else:
         need(len(layer.args) <= len(places), "too many arguments")
         given = [
-            (place, evaluate(arg, state))
-            for place, arg in zip(places, layer.args, strict=False)
+            (place, evaluate(arg, state)) for place, arg in zip(places, layer.args, strict=False)
         ]
     for key, value in layer.settings:
         if value is None:

@@ -33,7 +33,7 @@ Module VGG11 resnet
 PLAIN = "alpha beta gamma delta kappa theta sigma omega part piece left right first second".split()
 
 COMMENTS = (
-    *("a note", 'with """quotes"""', "a backslash \\ and 'quotes'", "ends in a quote \"", "→ × − é"),
+    *("a note", 'with """quotes"""', "a backslash \\ and 'quotes'", 'ends in a quote "', "→ × − é"),
     *("# twice", "archdsl", "a { brace", "a title that is so long that it must wrap " * 3, "N: 1"),
 )
 

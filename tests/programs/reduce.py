@@ -49,9 +49,7 @@ def _candidates(program: tree.Program) -> Iterator[tree.Program]:
     yield from _without_formals(program)
     for index, item in enumerate(program.items):
         for smaller in _smaller(item):
-            yield tree.Program(
-                (*program.items[:index], smaller, *program.items[index + 1 :])
-            )
+            yield tree.Program((*program.items[:index], smaller, *program.items[index + 1 :]))
     yield from _renamed(program)
 
 
@@ -137,9 +135,7 @@ def _simpler(expr: Expr) -> Iterator[Expr]:
         plain: list[Any] = {int: [1, 2, 3], float: [1, 0.5], tuple: [3, 1]}.get(type(value), [])
         if isinstance(value, tuple) and len(value) == 3:
             plain = [(8, 8, value[2]), (*value[:2], 4), (4, 4, value[2]), (*value[:2], 2)]
-        elif type(value) is int and value in plain:
-            plain = plain[: plain.index(value)]
-        elif type(value) is float and value in plain:
+        elif (type(value) is int and value in plain) or (type(value) is float and value in plain):
             plain = plain[: plain.index(value)]
         yield from (num(simple) for simple in plain)
         return

@@ -324,7 +324,9 @@ class Sampler:
             settings.append(("padding", self.integer(0, 2)))
         if not keeps and word != "deconv" and rng.random() < 0.35:
             use_name = rng.random() < 0.5
-            settings.append(("stride", self.integer(1, 2)) if use_name else ("s", rng.choice([2, (2, 1)])))
+            settings.append(
+                ("stride", self.integer(1, 2)) if use_name else ("s", rng.choice([2, (2, 1)]))
+            )
         if word == "dwconv":
             channels = ()
         elif rng.random() < 0.08:
@@ -351,8 +353,10 @@ class Sampler:
                 return Layer(word, (num(2),))
 
     def _dense(self) -> Layer:
-        return self._fc() if self.rng.random() < 0.7 else Layer(
-            "linear", (self.integer(1, 8),), self._bias()
+        return (
+            self._fc()
+            if self.rng.random() < 0.7
+            else Layer("linear", (self.integer(1, 8),), self._bias())
         )
 
     def _fc(self) -> Layer:
