@@ -22,7 +22,7 @@ BATCH = 2
 def run_source(source: str, name: str = "generated") -> types.ModuleType:
     """The module that a generated source is."""
     module = types.ModuleType(name)
-    exec(compile(source, f"<{name}>", "exec"), module.__dict__)
+    exec(compile(source, f"<{name}>", "exec", dont_inherit=True), module.__dict__)
     return module
 
 

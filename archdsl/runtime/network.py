@@ -20,7 +20,8 @@ def load_network(source: str, name: str) -> nn.Module:
     """
     module = ModuleType(_MODULE)
     sys.modules[_MODULE] = module  # a class is pickled by its module's name
-    exec(compile(source, f"<{_MODULE}>", "exec"), module.__dict__)
+    # As the file that it is: without the future statements of this one, which hide a wrong hint.
+    exec(compile(source, f"<{_MODULE}>", "exec", dont_inherit=True), module.__dict__)
     found = getattr(module, name, None)
     if not callable(found):
         raise Fault(f"the module has no network {name}")

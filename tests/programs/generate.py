@@ -31,7 +31,7 @@ from programs.tree import (
 )
 
 #: Kinds of parameters, and how often.
-KINDS = {"int": 5, "bool": 3, "float": 2, "kernel": 2, "stride": 1.5, "pair": 1.5, "count": 1}
+KINDS = {"int": 5, "bool": 4, "float": 2, "kernel": 2, "stride": 1.5, "pair": 1.5, "count": 1}
 
 
 def generate(seed: int) -> tuple[Program, list[Meaning]]:

@@ -270,13 +270,18 @@ class Grower:
     def _cond(self, worlds: list[World], place: Place, sample: Sampler, shape: float) -> If:
         test = sample.condition()
         yes, no = sample.split(test, worlds)
-        then, _ = self.chain(yes or worlds, place, min(self._length(), 2))
+        deeper = replace(place, depth=place.depth + 1)
+        if self.rng.random() < 0.2 and place.depth <= self.taste.max_depth:
+            # An `if` in an `if` and nothing else: all conditions must be kept.
+            inside = Sampler(self.rng, [world.state for world in yes or worlds])
+            then: Body = (self._cond(yes or worlds, deeper, inside, self.rng.random() / 2),)
+        else:
+            then, _ = self.chain(yes or worlds, place, min(self._length(), 2))
         if shape < 0.45:
             return If(test, then)
         if shape < 0.7 and place.depth <= self.taste.max_depth:
             rest = no or worlds
             inner = Sampler(self.rng, [world.state for world in rest])
-            deeper = replace(place, depth=place.depth + 1)
             return If(test, then, self._cond(rest, deeper, inner, self.rng.random()))
         if self.rng.random() < 0.25:
             return If(test, then, (Step((Layer("id"),)),))
@@ -420,7 +425,13 @@ class Grower:
             gate = Layer("conv", (num(1), target)), Layer("sigmoid")
             body = (Step((Layer("gap"),)), Step(gate))
             return body, self.run(worlds, body, place) or worlds
-        body, after = self.chain(worlds, place, min(self._length(), 3))
+        if self.taste.weights["if"] and self.rng.random() < 0.15:
+            body = self._if(worlds, place, sample)
+            after = self.run(worlds, body, place)
+            if after is None or not self._fits(worlds, after, place):
+                return skip, worlds
+        else:
+            body, after = self.chain(worlds, place, min(self._length(), 3))
         if word != "concat" and not Sampler(
             self.rng, [world.state for world in after]
         ).has_channels(target):

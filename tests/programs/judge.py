@@ -112,7 +112,9 @@ class _Module(ModuleType):
     text: str
 
     def load(self) -> None:
-        exec(compile(self.text, f"<{self.__name__}>", "exec"), self.__dict__)
+        # Without the future statements of this file, which would hide a hint that is no name.
+        code = compile(self.text, f"<{self.__name__}>", "exec", dont_inherit=True)
+        exec(code, self.__dict__)
 
 
 @contextmanager

@@ -245,7 +245,9 @@ class Machine:
 
 
 def _need_statements(body: tree.Body) -> None:
-    need(any(isinstance(s, (tree.Step, tree.If)) for s in body), "empty braces")
+    steps = [s for s in body if isinstance(s, (tree.Step, tree.If))]
+    need(bool(steps), "empty braces")
+    need(all(isinstance(s, tree.If) or s.atoms for s in steps), "an empty statement")
 
 
 def _has_labels(atoms: tuple[tree.Atom, ...]) -> bool:
@@ -447,6 +449,7 @@ def run(program: tree.Program) -> list[Meaning]:
             case tree.Block():
                 need(item.name not in blocks and not is_reserved(item.name), "a block twice")
                 _check_formals(item.formals)
+                _need_statements(item.body)
                 blocks[item.name] = item
             case tree.Network() | tree.Member():
                 need(item.name not in names, "a network twice")

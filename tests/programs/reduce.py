@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from programs import tree
 from programs.layers import Illegal
-from programs.meaning import State, is_reserved, run_network
+from programs.meaning import State, bind_formals, is_reserved, run_network
 from programs.meaning import evaluate as evaluate_value
 from programs.tree import Expr, num
 
@@ -47,6 +47,7 @@ def _candidates(program: tree.Program) -> Iterator[tree.Program]:
     for items in _without(program.items):
         yield tree.Program(items)
     yield from _without_formals(program)
+    yield from _without_family(program)
     for index, item in enumerate(program.items):
         for smaller in _smaller(item):
             yield tree.Program((*program.items[:index], smaller, *program.items[index + 1 :]))
@@ -202,6 +203,27 @@ def _without_formal(
     changed = replace(_map(replace(item, formals=()), put), formals=_map(formals, put))
     items = tuple(changed if i is item else i for i in program.items)
     return tree.Program(tuple(_map(i, call) for i in items))
+
+
+def _without_family(program: tree.Program) -> Iterator[tree.Program]:
+    """One member in place of a family and all its members."""
+    for family in program.items:
+        if not isinstance(family, tree.Network) or not family.formals:
+            continue
+        members = [i for i in program.items if isinstance(i, tree.Member) and i.family == family.name]
+        for member in members:
+            try:
+                values = bind_formals(family.formals, member.args, State(0, ()), {}, False)
+            except Illegal:
+                continue
+
+            def put(node: Any, values: Mapping[str, Any] = values) -> Any:
+                is_value = isinstance(node, Expr) and node.op == "name"
+                return num(values[node.args[0]]) if is_value and node.args[0] in values else node
+
+            plain = _map(replace(family, formals=()), put)
+            kept = [plain if i is family else i for i in program.items if i not in members]
+            yield tree.Program(tuple(kept))
 
 
 def _renamed(program: tree.Program) -> Iterator[tree.Program]:
