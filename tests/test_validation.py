@@ -201,12 +201,12 @@ def test_torch_is_not_imported() -> None:
         "from archdsl.validation import validate\n"
         f"archdsl.compile(*archdsl.load_all({str(ROOT / 'specs' / 'googlenet.arch')!r}))\n"
         "assert 'archdsl.validation' in sys.modules\n"
-        "print([n for n in ('torch', 'networkx') if n in sys.modules])"
+        "print('torch' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
     )
-    assert done.stdout == "[]\n"
+    assert done.stdout == "False\n"
 
 
 def test_a_module_is_left_as_it_was() -> None:
