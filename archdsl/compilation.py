@@ -65,4 +65,8 @@ def _by_name(
     networks: Sequence[Model] | Sequence[Deployment],
 ) -> Mapping[str, Model | Deployment]:
     models = [n.model if isinstance(n, Deployment) else n for n in networks]
-    return dict(zip(entry_names(models), networks, strict=True))
+    names = entry_names(models)
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidModule(name, "two networks have this name")
+    return dict(zip(names, networks, strict=True))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from archdsl.api import compile, diagnose, format_source, read_linted, read_models, read_source
+from archdsl.codegen import entry_names, render_module
 from archdsl.diagnostics import ArchError
 from archdsl.elaborate.findings import MAX_FINDINGS
 from archdsl.elaborate.placing import MAX_EXPANSION
@@ -32,6 +34,7 @@ from archdsl.parser import parse
 from archdsl.report.table import render_report
 from archdsl.rules import find_contradictions
 from archdsl.source import Source
+from archdsl.validation import validate
 
 SPECS = Path(__file__).resolve().parent.parent / "specs"
 SIZES = (2_500, 5_000, 10_000, 20_000)
@@ -47,6 +50,7 @@ MIN_RATE = 4_000
 MAX_RULES = 25.0
 MAX_REPARSE = 1.2
 MIN_LAYER_RATE = 1_000
+MAX_VALIDATION = 30.0
 
 
 @dataclass(frozen=True)
@@ -366,6 +370,42 @@ def targets(rounds: int) -> Iterator[Row]:
             yield Row("  layers a second", f"{rate:,.0f}", goal, rate >= MIN_LAYER_RATE)
 
 
+# ── Modules are validated ────────────────────────────────────────────────────────────────────
+
+
+def resnet152() -> str:
+    """The spec of torchvision's ResNets without the networks beside ResNet-152."""
+    text = (SPECS / "torchvision" / "resnet.arch").read_text("utf-8")
+    return re.sub(r"network ResNet(18|34|50|101) = [^}]*\}\n", "", text)
+
+
+VALIDATED: dict[str, Callable[[], str]] = {
+    "googlenet.arch": lambda: (SPECS / "googlenet.arch").read_text("utf-8"),
+    "vgg16.arch": lambda: (SPECS / "vgg16.arch").read_text("utf-8"),
+    "ResNet-152": resnet152,
+    "1,000 layers, a repeat": lambda: network(["conv 3x3 16 same relu ×500"]),
+}
+
+
+def validation(rounds: int) -> Iterator[Row]:
+    for name, text in VALIDATED.items():
+        source = Source(text())
+        models = read_models(source)
+        module = render_module(models)
+        networks = dict(zip(entry_names(models), models, strict=True))
+        works = [
+            lambda source=source: in_process(lambda: read_models(source)),
+            lambda models=models: in_process(lambda: render_module(models)),
+            lambda module=module, networks=networks: in_process(lambda: validate(module, networks)),
+        ]
+        reading, writing, validating = alternately(works, 10 * rounds)
+        yield Row(f"{name}: module validated", f"{1e3 * validating.cpu:.1f} ms")
+        share = 100 * validating.cpu / (reading.cpu + writing.cpu)
+        goal = f"≤ {MAX_VALIDATION:g} %"
+        yield Row("  against text to module", f"{share:.0f} %", goal, share <= MAX_VALIDATION)
+        yield Row("  against Model to module", f"{100 * validating.cpu / writing.cpu:.0f} %")
+
+
 # ── The table ────────────────────────────────────────────────────────────────────────────────
 
 
@@ -390,7 +430,7 @@ def main() -> int:
     return 1 if missed else 0
 
 
-PARTS = (start, googlenet, repeats, bound, targets, formatting, growth)
+PARTS = (start, googlenet, repeats, bound, targets, validation, formatting, growth)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -29,7 +29,7 @@ CHOSEN = (
     "skip into a nested group",
     "skip into copies",
     "named copies",
-    "block calls",
+    "inceptions",
     "asymmetric same",
     "names of variables",
     "auxiliary heads",
