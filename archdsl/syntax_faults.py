@@ -91,13 +91,18 @@ def _comma(span: Span) -> tuple[str | None, tuple[Fix, ...]]:
     if listed:
         begin = start + listed.start()
         numbers = re.compile(r"\d+(?:\s*,\s*\d+)+(?![\w.])").match(text, begin)
+        sizes = re.findall(r"\d+", numbers.group()) if numbers else []
         ahead = before[: listed.start()].rstrip()
-        if numbers and (ahead.endswith(("→", "->")) or (first == "network" and ahead[-1:] == ":")):
-            volume = "x".join(re.findall(r"\d+", numbers.group()))
+        is_claim = first != "network" and ahead.endswith(("→", "->"))
+        is_volume = is_claim or (first == "network" and ahead.endswith(("→", "->", ":")))
+        if numbers and is_volume and len(sizes) == 3:
+            volume = "x".join(sizes)
             fix = replaced(Span(span.source, *numbers.span()), volume, f"write `{volume}`")
             return "sizes of a volume are joined by `x`", (fix,)
+        if is_claim:
+            return "a volume is written `28x28x64`, a vector `10`", ()
         if numbers and first == "expect":
-            number = re.sub(r"\s*,\s*", "_", numbers.group())
+            number = "_".join(sizes)
             fix = replaced(Span(span.source, *numbers.span()), number, f"write `{number}`")
             return "a long number is written `61_100_840`, or `61.1M`", (fix,)
     if first == "network":
@@ -124,7 +129,8 @@ def _slashes(span: Span) -> tuple[str | None, tuple[Fix, ...]]:
     message = "a comment begins with `#`"
     # A word that the text uses elsewhere may be a divisor.
     uses = len(re.findall(rf"\b{re.escape(right[1])}\b", text)) if right else 0
-    return message, (replaced(span, "#", message, keeps_choices=uses < 2),)
+    hint = message if uses < 2 else f"{message}, and a quotient stands in parentheses"
+    return hint, (replaced(span, "#", message, keeps_choices=uses < 2),)
 
 
 #: Signs of other languages: what to say of them, and what stands in their place here.

@@ -98,15 +98,16 @@ def _set(
         if not isinstance(value.form, Constant):
             forms[item.name] = value
         value = value.value
+    kind = item.role.kind
     if item.name in given:
+        before, place = given[item.name]
         raise Fault(
             "repeated-argument",
             f"`{item.name}` of `{page.name}` is given twice",
             span,
-            related=(Label(given[item.name][1], "first given here"),),
-            fixes=(_without(span, "leave one out", keeps_choices=value == given[item.name][0]),),
+            related=(Label(place, "first given here"),),
+            fixes=(_without(span, "leave one out", keeps_choices=kind.makes(value, before)),),
         )
-    kind = item.role.kind
     try:
         given[item.name] = (kind.convert(value), span)
     except WrongPart as error:

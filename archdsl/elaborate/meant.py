@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from archdsl import syntax
-from archdsl.diagnostics import Fix, help_of, replaced, respell
+from archdsl.diagnostics import Edit, Fix, help_of, replaced, respell
 from archdsl.layers import INITIALIZERS
 from archdsl.layers.elsewhere import forms_of, missing_here
+from archdsl.layers.fields import Kind
 from archdsl.layers.initializers import INITIALIZER
 from archdsl.layers.pages import Page, called, fields_of
 
@@ -27,10 +28,10 @@ def meant(
     found = called(word.id, pages)
     if found is not None:
         page, is_same = found
-        message = f"that {kind.rsplit(maxsplit=1)[-1]} is called `{page.name}`"
         if not is_same:
-            message = f"the nearest here is `{page.name}`"
-        return (replaced(word.span, page.name, message, keeps_choices=is_same),), message
+            return (), f"the nearest here is `{page.name}`"
+        message = f"that {kind.rsplit(maxsplit=1)[-1]} is called `{page.name}`"
+        return (replaced(word.span, page.name, message),), message
     hint = missing_here(word.id, elsewhere, kind)
     if hint is not None:
         return (), hint
@@ -41,32 +42,41 @@ def meant(
 def with_sign(
     page: type[Page] | None, word: syntax.Name, atoms: Sequence[syntax.Atom]
 ) -> Fix | None:
-    """The fix of an attribute that is written without its ``=``: ``stride 2``, or ``bilinear``.
+    """The fix of attributes that are written without `=`: ``stride 2 bias false``, ``bilinear``.
 
-    ``atoms`` are those of the statement, the word among them.
+    ``atoms`` are those of the statement, the word among them; what follows it is mended, too, so
+    far as it is written in the same way.
     """
     if page is None:
         return None
-    fields = [item for item in fields_of(page) if not item.role.is_derived]
-    for item in fields:
-        if word.id in item.role.kind.words:
-            text = f"{item.name}={word.id}"
-            return replaced(word.span, text, f"write `{text}`")
-    kind = next((item.role.kind for item in fields if item.name == word.id), None)
-    if kind is None:
+    kinds = {item.name: item.role.kind for item in fields_of(page) if not item.role.is_derived}
+    edits: list[Edit] = []
+    index = next(index for index, atom in enumerate(atoms) if atom is word)
+    while index < len(atoms):
+        name = atoms[index]
+        if not isinstance(name, syntax.Name):
+            break
+        value = atoms[index + 1] if index + 1 < len(atoms) else None
+        owner = next((field for field, kind in kinds.items() if name.id in kind.words), None)
+        if owner is not None:
+            edits.append(Edit(name.span, f"{owner}={name.id}"))
+            index += 1
+        elif name.id in kinds and value is not None and _is_value(value, kinds[name.id]):
+            edits.append(Edit(name.span.to(value.span), f"{name.id}={value.span.text}"))
+            index += 2
+        else:
+            break
+    if not edits:
         return None
-    place = next(index for index, atom in enumerate(atoms) if atom is word)
-    value = atoms[place + 1] if place + 1 < len(atoms) else None
-    match value:
+    return Fix(f"write `{' '.join(edit.replacement for edit in edits)}`", tuple(edits))
+
+
+def _is_value(atom: syntax.Atom, kind: Kind) -> bool:
+    """Whether an atom can be what an attribute of a kind is set to."""
+    match atom:
         case syntax.Number() | syntax.Dims() | syntax.Paren():
-            pass
-        case syntax.Name(id="true" | "false"):
-            pass
-        case syntax.Name(id=name) if name in kind.words:
-            pass
-        case syntax.Name(id=name) if kind is INITIALIZER and name in INITIALIZERS:
-            pass
-        case _:
-            return None
-    text = f"{word.id}={value.span.text}"
-    return replaced(word.span.to(value.span), text, f"write `{text}`")
+            return True
+        case syntax.Name(id=name):
+            is_word = name in kind.words or name in ("true", "false")
+            return is_word or (kind is INITIALIZER and name in INITIALIZERS)
+    return False

@@ -161,6 +161,6 @@ def _without_sign(word: syntax.Name, page: type[Page], atoms: list[syntax.Atom])
         "unknown-attribute",
         f"`{page.name}` has no flag `{word.id}`",
         word.span,
-        help=f"an attribute is written `{word.id}=…`",
+        help=fix.message if fix else f"an attribute is written `{word.id}=…`",
         fixes=(fix,) if fix else (),
     )

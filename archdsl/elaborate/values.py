@@ -309,18 +309,15 @@ def _refuse_chain(expr: syntax.Binary) -> None:
     texts = [operand.span.text for operand in (left, *reversed(operands))]
     signs = reversed(operators)
     pairs = zip(texts, signs, texts[1:], strict=False)
+    message = f"`{' '.join(expr.span.text.split())}` is a chain of comparisons"
     if {"true", "false"} & set(texts):
         help = "compare in parentheses: `(C > 1) == true`"
-        raise Fault("wrong-value", "comparisons are not chained", expr.span, help=help)
+        raise Fault("wrong-value", message, expr.span, help=help)
     written = " and ".join(f"{a} {sign} {b}" for a, sign, b in pairs)
     before = expr.span.source.text[: expr.span.start].rstrip()
     text = f"({written})" if before.endswith("not") else written
-    raise Fault(
-        "wrong-value",
-        "comparisons are not chained",
-        expr.span,
-        fixes=(replaced(expr.span, text, f"write `{written}`"),),
-    )
+    fix = replaced(expr.span, text, f"write `{written}`")
+    raise Fault("wrong-value", message, expr.span, fixes=(fix,))
 
 
 def _trace_binary(expr: syntax.Binary, context: Context) -> Symbolic:

@@ -79,7 +79,8 @@ def unknown_word(atom: syntax.Name, step: syntax.Step, sight: Sight) -> Fault:
     written = with_sign(before, atom, step.atoms)
     fixes: tuple[Fix, ...] = (written,) if written else ()
     hint = help_of(fixes)
-    if before and any(item.name == word and not item.role.is_derived for item in fields_of(before)):
+    own = {item.name for item in fields_of(before) if not item.role.is_derived} if before else ()
+    if hint is None and word in own:
         hint = f"an attribute is written `{word}=…`"
     if is_word(word) and before:
         if hint is None:

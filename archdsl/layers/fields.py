@@ -45,6 +45,13 @@ class Kind:
     #: The words among its values.
     words: tuple[str, ...] = ()
 
+    def makes(self, value: Any, converted: Any) -> bool:
+        """Whether a value is another way to write one that has been converted."""
+        try:
+            return bool(self.convert(value) == converted)
+        except (TypeError, ValueError):
+            return False
+
 
 class WrongPart(ValueError):
     """The count of several numbers is right, and one of them is wrong: what they must be.

@@ -139,7 +139,6 @@ class Zeros(Initializer):
 
     name = "zeros"
     synonyms = ("zero",)
-    akin = ("constant",)
     example = "init zeros bias 0.5"
 
     bias: float = _bias()

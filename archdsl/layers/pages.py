@@ -17,7 +17,7 @@ class Page:
     name: ClassVar[str]
     #: What else it is called elsewhere: exactly this, under another name.
     synonyms: ClassVar[tuple[str, ...]] = ()
-    #: Words that may mean this, and may mean something else: it is suggested, and no more.
+    #: Words that may mean this, and may mean something else: it is named, and no fix.
     akin: ClassVar[tuple[str, ...]] = ()
 
     @classmethod

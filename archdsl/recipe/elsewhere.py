@@ -53,7 +53,7 @@ _AUGMENTATIONS: Mapping[str, str] = {
         AugMix AutoAugment CenterCrop ColorJitter CutMix ElasticTransform FiveCrop GaussianBlur
         GaussianNoise Grayscale JPEG LinearTransformation MixUp Normalize Pad RandAugment
         RandomAdjustSharpness RandomAffine RandomApply RandomAutocontrast RandomChannelPermutation
-        RandomChoice RandomCrop
+        RandomChoice RandomCrop RandomOrder
         RandomEqualize RandomErasing RandomGrayscale RandomHorizontalFlip RandomInvert RandomIoUCrop
         RandomPerspective RandomPhotometricDistort RandomPosterize RandomResize RandomResizedCrop
         RandomRotation RandomShortestSize RandomSolarize RandomVerticalFlip RandomZoomOut Resize
