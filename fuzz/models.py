@@ -36,6 +36,7 @@ def test_one_input(data: bytes) -> None:
     render_diagnostics(found)
     apply_fixes(source, found, unsafe=True)
     for diagnostic in found:
+        assert diagnostic.code != "internal-error"
         assert diagnostic.span is not None
         assert 0 <= diagnostic.span.start <= diagnostic.span.end
         assert diagnostic.span.end <= len(diagnostic.span.source.text)

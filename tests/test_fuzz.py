@@ -131,6 +131,7 @@ def _models_or_diagnostics(text: str) -> None:
     assert "\x00" not in rendered
     assert "\x1b" not in rendered
     for diagnostic in diagnostics:
+        assert diagnostic.code != "internal-error"
         assert diagnostic.span is not None
         assert diagnostic.span.start <= diagnostic.span.end <= len(diagnostic.span.source.text)
     apply_fixes(source, diagnostics, unsafe=True)
