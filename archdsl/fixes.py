@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from archdsl.diagnostics import Diagnostic, Edit, Fix
+from archdsl.records import dataclass
 from archdsl.source import Source, Span
 
 

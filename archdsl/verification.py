@@ -6,12 +6,13 @@ What checking is, the caller says: this module compares what is found before and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from time import monotonic
 from typing import Protocol, TypeAlias
 
 from archdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from archdsl.fixes import before_edits, edited, meet
+from archdsl.records import dataclass
 from archdsl.source import Source
 
 #: So many fixes of a text are also tried one by one; more of them only together.

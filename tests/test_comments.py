@@ -177,6 +177,7 @@ def test_the_notes_on_table_1_are_on_their_branches() -> None:
         "take(0, 1, 2) conv 5x5 1": ("Table I: six maps see three neighbouring maps of S2,",),
         "take(0, 1, 2, 3) conv 5x5 1": ("six see four neighbours, three see four that are not,",),
         "conv 5x5 1": ("and the last sees all six.",),
+        "depth = 4": ("C1, C3, C5, F6; the paper's seven layers are these, S2, S4 and the output",),
         "macs = 325_680": ("of convolutions and products; the paper counts 340,908 connections",),
     }
 

@@ -21,11 +21,11 @@ BLOCK = "block b(n) { conv 1x1 n relu }\nnetwork N: 3x3x3 → 3x3x3 { b(3); b(3)
 
 
 def docstrings(text: str, input: Volume | None = None, inference: bool = False) -> dict[str, str]:
-    """The docstrings of a text's module: its own, and those of its classes by their names."""
+    """The docstrings of a text's module: its own, and those of classes and functions by name."""
     models = read_models(Source(text, "net.arch"), input)
     tree = ast.parse(compile(*models, inference=inference))
-    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    found = {node.name: ast.get_docstring(node) or "" for node in classes}
+    named = [node for node in tree.body if isinstance(node, (ast.ClassDef, ast.FunctionDef))]
+    found = {node.name: ast.get_docstring(node) or "" for node in named}
     return {"module": ast.get_docstring(tree) or "", **found}
 
 
@@ -67,7 +67,7 @@ def test_what_heads_a_file_is_said_once() -> None:
     found = docstrings("# Two.\nnetwork N: 3 → 3 { fc 3 }\n# Of three.\nnetwork M: 3 → 3 { fc 3 }")
     assert found["module"].endswith("\n\nTwo.")
     assert found["N"].startswith("3 → 3;")
-    assert found["M"].startswith("Of three.\n\n3 → 3;")
+    assert found["m"].startswith("Of three.\n\n3 → 3;")
 
 
 def test_a_block_of_the_standard_library_says_where_it_is_from() -> None:
@@ -93,7 +93,7 @@ def test_members_of_families_have_their_own() -> None:
     text = "# A family.\nnetwork F(n): 3 → n { fc n }\n# Its member.\nnetwork M = F(3) # Behind.\n"
     found = docstrings(text)
     assert found["module"].endswith("A family.")
-    assert found["M"].startswith("Its member.\n\n3 → 3;")
+    assert found["m"].startswith("Its member.\n\n3 → 3;")
 
 
 # ── Titles ───────────────────────────────────────────────────────────────────────────────────

@@ -245,7 +245,7 @@ INCEPTION_CLASS = """
         self.branch3 = nn.Sequential(nn.Conv2d(r5, n5, 5, padding=2), nn.ReLU(inplace=True))
         self.branch4 = nn.Sequential(
             nn.MaxPool2d(3, stride=1, padding=1),
-            nn.Conv2d(in_channels, np, 1),
+            nn.Conv2d(in_channels, np_, 1),
             nn.ReLU(inplace=True),
         )
 

@@ -20,7 +20,7 @@ from programs.tree import Crop, Head, Layer, Merge, Network, Program, Step, num
 
 import archdsl
 
-COUNT = 2000
+COUNT = 600
 #: One test has as many seeds, so that several processes have about as much to do.
 CHUNK = 50
 FOUND = sorted((Path(__file__).parent / "programs_found").glob("*.arch"))
@@ -163,7 +163,11 @@ FAULTS = {
     "an input written over": ("a = self.a(x)", "a = self.a(x); x.data.add_(1)", "run: "),
     "a name that is not there": ("torch.cat", "concatenate", "run: NameError"),
     "a class that is not there": ("class Main", "class Other", "run: AttributeError"),
-    "a hint that is no name": ("def forward(self, x)", "def forward(self, x: Product)", "import: Name"),
+    "a hint that is no name": (
+        "def forward(self, x)",
+        "def forward(self, x: Product)",
+        "import: Name",
+    ),
     "no Python": ("def forward(self, x)", "def forward(self, x, x)", "import: SyntaxError"),
 }
 

@@ -155,10 +155,10 @@ def test_an_elaboration_that_is_wrong_writes_nothing(monkeypatch: pytest.MonkeyP
     """Its volumes are not taken over: the second inference starts at the input alone."""
     place = Placer._add_node
 
-    def wrong(self, layer, inputs, volume, span, scope):  # type: ignore[no-untyped-def]
+    def wrong(self, layer, inputs, volume, span, scope, forms=None):  # type: ignore[no-untyped-def]
         if not isinstance(layer, Input):
             volume = volume.with_channels(volume.channels + 1)
-        return place(self, layer, inputs, volume, span, scope)
+        return place(self, layer, inputs, volume, span, scope, forms)
 
     monkeypatch.setattr(Placer, "_add_node", wrong)
     with pytest.raises(ArchError) as caught:

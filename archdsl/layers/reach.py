@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from math import gcd
 from typing import TypeAlias
 
+from archdsl.records import dataclass
 from archdsl.volume import Volume
 
 #: The first and the last of some positions along an axis.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from archdsl.report.text import TAB_WIDTH, Paint, character_columns, escape_character, printable
 from archdsl.source import Source, Span
@@ -92,6 +93,7 @@ def _render_line(text: str, marks: list[Mark], inks: Inks) -> tuple[str, list[st
     return shown, _rows(moved, inks)
 
 
+@lru_cache(maxsize=1)  # of a text with many faults in one line
 def _cells(text: str) -> tuple[list[str], list[int]]:
     """What is printed for each character, and the column where each begins."""
     cells: list[str] = []

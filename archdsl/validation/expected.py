@@ -227,11 +227,21 @@ class Expected:
                 args, kwargs = _split(value)
                 given = {name: self._evaluate(item, operands) for name, item in kwargs.items()}
                 function = self.torch.function(value.callee)
-                return function(*(self._evaluate(item, operands) for item in args), **given)
+                result = function(*(self._evaluate(item, operands) for item in args), **given)
+                return self._behind(value.then, result, operands)
             case tuple():
                 return tuple(self._evaluate(item, operands) for item in value)
             case _:
                 return value
+
+    def _behind(self, method: Call | None, of: Any, operands: Mapping[str, Tensor]) -> Any:
+        """The value of a method of a result, and of what is called behind it."""
+        if method is None:
+            return of
+        args, kwargs = _split(method)
+        given = {name: self._evaluate(item, operands) for name, item in kwargs.items()}
+        arguments = [self._evaluate(item, operands) for item in args]
+        return self._behind(method.then, getattr(of, method.callee)(*arguments, **given), operands)
 
     def modules_by_node(self) -> dict[int, list[str]]:
         """The paths of the modules of each node."""

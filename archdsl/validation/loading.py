@@ -113,7 +113,10 @@ class Loading:
                 raise Difference(fact, node=self.nodes[key])
         extra = self.state | {"surplus.weight": Number((1.0,), ())}
         lacking = dict(list(self.state.items())[1:])
-        for state, fault in ((extra, "is left over"), (lacking, "is missing")):
+        trials = [(extra, "is left over")]
+        if self.state:  # a network without tensors lacks none
+            trials.append((lacking, "is missing"))
+        for state, fault in trials:
             if self.state and self._is_taken(state):
                 raise Difference(f"load_training_state takes a state in which a tensor {fault}")
 

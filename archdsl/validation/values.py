@@ -88,7 +88,7 @@ class Tensor:
     """What flows through a network: the number of a value, and who is told of what it goes into.
 
     It has the few operations that may stand in a ``forward``. Whatever else a module asks of it
-    is an ``AttributeError`` or a ``TypeError``, at the line that asks.
+    is an error at the line that asks.
     """
 
     __slots__ = ("id", "trace")
@@ -112,6 +112,17 @@ class Tensor:
 
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         return flatten(self, start_dim, end_dim)
+
+    def __getattr__(self, name: str) -> Callable[..., Tensor]:
+        """A method as the definition of a merge may call it; by any other the graphs differ."""
+        if name.startswith("_"):
+            raise AttributeError(f"a tensor has no {name}")
+
+        def method(*args: object, **kwargs: object) -> Tensor:
+            given = (*map(freeze, args), *((key, freeze(kwargs[key])) for key in sorted(kwargs)))
+            return self.trace.operate(f".{name}", ("tensor", self.id), *given)
+
+        return method
 
 
 def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:

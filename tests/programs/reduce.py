@@ -210,7 +210,9 @@ def _without_family(program: tree.Program) -> Iterator[tree.Program]:
     for family in program.items:
         if not isinstance(family, tree.Network) or not family.formals:
             continue
-        members = [i for i in program.items if isinstance(i, tree.Member) and i.family == family.name]
+        members = [
+            i for i in program.items if isinstance(i, tree.Member) and i.family == family.name
+        ]
         for member in members:
             try:
                 values = bind_formals(family.formals, member.args, State(0, ()), {}, False)
