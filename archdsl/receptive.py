@@ -135,10 +135,8 @@ class _Axis:
         for id, (read, size) in enumerate(zip(self.reads, self.sizes, strict=True)):
             sight = self._see(id, read, sights)
             sights[id] = sight
-            is_same = (
-                len(read) == 1 and sight is sights[read[0][0]] and size == self.sizes[read[0][0]]
-            )
-            fields.append(fields[read[0][0]] if is_same else _extent(sight, size))
+            is_passed_on = len(read) == 1 and sight is sights[read[0][0]]
+            fields.append(fields[read[0][0]] if is_passed_on else _extent(sight, size))
             for i, _ in read:
                 if last_reader[i] == id:
                     sights.pop(i, None)

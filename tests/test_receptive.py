@@ -97,15 +97,22 @@ CASES = {
     "positions that see nothing": ("deconv 1 s3; conv 3", "8x8x1", 1),
     "nothing but such positions": ("deconv 1 s2; pad 1 0 1 0; maxpool 1 s2", "8x8x1", 0),
     "back and forth": ("deconv 3 s2 d3; conv 2 d2", "12x12x1", 5),
+    "there and there again": ("deconv 2 s2 d3; deconv 2 d2", "12x12x1", 2),
+    "cut before the gaps": ("deconv 1 s2 p1; maxpool 1 s2", "8x8x1", 0),
     "branches shifted": (
         "concat { pad 4 0 4 0; conv 5 1 | pad 0 4 0 4; conv 5 1 }",
         "24x24x1",
         9,
     ),
     "a crop in the middle": ("a: conv 1 1; conv 9 1; concat { crop a | id }", "24x24x1", 9),
-    "a crop on one side": ("a: conv 1 1; conv 2 1; concat { crop a | id }", "24x24x1", 2),
+    "a crop at the end": (
+        "a: conv 1 1; deconv 1 1 p1 d2 output_padding=1; concat { crop a | id }",
+        "8x8x1",
+        2,
+    ),
     "strides that differ": ("concat { maxpool 2 | conv 5 1 }", "8x8x1", 5),
     "steps that differ, from end to end": ("concat { upsample 2 | pad 4 }", "8x8x1", 5),
+    "steps that differ, at the end": ("concat { upsample 2 | pad 0 8 0 8 }", "8x8x1", 9),
     "interpolated": ("upsample 2 mode=bilinear; conv 2 1", "8x8x1", 3),
     "interpolated on a position": ("upsample 3 mode=bilinear; pad 2; maxpool 1 s3", "8x8x1", 1),
     "shuffled": ("conv 3 4 same; pixelshuffle 2; conv 2 1", "8x8x1", 4),
@@ -115,6 +122,7 @@ CASES = {
     "a factor for channels": ("mul { id | gap; conv 1 }", "8x8x1", 8),
     "windows behind a factor": ("mul { id | gap; conv 1 }; conv 3 1 same", "8x8x1", 9),
     "windows behind a global pool": ("gap; conv 3 1 same; upsample 4; conv 3 1", "8x8x1", 8),
+    "windows behind a pool to one": ("adaptiveavgpool 1; conv 3 1 same", "8x8x1", 8),
     "statistics of an image": ("conv 3 4; in; conv 3 1", "10x10x1", 10),
     "statistics of a batch": ("conv 3 4; bn; ln; lrn; softmax; conv 3 1", "10x10x1", 5),
     "a vector": ("fc 16; reshape 4x4x1; deconv 4 1 s2 p1", "12", 1),
@@ -148,6 +156,11 @@ def test_height_and_width_apart() -> None:
     model = archdsl.parse(text, input="12x9x1")
     assert field_of(model) == (6, 5)
     judge_fields(model)
+
+
+def test_a_result_that_sees_no_row_sees_no_column() -> None:
+    model = archdsl.parse("deconv 1x3 1 s2x1 p1x0; maxpool 1 s2x1", input="8x8x1")
+    assert field_of(model) == field_of_module(model) == (0, 0)
 
 
 def test_the_field_of_u_net() -> None:
