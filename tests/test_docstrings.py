@@ -67,7 +67,7 @@ def test_what_heads_a_file_is_said_once() -> None:
     found = docstrings("# Two.\nnetwork N: 3 → 3 { fc 3 }\n# Of three.\nnetwork M: 3 → 3 { fc 3 }")
     assert found["module"].endswith("\n\nTwo.")
     assert found["N"].startswith("3 → 3;")
-    assert found["m"].startswith("Of three.\n\n3 → 3;")
+    assert found["M"].startswith("Of three.\n\n3 → 3;")
 
 
 def test_a_block_of_the_standard_library_says_where_it_is_from() -> None:

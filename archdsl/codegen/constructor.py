@@ -114,6 +114,7 @@ class Constructor:
         for name in lanes[0].use.arguments:
             self.names[name.name] = self.scope.give(name.name)
         self.is_network = False
+        self.is_looping = False
         self.used: set[str] = set()
         self.guards: list[str] = []
         self.indent = 2

@@ -70,7 +70,7 @@ def _render(form: Form, name: Namer) -> tuple[str, int]:
         case Operation(operator="if", operands=(test, one, other)):
             first, condition = render(one, name, 1), render(test, name, 1)
             return f"{first} if {condition} else {render(other, name)}", _LEVELS["if"]
-        case Operation(operator="min" | "max" as function, operands=operands):
+        case Operation(operator="min" | "max" | "float" as function, operands=operands):
             return f"{function}({', '.join(render(o, name) for o in operands)})", _ATOM
         case Operation(operator="not", operands=(operand,)):
             return f"not {render(operand, name, _LEVELS['not'])}", _LEVELS["not"]

@@ -213,7 +213,9 @@ def _converted(traced: Any, value: Value, form: Form, convert: Any) -> Any:
     if isinstance(value, bool):
         return traced
     converted = convert(value)
-    return TracedFloat(converted, form) if isinstance(converted, float) else convert(traced)
+    if not isinstance(converted, float):
+        return convert(traced)
+    return TracedFloat(converted, form if isinstance(value, float) else Operation("float", (form,)))
 
 
 def with_forms(volume: Volume, forms: Sequence[Form]) -> Volume:

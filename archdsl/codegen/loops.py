@@ -61,6 +61,15 @@ class Loop:
 
     def write(self) -> Item:
         """The copies as a comprehension. Errors: ``Disagreement``."""
+        if self.constructor.is_looping:
+            raise Disagreement  # what flows through both loops would have one name
+        self.constructor.is_looping = True
+        try:
+            return self._write()
+        finally:
+            self.constructor.is_looping = False
+
+    def _write(self) -> Item:
         entry = agreed([form_of(size) for size in volume.sizes] for volume in self.entries)
         axes = AXES[-len(entry) :]
         flowing = [Parameter(f"~{axis}") for axis in axes]
@@ -87,6 +96,8 @@ class Loop:
             forms = [step.behind(self.count, always=always) for step in steps]
             lane.volumes[node] = with_forms(volume, forms)
         variable = self.constructor.names[INDEX] if is_counted else "_"
+        if any("\0" in flat(doc) for doc in docs):
+            raise Disagreement
         return Item(comprehension(docs, variable, self.constructor.text(self.count)))
 
     def _copies(self, shown: Sequence[Sequence[Form]]) -> tuple[list[Doc], list[Form]]:

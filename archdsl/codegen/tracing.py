@@ -201,6 +201,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     ">": operator.gt,
     "<=": operator.le,
     ">=": operator.ge,
+    "**": operator.pow,
+    "float": float,
     "min": min,
     "max": max,
 }

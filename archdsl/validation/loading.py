@@ -112,9 +112,16 @@ class Loading:
                 fact = f"`{key}` is loaded with the wrong numbers of the plain network"
                 raise Difference(fact, node=self.nodes[key])
         extra = self.state | {"surplus.weight": Number((1.0,), ())}
-        lacking = dict(list(self.state.items())[1:])
+        heads = {n.id for n in self.deployment.plain.nodes if n.head is not None}
+        unused = tuple(f"{self.deployment.plain.names[id]}." for id in heads)
+        needed = [
+            key
+            for key in self.state
+            if not key.startswith(unused) and not key.endswith("num_batches_tracked")
+        ]
+        lacking = {key: value for key, value in self.state.items() if key not in needed[:1]}
         trials = [(extra, "is left over")]
-        if self.state:  # a network without tensors lacks none
+        if needed:  # a network without tensors lacks none
             trials.append((lacking, "is missing"))
         for state, fault in trials:
             if self.state and self._is_taken(state):
