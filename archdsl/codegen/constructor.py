@@ -115,6 +115,8 @@ class Constructor:
             self.names[name.name] = self.scope.give(name.name)
         self.is_network = False
         self.is_looping = False
+        #: The conditions of the ``if``s around.
+        self.under: list[Form] = []
         self.used: set[str] = set()
         self.guards: list[str] = []
         self.indent = 2
@@ -218,7 +220,9 @@ class Constructor:
             some = [
                 (lane, c) for lane, c in zip(lanes, choices, strict=True) if c.part.taken == outcome
             ]
+            self.under.append(_way_to(tests, outcome))
             bodies[outcome] = self.plain_row([lane for lane, _ in some], [c.items for _, c in some])
+            self.under.pop()
         self._join(lanes, parts, tests, before)
         docs = {
             outcome: without_comments(bracketed("[", items, "]"))
@@ -252,6 +256,8 @@ class Constructor:
             self._refuse(forbidden)
 
     def _refuse(self, forbidden: Form) -> None:
+        for condition in reversed(self.under):
+            forbidden = _both(condition, forbidden)
         if any(name.startswith("~") for name in names_in(forbidden)):
             raise Disagreement
         try:
@@ -435,7 +441,9 @@ class Constructor:
                 (lane, o) for lane, o in zip(lanes, options, strict=True) if o.part.taken == outcome
             ]
             self.body = found[outcome] = []
+            self.under.append(_way_to(tests, outcome))
             self.steps([lane for lane, _ in some], [o.steps for _, o in some])
+            self.under.pop()
         self.indent -= 1
         self.body = outer
         self._join(lanes, parts, tests, before)
@@ -573,6 +581,14 @@ def _forbidden(tests: list[Form], count: int, taken: list[int]) -> Form:
         else:
             forbidden = _either(tests[index], forbidden)
     return forbidden
+
+
+def _way_to(tests: list[Form], outcome: int) -> Form:
+    """The condition under which an ``if`` leads to one of its bodies."""
+    way: Form = tests[outcome] if outcome < len(tests) else Constant.of(True)
+    for test in reversed(tests[:outcome]):
+        way = _both(negated(test), way)
+    return way
 
 
 def _both(one: Form, other: Form) -> Form:
