@@ -273,6 +273,13 @@ def test_the_python_interface_refuses_it_too() -> None:
             archdsl.compile(model, inference=inference)
 
 
+def test_weights_of_heads_keep_their_digits() -> None:
+    """`:g` cut them to six; the validator would not have it."""
+    text = "conv 1x1 3; aux(0.12345678) { gap; fc 3 }; aux(1) { fc 3 }; fc 3"
+    source = archdsl.compile(archdsl.parse(text, input="8x8x4"))
+    assert "aux_weights = (0.12345678, 1)\n" in source
+
+
 @pytest.mark.usefixtures("wrong")
 def test_a_template_is_not_blamed_for_a_mistake_of_ours(here: Path) -> None:
     Path("house").mkdir()

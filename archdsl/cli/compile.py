@@ -88,7 +88,8 @@ def compile(
     archdsl compile --inference               for deployment, to deployed/
     archdsl compile --template house          laid out by house/module.py.jinja
 
-    Exit codes: 0 done, 1 findings or stale modules, 2 a wrong call or a file at fault.
+    Exit codes: 0 done, 1 findings or stale modules, 2 a wrong call or a file at fault, 70 a module
+    that is not what its spec says: a mistake of archdsl.
     """
     reading = read_specs(paths, input_volume)
     if reading.diagnostics:

@@ -261,10 +261,16 @@ def _forward_header(forward: Forward) -> list[str]:
 def _weights(plan: ClassPlan) -> str:
     """The weights of the heads' losses as a tuple, or nothing where there are no heads."""
     heads = [head.weight for head in heads_of(plan.steps)]
-    weights = ", ".join(f"{weight:g}" for weight in heads)
+    weights = ", ".join(_weight(weight) for weight in heads)
     if len(heads) == 1:
         weights += ","
     return f"({weights})" if heads else ""
+
+
+def _weight(weight: float) -> str:
+    """The shortest text of a weight that is no other number."""
+    short = f"{weight:g}"
+    return short if float(short) == weight else repr(weight)
 
 
 def _parameters(constructor: Constructor, lanes: Sequence[Lane]) -> tuple[ClassParameter, ...]:

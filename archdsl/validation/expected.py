@@ -1,6 +1,6 @@
 """What a Model says its module is: layers by name, and each step between tensors.
 
-All of it is read from the Model's nodes and the definitions of their layers. The calls that these
+All of it is read from the Model's graph and the definitions of its layers. The calls that these
 give are carried out with the same stand-ins as the module itself, and nothing of ``codegen``.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any, TypeAlias
 
-from archdsl.graph import AuxPart, Node, walk
+from archdsl.graph import AuxPart, Node, sources_of, walk
 from archdsl.layers import Call, Initializer, Layer, MergeLayer, UnaryLayer, WeightLayer
 from archdsl.layers.call import Code, Operation
 from archdsl.model import Model
@@ -121,6 +121,7 @@ class Expected:
         self._frozen: dict[int, list[tuple[str, str, Arguments]]] = {}
         self._started: dict[tuple[Initializer, bool], tuple[Start, Start | None]] = {}
         self._results = {0: 0}
+        self._sources = sources_of(model.graph)
         taken: dict[bool, list[int]] = {True: [], False: []}
         for node in model.layers:
             steps = self._add(node, calls)
@@ -141,7 +142,7 @@ class Expected:
         """The steps of a node."""
         layer, flow = node.layer, self.flow
         flow.node, flow.taken = node, []
-        sources = [self._results[source] for source in node.inputs]
+        sources = [self._results[source] for source in self._sources[node.id]]
         if isinstance(layer, UnaryLayer):
             result = self._add_modules(node, layer, calls[node.id], sources[0])
         elif isinstance(layer, MergeLayer):
