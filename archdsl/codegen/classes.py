@@ -111,13 +111,9 @@ class Classes:
 
     def _collect(self, around: Use) -> None:
         for plan in plans_in(items_of(around.plan)):
-            inner = (
-                Use(plan, around.model, plan.call.arguments)
-                if plan.call
-                else Use(plan, around.model, around.arguments, around.closed)
-            )
+            inner = _inside(around, plan)
             self._collect(inner)
-            self._kinds.setdefault(_kind_of(plan), []).append(inner)
+            self._kinds.setdefault(_kind_of(inner), []).append(inner)
 
     def _write(self, kind: Hashable, written: set[Hashable]) -> None:
         """Write the classes of one kind, behind those that they are built of."""
@@ -126,8 +122,8 @@ class Classes:
         written.add(kind)
         uses = self._kinds[kind]
         for use in uses:
-            for inner in plans_in(items_of(use.plan)):
-                self._write(_kind_of(inner), written)
+            for plan in plans_in(items_of(use.plan)):
+                self._write(_kind_of(_inside(use, plan)), written)
         for text, lanes in write_together(uses, self):
             self._add(text, lanes)
 
@@ -143,9 +139,20 @@ class Classes:
         self._of |= {id(lane.use.plan): known for lane in lanes}
 
 
-def _kind_of(plan: ClassPlan) -> Hashable:
-    """What uses have in common that may share a class: a block, or a statement."""
-    return (plan.title, plan.call is not None, plan.origin)
+def _inside(around: Use, plan: ClassPlan) -> Use:
+    """The use of a class inside another one: a part sees the parameters around it."""
+    if plan.call:
+        return Use(plan, around.model, plan.call.arguments)
+    return Use(plan, around.model, around.arguments, around.closed)
+
+
+def _kind_of(use: Use) -> Hashable:
+    """What uses have in common that may share a class: a block, or a statement.
+
+    In a family with its defaults a statement has literals where members have parameters.
+    """
+    plan = use.plan
+    return (plan.title, plan.call is not None, plan.origin, bool(use.closed))
 
 
 # ── From uses to texts ───────────────────────────────────────────────────────────────────────

@@ -97,8 +97,18 @@ def convert(deployments: Sequence[Deployment], networks: Networks) -> Conversion
         bool(folds),
         any(not fold.affine for fold in folds),
         _has_choices(surveys, tables, names),
-        {networks.network_of(d.model).name: _heads(d.plain) for d in deployments},
+        _heads_by_class(deployments, networks),
     )
+
+
+def _heads_by_class(deployments: Sequence[Deployment], networks: Networks) -> dict[str, str]:
+    """By the class of a network: where its auxiliary heads stand. Errors: ``NoTable``."""
+    found: dict[str, str] = {}
+    for deployment in deployments:
+        heads = _heads(deployment.plain)
+        if found.setdefault(networks.network_of(deployment.model).name, heads) != heads:
+            raise NoTable
+    return found
 
 
 def _class_names(places: Sequence[_Place], networks: Networks) -> dict[int, str]:

@@ -54,10 +54,17 @@ class Loop:
         ]
         self.entries = [lane.volume_of(node) for lane, node in zip(lanes, self.nodes, strict=True)]
 
+        #: What was known before.
+        self.volumes = [dict(lane.volumes) for lane in lanes]
+        self.used = set(constructor.used)
+        self.guards = list(constructor.guards)
+
     def undo(self) -> None:
         """Forget what the attempt has found."""
-        for lane, node, entry in zip(self.lanes, self.nodes, self.entries, strict=True):
-            lane.volumes[node] = entry
+        for lane, known in zip(self.lanes, self.volumes, strict=True):
+            lane.volumes = dict(known)
+        self.constructor.used = set(self.used)
+        self.constructor.guards = list(self.guards)
 
     def write(self) -> Item:
         """The copies as a comprehension. Errors: ``Disagreement``."""
@@ -90,10 +97,11 @@ class Loop:
         is_counted = INDEX in self.constructor.used
         self.constructor.used -= {*is_asked, INDEX}
         always = all(repeat.copies for repeat in self.repeats)
-        for lane, repeat in zip(self.lanes, self.repeats, strict=True):
+        for lane, repeat, known in zip(self.lanes, self.repeats, self.volumes, strict=True):
             node = repeat.part.output
             volume = lane.use.node(node).volume
             forms = [step.behind(self.count, always=always) for step in steps]
+            lane.volumes |= known
             lane.volumes[node] = with_forms(volume, forms)
         variable = self.constructor.names[INDEX] if is_counted else "_"
         if any("\0" in flat(doc) for doc in docs):
@@ -104,8 +112,10 @@ class Loop:
         """The text of each copy, with these sizes flowing into it, and the sizes behind it."""
         texts = []
         exits = []
-        for lane, repeat in zip(self.lanes, self.repeats, strict=True):
+        for lane, repeat, known in zip(self.lanes, self.repeats, self.volumes, strict=True):
             for chain, row in zip(repeat.part.copies, repeat.copies, strict=True):
+                if chain.output in known and chain.output != chain.input:
+                    raise Disagreement  # it takes up an earlier part, and goes on with that
                 volume = lane.use.node(chain.input).volume
                 if len(volume.sizes) != len(shown[0]):
                     raise Disagreement

@@ -197,6 +197,8 @@ def _row_words(body: syntax.Body) -> list[str] | None:
                     match atom:
                         case syntax.Name(id=name) | syntax.Call(name=syntax.Name(id=name)):
                             layer = REGISTRY.get(name)
+                            if name == "aux":
+                                return None
                             if layer is None and not isinstance(atom, syntax.Call):
                                 if atom is atoms[0]:
                                     return None
