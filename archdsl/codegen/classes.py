@@ -105,6 +105,11 @@ class Classes:
     def __iter__(self) -> Iterator[Class]:
         return iter(self._classes)
 
+    @property
+    def names(self) -> set[str]:
+        """The names that the module has so far."""
+        return self._scope.taken
+
     def of(self, plan: ClassPlan) -> Class:
         """The class that serves a plan."""
         return self._of[id(plan)]
@@ -224,7 +229,8 @@ def _write_class(
     end = end or (lambda use: ())
     has_volumes = len(lanes) == 1 or is_network
     title = title_of(uses[0])
-    constructor = Constructor(lanes, classes.of, title, has_volumes=has_volumes)
+    taken = sorted(classes.names)
+    constructor = Constructor(lanes, classes.of, title, has_volumes=has_volumes, taken=taken)
     constructor.is_network = is_network
     agreed(plan.row is None for plan in plans)
     agreed(len(plan.recalls) for plan in plans)

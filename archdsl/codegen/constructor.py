@@ -313,10 +313,16 @@ class Constructor:
             self._refuse(Operation("!=", (count, Constant.of(0))))
             return []
         loop = Loop(self, lanes, repeats, count)
+        around = len(self.under)
+        if not all(repeat.copies for repeat in repeats):
+            # What is refused in a copy is refused where there are copies.
+            self.under.append(Operation(">", (count, Constant.of(0))))
         try:
             return [loop.write()]
         except Disagreement:
             loop.undo()
+        finally:
+            del self.under[around:]
         number = agreed(len(repeat.copies) for repeat in repeats)
         self._refuse(Operation("!=", (count, Constant.of(number))))
         return self._unrolled(lanes, repeats)

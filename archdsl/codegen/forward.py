@@ -143,6 +143,10 @@ class Forward:
         for index, operation in enumerate(self.operations):
             for value in operation.reads:
                 value.last_read = max(value.last_read, index)
+            if operation.is_loop:
+                # Beside what flows, all that a loop reads is read again in its next turn.
+                for value in operation.reads[1:]:
+                    value.last_read = max(value.last_read, index + 1)
         for value in (self.result, *self.heads):
             value.last_read = end
 

@@ -128,7 +128,12 @@ class Lane:
 
     def captured_size(self, name: str) -> Size | None:
         """What is captured under a name."""
-        return self.captured[int(name[1:-1])] if name.startswith("@") else None
+        if not name.startswith("@"):
+            return None
+        index = int(name[1:-1])
+        if index >= len(self.captured):
+            raise Disagreement  # where an `if` leads it, nobody asks for that size
+        return self.captured[index]
 
     def _leveled(self, form: Form) -> Form:
         return fold(form, self._level_leaf)

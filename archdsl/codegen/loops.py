@@ -125,6 +125,9 @@ class Loop:
                 texts.append([item.doc for item in items])
                 behind = lane.volume_of(chain.output)
                 exits.append([form_of(size) for size in behind.sizes])
+                # Later copies may take up the part that the first one began with.
+                if chain.input in known:
+                    lane.volumes[chain.input] = known[chain.input]
         result = agreed(exits)
         if len(result) != len(shown[0]):
             raise Disagreement
