@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import cycle
 
 import torch
-from oracle import MERGES, network_class
+from oracle import network_class
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -15,6 +15,7 @@ from archdsl.graph import Node
 from archdsl.layers import UnaryLayer
 from archdsl.layers.layer import Family
 from archdsl.model import Model
+from archdsl.runtime.interpret import join
 
 Field = tuple[int, int]
 
@@ -186,7 +187,7 @@ class Endless:
             self.canvases[i].between((top, left), (bottom, right)) if whole else self._true(i)
             for i, whole in zip(node.inputs, is_map, strict=True)
         ]
-        return Canvas(MERGES[node.layer.name](values), (top, left))
+        return Canvas(join(node.layer, values), (top, left))
 
     def _layer(self, node: Node) -> Canvas:
         (source,) = node.inputs

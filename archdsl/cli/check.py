@@ -73,7 +73,7 @@ def _complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[Co
     metavar="SIZE",
     help="A device's memory, such as 80G or 500M: which batch fits?",
 )
-@click.option("--prove", is_flag=True, help="Compare each number with the module's in torch.")
+@click.option("--prove", is_flag=True, help="Compare each number with the modules in torch.")
 @click.option("--fix", is_flag=True, help="Mend what is written wrongly in the files, then check.")
 @click.option(
     "--unsafe-fixes", is_flag=True, help="With --fix, also change numbers, claims and layers."
@@ -203,6 +203,7 @@ def _prove(reading: Reading) -> dict[Model, Proof]:
 
         proofs: dict[Model, Proof] = {}
         for spec in reading.specs:
-            source = compile_module(spec.models) if spec.models else ""
-            proofs |= {model: prove(model, source) for model in spec.models}
+            if spec.models:
+                sources = [compile_module(spec.models, inference=i) for i in (False, True)]
+                proofs |= prove(spec.models, *sources)
     return proofs

@@ -135,7 +135,11 @@ def _summary(findings: Findings) -> str:
     if not verdicts:
         verdicts = ["all claims hold" if claims else "no claims are made"]
     if findings.proofs and not errors:
-        verdicts.append("all numbers proved by torch")
+        omitted = sum(bool(proof.omitted) for proof in findings.proofs.values())
+        but = (
+            f", but for outputs and gradients of {count_of(omitted, 'network')}" if omitted else ""
+        )
+        verdicts.append(f"all numbers proved by torch{but}")
     verdict = ", ".join(verdicts)
     networks = count_of(len(reading.models), "network")
     return f"{networks} in {count_of(len(files), 'file')}: {verdict}"

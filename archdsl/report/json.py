@@ -11,7 +11,7 @@ from archdsl.graph import Node
 from archdsl.layers import Initializer
 from archdsl.memory import Memory
 from archdsl.model import Claim, Model
-from archdsl.proof import Proof
+from archdsl.proof import Numbers, Proof
 from archdsl.recipe import recipe_facts
 from archdsl.source import Span
 
@@ -92,6 +92,19 @@ def _proof(proof: Proof) -> Document:
         "volumes": proof.volumes,
         "params": proof.parameters,
         "macs": proof.macs,
+        "numbers": _numbers(proof.numbers) if proof.numbers else None,
+        "omitted": proof.omitted or None,
+    }
+
+
+def _numbers(numbers: Numbers) -> Document:
+    return {
+        "input": list(numbers.input.sizes),
+        "images": numbers.images,
+        "divisor": numbers.divisor,
+        "outputs": numbers.outputs,
+        "gradients": numbers.gradients,
+        "buffers": numbers.buffers,
     }
 
 

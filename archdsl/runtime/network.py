@@ -12,16 +12,21 @@ from archdsl.runtime.faults import Fault
 _MODULE = "archdsl_run"
 
 
-def load_network(source: str, name: str) -> nn.Module:
-    """Build a network by the class, or the function, of this name in the source of its module.
-
-    Errors:
-        Fault: where the source lacks it.
-    """
+def load_module(source: str) -> ModuleType:
+    """The module of a source, executed as the file that it is."""
     module = ModuleType(_MODULE)
     sys.modules[_MODULE] = module  # a class is pickled by its module's name
-    # As the file that it is: without the future statements of this one, which hide a wrong hint.
+    # Without the future statements of this file, which hide a wrong hint.
     exec(compile(source, f"<{_MODULE}>", "exec", dont_inherit=True), module.__dict__)
+    return module
+
+
+def build_network(module: ModuleType, name: str) -> nn.Module:
+    """Build a network by the class, or the function, of this name in its module.
+
+    Errors:
+        Fault: where the module lacks it.
+    """
     found = getattr(module, name, None)
     if not callable(found):
         raise Fault(f"the module has no network {name}")
@@ -29,3 +34,8 @@ def load_network(source: str, name: str) -> nn.Module:
     if not isinstance(network, nn.Module):
         raise Fault(f"what {name} of the module gives is no network")
     return network
+
+
+def load_network(source: str, name: str) -> nn.Module:
+    """Build a network from the source of its module. Errors: ``Fault`` where that lacks it."""
+    return build_network(load_module(source), name)

@@ -1,25 +1,31 @@
-"""Torch as the judge of a Model: the emitted module on the meta device, compared number by number.
+"""Torch as the judge of a Model: the emitted modules, compared with it number by number.
 
-The meta device computes shapes and no numbers, so the largest network takes no memory.
+The meta device computes shapes and no numbers, so the largest network takes no memory there. Then
+the modules run in double precision, beside the Model's graph run node by node.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from archdsl.codegen import entry_name
+from archdsl.codegen import entry_names
 from archdsl.diagnostics import Diagnostic
 from archdsl.graph import AuxPart, Node, walk
 from archdsl.layers import UnaryLayer
 from archdsl.model import Model
-from archdsl.proof import Proof
-from archdsl.runtime.network import load_network
+from archdsl.proof import Numbers, Proof
+from archdsl.runtime.interpret import unfilled
+from archdsl.runtime.network import build_network, load_module
+from archdsl.runtime.numbers import Comparison, Difference
+from archdsl.runtime.sampling import choose_sample, narrowed
 from archdsl.volume import Volume
 
 _TORCH = torch.__version__.partition("+")[0]
@@ -29,33 +35,60 @@ _BATCH = 2
 Shape = tuple[int, ...]
 
 
-def prove(model: Model, source: str) -> Proof:
-    """Compare every volume, parameter count and MAC of a Model with its module's in torch.
+def prove(models: Sequence[Model], source: str, inference: str) -> Mapping[Model, Proof]:
+    """Compare the Models of a file with its modules in torch.
 
-    ``source`` is the text of the module. It runs twice on the meta device, in training with the
-    auxiliary heads and in evaluation without. A merge is an expression and no module: its volume
-    is what the layers that read it take, or what the network gives.
+    ``source`` is the text of the module, and ``inference`` that of the one for inference. The
+    first runs twice on the meta device, in training with the auxiliary heads and in evaluation
+    without: every volume, parameter count and MAC is compared. A merge is an expression and no
+    module: its volume is what the layers that read it take, or what the network gives. Then both
+    run on random images with random parameters: outputs, gradients and buffers are compared.
     """
+    files = [_File(source), _File(inference)]
+    names = entry_names(models)
+    return {model: _prove(model, name, *files) for model, name in zip(models, names, strict=True)}
+
+
+class _File:
+    """A module that is executed when its first network is built."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self._module: ModuleType | None = None
+
+    def build(self, name: str) -> nn.Module:
+        if self._module is None:
+            self._module = load_module(self.source)
+        return build_network(self._module, name)
+
+
+def _prove(model: Model, name: str, plain: _File, inference: _File) -> Proof:
     court = _Court(model)
     try:
         with torch.device("meta"), torch.no_grad():
-            network = load_network(source, entry_name(model))
+            network = plain.build(name)
             runs = [_Run(model, network, is_training) for is_training in (True, False)]
     except Exception as error:  # whatever keeps the module from running disproves it
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        court.accuse(None, "module", "it runs", reason)
-        return Proof(_TORCH, 0, 0, 0, tuple(court.diagnostics))
+        court.accuse(None, "module", "it runs", _said(error))
+        return Proof(_TORCH, 0, 0, 0, None, "", tuple(court.diagnostics))
     _compare_parameters(court, network)
     for run in runs:
         _compare_volumes(court, run)
         _compare_macs(court, run)
+    found = "" if court.found else _compare_numbers(court, name, plain, inference)
     return Proof(
         _TORCH,
         len(set().union(*(run.shown for run in runs)) - {0}),
         _count_parameters(network),
         runs[0].macs_of(None),
+        None if isinstance(found, str) else found,
+        found if isinstance(found, str) else "",
         tuple(court.diagnostics),
     )
+
+
+def _said(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 # ── What torch says ──────────────────────────────────────────────────────────────────────────
@@ -125,15 +158,16 @@ class _Court:
 
     def accuse(self, node: Node | None, fact: str, ours: str, theirs: str) -> None:
         name = "" if node is None else self.model.names[node.id]
+        self._tell(node, name, fact, f"archdsl says {ours}, torch says {theirs}")
+
+    def report(self, difference: Difference) -> None:
+        self._tell(difference.node, difference.name, difference.fact, difference.text)
+
+    def _tell(self, node: Node | None, name: str, fact: str, label: str) -> None:
         about = f" of `{name}`" if name else ""
         span = self.model.span if node is None else self.model.place_of(node)
-        diagnostic = Diagnostic(
-            "torch-disagrees",
-            f"{self.model.name}: torch disagrees on the {fact}{about}",
-            span,
-            f"archdsl says {ours}, torch says {theirs}",
-        )
-        self.found.setdefault((name, fact), diagnostic)
+        message = f"{self.model.name}: torch disagrees on the {fact}{about}"
+        self.found.setdefault((name, fact), Diagnostic("torch-disagrees", message, span, label))
 
     def has_accused(self, fact: str) -> bool:
         return any(known == fact for _, known in self.found)
@@ -217,6 +251,48 @@ def _compare_macs(court: _Court, run: _Run) -> None:
     theirs = run.macs_of(None)
     if total != theirs and not court.has_accused("MACs"):
         court.accuse(None, f"MACs of the network in {run.mode}", f"{total:,}", f"{theirs:,}")
+
+
+def _compare_numbers(court: _Court, name: str, plain: _File, inference: _File) -> Numbers | str:
+    """Compare with the graph in numbers; a text says why that was left out."""
+    sample = choose_sample(court.model)
+    if isinstance(sample, str):
+        return sample
+    try:
+        with _double():
+            with unfilled(), narrowed(sample.divisor):
+                network = plain.build(name)
+            comparison = Comparison(court.model, network, sample)
+            differences = [*comparison.differences()]
+            if not differences:
+                with unfilled(), narrowed(sample.divisor):
+                    deployed = inference.build(name)
+                differences += comparison.inference_differences(deployed)
+    except Exception as error:
+        court.accuse(None, "module", "it runs", _said(error))
+        return ""
+    for difference in differences[:1]:
+        court.report(difference)
+    if not comparison.is_finite:
+        return "with random weights its outputs are not finite"
+    return Numbers(
+        sample.input,
+        sample.images,
+        sample.divisor,
+        comparison.outputs,
+        comparison.gradients,
+        comparison.buffers,
+    )
+
+
+@contextmanager
+def _double() -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _unary(nodes: Iterable[Node]) -> Iterator[Node]:

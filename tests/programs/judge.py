@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,15 +22,11 @@ from archdsl.diagnostics import ArchError
 from archdsl.graph import AuxPart, walk
 from archdsl.layers import Initializer, WeightLayer
 from archdsl.model import Model
+from archdsl.runtime.interpret import unfilled
+from archdsl.runtime.numbers import Comparison, Difference
 from archdsl.source import Source
 from archdsl.volume import Volume
-from programs.interpret import Interpreter, quieten, unfilled
 from programs.meaning import Meaning
-
-#: Relative to the largest number compared; all is in double precision.
-TOLERANCE = 1e-9
-INFERENCE_TOLERANCE = 1e-7
-BATCH = 2
 
 
 class Mismatch(Exception):
@@ -90,9 +85,8 @@ def judge(
                 deployed.load()
                 stage = "run for inference"
                 for model, network in zip(models, networks, strict=True):
-                    _judge_inference(
-                        model, network, network_builder(deployed, model, models)(), seed
-                    )
+                    built = network_builder(deployed, model, models)()
+                    _refuse(model, network.inference_differences(built))
     except Mismatch as fault:
         return Failure(f"{stage}: {fault.kind}", str(fault))
     except ArchError as error:
@@ -191,98 +185,21 @@ def _equal(kind: str, found: object, expected: object, where: str = "") -> None:
 # ── The module ───────────────────────────────────────────────────────────────────────────────
 
 
-def _judge_network(model: Model, build: Callable[[], nn.Module], seed: int) -> nn.Module:
-    """Compare a network with its graph; returns it with random parameters."""
+def _judge_network(model: Model, build: Callable[[], nn.Module], seed: int) -> Comparison:
+    """Compare a network with its graph, and with what its weights should start as."""
     torch.manual_seed(seed)
     says_init = model.init or any(getattr(node.layer, "init", None) for node in model.layers)
     with nullcontext() if says_init else unfilled():
         network = build()
-    interpreter = Interpreter(model)
-    state = network.state_dict(keep_vars=True)
-    shapes = {(key, tuple(tensor.shape)) for key, tensor in state.items()}
-    if wrong := shapes ^ set(interpreter.shapes().items()):
-        raise Mismatch("keys", f"{model.name}: {sorted(wrong)[:3]} on one side alone")
-    _equal("shared parameters", len({id(tensor) for tensor in state.values()}), len(state))
-    _check_initialization(model, state)
-    enliven(state)
-    quieten(dict(network.named_modules()))
-    x = torch.randn(BATCH, *model.input.torch_sizes, requires_grad=True)
-    interpreter.adopt(state)
-    kept = x.detach().clone()
-    for is_training in (True, False):
-        mode = "training" if is_training else "evaluation"
-        outputs = _tensors(network.train(is_training)(x))
-        expected = interpreter.run(x, is_training)
-        _equal(f"number of outputs in {mode}", len(outputs), len(expected), model.name)
-        for index, (ours, theirs) in enumerate(zip(outputs, expected, strict=True)):
-            _close(f"output in {mode}", ours, theirs, f"{model.name}, output {index}")
-        _close("input written over", x, kept, model.name)
-        if is_training:
-            _compare_gradients(model, state, x, outputs, expected)
-            for key, buffer in interpreter.buffers().items():
-                _close("buffer", state[key], buffer, f"{model.name}, {key}")
-    return network
+    _check_initialization(model, network.state_dict())
+    comparison = Comparison(model, network, seed=seed)
+    _refuse(model, comparison.differences())
+    return comparison
 
 
-def _compare_gradients(
-    model: Model,
-    state: dict[str, Tensor],
-    x: Tensor,
-    outputs: tuple[Tensor, ...],
-    expected: tuple[Tensor, ...],
-) -> None:
-    names = ["input", *(key for key, tensor in state.items() if tensor.requires_grad)]
-    sources = [x, *(tensor for tensor in state.values() if tensor.requires_grad)]
-    weights = [torch.randn_like(output) for output in outputs]
-    ours, theirs = (
-        torch.autograd.grad(ends, sources, weights, allow_unused=True)
-        for ends in (outputs, expected)
-    )
-    # What a normalization subtracts has no gradient but what is lost in rounding.
-    most = max((g.abs().max().item() for g in theirs if g is not None), default=0.0)
-    for name, source, one, other in zip(names, sources, ours, theirs, strict=True):
-        if one is not None or other is not None:
-            zero = torch.zeros_like(source)
-            actual, wanted = (zero if g is None else g for g in (one, other))
-            _close("gradient", actual, wanted, f"{model.name}, {name}", floor=1e-3 * most)
-
-
-def enliven(state: dict[str, Tensor]) -> None:
-    """Random parameters that let the image through, and statistics that are far from 0 and 1."""
-    with torch.no_grad():
-        for key, tensor in state.items():
-            if key.endswith("running_var"):
-                tensor.uniform_(0.5, 2.0)
-            elif tensor.is_floating_point():
-                fan = tensor[0].numel() if tensor.dim() in (2, 4) else 1
-                tensor.normal_(std=0.5 if fan == 1 else 1.2 / fan**0.5)
-                # Factors of normalizations, and coefficients: not near 0.
-                if key.endswith("weight") and tensor.dim() in (1, 3):
-                    tensor.add_(1.0)
-
-
-def _tensors(output: Any) -> tuple[Tensor, ...]:
-    return (output,) if isinstance(output, Tensor) else tuple(output)
-
-
-def _close(
-    kind: str,
-    ours: Tensor,
-    theirs: Tensor,
-    where: str,
-    tolerance: float = TOLERANCE,
-    floor: float = 0.0,
-) -> None:
-    if ours is theirs:
-        return
-    if ours.shape != theirs.shape:
-        raise Mismatch(f"shape of {kind}", f"{where}: {list(ours.shape)}, {list(theirs.shape)}")
-    with torch.no_grad():
-        ours, theirs = ours.nan_to_num(), theirs.nan_to_num()
-        scale = max(theirs.abs().max().item(), floor)
-        found = (ours - theirs).abs().max().item()
-    if found > tolerance * scale:
-        raise Mismatch(kind, f"{where}: {found:.3g} apart, of {scale:.3g}")
+def _refuse(model: Model, differences: Iterable[Difference]) -> None:
+    for found in differences:
+        raise Mismatch(found.fact, f"{model.name}, {found.name}: {found.text}")
 
 
 # ── Initialization ───────────────────────────────────────────────────────────────────────────
@@ -306,17 +223,3 @@ def _check_initialization(model: Model, state: dict[str, Tensor]) -> None:
                 _equal("initial bias", set(tensor.tolist()), {init.bias}, key)
             elif bound is not None and tensor.abs().max().item() > bound:
                 raise Mismatch("initial weight", f"{model.name}, {key} beyond {bound}")
-
-
-# ── Inference ────────────────────────────────────────────────────────────────────────────────
-
-
-def _judge_inference(model: Model, network: nn.Module, deployed: nn.Module, seed: int) -> None:
-    torch.manual_seed(seed + 1)
-    state = network.state_dict()
-    deployed.load_training_state(state)  # type: ignore[operator]
-    x = torch.randn(BATCH, *model.input.torch_sizes)
-    with torch.no_grad():
-        expected = network.eval()(x)
-        (found,) = _tensors(deployed.eval()(x.clone()))
-    _close("output for inference", found, expected, model.name, INFERENCE_TOLERANCE)
