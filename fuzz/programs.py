@@ -58,8 +58,9 @@ def main() -> int:
                 print(f"seed {trial.seed} fails: {kind}: {trial.failure.detail}", flush=True)
                 wanted += [trial.seed] if kinds[kind] < options.reduce else []
                 kinds[kind] += 1
-            for text in pool.map(describe, wanted):
-                print(f"\n{text}", flush=True)
+            # Here, and not in the pool, where it would have to wait behind all that is to be tried.
+            for seed in wanted:
+                print(f"\n{describe(seed)}", flush=True)
             if seen % 1000 == 0 or seen == options.count:
                 seconds = time.monotonic() - start
                 next_seed = options.seed + seen

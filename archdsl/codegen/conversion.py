@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TypeAlias
 
 from archdsl.codegen.expressions import literal
@@ -65,7 +66,7 @@ class Conversion:
     table: list[str]
     has_folds: bool
     has_bare_norms: bool
-    #: Whether a class's table names parts that not all its uses have.
+    #: Whether a class's table names parts that have no numbers in some of its uses.
     has_choices: bool
     #: By the class of a network: where its auxiliary heads stand in the plain state.
     heads: dict[str, str]
@@ -81,6 +82,9 @@ def convert(deployments: Sequence[Deployment], networks: Networks) -> Conversion
 
     They are tried out on the names of each network before they are written. Where they would bring
     something to the wrong place, each network has a table of all its names instead.
+
+    Errors:
+        NoTable: networks that share a class have no table in common.
     """
     surveys = [_Survey(deployment) for deployment in deployments]
     places = [place for survey in surveys for place in survey.run()]
@@ -89,7 +93,8 @@ def convert(deployments: Sequence[Deployment], networks: Networks) -> Conversion
     tables = _tables(places, names, order)
     if not _is_right(surveys, tables, names):
         tables = _whole_tables(surveys, names)
-        assert _is_right(surveys, tables, names)
+        if not _is_right(surveys, tables, names):
+            raise NoTable
     values = [value for entries in tables.values() for value in entries.values()]
     folds = [fold for value in values if not isinstance(value, str) for fold in value]
     return Conversion(
@@ -171,6 +176,15 @@ class _Survey:
             for item in items_of(place.plan):
                 self._enter_leaves(item, place)
         return self.places
+
+    @cached_property
+    def stateful(self) -> set[str]:
+        """The modules that have numbers, themselves or in their parts."""
+        found = set()
+        for origin in self.origins:
+            parts = origin.split(".")
+            found |= {".".join(parts[:count]) for count in range(len(parts) + 1)}
+        return found
 
     def _visit(self, plan: ClassPlan, path: str, around: _Place | None) -> None:
         place = _Place(plan, path, around, self.model)
@@ -376,7 +390,7 @@ def _find_origins(
         table = tables.get(names[id(plan)], {}) if plan else {}
         for inner, origin in table.items():
             full = _join(name, inner)
-            if full not in survey.modules:
+            if full not in survey.stateful:
                 continue
             if isinstance(origin, str):
                 found[full] = _join(plain, origin)
@@ -389,7 +403,8 @@ def _find_origins(
                     )
                     for part in origin
                 )
-    return {name: folds.get(name, found[name]) for name in survey.origins}
+    # What is folded into something else than a layer with numbers is wrong, too.
+    return {name: found[name] for name in survey.origins} | folds
 
 
 def _has_choices(
@@ -397,9 +412,9 @@ def _has_choices(
     tables: Mapping[str, Mapping[str, Value]],
     names: Mapping[int, str],
 ) -> bool:
-    """Whether a table names what not all uses of its class have."""
+    """Whether a table names what has no numbers in some use of its class, or is not there."""
     return any(
-        _join(name, inner) not in survey.modules
+        _join(name, inner) not in survey.stateful
         for survey in surveys
         for name, plan in survey.modules.items()
         if plan is not None

@@ -232,15 +232,15 @@ def _load(network: nn.Module, state: Mapping[str, Tensor], unused: tuple[str, ..
 
 def _find_origins(network: nn.Module) -> tuple[dict[str, str], dict[str, list[_Fold]]]:
     """By the name of each module: its name in the plain network, and what is folded into it."""
-    modules = dict(network.named_modules())
+    state = network.state_dict()
     names = {"": ""}
     folds: dict[str, list[_Fold]] = {}
     for name, module in network.named_modules():
         around, _, last = name.rpartition(".")
         plain = names.setdefault(name, _join(names[around], last))
         for inner, origin in _ORIGINS.get(type(module), {}).items():
-            if isinstance(modules.get(_join(name, inner)), nn.Identity | None):
-                continue  # a part that not every use of the class has
+            if not any(key.startswith(f"{_join(name, inner)}.") for key in state):
+                continue  # not every use of the class has numbers there
             if isinstance(origin, str):
                 names[_join(name, inner)] = _join(plain, origin)
             else:
