@@ -88,7 +88,9 @@ def test_modules_by_hand_are_valid() -> None:
 @pytest.mark.parametrize("name", ["Net", "Small"])
 def test_modules_by_hand_are_right(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Torch says so: or the faults below would be faults of what is wrong already."""
-    monkeypatch.setattr(archdsl, "compile", lambda model: NET)
+    compile = archdsl.compile
+    by_hand = {False: lambda model: NET, True: lambda model: compile(model, inference=True)}
+    monkeypatch.setattr(archdsl, "compile", lambda model, inference: by_hand[inference](model))
     model = models_of("net.arch")[name]
     network = run_source(NET).__dict__[name]()
     if name == "Small":

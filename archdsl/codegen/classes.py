@@ -6,7 +6,7 @@ say, as where an ``if`` changes how things are wired, the uses that agree share 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -39,6 +39,8 @@ class ClassText:
     forward_header: tuple[str, ...] = ()
     forward_lines: tuple[str, ...] = ()
     head_weights: str = ""
+    #: Attributes that never change, by which TorchScript knows where an `if` leads.
+    constants: tuple[str, ...] = ()
 
     @property
     def init_header(self) -> list[str]:
@@ -220,24 +222,30 @@ def _try_levels(
 
 
 def _write_class(
-    uses: Sequence[Use], level: Level, classes: Classes, end: End | None
+    uses: Sequence[Use],
+    level: Level,
+    classes: Classes,
+    end: End | None,
+    unasked: Collection[str] = (),
 ) -> tuple[ClassText, list[Lane]]:
     """The text of a class that serves some uses. Errors: ``Disagreement``."""
     lanes = [Lane(use, level) for use in uses]
     plans = [use.plan for use in uses]
     is_network = end is not None
-    end = end or (lambda use: ())
+    ends_of = end or (lambda use: ())
     has_volumes = len(lanes) == 1 or is_network
     title = title_of(uses[0])
     taken = sorted(classes.names)
-    constructor = Constructor(lanes, classes.of, title, has_volumes=has_volumes, taken=taken)
+    constructor = Constructor(
+        lanes, classes.of, title, has_volumes=has_volumes, taken=taken, unasked=unasked
+    )
     constructor.is_network = is_network
     agreed(plan.row is None for plan in plans)
     agreed(len(plan.recalls) for plan in plans)
     if plans[0].row is not None:
         items = constructor.row(lanes, [plan.row or () for plan in plans])
         body = lay_out("", bracketed("super().__init__(", items), 2)
-        ends = agreed(tuple(end(use)) for use in uses)
+        ends = agreed(tuple(ends_of(use)) for use in uses)
         lines = (*constructor.guard_lines(), *body, *ends)
         return ClassText(_parameters(constructor, lanes), True, lines), lanes
     steps = constructor.steps(lanes, [plan.steps for plan in plans])
@@ -246,12 +254,17 @@ def _write_class(
         for plan, gone, lane in zip(plans, steps, lanes, strict=True)
     ]
     bodies = agreed(tuple(forward.lines()) for forward in forwards)
+    if not forwards[0].asked.issuperset(constructor.constants):
+        # The ways of an `if` differ in their layers alone, so `forward` is the same for all.
+        rest = {*constructor.constants} - forwards[0].asked
+        return _write_class(uses, level, classes, end, rest)
     header = agreed(tuple(_forward_header(forward)) for forward in forwards)
     weights = agreed(_weights(plan) for plan in plans)
-    ends = agreed(tuple(end(use)) for use in uses)
-    lines = (*constructor.guard_lines(), *constructor.body, *ends)
+    ends = agreed(tuple(ends_of(use)) for use in uses)
+    lines = (*constructor.guard_lines(), *constructor.flags, *constructor.body, *ends)
     parameters = _parameters(constructor, lanes)
-    return ClassText(parameters, False, lines, header, bodies, weights), lanes
+    constants = tuple(constructor.constants)
+    return ClassText(parameters, False, lines, header, bodies, weights, constants), lanes
 
 
 def title_of(use: Use) -> str:

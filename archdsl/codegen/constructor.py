@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -31,9 +31,11 @@ from archdsl.codegen.layout import (
 from archdsl.codegen.loops import Loop, with_repeats
 from archdsl.codegen.names import Scope
 from archdsl.codegen.tracing import Leaf, fold, form_of
+from archdsl.codegen.turns import Guest, Turn, Way
 from archdsl.graph import ChoicePart
 from archdsl.layers import MergeLayer
 from archdsl.modules import (
+    RESERVED_ATTRIBUTES,
     Apply,
     Choice,
     ClassPlan,
@@ -60,6 +62,7 @@ SIZE_NAMES = {"C": "in_channels", "H": "height", "W": "width"}
 #: What a size outside a class is called.
 CAPTURED_NAMES = {"C": "channels", "H": "height", "W": "width"}
 _CONDITION = 1  # the level of an expression before `if`
+_BODY = 2  # levels of indentation of a method's body
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,7 @@ class Constructor:
         *,
         has_volumes: bool,
         taken: Sequence[str] = (),
+        unasked: Collection[str] = (),
     ) -> None:
         self.find = find
         self.title = title
@@ -119,8 +123,15 @@ class Constructor:
         self.under: list[Form] = []
         self.used: set[str] = set()
         self.guards: list[str] = []
-        self.indent = 2
+        self.indent = _BODY
         self.body: list[str] = []
+        #: The names of what `self` has, and those of them that are conditions.
+        applies = [apply for lane in lanes for apply in applies_of(lane.use.plan.steps)]
+        self.attributes = Scope((*RESERVED_ATTRIBUTES, *(a.attribute for a in applies)))
+        self.constants: list[str] = []
+        #: Those that ``forward`` turned out not to ask.
+        self.unasked = unasked
+        self.flags: list[str] = []
         #: By lane, the layers that join branches, by node.
         self.merges: dict[int, dict[int, MergeLayer]] = {id(lane): {} for lane in lanes}
 
@@ -338,21 +349,22 @@ class Constructor:
 
     def steps(
         self, lanes: Sequence[Lane], steps: Sequence[tuple[Step, ...]]
-    ) -> list[tuple[Step, ...]]:
+    ) -> list[tuple[Way, ...]]:
         """Write the attributes of steps; by lane, the steps as ``forward`` goes through them."""
         agreed(map(len, steps))
-        gone: list[list[Step]] = [[] for _ in lanes]
+        gone: list[list[Way]] = [[] for _ in lanes]
         for row in zip(*steps, strict=True):
             for index, more in enumerate(self._step(lanes, row)):
                 gone[index] += more
         return [tuple(done) for done in gone]
 
-    def _step(self, lanes: Sequence[Lane], steps: Sequence[Step]) -> list[tuple[Step, ...]]:
+    def _step(self, lanes: Sequence[Lane], steps: Sequence[Step]) -> list[tuple[Way, ...]]:
         match steps[0]:
             case Apply():
                 applies = _all_of(steps, Apply)
                 self._attribute(lanes, applies)
                 for lane, apply in zip(lanes, applies, strict=True):
+                    lane.trail += (apply.output, *apply.pieces)
                     if apply.pieces:
                         lane.split(lane.use.node(apply.output), apply.pieces)
                     else:
@@ -408,7 +420,7 @@ class Constructor:
         starts = [lane.current for lane in lanes]
         entries = [lane.volume_of(lane.current) for lane in lanes]
         ends: list[list[Volume]] = [[] for _ in lanes]
-        branches: list[list[tuple[Step, ...]]] = [[] for _ in lanes]
+        branches: list[list[tuple[Any, ...]]] = [[] for _ in lanes]
         for index in range(len(forks[0].branches)):
             for lane, start, entry in zip(lanes, starts, entries, strict=True):
                 lane.current = start
@@ -420,13 +432,14 @@ class Constructor:
         for lane, fork, end in zip(lanes, forks, ends, strict=True):
             self.merges[id(lane)][fork.node] = lane.join(lane.use.node(fork.node), end)
             lane.current = fork.node
+            lane.trail.append(fork.node)
         return [
             replace(fork, branches=tuple(done)) for fork, done in zip(forks, branches, strict=True)
         ]
 
     # ── Options ──────────────────────────────────────────────────────────────────────────────
 
-    def _option(self, lanes: Sequence[Lane], options: Sequence[Option]) -> list[tuple[Step, ...]]:
+    def _option(self, lanes: Sequence[Lane], options: Sequence[Option]) -> list[tuple[Way, ...]]:
         parts = [option.part for option in options]
         tests = self._tests(lanes, parts)
         taken = sorted({part.taken for part in parts})
@@ -436,32 +449,86 @@ class Constructor:
             for lane, part in zip(lanes, parts, strict=True):
                 lane.current = part.body.output
             return gone
-        attribute = _only_attribute(options)
         before = _forms(lanes, [part.body.input for part in parts])
-        declared = f"self.{attribute}: nn.Module = nn.Identity()"
+        trails = [list(lane.trail) for lane in lanes]
         outer = self.body
         self.indent += 1
         found: dict[int, list[str]] = {}
+        ways: dict[int, tuple[Way, ...]] = {}
         for outcome in taken:
-            some = [
-                (lane, o) for lane, o in zip(lanes, options, strict=True) if o.part.taken == outcome
-            ]
+            some, there = _of_outcome(lanes, options, outcome)
             self.body = found[outcome] = []
             self.under.append(_way_to(tests, outcome))
-            self.steps([lane for lane, _ in some], [o.steps for _, o in some])
+            steps = self.steps(some, [option.steps for option in there])
             self.under.pop()
+            ways |= {id(lane): gone for lane, gone in zip(some, steps, strict=True)}
         self.indent -= 1
         self.body = outer
         self._join(lanes, parts, tests, before)
-        if any(found.values()):
+        for lane, part, trail in zip(lanes, parts, trails, strict=True):
+            lane.current = part.body.output
+            lane.trail = trail
+        attribute = _only_attribute(options)
+        if not attribute:
+            done = self._turn(lanes, parts, tests, ways)
+        elif any(found.values()):
+            declared = f"self.{attribute}: nn.Module = nn.Identity()"
             self.body += lay_out(declared, Text(""), self.indent)
+            done = [(Apply(attribute, Row(()), lane.current),) for lane in lanes]
+        else:
+            done = [() for _ in lanes]
+        if any(found.values()):
             self.body += self._conditional_lines(tests, taken, found)
-        gone = []
-        for lane, option in zip(lanes, options, strict=True):
-            lane.current = option.part.body.output
-            apply = Apply(attribute, Row(()), lane.current)
-            gone.append((apply,) if any(found.values()) else ())
-        return gone
+        for lane in lanes:
+            lane.trail.append(lane.current)
+        return done
+
+    def _turn(
+        self,
+        lanes: Sequence[Lane],
+        parts: Sequence[ChoicePart],
+        tests: Sequence[Form],
+        ways: Mapping[int, tuple[Way, ...]],
+    ) -> list[tuple[Way, ...]]:
+        """An ``if`` that changes how things are wired: ``forward`` asks where it leads.
+
+        TorchScript compiles the way alone that a constant of the module leads to, so it does not
+        miss the layers of the others.
+        """
+        taken = sorted({part.taken for part in parts})
+        flags = [self._flag(tests[outcome]) for outcome in taken[:-1]]
+        firsts = {
+            outcome: next(
+                lane for lane, part in zip(lanes, parts, strict=True) if part.taken == outcome
+            )
+            for outcome in taken
+        }
+        turns: list[tuple[Way, ...]] = []
+        for lane, part in zip(lanes, parts, strict=True):
+            gone = []
+            for outcome, first in firsts.items():
+                if outcome == part.taken:
+                    gone.append(ways[id(lane)])
+                    continue
+                guest = Guest(first, lane)
+                steps, merges = guest.steps(ways[id(first)], self.merges[id(first)])
+                self.merges[id(lane)] |= merges
+                gone.append(steps)
+            turns.append((Turn(tuple(flags), tuple(gone), part.body.output),))
+        return turns
+
+    def _flag(self, test: Form) -> str:
+        """An attribute that holds whether a condition of the spec is true."""
+        text = self.text(test)
+        name = self.attributes.give_numbered(text if text.isidentifier() else "condition")
+        if name in self.unasked:
+            return name
+        self.constants.append(name)
+        if self.indent > _BODY:
+            # Where an `if` around leads elsewhere, it is there as well.
+            self.flags += lay_out(f"self.{name} = ", Text("False"), _BODY)
+        self.body += lay_out(f"self.{name} = ", Text(text), self.indent)
+        return name
 
     def _conditional_lines(
         self, tests: list[Form], taken: list[int], found: dict[int, list[str]]
@@ -488,7 +555,7 @@ class Constructor:
             yield from lay_out("else:", Text(""), self.indent)
             yield from found[last]
 
-    def _copies(self, lanes: Sequence[Lane], copies: Sequence[Copies]) -> list[tuple[Step, ...]]:
+    def _copies(self, lanes: Sequence[Lane], copies: Sequence[Copies]) -> list[tuple[Way, ...]]:
         """Copies that are attributes each: as many as there are in the uses, and no others."""
         number = agreed(len(one.copies) for one in copies)
         count = agreed(
@@ -496,7 +563,7 @@ class Constructor:
         )
         if not isinstance(count, Constant):
             self._refuse(Operation("!=", (count, Constant.of(number))))
-        gone: list[tuple[Step, ...]] = [() for _ in lanes]
+        gone: list[tuple[Way, ...]] = [() for _ in lanes]
         for rows in zip(*(one.copies for one in copies), strict=True):
             more = self.steps(lanes, rows)
             gone = [done + new for done, new in zip(gone, more, strict=True)]
@@ -614,17 +681,15 @@ def _either(one: Form, other: Form) -> Form:
 
 
 def _only_attribute(options: Sequence[Option]) -> str:
-    """The one name of what an ``if`` can put in its place. Errors: ``Disagreement``."""
+    """The one name of what an ``if`` can put in its place; nothing where it does more than that."""
     names = set()
     for option in options:
         applies = [*applies_of(option.steps)]
         if not _is_one_module(option.steps) or any(a.recalls or a.flatten for a in applies):
-            raise Disagreement
+            return ""
         names |= {apply.attribute for apply in applies}
         names |= {option.attribute} if option.attribute else set()
-    if len(names) != 1:
-        raise Disagreement
-    return str(names.pop())
+    return names.pop() if len(names) == 1 else ""
 
 
 def _is_one_module(steps: tuple[Step, ...]) -> bool:

@@ -8,19 +8,49 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias, TypeGuard
 
 from archdsl.codegen.expressions import joined_doc
 from archdsl.codegen.layout import Bracketed, Doc, Text, lay_out
 from archdsl.codegen.names import Scope
+from archdsl.codegen.turns import Turn, Way
 from archdsl.graph import RecallPart
 from archdsl.layers import MergeLayer
 from archdsl.layers.call import Code
-from archdsl.modules import Apply, ClassPlan, Copies, Fork, Head, Instance, Option, Recall, Step
+from archdsl.modules import (
+    Apply,
+    ClassPlan,
+    Copies,
+    Fork,
+    Head,
+    Instance,
+    Option,
+    Recall,
+    in_row,
+)
 from archdsl.modules import Sequence as Row
 
 _BODY = 2  # levels of indentation of a method's body
 #: Variables for branches that are more than one expression.
 _LETTERS = "yzuvw"
+
+
+#: The ways that were taken to a place: by the number of a fork, that of the way.
+_Path: TypeAlias = Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """A place in the row of operations, on some ways through the forks of an ``if``."""
+
+    index: float
+    path: _Path
+
+    def is_before(self, other: _Moment) -> bool:
+        """Whether the other comes after it, and not on another way."""
+        return self.index < other.index and all(
+            self.path[fork] == way for fork, way in other.path.items() if fork in self.path
+        )
 
 
 @dataclass(eq=False)
@@ -32,7 +62,8 @@ class _Value:
     #: Whether the variable is its own for good, as a name of the spec is.
     is_named: bool = False
     variable: str = ""
-    last_read: int = -1
+    #: Where it is read, in the row of all operations.
+    reads: list[_Moment] = field(default_factory=list)
 
 
 #: The text of an operation, given the variables of the values it reads.
@@ -48,7 +79,18 @@ class _Operation:
     write: _Write
     #: A loop reads its value, and gives the last one in the same variable.
     is_loop: bool = False
+    #: A copy is no statement where both values are in one variable.
+    is_copy: bool = False
     declares: str = ""
+    moment: _Moment = field(default_factory=lambda: _Moment(-1, {}))
+
+
+@dataclass(eq=False)
+class _Turn:
+    """An ``if`` on attributes of the module, with the operations of each way."""
+
+    conditions: tuple[str, ...]
+    ways: list[list[_Operation | _Turn]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +109,22 @@ class Forward:
     """
 
     plan: ClassPlan
-    steps: tuple[Step, ...]
+    steps: tuple[Way, ...]
     merges: Mapping[int, MergeLayer]
     scope: Scope = field(default_factory=lambda: Scope(("self", "x", *_LETTERS)))
+    #: What is written, and all operations of it in a row.
+    block: list[_Operation | _Turn] = field(default_factory=list)
     operations: list[_Operation] = field(default_factory=list)
+    path: _Path = field(default_factory=dict)
     #: The latest value of each node.
     values: dict[int, _Value] = field(default_factory=dict)
     #: The outputs of auxiliary heads, in their order.
     heads: list[_Value] = field(default_factory=list)
     depth: int = 0
     pieces: int = 0
+    turns: int = 0
+    #: The attributes that an `if` asks.
+    asked: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.recalled = {recall.node for recall in _recalls(self.steps)}
@@ -96,27 +144,78 @@ class Forward:
 
     def lines(self) -> list[str]:
         """The lines of the body."""
-        self._find_last_reads()
-        lines: list[str] = []
+        end = _Moment(len(self.operations), {})
+        for value in (self.result, *self.heads):
+            value.reads.append(end)
         holds = {value.variable: value for value in (self.start, *self.outer)}
-        for index, operation in enumerate(self.operations):
-            names = [value.variable for value in operation.reads]
-            is_result = index == len(self.operations) - 1 and operation.gives[-1] is self.result
-            if is_result and not self.heads and operation.declares == "merge":
-                doc = operation.write(names)
-                if isinstance(doc, Bracketed):
-                    # What a function of torch gives has a type; of a module it is named first.
-                    return [*lines, *lay_out("return ", doc, _BODY)]
-            if operation.is_loop:
-                lines += self._loop_lines(index, operation, holds)
-                continue
-            for value in operation.gives:
-                value.variable = self._variable(value, index, holds)
-                holds[value.variable] = value
-            target = ", ".join(value.variable for value in operation.gives)
-            declared = self._declared(operation, target)
-            lines += lay_out(f"{declared} = ", operation.write(names), _BODY)
-        return [*lines, *self._return_lines()]
+        last = self.block[-1] if self.block else None
+        if self._is_returned(last):
+            lines = self._block_lines(self.block[:-1], holds, _BODY)
+            doc = last.write([value.variable for value in last.reads])
+            if isinstance(doc, Bracketed):
+                # What a function of torch gives has a type; of a module it is named first.
+                return [*lines, *lay_out("return ", doc, _BODY)]
+            return [*lines, *self._operation_lines(last, holds, _BODY), *self._return_lines()]
+        return [*self._block_lines(self.block, holds, _BODY), *self._return_lines()]
+
+    def _is_returned(self, last: _Operation | _Turn | None) -> TypeGuard[_Operation]:
+        """Whether what comes last is a merge that gives the result of all."""
+        if not isinstance(last, _Operation) or last.declares != "merge":
+            return False
+        return last.gives[-1] is self.result and not self.heads
+
+    def _block_lines(
+        self, block: Iterable[_Operation | _Turn], holds: dict[str, _Value], indent: int
+    ) -> list[str]:
+        lines: list[str] = []
+        for one in block:
+            if isinstance(one, _Turn):
+                lines += self._turn_lines(one, holds, indent)
+            else:
+                lines += self._operation_lines(one, holds, indent)
+        return lines
+
+    def _operation_lines(
+        self, operation: _Operation, holds: dict[str, _Value], indent: int
+    ) -> Iterator[str]:
+        if operation.is_loop:
+            yield from self._loop_lines(operation, holds, indent)
+            return
+        for value in operation.gives:
+            # What each way gives is in one variable.
+            value.variable = value.variable or self._variable(value, operation.moment, holds)
+            holds[value.variable] = value
+        names = [value.variable for value in operation.reads]
+        target = ", ".join(value.variable for value in operation.gives)
+        if operation.is_copy and [target] == names:
+            return
+        declared = self._declared(operation, target)
+        yield from lay_out(f"{declared} = ", operation.write(names), indent)
+
+    def _turn_lines(self, turn: _Turn, holds: dict[str, _Value], indent: int) -> Iterator[str]:
+        """``if`` … ``elif`` … ``else``."""
+        before = dict(holds)
+        written = []
+        for way in turn.ways:
+            found = dict(before)
+            written.append(self._block_lines(way, found, indent + 1))
+            holds.update(found)
+        if all(lines == written[0] for lines in written):
+            # The ways differ in the layers alone.
+            yield from self._block_lines(turn.ways[0], before, indent)
+            return
+        self.asked |= {*turn.conditions}
+        first, *rest = turn.conditions
+        if not rest and written[1] and not written[0]:
+            yield from lay_out(f"if not self.{first}:", Text(""), indent)
+            yield from written[1]
+            return
+        words = [f"if self.{first}:", *(f"elif self.{name}:" for name in rest), "else:"]
+        while written and not written[-1]:
+            written.pop()
+        for word, lines in zip(words, written, strict=False):
+            yield from lay_out(word, Text(""), indent)
+            yield from lines or lay_out("pass", Text(""), indent + 1)
 
     def _declared(self, operation: _Operation, target: str) -> str:
         match operation.declares:
@@ -138,59 +237,63 @@ class Forward:
 
     # ── Variables ────────────────────────────────────────────────────────────────────────────
 
-    def _find_last_reads(self) -> None:
-        end = len(self.operations)
-        for index, operation in enumerate(self.operations):
-            for value in operation.reads:
-                value.last_read = max(value.last_read, index)
-            if operation.is_loop:
-                # Beside what flows, all that a loop reads is read again in its next turn.
-                for value in operation.reads[1:]:
-                    value.last_read = max(value.last_read, index + 1)
-        for value in (self.result, *self.heads):
-            value.last_read = end
+    def _add(self, operation: _Operation) -> None:
+        index = len(self.operations)
+        operation.moment = _Moment(index, self.path)
+        self.operations.append(operation)
+        self.block.append(operation)
+        for value in operation.reads:
+            value.reads.append(operation.moment)
+        if operation.is_loop:
+            # Beside what flows, all that a loop reads is read again in its next turn.
+            for value in operation.reads[1:]:
+                value.reads.append(_Moment(index + 0.5, self.path))
 
-    def _variable(self, value: _Value, index: int, holds: dict[str, _Value]) -> str:
+    def _variable(self, value: _Value, moment: _Moment, holds: dict[str, _Value]) -> str:
         """The variable for a value: its home, or another that holds nothing that is still read."""
         candidates = [value.home]
         if not value.is_named:
             candidates += ["x", *_LETTERS]
         for name in candidates:
             held = holds.get(name)
-            if held is None or (held.last_read <= index and not held.is_named):
+            if held is None or (not held.is_named and not _is_read_after(held, moment)):
                 return name
         count = 1
         while (name := f"y{count}") in self.scope.taken or (
-            name in holds and holds[name].last_read > index
+            name in holds and _is_read_after(holds[name], moment)
         ):
             count += 1
         return name
 
     def _loop_lines(
-        self, index: int, operation: _Operation, holds: dict[str, _Value]
+        self, operation: _Operation, holds: dict[str, _Value], indent: int
     ) -> Iterator[str]:
         """A loop over modules, on a variable that holds what goes into it."""
         (result,) = operation.gives
         start, *others = operation.reads
-        result.variable = start.variable
-        if start.last_read > index or start.is_named or result.home != start.variable:
-            result.variable = self._variable(result, index, holds)
+        is_read = _is_read_after(start, operation.moment)
+        if result.variable:
+            pass  # another way has found it
+        elif is_read or start.is_named or result.home != start.variable:
+            result.variable = self._variable(result, operation.moment, holds)
+        else:
+            result.variable = start.variable
         if result.variable != start.variable:
             declared = self._declared(operation, result.variable)
-            yield from lay_out(f"{declared} = ", Text(start.variable), _BODY)
+            yield from lay_out(f"{declared} = ", Text(start.variable), indent)
         holds[result.variable] = result
         module = self.scope.give("module")
         self.scope.taken.discard(module)
         names = [result.variable, *(value.variable for value in others)]
         head = operation.write([])
         assert isinstance(head, Text)
-        yield from lay_out(f"for {module} in {head.text}:", Text(""), _BODY)
+        yield from lay_out(f"for {module} in {head.text}:", Text(""), indent)
         called = Text(f"{module}({', '.join(names)})")
-        yield from lay_out(f"{result.variable} = ", called, _BODY + 1)
+        yield from lay_out(f"{result.variable} = ", called, indent + 1)
 
     # ── Steps: ``current`` is the value so far, new results go to ``home`` ───────────────────
 
-    def _steps(self, steps: Iterable[Step], current: _Value, home: str) -> _Value:
+    def _steps(self, steps: Iterable[Way], current: _Value, home: str) -> _Value:
         for step in steps:
             match step:
                 case Recall(part=part):
@@ -206,6 +309,8 @@ class Forward:
                     current = self._store(operand, step.output, step.label, home)
                 case Fork():
                     current = self._fork(step, current, home)
+                case Turn():
+                    current = self._turn(step, current, home)
                 case Option(steps=inner):
                     current = self._steps(inner, current, home)
                 case Copies(copies=copies):
@@ -213,13 +318,38 @@ class Forward:
                         current = self._steps(copy, current, home)
         return current
 
+    def _turn(self, turn: Turn, current: _Value, home: str) -> _Value:
+        """An ``if`` that changes how things are wired: all ways end in one value."""
+        written = _Turn(turn.conditions)
+        is_new = turn.output not in self.values
+        around, path = self.block, self.path
+        around.append(written)
+        value = _Value(home)
+        self.turns += 1
+        fork = self.turns
+        for way, steps in enumerate(turn.ways):
+            self.block = []
+            written.ways.append(self.block)
+            self.path = {**path, fork: way}
+            end = self._steps(steps, current, home)
+            last = self.block[-1] if self.block else None
+            if _is_plain(last) and last.gives == [end] and not end.is_named:
+                last.gives[0] = value
+            else:
+                self._add(_Operation([end], [value], lambda names: Text(names[0]), is_copy=True))
+        self.block, self.path = around, path
+        if is_new:
+            self.values[turn.output] = value
+        return value
+
     def _value(self, node: int, label: str | None, home: str) -> _Value:
         """The value of a node: in a variable of its own where a later step takes it up."""
         if node in self.recalled and label:
             value = _Value(self.scope.give(label), is_named=True)
         else:
             value = _Value(home)
-        self.values[node] = value
+        # What holds no layers gives the node before it, which is still what it was.
+        self.values.setdefault(node, value)
         return value
 
     def _store(self, operand: _Operand, node: int, label: str | None, home: str) -> _Value:
@@ -231,7 +361,7 @@ class Forward:
         def write(names: list[str]) -> Doc:
             return Text(operand.write(names))
 
-        self.operations.append(_Operation([*operand.reads], gives, write, declares=declares))
+        self._add(_Operation([*operand.reads], gives, write, declares=declares))
 
     def _applied(self, apply: Apply, current: _Value, module: str | None = None) -> _Operand:
         recalled = [self.values[recall.node] for recall in apply.recalls]
@@ -266,17 +396,16 @@ class Forward:
     def _each(self, apply: Apply, current: _Value, home: str) -> _Value:
         """A ``nn.ModuleList`` whose modules read earlier parts beside what flows."""
         assert isinstance(apply.item, Row)
-        reads = [_recalls_of(item) for item in apply.item.items]
+        copies = [*in_row(apply.item.items)]
+        reads = [_recalls_of(copy) for copy in copies]
         if all(one == reads[0] for one in reads):
             others = [self.values[recall.node] for recall in apply.recalls]
             value = self._value(apply.output, apply.label, home)
             loop = Text(f"self.{apply.attribute}")
-            self.operations.append(
-                _Operation([current, *others], [value], lambda _: loop, is_loop=True)
-            )
+            self._add(_Operation([current, *others], [value], lambda _: loop, is_loop=True))
             return value
-        for index, item in enumerate(apply.item.items):
-            is_last = index == len(apply.item.items) - 1
+        for index, item in enumerate(copies):
+            is_last = index == len(copies) - 1
             one = Apply(
                 apply.attribute, item, apply.output if is_last else -1, recalls=reads[index]
             )
@@ -309,10 +438,10 @@ class Forward:
 
         value = self._value(fork.node, None, home)
         reads = [value for operand in operands for value in operand.reads]
-        self.operations.append(_Operation(reads, [value], write, declares="merge"))
+        self._add(_Operation(reads, [value], write, declares="merge"))
         return value
 
-    def _simple(self, branch: tuple[Step, ...], current: _Value) -> _Operand | None:
+    def _simple(self, branch: tuple[Way, ...], current: _Value) -> _Operand | None:
         """A branch as one expression, where it is short enough to be read as one."""
         if branch and isinstance(branch[0], Recall):
             current = self.values[branch[0].part.node]
@@ -326,11 +455,19 @@ class Forward:
                 return None
 
 
+def _is_plain(last: _Operation | _Turn | None) -> TypeGuard[_Operation]:
+    return isinstance(last, _Operation) and not last.is_loop
+
+
+def _is_read_after(value: _Value, moment: _Moment) -> bool:
+    return any(moment.is_before(read) for read in value.reads)
+
+
 def _recalls_of(item: object) -> tuple[RecallPart, ...]:
     return item.plan.recalls if isinstance(item, Instance) else ()
 
 
-def _recalls(steps: Iterable[Step]) -> Iterator[RecallPart]:
+def _recalls(steps: Iterable[Way]) -> Iterator[RecallPart]:
     for step in steps:
         match step:
             case Recall(part=part):
@@ -342,6 +479,9 @@ def _recalls(steps: Iterable[Step]) -> Iterator[RecallPart]:
             case Fork(branches=branches):
                 for branch in branches:
                     yield from _recalls(branch)
+            case Turn(ways=ways):
+                for way in ways:
+                    yield from _recalls(way)
             case Option(steps=inner):
                 yield from _recalls(inner)
             case Copies(copies=copies):

@@ -93,6 +93,15 @@ class Lane:
         self.volumes = {use.plan.input: symbols}
         #: The node that a chain has come to.
         self.current = use.plan.input
+        #: The nodes whose results later steps may read; those of all lanes are as many, in one
+        #: order.
+        self.trail = [use.plan.input, *(recall.node for recall in use.plan.recalls)]
+        self._given = 0
+
+    def give_node(self) -> int:
+        """A node for what another lane has, which is none of this lane's network."""
+        self._given += 1
+        return -1 - self._given
 
     # ── Forms ────────────────────────────────────────────────────────────────────────────────
 

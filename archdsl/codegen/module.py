@@ -10,6 +10,7 @@ from textwrap import fill
 
 from archdsl.codegen.classes import SUPPORT, Class, title_of
 from archdsl.codegen.conversion import Conversion
+from archdsl.codegen.expressions import literal
 from archdsl.codegen.layout import INDENT, WIDTH, Item, Text, bracketed, lay_out
 from archdsl.codegen.networks import Function, NetworkClass, Networks
 from archdsl.codegen.templates import render_template
@@ -37,6 +38,7 @@ class ClassView:
     forward_header: list[str]
     forward_lines: list[str]
     head_weights: str
+    constants: str
 
 
 @dataclass(frozen=True)
@@ -243,6 +245,7 @@ def _class_view(written: Class, docstring: list[str]) -> ClassView:
         [*text.forward_header],
         [*text.forward_lines],
         text.head_weights,
+        f"[{', '.join(map(literal, text.constants))}]" if text.constants else "",
     )
 
 

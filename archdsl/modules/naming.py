@@ -71,10 +71,32 @@ class Names:
 
     def name(self, steps: list[Step]) -> tuple[Step, ...]:
         self.taken = {a for a in _attributes(steps) if a}
+        return self._level(steps)
+
+    def _level(self, steps: Iterable[Step]) -> tuple[Step, ...]:
+        """Steps with their names; those under an ``if`` that changes the wiring come last.
+
+        So what stands behind the ``if`` has the same name wherever that leads.
+        """
+        steps = tuple(steps)
         # Where a word is needed more than once, the count begins with 1: relu1, relu2.
-        words = Counter(self._words(steps))
-        self.counts = {word: 1 for word, count in words.items() if count > 1}
-        return tuple(self._step(step) for step in steps)
+        for word, count in Counter(self._words(steps)).items():
+            if count > 1:
+                self.counts.setdefault(word, 1)
+        return tuple(self._under(step) for step in [self._step(step) for step in steps])
+
+    def _under(self, step: Step) -> Step:
+        match step:
+            case Fork(branches=branches):
+                named = tuple(tuple(self._under(s) for s in branch) for branch in branches)
+                return replace(step, branches=named)
+            case Copies(copies=copies):
+                named = tuple(tuple(self._under(s) for s in copy) for copy in copies)
+                return replace(step, copies=named)
+            case Option(part=part, steps=inner) if word_of(part.cond) is None:
+                return replace(step, steps=self._level(inner))
+            case _:
+                return step
 
     def _words(self, steps: Iterable[Step]) -> Iterator[str]:
         for step in steps:
@@ -87,9 +109,9 @@ class Names:
                     for branch in branches:
                         if not _is_single(branch):
                             yield from self._words(branch)
-                case Option(part=part, steps=inner):
+                case Option(part=part):
                     word = word_of(part.cond)
-                    yield from self._words(inner) if word is None else (word,)
+                    yield from () if word is None else (word,)
                 case Copies(copies=copies):
                     for copy in copies:
                         yield from self._words(copy)
@@ -104,11 +126,9 @@ class Names:
                 return replace(step, apply=replace(step.apply, attribute=self._fresh("aux", 1)))
             case Fork():
                 return replace(step, branches=tuple(self._branch(b) for b in step.branches))
-            case Option(part=part, steps=inner):
+            case Option(part=part):
                 word = word_of(part.cond)
-                if word is None:
-                    return replace(step, steps=tuple(self._step(s) for s in inner))
-                return _with_attribute(step, self._fresh(word))
+                return step if word is None else _with_attribute(step, self._fresh(word))
             case Copies(copies=copies):
                 named = tuple(tuple(self._step(s) for s in copy) for copy in copies)
                 return replace(step, copies=named)

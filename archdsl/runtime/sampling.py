@@ -53,7 +53,7 @@ class Effort:
     @property
     def is_too_large(self) -> bool:
         """Whether it would take minutes, or more memory than a laptop has."""
-        return self.macs > 10**10 or self.activations > 2 * 10**8 or self.parameters > 10**8
+        return self.macs > 10**10 or self.activations > 2 * 10**8 or self.parameters > 15 * 10**7
 
 
 @dataclass(frozen=True, slots=True)
