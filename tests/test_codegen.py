@@ -154,16 +154,92 @@ def test_sizes_that_decide_are_arguments() -> None:
     judge(model)
 
 
-def test_what_is_wired_otherwise_has_a_class_each() -> None:
+def test_what_is_wired_otherwise_is_an_if_of_forward() -> None:
     text = """
-    block cell(n, k) { add { | conv 3x3 n same | if k > 1 { a: conv 1x1 n; relu } else { id } } }
-    cell(4, 2); maxpool 2; cell(4, 1)
+    block unit(n, s, residual, deep=false) {
+      conv 1 n
+      if s == 2 {
+        part: conv 3 n s2 same; relu
+        concat { part | conv 1 n | id }
+      } else if residual {
+        if deep { add { conv 3 n same relu conv 3 n same | id } } else {
+          add { conv 3 n same | id }
+        }
+      }
+      relu
+    }
+    unit(8, 2, false); unit(8, 1, true); unit(4, 1, true, true); unit(9, 2, true); unit(5, 1, false)
     """
     model = archdsl.parse(text, input="16x16x4")
     source = archdsl.compile(model)
-    assert source.count("class Cell") == 2
-    assert 'raise ValueError("cell: no use in the spec has k <= 1")' in source
+    assert source.count("class Unit") == 1
+    assert '    __constants__ = ["condition", "residual"]\n' in source
+    assert (
+        """\
+        x = self.conv(x)
+        if self.condition:
+            part: Tensor = self.part(x)
+            x = self.relu2(part)
+            x = torch.cat((part, self.branch2(x), x), 1)
+        elif self.residual:
+            x = self.branch1(x) + x
+        x = self.relu(x)
+        return x
+"""
+        in source
+    )
     judge(model)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # What flows in is read behind the `if` and in one way alone.
+        "block b(a) { p: relu; if a { add { conv 1 C | id } } else { concat { tanh | take(0) } }\n"
+        " concat { id | p } }\nb(true); b(false)",
+        # One way has nothing, and ends with what is taken up later.
+        "block b(a) { p: relu; if a { add { conv 3 C same | p } }; conv 1 4\n"
+        " concat { id | p } }\nb(true); b(false)",
+        "block b(a) { p: relu; if not a { q: { add { conv 3 C same | p } } } else { p }\n"
+        " add { id | conv 1 C } }\nb(true); b(false)",
+        # The ways of a branch; and an `if` in each of two.
+        "block b(a, c) { concat { if a { add { conv 1 C | tanh } } else { mul { id | gap } }\n"
+        " | if c { add { relu | id } }; conv 1 3 } }\nb(true, false); b(false, true)",
+        # Ways without a layer.
+        "block b(a) { if a { concat { id | id } } else { add { id | id } } }\nb(true); b(false)",
+        # Three ways, of which one goes through a loop over parts that read others.
+        "block b(n) { p: conv 1 4; if n == 1 { t: { add { conv 1 4 | p } } ×3 } else if n == 2 {\n"
+        " concat { p | id } } else { add { p | tanh } }; conv 1 4 }\nb(1); b(2); b(3); b(1)",
+        # Names of Python, of modules and of the condition.
+        "block b(training) { condition: relu\n if training { add { id | conv 1 C } } }"
+        "\nb(true); b(false)",
+        "block b(n) { condition: relu; if n > 1 { add { id | conv 1 C } } }\nb(1); b(2)",
+    ],
+)
+def test_ways_of_one_class(text: str) -> None:
+    model = archdsl.parse(text, input="8x8x4")
+    assert archdsl.compile(model).count("class B(") == 1
+    assert "class B2(" not in archdsl.compile(model)
+    judge(model)
+
+
+def test_heads_of_some_uses_have_a_class_each() -> None:
+    """What a module gives cannot hang on its arguments."""
+    text = """
+    network net(a=1): 8x8x4 → 3 {
+      if a > 1 { aux(0.3) { fc 3 } }
+      fc 3
+    }
+    network one = net()
+    network two = net(2)
+    """
+    models = read_models(Source(text, "heads.arch"))
+    source = archdsl.compile(*models)
+    # One of them is the family with its defaults.
+    assert source.count("class Net") == 3
+    assert 'raise ValueError("net: no use in the spec has a <= 1")' in source
+    for model in models:
+        judge(model)
 
 
 def test_a_block_may_be_called_as_the_inside_of_a_compiler() -> None:

@@ -39,6 +39,8 @@ class Guest:
     def __init__(self, guest: Lane, host: Lane) -> None:
         self._places: dict[int, int] = {}
         self._unclear: set[int] = set()
+        #: Those of nodes that the steps make themselves.
+        self._own_places: dict[int, int] = {}
         self._host = host
         for node, place in zip(guest.trail, host.trail, strict=True):
             if self._places.setdefault(node, place) != place:
@@ -50,15 +52,17 @@ class Guest:
         """The steps with the host's nodes, and the merges among them. Errors: ``Disagreement``."""
         moved = tuple(_moved(step, self._place) for step in steps)
         return moved, {
-            self._places[node]: layer for node, layer in merges.items() if node in self._places
+            place: merges[node] for node, place in self._own_places.items() if node in merges
         }
 
     def _place(self, node: int) -> int:
         if node in self._unclear:
             raise Disagreement  # it stands for two of the host's
-        if node not in self._places:
-            self._places[node] = self._host.give_node()
-        return self._places[node]
+        if node in self._places:
+            return self._places[node]
+        if node not in self._own_places:
+            self._own_places[node] = self._host.give_node()
+        return self._own_places[node]
 
 
 def _moved(step: Way, place: _Place) -> Way:

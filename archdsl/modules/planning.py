@@ -22,7 +22,7 @@ from archdsl.graph import (
     output_of,
 )
 from archdsl.layers import UnaryLayer
-from archdsl.modules.naming import Names, attribute_name
+from archdsl.modules.naming import Names, attribute_name, word_of
 from archdsl.modules.plan import (
     Apply,
     Choice,
@@ -241,8 +241,9 @@ def _is_in_row(part: Written) -> bool:
     match part:
         case LayerPart(name=None) | CallPart(name=None):
             return True
-        case ChoicePart(body=body):
-            return all(map(_is_in_row, body.written))
+        case ChoicePart(cond=cond, body=body):
+            # Wherever it leads, so that what stands beside it has the same name.
+            return all(map(_is_in_row, body.written)) and word_of(cond) is not None
         case RepeatPart(name=None, copies=copies):
             return all(_is_in_row(inner) for copy in copies for inner in copy.written)
         case _:
