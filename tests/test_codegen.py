@@ -406,3 +406,39 @@ def test_reserved_attributes_are_torchs() -> None:
     """Every public name of a module is escaped, so that no part can replace one."""
     public = {name for name in dir(nn.Sequential()) if not name.startswith("_")}
     assert public <= RESERVED_ATTRIBUTES
+
+
+def test_comments_of_an_if_stand_above_it() -> None:
+    text = """
+    network N: 16x16x4 → 5 {
+      unit(4, 2); unit(8, 1)
+      # there is one way to go
+      if C > 1 { relu }
+      fc 5
+    }
+    block unit(n, s) {
+      # where it strides
+      if s == 2 {
+        # smaller
+        conv 1 n s2
+      }
+      add {
+        | conv 3 n same
+          # where it is wide
+          if n > 4 { relu }
+        | id
+      }
+      # the wiring
+      if s == 2 { concat { id | tanh } }
+    }
+    """
+    (model,) = read_models(Source(text, "comments.arch"))
+    source = archdsl.compile(model)
+    for lines in (
+        "# where it strides\n        self.conv: nn.Module",
+        "# smaller\n            self.conv = ",
+        "# where it is wide\n            *([nn.ReLU()] if n > 4 else [])",
+        "# the wiring\n        self.condition = s == 2\n",
+        "# there is one way to go\n            nn.ReLU()",
+    ):
+        assert lines in source, source

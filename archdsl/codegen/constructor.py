@@ -223,8 +223,10 @@ class Constructor:
         tests = self._tests(lanes, parts)
         taken = sorted({part.taken for part in parts})
         self._guard(tests, parts[0], taken)
+        said = _said([part.cond for part in parts])
         if len(taken) == 1:
-            return self.plain_row(lanes, [choice.items for choice in choices])
+            items = self.plain_row(lanes, [choice.items for choice in choices])
+            return [replace(i, above=(*said, *i.above)) for i in items[:1]] + items[1:]
         before = _forms(lanes, [part.body.input for part in parts])
         bodies: dict[int, list[Item]] = {}
         for outcome in taken:
@@ -246,7 +248,7 @@ class Constructor:
             # What stands under the condition is something.
             condition = negated(tests[first[0]])
             cases, otherwise = [(self.text(condition, _CONDITION), docs[last])], docs[first[0]]
-        return [Item(Conditional(tuple(cases), otherwise))]
+        return [Item(Conditional(tuple(cases), otherwise), above=said)]
 
     def _tests(self, lanes: Sequence[Lane], parts: Sequence[ChoicePart]) -> list[Form]:
         """The conditions of an ``if`` and of its ``else if``, as far as a lane has come."""
@@ -444,10 +446,14 @@ class Constructor:
         tests = self._tests(lanes, parts)
         taken = sorted({part.taken for part in parts})
         self._guard(tests, parts[0], taken)
+        said = comment_lines(_said([part.cond for part in parts]), self.indent)
+        start = len(self.body)
         if len(taken) == 1:
             gone = self.steps(lanes, [option.steps for option in options])
             for lane, part in zip(lanes, parts, strict=True):
                 lane.current = part.body.output
+            if self.body[start:]:
+                self.body[start:start] = said
             return gone
         before = _forms(lanes, [part.body.input for part in parts])
         trails = [list(lane.trail) for lane in lanes]
@@ -479,6 +485,7 @@ class Constructor:
             done = [() for _ in lanes]
         if any(found.values()):
             self.body += self._conditional_lines(tests, taken, found)
+            self.body[start:start] = said
         for lane in lanes:
             lane.trail.append(lane.current)
         return done
