@@ -131,6 +131,41 @@ def test_scripts(case: Case) -> None:
         assert_same(scripted, network, case)
 
 
+WAYS = """
+block unit(n, s, residual) {
+  conv 1 n
+  if s == 2 {
+    part: conv 3 n s2 same; relu
+    concat { part | conv 1 n | id }
+  } else if residual {
+    if n > 4 { mul { conv 3 n same | gap } } else { add { conv 3 n same | id } }
+  }
+  relu
+}
+network Ways: 16x16x4 → 5 {
+  unit(8, 2, false); unit(8, 1, true); unit(4, 1, true); unit(4, 1, false)
+  fc 5
+}
+"""
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_ways_of_an_if_are_for_all_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each object goes one way: the layers of the others are no loss to TorchScript."""
+    model = archdsl.parse(WAYS)
+    (tmp_path / "ways.py").write_text(archdsl.compile(model), "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    network = importlib.import_module("ways").Ways()
+    assert len({type(unit) for unit in list(network)[:4]}) == 1
+    case = Case("ways", model)
+    assert_same(torch.jit.script(network), network, case)
+    assert_same(torch.fx.symbolic_trace(network), network, case)
+    assert_same(copy.deepcopy(network), network, case)
+    x = case.images(2)
+    exported = torch.export.export(network.eval(), (x,))
+    assert torch.allclose(exported.module()(x), network(x))
+
+
 @pytest.mark.parametrize("is_training", [False, True], ids=["evaluation", "training"])
 @pytest.mark.parametrize("case", FIRST, ids=str)
 def test_is_traced_by_fx(case: Case, is_training: bool) -> None:
