@@ -240,6 +240,7 @@ def _write_class(
         lanes, classes.of, title, has_volumes=has_volumes, taken=taken, unasked=unasked
     )
     constructor.is_network = is_network
+    agreed(tuple(argument.name for argument in use.arguments) for use in uses)
     agreed(plan.row is None for plan in plans)
     agreed(len(plan.recalls) for plan in plans)
     if plans[0].row is not None:

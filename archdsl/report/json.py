@@ -36,7 +36,8 @@ def report_document(
     place in a text; ends are exclusive. ``recipe`` and ``init`` are null where the spec has none.
     ``memory`` is there where training was asked for, in bytes; its ``largest_batch`` is null
     without a limit. ``proof`` is there where torch was asked; its numbers are torch's, with the
-    auxiliary heads, and where it does not hold ``diagnostics`` say why.
+    auxiliary heads, and where it does not hold ``diagnostics`` say why. Its ``numbers`` are null
+    where no outputs were compared, and ``omitted`` says why.
     """
     networks = []
     for model in models:
