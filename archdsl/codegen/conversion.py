@@ -453,7 +453,7 @@ def _table_lines(tables: dict[str, dict[str, Value]]) -> Iterator[str]:
             start = f"{INDENT * 2}{literal(key)}: "
             items = [literal(value)] if isinstance(value, str) else [f.text() for f in value]
             text = items[0] if isinstance(value, str) else f"[{', '.join(items)}]"
-            if len(start + text) < WIDTH:
+            if isinstance(value, str) or len(start + text) < WIDTH:
                 yield f"{start}{text},"
                 continue
             yield f"{start}["

@@ -12,7 +12,7 @@ from archdsl.codegen.classes import SUPPORT, Class, title_of
 from archdsl.codegen.conversion import Conversion
 from archdsl.codegen.expressions import literal
 from archdsl.codegen.layout import INDENT, WIDTH, Item, Text, bracketed, lay_out
-from archdsl.codegen.networks import Function, NetworkClass, Networks
+from archdsl.codegen.networks import Function, NetworkClass, Networks, is_member
 from archdsl.codegen.templates import render_template
 from archdsl.layers import UnaryLayer
 from archdsl.model import Model
@@ -203,13 +203,16 @@ def _network_docstring(
     comment = " ".join(_paragraph(_comment_of(model) if network.is_family else model.comment))
     if comment == " ".join(heading).strip():
         comment = ""  # the module's docstring says it
-    if network.is_family:
-        members = ", ".join(function.name for function in functions if function.network is network)
+    members = ", ".join(function.name for function in functions if function.network is network)
+    if members:
         comment = comment or f"The family `{title_of(network.written.lanes[0].use)}`: {members}."
-        docstring = _filled(comment)
-    else:
-        docstring = [*_filled(comment), ""] if comment else []
-        docstring.append(_figures(model))
+    docstring = _filled(comment) if comment else []
+    # A family has those of each member; its own are those of its defaults.
+    own = next((model for model in network.models if not is_member(model)), None)
+    if own is not None or not members:
+        figures = _figures(own or model)
+        docstring += [""] if docstring else []
+        docstring.append(f"With its defaults: {figures}" if members else figures)
     names = [head.apply.attribute for head in heads_of(model.plan.steps)]
     if names:
         docstring += [] if len(docstring) > 1 else [""]

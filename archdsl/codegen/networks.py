@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from archdsl.codegen.classes import SUPPORT, Class, Classes, ClassText, write_together
@@ -66,12 +66,13 @@ class _Names:
         self.families: dict[int, str] = {}
         classes: list[str | None] = []
         for model in models:
+            family = model.member.family if model.member else None
+            if family is not None and id(family) not in self.families:
+                self.families[id(family)] = self._class(family.name.id)
             if is_member(model):
-                assert model.member is not None
-                family = model.member.family
-                if id(family) not in self.families:
-                    self.families[id(family)] = self._class(family.name.id)
                 classes.append(None)
+            elif family is not None:
+                classes.append(self.families[id(family)])
             else:
                 classes.append(self._class(model.name))
         self.entries = [
@@ -101,29 +102,56 @@ class Networks:
         if not models:
             raise ValueError("a module needs at least one network")
         self.models = models
+        self.entries = entry_names(models)
+        apart = () if has_families else models
+        self._write(apart)
+        # The class of a family without arguments is the family with its defaults, or nothing is.
+        foreign = [model for model in models if not is_member(model) and not self._is_entry(model)]
+        if foreign:
+            self._write([*apart, *foreign])
+
+    def _write(self, apart: Collection[Model]) -> None:
+        """Write all classes. Some networks share none with their family."""
+        models = self.models
         names = _Names(models)
-        uses = [_use_of(model, is_closed=not has_families) for model in models]
+        uses = [_use_of(model, is_closed=model in apart) for model in models]
         uses = [use if use.closed else _with_width(use) for use in uses]
-        self.entries = names.entries
         self.classes = Classes(uses, names.scope)
         self.networks: list[NetworkClass] = []
         self.functions: list[Function] = []
         done: set[int] = set()
         for model, use, entry in zip(models, uses, names.entries, strict=True):
-            if use.closed or not is_member(model):
+            if use.closed or model.member is None:
                 ((text, lanes),) = write_together([use], self.classes, _end)
                 name = entry if not is_member(model) else names.class_of(model)
                 self._add(name, text, lanes, is_family=False)
                 continue
-            assert model.member is not None
             family = model.member.family
             if id(family) not in done:
                 done.add(id(family))
-                own = [u for u in uses if is_member(u.model) and _family_of(u) is family]
-                self._add_family(own, names.families[id(family)], names.scope)
+                own = [u for u in uses if not u.closed and _family_of(u.model) is family]
+                name = names.families[id(family)]
+                if any(m in apart and not is_member(m) and _family_of(m) is family for m in models):
+                    name = names.scope.give_numbered(name)
+                self._add_family(own, name, names.scope)
         for model, entry in zip(models, names.entries, strict=True):
             if is_member(model):
                 self.functions.append(self._function(model, entry))
+
+    def _is_entry(self, model: Model) -> bool:
+        """Whether the class of a network's name gives this network when it gets no arguments."""
+        network = self.network_of(model)
+        arguments = model.member.arguments if model.member else ()
+        values = {argument.name: Constant.of(argument.value) for argument in arguments}
+        if network.name != self.entries[self.models.index(model)]:
+            return False
+        for parameter in network.written.parameters:
+            if parameter.default is None:
+                return False
+            default = Constant.of(parameter.default)
+            if values.get(parameter.symbol, default) != default:
+                return False
+        return True
 
     def network_of(self, model: Model) -> NetworkClass:
         """The class of a network."""
@@ -159,13 +187,13 @@ class Networks:
         return Function(name, parameters, network, model, bracketed(f"{network.name}(", items))
 
 
-def _family_of(use: Use) -> object:
-    return use.model.member.family if use.model.member else None
+def _family_of(model: Model) -> object:
+    return model.member.family if model.member else None
 
 
 def _use_of(model: Model, *, is_closed: bool) -> Use:
     arguments = model.member.arguments if model.member else ()
-    if is_member(model) and not is_closed:
+    if model.member and not is_closed:
         return Use(model.plan, model, arguments)
     return Use(model.plan, model, closed={a.name: a.value for a in arguments})
 
@@ -180,7 +208,7 @@ def _end(use: Use) -> list[str]:
 def _with_width(use: Use) -> Use:
     """A use, that of a member of a family with the number of classes as an argument."""
     model = use.model
-    if not is_member(model) or any(argument.name == NUM_CLASSES for argument in use.arguments):
+    if model.member is None or any(argument.name == NUM_CLASSES for argument in use.arguments):
         return use
     ends = [model.chain.output]
     ends += [part.body.output for part in walk(model.chain) if isinstance(part, AuxPart)]
