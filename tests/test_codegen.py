@@ -235,8 +235,7 @@ def test_heads_of_some_uses_have_a_class_each() -> None:
     """
     models = read_models(Source(text, "heads.arch"))
     source = archdsl.compile(*models)
-    # One of them is the family with its defaults.
-    assert source.count("class Net") == 3
+    assert source.count("class Net") == 2
     assert 'raise ValueError("net: no use in the spec has a <= 1")' in source
     for model in models:
         judge(model)
