@@ -100,8 +100,7 @@ class Comparison:
 
     def _compare_training(self, x: Tensor) -> Iterator[Difference]:
         kept = x.detach().clone()
-        with _recorded(self.network) as seen:
-            outputs = tensors_of(self.network.train()(x))
+        outputs = tensors_of(self.network.train()(x))
         if apart := how_far(x, kept):
             yield Difference("input written over", "", None, apart)
             return
@@ -109,7 +108,7 @@ class Comparison:
         expected = self._interpreter.ends(values)
         found = list(self._compare_outputs("training", outputs, expected))
         if found:
-            first = self._first_difference(values, seen)
+            first = self._first_difference(x, values)
             yield from [first] if first else found
             return
         yield from self._compare_gradients(x, outputs, expected, values)
@@ -131,10 +130,10 @@ class Comparison:
             if apart := how_far(ours, theirs):
                 yield Difference(f"output in {mode}", "", None, apart)
 
-    def _first_difference(
-        self, values: Mapping[int, Tensor], seen: Mapping[str, tuple[Tensor, Tensor]]
-    ) -> Difference | None:
+    def _first_difference(self, x: Tensor, values: Mapping[int, Tensor]) -> Difference | None:
         """The first layer whose module reads, or gives, something else than its node."""
+        with _recorded(self.network) as seen:
+            self.network.train()(x)
         for node in self.model.layers:
             name = self.model.names[node.id]
             if not isinstance(node.layer, UnaryLayer) or name not in seen or node.id not in values:
