@@ -5,8 +5,9 @@ VENV = .venv
 RUN = $(VENV)/bin/python -m
 PIP = $(RUN) pip install --quiet --disable-pip-version-check
 ARCHDSL = $(RUN) archdsl
-# Each process builds whole networks, up to 3 GB: four are enough.
-PYTEST = -n auto --maxprocesses 4
+# Each process builds whole networks, up to 3 GB: four are enough. A few tests take a minute: who
+# is done takes over tests of another.
+PYTEST = -n auto --maxprocesses 4 --dist worksteal
 # Whose modules for inference are committed.
 DEPLOYED = specs/googlenet.arch specs/torchvision/resnet.arch
 
@@ -33,7 +34,9 @@ demo: $(VENV)/ready
 	@echo
 	$(ARCHDSL) compile specs
 	@echo
-	$(ARCHDSL) train specs/lenet5.arch --data digits --epochs 4 --devices 1 --name demo
+	@# Its layers are so small that threads mostly wait for one another.
+	OMP_NUM_THREADS=1 \
+		$(ARCHDSL) train specs/lenet5.arch --data digits --epochs 4 --devices 1 --name demo
 	@echo
 	@echo "drawings/check.txt   the tables of all networks"
 	@echo "drawings/*.svg       their pictures"

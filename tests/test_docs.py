@@ -27,7 +27,6 @@ from archdsl.layers import INITIALIZERS, REGISTRY
 from archdsl.model import METRICS, Model
 from archdsl.report.layers import render_layers_markdown
 from archdsl.source import Source
-from archdsl.train.data import DATA_NAMES
 
 README = ROOT / "README.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
@@ -231,6 +230,9 @@ def test_pictures_page_has_the_formats_and_options_of_each_style() -> None:
 
 
 def test_training_page_has_every_data_set() -> None:
+    # Imported here, as it brings torchvision: the other tests of this file take less time.
+    from archdsl.train.data import DATA_NAMES
+
     page = _read(TRAINING)
     assert [name for name in DATA_NAMES if f"`{name}`" not in page] == []
 

@@ -19,7 +19,6 @@ from test_properties import networks
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
-from torch.distributed._tools.mem_tracker import MemTracker
 from torch.nn import functional
 
 import archdsl
@@ -267,6 +266,9 @@ def test_a_seed_network_in_low_precision_on_a_cpu(name: str) -> None:
 @pytest.mark.parametrize("name", ["alexnet", "nin", "nin_cifar10", "vgg16", "zfnet"])
 def test_a_whole_step_takes_a_tenth_more_at_most(name: str) -> None:
     """Forward, backward and optimizer, each tensor counted while it lives."""
+    # Imported here, as it brings most of torch's compiler: the other tests take less time.
+    from torch.distributed._tools.mem_tracker import MemTracker
+
     model, batch = archdsl.load(ROOT / "specs" / f"{name}.arch"), 32
     recipe = Recipe(optimizer=optimizers.Adam())
     with FakeTensorMode(allow_non_fake_inputs=True):

@@ -103,19 +103,28 @@ def enlivened(case: Case) -> nn.Module:
     return network.eval()
 
 
+def outputs_of(network: nn.Module, images: Tensor) -> tuple[Tensor, ...]:
+    torch.manual_seed(0)  # dropout
+    output = network(images)
+    return (output,) if isinstance(output, Tensor) else tuple(output)
+
+
 @torch.no_grad()
-def assert_same(actual: nn.Module, expected: nn.Module, case: Case) -> None:
-    """The same bits in evaluation and, auxiliary heads included, in training."""
+def assert_same(case: Case, expected: nn.Module, *actual: nn.Module) -> None:
+    """The same bits in evaluation and, auxiliary heads included, in training.
+
+    Evaluation comes first: training moves the statistics, which two networks may share.
+    """
+    images = case.images(2)
     for is_training in (False, True):
-        outputs = []
-        for network in (actual, expected):
-            torch.manual_seed(0)  # dropout
-            output = network.train(is_training)(case.images(2))
-            outputs.append((output,) if isinstance(output, Tensor) else tuple(output))
-        assert len(outputs[0]) == len(outputs[1])
-        for ours, theirs in zip(*outputs, strict=True):
-            assert torch.equal(ours, theirs)
-    assert not torch.equal(expected.eval()(case.images(2)), expected(-case.images(2)))
+        wanted, *found = (
+            outputs_of(network.train(is_training), images) for network in (expected, *actual)
+        )
+        for outputs in found:
+            assert len(outputs) == len(wanted)
+            assert all(map(torch.equal, outputs, wanted))
+        if not is_training:
+            assert not torch.equal(wanted[0], expected(-images))
 
 
 # ── torch.jit.script and torch.fx ────────────────────────────────────────────────────────────
@@ -128,7 +137,7 @@ def test_scripts(case: Case) -> None:
     network = case.build("cpu" if case in LIGHT else "meta")
     scripted = torch.jit.script(network)
     if case in LIGHT:
-        assert_same(scripted, network, case)
+        assert_same(case, network, scripted)
 
 
 WAYS = """
@@ -255,7 +264,13 @@ def test_exports_for_any_batch(case: Case) -> None:
 
 
 def test_every_operator_is_computed() -> None:
-    assert set().union(*(operators(exported(case)) for case in LIGHT)) == OPERATORS
+    missing = OPERATORS
+    # Those with most kinds of layers first: few have all. That none has more is tested above.
+    for case in sorted(LIGHT, key=lambda case: -len({n.layer.name for n in case.model.layers})):
+        missing = missing - operators(exported(case))
+        if not missing:
+            break
+    assert missing == set()
 
 
 @pytest.mark.parametrize("case", LIGHT, ids=str)
@@ -288,8 +303,7 @@ def test_onnx_computes_the_same(case: Case) -> None:
 @pytest.mark.parametrize("case", LIGHT, ids=str)
 def test_copies_and_pickles_compute_the_same(case: Case) -> None:
     network = enlivened(case)
-    assert_same(copy.deepcopy(network), network, case)
-    assert_same(pickle.loads(pickle.dumps(network)), network, case)
+    assert_same(case, network, copy.deepcopy(network), pickle.loads(pickle.dumps(network)))
 
 
 @pytest.mark.parametrize("case", LIGHT, ids=str)
@@ -300,14 +314,14 @@ def test_weights_come_back_from_a_file(case: Case, tmp_path: Path) -> None:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     buffer.seek(0)
-    for loaded in (
+    loaded = []
+    for saved in (
         load_file(tmp_path / "weights.safetensors"),
         torch.load(buffer, weights_only=True),
     ):
-        fresh = case.build("cpu")
-        fresh.load_state_dict(loaded, strict=True)
-        # Training moves the statistics, which are to be as they were saved.
-        assert_same(fresh, copy.deepcopy(network), case)
+        loaded.append(case.build("cpu"))
+        loaded[-1].load_state_dict(saved, strict=True)
+    assert_same(case, network, *loaded)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

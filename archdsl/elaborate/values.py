@@ -6,6 +6,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import field
+from functools import cache
 from typing import Any
 
 from archdsl import syntax
@@ -84,12 +85,13 @@ class Unknown(Exception):
 
 def is_word(name: str) -> bool:
     """Whether the language itself uses the name."""
-    return (
-        name in KEYWORDS
-        or name in REGISTRY
-        or name in VOLUME_NAMES
-        or any(name in words_of(layer) for layer in REGISTRY.values())
-    )
+    return name in KEYWORDS or name in REGISTRY or name in VOLUME_NAMES or name in _flags()
+
+
+@cache
+def _flags() -> frozenset[str]:
+    """The flags of all layers."""
+    return frozenset(word for layer in REGISTRY.values() for word in words_of(layer))
 
 
 @dataclass

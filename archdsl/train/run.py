@@ -285,16 +285,18 @@ def _trainer(run: Run, recipe: Recipe, options: Options, *, is_resumed: bool) ->
     if options.device == "cuda" and not torch.cuda.is_available():
         raise TrainFault("there is no CUDA device here; --device auto takes what there is")
     progress = progress_callbacks()
-    callbacks: list[Callback] = [
-        ModelCheckpoint(
-            str(run.checkpoints),
-            filename=BEST.removesuffix(".ckpt"),
-            monitor="val_loss",
-            save_last=True,
-            enable_version_counter=False,
-        ),
-        *progress,
-    ]
+    callbacks: list[Callback] = [*progress]
+    if not options.dry_run:
+        # Lightning would write the last checkpoint of a dry run as well.
+        callbacks.append(
+            ModelCheckpoint(
+                str(run.checkpoints),
+                filename=BEST.removesuffix(".ckpt"),
+                monitor="val_loss",
+                save_last=True,
+                enable_version_counter=False,
+            )
+        )
     if options.patience is not None:
         callbacks.append(EarlyStopping("val_loss", patience=options.patience))
     try:
@@ -315,6 +317,7 @@ def _trainer(run: Run, recipe: Recipe, options: Options, *, is_resumed: bool) ->
             logger=_loggers(run, options, is_resumed),
             callbacks=callbacks,
             plugins=[AtomicCheckpointIO()],
+            enable_checkpointing=not options.dry_run,
             enable_model_summary=False,
             enable_progress_bar=any(isinstance(shown, ProgressBar) for shown in progress),
             default_root_dir=run.folder,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from zlib import crc32
 
@@ -83,8 +84,13 @@ def _is_mended(source: Source, found: tuple[Diagnostic, ...]) -> bool | None:
     if not found or applicable(found[0], source, unsafe=True) is None:
         return None
     mended = apply_fixes(source, found[:1], unsafe=True)
-    after = diagnose(Source(mended.text, source.path))
-    return _said(found[0]) not in {_said(diagnostic) for diagnostic in after}
+    return _said(found[0]) not in _said_of(mended.text, source.path)
+
+
+@cache
+def _said_of(text: str, path: str) -> frozenset[tuple[str, str, int]]:
+    """What is said of a mended text: that is nearly always the spec as it was."""
+    return frozenset(map(_said, diagnose(Source(text, path))))
 
 
 def _said(diagnostic: Diagnostic) -> tuple[str, str, int]:
