@@ -277,7 +277,7 @@ def _proved(model: Model) -> Proof:
         "an image of many channels": (
             "fc 1000 ×2; fc 8000; fc 2",
             "64x64x8",
-            Sample(Volume.image(64, 64, 8)),
+            Sample(Volume.image(64, 64, 1), divisor=8),
         ),
     }.values(),
 )

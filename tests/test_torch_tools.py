@@ -167,9 +167,8 @@ def test_ways_of_an_if_are_for_all_tools(tmp_path: Path, monkeypatch: pytest.Mon
     network = importlib.import_module("ways").Ways()
     assert len({type(unit) for unit in list(network)[:4]}) == 1
     case = Case("ways", model)
-    assert_same(torch.jit.script(network), network, case)
-    assert_same(torch.fx.symbolic_trace(network), network, case)
-    assert_same(copy.deepcopy(network), network, case)
+    scripted, traced = torch.jit.script(network), torch.fx.symbolic_trace(network)
+    assert_same(case, network, scripted, traced, copy.deepcopy(network))
     x = case.images(2)
     exported = torch.export.export(network.eval(), (x,))
     assert torch.allclose(exported.module()(x), network(x))

@@ -89,9 +89,8 @@ def choose_sample(model: Model) -> Sample | str:
     if effort.is_too_large:
         return f"it takes {effort.macs:,} MACs an image, with {effort.parameters:,} parameters"
     is_coupled = any(isinstance(node.layer, BatchNorm) for node in model.layers)
-    if effort.is_long and not is_coupled:
-        return Sample(chosen.input, 1, chosen.divisor)
-    return chosen
+    images = 1 if effort.is_long and not is_coupled else 2
+    return Sample(_narrow(chosen.input, chosen.divisor), images, chosen.divisor)
 
 
 def _effort(model: Model, volumes: Sequence[Volume], divisor: int) -> Effort:
@@ -133,28 +132,26 @@ def narrowed_width(channels: int, divisor: int) -> int:
     return channels if channels % divisor else channels // divisor
 
 
+def _narrow(volume: Volume, divisor: int) -> Volume:
+    return volume.with_channels(narrowed_width(volume.channels, divisor))
+
+
 def _narrows(model: Model) -> bool:
     """Whether a network is the same with divided channels, but for arguments of ``_WIDTHS``."""
-
-    def narrow(volume: Volume) -> Volume:
-        return volume.with_channels(narrowed_width(volume.channels, NARROWED))
-
-    if narrow(model.input) != model.input:
-        return False  # the images have all their channels
     for node in model.layers:
         inputs = tuple(model.nodes[source].volume for source in node.inputs)
-        narrowed = tuple(map(narrow, inputs))
+        narrowed = tuple(_narrow(volume, NARROWED) for volume in inputs)
         if isinstance(node.layer, UnaryLayer):
             emitted = node.layer.emit(inputs[0])
             if _has_widths(emitted):
                 x = Volume.vector(inputs[0].elements) if node.layer.flattens else inputs[0]
-                if narrow(x).elements != narrowed[0].elements:
+                if _narrow(x, NARROWED).elements != narrowed[0].elements:
                     return False
                 continue
             if node.layer.emit(narrowed[0]) != emitted:
                 return False
         try:
-            if node.layer.infer(narrowed) != narrow(node.volume):
+            if node.layer.infer(narrowed) != _narrow(node.volume, NARROWED):
                 return False
         except LayerError:
             return False
