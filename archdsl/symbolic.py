@@ -89,11 +89,38 @@ class Symbolic:
         return cls(value, Constant.of(value))
 
 
+#: Parts that an expression may have. Where each name is used twice in the next one, they double.
+_LARGEST = 100
+
+
+def is_large(form: Form) -> bool:
+    """Whether nobody would want to read a form, nor wait until it is written."""
+    if isinstance(form, Row):
+        return any(map(is_large, form.elements))
+    count = 0
+    pending: list[Form] = [form]
+    while pending:
+        count += 1
+        if count > _LARGEST:
+            return True
+        match pending.pop():
+            case Element(of=inner):
+                pending.append(inner)
+            case Row(elements=forms) | Operation(operands=forms):
+                pending += forms
+    return False
+
+
+def symbolic_of(value: Value, form: Form) -> Symbolic:
+    """A value with its form, or as the constant that it is for one use, where that is large."""
+    return Symbolic.constant(value) if is_large(form) else Symbolic(value, form)
+
+
 def operate(value: Value, operator: str, *operands: Form) -> Symbolic:
     """The result of an operation; a constant where all its operands are."""
     if all(isinstance(operand, Constant) for operand in operands):
         return Symbolic.constant(value)
-    return Symbolic(value, Operation(operator, operands))
+    return symbolic_of(value, Operation(operator, operands))
 
 
 def substitute(form: Form, forms: Mapping[str, Form]) -> Form:

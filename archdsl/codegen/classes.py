@@ -18,7 +18,7 @@ from archdsl.codegen.names import Scope
 from archdsl.deployment import PAGES
 from archdsl.layers import REGISTRY
 from archdsl.modules import ClassPlan, camel_case, heads_of, items_of, plans_in
-from archdsl.symbolic import Form, Parameter, Size, Value
+from archdsl.symbolic import Parameter, Size, Symbolic, Value
 from archdsl.volume import Volume
 
 #: Helper classes by name, in the registry's order; then those of deployment alone.
@@ -73,17 +73,17 @@ class Class:
     def parameters(self) -> tuple[ClassParameter, ...]:
         return self.text.parameters
 
-    def argument(self, plan: ClassPlan, symbol: str) -> Form:
+    def argument(self, plan: ClassPlan, symbol: str) -> Symbolic:
         """What a use gives for a parameter, in the terms of the spec around it."""
         lane = self._by_plan[id(plan)]
         size = lane.captured_size(symbol)
+        if size is None and symbol in AXES:
+            size = Size(plan.input, symbol)
         if size is not None:
-            return size
-        if symbol in AXES:
-            return Size(plan.input, symbol)
-        if plan.call is None:
-            return Parameter(symbol)  # of the block around the part
-        return next(a.form for a in plan.call.arguments if a.name == symbol)
+            return Symbolic(_size(lane, symbol), size)
+        given = next(a for a in lane.use.arguments if a.name == symbol)
+        # A part has the parameter of the block around it.
+        return Symbolic(given.value, given.form if plan.call else Parameter(symbol))
 
     def exit(self, plan: ClassPlan) -> Volume:
         """The volume behind a use, over the parameters of the class."""

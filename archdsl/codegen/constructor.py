@@ -53,7 +53,7 @@ from archdsl.modules import (
 from archdsl.modules import Item as Planned
 from archdsl.modules import Leaf as LayerItem
 from archdsl.modules import Sequence as Row
-from archdsl.symbolic import Constant, Form, Operation, Parameter, Value
+from archdsl.symbolic import Constant, Form, Operation, Parameter, Symbolic, Value
 from archdsl.syntax import said_in
 from archdsl.volume import Volume
 
@@ -89,7 +89,7 @@ class WrittenClass(Protocol):
     @property
     def parameters(self) -> tuple[ClassParameter, ...]: ...
 
-    def argument(self, plan: ClassPlan, symbol: str) -> Form:
+    def argument(self, plan: ClassPlan, symbol: str) -> Symbolic:
         """What a use gives for a parameter, in the terms of the spec around it."""
 
     def exit(self, plan: ClassPlan) -> Volume:
@@ -255,7 +255,7 @@ class Constructor:
         tests: list[Form] = []
         for index in range(max(len(part.tests) for part in parts)):
             found = [
-                lane.resolve(part.tests[index].form)
+                lane.resolve(part.tests[index])
                 for lane, part in zip(lanes, parts, strict=True)
                 if index < len(part.tests)
             ]
@@ -317,8 +317,7 @@ class Constructor:
 
     def _repeat(self, lanes: Sequence[Lane], repeats: Sequence[Repeat]) -> list[Item]:
         count = agreed(
-            lane.resolve(repeat.part.count.form)
-            for lane, repeat in zip(lanes, repeats, strict=True)
+            lane.resolve(repeat.part.count) for lane, repeat in zip(lanes, repeats, strict=True)
         )
         if isinstance(count, Constant):
             return self._unrolled(lanes, repeats)
@@ -566,7 +565,7 @@ class Constructor:
         """Copies that are attributes each: as many as there are in the uses, and no others."""
         number = agreed(len(one.copies) for one in copies)
         count = agreed(
-            lane.resolve(one.part.count.form) for lane, one in zip(lanes, copies, strict=True)
+            lane.resolve(one.part.count) for lane, one in zip(lanes, copies, strict=True)
         )
         if not isinstance(count, Constant):
             self._refuse(Operation("!=", (count, Constant.of(number))))

@@ -28,6 +28,7 @@ from archdsl.symbolic import (
     Size,
     Symbolic,
     Value,
+    symbolic_of,
 )
 from archdsl.volume import Volume
 
@@ -105,13 +106,14 @@ class Lane:
 
     # ── Forms ────────────────────────────────────────────────────────────────────────────────
 
-    def resolve(self, form: Form) -> Form:
+    def resolve(self, symbolic: Symbolic) -> Form:
         """A form of the spec in the symbols of the class, as its level has them."""
-        return self._leveled(fold(form, self._resolve_leaf))
+        form = self._leveled(self.resolve_fully(symbolic))
+        return symbolic_of(symbolic.value, form).form
 
-    def resolve_fully(self, form: Form) -> Form:
+    def resolve_fully(self, symbolic: Symbolic) -> Form:
         """The same with every size as a symbol, whatever the level."""
-        return fold(form, self._resolve_leaf)
+        return symbolic_of(symbolic.value, fold(symbolic.form, self._resolve_leaf)).form
 
     def _resolve_leaf(self, leaf: Leaf) -> Form:
         match leaf:
@@ -197,7 +199,7 @@ class Lane:
     def _enter(self, node: Node, layer: Layer, inputs: tuple[Volume, ...]) -> None:
         volume = layer.infer(inputs)
         assert volume == node.volume, (node, volume)
-        self.volumes[node.id] = volume
+        self.volumes[node.id] = with_forms(volume, [form_of(size) for size in volume.sizes])
 
     def _traced(self, node: Node, resolve: Any) -> Layer:
         """The layer with traced numbers where it was written with more than literals."""
@@ -211,7 +213,7 @@ class Lane:
         for item in dataclasses.fields(node.layer):  # type: ignore[arg-type]
             if item.name in written:
                 symbolic = written[item.name]
-                form = resolve(symbolic.form)
+                form = resolve(symbolic)
                 value = trace_value(symbolic.value, form)
                 # What deployment adds to a layer is no field that anyone writes.
                 role = item.metadata.get("role")
@@ -234,8 +236,8 @@ def _converted(traced: Any, value: Value, form: Form, convert: Any) -> Any:
 
 def with_forms(volume: Volume, forms: Sequence[Form]) -> Volume:
     """A volume whose sizes have these forms."""
-    pairs = zip(volume.sizes, forms, strict=True)
-    return Volume(tuple(int(s) if isinstance(f, Constant) else Traced(int(s), f) for s, f in pairs))
+    known = (symbolic_of(int(s), f) for s, f in zip(volume.sizes, forms, strict=True))
+    return Volume(tuple(trace_value(size.value, size.form) for size in known))
 
 
 def size_of(volume: Volume, axis: str) -> int:

@@ -26,7 +26,7 @@ from archdsl.layers.initializers import INITIALIZER
 from archdsl.layers.pages import FieldInfo, Page, fields_of, letters_of, words_of
 from archdsl.records import dataclass
 from archdsl.source import Span
-from archdsl.symbolic import Constant, Parameter, Symbolic, Value, substitute
+from archdsl.symbolic import Constant, Parameter, Symbolic, Value, substitute, symbolic_of
 
 Bare: TypeAlias = syntax.Number | syntax.Dims | syntax.Paren | syntax.Name
 
@@ -302,7 +302,7 @@ def bind_formals(
             value = trace(formal.default, inside)
             # In terms of the caller, who knows the parameters before it by their arguments.
             form = substitute(value.form, {known.name: known.form for known in arguments})
-            bind(formal.name, Symbolic(value.value, form), _constant(formal.default, outer))
+            bind(formal.name, symbolic_of(value.value, form), _constant(formal.default, outer))
             continue
         if (argument.pair is None) != (formal.pair is None):
             wanted = "the pair" if formal.pair else "one value for"
