@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -194,9 +195,23 @@ def test_the_best_weights_are_those_of_the_lowest_validation_loss(tmp_path: Path
     # Not the first, not the last, and not that of the highest loss.
     assert losses.index(min(losses)) not in (0, 5, losses.index(max(losses)))
     _, held_out = images_of(archdsl.parse(SMALL), recipe)
-    for which, loss in (("best", min(losses)), ("last", losses[-1])):
-        scores, labels = scores_of(open_run(outcome.run.folder, which).network, held_out)
-        assert F.cross_entropy(scores, labels).item() == pytest.approx(loss, rel=1e-4)
+    for _ in range(2):
+        for which, loss in (("best", min(losses)), ("last", losses[-1])):
+            scores, labels = scores_of(open_run(outcome.run.folder, which).network, held_out)
+            assert F.cross_entropy(scores, labels).item() == pytest.approx(loss, rel=1e-4)
+        # A run that was stopped has checkpoints alone.
+        outcome.run.weights.unlink(missing_ok=True)
+
+
+def test_a_run_resumes_behind_its_last_epoch_though_it_was_not_the_best(tmp_path: Path) -> None:
+    recipe = Recipe("fake:24", 8, 5, optimizer=optimizers.SGD(lr=1.2, momentum=0.95))
+    first = run(SMALL, tmp_path, recipe)
+    losses = [row["val_loss"] for row in read_metrics(first.run)]
+    assert losses[-1] > min(losses)
+    run(SMALL, tmp_path, replace(recipe, epochs=6), resume="auto")
+    with first.run.metrics.open(encoding="utf-8") as file:
+        assert {row["epoch"] for row in csv.DictReader(file)} == {"5"}
+    assert len(read_metrics(first.run)) == 6
 
 
 # ── Flags ────────────────────────────────────────────────────────────────────────────────────

@@ -286,12 +286,15 @@ def _trainer(run: Run, recipe: Recipe, options: Options, *, is_resumed: bool) ->
         raise TrainFault("there is no CUDA device here; --device auto takes what there is")
     progress = progress_callbacks()
     callbacks: list[Callback] = [
-        ModelCheckpoint(
-            str(run.checkpoints),
-            filename=BEST.removesuffix(".ckpt"),
-            monitor="val_loss",
-            save_last=True,
-            enable_version_counter=False,
+        # `save_last` would leave out the epochs that are not the best.
+        *(
+            ModelCheckpoint(
+                str(run.checkpoints),
+                filename=name.removesuffix(".ckpt"),
+                monitor=monitor,
+                enable_version_counter=False,
+            )
+            for name, monitor in ((BEST, "val_loss"), (LAST, None))
         ),
         *progress,
     ]
