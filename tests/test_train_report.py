@@ -19,7 +19,7 @@ from archdsl.recipe import Recipe, augmentations, optimizers
 from archdsl.train.choice import choose_folder
 from archdsl.train.evaluation import evaluate, write_evaluation
 from archdsl.train.faults import TrainFault
-from archdsl.train.finished import Finished
+from archdsl.train.finished import Finished, open_run
 from archdsl.train.folder import Run
 from archdsl.train.options import Options
 from archdsl.train.report import read_metrics, write_report
@@ -213,6 +213,46 @@ def test_running_out_of_memory_says_what_is_needed(
         f"Small with {batch} images a device needs {needed}, which does not fit into memory: "
         "pass a smaller --batch"
     )
+
+
+def test_running_out_of_a_gpus_memory_names_the_largest_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over all steps that a batch is accumulated of; the GPU is made up."""
+    model = archdsl.parse(SMALL)
+    recipe = Recipe("fake:32", 16, 1)
+    available = estimate_memory(model, batch=5, recipe=recipe).total
+
+    def exhausted(*_: Any) -> None:
+        properties = SimpleNamespace(total_memory=available)
+        monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+        monkeypatch.setattr("torch.cuda.get_device_properties", lambda _: properties)
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    monkeypatch.setattr(Classification, "training_step", exhausted)
+    needed = render_bytes(estimate_memory(model, batch=8, recipe=recipe).total)
+    with pytest.raises(TrainFault) as raised:
+        run(SMALL, tmp_path, recipe, accumulate=2)
+    assert str(raised.value) == (
+        f"Small with 8 images a device needs {needed}, which does not fit into memory "
+        f"({render_bytes(available)}); the largest batch that fits is 10"
+    )
+
+
+def test_a_gpu_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(TrainFault, match="there is no CUDA device here"):
+        run(SMALL, tmp_path, Recipe("fake:32", 8, 1), device="cuda")
+
+
+def test_a_run_that_has_just_begun_has_no_weights(tmp_path: Path) -> None:
+    folder = run(SMALL, tmp_path, Recipe("fake:16", 8, 1)).run.folder
+    open_run(folder)
+    for path in (*folder.glob("checkpoints/*"), folder / "weights.safetensors"):
+        path.unlink()
+    for which in ("best", "last"):
+        with pytest.raises(TrainFault, match="has no weights yet"):
+            open_run(folder, which)
 
 
 def test_an_error_that_is_not_of_memory_stays(
