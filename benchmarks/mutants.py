@@ -69,6 +69,12 @@ def _tests(names: str, but: str = "", only: str = "") -> str:
     return _command("pytest", "-x", "-q", "-p", "no:cacheprovider", "-k", chosen, *files)
 
 
+#: The first fifty random programs of so many.
+_PROGRAMS = _command(
+    "pytest",
+    *("-x", "-q", "-p", "no:cacheprovider"),
+    "tests/test_programs.py::test_random_programs_compute_what_their_graphs_say[0]",
+)
 _GENERATED = _command("archdsl", "compile", "--check")
 _DEPLOYED = ("specs/googlenet.arch", "specs/torchvision/resnet.arch")
 _DEAR_RUNS = "killed_run or two_processes"
@@ -79,6 +85,7 @@ PACKAGES = {
             _tests("corpus std keep_going rules recipe initialization"),
             _GENERATED,
             _tests("faults fixes configuration templates"),
+            _PROGRAMS,
         ),
     ),
     "codegen": Package(
@@ -86,6 +93,7 @@ PACKAGES = {
         (
             _GENERATED,
             _tests("miscompilations initialization"),
+            _PROGRAMS,
             _tests("codegen"),
             _tests("twins inference"),
         ),
