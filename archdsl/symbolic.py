@@ -90,7 +90,7 @@ class Symbolic:
 
 
 #: Parts that an expression may have. Where each name is used twice in the next one, they double.
-_LARGEST = 100
+_LARGEST = 40
 
 
 def is_large(form: Form) -> bool:

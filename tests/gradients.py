@@ -187,6 +187,9 @@ class Endless:
             self.canvases[i].between((top, left), (bottom, right)) if whole else self._true(i)
             for i, whole in zip(node.inputs, is_map, strict=True)
         ]
+        if node.layer.name == "mul":
+            # Without its bias a transposed convolution is 0 in gaps, and would hide other factors.
+            values = [value + 1 for value in values]
         return Canvas(join(node.layer, values), (top, left))
 
     def _layer(self, node: Node) -> Canvas:

@@ -23,7 +23,8 @@ def test_fmt_rewrites_what_differs(call) -> None:
     )
     assert rough.read_bytes().decode() == SMOOTH
     assert stat.S_IMODE(rough.stat().st_mode) == 0o640
-    assert good.stat() == before
+    after = good.stat()
+    assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
     assert call("fmt").out == "2 files left unchanged\n"
     assert [path.name for path in Path("specs").rglob("*.*")] == ["good.arch", "rough.arch"]
 

@@ -140,6 +140,29 @@ def test_conditions_are_the_spec_s(block: str, condition: str) -> None:
     judge(model)
 
 
+@pytest.mark.parametrize(
+    ("written", "emitted"),
+    [
+        ("max(n, 4)", "max(n, 4)"),
+        ("min(n, C + 3, 2 * C)", "min(n, in_channels + 3, 2 * in_channels)"),
+        ("n // 2", "n // 2"),
+        ("(n + 2) / 2", "(n + 2) // 2"),
+        ("n % 4 + 1", "n % 4 + 1"),
+        ("-n + 20", "-n + 20"),
+        ("3 * (n + C // 2)", "3 * (n + in_channels // 2)"),
+        ("n + 20 - (C - 3)", "n + 20 - (in_channels - 3)"),
+    ],
+)
+def test_expressions_are_the_spec_s(written: str, emitted: str) -> None:
+    text = f"block cell(n) {{ conv 1x1 ({written}) relu }}\ncell(4); cell(10); cell(6)"
+    model = archdsl.parse(text, input="8x8x4")
+    source = archdsl.compile(model)
+    assert source.count("class Cell") == 1
+    assert f"nn.Conv2d(in_channels, {emitted}, 1)" in source
+    judge(model)
+    replay(model)
+
+
 def test_sizes_that_decide_are_arguments() -> None:
     text = """
     block cell(n, k) { add { | conv 3x3 n same | if H > 8 { conv 1x1 n } else { id } } }

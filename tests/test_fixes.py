@@ -54,6 +54,18 @@ def test_fixes_of_the_corpus(case: Case, tmp_path: Path, monkeypatch: pytest.Mon
         assert not new, (mended.text, new)
 
 
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_what_is_meant_can_be_written(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A word that help names in place of another is a fix, which `--fix` carries out."""
+    monkeypatch.chdir(tmp_path)
+    for diagnostic in diagnose(*case.write(tmp_path)):
+        if meant := re.match(r"did you mean `([^…`]+)`", diagnostic.help or ""):
+            written = {edit.replacement for fix in diagnostic.fixes for edit in fix.edits}
+            assert meant[1] in written, diagnostic
+
+
 #: A text with a fault and the text after all its fixes, numbers and claims among them.
 MENDED = {
     "cnov 3x3 8": "conv 3x3 8",

@@ -153,6 +153,8 @@ STRUCTURES = {
     "a stride": "concat { conv 1x1 2 s2 | conv 1x1 3 s2 }",
     "groups": "concat { conv 1x1 2 g2 | conv 1x1 4 g2 }",
     "a reduction read again": "concat { a: conv 1x1 2; relu | conv 1x1 3 }; concat { a | id }",
+    "a reduction read again before another activation": "concat { a: conv 1x1 2; sigmoid "
+    "| conv 1x1 3 relu }; concat { a relu | id }",
     "a sum of 1×1 convolutions": "add { conv 1x1 3 | conv 1x1 3 } relu",
     "a head": "conv 1x1 3 bn; aux(0.3) { gap; fc 3 }; conv 1x1 4; a: aux(1) { fc 3 }; fc 3",
     "parameters elsewhere": "conv 1x1 4 prelu; scale; ln; gn 2; in",
@@ -204,6 +206,7 @@ def test_what_is_not_folded() -> None:
         "concat { conv 1x1 2 p1 | conv 1x1 3 p1 }",
         "concat { conv 1x1 2 | conv 3x3 3 same }",
         "concat { relu conv 1x1 2 | conv 1x1 3 }",
+        "concat { a: conv 1x1 2; relu | conv 1x1 3 }; concat { a | id }",
         "add { conv 1x1 3 | conv 1x1 3 }",
     ],
 )

@@ -61,6 +61,7 @@ def test_a_model_shows_its_graph_or_a_line() -> None:
     bundle = model._repr_mimebundle_()
     assert list(bundle) == ["image/svg+xml", "text/plain"]
     assert bundle["image/svg+xml"].startswith("<svg ")
+    assert repr(model) == "Model(name='N')"
     assert bundle["text/plain"] == ("N: 8x8x4 → 10, 2 weight layers, 2,718 parameters, 11,776 MACs")
 
 

@@ -377,6 +377,24 @@ def test_a_dry_run_and_a_quiet_one(call) -> None:
     assert out == "wrote y.safetensors: 18 tensors\n"
 
 
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ([torch.ones(1)], ""),
+        ({}, ""),
+        ({"state_dict": {}}, ""),
+        ({"state_dict": {"a": torch.ones(1), "epoch": 3}}, ": 'epoch' is no tensor"),
+        ({"a": torch.ones(1), 3: torch.ones(1)}, ": 3 is no tensor"),
+    ],
+    ids=["a list", "nothing", "an empty state", "a number", "a key that is none"],
+)
+def test_a_file_without_a_state_dict(call, content: object, why: str) -> None:
+    torch.save(content, "odd.pt")
+    code, out, err = call("odd.pt", "yours.arch", "--dry-run")
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1] == f"error: odd.pt holds no state dict{why}"
+
+
 WRONG = {
     ("mine.ckpt", "yours.arch"): "name the file to write with -o, or pass --dry-run",
     ("mine.ckpt", "yours.arch", "-o", "bare.pt"): "bare.pt is there already; --force replaces it",

@@ -120,6 +120,11 @@ CASES = {
     "a pool that hangs over": ("maxpool 3 s2 ceil; conv 2 1", "8x8x1", 5),
     "padding before `fc`": ("conv 3 1 same; fc 2", "8x8x1", 10),
     "a factor for channels": ("mul { id | gap; conv 1 }", "8x8x1", 8),
+    "a factor with gaps": (
+        "maxpool 1 s2; mul { id | deconv 1 s2 p2 }; pad 1; fc 1",
+        "10x10x1",
+        13,
+    ),
     "windows behind a factor": ("mul { id | gap; conv 1 }; conv 3 1 same", "8x8x1", 9),
     "windows behind a global pool": ("gap; conv 3 1 same; upsample 4; conv 3 1", "8x8x1", 8),
     "windows behind a pool to one": ("adaptiveavgpool 1; conv 3 1 same", "8x8x1", 8),

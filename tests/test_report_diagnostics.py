@@ -191,6 +191,22 @@ def test_a_mark_at_an_end_of_a_long_line_is_shown(word: str) -> None:
     assert rows[3][rows[4].index("^") : rows[4].rindex("^") + 1] == word
 
 
+@pytest.mark.parametrize("between", [1, 5, 6, 12, 18, 20, 60])
+def test_of_marks_far_apart_in_a_long_line_the_main_one_is_shown(between: int) -> None:
+    """With the other, where that is near."""
+    source = Source(
+        "relu; " * 50 + "other; " + "relu; " * between + "bad" + "; relu" * 50, "n.arch"
+    )
+    other = Label(at(source, "other"), "")
+    shown = render_diagnostics(
+        [Diagnostic("wrong-value", "no", at(source, "bad"), related=(other,))]
+    )
+    line, marks = shown.splitlines()[3:5]
+    assert line[marks.index("^") : marks.rindex("^") + 1] == "bad"
+    if between <= 5:
+        assert line[marks.index("-") : marks.rindex("-") + 1] == "other"
+
+
 def test_a_span_wider_than_the_window_is_marked_inside_it() -> None:
     source = Source("x" * 1000, "net.arch")
     rows = render_diagnostics(
@@ -213,18 +229,6 @@ def test_an_empty_span_at_the_end_of_the_text_has_a_mark() -> None:
     ).splitlines()
     assert rows[1] == "  --> net.arch:2:1"
     assert rows[4] == "  | ^"
-
-
-def test_colour_adds_nothing_but_colour() -> None:
-    import click
-
-    source = Source("concat { a | b }", "net.arch")
-    diagnostic = Diagnostic(
-        "wrong-value", "no", at(source, "a"), "x", related=(Label(at(source, "b"), "y"),), help="h"
-    )
-    colored = render_diagnostics([diagnostic], color=True)
-    assert "\x1b[31m" in colored
-    assert click.unstyle(colored) == render_diagnostics([diagnostic])
 
 
 def test_no_diagnostics_are_no_text() -> None:

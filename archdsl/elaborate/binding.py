@@ -17,6 +17,7 @@ from archdsl.elaborate.values import (
     Values,
     trace,
     trace_row,
+    written,
 )
 from archdsl.graph import Argument
 from archdsl.layers import INITIALIZERS, REGISTRY, Initializer
@@ -115,10 +116,10 @@ def _set(
         place = span if error.index is None or not bare else bare[error.index].span
         raise Fault("wrong-value", message, place) from None
     except (TypeError, ValueError):
-        written = " ".join(span.text.split())
-        message = f"`{item.name}` of `{page.name}` must be {kind.phrase}, not `{written}`"
-        if str(value) not in written and not isinstance(value, tuple):
-            message += f" ({value})"
+        text = " ".join(span.text.split())
+        message = f"`{item.name}` of `{page.name}` must be {kind.phrase}, not `{text}`"
+        if written(value) not in text and not isinstance(value, tuple):
+            message += f" ({written(value)})"
         raise Fault("wrong-value", message, span) from None
 
 

@@ -32,6 +32,7 @@ from archdsl.elaborate.values import (
     decide,
     refuse_word,
     trace,
+    written,
 )
 from archdsl.elaborate.words import (
     check_aux,
@@ -277,7 +278,7 @@ class Builder(Placer):
         if isinstance(count, bool) or not isinstance(count, int) or count < minimum:
             raise Fault(
                 "wrong-value",
-                f"a repeat needs a whole number of at least {minimum}, not {count}",
+                f"a repeat needs a whole number of at least {minimum}, not {written(count)}",
                 step.repeat.span,
             )
         if count > MAX_EXPANSION:

@@ -6,7 +6,7 @@ from dataclasses import field
 
 from archdsl import syntax
 from archdsl.elaborate.library import Definitions
-from archdsl.elaborate.values import Context, Fault, Values, evaluate
+from archdsl.elaborate.values import Context, Fault, Values, evaluate, written
 from archdsl.graph import Frame
 from archdsl.records import dataclass
 from archdsl.source import Span
@@ -70,10 +70,9 @@ def read_volume(expr: syntax.Expr, context: Context) -> Volume:
     if len(sizes) not in (1, 3) or any(
         isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in sizes
     ):
-        shown = "x".join(map(str, sizes))
         raise Fault(
             "wrong-value",
-            f"{shown} is no volume",
+            f"{written(value)} is no volume",
             expr.span,
             help="a volume is height x width x channels, such as `224x224x3`, or a number of units",
         )

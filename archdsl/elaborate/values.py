@@ -185,6 +185,13 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
+def written(value: Value) -> str:
+    """A value as the language writes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def evaluate(expr: syntax.Expr, context: Context) -> Value:
     """The value of an expression. Errors: ``Fault``; ``Unknown`` after an earlier one."""
     return trace(expr, context).value

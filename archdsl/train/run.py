@@ -287,16 +287,17 @@ def _trainer(run: Run, recipe: Recipe, options: Options, *, is_resumed: bool) ->
     progress = progress_callbacks()
     callbacks: list[Callback] = [*progress]
     if not options.dry_run:
-        # Lightning would write the last checkpoint of a dry run as well.
-        callbacks.append(
+        # Lightning would write the last checkpoint of a dry run as well; and with `save_last` it
+        # would leave out the epochs that are not the best.
+        callbacks += [
             ModelCheckpoint(
                 str(run.checkpoints),
-                filename=BEST.removesuffix(".ckpt"),
-                monitor="val_loss",
-                save_last=True,
+                filename=name.removesuffix(".ckpt"),
+                monitor=monitor,
                 enable_version_counter=False,
             )
-        )
+            for name, monitor in ((BEST, "val_loss"), (LAST, None))
+        ]
     if options.patience is not None:
         callbacks.append(EarlyStopping("val_loss", patience=options.patience))
     try:
