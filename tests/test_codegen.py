@@ -160,7 +160,6 @@ def test_expressions_are_the_spec_s(written: str, emitted: str) -> None:
     assert source.count("class Cell") == 1
     assert f"nn.Conv2d(in_channels, {emitted}, 1)" in source
     judge(model)
-    replay(model)
 
 
 def test_sizes_that_decide_are_arguments() -> None:
