@@ -20,7 +20,7 @@ from programs.tree import Crop, Head, Layer, Merge, Network, Program, Step, num
 
 import archdsl
 
-COUNT = 750
+COUNT = 2000
 #: One test has as many seeds, so that several processes have about as much to do.
 CHUNK = 50
 FOUND = sorted((Path(__file__).parent / "programs_found").glob("*.arch"))

@@ -109,7 +109,7 @@ def test_memory() -> None:
 @pytest.mark.parametrize(("faults", "sign"), [(0, "<green bold>✓</>"), (1, "<red bold>✗</>")])
 def test_a_proof(faults: int, sign: str) -> None:
     diagnostics = (Diagnostic("torch-disagrees", "no", None),) * faults
-    proof = Proof("2.9", 3, 1_450, 2, diagnostics)
+    proof = Proof("2.9", 3, 1_450, 2, None, "it is large", diagnostics)
     colored = render_proof(proof, color=True)
     assert click.unstyle(colored) == render_proof(proof)
     assert tagged(colored).startswith(f"{sign} ")

@@ -128,6 +128,10 @@ class Constructor:
         #: The names of what `self` has, and those of them that are conditions.
         applies = [apply for lane in lanes for apply in applies_of(lane.use.plan.steps)]
         self.attributes = Scope((*RESERVED_ATTRIBUTES, *(a.attribute for a in applies)))
+        #: Those that are written so far; and those that are `nn.Identity()` where an `if` leads
+        #: past them.
+        self.written: set[str] = set()
+        self.defaults: set[str] = set()
         self.constants: list[str] = []
         #: Those that ``forward`` turned out not to ask.
         self.unasked = unasked
@@ -392,6 +396,9 @@ class Constructor:
 
     def _attribute(self, lanes: Sequence[Lane], applies: Sequence[Apply]) -> None:
         attribute = agreed(apply.attribute for apply in applies)
+        if attribute in self.defaults:
+            raise Disagreement  # it is another one, and would be registered in the place of that
+        self.written.add(attribute)
         agreed((a.flatten, a.each, len(a.pieces)) for a in applies)
         agreed(tuple(recall.target for recall in apply.recalls) for apply in applies)
         items = [apply.item for apply in applies]
@@ -456,6 +463,8 @@ class Constructor:
             return gone
         before = _forms(lanes, [part.body.input for part in parts])
         trails = [list(lane.trail) for lane in lanes]
+        written, known = {*self.written}, {*self.defaults}
+        defaults = {*known}
         outer = self.body
         self.indent += 1
         found: dict[int, list[str]] = {}
@@ -463,10 +472,12 @@ class Constructor:
         for outcome in taken:
             some, there = _of_outcome(lanes, options, outcome)
             self.body = found[outcome] = []
+            self.defaults = {*known}
             self.under.append(_way_to(tests, outcome))
             steps = self.steps(some, [option.steps for option in there])
             self.under.pop()
             ways |= {id(lane): gone for lane, gone in zip(some, steps, strict=True)}
+            defaults |= self.defaults
         self.indent -= 1
         self.body = outer
         self._join(lanes, parts, tests, before)
@@ -477,6 +488,9 @@ class Constructor:
         if not attribute:
             done = self._turn(lanes, parts, tests, ways)
         elif any(found.values()):
+            if attribute in written:
+                raise Disagreement
+            defaults.add(attribute)
             declared = f"self.{attribute}: nn.Module = nn.Identity()"
             self.body += lay_out(declared, Text(""), self.indent)
             done = [(Apply(attribute, Row(()), lane.current),) for lane in lanes]
@@ -485,6 +499,7 @@ class Constructor:
         if any(found.values()):
             self.body += self._conditional_lines(tests, taken, found)
             self.body[start:start] = said
+        self.defaults = defaults
         for lane in lanes:
             lane.trail.append(lane.current)
         return done
