@@ -36,7 +36,7 @@ class Interpreter:
                     self.modules[node.id] = _evaluate(emitted, {})
         steady(self.named_modules())
         heads = [part.body.output for part in walk(model.chain) if isinstance(part, AuxPart)]
-        self._ends = (model.chain.output, *heads)
+        self._heads = tuple(heads)
 
     def named_modules(self) -> dict[str, nn.Module]:
         """The modules of the layers, by the names that they have in the network."""
@@ -72,16 +72,17 @@ class Interpreter:
         }
 
     def run(self, x: Tensor, *, is_training: bool) -> dict[int, Tensor]:
-        """The result of each node that runs, heads in training alone."""
+        """The result of each node that runs: of heads in training alone."""
         values = {0: x}
         for node in self.model.layers:
             if node.head is None or is_training:
                 values[node.id] = self._apply(node, [values[i] for i in node.inputs], is_training)
         return values
 
-    def ends(self, values: Mapping[int, Tensor]) -> tuple[Tensor, ...]:
-        """What the network gives: its result, and those of the heads that have run."""
-        return tuple(values[end] for end in self._ends if end in values)
+    def ends(self, values: Mapping[int, Tensor], *, is_training: bool) -> tuple[Tensor, ...]:
+        """What the network gives: its result, and in training those of its heads."""
+        ends = (self.model.chain.output, *(self._heads if is_training else ()))
+        return tuple(values[end] for end in ends)
 
     def _apply(self, node: Node, inputs: Sequence[Tensor], is_training: bool) -> Tensor:
         if isinstance(node.layer, MergeLayer):

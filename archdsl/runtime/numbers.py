@@ -81,7 +81,8 @@ class Comparison:
             yield from self._compare_training(x)
             with torch.no_grad():
                 outputs = tensors_of(self.network.eval()(x))
-                expected = self._interpreter.ends(self._interpreter.run(x, is_training=False))
+                values = self._interpreter.run(x, is_training=False)
+                expected = self._interpreter.ends(values, is_training=False)
                 yield from self._compare_outputs("evaluation", outputs, expected)
 
     def inference_differences(self, deployed: nn.Module) -> Iterator[Difference]:
@@ -105,7 +106,7 @@ class Comparison:
             yield Difference("input written over", "", None, apart)
             return
         values = self._interpreter.run(x, is_training=True)
-        expected = self._interpreter.ends(values)
+        expected = self._interpreter.ends(values, is_training=True)
         found = list(self._compare_outputs("training", outputs, expected))
         if found:
             first = self._first_difference(x, values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from types import CodeType, FrameType
 from typing import Any, ClassVar
 
 from archdsl.validation.faults import Difference
@@ -21,6 +22,10 @@ from archdsl.validation.values import (
 )
 
 
+def _place_of(frame: FrameType) -> tuple[CodeType, int]:
+    return frame.f_code, frame.f_lasti
+
+
 class Leaf(Module):
     """A layer: what it was called with, where in the module, and where it stands in the network."""
 
@@ -36,11 +41,17 @@ class Leaf(Module):
         bound = self.signature(*args, **kwargs)
         values["bound"] = bound
         values["arguments"] = freeze_all(bound)
-        values["line"] = sys._getframe(1).f_lineno
+        values["place"] = _place_of(sys._getframe(1))
         values["_modules"] = {}
         values["_parameters"] = None
         #: The path that the Model knows it by; None for one that is no node's.
         values["path"] = None
+
+    @property
+    def line(self) -> int | None:
+        """The line of the module that made it: asked of few, as Python counts from the first."""
+        code, instruction = self.__dict__["place"]
+        return next((n for a, b, n in code.co_lines() if a <= instruction < b), None)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise Difference(f"`{name}` of a {self.callee} is changed", line=self.line)
@@ -113,7 +124,7 @@ class Helper(Leaf):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         values = self.__dict__
-        values["line"] = sys._getframe(1).f_lineno
+        values["place"] = _place_of(sys._getframe(1))
         made = self.original(*args, **kwargs)
         values["_modules"] = made._modules
         values["_parameters"] = {n: p for n, p in made.own_parameters().items() if p is not None}
