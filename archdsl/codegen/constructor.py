@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from archdsl import syntax
+from archdsl.codegen.conditions import both, count_tests, forbidden_by, way_to
 from archdsl.codegen.expressions import Unwritable, call_doc, literal, negated, render
 from archdsl.codegen.lanes import (
     AXES,
@@ -237,7 +237,7 @@ class Constructor:
             some = [
                 (lane, c) for lane, c in zip(lanes, choices, strict=True) if c.part.taken == outcome
             ]
-            self.under.append(_way_to(tests, outcome))
+            self.under.append(way_to(tests, outcome))
             bodies[outcome] = self.plain_row([lane for lane, _ in some], [c.items for _, c in some])
             self.under.pop()
         self._join(lanes, parts, tests, before)
@@ -268,13 +268,13 @@ class Constructor:
 
     def _guard(self, tests: list[Form], part: ChoicePart, taken: list[int]) -> None:
         """Refuse arguments with which the spec would have led where no use of the class goes."""
-        forbidden = _forbidden(tests, _count_tests(part), taken)
+        forbidden = forbidden_by(tests, count_tests(part), taken)
         if not isinstance(forbidden, Constant):
             self._refuse(forbidden)
 
     def _refuse(self, forbidden: Form) -> None:
         for condition in reversed(self.under):
-            forbidden = _both(condition, forbidden)
+            forbidden = both(condition, forbidden)
         if any(name.startswith("~") for name in names_in(forbidden)):
             raise Disagreement
         try:
@@ -473,7 +473,7 @@ class Constructor:
             some, there = _of_outcome(lanes, options, outcome)
             self.body = found[outcome] = []
             self.defaults = {*known}
-            self.under.append(_way_to(tests, outcome))
+            self.under.append(way_to(tests, outcome))
             steps = self.steps(some, [option.steps for option in there])
             self.under.pop()
             ways |= {id(lane): gone for lane, gone in zip(some, steps, strict=True)}
@@ -653,52 +653,6 @@ def _forms(lanes: Sequence[Lane], nodes: Sequence[int]) -> list[list[Form]]:
         [form_of(size) for size in lane.volume_of(node).sizes]
         for lane, node in zip(lanes, nodes, strict=True)
     ]
-
-
-def _count_tests(part: ChoicePart) -> int:
-    count = 0
-    rest: syntax.Cond | syntax.Body | None = part.cond
-    while isinstance(rest, syntax.Cond):
-        count, rest = count + 1, rest.otherwise
-    return count
-
-
-def _forbidden(tests: list[Form], count: int, taken: list[int]) -> Form:
-    """The condition under which an ``if`` would lead to a body that no use has."""
-    forbidden: Form = Constant.of(count not in taken)
-    if len(tests) < count:
-        # No use has come to these conditions: all that lies behind them is refused.
-        forbidden = Constant.of(True)
-    for index in range(len(tests) - 1, -1, -1):
-        if index in taken:
-            forbidden = _both(negated(tests[index]), forbidden)
-        else:
-            forbidden = _either(tests[index], forbidden)
-    return forbidden
-
-
-def _way_to(tests: list[Form], outcome: int) -> Form:
-    """The condition under which an ``if`` leads to one of its bodies."""
-    way: Form = tests[outcome] if outcome < len(tests) else Constant.of(True)
-    for test in reversed(tests[:outcome]):
-        way = _both(negated(test), way)
-    return way
-
-
-def _both(one: Form, other: Form) -> Form:
-    if isinstance(one, Constant):
-        return other if one.value else one
-    if isinstance(other, Constant):
-        return one if other.value else other
-    return Operation("and", (one, other))
-
-
-def _either(one: Form, other: Form) -> Form:
-    if isinstance(one, Constant):
-        return one if one.value else other
-    if isinstance(other, Constant):
-        return other if other.value else one
-    return Operation("or", (one, other))
 
 
 def _only_attribute(options: Sequence[Option]) -> str:

@@ -163,6 +163,17 @@ def unfilled() -> Iterator[None]:
             kind.reset_parameters = method
 
 
+@contextmanager
+def in_double() -> Iterator[None]:
+    """Networks are built, and images drawn, in double precision."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
 def steady(modules: Mapping[str, nn.Module]) -> None:
     """Let what modules draw at random, as dropout does, hang on their names alone."""
     for name, module in modules.items():

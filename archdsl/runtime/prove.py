@@ -7,7 +7,6 @@ the modules run in double precision, beside the Model's graph run node by node.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -22,7 +21,7 @@ from archdsl.graph import AuxPart, Node, walk
 from archdsl.layers import UnaryLayer
 from archdsl.model import Model
 from archdsl.proof import Numbers, Proof
-from archdsl.runtime.interpret import unfilled
+from archdsl.runtime.interpret import in_double, unfilled
 from archdsl.runtime.network import build_network, load_module
 from archdsl.runtime.numbers import Comparison, Difference
 from archdsl.runtime.sampling import choose_sample, narrowed
@@ -259,7 +258,7 @@ def _compare_numbers(court: _Court, name: str, plain: _File, inference: _File) -
     if isinstance(sample, str):
         return sample
     try:
-        with _double():
+        with in_double():
             with unfilled(), narrowed(sample.divisor):
                 network = plain.build(name)
             comparison = Comparison(court.model, network, sample)
@@ -283,16 +282,6 @@ def _compare_numbers(court: _Court, name: str, plain: _File, inference: _File) -
         comparison.gradients,
         comparison.buffers,
     )
-
-
-@contextmanager
-def _double() -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 def _unary(nodes: Iterable[Node]) -> Iterator[Node]:

@@ -22,7 +22,7 @@ from archdsl.diagnostics import ArchError
 from archdsl.graph import AuxPart, walk
 from archdsl.layers import Initializer, WeightLayer
 from archdsl.model import Model
-from archdsl.runtime.interpret import unfilled
+from archdsl.runtime.interpret import in_double, unfilled
 from archdsl.runtime.numbers import Comparison, Difference
 from archdsl.source import Source
 from archdsl.volume import Volume
@@ -71,7 +71,7 @@ def judge(
             _compare_meanings(models, meanings)
         stage = "compile"
         source = archdsl.compile(*models)
-        with _double(), _imported(source, "generated") as module:
+        with in_double(), _imported(source, "generated") as module:
             stage = "import"
             module.load()
             networks = []
@@ -120,16 +120,6 @@ def _imported(text: str, name: str) -> Iterator[_Module]:
         yield module
     finally:
         del sys.modules[name]
-
-
-@contextmanager
-def _double() -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 # ── Elaboration ──────────────────────────────────────────────────────────────────────────────

@@ -1,0 +1,54 @@
+"""The conditions of an ``if``: which lead where, and which lead where no use of a class goes."""
+
+from __future__ import annotations
+
+from archdsl import syntax
+from archdsl.codegen.expressions import negated
+from archdsl.graph import ChoicePart
+from archdsl.symbolic import Constant, Form, Operation
+
+
+def count_tests(part: ChoicePart) -> int:
+    count = 0
+    rest: syntax.Cond | syntax.Body | None = part.cond
+    while isinstance(rest, syntax.Cond):
+        count, rest = count + 1, rest.otherwise
+    return count
+
+
+def forbidden_by(tests: list[Form], count: int, taken: list[int]) -> Form:
+    """The condition under which an ``if`` would lead to a body that no use has."""
+    forbidden: Form = Constant.of(count not in taken)
+    if len(tests) < count:
+        # No use has come to these conditions: all that lies behind them is refused.
+        forbidden = Constant.of(True)
+    for index in range(len(tests) - 1, -1, -1):
+        if index in taken:
+            forbidden = both(negated(tests[index]), forbidden)
+        else:
+            forbidden = either(tests[index], forbidden)
+    return forbidden
+
+
+def way_to(tests: list[Form], outcome: int) -> Form:
+    """The condition under which an ``if`` leads to one of its bodies."""
+    way: Form = tests[outcome] if outcome < len(tests) else Constant.of(True)
+    for test in reversed(tests[:outcome]):
+        way = both(negated(test), way)
+    return way
+
+
+def both(one: Form, other: Form) -> Form:
+    if isinstance(one, Constant):
+        return other if one.value else one
+    if isinstance(other, Constant):
+        return one if other.value else other
+    return Operation("and", (one, other))
+
+
+def either(one: Form, other: Form) -> Form:
+    if isinstance(one, Constant):
+        return one if one.value else other
+    if isinstance(other, Constant):
+        return other if other.value else one
+    return Operation("or", (one, other))
