@@ -459,7 +459,7 @@ def test_comments_of_an_if_stand_above_it() -> None:
         "# where it strides\n        self.conv: nn.Module",
         "# smaller\n            self.conv = ",
         "# where it is wide\n            *([nn.ReLU()] if n > 4 else [])",
-        "# the wiring\n        self.condition = s == 2\n",
+        "# the wiring\n        self.condition = s == 2\n        if self.condition:\n",
         "# there is one way to go\n            nn.ReLU()",
     ):
         assert lines in source, source

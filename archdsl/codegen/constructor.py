@@ -136,6 +136,8 @@ class Constructor:
         #: Those that ``forward`` turned out not to ask.
         self.unasked = unasked
         self.flags: list[str] = []
+        #: By the text of a condition, the attribute that holds it for all of the class.
+        self.flag_of: dict[str, str] = {}
         #: By lane, the layers that join branches, by node.
         self.merges: dict[int, dict[int, MergeLayer]] = {id(lane): {} for lane in lanes}
 
@@ -541,6 +543,8 @@ class Constructor:
     def _flag(self, test: Form) -> str:
         """An attribute that holds whether a condition of the spec is true."""
         text = self.text(test)
+        if text in self.flag_of:
+            return self.flag_of[text]
         name = self.attributes.give_numbered(text if text.isidentifier() else "condition")
         if name in self.unasked:
             return name
@@ -548,8 +552,16 @@ class Constructor:
         if self.indent > _BODY:
             # Where an `if` around leads elsewhere, it is there as well.
             self.flags += lay_out(f"self.{name} = ", Text("False"), _BODY)
+        else:
+            self.flag_of[text] = name
         self.body += lay_out(f"self.{name} = ", Text(text), self.indent)
         return name
+
+    def _asked(self, condition: Form) -> str:
+        """A condition as ``__init__`` asks it: by its attribute where that is shorter."""
+        text = self.text(condition)
+        name = self.flag_of.get(text)
+        return text if name is None or text.isidentifier() else f"self.{name}"
 
     def _conditional_lines(
         self, tests: list[Form], taken: list[int], found: dict[int, list[str]]
@@ -557,14 +569,18 @@ class Constructor:
         """``if`` … ``elif`` … ``else``, without what is empty at the end."""
         *first, last = taken
         if len(first) == 1 and not found[first[0]]:
-            condition = negated(tests[first[0]])
-            yield from lay_out(f"if {self.text(condition)}:", Text(""), self.indent)
+            asked = self._asked(tests[first[0]])
+            if not asked.startswith("self."):
+                asked = self.text(negated(tests[first[0]]))
+            else:
+                asked = f"not {asked}"
+            yield from lay_out(f"if {asked}:", Text(""), self.indent)
             yield from found[last]
             return
         word = "if"
         pending: list[str] = []
         for outcome in first:
-            head = lay_out(f"{word} {self.text(tests[outcome])}:", Text(""), self.indent)
+            head = lay_out(f"{word} {self._asked(tests[outcome])}:", Text(""), self.indent)
             body = found[outcome] or lay_out("pass", Text(""), self.indent + 1)
             pending += [*head, *body]
             word = "elif"

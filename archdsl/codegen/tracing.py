@@ -275,5 +275,6 @@ def _evaluate(name: str, values: list[Any]) -> Form:
         return Constant.of(-values[0])
     try:
         return Constant.of(_FUNCTIONS[name](*values))
-    except ZeroDivisionError:
+    except (ArithmeticError, TypeError):
+        # What `and` or `or` did not come to may divide by 0, or take a pair for a number.
         return Unevaluated()
