@@ -26,6 +26,7 @@ from archdsl.model import Model
 from archdsl.recipe import Recipe, optimizers, schedules
 from archdsl.recipe.losses import CrossEntropy, MeanSquaredError
 from archdsl.train.checkpoints import AtomicCheckpointIO, write_atomically
+from archdsl.train.choice import choose_folder
 from archdsl.train.faults import TrainFault
 from archdsl.train.loading import EpochSampler
 from archdsl.train.options import Options
@@ -110,6 +111,36 @@ def test_the_second_run_gets_a_folder_of_its_own(tmp_path: Path) -> None:
         outcome = train(model, archdsl.compile(model), Recipe("fake:8", 8, 1), options)
         folders.append(outcome.run.folder.name)
     assert folders == ["small", "small-2"]
+
+
+def test_a_name_is_never_that_of_two_runs(tmp_path: Path) -> None:
+    first = run(small(), tmp_path, Recipe("fake:8", 8, 1)).run
+    before = {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")}
+    second = run(small(), tmp_path, Recipe("fake:8", 8, 2)).run
+    assert [first.folder.name, second.folder.name] == ["run", "run-2"]
+    assert {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")} == before
+
+
+def test_processes_refuse_a_name_that_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each would look for another one by itself."""
+    run(small(), tmp_path, Recipe("fake:8", 8, 1))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    options = Options(output=tmp_path, device="cpu", name="run")
+    with pytest.raises(TrainFault, match="run is taken: pass another --name, or --resume auto"):
+        choose_folder(small(), options)
+    assert choose_folder(small(), replace(options, resume="auto")) == tmp_path / "run"
+    monkeypatch.setenv("RANK", "1")
+    assert choose_folder(small(), options) == tmp_path / "run"
+
+
+@pytest.mark.parametrize("name", ["../../escape", "a/b", "..", "", "/tmp", "a\\b"])
+def test_a_name_is_that_of_one_folder(tmp_path: Path, name: str) -> None:
+    options = Options(output=tmp_path / "runs", device="cpu", name=name)
+    with pytest.raises(TrainFault, match="is the name of one folder"):
+        train(small(), "", Recipe("fake:8", 8, 1), options)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_dry_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -398,8 +429,8 @@ def test_a_batch_must_split(tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_no_number_stops_with_the_last_good_checkpoint(tmp_path: Path) -> None:
-    run(small(), tmp_path, Recipe("fake:32", 8, 1))
-    recipe = Recipe("fake:32", 8, 9, optimizer=optimizers.SGD(lr=1e30))
+    rates = (schedules.Every(1, factor=1e30),)
+    recipe = Recipe("fake:32", 8, 9, optimizer=optimizers.SGD(lr=0.01), schedule=rates)
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
     with pytest.raises(TrainFault, match=r"no finite number in epoch \d+, step \d+.*last\.ckpt"):
         run(small(), tmp_path, recipe)

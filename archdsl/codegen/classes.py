@@ -257,7 +257,7 @@ def _write_class(
     bodies = agreed(tuple(forward.lines()) for forward in forwards)
     if not forwards[0].asked.issuperset(constructor.constants):
         # The ways of an `if` differ in their layers alone, so `forward` is the same for all.
-        rest = {*constructor.constants} - forwards[0].asked
+        rest = {*unasked, *constructor.constants} - forwards[0].asked
         return _write_class(uses, level, classes, end, rest)
     header = agreed(tuple(_forward_header(forward)) for forward in forwards)
     weights = agreed(_weights(plan) for plan in plans)

@@ -426,7 +426,7 @@ class Constructor:
 
     def _fork(self, lanes: Sequence[Lane], forks: Sequence[Fork]) -> list[Fork]:
         agreed(len(fork.branches) for fork in forks)
-        self.body += comment_lines(_said(forks), self.indent)
+        start_of_code = len(self.body)
         starts = [lane.current for lane in lanes]
         entries = [lane.volume_of(lane.current) for lane in lanes]
         ends: list[list[Volume]] = [[] for _ in lanes]
@@ -439,6 +439,8 @@ class Constructor:
             for lane, end, done, steps in zip(lanes, ends, branches, gone, strict=True):
                 end.append(lane.volume_of(lane.current))
                 done.append(steps)
+        if self.body[start_of_code:]:
+            self.body[start_of_code:start_of_code] = comment_lines(_said(forks), self.indent)
         for lane, fork, end in zip(lanes, forks, ends, strict=True):
             self.merges[id(lane)][fork.node] = lane.join(lane.use.node(fork.node), end)
             lane.current = fork.node
@@ -546,14 +548,14 @@ class Constructor:
         if text in self.flag_of:
             return self.flag_of[text]
         name = self.attributes.give_numbered(text if text.isidentifier() else "condition")
+        if self.indent == _BODY:
+            self.flag_of[text] = name
         if name in self.unasked:
             return name
         self.constants.append(name)
         if self.indent > _BODY:
             # Where an `if` around leads elsewhere, it is there as well.
             self.flags += lay_out(f"self.{name} = ", Text("False"), _BODY)
-        else:
-            self.flag_of[text] = name
         self.body += lay_out(f"self.{name} = ", Text(text), self.indent)
         return name
 
@@ -561,7 +563,7 @@ class Constructor:
         """A condition as ``__init__`` asks it: by its attribute where that is shorter."""
         text = self.text(condition)
         name = self.flag_of.get(text)
-        return text if name is None or text.isidentifier() else f"self.{name}"
+        return f"self.{name}" if name in self.constants and not text.isidentifier() else text
 
     def _conditional_lines(
         self, tests: list[Form], taken: list[int], found: dict[int, list[str]]

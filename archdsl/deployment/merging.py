@@ -25,7 +25,7 @@ from archdsl.graph import (
 from archdsl.layers import REGISTRY, Family, UnaryLayer
 from archdsl.layers.conv import Conv
 from archdsl.layers.merge import Concat
-from archdsl.symbolic import Constant, Form, Operation, Row, Size, Symbolic, substitute
+from archdsl.symbolic import Constant, Form, Operation, Row, Size, Symbolic, substitute, symbolic_of
 
 #: Activations of each number by itself.
 _ELEMENTWISE = frozenset(
@@ -126,7 +126,7 @@ class _Merging:
         volume = convs[0].volume.with_channels(sum(sizes))
         forms = [start.channels for start in starts]
         written = (
-            ("out_channels", Symbolic(sum(sizes), reduce(_sum, forms))),
+            ("out_channels", symbolic_of(sum(sizes), reduce(_sum, forms))),
             ("pieces", Symbolic(sizes, Row(tuple(forms)))),
         )
         self.nodes[id] = replace(convs[0], id=id, layer=reduction, volume=volume, forms=written)
@@ -146,6 +146,7 @@ def _channels(conv: Node, calls: list[CallPart]) -> Form:
     form = written.form
     for call in reversed(calls):
         form = substitute(form, {given.name: given.form for given in call.arguments})
+        form = symbolic_of(conv.volume.channels, form).form
     return form
 
 

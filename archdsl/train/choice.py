@@ -16,11 +16,11 @@ _CHOSEN = "ARCHDSL_RUN_FOLDER"
 
 
 def choose_folder(model: Model, options: Options) -> Path:
-    """The folder of a run, made and writable: the named one, the last to resume, or a new one.
+    """The folder of a run, made and writable: that of the last one to resume, or a new one.
 
     Errors:
         TrainFault: where it cannot be written, or where processes started by torchrun or SLURM
-        would each choose their own.
+        would each choose their own, or one that is taken.
     """
     folder = _choose(model, options)
     try:
@@ -33,23 +33,48 @@ def choose_folder(model: Model, options: Options) -> Path:
     return folder
 
 
+def refuse_name(name: str | None) -> None:
+    """A run is in a folder of its own below the output. Errors: ``TrainFault``."""
+    if name is not None and (name in ("", ".", "..") or any(sign in name for sign in "/\\\0")):
+        raise TrainFault(
+            f"`--name` is the name of one folder, and {name!r} is none: --output says where it is"
+        )
+
+
 def _choose(model: Model, options: Options) -> Path:
     base = options.output / (options.name or model.name.lower())
     if isinstance(options.resume, Path):
         return options.resume.parent.parent if options.resume.suffix else options.resume
-    if options.name is not None:
-        return base
-    if "LOCAL_RANK" in os.environ and _CHOSEN in os.environ:
+    is_started_here = "LOCAL_RANK" in os.environ and "TORCHELASTIC_RUN_ID" not in os.environ
+    if is_started_here and _CHOSEN in os.environ:
         return Path(os.environ[_CHOSEN])
-    if int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or 1) > 1:
-        raise TrainFault("several processes need one folder: pass --name")
+    if _process_count() > 1:
+        if options.name is None:
+            raise TrainFault("several processes need one folder: pass --name")
+        # The others may come when the first has begun.
+        if options.resume is None and _is_first_process() and _is_taken(base):
+            raise TrainFault(f"{base} is taken: pass another --name, or --resume auto to go on")
+        return base
     if options.resume == "auto":
-        return _latest(base)
+        return _latest(base) if options.name is None else base
     folder, count = base, 1
-    while folder.exists() and any(folder.iterdir()):
+    while _is_taken(folder):
         count += 1
         folder = base.with_name(f"{base.name}-{count}")
     return folder
+
+
+def _process_count() -> int:
+    """How many processes torchrun or SLURM has started."""
+    return int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or 1)
+
+
+def _is_first_process() -> bool:
+    return int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0) == 0
+
+
+def _is_taken(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
 
 
 def _latest(base: Path) -> Path:

@@ -32,7 +32,7 @@ from archdsl.model import Model
 from archdsl.recipe import Recipe, recipe_facts
 from archdsl.runtime.network import load_network
 from archdsl.train.checkpoints import AtomicCheckpointIO, write_atomically
-from archdsl.train.choice import choose_folder
+from archdsl.train.choice import choose_folder, refuse_name
 from archdsl.train.data import ImageData, open_data
 from archdsl.train.faults import TrainFault
 from archdsl.train.folder import BEST, LAST, NETWORK_PREFIX, Run
@@ -68,6 +68,7 @@ def train(model: Model, module_source: str, recipe: Recipe, options: Options) ->
         written, memory that does not suffice, a loss that is no number.
     """
     _quieten()
+    refuse_name(options.name)
     _refuse_volumes(model)
     data = _open(model, recipe, options)
     _refuse_misfit(model, data)
