@@ -157,6 +157,50 @@ def test_a_resumed_run_keeps_its_history(tmp_path: Path) -> None:
     assert "4 of 4 epochs" in outcome.run.report.read_text("utf-8")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "16 relu",
+            "17 relu",
+            r"another Small: `nn.Linear\(.*, 17\),` was `nn.Linear\(",
+        ),
+        (
+            "16 relu",
+            "16 tanh",
+            r"another Small: `nn.Tanh\(\),` was `nn.ReLU\(\),`; train",
+        ),
+        ("network Small", "network Other", "is a run of Small, and not of Other"),
+    ],
+)
+def test_a_run_goes_on_with_the_network_that_it_began_with(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    recipe = Recipe("fake:16", 8, 2)
+    first = run(small(), tmp_path, replace(recipe, epochs=1)).run
+    before = {path: path.read_bytes() for path in first.folder.rglob("*") if path.is_file()}
+    with pytest.raises(TrainFault, match=said):
+        run(archdsl.parse(SMALL.replace(old, new, 1)), tmp_path, recipe, resume="auto")
+    assert {path: path.read_bytes() for path in first.folder.rglob("*") if path.is_file()} == before
+    commented = archdsl.parse(f"# What is said of it may change.\n{SMALL}")
+    assert run(commented, tmp_path, recipe, resume="auto").epochs == 2
+
+
+def test_only_a_run_goes_on(tmp_path: Path) -> None:
+    """A checkpoint from elsewhere: nothing is written beside it."""
+    first = run(small(), tmp_path, Recipe("fake:16", 8, 1)).run
+    other = tmp_path / "elsewhere" / "checkpoints" / "last.ckpt"
+    other.parent.mkdir(parents=True)
+    other.write_bytes((first.checkpoints / "last.ckpt").read_bytes())
+    for path in (other, other.parent.parent):
+        with pytest.raises(TrainFault, match="elsewhere is no folder of a run"):
+            run(small(), tmp_path, Recipe("fake:16", 8, 2), resume=path)
+    assert [path.name for path in (tmp_path / "elsewhere").rglob("*")] == [
+        "checkpoints",
+        "last.ckpt",
+    ]
+
+
 def test_files_have_the_users_permissions(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     write_atomically(path, lambda target: Path(target).write_text("a"))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import io
 import os
 import tempfile
+import tokenize
+from itertools import zip_longest
 from pathlib import Path
 
 from archdsl.model import Model
 from archdsl.train.faults import TrainFault
-from archdsl.train.folder import LAST
+from archdsl.train.folder import LAST, Run
 from archdsl.train.options import Options
 
 #: Tells the processes that Lightning starts which folder the first has chosen.
@@ -39,6 +43,45 @@ def refuse_name(name: str | None) -> None:
         raise TrainFault(
             f"`--name` is the name of one folder, and {name!r} is none: --output says where it is"
         )
+
+
+def refuse_another(run: Run, network: str, module_source: str) -> None:
+    """A run goes on with the network that it began with; comments of the spec may change.
+
+    Errors:
+        TrainFault: where the folder is no run, or one of another network, with what differs.
+    """
+    facts = run.read_facts()
+    if facts.get("network") != network:
+        raise TrainFault(f"{run.folder} is a run of {facts.get('network')}, and not of {network}")
+    try:
+        before, now = (_code_of(text) for text in (run.module.read_text("utf-8"), module_source))
+    except (OSError, ValueError, SyntaxError, tokenize.TokenError):
+        raise TrainFault(f"{run.module} cannot be read: the run cannot go on") from None
+    for old, new in zip_longest(before, now, fillvalue=""):
+        if old != new:
+            changed = f"`{new}` was `{old}`" if old and new else f"`{old or new}`"
+            raise TrainFault(
+                f"{run.folder} began with another {network}: {changed}; train it as a new run, or "
+                f"go on with the spec that lies there"
+            )
+
+
+def _code_of(source: str) -> list[str]:
+    """The lines of a module, stripped, without what is said in comments and docstrings."""
+    lines = source.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+            continue
+        if ast.get_docstring(node) is not None:
+            said = node.body[0]
+            end = said.end_lineno or said.lineno
+            lines[said.lineno - 1 : end] = [""] * (end - said.lineno + 1)
+    return [line.strip() for line in lines if line.strip()]
 
 
 def _choose(model: Model, options: Options) -> Path:

@@ -32,7 +32,7 @@ from archdsl.model import Model
 from archdsl.recipe import Recipe, recipe_facts
 from archdsl.runtime.network import load_network
 from archdsl.train.checkpoints import AtomicCheckpointIO, write_atomically
-from archdsl.train.choice import choose_folder, refuse_name
+from archdsl.train.choice import choose_folder, refuse_another, refuse_name
 from archdsl.train.data import ImageData, open_data
 from archdsl.train.faults import TrainFault
 from archdsl.train.folder import BEST, LAST, NETWORK_PREFIX, Run
@@ -85,6 +85,8 @@ def _train(
 ) -> Outcome:
     pl.seed_everything(options.seed, workers=True, verbose=False)
     resumed = _resumed(run, options)
+    if resumed is not None:
+        refuse_another(run, model.name, module_source)
     trainer = _trainer(run, recipe, options, is_resumed=resumed is not None)
     if trainer.is_global_zero:
         _write_facts(run, model, module_source, recipe, options, data)
