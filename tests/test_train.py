@@ -186,6 +186,33 @@ def test_a_run_goes_on_with_the_network_that_it_began_with(
     assert run(commented, tmp_path, recipe, resume="auto").epochs == 2
 
 
+def test_a_run_goes_forward(tmp_path: Path) -> None:
+    first = run(small(), tmp_path, Recipe("fake:16", 8, 2)).run
+    last = first.checkpoints / "last.ckpt"
+    before = last.read_bytes()
+    with pytest.raises(TrainFault, match="has 2 epochs behind it, which are more than 1"):
+        run(small(), tmp_path, Recipe("fake:16", 8, 1), resume="auto")
+    outcome = run(small(), tmp_path, Recipe("fake:16", 8, 2), resume="auto")
+    assert (outcome.epochs, outcome.metrics) == (2, {})
+    assert last.read_bytes() == before
+    for broken in (b"", before[: len(before) // 2], b"no checkpoint", b"\x80\x02c__main__\nx\n."):
+        last.write_bytes(broken)
+        with pytest.raises(TrainFault, match=r"last\.ckpt is no checkpoint of a run, or not whole"):
+            run(small(), tmp_path, Recipe("fake:16", 8, 3), resume="auto")
+
+
+def test_nothing_left_to_train_is_said(tmp_path: Path) -> None:
+    spec = _spec(tmp_path)
+    words = _train_command(tmp_path, spec, "--data", "fake:16", "--epochs", "1")[3:]
+    for more, said in (
+        ([], "top-1"),
+        (["--resume", "auto"], "nothing left to train after 1 epoch"),
+    ):
+        done = CliRunner().invoke(commands, [*words, *more])
+        assert done.exit_code == 0, done.output
+        assert f"Small: {'validation ' * (not more)}{said}" in done.stdout
+
+
 def test_only_a_run_goes_on(tmp_path: Path) -> None:
     """A checkpoint from elsewhere: nothing is written beside it."""
     first = run(small(), tmp_path, Recipe("fake:16", 8, 1)).run

@@ -197,8 +197,11 @@ def train(
         more = " …" if len(outcome.broken) > 3 else ""
         print_note(f"{count_of(len(outcome.broken), 'broken image')} left out: {names}{more}")
     top1 = outcome.metrics.get("val_top1")
-    result = f"validation top-1 {top1:.2%}" if top1 is not None else "no validation"
-    print_text(f"{model.name}: {result} after {count_of(outcome.epochs, 'epoch')}")
+    epochs = count_of(outcome.epochs, "epoch")
+    if top1 is None:
+        print_text(f"{model.name}: nothing left to train after {epochs}")
+    else:
+        print_text(f"{model.name}: validation top-1 {top1:.2%} after {epochs}")
     if not flags["dry_run"]:
         print_text(printable(outcome.run.folder.as_posix()))
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from pickle import UnpicklingError
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -87,6 +88,7 @@ def _train(
     resumed = _resumed(run, options)
     if resumed is not None:
         refuse_another(run, model.name, module_source)
+        _refuse_past(resumed, recipe)
     trainer = _trainer(run, recipe, options, is_resumed=resumed is not None)
     if trainer.is_global_zero:
         _write_facts(run, model, module_source, recipe, options, data)
@@ -363,6 +365,23 @@ def _resumed(run: Run, options: Options) -> Path | None:
     if not last.exists() and options.resume != "auto":
         raise TrainFault(f"there is no checkpoint {last}")
     return last if last.exists() else None
+
+
+def _refuse_past(checkpoint: Path, recipe: Recipe) -> None:
+    """A run does not go back. Errors: ``TrainFault``, also for what is no checkpoint."""
+    if checkpoint.is_dir():
+        return  # of several processes, each of which has a part
+    try:
+        # Nothing that is pickled but numbers and words; of the weights only what is asked for.
+        saved = torch.load(checkpoint, weights_only=True, mmap=True)
+        done = saved["epoch"] + 1
+    except (OSError, EOFError, RuntimeError, UnpicklingError, KeyError, TypeError):
+        raise TrainFault(f"{checkpoint} is no checkpoint of a run, or not whole") from None
+    if done > recipe.epochs:
+        raise TrainFault(
+            f"{checkpoint} has {done} epochs behind it, which are more than {recipe.epochs}: "
+            "pass --epochs with more, or begin a new run"
+        )
 
 
 # ── After ────────────────────────────────────────────────────────────────────────────────────
