@@ -95,7 +95,8 @@ class _Planner:
         if row is not None:
             return ClassPlan(title, origin, call, chain.input, chain.output, (), row, ())
         steps = Names(self.nodes).name(self._steps(chain.written))
-        recalls = tuple(_recalls_from_outside(steps))
+        # A block takes up nothing from outside: a part of it that has no layers is what flows in.
+        recalls = tuple(_recalls_from_outside(steps, {chain.input} if call else set()))
         return ClassPlan(title, origin, call, chain.input, chain.output, steps, None, recalls)
 
     # ── Rows ─────────────────────────────────────────────────────────────────────────────────
@@ -264,12 +265,11 @@ def _recalls_of(item: Item) -> Iterator[RecallPart]:
                         yield recall
 
 
-def _recalls_from_outside(steps: Iterable[Step]) -> Iterator[RecallPart]:
-    """The recalls of what the steps have not made before, each once.
+def _recalls_from_outside(steps: Iterable[Step], made: set[int]) -> Iterator[RecallPart]:
+    """The recalls of what is not there, nor made by the steps before, each once.
 
     In their order: a call that is empty for its arguments gives the node that it was given.
     """
-    made: set[int] = set()
     for what in _made_and_recalled(steps):
         if isinstance(what, int):
             made.add(what)
