@@ -521,7 +521,7 @@ class Constructor:
         miss the layers of the others.
         """
         taken = sorted({part.taken for part in parts})
-        flags = [self._flag(tests[outcome]) for outcome in taken[:-1]]
+        flags = [self._flag(tests, outcome) for outcome in taken[:-1]]
         firsts = {
             outcome: next(
                 lane for lane, part in zip(lanes, parts, strict=True) if part.taken == outcome
@@ -542,9 +542,14 @@ class Constructor:
             turns.append((Turn(tuple(flags), tuple(gone), part.body.output),))
         return turns
 
-    def _flag(self, test: Form) -> str:
-        """An attribute that holds whether a condition of the spec is true."""
-        text = self.text(test)
+    def _flag(self, tests: Sequence[Form], outcome: int) -> str:
+        """An attribute that holds whether a condition of the spec is true.
+
+        That of an `else if` may be of no sense where one before it holds.
+        """
+        test = tests[outcome]
+        is_safe = outcome == 0 or isinstance(test, Parameter)
+        text = self.text(test if is_safe else way_to([*tests], outcome))
         if text in self.flag_of:
             return self.flag_of[text]
         name = self.attributes.give_numbered(text if text.isidentifier() else "condition")
