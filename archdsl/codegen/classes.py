@@ -1,7 +1,7 @@
 """Which classes a module has: one for each block, and one for each part that needs its own.
 
-A class is written from all its uses at once. Where their texts differ in more than arguments can
-say, as where an ``if`` changes how things are wired, the uses that agree share a class each.
+A class is written from all its uses at once. Where their texts differ in more than arguments and
+conditions can say, as where some uses have an auxiliary head, those that agree share a class each.
 """
 
 from __future__ import annotations

@@ -112,9 +112,9 @@ class Forward:
     steps: tuple[Way, ...]
     merges: Mapping[int, MergeLayer]
     scope: Scope = field(default_factory=lambda: Scope(("self", "x", *_LETTERS)))
-    #: What is written, and all operations of it in a row.
+    #: What is written, and how many operations that are in a row.
     block: list[_Operation | _Turn] = field(default_factory=list)
-    operations: list[_Operation] = field(default_factory=list)
+    count: int = 0
     path: _Path = field(default_factory=dict)
     #: The latest value of each node.
     values: dict[int, _Value] = field(default_factory=dict)
@@ -144,7 +144,7 @@ class Forward:
 
     def lines(self) -> list[str]:
         """The lines of the body."""
-        end = _Moment(len(self.operations), {})
+        end = _Moment(self.count, {})
         for value in (self.result, *self.heads):
             value.reads.append(end)
         holds = {value.variable: value for value in (self.start, *self.outer)}
@@ -238,9 +238,9 @@ class Forward:
     # ── Variables ────────────────────────────────────────────────────────────────────────────
 
     def _add(self, operation: _Operation) -> None:
-        index = len(self.operations)
+        index = self.count
+        self.count += 1
         operation.moment = _Moment(index, self.path)
-        self.operations.append(operation)
         self.block.append(operation)
         for value in operation.reads:
             value.reads.append(operation.moment)

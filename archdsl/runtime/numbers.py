@@ -56,7 +56,7 @@ class Comparison:
         self.outputs = 0
         self.gradients = 0
         self.buffers = 0
-        #: Whether no output was infinite or no number at all, which would be compared with nothing.
+        #: Whether no output or gradient was infinite or no number: all others would pass beside it.
         self.is_finite = True
         with narrowed(self.sample.divisor):
             self._interpreter = Interpreter(model)
@@ -165,7 +165,9 @@ class Comparison:
                 (expected, [*sources.values(), *inner]),
             )
         )
-        most = max((_largest(gradient) for gradient in theirs if gradient is not None), default=0.0)
+        known = [gradient for gradient in theirs if gradient is not None]
+        self.is_finite &= all(bool(gradient.isfinite().all()) for gradient in known)
+        most = max((_largest(gradient) for gradient in known), default=0.0)
         floor = _GRADIENT_FLOOR * most
         for (name, source), one, other in zip(sources.items(), ours, theirs, strict=False):
             if one is None and other is None:

@@ -273,7 +273,7 @@ def _compare_numbers(court: _Court, name: str, plain: _File, inference: _File) -
     for difference in differences[:1]:
         court.report(difference)
     if not comparison.is_finite:
-        return "with random weights its outputs are not finite"
+        return "with random weights not all of them are finite"
     return Numbers(
         sample.input,
         sample.images,

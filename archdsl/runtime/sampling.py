@@ -144,6 +144,8 @@ def _narrows(model: Model) -> bool:
         if isinstance(node.layer, UnaryLayer):
             emitted = node.layer.emit(inputs[0])
             if _has_widths(emitted):
+                if not _keeps_groups(emitted):
+                    return False
                 x = Volume.vector(inputs[0].elements) if node.layer.flattens else inputs[0]
                 if _narrow(x, NARROWED).elements != narrowed[0].elements:
                     return False
@@ -160,13 +162,25 @@ def _narrows(model: Model) -> bool:
 
 def _has_widths(emitted: Call) -> bool:
     """Whether a call makes a layer of ``_WIDTHS``, perhaps behind one that pads."""
-    if emitted.callee == "nn.Sequential":
-        return all(isinstance(a.value, Call) and _is_padding_or_wide(a.value) for a in emitted.args)
-    return emitted.callee in _CALLEES
+    return all(one.callee in (*_CALLEES, "nn.ZeroPad2d") for one in _calls_of(emitted))
 
 
-def _is_padding_or_wide(emitted: Call) -> bool:
-    return emitted.callee in (*_CALLEES, "nn.ZeroPad2d")
+def _keeps_groups(emitted: Call) -> bool:
+    """Whether the divided channels of a convolution can be split into its divided groups."""
+    for one in _calls_of(emitted):
+        groups = next((arg.value for arg in one.args if arg.keyword == "groups"), 1)
+        assert isinstance(groups, int)
+        split = narrowed_width(groups, NARROWED)
+        channels = [arg.value for arg in one.args[:2] if isinstance(arg.value, int)]
+        if any(narrowed_width(count, NARROWED) % split for count in channels):
+            return False
+    return True
+
+
+def _calls_of(emitted: Call) -> tuple[Call, ...]:
+    if emitted.callee != "nn.Sequential":
+        return (emitted,)
+    return tuple(arg.value for arg in emitted.args if isinstance(arg.value, Call))
 
 
 _CALLEES = {f"nn.{kind.__name__}" for kind in _WIDTHS}

@@ -184,6 +184,8 @@ def _judge_network(model: Model, build: Callable[[], nn.Module], seed: int) -> C
     _check_initialization(model, network.state_dict())
     comparison = Comparison(model, network, seed=seed)
     _refuse(model, comparison.differences())
+    if not comparison.is_finite:
+        raise Mismatch("what is not finite is compared with nothing", model.name)
     return comparison
 
 
