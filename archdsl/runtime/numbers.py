@@ -43,16 +43,22 @@ class Comparison:
 
     What differs is told in the order in which it was found. The counts are of the tensors that
     were compared; a gradient counts where it is more than rounding, so that a wrong one would
-    have been seen.
+    have been seen. ``scale`` is the deviation of the pixels.
     """
 
     def __init__(
-        self, model: Model, network: nn.Module, sample: Sample | None = None, seed: int = _SEED
+        self,
+        model: Model,
+        network: nn.Module,
+        sample: Sample | None = None,
+        seed: int = _SEED,
+        scale: float = 1.0,
     ) -> None:
         self.model = model
         self.network = network
         self.sample = sample or Sample(model.input)
         self.seed = seed
+        self.scale = scale
         self.outputs = 0
         self.gradients = 0
         self.buffers = 0
@@ -75,7 +81,7 @@ class Comparison:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             enliven(self._state)
-            x = torch.randn(self.sample.images, *self.sample.input.torch_sizes, requires_grad=True)
+            x = self._image().requires_grad_()
             steady(dict(self.network.named_modules()))
             self._interpreter.adopt(self._state)
             yield from self._compare_training(x)
@@ -85,12 +91,15 @@ class Comparison:
                 expected = self._interpreter.ends(values, is_training=False)
                 yield from self._compare_outputs("evaluation", outputs, expected)
 
+    def _image(self) -> Tensor:
+        return self.scale * torch.randn(self.sample.images, *self.sample.input.torch_sizes)
+
     def inference_differences(self, deployed: nn.Module) -> Iterator[Difference]:
         """Where the network for inference, with the state of this one, gives something else."""
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(self.seed + 1)
             deployed.load_training_state(self.network.state_dict())  # type: ignore[operator]
-            x = torch.randn(self.sample.images, *self.sample.input.torch_sizes)
+            x = self._image()
             expected = self.network.eval()(x)
             found = tensors_of(deployed.eval()(x))
         self.outputs += 1

@@ -29,6 +29,10 @@ from archdsl.volume import Volume
 from programs.meaning import Meaning
 
 
+#: Of the image: what is multiplied by itself again and again needs a small one to stay finite.
+_SCALES = (1.0, 0.1, 0.01, 0.0001)
+
+
 class Mismatch(Exception):
     """Two things that should be equal are not. ``kind`` is the same for the same fault."""
 
@@ -177,15 +181,23 @@ def _equal(kind: str, found: object, expected: object, where: str = "") -> None:
 
 def _judge_network(model: Model, build: Callable[[], nn.Module], seed: int) -> Comparison:
     """Compare a network with its graph, and with what its weights should start as."""
+    for scale in _SCALES:
+        comparison = _compare(model, build, seed, scale)
+        if comparison.is_finite:
+            return comparison
+    raise Mismatch("what is not finite is compared with nothing", model.name)
+
+
+def _compare(
+    model: Model, build: Callable[[], nn.Module], seed: int, scale: float
+) -> Comparison:
     torch.manual_seed(seed)
     says_init = model.init or any(getattr(node.layer, "init", None) for node in model.layers)
     with nullcontext() if says_init else unfilled():
         network = build()
     _check_initialization(model, network.state_dict())
-    comparison = Comparison(model, network, seed=seed)
+    comparison = Comparison(model, network, seed=seed, scale=scale)
     _refuse(model, comparison.differences())
-    if not comparison.is_finite:
-        raise Mismatch("what is not finite is compared with nothing", model.name)
     return comparison
 
 
