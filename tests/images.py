@@ -33,7 +33,9 @@ def fault_of(call: Callable[[], Any]) -> str:
 
 
 def pixels_of(data: ImageData, image: Tensor) -> Tensor:
-    """Back from normalized numbers to pixels from 0 to 255."""
+    """Pixels from 0 to 255: as they are, or back from normalized numbers."""
+    if not data.finished:
+        return image.float()
     mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (data.mean, data.std))
     return (image * std + mean) * 255
 

@@ -64,7 +64,7 @@ ONLY_IN = {
     # Beside the command line, its colours of text.
     "click": {"cli/", "report/text.py"},
     "rich_click": {"cli/"},
-    "rich": {"cli/"},
+    "rich": {"cli/", "train/progress.py"},
     "IPython": {"notebook.py"},
     # Checking, drawing and compiling need no torch.
     "torch": {"runtime/", "train/"},

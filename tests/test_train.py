@@ -25,12 +25,13 @@ from archdsl.cli.commands import commands
 from archdsl.model import Model
 from archdsl.recipe import Recipe, optimizers, schedules
 from archdsl.recipe.losses import CrossEntropy, MeanSquaredError
-from archdsl.train.checkpoints import AtomicCheckpointIO, write_atomically
+from archdsl.train import keeping
+from archdsl.train.checkpoints import write_atomically
 from archdsl.train.choice import choose_folder
 from archdsl.train.faults import TrainFault
 from archdsl.train.loading import EpochSampler
+from archdsl.train.logs import read_metrics
 from archdsl.train.options import Options
-from archdsl.train.report import read_metrics
 from archdsl.train.run import Outcome, train
 from archdsl.train.task import Classification
 
@@ -72,6 +73,7 @@ def test_a_run_leaves_all_it_promises(tmp_path: Path) -> None:
         "report.md",
         "run.json",
         "spec.arch",
+        "last.safetensors",
         "weights.safetensors",
     } <= names
     assert any("tfevents" in name for name in names)
@@ -97,10 +99,12 @@ def test_a_run_leaves_all_it_promises(tmp_path: Path) -> None:
 
 def test_the_weights_are_the_networks(tmp_path: Path) -> None:
     outcome = run(small(), tmp_path, Recipe("fake:16", 8, 1))
-    state = load_file(outcome.run.weights)
-    last = torch.load(outcome.run.checkpoints / "last.ckpt", weights_only=True)["state_dict"]
-    assert {f"network.{name}" for name in state} <= set(last)
-    assert all(torch.equal(state[name], last[f"network.{name}"]) for name in state)
+    for weights, checkpoint in (("weights", "best"), ("last", "last")):
+        state = load_file(outcome.run.folder / f"{weights}.safetensors")
+        path = outcome.run.checkpoints / f"{checkpoint}.ckpt"
+        saved = torch.load(path, weights_only=True)["network"]
+        assert state.keys() == saved.keys()
+        assert all(torch.equal(state[name], saved[name]) for name in state)
 
 
 def test_the_second_run_gets_a_folder_of_its_own(tmp_path: Path) -> None:
@@ -145,7 +149,8 @@ def test_a_name_is_that_of_one_folder(tmp_path: Path, name: str) -> None:
 
 def test_a_dry_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor does it write a checkpoint of perhaps a gigabyte only to delete it."""
-    monkeypatch.setattr(AtomicCheckpointIO, "save_checkpoint", None)
+    monkeypatch.setattr(keeping, "write_checkpoint", None)
+    monkeypatch.setattr(keeping, "write_atomically", None)
     run(small(), tmp_path, Recipe("fake:16", 8, 3), dry_run=True)
     assert list(tmp_path.iterdir()) == []
 
@@ -319,34 +324,21 @@ def test_lenet_reads_digits(tmp_path: Path) -> None:
 # ── Losses ───────────────────────────────────────────────────────────────────────────────────
 
 
-class Fixed(nn.Module):
-    """A network that gives what it is told."""
-
-    aux_weights = (0.3,)
-
-    def __init__(self, output: Any) -> None:
-        super().__init__()
-        self.output = output
-
-    def forward(self, x: torch.Tensor) -> Any:
-        return self.output
-
-
 def test_auxiliary_losses_are_weighted() -> None:
     logits, head = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 1.0]])
-    task = Classification(Fixed((logits, head)), Recipe(), 2)
+    task = Classification(Recipe(), 2, aux_weights=(0.3,))
     label = torch.tensor([0])
     expected = nn.functional.cross_entropy(logits, label) + 0.3 * nn.functional.cross_entropy(
         head, label
     )
-    losses = list(task._losses((logits, head), label))
-    assert sum(weight * loss for weight, loss, _ in losses).item() == pytest.approx(expected.item())
+    total, hits = task.measure((logits, head), label)
+    assert (total.item(), hits.item()) == (pytest.approx(expected.item()), 1)
 
 
 def test_probabilities_get_no_second_softmax() -> None:
     logits, label = torch.tensor([[2.0, 0.5, -1.0]]), torch.tensor([1])
-    plain = Classification(Fixed(logits), Recipe(), 3)
-    ended = Classification(Fixed(logits), Recipe(), 3, gives_probabilities=True)
+    plain = Classification(Recipe(), 3)
+    ended = Classification(Recipe(), 3, gives_probabilities=True)
     torch.testing.assert_close(ended.loss(logits.softmax(1), label), plain.loss(logits, label))
 
 
@@ -362,17 +354,18 @@ def test_a_spec_that_ends_in_softmax_trains_and_predicts(tmp_path: Path) -> None
 @pytest.mark.parametrize(("size", "world"), [(20, 1), (20, 2), (21, 2), (7, 3)])
 def test_processes_share_each_batch(size: int, world: int) -> None:
     whole = EpochSampler(size, seed=3, shuffle=True)
-    whole.set_epoch(4)
+    whole.epoch = 4
     order = list(whole)
     assert sorted(i % size for i in order) == list(range(size))
     parts = []
     for rank in range(world):
         part = EpochSampler(size, seed=3, shuffle=True, rank=rank, world=world)
-        part.set_epoch(4)
+        part.epoch = 4
         parts.append(list(part))
     together = [index for step in zip(*parts, strict=True) for index in step]
     assert together[:size] == order
-    assert whole.epoch == 4
+    whole.skip = 2
+    assert (list(whole), len(whole)) == (order[2:], size - 2)
 
 
 def test_each_epoch_and_each_seed_has_an_order_of_its_own() -> None:
@@ -380,7 +373,7 @@ def test_each_epoch_and_each_seed_has_an_order_of_its_own() -> None:
     for seed in (3, 4):
         for epoch in range(5):
             sampler = EpochSampler(size, seed=seed, shuffle=True)
-            sampler.set_epoch(epoch)
+            sampler.epoch = epoch
             positions = list(sampler)
             assert {position // size for position in positions} == {epoch}
             orders.add(tuple(position % size for position in positions))
@@ -448,7 +441,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     time.sleep(0.15)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
-    assert not (tmp_path / "cut" / "run" / "weights.safetensors").exists()
+    assert not (tmp_path / "cut" / "run" / "last.safetensors").exists()
     torch.load(last, weights_only=True)
     subprocess.run(
         _train_command(tmp_path / "cut", spec, *flags, "--resume", "auto"),
@@ -456,8 +449,8 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
         capture_output=True,
         env=environment,
     )
-    whole = load_file(tmp_path / "whole" / "run" / "weights.safetensors")
-    cut = load_file(tmp_path / "cut" / "run" / "weights.safetensors")
+    whole = load_file(tmp_path / "whole" / "run" / "last.safetensors")
+    cut = load_file(tmp_path / "cut" / "run" / "last.safetensors")
     assert whole.keys() == cut.keys()
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
 
@@ -479,8 +472,8 @@ def test_two_processes_follow_one_and_resume(tmp_path: Path) -> None:
             [*torchrun, *command[1:]], check=False, capture_output=True, text=True, env=environment
         )
         assert done.returncode == 0, done.stderr[-3000:]
-    one = load_file(tmp_path / "one" / "run" / "weights.safetensors")
-    both = load_file(tmp_path / "two" / "run" / "weights.safetensors")
+    one = load_file(tmp_path / "one" / "run" / "last.safetensors")
+    both = load_file(tmp_path / "two" / "run" / "last.safetensors")
     for name in one:
         torch.testing.assert_close(both[name], one[name], rtol=0, atol=1e-5)
 
@@ -541,7 +534,7 @@ def test_running_out_of_memory_is_one_line(tmp_path: Path, monkeypatch: pytest.M
     def exhausted(*_: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
 
-    monkeypatch.setattr(Classification, "training_step", exhausted)
+    monkeypatch.setattr(Classification, "measure", exhausted)
     with pytest.raises(TrainFault, match="does not fit into memory"):
         run(small(), tmp_path, Recipe("fake:32", 8, 1))
 
@@ -590,7 +583,7 @@ def test_commands_report_what_the_user_can_mend(tmp_path: Path) -> None:
 
 def test_a_missing_extra_names_its_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "archdsl.train.run", None)
-    monkeypatch.setitem(sys.modules, "pytorch_lightning", None)
+    monkeypatch.setitem(sys.modules, "lightning_fabric", None)
     for name in [name for name in sys.modules if name.startswith("archdsl.train.")]:
         monkeypatch.delitem(sys.modules, name)
     done = CliRunner().invoke(commands, ["train", str(_spec(tmp_path)), "--data", "fake:8"])

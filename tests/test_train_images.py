@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from images import LENET, SMALL, Ramp, fault_of, pixels_of
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 from torchvision.transforms import v2
@@ -28,6 +28,7 @@ from archdsl.recipe.augmentations import (
 )
 from archdsl.recipe.page import WORDS, Role
 from archdsl.train.data import ImageData, open_data, prepare_image
+from archdsl.train.data.decoding import BrokenImage, decode_image
 from archdsl.volume import Volume
 
 # ── folder: ──────────────────────────────────────────────────────────────────────────────────────
@@ -346,7 +347,7 @@ def test_one_file_is_prepared_as_for_validation(
     Image.fromarray(gradient).save(path)
     data = _open(folder, augment=augment)
     image = prepare_image(path, input=SMALL, mean=data.mean, std=data.std, enlarged=data.enlarged)
-    assert torch.equal(image, data.validation[0][0])
+    assert torch.equal(image, data.normalize(data.validation[0][0]))
 
 
 def test_files_that_cannot_be_predicted(tmp_path: Path) -> None:
@@ -371,3 +372,24 @@ def test_every_mode_of_image_is_converted(mode: str, channels: int, tmp_path: Pa
     image = prepare_image(path, input=volume, mean=(0.0,) * channels, std=(1.0,) * channels)
     assert image.shape == (channels, 20, 20)
     assert 0 <= image.min() <= image.max() <= 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_jpeg_has_the_pixels_that_pillow_gives_it(
+    tmp_path: Path, mode: str, orientation: int, channels: int
+) -> None:
+    path = tmp_path / "a.jpg"
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 14, 3), np.uint8))
+    exif = image.getexif()
+    exif[0x0112] = orientation
+    image.resize((61, 40)).convert(mode).save(path, exif=exif, progressive=orientation % 2 == 0)
+    with Image.open(path) as stored:
+        upright = ImageOps.exif_transpose(stored).convert({1: "L", 3: "RGB"}[channels])
+    expected = np.asarray(upright).reshape(upright.height, upright.width, channels)
+    found = decode_image(path, channels)
+    assert np.array_equal(found.permute(1, 2, 0).numpy(), expected)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(BrokenImage, match=r"a\.jpg: broken image: image file is truncated"):
+        decode_image(path, channels)

@@ -21,8 +21,9 @@ from archdsl.train.evaluation import evaluate, write_evaluation
 from archdsl.train.faults import TrainFault
 from archdsl.train.finished import Finished, open_run
 from archdsl.train.folder import Run
+from archdsl.train.logs import read_metrics
 from archdsl.train.options import Options
-from archdsl.train.report import read_metrics, write_report
+from archdsl.train.report import write_report
 from archdsl.train.task import Classification
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -34,18 +35,21 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 def test_each_epoch_is_a_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The clock is looked at when an epoch begins, and two seconds later when it ends."""
-    looks = iter(range(0, 100, 2))
+    """A clock that goes on by a second at each look: two for each of three batches, and the end."""
+    looks = iter(range(1000))
     clock = SimpleNamespace(monotonic=lambda: float(next(looks)))
-    monkeypatch.setattr("archdsl.train.progress.time", clock)
+    monkeypatch.setattr("archdsl.train.loop.time", clock)
     outcome = run(SMALL, tmp_path, Recipe("fake:24", 8, 2))
+    head, *lines = capsys.readouterr().err.splitlines()
+    assert head == ("epoch      loss     top-1  val loss val top-1  images/s   waiting")
     rows = read_metrics(outcome.run)
-    assert capsys.readouterr().err == "".join(
-        f"epoch {epoch}/2  loss {row['train_loss']:.4f}  top-1 {row['train_top1']:.4f}  "
-        f"validation loss {row['val_loss']:.4f}  validation top-1 {row['val_top1']:.4f}  "
-        f"12 images/s\n"
+    assert [row["images_per_second"] for row in rows] == [pytest.approx(24 / 7)] * 2
+    assert [row["waiting"] for row in rows] == [pytest.approx(3 / 8)] * 2
+    assert lines == [
+        f"  {epoch}/2{row['train_loss']:10.4f}{row['train_top1']:10.2%}{row['val_loss']:10.4f}"
+        f"{row['val_top1']:10.2%}         3       38%"
         for epoch, row in enumerate(rows, 1)
-    )
+    ]
 
 
 def test_the_facts_of_a_run(tmp_path: Path) -> None:
@@ -70,12 +74,9 @@ def test_the_facts_of_a_run(tmp_path: Path) -> None:
 
 
 METRICS = """epoch,step,train_loss,train_top1,val_loss,val_top1,val_top5
-0,2,,,1.5,0.25,0.75
-0,2,1.75,0.125,,,
-1,4,,,1.25,0.5,1
-1,4,1.5,0.375,,,
-2,6,,,1.125,0.4375,1
-2,6,1.25,0.625,,,
+1,2,1.75,0.125,1.5,0.25,0.75
+2,4,1.5,0.375,1.25,0.5,1
+3,6,1.25,0.625,1.125,0.4375,1
 """
 REPORT = """# Small
 
@@ -104,6 +105,7 @@ With archdsl 1, torch 2.
 def test_a_report_says_what_was_done_and_what_came_of_it(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.metrics.write_text(METRICS, "utf-8")
+    history = read_metrics(run)
     facts = {
         "network": "Small",
         "parameters": 1234,
@@ -123,21 +125,11 @@ def test_a_report_says_what_was_done_and_what_came_of_it(tmp_path: Path) -> None
         "versions": {"archdsl": 1, "torch": 2},
     }
     run.facts.write_text(json.dumps(facts), "utf-8")
-    write_report(run)
+    write_report(run, history)
     assert run.report.read_text("utf-8") == REPORT
     curves = (tmp_path / "curves.svg").read_text("utf-8")
     for text in ("loss", "accuracy", "validation top-5", "epoch"):
         assert f"<!-- {text} -->" in curves
-
-
-def test_a_report_of_a_resumed_run_counts_a_repeated_epoch_once(tmp_path: Path) -> None:
-    run = Run(tmp_path)
-    head, *rows = METRICS.splitlines()
-    for lines in (rows[:4], [row.replace("0.5,1", "0.625,1") for row in rows[2:]]):
-        run.keep_metrics()
-        run.metrics.write_text("\n".join([head, *lines, ""]), "utf-8")
-    assert [row["val_top1"] for row in read_metrics(run)] == [0.25, 0.625, 0.4375]
-    assert [row["train_loss"] for row in read_metrics(run)] == [1.75, 1.5, 1.25]
 
 
 # ── Evaluation ───────────────────────────────────────────────────────────────────────────────
@@ -202,7 +194,7 @@ def test_running_out_of_memory_says_what_is_needed(
     def exhausted(*_: Any) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(Classification, "training_step", exhausted)
+    monkeypatch.setattr(Classification, "measure", exhausted)
     recipe = Recipe("fake:32", 8, 1)
     model = archdsl.parse(SMALL)
     batch = 8 // accumulate
@@ -229,7 +221,7 @@ def test_running_out_of_a_gpus_memory_names_the_largest_batch(
         monkeypatch.setattr("torch.cuda.get_device_properties", lambda _: properties)
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
 
-    monkeypatch.setattr(Classification, "training_step", exhausted)
+    monkeypatch.setattr(Classification, "measure", exhausted)
     needed = render_bytes(estimate_memory(model, batch=8, recipe=recipe).total)
     with pytest.raises(TrainFault) as raised:
         run(SMALL, tmp_path, recipe, accumulate=2)
@@ -248,7 +240,7 @@ def test_a_gpu_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_run_that_has_just_begun_has_no_weights(tmp_path: Path) -> None:
     folder = run(SMALL, tmp_path, Recipe("fake:16", 8, 1)).run.folder
     open_run(folder)
-    for path in (*folder.glob("checkpoints/*"), folder / "weights.safetensors"):
+    for path in (*folder.glob("checkpoints/*"), *folder.glob("*.safetensors")):
         path.unlink()
     for which in ("best", "last"):
         with pytest.raises(TrainFault, match="has no weights yet"):
@@ -261,7 +253,7 @@ def test_an_error_that_is_not_of_memory_stays(
     def broken(*_: Any) -> None:
         raise RuntimeError("something else")
 
-    monkeypatch.setattr(Classification, "training_step", broken)
+    monkeypatch.setattr(Classification, "measure", broken)
     with pytest.raises(RuntimeError, match=r"^something else$"):
         run(SMALL, tmp_path, Recipe("fake:32", 8, 1))
 
@@ -286,10 +278,10 @@ def test_the_loss_that_is_no_number_names_its_step(
     own, steps = Classification.loss, []
 
     def loss(task: Classification, output: Tensor, labels: Tensor) -> Tensor:
-        if task.training:
+        if torch.is_grad_enabled():
             steps.append(0)
         found = own(task, output, labels)
-        return found * float("nan") if len(steps) == 5 and task.training else found
+        return found * float("nan") if len(steps) == 5 and torch.is_grad_enabled() else found
 
     monkeypatch.setattr(Classification, "loss", loss)
     with pytest.raises(TrainFault) as raised:

@@ -51,7 +51,7 @@ class Batch(click.ParamType[int | None]):
     "--weights",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Weights as safetensors, such as a run's weights.safetensors.",
+    help="Weights as safetensors or as a checkpoint, such as a run's weights.safetensors.",
 )
 @click.option("--opset", type=click.IntRange(1), metavar="N", help="Without it torch's choice.")
 @click.option(
@@ -82,12 +82,13 @@ def export(
     """Export a network for other programs: ONNX, in one file, compared with torch.
 
     The file holds the network as it is evaluated, without auxiliary heads and dropout. Its input is
-    `image` (N × C × H × W), its output `logits`. Without --weights it has the weights that the
-    network is born with, under a fixed seed.
+    `image` (N × C × H × W), its output `logits`. Without --weights it has those that the network is
+    born with, under a fixed seed; of the folder of a run it has the run's best.
 
     \b
     archdsl export specs/lenet5.arch --onnx
     archdsl export specs/lenet5.arch --onnx --batch 1 -o lenet.onnx
+    archdsl export runs/lenet5 --onnx
     archdsl export specs/lenet5.arch --onnx --weights weights.safetensors
     archdsl export specs/vgg.arch --onnx --network VGG16_C --opset 18
 
@@ -95,10 +96,13 @@ def export(
     """
     if not onnx:
         raise click.UsageError("to which format? There is one: `--onnx`", ctx)
-    reading = read_specs([spec], input_volume)
+    run = Path(spec) if (Path(spec) / "run.json").is_file() else None
+    reading = read_specs([str(run / "spec.arch") if run else spec], input_volume)
     if reading.diagnostics:
         print_diagnostics(reading.diagnostics, color)
         ctx.exit(exit_code(reading.diagnostics))
+    if run is not None:
+        network = network or _network_of(run)
     model = choose_network(reading.models, network, spec)
     path = Path(output or "", f"{model.name}.onnx")
     if output is not None and not is_folder(output):
@@ -110,6 +114,12 @@ def export(
         from archdsl.runtime.export import SEED, export_onnx
 
         source = compile_module(reading.models)
+        if run is not None and weights is None:
+            from archdsl.train.finished import weights_of
+            from archdsl.train.folder import Run
+
+            weights = weights_of(Run(run))
+            print_note(f"the weights are those of {printable(weights.as_posix())}")
         made = export_onnx(model, source, weights=weights, batch=batch, opset=opset)
     write_files({path: made.content})
     if weights is None:
@@ -125,3 +135,14 @@ def export(
             f"{made.difference:.1e}, the largest output {made.scale:.1e}"
         )
     print_text(f"wrote {printable(path.as_posix())}")
+
+
+def _network_of(run: Path) -> str:
+    """The name of the network that a run trains. Its spec may have several."""
+    with needing("train", "export of a run"):
+        from archdsl.train.folder import Run
+
+        name = Run(run).read_facts().get("network")
+    if not isinstance(name, str):
+        raise Refusal(f"{run / 'run.json'} does not say which network it trains")
+    return name

@@ -10,7 +10,7 @@ import click
 from archdsl.cli.extras import needing
 from archdsl.cli.options import checkpoint_option
 from archdsl.cli.page import Page
-from archdsl.cli.terminal import print_text
+from archdsl.cli.terminal import Refusal, print_text, show_fault
 from archdsl.report.text import printable
 
 
@@ -26,8 +26,13 @@ from archdsl.report.text import printable
     help="Classes shown.",
 )
 @checkpoint_option
+@click.pass_context
 def predict(
-    run: Path, images: tuple[Path, ...], top: int, weights: Literal["best", "last"]
+    ctx: click.Context,
+    run: Path,
+    images: tuple[Path, ...],
+    top: int,
+    weights: Literal["best", "last"],
 ) -> None:
     """Say what a trained network sees in images, with probabilities.
 
@@ -35,24 +40,36 @@ def predict(
     archdsl predict runs/lenet5 digit.png
     archdsl predict runs/vgg16 photos/*.jpg --top 3
 
+    An image that cannot be read is named, and the others are still looked at.
+
     Exit codes: 0 done, 2 a wrong call, or a folder or an image at fault.
     """
     with needing("train", "training"):
         from archdsl.train.data import prepare_image
+        from archdsl.train.faults import TrainFault
         from archdsl.train.finished import open_run
 
         finished = open_run(run, weights)
         data = finished.facts["data"]
+        broken = 0
         for path in images:
-            image = prepare_image(
-                path,
-                input=finished.input,
-                mean=tuple(data["mean"]),
-                std=tuple(data["std"]),
-                enlarged=data["enlarged"],
-            )
+            try:
+                image = prepare_image(
+                    path,
+                    input=finished.input,
+                    mean=tuple(data["mean"]),
+                    std=tuple(data["std"]),
+                    enlarged=data["enlarged"],
+                )
+            except TrainFault as fault:
+                # The other images are no worse for it.
+                show_fault(Refusal(str(fault)))
+                broken += 1
+                continue
             scores = finished.probabilities(image[None])[0]
             found = scores.topk(min(top, len(finished.classes)))
             print_text(printable(path.as_posix()))
             for share, index in zip(found.values.tolist(), found.indices.tolist(), strict=True):
                 print_text(f"  {share:7.2%}  {printable(finished.classes[index])}")
+    if broken:
+        ctx.exit(2)

@@ -25,6 +25,19 @@ from archdsl.report.text import count_of, printable
 from archdsl.volume import Volume
 
 
+class Workers(click.ParamType[int | None]):
+    """A number of processes, or ``auto``."""
+
+    name = "workers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "auto":
+            return None
+        if not str(value).isdecimal():
+            self.fail(f"{value!r} is neither a number of processes nor `auto`", param, ctx)
+        return int(value)
+
+
 @click.command(cls=Page)
 @click.argument("spec", type=click.Path())
 @click.option("--network", metavar="NAME", help="Which network of the spec, where it has several.")
@@ -87,11 +100,11 @@ from archdsl.volume import Volume
 )
 @click.option(
     "--workers",
-    metavar="N",
-    type=click.IntRange(0),
-    default=0,
+    metavar="auto|N",
+    type=Workers(),
+    default="auto",
     show_default=True,
-    help="Processes that read data, for each device.",
+    help="Processes that read data, for each device; `auto` is a share of the cores.",
 )
 @click.option(
     "--accumulate",
@@ -106,6 +119,13 @@ from archdsl.volume import Volume
     metavar="NORM",
     type=click.FloatRange(0, min_open=True),
     help="Largest norm of the gradient.",
+)
+@click.option("--sync-bn", is_flag=True, help="Normalize over the images of all devices.")
+@click.option(
+    "--checkpoint-every",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Save the run each N steps, and not at the end of epochs alone.",
 )
 @click.option(
     "--seed",
@@ -169,10 +189,14 @@ def train(
     \b
     archdsl train specs/lenet5.arch --data digits
     archdsl train specs/nin_cifar10.arch --data cifar10 --download --epochs 2
-    archdsl train specs/vgg16.arch --data folder:imagenet --precision bf16 --workers 8
+    archdsl train specs/vgg16.arch --data folder:imagenet --precision bf16 --compile
     archdsl train specs/lenet5.arch --data digits --resume auto
 
-    Exit codes: 0 trained, 1 findings in the spec, 2 a wrong call, data or a device at fault.
+    Ctrl-C and SIGTERM end the step, save the run, and say how to go on; so does SIGUSR1, which puts
+    a job of SLURM back into the queue.
+
+    Exit codes: 0 trained, 1 findings in the spec, 2 a wrong call, data or a device at fault, 130,
+    143 and 138 stopped by Ctrl-C, SIGTERM and SIGUSR1.
     """
     reading = read_specs([spec], input_volume)
     if reading.diagnostics:
@@ -189,6 +213,8 @@ def train(
         loggers = _loggers(flags.pop("log"))
         resumed = resume if resume in (None, "auto") else Path(resume)
         options = Options(**flags, resume=resumed, log=loggers)
+        from archdsl.train.stopping import exit_code_of
+
         outcome = run(model, compile_module([model]), recipe, options)
     if not outcome.is_first:
         return
@@ -196,6 +222,13 @@ def train(
         names = ", ".join(map(printable, outcome.broken[:3]))
         more = " …" if len(outcome.broken) > 3 else ""
         print_note(f"{count_of(len(outcome.broken), 'broken image')} left out: {names}{more}")
+    folder = printable(outcome.run.folder.as_posix())
+    if outcome.signal is not None:
+        said = (
+            "put back into the queue" if outcome.is_requeued else f"resume with --resume {folder}"
+        )
+        print_text(f"{model.name}: stopped after {outcome.progress}; {said}")
+        ctx.exit(exit_code_of(outcome.signal))
     top1 = outcome.metrics.get("val_top1")
     epochs = count_of(outcome.epochs, "epoch")
     if top1 is None:
@@ -203,7 +236,7 @@ def train(
     else:
         print_text(f"{model.name}: validation top-1 {top1:.2%} after {epochs}")
     if not flags["dry_run"]:
-        print_text(printable(outcome.run.folder.as_posix()))
+        print_text(folder)
 
 
 def _override(recipe: Recipe, flags: dict[str, Any]) -> Recipe:

@@ -99,9 +99,9 @@ def port(
 ) -> None:
     """Put weights under the names of a spec's module, matched by structure.
 
-    SOURCE is a state dict: .safetensors, or what torch.save wrote. Each tensor must find its
-    place and each place its tensor, with equal shapes; what is ambiguous is refused. The mapping
-    is printed.
+    SOURCE is a state dict: .safetensors, or what torch.save wrote; or the checkpoint of a run.
+    Each tensor must find its place and each place its tensor, with equal shapes; what is
+    ambiguous is refused. The mapping is printed.
 
     \b
     archdsl weights port resnet18.pt my_resnet.arch -o my_resnet.safetensors
@@ -119,8 +119,9 @@ def port(
     origins = _read(ctx, origin, input_volume, color) if origin else ()
     with needing("torch", "porting weights"):
         from archdsl.runtime import port as runtime
+        from archdsl.runtime.weights import read_state
 
-        state = runtime.read_state(source)
+        state = read_state(source)
         shapes = runtime.shapes_of(state)
         # Files of safetensors are sorted by name: the order of the modules is lost.
         is_ordered = bool(origin) or source.suffix != ".safetensors"

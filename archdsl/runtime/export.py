@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -14,8 +14,6 @@ from typing import Any
 import onnx
 import onnxscript  # noqa: F401  (torch needs it, and would say so less clearly)
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import archdsl
@@ -23,6 +21,7 @@ from archdsl.codegen import entry_name
 from archdsl.model import Model
 from archdsl.runtime.faults import Fault
 from archdsl.runtime.network import load_network
+from archdsl.runtime.weights import load_weights
 
 #: The names of the graph's ends.
 INPUT, OUTPUT = "image", "logits"
@@ -74,7 +73,7 @@ def export_onnx(
     torch.manual_seed(SEED)
     network = load_network(source, entry_name(model)).eval()
     if weights is not None:
-        _load(network, weights)
+        load_weights(network, weights)
     proto = _convert(network, _images(model, batch or 2), is_dynamic=batch is None, opset=opset)
     _describe(proto, model, weights)
     onnx.checker.check_model(proto, full_check=True)
@@ -91,32 +90,6 @@ def export_onnx(
 def _images(model: Model, batch: int) -> Tensor:
     generator = torch.Generator().manual_seed(SEED)
     return torch.randn(batch, *model.input.torch_sizes, generator=generator)
-
-
-def _load(network: nn.Module, path: Path) -> None:
-    try:
-        state = load_file(path)
-    except FileNotFoundError:
-        raise Fault(f"there is no file {path}") from None
-    except (OSError, SafetensorError) as error:
-        raise Fault(f"cannot read {path} as safetensors: {error}") from None
-    try:
-        network.load_state_dict(state, strict=True)
-    except RuntimeError:
-        raise Fault(f"the weights of {path} do not fit: {_misfit(network, state)}") from None
-
-
-def _misfit(network: nn.Module, state: Mapping[str, Tensor]) -> str:
-    """The first difference between a network's state and another."""
-    wanted = network.state_dict()
-    for name, tensor in wanted.items():
-        if name not in state:
-            return f"they have no `{name}`"
-        if state[name].shape != tensor.shape:
-            shapes = list(state[name].shape), list(tensor.shape)
-            return f"`{name}` has the shape {shapes[0]}, the network wants {shapes[1]}"
-    surplus = next(name for name in state if name not in wanted)
-    return f"the network has no `{surplus}`"
 
 
 def _convert(

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
 from archdsl import __version__
@@ -43,30 +41,6 @@ class Row:
     target: str
     shape: Shape
     ground: str
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """The state dict in a file of safetensors or of ``torch.save``, or in its ``state_dict``.
-
-    Errors:
-        Fault: where the file cannot be read or is no state dict. Nothing in it is executed.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise Fault(f"cannot read {path}: {error.strerror or error}") from None
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError):
-        raise Fault(f"{path} is no file of weights that can be read safely") from None
-    if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
-        loaded = loaded["state_dict"]
-    if not isinstance(loaded, Mapping) or not loaded:
-        raise Fault(f"{path} holds no state dict")
-    for key, value in loaded.items():
-        if not isinstance(key, str) or not isinstance(value, Tensor):
-            raise Fault(f"{path} holds no state dict: {key!r} is no tensor")
-    return dict(loaded)
 
 
 def target_shapes(model: Model) -> dict[str, Shape]:

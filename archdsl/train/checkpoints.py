@@ -1,37 +1,40 @@
-"""Checkpoints that are whole or not there."""
+"""Checkpoints: all that a run needs to go on, whole or not there."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from archdsl.train.faults import TrainFault
+from archdsl.train.folder import BEST, LAST, Run
+
+#: Of what is in a checkpoint.
+FORMAT = 1
+#: In a checkpoint of several processes that share the weights: the folder of their parts.
+SHARDS = "shards"
+
+#: What every checkpoint has, and of which type it is.
+_FACTS = {"epoch": int, "step": int, "steps": int, "sums": list, "history": list}
 
 
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the target and renames: a crash or a full disk never harms the last one."""
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
-    ) -> None:
-        write_atomically(Path(path), lambda target: torch.save(checkpoint, target))
-
-
-def write_atomically(path: Path, write: Any) -> None:
+def write_atomically(path: Path, write: Callable[[str], Any]) -> None:
     """Let ``write`` fill a temporary file, then put it in place at once.
 
     Errors:
         TrainFault: where the disk is full or the folder cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
+    temporary = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
         write(temporary)
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
@@ -39,9 +42,19 @@ def write_atomically(path: Path, write: Any) -> None:
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
         # torch.save says of a full disk that its zip writer failed.
-        raise TrainFault(f"cannot write {path}: {error}") from error
+        raise TrainFault(f"cannot write {path}: {_reason(error)}") from error
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Put a text in place at once. Errors: as ``write_atomically``."""
+    write_atomically(path, lambda target: Path(target).write_text(text, "utf-8"))
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _umask() -> int:
@@ -49,3 +62,104 @@ def _umask() -> int:
     mask = os.umask(0o022)
     os.umask(mask)
     return mask
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What a checkpoint holds; tensors are read from the file when they are looked at.
+
+    Errors:
+        TrainFault: where it cannot be read, or is none of a run. Nothing pickled is run.
+    """
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except FileNotFoundError:
+        raise TrainFault(f"there is no checkpoint {path}") from None
+    # On bytes that are not its own, torch's reader raises whatever its parts do.
+    except (
+        OSError,
+        EOFError,
+        RuntimeError,
+        UnpicklingError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ):
+        raise TrainFault(f"{path} is no checkpoint of a run, or not whole") from None
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise TrainFault(f"{path} is no checkpoint of this version of archdsl")
+    for name, kind in _FACTS.items():
+        if not isinstance(found.get(name), kind):
+            raise TrainFault(f"{path} is no checkpoint of a run: it lacks `{name}`")
+    return found
+
+
+def write_checkpoint(run: Run, state: dict[str, Any], *, is_best: bool) -> None:
+    """Write the last checkpoint of a run, by one process; the best is the same file.
+
+    Errors:
+        TrainFault: where it cannot be written; the one before stays.
+    """
+    write_atomically(run.last, lambda target: torch.save(state, target))
+    if is_best:
+        # A second name costs nothing, and neither changes when the other is replaced.
+        write_atomically(run.best, lambda target: _copy(run.last, Path(target)))
+    _forget_shards(run)
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.unlink()
+    try:
+        os.link(source, target)
+    except OSError:  # not every file system has links
+        shutil.copyfile(source, target)
+
+
+# ── Of several processes that share the weights ──────────────────────────────────────────────
+
+
+def write_shards(run: Run, parts: dict[str, Any], steps: int) -> str:
+    """Let each process write its parts of the tensors. Gives the name of the folder they are in.
+
+    Errors:
+        TrainFault: where one of them cannot write.
+    """
+    from torch.distributed import checkpoint  # not needed by one process, and large
+    from torch.distributed.checkpoint.api import CheckpointException
+
+    name = f"{SHARDS}-{steps:09}"
+    try:
+        run.checkpoints.mkdir(parents=True, exist_ok=True)
+        checkpoint.save(parts, checkpoint_id=run.checkpoints / name)  # type: ignore[attr-defined]
+    except (OSError, RuntimeError, CheckpointException) as error:
+        raise TrainFault(f"cannot write {run.checkpoints / name}: {error}") from error
+    return name
+
+
+def read_shards(path: Path, parts: dict[str, Any], name: str) -> None:
+    """Fill tensors with what the processes wrote, on as many processes as there are now.
+
+    Errors:
+        TrainFault: where a part is missing or of another shape.
+    """
+    from torch.distributed import checkpoint
+    from torch.distributed.checkpoint.api import CheckpointException
+
+    folder = path.parent / Path(name).name
+    try:
+        checkpoint.load(parts, checkpoint_id=folder)  # type: ignore[attr-defined]
+    except (OSError, RuntimeError, ValueError, CheckpointException) as error:
+        raise TrainFault(f"{folder} does not fit, or is not whole: {error}") from None
+
+
+def _forget_shards(run: Run) -> None:
+    """Remove the parts that no checkpoint needs any more."""
+    folders = {path.name: path for path in run.checkpoints.glob(f"{SHARDS}-*")}
+    if not folders:
+        return
+    for name in (LAST, BEST):
+        path = run.checkpoints / name
+        if path.exists():
+            folders.pop(read_checkpoint(path).get(SHARDS, ""), None)
+    for path in folders.values():
+        shutil.rmtree(path, ignore_errors=True)

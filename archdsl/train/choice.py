@@ -7,8 +7,13 @@ import io
 import os
 import tempfile
 import tokenize
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 from archdsl.model import Model
 from archdsl.train.faults import TrainFault
@@ -45,8 +50,30 @@ def refuse_name(name: str | None) -> None:
         )
 
 
-def refuse_another(run: Run, network: str, module_source: str) -> None:
+@contextmanager
+def hold(run: Run) -> Iterator[None]:
+    """Let no other process train in the folder meanwhile. Errors: ``TrainFault`` where one does."""
+    if not _is_first_process():
+        yield
+        return
+    lock = FileLock(run.lock, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise TrainFault(f"another process trains in {run.folder}") from None
+    except (OSError, NotImplementedError):  # not every file system has locks
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def refuse_another(run: Run, network: str, module_source: str) -> dict[str, Any]:
     """A run goes on with the network that it began with; comments of the spec may change.
+
+    Gives the facts of the run.
 
     Errors:
         TrainFault: where the folder is no run, or one of another network, with what differs.
@@ -65,6 +92,7 @@ def refuse_another(run: Run, network: str, module_source: str) -> None:
                 f"{run.folder} began with another {network}: {changed}; train it as a new run, or "
                 f"go on with the spec that lies there"
             )
+    return facts
 
 
 def _code_of(source: str) -> list[str]:
@@ -101,10 +129,19 @@ def _choose(model: Model, options: Options) -> Path:
     if options.resume == "auto":
         return _latest(base) if options.name is None else base
     folder, count = base, 1
-    while _is_taken(folder):
+    while not _claim(folder):
         count += 1
         folder = base.with_name(f"{base.name}-{count}")
     return folder
+
+
+def _claim(folder: Path) -> bool:
+    """Make a folder, which only one of several runs can do; or take one that is empty."""
+    try:
+        folder.mkdir(parents=True)
+    except OSError:  # it exists; what else it may be is said where it is written to
+        return not _is_taken(folder)
+    return True
 
 
 def _process_count() -> int:
@@ -113,11 +150,12 @@ def _process_count() -> int:
 
 
 def _is_first_process() -> bool:
-    return int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0) == 0
+    numbers = (os.environ.get(name) for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK"))
+    return next((number for number in numbers if number), "0") == "0"
 
 
 def _is_taken(folder: Path) -> bool:
-    return folder.is_dir() and any(folder.iterdir())
+    return folder.is_dir() and any(path != Run(folder).lock for path in folder.iterdir())
 
 
 def _latest(base: Path) -> Path:

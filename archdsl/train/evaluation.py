@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from archdsl.train.checkpoints import write_atomically
+from archdsl.train.checkpoints import write_text
 from archdsl.train.data import open_data
 from archdsl.train.faults import TrainFault
 from archdsl.train.finished import Finished
+from archdsl.train.report import save_figure
 
 _BATCH = 256
 #: With more classes the numbers in the cells could not be read.
@@ -59,7 +60,7 @@ def evaluate(
     confusion = torch.zeros(count, count, dtype=torch.long)
     hits5 = images = 0
     for x, y in DataLoader(opened.validation, batch_size=_BATCH, num_workers=workers):
-        scores = finished.probabilities(x.to(device)).cpu()
+        scores = finished.probabilities(opened.normalize(x.to(device))).cpu()
         ranked = scores.topk(min(5, count), dim=1).indices
         confusion += _count(y, ranked[:, 0], count)
         hits5 += int((ranked == y[:, None]).any(dim=1).sum())
@@ -86,7 +87,7 @@ def write_evaluation(finished: Finished, evaluation: Evaluation) -> list[Path]:
     }
     path = folder / "evaluation.json"
     text = json.dumps(facts, ensure_ascii=False) + "\n"
-    write_atomically(path, lambda target: Path(target).write_text(text, "utf-8"))
+    write_text(path, text)
     return [path, *_draw_confusion(folder, finished.classes, evaluation)]
 
 
@@ -110,10 +111,4 @@ def _draw_confusion(folder: Path, classes: list[str], evaluation: Evaluation) ->
             for j, number in enumerate(row):
                 color = "black" if shares[i, j] > 0.5 else "white"
                 axes.text(j, i, str(number), ha="center", va="center", color=color, fontsize=8)
-    paths = [folder / f"confusion.{ending}" for ending in ("svg", "png")]
-    for path in paths:
-        write_atomically(
-            path,
-            lambda target, path=path: figure.savefig(target, format=path.suffix[1:], dpi=150),
-        )
-    return paths
+    return save_figure(figure, folder / "confusion")

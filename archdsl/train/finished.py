@@ -1,4 +1,4 @@
-"""A run that is over: its network with its weights, to be evaluated and asked."""
+"""A run that has weights: its network, to be evaluated and asked."""
 
 from __future__ import annotations
 
@@ -7,15 +7,31 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from archdsl.report.text import count_of
+from archdsl.runtime.faults import Fault
 from archdsl.runtime.network import load_network
+from archdsl.runtime.weights import load_weights
+from archdsl.train.checkpoints import SHARDS, read_checkpoint
 from archdsl.train.faults import TrainFault
-from archdsl.train.folder import BEST, LAST, NETWORK_PREFIX, Run
+from archdsl.train.folder import Run
 from archdsl.volume import Volume
 
 Which = Literal["best", "last"]
+
+#: What ``run.json`` must say for a network to be asked, and of which type it is.
+_NEEDED: dict[tuple[str, ...], type] = {
+    ("class",): str,
+    ("input",): list,
+    ("gives_probabilities",): bool,
+    ("data", "name"): str,
+    ("data", "classes"): list,
+    ("data", "mean"): list,
+    ("data", "std"): list,
+    ("data", "enlarged"): bool,
+    ("options", "seed"): int,
+}
 
 
 @dataclass(frozen=True)
@@ -47,29 +63,75 @@ def open_run(folder: Path, which: Which = "best", device: str = "cpu") -> Finish
     """Open the folder of a run with its best or its last weights.
 
     Errors:
-        TrainFault: where the folder is no run, or has no weights yet.
+        TrainFault: where the folder is no run, or what is in it does not fit together.
     """
     run = Run(folder)
     facts = run.read_facts()
+    _check_facts(run, facts)
     try:
         source = run.module.read_text("utf-8")
-    except OSError as error:
-        raise TrainFault(f"cannot read {run.module}: {error.strerror}") from None
-    network = load_network(source, facts["class"])
-    network.load_state_dict(_weights(run, which), strict=True)
-    return Finished(run, network.to(device).eval(), facts)
+    except (OSError, UnicodeDecodeError) as error:
+        raise TrainFault(f"cannot read {run.module}: {error}") from None
+    try:
+        network = load_network(source, facts["class"])
+    # It is executed, and may have been changed by hand.
+    except Exception as error:
+        raise TrainFault(f"{run.module} cannot be run: {type(error).__name__}: {error}") from None
+    try:
+        load_weights(network, weights_of(run, which))
+    except TrainFault:
+        raise
+    except Fault as fault:
+        raise TrainFault(str(fault)) from None
+    finished = Finished(run, network.to(device).eval(), facts)
+    _check_network(finished, device)
+    return finished
 
 
-def _weights(run: Run, which: Which) -> dict[str, Tensor]:
-    if which == "last" and run.weights.exists():
-        return load_file(run.weights)
-    for name in (BEST, LAST) if which == "best" else (LAST,):
-        path = run.checkpoints / name
+def weights_of(run: Run, which: Which = "best") -> Path:
+    """The file that has the best, or the last, weights of a run.
+
+    Errors:
+        TrainFault: where it has none yet.
+    """
+    last = [run.last, run.last_weights]
+    if run.last.exists() and SHARDS in read_checkpoint(run.last):
+        last = [run.last_weights]  # the parts are of no use to one process
+    # A run that was stopped amid its first epoch has no best weights.
+    for path in (run.weights, run.best, *last) if which == "best" else last:
         if path.exists():
-            state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-            return {
-                k.removeprefix(NETWORK_PREFIX): v
-                for k, v in state.items()
-                if k.startswith(NETWORK_PREFIX)
-            }
+            return path
     raise TrainFault(f"{run.folder} has no weights yet")
+
+
+def _check_facts(run: Run, facts: dict[str, Any]) -> None:
+    for names, kind in _NEEDED.items():
+        value: Any = facts
+        for name in names:
+            value = value.get(name) if isinstance(value, dict) else None
+        if not isinstance(value, kind):
+            raise TrainFault(f"{run.facts} is damaged: `{'.'.join(names)}` is not there")
+    sizes, data = facts["input"], facts["data"]
+    if not all(isinstance(size, int) and size > 0 for size in sizes) or len(sizes) not in (1, 3):
+        raise TrainFault(f"{run.facts} is damaged: `input` is {sizes}")
+    if not data["classes"] or not all(isinstance(name, str) for name in data["classes"]):
+        raise TrainFault(f"{run.facts} is damaged: `data.classes` are no names")
+    for name in ("mean", "std"):
+        values = data[name]
+        if len(values) != sizes[-1] or not all(isinstance(value, int | float) for value in values):
+            raise TrainFault(f"{run.facts} is damaged: `data.{name}` is {values}")
+
+
+def _check_network(finished: Finished, device: str) -> None:
+    """One image goes through, and comes out as a number a class."""
+    image = torch.zeros(1, *finished.input.torch_sizes, device=device)
+    try:
+        found = list(finished.probabilities(image).shape)
+    except Exception as error:
+        line = str(error).partition("\n")[0]
+        raise TrainFault(f"{finished.run.module} does not run: {line}") from None
+    if found != [1, len(finished.classes)]:
+        raise TrainFault(
+            f"{finished.run.facts} names {count_of(len(finished.classes), 'class')}, "
+            f"{finished.run.module} gives {count_of(found[-1], 'number')}"
+        )

@@ -11,8 +11,6 @@ from archdsl.train.faults import TrainFault
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
-#: Where the network stands in a checkpoint's state.
-NETWORK_PREFIX = "network."
 
 
 @dataclass(frozen=True)
@@ -39,8 +37,23 @@ class Run:
         return self.folder / "checkpoints"
 
     @property
+    def last(self) -> Path:
+        """The checkpoint of the last epoch, or of a step behind it."""
+        return self.checkpoints / LAST
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint of the epoch with the lowest validation loss."""
+        return self.checkpoints / BEST
+
+    @property
     def weights(self) -> Path:
+        """The weights of the epoch with the lowest validation loss."""
         return self.folder / "weights.safetensors"
+
+    @property
+    def last_weights(self) -> Path:
+        return self.folder / "last.safetensors"
 
     @property
     def report(self) -> Path:
@@ -48,18 +61,18 @@ class Run:
 
     @property
     def metrics(self) -> Path:
+        """A row an epoch."""
         return self.folder / "metrics.csv"
 
-    def keep_metrics(self) -> None:
-        """Put the metrics so far aside, since a logger that resumes begins a new file."""
-        if self.metrics.exists():
-            count = len(list(self.folder.glob("metrics.*.csv"))) + 1
-            self.metrics.rename(self.folder / f"metrics.{count:03}.csv")
+    @property
+    def events(self) -> Path:
+        """The folder of what TensorBoard reads."""
+        return self.folder / "tensorboard"
 
-    def all_metrics(self) -> list[Path]:
-        """The files of metrics, oldest first; a later one replaces the epochs it repeats."""
-        kept = sorted(self.folder.glob("metrics.*.csv"))
-        return [*kept, self.metrics] if self.metrics.exists() else kept
+    @property
+    def lock(self) -> Path:
+        """Held by the process that trains."""
+        return self.folder / ".lock"
 
     def read_facts(self) -> dict[str, Any]:
         """What ``run.json`` says. Errors: ``TrainFault`` where the folder is no run."""
@@ -67,4 +80,6 @@ class Run:
             facts: dict[str, Any] = json.loads(self.facts.read_text("utf-8"))
         except (OSError, ValueError):
             raise TrainFault(f"{self.folder} is no folder of a run") from None
+        if not isinstance(facts, dict):
+            raise TrainFault(f"{self.facts} does not say what a run is")
         return facts

@@ -14,16 +14,19 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from archdsl.train.stopping import ignore_signals
 
-def mix(seed: int, number: int) -> int:
-    """A seed from two numbers: PyTorch's generator on the CPU looks at 32 bits only."""
-    return crc32(f"{seed}:{number}".encode())
+
+def mix(*numbers: int) -> int:
+    """A seed from several numbers: PyTorch's generator on the CPU looks at 32 bits only."""
+    return crc32(":".join(map(str, numbers)).encode())
 
 
 class EpochSampler(Sampler[int]):
     """Shuffles by seed and epoch; process ``rank`` of ``world`` takes every ``world``-th image.
 
-    Yields ``epoch · n + index``, so that a dataset can tell the epoch in any worker.
+    Yields ``epoch · n + index``, so that a dataset can tell the epoch in any worker. The first
+    ``skip`` images of the process are left out: a run that goes on has seen them.
     """
 
     def __init__(
@@ -34,25 +37,25 @@ class EpochSampler(Sampler[int]):
         self.shuffle = shuffle
         self.rank = rank
         self.world = world
-        self.epoch = 0
+        self.epoch = self.skip = 0
 
-    def set_epoch(self, epoch: int) -> None:
-        """Called by the trainer at the start of each epoch."""
-        self.epoch = epoch
+    @property
+    def share(self) -> int:
+        """How many images each process takes in an epoch: the last ones may repeat the first."""
+        return (self.size + self.world - 1) // self.world
 
     def __len__(self) -> int:
-        # Every process takes as many steps as the others: the last images repeat the first.
-        return (self.size + self.world - 1) // self.world
+        return self.share - self.skip
 
     def __iter__(self) -> Iterator[int]:
         order = list(range(self.size))
         if self.shuffle:
             generator = torch.Generator().manual_seed(mix(self.seed, self.epoch))
             order = torch.randperm(self.size, generator=generator).tolist()
-        missing = len(self) * self.world - self.size
+        missing = self.share * self.world - self.size
         order += order[:missing]
         base = self.epoch * self.size
-        yield from (base + index for index in order[self.rank :: self.world])
+        yield from (base + index for index in order[self.rank :: self.world][self.skip :])
 
 
 class SeededDataset(Dataset[tuple[Tensor, int]]):
@@ -89,24 +92,64 @@ class SeededDataset(Dataset[tuple[Tensor, int]]):
         return items
 
 
-def make_loader(
-    dataset: Dataset[Any],
-    size: int,
-    *,
-    batch: int,
-    workers: int,
-    seed: int,
-    is_training: bool,
-    is_random: bool,
-    rank: int,
-    world: int,
-) -> DataLoader[Any]:
-    """A loader for one process; ``batch`` counts its own images."""
-    return DataLoader(
-        SeededDataset(dataset, size, seed=seed, is_random=is_random),
-        batch_size=batch,
-        sampler=EpochSampler(size, seed=seed, shuffle=is_training, rank=rank, world=world),
-        num_workers=workers,
-        pin_memory=torch.cuda.is_available(),
-        generator=torch.Generator().manual_seed(seed),
-    )
+class Loading:
+    """The images of one process, in the steps of a run.
+
+    A step takes ``batch`` images of this process, in ``parts`` that are computed one by one.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        size: int,
+        *,
+        batch: int,
+        parts: int = 1,
+        workers: int,
+        seed: int,
+        shuffle: bool,
+        is_random: bool,
+        rank: int,
+        world: int,
+    ) -> None:
+        self.batch = batch
+        self.part = batch // parts
+        self.seed = seed
+        self.sampler = EpochSampler(size, seed=seed, shuffle=shuffle, rank=rank, world=world)
+        self.generator = torch.Generator()
+        self.loader = DataLoader(
+            SeededDataset(dataset, size, seed=seed, is_random=is_random),
+            batch_size=self.part,
+            sampler=self.sampler,
+            num_workers=workers,
+            worker_init_fn=ignore_signals,
+            persistent_workers=workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            generator=self.generator,
+        )
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch."""
+        return -(-self.sampler.share // self.batch)
+
+    @property
+    def own_images(self) -> int:
+        """The images that no other process sees."""
+        sampler = self.sampler
+        return len(range(sampler.rank, sampler.size, sampler.world))
+
+    def images_in(self, step: int) -> int:
+        """How many images a step of the epoch takes: the last one may have less."""
+        return min(self.batch, self.sampler.share - step * self.batch)
+
+    def parts_in(self, step: int) -> int:
+        """How many parts these are."""
+        return -(-self.images_in(step) // self.part)
+
+    def batches(self, epoch: int, step: int) -> Iterator[Any]:
+        """The parts of an epoch from a step on, each a pair of images and labels."""
+        self.sampler.epoch, self.sampler.skip = epoch, step * self.batch
+        # What the seeds of the workers follow from.
+        self.generator.manual_seed(mix(self.seed, epoch))
+        return iter(self.loader)

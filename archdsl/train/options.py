@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from archdsl.train.data import ImageData
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
@@ -14,7 +20,9 @@ class Options:
     """Flags of ``archdsl train``; each docstring of the command line says the same.
 
     ``devices`` counts per node. ``overfit`` is a number of images to train and validate on;
-    ``patience`` a number of epochs without a lower validation loss after which training stops.
+    ``patience`` a number of epochs without a lower validation loss after which training stops;
+    ``checkpoint_every`` a number of steps. ``workers`` are those that ``count_workers`` counts
+    where there is no number.
     """
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -24,9 +32,11 @@ class Options:
     precision: Literal["32", "bf16", "16"] = "32"
     compile: bool = False
     channels_last: bool = True
-    workers: int = 0
+    workers: int | None = None
     accumulate: int = 1
     clip: float | None = None
+    sync_bn: bool = False
+    checkpoint_every: int | None = None
     seed: int = 0
     deterministic: bool = False
     resume: Literal["auto"] | Path | None = None
@@ -39,3 +49,23 @@ class Options:
     download: bool = False
     skip_broken: bool = False
     name: str | None = None
+
+
+def count_workers(options: Options, data: ImageData, fabric: Fabric) -> int:
+    """How many processes read images for each one that trains: its share of the cores.
+
+    None where nothing has to be read.
+    """
+    if options.workers is not None:
+        return options.workers
+    if data.is_quick or options.dry_run:
+        return 0
+    here = max(fabric.world_size // options.num_nodes, 1)
+    return max(_count_cores() // here, 1)
+
+
+def _count_cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

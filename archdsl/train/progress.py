@@ -1,86 +1,107 @@
-"""Progress: a bar on a terminal, a line an epoch elsewhere."""
+"""Progress: a line an epoch, and on a terminal a bar under them."""
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import Any
 
-import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback, RichProgressBar
+from lightning_fabric import Fabric
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from archdsl.train.task import Classification
+from archdsl.train.loop import Loop, Watcher
+
+#: Seconds between two looks at the loss, for which a GPU has to be waited.
+_REFRESH = 0.5
+
+#: What a line says, by the name of its number in the row: the heading, and how it is written.
+_CELLS = {
+    "train_loss": ("loss", "{:.4f}"),
+    "train_top1": ("top-1", "{:.2%}"),
+    "val_loss": ("val loss", "{:.4f}"),
+    "val_top1": ("val top-1", "{:.2%}"),
+    "images_per_second": ("images/s", "{:,.0f}"),
+    "waiting": ("waiting", "{:.0%}"),
+}
+_WIDTH = 9
 
 
-def progress_callbacks() -> list[Callback]:
-    """The callbacks that show progress where the output goes."""
-    speed = _Speed()
-    return [speed, _Bar(speed) if sys.stderr.isatty() else _Lines(speed)]
+def progress_watchers(fabric: Fabric) -> list[Watcher]:
+    """What shows the progress where the output goes; the first process alone shows it."""
+    if not fabric.is_global_zero:
+        return []
+    return [_Bar()] if sys.stderr.isatty() else [_Lines()]
 
 
-class _Speed(Callback):
-    """Counts images a second over all processes, since the epoch began."""
+class _Lines(Watcher):
+    """A table with a line an epoch, of less than 80 columns."""
 
     def __init__(self) -> None:
-        self.started = 0.0
-        self.images = 0
+        self.has_heading = False
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.started = time.monotonic()
-        self.images = 0
+    def on_epoch(self, loop: Loop) -> None:
+        row, epochs = loop.progress.history[-1], str(loop.recipe.epochs)
+        width = max(len("epoch"), 2 * len(epochs) + 1)
+        if not self.has_heading:
+            titles = "".join(f"{title:>{_WIDTH + 1}}" for title, _ in _CELLS.values())
+            self.show("epoch".rjust(width) + titles)
+            self.has_heading = True
+        cells = "".join(
+            f"{form.format(row[name]):>{_WIDTH + 1}}" for name, (_, form) in _CELLS.items()
+        )
+        self.show(f"{loop.progress.epoch}/{epochs}".rjust(width) + cells)
 
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        self.images += len(batch[1]) * trainer.world_size
-
-    def value(self) -> float:
-        return self.images / max(time.monotonic() - self.started, 1e-9)
+    def show(self, line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
 
 
-class _Bar(RichProgressBar):
-    """Lightning's bar with images a second beside the metrics."""
+class _Bar(_Lines):
+    """The same table, and under it a bar for the epoch."""
 
-    def __init__(self, speed: _Speed) -> None:
-        super().__init__(leave=True)
-        self.speed = speed
+    def __init__(self) -> None:
+        super().__init__()
+        self.console = Console(stderr=True, highlight=False)
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[numbers]}"),
+            console=self.console,
+            transient=True,
+            auto_refresh=False,
+        )
+        self.task = self.bar.add_task("", total=None, numbers="")
+        self.shown = 0.0
 
-    def get_metrics(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule
-    ) -> dict[str, int | str | float | dict[str, float]]:
-        shown = super().get_metrics(trainer, pl_module)
-        shown.pop("v_num", None)
-        if isinstance(pl_module, Classification):
-            shown.update({name: f"{value:.3f}" for name, value in pl_module.running().items()})
-        shown["images/s"] = f"{self.speed.value():.0f}"
-        return shown
-
-
-class _Lines(Callback):
-    """One line an epoch, for logs and pipes."""
-
-    def __init__(self, speed: _Speed) -> None:
-        self.speed = speed
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not trainer.is_global_zero:
+    def on_step(self, loop: Loop) -> None:
+        now = time.monotonic()
+        progress = loop.progress
+        is_last = progress.step == loop.steps_in_epoch
+        if now - self.shown < _REFRESH and not is_last:
             return
-        metrics = trainer.callback_metrics
-        shown = [
-            f"{name} {float(metrics[key]):.4f}"
-            for key, name in (
-                ("train_loss", "loss"),
-                ("train_top1", "top-1"),
-                ("val_loss", "validation loss"),
-                ("val_top1", "validation top-1"),
-            )
-            if key in metrics
-        ]
-        epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
-        speed = f"{self.speed.value():.0f} images/s"
-        print("  ".join([epoch, *shown, speed]), file=sys.stderr, flush=True)
+        self.shown = now
+        loss, top1 = loop.running()
+        if not self.bar.live.is_started:
+            self.bar.start()
+        self.bar.update(
+            self.task,
+            description=f"epoch {progress.epoch + 1}/{loop.recipe.epochs}",
+            completed=progress.step,
+            total=loop.steps_in_epoch,
+            numbers="validating"
+            if is_last
+            else f"loss {loss:.3f}  top-1 {top1:.1%}  {loop.speed:,.0f} images/s",
+        )
+        self.bar.refresh()
+
+    def on_epoch(self, loop: Loop) -> None:
+        self.bar.stop()
+        super().on_epoch(loop)
+        self.bar.reset(self.task, numbers="")
+
+    def on_end(self, loop: Loop) -> None:
+        self.bar.stop()
+
+    def show(self, line: str) -> None:
+        self.console.print(line, markup=False, soft_wrap=True)

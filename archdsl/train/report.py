@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from archdsl.train.checkpoints import write_atomically
+from archdsl.train.checkpoints import write_atomically, write_text
 from archdsl.train.folder import Run
+from archdsl.train.logs import Row
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: Flags that say nothing of what is computed.
+_OF_ONE_CALL = ("resume", "log", "output", "name", "data_root", "download", "checkpoint_every")
 
 #: A row of ``metrics.csv`` by the name of its column; validation is measured after training.
 _PANELS = {
@@ -20,32 +28,19 @@ _PANELS = {
 }
 
 
-def read_metrics(run: Run) -> list[dict[str, float]]:
-    """The metrics of each epoch, in order; the logger writes training and validation apart."""
-    epochs: dict[int, dict[str, float]] = {}
-    for path in run.all_metrics():
-        with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                numbers = {name: float(value) for name, value in row.items() if value}
-                epochs.setdefault(int(numbers.pop("epoch")), {}).update(numbers)
-    return [epochs[epoch] for epoch in sorted(epochs)]
-
-
-def write_report(run: Run) -> None:
-    """Write ``curves.svg``, ``curves.png`` and ``report.md`` from what the run has logged."""
-    metrics = read_metrics(run)
-    if not metrics:
+def write_report(run: Run, history: Sequence[Row]) -> None:
+    """Write ``curves.svg``, ``curves.png`` and ``report.md`` from the rows of the epochs."""
+    if not history:
         return
-    _draw_curves(run, metrics)
-    text = _report(run.read_facts(), metrics)
-    write_atomically(run.report, lambda target: Path(target).write_text(text, "utf-8"))
+    _draw_curves(run, history)
+    text = _report(run.read_facts(), history)
+    write_text(run.report, text)
 
 
-def _draw_curves(run: Run, metrics: list[dict[str, float]]) -> None:
-    import matplotlib as mpl
+def _draw_curves(run: Run, metrics: Sequence[Row]) -> None:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
-    mpl.rcParams["svg.hashsalt"] = "archdsl"  # the same picture of the same numbers
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     for axes, (title, curves) in zip(figure.subplots(1, 2), _PANELS.items(), strict=True):
         for (column, label), style in zip(curves, ("-", "--", ":"), strict=False):
@@ -53,20 +48,27 @@ def _draw_curves(run: Run, metrics: list[dict[str, float]]) -> None:
             if points:
                 axes.plot(*zip(*points, strict=True), style, label=label)
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_title(title)
         axes.grid(alpha=0.3)
         axes.legend()
-    for ending in ("svg", "png"):
-        metadata = {"Date": None} if ending == "svg" else {}
-        write_atomically(
-            run.folder / f"curves.{ending}",
-            lambda target, ending=ending, metadata=metadata: figure.savefig(
-                target, format=ending, dpi=150, metadata=metadata
-            ),
-        )
+    save_figure(figure, run.folder / "curves")
 
 
-def _report(facts: dict[str, Any], metrics: list[dict[str, float]]) -> str:
+def save_figure(figure: Figure, path: Path) -> list[Path]:
+    """Write a figure as SVG and PNG, the same file of the same figure. Gives what was written."""
+    import matplotlib as mpl
+
+    mpl.rcParams["svg.hashsalt"] = "archdsl"
+    paths = []
+    for ending, metadata in (("svg", {"Date": None}), ("png", {})):
+        save = partial(figure.savefig, format=ending, dpi=150, metadata=metadata)
+        paths.append(path.with_suffix(f".{ending}"))
+        write_atomically(paths[-1], save)
+    return paths
+
+
+def _report(facts: dict[str, Any], metrics: Sequence[Row]) -> str:
     data, recipe = facts["data"], facts["recipe"]
     volume = "x".join(map(str, facts["input"]))
     lines = [
@@ -80,10 +82,11 @@ def _report(facts: dict[str, Any], metrics: list[dict[str, float]]) -> str:
         f"{_word(recipe['optimizer'])}.",
         "",
     ]
-    for title, words in (("Schedule", recipe["schedule"]), ("Augmentation", recipe["augment"])):
-        if words:
-            lines += [f"{title}: {', '.join(map(_word, words))}.", ""]
-    lines += [f"Loss: {_word(recipe['loss'])}. Seed {facts['options']['seed']}.", ""]
+    lines += _said_of(recipe, facts["options"])
+    for stretch in facts.get("earlier", ()):
+        changes = _changes(stretch, facts)
+        if changes:
+            lines += [f"Until {stretch['until']}: {', '.join(changes)}.", ""]
     if metrics:
         best = max(metrics, key=lambda row: row.get("val_top1", 0.0))
         epoch = metrics.index(best) + 1
@@ -100,6 +103,31 @@ def _report(facts: dict[str, Any], metrics: list[dict[str, float]]) -> str:
         ]
     versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
     return "\n".join([*lines, f"With {versions}.", ""])
+
+
+def _said_of(recipe: dict[str, Any], options: dict[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for title, words in (("Schedule", recipe["schedule"]), ("Augmentation", recipe["augment"])):
+        if words:
+            lines += [f"{title}: {', '.join(map(_word, words))}.", ""]
+    return [*lines, f"Loss: {_word(recipe['loss'])}. Seed {options['seed']}.", ""]
+
+
+def _changes(stretch: dict[str, Any], facts: dict[str, Any]) -> list[str]:
+    """What was said otherwise in a part of the run that is over."""
+    parts = (("recipe", _render), ("versions", str), ("options", str))
+    return [
+        f"{name} {render(value)}"
+        for part, render in parts
+        for name, value in stretch[part].items()
+        if value != facts[part].get(name) and name not in _OF_ONE_CALL
+    ]
+
+
+def _render(value: Any) -> str:
+    if isinstance(value, dict):
+        return _word(value)
+    return ", ".join(map(_word, value)) or "none" if isinstance(value, list) else str(value)
 
 
 def _word(word: dict[str, Any]) -> str:

@@ -1,29 +1,23 @@
-"""A training run: its folder, its trainer, and what it leaves."""
+"""A training run: what it needs, its folder, its processes, and what it leaves."""
 
 from __future__ import annotations
 
 import json
-import logging
 import platform
 import shutil
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from pickle import UnpicklingError
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from filelock import FileLock
-from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, ProgressBar
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
-from safetensors.torch import save_file
-from torch.utils.data import DataLoader, Subset
+from lightning_fabric import Fabric, seed_everything
+from torch import nn
+from torch.utils.data import Subset
 
 import archdsl
 from archdsl.codegen import entry_name
@@ -32,16 +26,20 @@ from archdsl.memory import estimate_memory, render_bytes
 from archdsl.model import Model
 from archdsl.recipe import Recipe, recipe_facts
 from archdsl.runtime.network import load_network
-from archdsl.train.checkpoints import AtomicCheckpointIO, write_atomically
-from archdsl.train.choice import choose_folder, refuse_another, refuse_name
+from archdsl.train.checkpoints import write_text
+from archdsl.train.choice import choose_folder, hold, refuse_another, refuse_name
 from archdsl.train.data import ImageData, open_data
 from archdsl.train.faults import TrainFault
-from archdsl.train.folder import BEST, LAST, NETWORK_PREFIX, Run
-from archdsl.train.loading import make_loader
-from archdsl.train.options import PRECISIONS, Options
-from archdsl.train.progress import progress_callbacks
-from archdsl.train.report import write_report
-from archdsl.train.task import Classification, NotFinite
+from archdsl.train.folder import Run
+from archdsl.train.keeping import Keeper, restore
+from archdsl.train.loading import Loading
+from archdsl.train.loop import Loop, NotFinite, Progress, Watcher
+from archdsl.train.options import Options, count_workers
+from archdsl.train.processes import start_processes, telling_of_lost_processes
+from archdsl.train.progress import progress_watchers
+from archdsl.train.resuming import Resumed, find_checkpoint
+from archdsl.train.stopping import requeue, watch_signals
+from archdsl.train.task import Classification, make_optimizer
 
 #: Real digits that need no download.
 DEFAULT_DATA = "digits"
@@ -49,14 +47,25 @@ DEFAULT_DATA = "digits"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to: its folder, the metrics of its last epoch, the images left out."""
+    """What a run came to: its folder, the metrics of its last epoch, the images left out.
+
+    ``metrics`` is empty where no epoch was left to train. ``signal`` is what stopped the run before
+    its end, and ``progress`` how far it is.
+    """
 
     run: Run
     metrics: dict[str, float]
-    epochs: int
+    progress: Progress
     broken: tuple[str, ...] = ()
     #: Whether this process speaks for all.
     is_first: bool = True
+    signal: int | None = None
+    is_requeued: bool = False
+
+    @property
+    def epochs(self) -> int:
+        """The epochs that are over."""
+        return self.progress.epoch
 
 
 def train(model: Model, module_source: str, recipe: Recipe, options: Options) -> Outcome:
@@ -68,73 +77,120 @@ def train(model: Model, module_source: str, recipe: Recipe, options: Options) ->
         TrainFault: for anything the user can mend: data that does not fit, a folder that cannot be
         written, memory that does not suffice, a loss that is no number.
     """
-    _quieten()
     refuse_name(options.name)
     _refuse_volumes(model)
     data = _open(model, recipe, options)
     _refuse_misfit(model, data)
-    if not options.dry_run:
-        run = Run(choose_folder(model, options))
+    if options.dry_run:
+        with TemporaryDirectory() as folder:
+            options = replace(options, resume=None)
+            return _train(Run(Path(folder)), model, module_source, recipe, options, data)
+    run = Run(choose_folder(model, options))
+    if find_checkpoint(run, options) is not None:
+        refuse_another(run, model.name, module_source)  # before a lock is put into the folder
+    with hold(run):
         return _train(run, model, module_source, recipe, options, data)
-    with TemporaryDirectory() as folder:
-        options = replace(options, resume=None)
-        return _train(Run(Path(folder)), model, module_source, recipe, options, data)
 
 
 def _train(
     run: Run, model: Model, module_source: str, recipe: Recipe, options: Options, data: ImageData
 ) -> Outcome:
-    pl.seed_everything(options.seed, workers=True, verbose=False)
-    resumed = _resumed(run, options)
-    if resumed is not None:
-        refuse_another(run, model.name, module_source)
-        _refuse_past(resumed, recipe)
-    trainer = _trainer(run, recipe, options, is_resumed=resumed is not None)
-    if trainer.is_global_zero:
-        _write_facts(run, model, module_source, recipe, options, data)
-    task = _task(module_source, model, recipe, options)
-    try:
-        trainer.fit(
+    seed_everything(options.seed, workers=True, verbose=False)
+    _set_up_torch(options)
+    resumed = _resumed(run, model, module_source, recipe, options, data)
+    fabric = start_processes(options)
+    training, validation = _loadings(data, recipe, fabric, options)
+    if fabric.is_global_zero:
+        _write_facts(run, model, module_source, recipe, options, data, resumed)
+    network = _network(module_source, model, options)
+    task = Classification(
+        recipe,
+        model.output.channels,
+        gives_probabilities=_gives_probabilities(model),
+        aux_weights=getattr(network, "aux_weights", ()),
+    )
+    with _explaining(run, model, recipe, options, fabric), telling_of_lost_processes(fabric):
+        wrapped = fabric.setup_module(network)
+        optimizer = make_optimizer(recipe.optimizer, network)
+        progress = Progress()
+        if resumed is not None:
+            progress = restore(resumed, fabric, network, optimizer)
+        watchers: list[Watcher] = [*progress_watchers(fabric)]
+        keeper = Keeper(run, fabric, network, optimizer, options, progress)
+        if not options.dry_run:
+            watchers.insert(0, keeper)
+        loop = Loop(
+            fabric,
+            wrapped,
+            fabric.setup_optimizers(optimizer),  # type: ignore[arg-type]
             task,
-            *_loaders(data, recipe, trainer, options),
-            ckpt_path=resumed,
-            weights_only=True,
+            recipe,
+            options,
+            data,
+            training,
+            validation,
+            progress,
+            tuple(watchers),
         )
+        before = progress.steps
+        with watch_signals() as stopping:
+            signal = loop.run(stopping)
+        if not options.dry_run:
+            keeper.finish(loop)
+        is_first = fabric.is_global_zero
+        is_requeued = bool(signal and is_first and requeue(signal))
+    metrics = progress.history[-1] if progress.history and progress.steps > before else {}
+    broken = tuple(map(str, data.broken))
+    return Outcome(run, metrics, progress, broken, is_first, signal, is_requeued)
+
+
+@contextmanager
+def _explaining(
+    run: Run, model: Model, recipe: Recipe, options: Options, fabric: Fabric
+) -> Iterator[None]:
+    """Say what a loss that is no number leaves, and what memory would suffice."""
+    try:
+        yield
     except NotFinite as fault:
-        last = run.checkpoints / LAST
-        good = f"; the last good checkpoint is {last}" if last.exists() else ""
+        good = f"; the last good checkpoint is {run.last}" if run.last.exists() else ""
         raise TrainFault(f"{fault}{good}") from None
     except (torch.OutOfMemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
-        shares = trainer.world_size * options.accumulate
+        shares = fabric.world_size * options.accumulate
         raise _memory_fault(model, recipe, options, shares) from error
-    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    # Every process takes part: with sharded weights none has them all.
-    state = trainer.strategy.lightning_module_state_dict()
-    if trainer.is_global_zero and not options.dry_run:
-        _write_weights(run, state)
-        write_report(run)
-    broken = tuple(map(str, data.broken))
-    return Outcome(run, metrics, trainer.current_epoch, broken, trainer.is_global_zero)
 
 
-def _loaders(
-    data: ImageData, recipe: Recipe, trainer: pl.Trainer, options: Options
-) -> tuple[DataLoader[Any], DataLoader[Any]]:
-    """The loaders of training and validation for this process."""
-    batch = _batch_per_process(recipe, trainer, options)
+def _resumed(
+    run: Run, model: Model, module_source: str, recipe: Recipe, options: Options, data: ImageData
+) -> Resumed | None:
+    """What the run goes on from, if it does; before anything is written."""
+    path = find_checkpoint(run, options)
+    if path is None:
+        return None
+    facts = refuse_another(run, model.name, module_source)
+    resumed = Resumed.read(path, facts)
+    resumed.refuse_other_ways(recipe, options, data)
+    return resumed
+
+
+def _loadings(
+    data: ImageData, recipe: Recipe, fabric: Fabric, options: Options
+) -> tuple[Loading, Loading]:
+    """The images of training and of validation for this process."""
+    workers = count_workers(options, data, fabric)
     training, validation = (
-        make_loader(
+        Loading(
             dataset,
             len(dataset),  # type: ignore[arg-type]
-            batch=batch,
-            workers=options.workers,
+            batch=_batch_per_process(recipe, fabric, options),
+            parts=options.accumulate,
+            workers=workers,
             seed=options.seed,
-            is_training=is_training,
+            shuffle=is_training,
             is_random=is_training and bool(recipe.augment),
-            rank=trainer.global_rank,
-            world=trainer.world_size,
+            rank=fabric.global_rank,
+            world=fabric.world_size,
         )
         for dataset, is_training in ((data.train, True), (data.validation, False))
     )
@@ -144,12 +200,10 @@ def _loaders(
 # ── Before ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _quieten() -> None:
-    """Silence the advertisements and the advice Lightning gives on every run."""
-    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric)\..*")
-    warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
+def _set_up_torch(options: Options) -> None:
+    """What is of the whole process: convolutions on a GPU may look for their quickest way."""
+    torch.use_deterministic_algorithms(options.deterministic)
+    torch.backends.cudnn.benchmark = not options.deterministic
 
 
 def _open(model: Model, recipe: Recipe, options: Options) -> ImageData:
@@ -220,6 +274,7 @@ def _write_facts(
     recipe: Recipe,
     options: Options,
     data: ImageData,
+    resumed: Resumed | None,
 ) -> None:
     """The spec, the generated module and everything needed to run it again."""
     _refuse_full_disk(run, model)
@@ -245,17 +300,19 @@ def _write_facts(
         "versions": {
             "archdsl": archdsl.__version__,
             "torch": torch.__version__,
-            "lightning": version("pytorch-lightning"),
+            "lightning-fabric": version("lightning-fabric"),
             "python": platform.python_version(),
         },
     }
+    if resumed is not None:
+        facts["earlier"] = resumed.earlier(facts)
     texts = {
         run.spec: model.source.text,
         run.module: module_source,
         run.facts: json.dumps(facts, indent=2, ensure_ascii=False) + "\n",
     }
     for path, text in texts.items():
-        write_atomically(path, lambda target, text=text: Path(target).write_text(text, "utf-8"))
+        write_text(path, text)
 
 
 def _plain(value: Any) -> Any:
@@ -266,134 +323,33 @@ def _gives_probabilities(model: Model) -> bool:
     return isinstance(model.nodes[model.chain.output].layer, Softmax)
 
 
-# ── The trainer ──────────────────────────────────────────────────────────────────────────────
+# ── The network ──────────────────────────────────────────────────────────────────────────────
 
 
-def _task(source: str, model: Model, recipe: Recipe, options: Options) -> Classification:
+def _network(source: str, model: Model, options: Options) -> nn.Module:
     network = load_network(source, entry_name(model))
-    if options.channels_last and not model.input.is_vector:
+    # What is to be shared out must lie in the order of its sizes.
+    if options.channels_last and options.strategy != "fsdp" and not model.input.is_vector:
         network = network.to(memory_format=torch.channels_last)
-    task = Classification(
-        network,
-        recipe,
-        model.output.channels,
-        gives_probabilities=_gives_probabilities(model),
-        channels_last=options.channels_last,
-        seed=options.seed,
-    )
+    if options.sync_bn:
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     if options.compile:
-        task.network.compile()
-    return task
+        network.compile()
+    return network
 
 
-def _trainer(run: Run, recipe: Recipe, options: Options, *, is_resumed: bool) -> pl.Trainer:
-    if options.device == "cuda" and not torch.cuda.is_available():
-        raise TrainFault("there is no CUDA device here; --device auto takes what there is")
-    progress = progress_callbacks()
-    callbacks: list[Callback] = [*progress]
-    if not options.dry_run:
-        # Lightning would write the last checkpoint of a dry run as well; and with `save_last` it
-        # would leave out the epochs that are not the best.
-        callbacks += [
-            ModelCheckpoint(
-                str(run.checkpoints),
-                filename=name.removesuffix(".ckpt"),
-                monitor=monitor,
-                enable_version_counter=False,
-            )
-            for name, monitor in ((BEST, "val_loss"), (LAST, None))
-        ]
-    if options.patience is not None:
-        callbacks.append(EarlyStopping("val_loss", patience=options.patience))
-    try:
-        return pl.Trainer(
-            accelerator={"cuda": "gpu"}.get(options.device, options.device),
-            devices=options.devices or "auto",
-            num_nodes=options.num_nodes,
-            strategy=options.strategy,
-            precision=PRECISIONS[options.precision],  # type: ignore[arg-type]
-            max_epochs=recipe.epochs,
-            fast_dev_run=options.dry_run,
-            accumulate_grad_batches=options.accumulate,
-            gradient_clip_val=options.clip,
-            deterministic=options.deterministic,
-            use_distributed_sampler=False,
-            num_sanity_val_steps=0,
-            log_every_n_steps=1_000_000,
-            logger=_loggers(run, options, is_resumed),
-            callbacks=callbacks,
-            plugins=[AtomicCheckpointIO()],
-            enable_checkpointing=not options.dry_run,
-            enable_model_summary=False,
-            enable_progress_bar=any(isinstance(shown, ProgressBar) for shown in progress),
-            default_root_dir=run.folder,
-        )
-    except (ValueError, RuntimeError, MisconfigurationException) as error:
-        raise TrainFault(" ".join(str(error).split())) from None
-
-
-def _loggers(run: Run, options: Options, is_resumed: bool) -> Sequence[Logger]:
-    made: list[Logger] = []
-    if "csv" in options.log:
-        if is_resumed:
-            run.keep_metrics()  # the logger begins a new file
-        made.append(CSVLogger(run.folder, name="", version=""))
-    if "tensorboard" in options.log:
-        made.append(TensorBoardLogger(run.folder, name="", version="tensorboard"))
-    return made
-
-
-def _batch_per_process(recipe: Recipe, trainer: pl.Trainer, options: Options) -> int:
-    """The recipe's batch is over all processes and accumulated steps together."""
-    shares = trainer.world_size * options.accumulate
+def _batch_per_process(recipe: Recipe, fabric: Fabric, options: Options) -> int:
+    """The recipe's batch is over all processes and accumulated parts together."""
+    shares = fabric.world_size * options.accumulate
     if recipe.batch % shares:
         raise TrainFault(
-            f"a batch of {recipe.batch} cannot be split over {trainer.world_size} processes and "
+            f"a batch of {recipe.batch} cannot be split over {fabric.world_size} processes and "
             f"{options.accumulate} accumulated steps"
         )
-    return recipe.batch // shares
+    return recipe.batch // fabric.world_size
 
 
-def _resumed(run: Run, options: Options) -> Path | None:
-    if options.resume is None:
-        return None
-    if isinstance(options.resume, Path) and options.resume.suffix == ".ckpt":
-        if not options.resume.exists():
-            raise TrainFault(f"there is no checkpoint {options.resume}")
-        return options.resume
-    last = run.checkpoints / LAST
-    if not last.exists() and options.resume != "auto":
-        raise TrainFault(f"there is no checkpoint {last}")
-    return last if last.exists() else None
-
-
-def _refuse_past(checkpoint: Path, recipe: Recipe) -> None:
-    """A run does not go back. Errors: ``TrainFault``, also for what is no checkpoint."""
-    if checkpoint.is_dir():
-        return  # of several processes, each of which has a part
-    try:
-        # Nothing that is pickled but numbers and words; of the weights only what is asked for.
-        saved = torch.load(checkpoint, weights_only=True, mmap=True)
-        done = saved["epoch"] + 1
-    except (OSError, EOFError, RuntimeError, UnpicklingError, KeyError, TypeError):
-        raise TrainFault(f"{checkpoint} is no checkpoint of a run, or not whole") from None
-    if done > recipe.epochs:
-        raise TrainFault(
-            f"{checkpoint} has {done} epochs behind it, which are more than {recipe.epochs}: "
-            "pass --epochs with more, or begin a new run"
-        )
-
-
-# ── After ────────────────────────────────────────────────────────────────────────────────────
-
-
-def _write_weights(run: Run, state: dict[str, Any]) -> None:
-    weights = {
-        name.removeprefix(NETWORK_PREFIX): value.detach().cpu().contiguous()
-        for name, value in state.items()
-        if name.startswith(NETWORK_PREFIX)
-    }
-    write_atomically(run.weights, lambda target: save_file(weights, target))
+# ── Memory ───────────────────────────────────────────────────────────────────────────────────
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

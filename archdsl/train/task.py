@@ -1,145 +1,92 @@
-"""The task: classification with the recipe's loss and optimizer, as a Lightning module."""
+"""The task: to tell classes apart, with the recipe's loss, optimizer and schedule."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import lr_scheduler
-from torchmetrics.classification import MulticlassAccuracy
 
 from archdsl.recipe import optimizers, schedules
 from archdsl.recipe.losses import CrossEntropy
 from archdsl.recipe.recipe import Recipe
-from archdsl.train.faults import TrainFault
-from archdsl.train.loading import mix
+from archdsl.train.logs import Row
 
 TOP = 5
 
 
-class Classification(pl.LightningModule):
-    """Trains a network to tell classes apart.
+class Classification:
+    """The loss of a network that tells classes apart.
 
-    ``network`` maps images (N × C × H × W) to a number per class, or in training to those and the
-    auxiliary heads'. ``gives_probabilities`` where it ends in a softmax: the loss then takes the
-    logarithm of what it gives, never a second softmax.
+    Such a network maps images (N × C × H × W) to a number per class, or in training to those and
+    the auxiliary heads', which count with ``aux_weights``. ``gives_probabilities`` where it ends in
+    a softmax: the loss then takes the logarithm of what it gives, never a second softmax.
     """
 
     def __init__(
         self,
-        network: nn.Module,
         recipe: Recipe,
         classes: int,
         *,
         gives_probabilities: bool = False,
-        channels_last: bool = True,
-        seed: int = 0,
+        aux_weights: Sequence[float] = (),
     ) -> None:
-        super().__init__()
-        self.network = network
         self.recipe = recipe
         self.classes = classes
         self.gives_probabilities = gives_probabilities
-        self.channels_last = channels_last
-        self.seed = seed
-        self.sums, self.seen = torch.zeros(2), 0
-        self.top1 = MulticlassAccuracy(classes, average="micro")
-        self.top5 = MulticlassAccuracy(classes, average="micro", top_k=min(TOP, classes))
-
-    def forward(self, x: Tensor) -> Any:
-        if self.channels_last and x.ndim == 4:
-            x = x.contiguous(memory_format=torch.channels_last)
-        return self.network(x)
+        self.aux_weights = aux_weights
 
     def loss(self, output: Tensor, labels: Tensor) -> Tensor:
-        """The recipe's loss of one output, in single precision."""
+        """The recipe's loss of one output, in single precision.
+
+        ``labels`` are indices of classes (N), or shares of classes (N × classes).
+        """
         output = output.float()
         loss = self.recipe.loss
         if isinstance(loss, CrossEntropy):
             if self.gives_probabilities:
                 output = output.clamp_min(torch.finfo(output.dtype).tiny).log()
             return functional.cross_entropy(output, labels, label_smoothing=loss.smoothing)
-        return functional.mse_loss(output, functional.one_hot(labels, self.classes).to(output))
+        if labels.ndim == 1:
+            labels = functional.one_hot(labels, self.classes)
+        return functional.mse_loss(output, labels.to(output))
 
-    def _losses(self, output: Any, labels: Tensor) -> Iterator[tuple[float, Tensor, Tensor]]:
+    def losses(self, output: Any, labels: Tensor) -> Iterator[tuple[float, Tensor, Tensor]]:
         """Weight, loss and output of the trunk and of each auxiliary head."""
         if isinstance(output, Tensor):
             yield 1.0, self.loss(output, labels), output
             return
         trunk, *heads = output
         yield 1.0, self.loss(trunk, labels), trunk
-        weights: tuple[float, ...] = self.network.aux_weights  # type: ignore[assignment]
-        for weight, head in zip(weights, heads, strict=True):
+        for weight, head in zip(self.aux_weights, heads, strict=True):
             yield weight, self.loss(head, labels), head
 
-    def on_train_epoch_start(self) -> None:
-        # An epoch hangs on its number alone: one that is run again after a crash is the same.
-        number = self.current_epoch * self.trainer.world_size + self.global_rank
-        torch.manual_seed(mix(self.seed, number))
-        self.sums, self.seen = torch.zeros(2, device=self.device), 0
+    def measure(self, output: Any, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The weighted loss of all outputs, and how often the trunk is right."""
+        losses = list(self.losses(output, labels))
+        total = losses[0][1]
+        for weight, loss, _ in losses[1:]:
+            total = total + weight * loss
+        true = labels if labels.ndim == 1 else labels.argmax(dim=1)
+        return total, (losses[0][2].argmax(dim=1) == true).sum()
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-        images, labels = batch
-        losses = list(self._losses(self(images), labels))
-        total = torch.stack([weight * loss for weight, loss, _ in losses]).sum()
-        if not torch.isfinite(total):
-            raise NotFinite(self.current_epoch, index)
-        hits = (losses[0][2].argmax(dim=1) == labels).sum()
-        self.seen += len(labels)
-        self.sums += torch.stack((total.detach() * len(labels), hits))
-        # Summed here and logged once: to log each step costs a small network a tenth of its time.
-        if self.trainer.is_last_batch:
-            for name, value in self.running().items():
-                self.log(f"train_{name}", value, on_step=False, on_epoch=True, batch_size=1)
-        return total
-
-    def running(self) -> dict[str, Tensor]:
-        """Loss and top-1 over the images of this epoch so far."""
-        loss, top1 = self.sums / max(self.seen, 1)
-        return {"loss": loss, "top1": top1}
-
-    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        images, labels = batch
-        output = self(images)
-        self.top1.update(output, labels)
-        self.top5.update(output, labels)
-        loss = self.loss(output, labels)
-        self.log("val_loss", loss, batch_size=len(labels), sync_dist=True)
-        self.log("val_top1", self.top1, on_epoch=True)
-        self.log("val_top5", self.top5, on_epoch=True)
-
-    # ── Optimizer and schedule ───────────────────────────────────────────────────────────────
-
-    def configure_optimizers(self) -> Any:
-        optimizer = _optimizer(self.recipe.optimizer, self.network)
-        plateau = [s for s in self.recipe.schedule if isinstance(s, schedules.Plateau)]
-        if plateau:
-            scheduler: Any = lr_scheduler.ReduceLROnPlateau(
-                optimizer, factor=plateau[0].factor, patience=plateau[0].patience
-            )
-            return {
-                "optimizer": optimizer,
-                "lr_scheduler": {"scheduler": scheduler, "monitor": "val_loss"},
-            }
-        if not self.recipe.schedule:
-            return optimizer
-        scheduler = lr_scheduler.LambdaLR(optimizer, _rate(self.recipe))
-        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+    def score(self, output: Tensor, labels: Tensor) -> Tensor:
+        """Over the images: the sum of the loss; how often the class is first, and among five."""
+        ranked = output.topk(min(TOP, self.classes), dim=1).indices == labels[:, None]
+        hits = ranked[:, 0].sum(), ranked.sum()
+        loss = self.loss(output, labels) * len(labels)
+        return torch.stack([loss, *hits])
 
 
-class NotFinite(TrainFault):
-    """The loss became infinite or no number."""
-
-    def __init__(self, epoch: int, step: int) -> None:
-        super().__init__(f"the loss is no finite number in epoch {epoch + 1}, step {step + 1}")
+# ── Optimizer and schedule ───────────────────────────────────────────────────────────────────
 
 
-def _optimizer(page: optimizers.Optimizer, network: nn.Module) -> torch.optim.Optimizer:
+def make_optimizer(page: optimizers.Optimizer, network: nn.Module) -> torch.optim.Optimizer:
+    """PyTorch's optimizer of a recipe's word."""
     parameters = list(network.parameters())
     match page:
         case optimizers.SGD():
@@ -170,13 +117,37 @@ def _optimizer(page: optimizers.Optimizer, network: nn.Module) -> torch.optim.Op
     raise AssertionError(page)
 
 
-def _rate(recipe: Recipe) -> Callable[[int], float]:
-    """The factor of the learning rate in each epoch: the product of the recipe's schedules.
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Take up what an optimizer has gathered; rates and other settings stay the recipe's."""
+    settings = [
+        {name: value for name, value in group.items() if name != "params"}
+        for group in optimizer.param_groups
+    ]
+    optimizer.load_state_dict(state)
+    for group, own in zip(optimizer.param_groups, settings, strict=True):
+        group.update(own)
 
-    A plain function, since a checkpoint holds the state of anything else.
+
+def rate_at(recipe: Recipe, epoch: int, history: Sequence[Row]) -> float:
+    """The learning rate of an epoch (from 0), behind the epochs of the history.
+
+    It follows from these alone: a run that goes on has the rate of one that was not stopped.
     """
+    factor = prod(page.factor_at(epoch, recipe.epochs) for page in recipe.schedule)
+    rate = recipe.optimizer.lr * factor
+    for page in recipe.schedule:
+        if isinstance(page, schedules.Plateau):
+            rate = _rate_on_plateau(page, rate, history)
+    return rate
 
-    def factor(epoch: int) -> float:
-        return prod(page.factor_at(epoch, recipe.epochs) for page in recipe.schedule)
 
-    return factor
+def _rate_on_plateau(page: schedules.Plateau, rate: float, history: Sequence[Row]) -> float:
+    """What PyTorch's schedule makes of a rate when it sees the losses of the history."""
+    optimizer = torch.optim.SGD([torch.zeros(())], lr=rate)
+    scheduler = lr_scheduler.ReduceLROnPlateau(
+        optimizer, factor=page.factor, patience=page.patience
+    )
+    for row in history:
+        scheduler.step(row["val_loss"])
+    found: float = optimizer.param_groups[0]["lr"]
+    return found

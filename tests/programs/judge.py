@@ -28,7 +28,6 @@ from archdsl.source import Source
 from archdsl.volume import Volume
 from programs.meaning import Meaning
 
-
 #: Of the image: what is multiplied by itself again and again needs a small one to stay finite.
 _SCALES = (1.0, 0.1, 0.01, 0.0001)
 
@@ -188,9 +187,7 @@ def _judge_network(model: Model, build: Callable[[], nn.Module], seed: int) -> C
     raise Mismatch("what is not finite is compared with nothing", model.name)
 
 
-def _compare(
-    model: Model, build: Callable[[], nn.Module], seed: int, scale: float
-) -> Comparison:
+def _compare(model: Model, build: Callable[[], nn.Module], seed: int, scale: float) -> Comparison:
     torch.manual_seed(seed)
     says_init = model.init or any(getattr(node.layer, "init", None) for node in model.layers)
     with nullcontext() if says_init else unfilled():

@@ -17,7 +17,7 @@ from archdsl.recipe.augmentations import (
     Rotate,
     Shift,
 )
-from archdsl.train.data.preparation import Preparation, Statistics, Step, cover, enlarge
+from archdsl.train.data.preparation import Preparation, Step, cover, enlarge
 from archdsl.train.faults import TrainFault
 from archdsl.volume import Volume
 
@@ -33,7 +33,7 @@ DEVIATIONS = (0.2175, 0.0188, 0.0045)
 
 
 def plan_preparations(
-    input: Volume, statistics: Statistics, augment: Sequence[Augmentation]
+    input: Volume, augment: Sequence[Augmentation]
 ) -> tuple[Preparation, Preparation]:
     """How to prepare images for training, and those for validation.
 
@@ -49,8 +49,8 @@ def plan_preparations(
     resized = bool(crops) and isinstance(crops[0], RandomResizedCrop)
     steps = tuple(_steps(input, augment))
     return (
-        Preparation(input, statistics, None if resized else frame, steps),
-        Preparation(input, statistics, frame),
+        Preparation(input, None if resized else frame, steps),
+        Preparation(input, frame),
     )
 
 

@@ -5,14 +5,20 @@ from __future__ import annotations
 from io import BytesIO
 from pathlib import Path
 
+import torch
 from PIL import Image, ImageOps
 from torch import Tensor
+from torchvision.io import decode_jpeg  # type: ignore[import-untyped]
 from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]
 
 from archdsl.train.faults import TrainFault
 
 #: What Pillow calls an image of so many channels.
 _MODES = {1: "L", 3: "RGB"}
+
+
+#: What a file of JPEG begins with.
+_JPEG = b"\xff\xd8"
 
 
 class BrokenImage(Exception):
@@ -28,6 +34,9 @@ def decode_image(path: Path, channels: int) -> Tensor:
         content = path.read_bytes()
     except OSError as error:
         raise TrainFault(f"{path}: cannot be read: {error.strerror or error}") from error
+    pixels = _decode_jpeg(content, channels)
+    if pixels is not None:
+        return pixels
     try:
         with Image.open(BytesIO(content)) as image:
             return pixels_of(ImageOps.exif_transpose(image), channels)
@@ -38,6 +47,22 @@ def decode_image(path: Path, channels: int) -> Tensor:
         # The default text names a buffer the user knows nothing about.
         why = "no known image format" if "BytesIO" in str(error) else str(error)
         raise BrokenImage(f"{path}: broken image: {why or type(error).__name__}") from error
+
+
+def _decode_jpeg(content: bytes, channels: int) -> Tensor | None:
+    """The same pixels by torchvision, which is quicker; None where Pillow is to decide."""
+    if not content.startswith(_JPEG):
+        return None
+    try:
+        # A copy that can be written to, since a tensor can.
+        data = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+        pixels: Tensor = decode_jpeg(data, apply_exif_orientation=True)
+    except RuntimeError:
+        return None
+    if pixels.shape[0] == channels:
+        return pixels
+    # Pillow rounds the grey of colours otherwise, and has another idea of printers' inks.
+    return pixels.expand(channels, -1, -1) if pixels.shape[0] == 1 else None
 
 
 def pixels_of(image: Image.Image, channels: int) -> Tensor:

@@ -34,7 +34,7 @@ def open_digits(input: Volume, augment: Sequence[Augmentation]) -> ImageData:
     pixels, labels = read_digits()
     training, held_out = split_digits(labels)
     statistics = MNIST.for_channels(input.channels)
-    prepare_training, prepare = plan_preparations(input, statistics, augment)
+    prepare_training, prepare = plan_preparations(input, augment)
     images = pad_small(with_channels(pixels, input.channels), prepare.size)
     return ImageData(
         "digits",
@@ -44,6 +44,7 @@ def open_digits(input: Volume, augment: Sequence[Augmentation]) -> ImageData:
         statistics.mean,
         statistics.std,
         is_enlarged(augment),
+        finished=False,
     )
 
 

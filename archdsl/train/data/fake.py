@@ -41,7 +41,7 @@ def open_fake(
     if classes < 1:
         raise TrainFault(f"`{name}`: {classes} classes cannot be made up")
     statistics = IMAGENET.for_channels(input.channels)
-    prepare_training, prepare = plan_preparations(input, statistics, augment)
+    prepare_training, prepare = plan_preparations(input, augment)
     number = int(count)
     held_out = range(number, number + max(1, number // 4))
     return ImageData(
@@ -52,11 +52,14 @@ def open_fake(
         statistics.mean,
         statistics.std,
         is_enlarged(augment),
+        finished=False,
     )
 
 
 class FakeImages(Dataset[Sample]):
     """The made-up images with these numbers, each made when asked for."""
+
+    is_quick = True
 
     def __init__(self, numbers: range, classes: int, seed: int, preparation: Preparation) -> None:
         self.numbers = numbers

@@ -43,7 +43,7 @@ def open_folder(
     except OSError as error:
         raise TrainFault(f"{error.filename or path}: cannot be read: {error.strerror}") from error
     statistics = IMAGENET.for_channels(input.channels)
-    prepare_training, prepare = plan_preparations(input, statistics, augment)
+    prepare_training, prepare = plan_preparations(input, augment)
     return ImageData(
         name,
         FileImages(*training, prepare_training, skip_broken=skip_broken),
@@ -52,6 +52,7 @@ def open_folder(
         statistics.mean,
         statistics.std,
         is_enlarged(augment),
+        finished=False,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -12,21 +13,23 @@ from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
 from archdsl.train.data.decoding import BrokenImage, decode_image
-from archdsl.train.data.preparation import Preparation
+from archdsl.train.data.preparation import Normalization, Preparation, Statistics
 from archdsl.train.faults import TrainFault
 
-#: An image as the network takes it, float32 C×H×W, and the index of its class.
+#: An image of the network's input volume, C×H×W, and the index of its class. Its numbers are pixels
+#: from 0 to 255, mostly uint8; or they are normalized already, where the user's data are.
 Sample = tuple[Tensor, int]
 Images = Dataset[Sample]
 
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """Images to train with and images to validate with, as the network takes them.
+    """Images to train with and images to validate with, of the network's input volume.
 
-    ``mean`` and ``std`` are what the images were normalized with, one number a channel, for pixels
+    ``mean`` and ``std`` are what the images are normalized with, one number a channel, for pixels
     from 0 to 1; ``enlarged`` says that validation images are cut out of an enlarged one, as those
-    of ``random_crop`` are. ``prepare_image`` needs all three.
+    of ``random_crop`` are. ``prepare_image`` needs all three. ``finished`` images are as the
+    network takes them; all others go through ``normalize``, on the device that trains.
     """
 
     name: str
@@ -37,18 +40,37 @@ class ImageData:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     enlarged: bool = False
+    finished: bool = True
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """A batch as the network takes it, float32 N×C×H×W, on the device where it is."""
+        return images.float() if self.finished else self._normalization(images)
+
+    @cached_property
+    def _normalization(self) -> Normalization:
+        return Normalization(Statistics(self.mean, self.std))
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether nothing has to be read or decoded: one process gives images fast enough then."""
+        return getattr(_origin(self.train), "is_quick", False)
 
     @property
     def broken(self) -> tuple[Path, ...]:
         """The broken images met so far, by this process and its workers; sorted."""
         met: set[Path] = set()
         for part in (self.train, self.validation):
-            images = part
-            while isinstance(images, Subset):
-                images = images.dataset
+            images = _origin(part)
             if isinstance(images, FileImages):
                 met.update(images.broken)
         return tuple(sorted(met))
+
+
+def _origin(images: Images) -> Images:
+    """The set that a part of it was taken from."""
+    while isinstance(images, Subset):
+        images = images.dataset
+    return images
 
 
 class MemoryImages(Dataset[Sample]):
@@ -56,6 +78,8 @@ class MemoryImages(Dataset[Sample]):
 
     A whole batch is prepared at once, which costs far less than image by image.
     """
+
+    is_quick = True
 
     def __init__(self, images: Tensor, labels: Tensor, preparation: Preparation) -> None:
         self.images = images

@@ -53,7 +53,7 @@ def open_known(
     """
     known = KNOWN[name]
     statistics = known.statistics.for_channels(input.channels)
-    prepare_training, prepare = plan_preparations(input, statistics, augment)
+    prepare_training, prepare = plan_preparations(input, augment)
     training = _read(name, root, True, download)
     test = _read(name, root, False, download)
     return ImageData(
@@ -65,6 +65,7 @@ def open_known(
         statistics.mean,
         statistics.std,
         is_enlarged(augment),
+        finished=False,
     )
 
 

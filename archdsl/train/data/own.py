@@ -60,7 +60,7 @@ def open_own(
             "Pillow's images"
         )
     statistics = IMAGENET.for_channels(input.channels)
-    prepare_training, prepare = plan_preparations(input, statistics, augment)
+    prepare_training, prepare = plan_preparations(input, augment)
     if finished:
         statistics = Statistics((0.0,) * input.channels, (1.0,) * input.channels)
     return ImageData(
@@ -71,6 +71,7 @@ def open_own(
         statistics.mean,
         statistics.std,
         is_enlarged(augment),
+        finished=finished,
     )
 
 

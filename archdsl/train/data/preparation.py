@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]
@@ -23,7 +21,6 @@ MOST_PADDING = 8
 
 #: Changes one image, C×h×w with pixels from 0 to 255; uint8, or float32 after a change of colour.
 Step = Callable[[Tensor], Tensor]
-Pixels = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -57,17 +54,38 @@ IMAGENET = Statistics((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 @dataclass(frozen=True, eq=False)
+class Normalization:
+    """From pixels from 0 to 255, …×C×H×W on any device, to what the network takes, float32."""
+
+    statistics: Statistics
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        scale, offset = (values.to(pixels.device) for values in self._line)
+        # Into a new tensor: pixels that are floats already are not to be changed.
+        return (pixels.to(torch.float32) * scale).add_(offset)
+
+    @cached_property
+    def _line(self) -> tuple[Tensor, Tensor]:
+        """Scale and offset, C×1×1: (x/255 − mean)/std in one go."""
+        mean, std = (
+            torch.tensor(values, dtype=torch.float64).reshape(-1, 1, 1)
+            for values in (self.statistics.mean, self.statistics.std)
+        )
+        return (1 / (255 * std)).float(), (-mean / std).float()
+
+
+@dataclass(frozen=True, eq=False)
 class Preparation:
-    """From decoded images, uint8 N×C×h×w, to what the network takes, float32 N×C×H×W.
+    """From decoded images, uint8 N×C×h×w, to pixels of the network's input, N×C×H×W.
 
     Images a little smaller than the input are padded with zeros. All others are resized and cut to
     ``frame``, height × width; None leaves that to the steps. Then each image goes through the
-    ``steps``, the centre is cut out where the frame is larger than the input, and the pixels are
-    normalized. Only the steps are random, and only torch's generator decides there.
+    ``steps``, and the centre is cut out where the frame is larger than the input. Only the steps
+    are random, and only torch's generator decides there. The pixels stay bytes, unless a step makes
+    floats of them, and are normalized where they are trained with.
     """
 
     input: Volume
-    statistics: Statistics
     frame: tuple[int, int] | None
     steps: tuple[Step, ...] = ()
 
@@ -77,13 +95,7 @@ class Preparation:
             images = cover(images, self.frame)
         if self.steps:
             images = torch.stack([self._change(image) for image in images.unbind()])
-        images = cut_centre(images, self.size)
-        scale, offset = self._normalization
-        # By NumPy, on one thread: for small images PyTorch's threads wait longer than they work.
-        pixels = images.numpy().astype(np.float32)
-        pixels *= scale
-        pixels += offset
-        return torch.from_numpy(pixels)
+        return cut_centre(images, self.size)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -93,15 +105,6 @@ class Preparation:
         for step in self.steps:
             image = step(image)
         return image
-
-    @cached_property
-    def _normalization(self) -> tuple[Pixels, Pixels]:
-        """Scale and offset, C×1×1: (x/255 − mean)/std in one go."""
-        mean, std = (
-            np.array(values, np.float64).reshape(-1, 1, 1)
-            for values in (self.statistics.mean, self.statistics.std)
-        )
-        return (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
 
 
 def enlarge(size: tuple[int, int]) -> tuple[int, int]:
@@ -166,9 +169,9 @@ def prepare_image(
     check_input(input)
     size = input.height, input.width
     statistics = Statistics(tuple(mean), tuple(std))
-    prepare = Preparation(input, statistics, enlarge(size) if enlarged else size)
+    prepare = Preparation(input, enlarge(size) if enlarged else size)
     try:
         pixels = decode_image(path, input.channels)
     except BrokenImage as error:
         raise TrainFault(str(error)) from error
-    return prepare(pixels.unsqueeze(0)).squeeze(0)
+    return Normalization(statistics)(prepare(pixels.unsqueeze(0)).squeeze(0))

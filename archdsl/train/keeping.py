@@ -1,0 +1,154 @@
+"""What a run keeps: checkpoints to go on from, weights to use, and what is to be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from safetensors.torch import save_file
+from torch import nn
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_state_dict,
+    set_state_dict,
+)
+
+from archdsl.train.checkpoints import (
+    FORMAT,
+    SHARDS,
+    read_shards,
+    write_atomically,
+    write_checkpoint,
+    write_shards,
+)
+from archdsl.train.faults import TrainFault
+from archdsl.train.folder import Run
+from archdsl.train.logs import Logs
+from archdsl.train.loop import Loop, Progress, Watcher
+from archdsl.train.options import Options
+from archdsl.train.report import write_report
+from archdsl.train.resuming import Resumed
+from archdsl.train.task import load_optimizer
+
+State = dict[str, Any]
+
+
+class Keeper(Watcher):
+    """Saves a run at each epoch, and amid one where it is told to."""
+
+    def __init__(
+        self,
+        run: Run,
+        fabric: Fabric,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        options: Options,
+        progress: Progress,
+    ) -> None:
+        self.run = run
+        self.fabric = fabric
+        self.network = network
+        self.optimizer = optimizer
+        self.is_sharded = options.strategy == "fsdp"
+        self.logs: Logs | None = None
+        if fabric.is_global_zero and not options.dry_run:
+            self.logs = Logs(run, options.log, progress.history)
+            self.logs.write_table(progress.history)
+
+    def on_epoch(self, loop: Loop) -> None:
+        progress = loop.progress
+        is_best = progress.best == progress.epoch - 1
+        # Behind a crash between the two the epoch is run again, to the same weights.
+        if is_best:
+            self._write_weights(self.run.weights)
+        self._save(progress, is_best=is_best)
+        if self.logs is not None:
+            self.logs.write(progress.history)
+
+    def on_checkpoint(self, loop: Loop) -> None:
+        self._save(loop.progress, is_best=False)
+
+    def finish(self, loop: Loop) -> None:
+        """Leave the last weights and the report, be the run over or stopped."""
+        self._write_weights(self.run.last_weights)
+        if self.logs is not None:
+            self.logs.close()
+            write_report(self.run, loop.progress.history)
+
+    def _save(self, progress: Progress, *, is_best: bool) -> None:
+        precision: State = self.fabric.strategy.precision.state_dict()
+        state: State = {
+            "format": FORMAT,
+            "epoch": progress.epoch,
+            "step": progress.step,
+            "steps": progress.steps,
+            "sums": progress.sums,
+            "history": progress.history,
+            "precision": precision,
+        }
+        if self.is_sharded:
+            parts = _parts(self.network, self.optimizer)
+            state[SHARDS] = write_shards(self.run, parts, progress.steps)
+        elif self.fabric.is_global_zero:
+            state["network"] = self.network.state_dict()
+            state["optimizer"] = self.optimizer.state_dict()
+        if self.fabric.is_global_zero:
+            write_checkpoint(self.run, state, is_best=is_best)
+
+    def _write_weights(self, path: Path) -> None:
+        # With sharded weights none has them all: every process takes part.
+        state = full_state(self.network) if self.is_sharded else self.network.state_dict()
+        if not self.fabric.is_global_zero:
+            return
+        weights = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+        write_atomically(path, lambda target: save_file(weights, target))
+
+
+def full_state(network: nn.Module) -> State:
+    """All weights of a network whose weights are shared out; by the first process alone."""
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    return get_model_state_dict(network, options=options)
+
+
+def _parts(network: nn.Module, optimizer: torch.optim.Optimizer) -> State:
+    weights, gathered = get_state_dict(network, optimizer)
+    return {"network": weights, "optimizer": gathered}
+
+
+def restore(
+    resumed: Resumed, fabric: Fabric, network: nn.Module, optimizer: torch.optim.Optimizer
+) -> Progress:
+    """Put a network and its optimizer where the checkpoint has them.
+
+    Errors:
+        TrainFault: where they do not fit, or were written with another strategy.
+    """
+    state, path = resumed.state, resumed.path
+    is_sharded = any(hasattr(tensor, "full_tensor") for tensor in network.parameters())
+    if is_sharded != (SHARDS in state):
+        wanted = "with" if SHARDS in state else "without"
+        raise TrainFault(f"{path} was written {wanted} `--strategy fsdp`: go on likewise")
+    try:
+        if is_sharded:
+            parts = _parts(network, optimizer)
+            read_shards(path, parts, state[SHARDS])
+            settings = [dict(group) for group in optimizer.param_groups]
+            set_state_dict(
+                network,
+                optimizer,
+                model_state_dict=parts["network"],
+                optim_state_dict=parts["optimizer"],
+            )
+            for group, own in zip(optimizer.param_groups, settings, strict=True):
+                group.update({name: own[name] for name in own if name != "params"})
+        else:
+            network.load_state_dict(state["network"])
+            load_optimizer(optimizer, state["optimizer"])
+        if state["precision"]:
+            fabric.strategy.precision.load_state_dict(state["precision"])
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise TrainFault(f"{path} does not fit the network: {error}") from None
+    return resumed.progress

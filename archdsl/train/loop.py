@@ -1,0 +1,326 @@
+"""The loop: epochs of steps with a validation behind each, one process or many alike."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.wrappers import _FabricModule
+from torch import Tensor
+
+from archdsl.recipe.recipe import Recipe
+from archdsl.train.data import ImageData
+from archdsl.train.faults import TrainFault
+from archdsl.train.loading import Loading, mix
+from archdsl.train.logs import Row
+from archdsl.train.options import Options
+from archdsl.train.processes import Agreement, add_up
+from archdsl.train.stopping import Stopping
+from archdsl.train.task import Classification, rate_at
+
+#: Steps between two looks at whether the loss is still a number, for which a GPU has to be waited.
+_LOOK = 50
+
+
+class NotFinite(TrainFault):
+    """The loss became infinite or no number."""
+
+    def __init__(self, epoch: int, step: int) -> None:
+        super().__init__(f"the loss is no finite number in epoch {epoch + 1}, step {step + 1}")
+
+
+@dataclass
+class Progress:
+    """How far a run is. All that follows hangs on this, the weights and the seed alone."""
+
+    #: Epochs that are over, steps of the next one, and steps in all.
+    epoch: int = 0
+    step: int = 0
+    steps: int = 0
+    #: Of the epoch that is not over: the sum of the loss over its images, hits, and images.
+    sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    #: A row for each epoch that is over.
+    history: list[Row] = field(default_factory=list)
+
+    @property
+    def best(self) -> int | None:
+        """Which epoch (from 0) has the lowest validation loss; of equals the first."""
+        losses = [row["val_loss"] for row in self.history]
+        losses = [math.inf if math.isnan(loss) else loss for loss in losses]
+        return losses.index(min(losses)) if losses else None
+
+    @property
+    def without_better(self) -> int:
+        """Epochs since the best."""
+        return 0 if self.best is None else len(self.history) - 1 - self.best
+
+    def __str__(self) -> str:
+        epochs = f"epoch {self.epoch}" if self.epoch else ""
+        step = f"step {self.step}" if self.step or not self.epoch else ""
+        return ", ".join(filter(None, (epochs, step)))
+
+
+class Watcher:
+    """Who is told how the loop gets on. Each does as little as it can: steps may be short."""
+
+    def on_step(self, loop: Loop) -> None:
+        """A step is over."""
+
+    def on_epoch(self, loop: Loop) -> None:
+        """An epoch and its validation are over; the row is the last of the history."""
+
+    def on_checkpoint(self, loop: Loop) -> None:
+        """The run is to be saved as it is, amid an epoch."""
+
+    def on_end(self, loop: Loop) -> None:
+        """Nothing follows, for whatever reason."""
+
+
+class Loop:
+    """Trains a network from where its progress says it is."""
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        network: _FabricModule,
+        optimizer: torch.optim.Optimizer,
+        task: Classification,
+        recipe: Recipe,
+        options: Options,
+        data: ImageData,
+        training: Loading,
+        validation: Loading,
+        progress: Progress,
+        watchers: tuple[Watcher, ...] = (),
+    ) -> None:
+        self.fabric = fabric
+        self.network = network
+        self.optimizer = optimizer
+        self.task = task
+        self.recipe = recipe
+        self.options = options
+        self.data = data
+        self.training = training
+        self.validation = validation
+        self.progress = progress
+        self.watchers = watchers
+        self.agreement = Agreement(fabric)
+        is_quick = fabric.device.type == "cpu" and fabric.world_size == 1
+        self.look = 1 if is_quick else _LOOK
+        #: Of the epoch so far and this process: the sum of the loss, hits, and images.
+        self.sums = [0.0, 0.0, 0.0]
+        #: What is still to be added there: step, loss, hits and images, as the device has them.
+        self.measured: list[tuple[int, Tensor, Tensor, int]] = []
+        #: The first step of the epoch whose loss was no number, or -1.
+        self.lost = -1
+        self.started = self.waited = 0.0
+        self.images = 0
+
+    @property
+    def steps_in_epoch(self) -> int:
+        return 1 if self.options.dry_run else self.training.steps
+
+    @property
+    def speed(self) -> float:
+        """Images a second over all processes, since the epoch began or the run went on."""
+        return self.images / max(time.monotonic() - self.started, 1e-9)
+
+    @property
+    def waiting(self) -> float:
+        """The share of that time in which the process waited for images."""
+        return self.waited / max(time.monotonic() - self.started, 1e-9)
+
+    def running(self) -> tuple[float, float]:
+        """Loss and top-1 of this process over the images of this epoch so far."""
+        self._add_up()
+        loss, hits, images = self.sums
+        return loss / max(images, 1), hits / max(images, 1)
+
+    def run(self, stopping: Stopping) -> int | None:
+        """Train to the end, or until a signal. Gives the signal, where one came.
+
+        Errors:
+            NotFinite: where the loss is no number; then no checkpoint is written.
+        """
+        try:
+            return self._run(stopping)
+        finally:
+            for watcher in self.watchers:
+                watcher.on_end(self)
+
+    def _run(self, stopping: Stopping) -> int | None:
+        progress, patience = self.progress, self.options.patience
+        while progress.epoch < self.recipe.epochs:
+            if patience is not None and progress.without_better >= patience:
+                break
+            signal = self._train_epoch(stopping)
+            if signal:
+                return signal
+            row = self._validate(stopping)
+            if isinstance(row, int):
+                return row
+            self._end_epoch(row)
+            if self.options.dry_run:
+                break
+        return None
+
+    # ── Training ─────────────────────────────────────────────────────────────────────────────
+
+    def _train_epoch(self, stopping: Stopping) -> int | None:
+        progress, every = self.progress, self.options.checkpoint_every
+        self.network.train()
+        rate = rate_at(self.recipe, progress.epoch, progress.history)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        # Of several processes the first takes up what all had seen together.
+        self.sums = list(progress.sums) if self.fabric.is_global_zero else [0.0, 0.0, 0.0]
+        self.measured, self.lost = [], -1
+        self.started, self.waited, self.images = time.monotonic(), 0.0, 0
+        batches = iter(self.training.batches(progress.epoch, progress.step))
+        while progress.step < self.steps_in_epoch:
+            self._step(batches)
+            progress.step += 1
+            progress.steps += 1
+            if progress.step % self.look == 0:
+                self._look()
+            for watcher in self.watchers:
+                watcher.on_step(self)
+            signal = self.agreement.most(stopping.signal or 0)
+            if signal or (every and progress.steps % every == 0 and self._is_amid()):
+                self._save()
+            if signal:
+                return signal
+        self._look()
+        return None
+
+    def _is_amid(self) -> bool:
+        """Whether the epoch goes on: at its end it is saved with its validation."""
+        return self.progress.step < self.steps_in_epoch
+
+    def _step(self, batches: Iterator[Any]) -> None:
+        progress = self.progress
+        self._seed(progress.epoch, progress.step)
+        size = self.training.images_in(progress.step)
+        parts = self.training.parts_in(progress.step)
+        for part in range(parts):
+            images, labels = self._next(batches)
+            images, labels = self._augment(images, labels)
+            is_amid = part + 1 < parts and self.fabric.world_size > 1
+            with self.fabric.no_backward_sync(self.network, enabled=is_amid):
+                loss, hits = self.task.measure(self.network(images), labels)
+                # Parts of a batch may differ in size: the last one of an epoch does.
+                share = len(images) / size
+                self.fabric.backward(loss if share == 1 else loss * share)
+            self.measured.append((progress.step, loss.detach(), hits, len(images)))
+            self.images += len(images) * self.fabric.world_size
+        if self.options.clip is not None:
+            self.fabric.clip_gradients(
+                self.network, self.optimizer, max_norm=self.options.clip, error_if_nonfinite=False
+            )
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def _seed(self, epoch: int, step: int) -> None:
+        """Dropout hangs on the number of the step alone: it is the same after a stop."""
+        fabric = self.fabric
+        seed = mix(self.options.seed, epoch, step * fabric.world_size + fabric.global_rank)
+        torch.default_generator.manual_seed(seed)
+        if fabric.device.type == "cuda":
+            torch.cuda.default_generators[fabric.device.index].manual_seed(seed)
+
+    def _next(self, batches: Iterator[Any]) -> tuple[Tensor, Tensor]:
+        """The next batch, on the device."""
+        before = time.monotonic()
+        images, labels = next(batches)
+        self.waited += time.monotonic() - before
+        return self._prepare(images), labels.to(self.fabric.device, non_blocking=True)
+
+    def _prepare(self, images: Tensor) -> Tensor:
+        """Bytes cross over to the device, and are normalized there."""
+        images = images.to(self.fabric.device, non_blocking=True)
+        if self.options.channels_last and images.ndim == 4:
+            images = images.contiguous(memory_format=torch.channels_last)
+        return self.data.normalize(images)
+
+    def _augment(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        return images, labels
+
+    def _add_up(self) -> None:
+        """Fetch what was measured, for which the device has to be waited."""
+        if not self.measured:
+            return
+        steps, losses, hits, images = zip(*self.measured, strict=True)
+        self.measured = []
+        for step, loss, hit, count in zip(
+            steps, torch.stack(losses).tolist(), torch.stack(hits).tolist(), images, strict=True
+        ):
+            if self.lost < 0 and not math.isfinite(loss):
+                self.lost = step
+            self.sums = [a + b for a, b in zip(self.sums, (loss * count, hit, count), strict=True)]
+
+    def _look(self) -> None:
+        self._add_up()
+        lost = self.agreement.most(self.lost)
+        if lost >= 0:
+            raise NotFinite(self.progress.epoch, lost)
+
+    def _save(self) -> None:
+        self._look()
+        progress = self.progress
+        progress.sums = add_up(self.fabric, self.sums)
+        for watcher in self.watchers:
+            watcher.on_checkpoint(self)
+
+    # ── Validation ───────────────────────────────────────────────────────────────────────────
+
+    def _validate(self, stopping: Stopping) -> Row | int:
+        """The row of this epoch, or the signal that came meanwhile."""
+        speed, waiting = self.speed, self.waiting
+        device = self.fabric.device
+        self.network.eval()
+        scores, left = [], self.validation.own_images
+        with torch.no_grad():
+            for images, labels in self.validation.batches(0, 0):
+                # The last images of a process may be there to make up the number.
+                count = min(len(images), left)
+                left -= count
+                output = self.network(self._prepare(images))[:count].float()
+                if count:
+                    scores.append(self.task.score(output, labels[:count].to(device)))
+                signal = self.agreement.most(stopping.signal or 0)
+                if signal:
+                    # The steps are done, and saved; what is over of the validation is not.
+                    self._save()
+                    return signal
+                if self.options.dry_run:
+                    break
+        count = self.validation.own_images - left
+        # On the host, in double precision: over all images small errors would add up.
+        sums = torch.stack(scores or [torch.zeros(3)]).cpu().double().sum(dim=0).tolist()
+        loss, top1, top5, images = add_up(self.fabric, [*sums, count])
+        trained_loss, trained_hits, seen = add_up(self.fabric, self.sums)
+        return {
+            "epoch": self.progress.epoch + 1,
+            "step": self.progress.steps,
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "train_loss": trained_loss / seen,
+            "train_top1": trained_hits / seen,
+            "val_loss": loss / images,
+            "val_top1": top1 / images,
+            "val_top5": top5 / images,
+            "images_per_second": speed,
+            "waiting": waiting,
+        }
+
+    def _end_epoch(self, row: Row) -> None:
+        progress = self.progress
+        progress.history.append(row)
+        progress.epoch += 1
+        progress.step, progress.sums = 0, [0.0, 0.0, 0.0]
+        for watcher in self.watchers:
+            watcher.on_epoch(self)

@@ -1,0 +1,439 @@
+"""Runs that are stopped, by a signal, a kill or a full disk, and what goes on from them."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import load_file
+from test_train import SMALL, _spec, _train_command, run, small
+
+from archdsl.cli.commands import commands
+from archdsl.recipe import Recipe, optimizers, schedules
+from archdsl.train.choice import hold
+from archdsl.train.faults import TrainFault
+from archdsl.train.finished import open_run
+from archdsl.train.folder import Run
+from archdsl.train.logs import read_metrics
+from archdsl.train.stopping import Stopping, requeue
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+#: What a row says of when it was measured, and not of what.
+TIMES = {"images_per_second", "waiting"}
+
+#: Forks what trains, so that 30 runs need not import torch 30 times; ends when one of them does.
+KILLER = """
+import os, random, signal, sys, time
+import torch
+from archdsl.cli import main
+import archdsl.train.run
+argv, kills = sys.argv[2:], int(sys.argv[1])
+made, moment = 0, random.Random(7)
+while True:
+    child = os.fork()
+    if not child:
+        sys.stderr = open(os.devnull, "w")
+        main(argv)
+    if made < kills:
+        end = time.monotonic() + moment.uniform(0.02, 0.6)
+        while time.monotonic() < end and not os.waitpid(child, os.WNOHANG)[0]:
+            time.sleep(0.005)
+        if time.monotonic() < end:
+            sys.exit(f"over after {made} kills")
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        made += 1
+    else:
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def environment() -> dict[str, str]:
+    """As many threads as here: sums of several threads are rounded otherwise."""
+    return {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+
+
+def states_of(folder: Path) -> tuple[dict[str, Any], list[dict[str, float]]]:
+    rows = [{k: v for k, v in row.items() if k not in TIMES} for row in read_metrics(Run(folder))]
+    return load_file(folder / "last.safetensors"), rows
+
+
+def test_thirty_kills_leave_no_trace(tmp_path: Path) -> None:
+    """``kill -9`` at random moments of a run that gets no better: the same bits in the end."""
+    text = SMALL.replace("sgd lr=0.05 momentum=0.9", "sgd lr=0.6 momentum=0.9")
+    spec = _spec(tmp_path, text)
+    flags = ["--data", "fake:6000", "--epochs", "3", "--batch", "8", "--deterministic"]
+    words = _train_command(tmp_path / "whole", spec, *flags)[3:]
+    done = CliRunner().invoke(commands, words)
+    torch.use_deterministic_algorithms(False)
+    assert done.exit_code == 0, done.output
+    command = _train_command(
+        tmp_path / "cut", spec, *flags, "--checkpoint-every", "25", "--resume", "auto"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", KILLER, "30", *command[3:]],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+    assert done.returncode == 0, done.stderr
+    weights, rows = states_of(tmp_path / "whole" / "run")
+    again, rows_again = states_of(tmp_path / "cut" / "run")
+    assert rows[-1]["val_loss"] > min(row["val_loss"] for row in rows)
+    assert rows_again == rows
+    assert all(torch.equal(weights[name], again[name]) for name in weights)
+    best = [load_file(tmp_path / name / "run" / "weights.safetensors") for name in ("whole", "cut")]
+    assert all(torch.equal(best[0][name], best[1][name]) for name in weights)
+
+
+# ── Signals ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGUSR1", 138)])
+def test_a_signal_ends_the_step_and_saves_the_run(tmp_path: Path, name: str, code: int) -> None:
+    spec = _spec(tmp_path)
+    flags = ["--data", "fake:4000", "--epochs", "900", "--batch", "8", "--deterministic"]
+    process = subprocess.Popen(
+        _train_command(tmp_path, spec, *flags),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={k: v for k, v in environment().items() if k != "SLURM_JOB_ID"},
+    )
+    here = Run(tmp_path / "run")
+    while not here.last.exists():  # the first epoch
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.005)
+    process.send_signal(getattr(signal, name))
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert "Traceback" not in err
+    state = torch.load(here.last, weights_only=True)
+    assert state["epoch"] == len(read_metrics(here)) >= 1
+    step = f", step {state['step']}" if state["step"] else ""
+    assert out == (
+        f"Small: stopped after epoch {state['epoch']}{step}; resume with --resume {here.folder}\n"
+    )
+    for path in (here.report, here.weights, here.last_weights, here.folder / "curves.svg"):
+        assert path.exists()
+    # And it goes on to the bits of a run that was not stopped.
+    epochs = str(state["epoch"] + 1)
+    for folder, more in ((tmp_path, ["--resume", str(here.folder)]), (tmp_path / "whole", [])):
+        words = _train_command(folder, spec, *flags[:2], "--epochs", epochs, *flags[4:], *more)
+        done = CliRunner().invoke(commands, words[3:])
+        torch.use_deterministic_algorithms(False)
+        assert done.exit_code == 0, done.output
+    weights, rows = states_of(here.folder)
+    expected, expected_rows = states_of(tmp_path / "whole" / "run")
+    assert rows == expected_rows
+    assert all(torch.equal(weights[key], expected[key]) for key in expected)
+
+
+class StopAt(Stopping):
+    """A signal that comes at the given look at it; training and validation look at each step."""
+
+    def __init__(self, look: int) -> None:
+        self.looks = look
+
+    @property
+    def signal(self) -> int | None:  # type: ignore[override]
+        self.looks -= 1
+        return int(signal.SIGTERM) if self.looks < 0 else None
+
+
+@pytest.mark.parametrize("look", range(9))
+def test_a_run_goes_on_from_any_step_and_from_validation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: int
+) -> None:
+    """Two epochs of three steps and one of validation, with dropout, momentum and a plateau."""
+    recipe = Recipe(
+        "fake:20",
+        8,
+        2,
+        optimizer=optimizers.SGD(lr=0.1, momentum=0.9),
+        schedule=(schedules.Plateau(patience=1),),
+    )
+    expected, rows = states_of(run(small(), tmp_path / "whole", recipe).run.folder)
+
+    class Watch:
+        def __enter__(self) -> Stopping:
+            return StopAt(look)
+
+        def __exit__(self, *_: object) -> None: ...
+
+    with monkeypatch.context() as patch:
+        patch.setattr("archdsl.train.run.watch_signals", Watch)
+        outcome = run(small(), tmp_path / "cut", recipe)
+    assert outcome.signal == (signal.SIGTERM if look < 8 else None)
+    if look == 0:
+        assert str(outcome.progress) == "step 1"
+        assert open_run(outcome.run.folder).classes == list("0123")  # no best weights yet
+    outcome = run(small(), tmp_path / "cut", recipe, resume="auto")
+    weights, rows_again = states_of(outcome.run.folder)
+    assert rows_again == rows
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+
+
+def test_slurm_requeues_where_it_asked_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = tmp_path / "said"
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text(f'#!/bin/sh\necho "$@" > {said}\n')
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    assert not requeue(signal.SIGUSR1)
+    monkeypatch.setenv("SLURM_JOB_ID", "412")
+    assert not requeue(signal.SIGTERM)
+    assert not said.exists()
+    assert requeue(signal.SIGUSR1)
+    assert said.read_text() == "requeue 412\n"
+    scontrol.write_text("#!/bin/sh\necho 'not allowed' >&2\nexit 1\n")
+    with pytest.raises(TrainFault, match="is saved, but job 412 is not requeued: not allowed"):
+        requeue(signal.SIGUSR1)
+
+
+# ── What may change, and what not ────────────────────────────────────────────────────────────
+
+
+def test_a_rate_given_on_resuming_counts_and_the_report_tells_both(tmp_path: Path) -> None:
+    """As if the rate had fallen by the schedule: momentum and all else go on."""
+    fast, slow = (optimizers.SGD(lr=lr, momentum=0.9) for lr in (0.1, 0.01))
+    recipe = Recipe("fake:16", 8, 2, optimizer=fast)
+    falling = replace(recipe, epochs=4, schedule=(schedules.Steps((2,), 0.1),))
+    expected, _ = states_of(run(small(), tmp_path / "whole", falling).run.folder)
+    run(small(), tmp_path / "cut", recipe)
+    outcome = run(
+        small(), tmp_path / "cut", replace(recipe, epochs=4, optimizer=slow), resume="auto"
+    )
+    weights, rows = states_of(outcome.run.folder)
+    assert [row["lr"] for row in rows] == pytest.approx([0.1, 0.1, 0.01, 0.01])
+    for name, tensor in expected.items():
+        torch.testing.assert_close(weights[name], tensor, rtol=1e-6, atol=1e-7)
+    report = outcome.run.report.read_text("utf-8")
+    assert "sgd lr=0.01 weight_decay=0.0 momentum=0.9 nesterov=False" in report
+    assert "\nUntil epoch 2: epochs 2, optimizer sgd lr=0.1 weight_decay=0.0 momentum=0.9" in report
+    facts = json.loads(outcome.run.facts.read_text("utf-8"))
+    assert facts["earlier"][0]["until"] == "epoch 2"
+    # A third part with nothing new is no third stretch.
+    outcome = run(
+        small(), tmp_path / "cut", replace(recipe, epochs=5, optimizer=slow), resume="auto"
+    )
+    facts = json.loads(outcome.run.facts.read_text("utf-8"))
+    assert [part["until"] for part in facts["earlier"]] == ["epoch 2", "epoch 4"]
+
+
+@pytest.mark.parametrize(
+    ("change", "flags", "said"),
+    [
+        ({"optimizer": optimizers.Adam()}, {}, "began with sgd, and cannot go on with adam"),
+        ({"batch": 4}, {}, "is amid epoch 1, which has a batch of 8, not 4"),
+        ({}, {"seed": 5}, "is amid epoch 1, which has a seed of 0, not 5"),
+        ({"data": "fake:24"}, {}, "is amid epoch 1, which has a number of images of 16, not 24"),
+    ],
+)
+def test_a_run_does_not_go_on_as_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Any, flags: Any, said: str
+) -> None:
+    recipe = Recipe("fake:16", 8, 2, optimizer=optimizers.SGD())
+    monkeypatch.setattr(Stopping, "__init__", lambda self: setattr(self, "signal", signal.SIGTERM))
+    here = run(small(), tmp_path, recipe).run
+    before = {path: path.read_bytes() for path in here.folder.rglob("*") if path.is_file()}
+    with pytest.raises(TrainFault, match=said):
+        run(small(), tmp_path, replace(recipe, **change), resume="auto", **flags)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_one_run_at_a_time_in_a_folder(tmp_path: Path) -> None:
+    recipe = Recipe("fake:16", 8, 1)
+    first = run(small(), tmp_path, recipe).run
+    with hold(first), pytest.raises(TrainFault, match=r"another process trains in .*run$"):
+        run(small(), tmp_path, replace(recipe, epochs=2), resume="auto")
+    assert run(small(), tmp_path, replace(recipe, epochs=2), resume="auto").epochs == 2
+
+
+# ── The disk ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_disk_that_is_full_at_any_write_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each write fails in turn: one line that names the file; the run goes on to the same bits."""
+    recipe = Recipe("fake:16", 8, 2)
+    expected, rows = states_of(run(small(), tmp_path / "whole", recipe).run.folder)
+    real, named, number = os.fsync, set(), 0
+    while True:
+        left = [number]
+
+        def full(handle: int, left: list[int] = left) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            real(handle)
+
+        folder = tmp_path / str(number)
+        monkeypatch.setattr(os, "fsync", full)
+        try:
+            run(small(), folder, recipe)
+        except TrainFault as fault:
+            monkeypatch.setattr(os, "fsync", real)
+            text, _, reason = str(fault).rpartition(": ")
+            assert reason == "No space left on device"
+            named.add(Path(text.removeprefix("cannot write ")).name)
+            assert not [path for path in folder.rglob(".*") if path.name != ".lock"]
+        else:
+            break
+        outcome = run(small(), folder, recipe, resume="auto")
+        weights, rows_again = states_of(outcome.run.folder)
+        assert rows_again == rows
+        assert all(torch.equal(weights[name], expected[name]) for name in expected)
+        number += 1
+    assert named == {
+        "spec.arch",
+        "module.py",
+        "run.json",
+        "weights.safetensors",
+        "last.ckpt",
+        "best.ckpt",
+        "metrics.csv",
+        "last.safetensors",
+        "curves.svg",
+        "curves.png",
+        "report.md",
+    }
+
+
+# ── What was tampered with ───────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(small(), tmp_path_factory.mktemp("trained"), Recipe("fake:16", 8, 1)).run.folder
+
+
+def _damage_facts(*names: str, value: object = None) -> Any:
+    def damage(folder: Path) -> None:
+        facts = json.loads((folder / "run.json").read_text("utf-8"))
+        place = facts
+        for name in names[:-1]:
+            place = place[name]
+        if value is None:
+            del place[names[-1]]
+        else:
+            place[names[-1]] = value
+        (folder / "run.json").write_text(json.dumps(facts), "utf-8")
+
+    return damage
+
+
+DAMAGES: dict[str, tuple[Any, str]] = {
+    "no JSON": (lambda f: (f / "run.json").write_text("{"), "is no folder of a run"),
+    "a list": (lambda f: (f / "run.json").write_text("[]"), "does not say what a run is"),
+    "no class": (_damage_facts("class"), "is damaged: `class` is not there"),
+    "no classes": (_damage_facts("data", "classes"), "is damaged: `data.classes` is not there"),
+    "no data": (_damage_facts("data"), "is damaged: `data.name` is not there"),
+    "an odd class": (_damage_facts("data", "classes", value=[1, 2]), "are no names"),
+    "fewer classes": (
+        _damage_facts("data", "classes", value=["a"]),
+        "1 class, .* gives 4 numbers",
+    ),
+    "an odd input": (_damage_facts("input", value=[16, -1, 1]), r"`input` is \[16, -1, 1\]"),
+    "another input": (_damage_facts("input", value=[8, 9, 1]), "does not run: "),
+    "a short mean": (_damage_facts("data", "mean", value=[]), r"`data.mean` is \[\]"),
+    "no module": (lambda f: (f / "module.py").unlink(), "cannot read .*module.py"),
+    "no Python": (lambda f: (f / "module.py").write_text("class"), "cannot be run: SyntaxError"),
+    "an error": (lambda f: (f / "module.py").write_text("1 / 0"), "run: ZeroDivisionError"),
+    "another class": (lambda f: (f / "module.py").write_text("x = 1"), "has no network Small"),
+    "half weights": (
+        lambda f: (f / "weights.safetensors").write_bytes(
+            (f / "weights.safetensors").read_bytes()[:999]
+        ),
+        "weights.safetensors is no file of weights",
+    ),
+    "no weights at all": (
+        lambda f: [p.unlink() for p in (*f.glob("*.safetensors"), *f.glob("checkpoints/*"))],
+        "has no weights yet",
+    ),
+    "a checkpoint that is none": (
+        lambda f: (f / "checkpoints" / "last.ckpt").write_bytes(b"\x80\x02c__main__\nx\n."),
+        "last.ckpt is no checkpoint of a run",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_run_that_was_tampered_with_is_told_in_one_line(
+    tmp_path: Path, trained: Path, damage: str
+) -> None:
+    folder = tmp_path / "run"
+    subprocess.run(["cp", "-r", trained, folder], check=True)
+    change, said = DAMAGES[damage]
+    change(folder)
+    image = tmp_path / "a.png"
+    from PIL import Image
+
+    Image.new("L", (20, 30), 128).save(image)
+    for words in (["evaluate", str(folder)], ["predict", str(folder), str(image)]):
+        done = CliRunner().invoke(commands, words)
+        assert done.exit_code == 2, done.output
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        import re
+
+        assert re.search(said, done.stderr), done.stderr
+
+
+def test_weights_and_checkpoints_are_taken_everywhere(tmp_path: Path, trained: Path) -> None:
+    spec = _spec(tmp_path)
+    for weights in ("weights.safetensors", "last.safetensors", "checkpoints/best.ckpt"):
+        path = str(trained / weights)
+        for words in (
+            ["export", str(spec), "--onnx", "--weights", path],
+            ["weights", "port", path, str(spec), "--quiet"],
+        ):
+            output = tmp_path / f"{words[0]}.{'onnx' if words[0] == 'export' else 'safetensors'}"
+            words += ["--force", "-o", str(output)]
+            done = CliRunner().invoke(commands, words)
+            assert done.exit_code == 0, done.output
+
+
+def test_a_run_is_exported_with_its_best_weights(tmp_path: Path, trained: Path) -> None:
+    import onnxruntime
+
+    output = tmp_path / "run.onnx"
+    done = CliRunner().invoke(commands, ["export", str(trained), "--onnx", "-o", str(output)])
+    assert done.exit_code == 0, done.output
+    assert "the weights are those of" in done.stderr
+    images = torch.randn(2, 1, 16, 16)
+    (found,) = onnxruntime.InferenceSession(output).run(None, {"image": images.numpy()})
+    expected = open_run(trained, "best").network(images)
+    torch.testing.assert_close(torch.tensor(found), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_predict_goes_on_behind_an_image_that_is_broken(tmp_path: Path, trained: Path) -> None:
+    from PIL import Image
+
+    paths = [tmp_path / name for name in ("a.png", "b.png", "c.png")]
+    for path in paths:
+        Image.new("L", (20, 30), 128).save(path)
+    paths[1].write_bytes(b"no picture")
+    done = CliRunner().invoke(commands, ["predict", str(trained), *map(str, paths)])
+    assert done.exit_code == 2
+    assert [line for line in done.stdout.splitlines() if line[0] != " "] == [
+        str(paths[0]),
+        str(paths[2]),
+    ]
+    assert done.stderr.count("broken image") == 1
