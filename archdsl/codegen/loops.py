@@ -112,6 +112,8 @@ class Loop:
         """The text of each copy, with these sizes flowing into it, and the sizes behind it."""
         texts = []
         exits = []
+        refused = []
+        guards = self.constructor.guards
         for lane, repeat, known in zip(self.lanes, self.repeats, self.volumes, strict=True):
             for chain, row in zip(repeat.part.copies, repeat.copies, strict=True):
                 if chain.output in known and chain.output != chain.input:
@@ -121,8 +123,10 @@ class Loop:
                     raise Disagreement
                 lane.volumes[chain.input] = with_forms(volume, shown[0])
                 lane.current = chain.input
+                self.constructor.guards = []
                 items = self.constructor.plain_row([lane], [row])
                 texts.append([item.doc for item in items])
+                refused.append(self.constructor.guards)
                 behind = lane.volume_of(chain.output)
                 exits.append([form_of(size) for size in behind.sizes])
                 # Later copies may take up the part that the first one began with.
@@ -131,6 +135,9 @@ class Loop:
         result = agreed(exits)
         if len(result) != len(shown[0]):
             raise Disagreement
+        # What one copy refuses, since it goes elsewhere, may be what another one is built with.
+        new = [guard for guard in agreed(refused) if guard not in guards]
+        self.constructor.guards = guards + new
         return agreed(texts), result
 
 
