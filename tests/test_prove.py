@@ -254,6 +254,40 @@ def test_gradients_that_are_not_finite_are_not_compared() -> None:
     assert proof.omitted == "with random weights not all of them are finite"
 
 
+#: Of one channel `ln` leaves its bias, so that the gradients before it are rounding. Here it is
+#: multiplied by the cube of large numbers.
+ROUNDING = """
+{ add { id | id } } ×5
+mul { conv 3 same | id | id | id } ln
+mul { id | gap; conv 1 1 sigmoid | id | t: tanh }
+fc 3
+"""
+
+
+def test_gradients_that_are_rounding_alone_are_no_difference() -> None:
+    proof = _proved(archdsl.parse(ROUNDING, input="8x8x1"))
+    assert proof.diagnostics == ()
+    assert proof.numbers is not None
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("self.t(x)", "self.t(x.detach())"),
+        ("self.fc(torch.flatten(x, 1))", "self.fc(torch.flatten(x, 1).detach())"),
+        # The outputs are the same, and the gradients nearly.
+        ("self.t(x)", "self.t(x + 1e-8 * (x - x.detach()))"),
+    ],
+)
+def test_gradients_beside_rounding_are_compared(old: str, new: str) -> None:
+    model = archdsl.parse(ROUNDING, input="8x8x1")
+    source = archdsl.compile(model)
+    assert old in source
+    inference = archdsl.compile(model, inference=True)
+    found = _prove(model, source.replace(old, new), inference).diagnostics
+    assert "gradient of `ln.bias`" in "".join(diagnostic.message for diagnostic in found)
+
+
 def _proved(model: Model) -> Proof:
     sources = (archdsl.compile(model, inference=is_inference) for is_inference in (False, True))
     return prove([model], *sources)[model]

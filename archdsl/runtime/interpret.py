@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial, reduce
+from random import Random
 from typing import Any
 
 import torch
@@ -71,12 +72,21 @@ class Interpreter:
             if not isinstance(tensor, nn.Parameter)
         }
 
-    def run(self, x: Tensor, *, is_training: bool) -> dict[int, Tensor]:
-        """The result of each node that runs: of heads in training alone."""
+    def run(
+        self, x: Tensor, *, is_training: bool, errors: Random | None = None
+    ) -> dict[int, Tensor]:
+        """The result of each node that runs: of heads in training alone.
+
+        With ``errors`` each is a few roundings too large or too small. What is equal stays equal,
+        so that no maximum is found elsewhere.
+        """
         values = {0: x}
         for node in self.model.layers:
             if node.head is None or is_training:
-                values[node.id] = self._apply(node, [values[i] for i in node.inputs], is_training)
+                value = self._apply(node, [values[i] for i in node.inputs], is_training)
+                if errors is not None:
+                    value = value * (1 + errors.randint(-4, 4) * torch.finfo(value.dtype).eps)
+                values[node.id] = value
         return values
 
     def ends(self, values: Mapping[int, Tensor], *, is_training: bool) -> tuple[Tensor, ...]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 import torch
@@ -23,6 +24,11 @@ FOLDED_TOLERANCE = 1e-7
 #: A gradient is compared with the largest anywhere in the network, at the least by this factor:
 #: what a normalization subtracts again has none but what is lost in rounding.
 _GRADIENT_FLOOR = 1e-3
+#: Where large numbers multiply what is lost, that is too little. How far a gradient of the graph
+#: moves by rounding alone is then tried so often, and two may be so many times as far apart, since
+#: rounding is by chance.
+_TRIES = 3
+_CHANCE = 10
 
 #: The seed of the parameters and of the images.
 _SEED = 0
@@ -64,8 +70,7 @@ class Comparison:
         self.buffers = 0
         #: Whether no output or gradient was infinite or no number: all others would pass beside it.
         self.is_finite = True
-        with narrowed(self.sample.divisor):
-            self._interpreter = Interpreter(model)
+        self._interpreter = self._new_interpreter()
         self._state = network.state_dict(keep_vars=True)
 
     def differences(self) -> Iterator[Difference]:
@@ -90,6 +95,10 @@ class Comparison:
                 values = self._interpreter.run(x, is_training=False)
                 expected = self._interpreter.ends(values, is_training=False)
                 yield from self._compare_outputs("evaluation", outputs, expected)
+
+    def _new_interpreter(self) -> Interpreter:
+        with narrowed(self.sample.divisor):
+            return Interpreter(self.model)
 
     def _image(self) -> Tensor:
         return self.scale * torch.randn(self.sample.images, *self.sample.input.torch_sizes)
@@ -178,15 +187,41 @@ class Comparison:
         self.is_finite &= all(bool(gradient.isfinite().all()) for gradient in known)
         most = max((_largest(gradient) for gradient in known), default=0.0)
         floor = _GRADIENT_FLOOR * most
-        for (name, source), one, other in zip(sources.items(), ours, theirs, strict=False):
+        moved: list[float] = []
+        for index, (name, source) in enumerate(sources.items()):
+            one, other = ours[index], theirs[index]
             if one is None and other is None:
                 continue
             # What nothing depends on has a gradient of 0.
             zero = torch.zeros_like(source)
             actual, wanted = (zero if g is None else g for g in (one, other))
-            self.gradients += _largest(wanted) > TOLERANCE * floor
-            if apart := how_far(actual, wanted, floor=floor):
+            apart = how_far(actual, wanted, floor=floor)
+            if apart:
+                moved = moved or self._roundings(sources.values(), weights, theirs)
+                if _largest(actual - wanted) <= _CHANCE * moved[index]:
+                    continue
                 yield Difference("gradient", name, None, apart)
+            self.gradients += _largest(wanted) > TOLERANCE * floor
+
+    def _roundings(
+        self,
+        sources: Collection[Tensor],
+        weights: Sequence[Tensor],
+        known: Sequence[Tensor | None],
+    ) -> list[float]:
+        """By source, how far the graph's gradient moves where its results are rounded otherwise."""
+        x, *_ = sources
+        moved = [0.0] * len(sources)
+        for number in range(_TRIES):
+            graph = self._new_interpreter()
+            graph.adopt(self._state)
+            values = graph.run(x, is_training=True, errors=Random(number))
+            ends = graph.ends(values, is_training=True)
+            found = torch.autograd.grad(ends, [*sources], weights, allow_unused=True)
+            for index, (one, other) in enumerate(zip(found, known, strict=False)):
+                if one is not None and other is not None:
+                    moved[index] = max(moved[index], _largest(one - other))
+        return moved
 
 
 @contextmanager
