@@ -28,7 +28,8 @@ class Memory:
     ``activations_per_image`` is what autograd keeps of an image from the forward to the backward
     pass, the image and its label included; ``activations_per_batch`` what it keeps beside, however
     many images there are (the statistics of batch normalization). ``weights`` includes the copy in
-    low precision. Not counted: what a single operation needs while it runs.
+    low precision, and their average where the recipe has one. Not counted: what a single operation
+    needs while it runs.
     """
 
     batch: int
@@ -79,7 +80,7 @@ def estimate_memory(
     return Memory(
         batch,
         precision,
-        weights=full + copies,
+        weights=full * (2 if recipe.average else 1) + copies,
         gradients=full,
         optimizer=recipe.optimizer.count_state() * full,
         activations_per_image=ledger.per_image,

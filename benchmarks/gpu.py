@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import io
 import os
 import tempfile
 import threading
@@ -24,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from typing import Any
+from unittest import mock
 
 import torch
 from data import make_image
@@ -36,6 +36,7 @@ from archdsl.train.data import ImageData
 from archdsl.train.data.augmentation import plan_preparations
 from archdsl.train.data.images import MemoryImages
 from archdsl.train.data.preparation import IMAGENET
+from archdsl.train.loop import Loop, Watcher
 from archdsl.train.options import Options
 from archdsl.train.run import train
 
@@ -125,31 +126,35 @@ class Speed:
     busy: float
 
 
+class Marks(Watcher):
+    """When the first and the last step of each epoch was over."""
+
+    def __init__(self) -> None:
+        self.epochs: list[tuple[float, float]] = []
+
+    def on_step(self, loop: Loop) -> None:
+        now = time.monotonic()
+        if loop.progress.step == 1:
+            self.epochs.append((now, now))
+        self.epochs[-1] = self.epochs[-1][0], now
+
+
 def measure(model: Model, recipe: Recipe, options: Options) -> Speed:
-    marks: list[float] = []
-    with Busy() as busy, contextlib.redirect_stderr(Marking(marks)):
+    marks = Marks()
+    with Busy() as busy, mock.patch("archdsl.train.run.progress_watchers", return_value=[marks]):
         outcome = train(model, archdsl.compile(model), recipe, options)
     rows = outcome.progress.history[1:]
-    # A line is written behind each epoch, the heading with the first of them.
-    samples = [share for when, share in busy.samples if marks[1] <= when <= marks[-1]]
+    samples = [
+        share
+        for when, share in busy.samples
+        # NVML tells of the time before: up to a second.
+        if any(start + 1 <= when <= end for start, end in marks.epochs[1:])
+    ]
     return Speed(
         mean(row["images_per_second"] for row in rows),
         mean(row["waiting"] for row in rows),
         mean(samples) / 100 if samples else float("nan"),
     )
-
-
-class Marking(io.StringIO):
-    """Notes when each line was written."""
-
-    def __init__(self, marks: list[float]) -> None:
-        super().__init__()
-        self.marks = marks
-
-    def write(self, text: str) -> int:
-        if text.strip():
-            self.marks.append(time.monotonic())
-        return len(text)
 
 
 def sets(folder: Path) -> Iterator[tuple[str, str, tuple[augmentations.Augmentation, ...]]]:

@@ -70,6 +70,7 @@ ONLY_IN = {
     "torch": {"runtime/", "train/"},
     "onnx": {"runtime/"},
     "onnxruntime": {"runtime/"},
+    "webdataset": {"train/data/shards.py"},
 }
 
 

@@ -44,6 +44,7 @@ TORCH_WORDS: Mapping[Role, list[str]] = {
     ],
     Role.SCHEDULE: [name for name in torch.optim.lr_scheduler.__all__ if name != "LRScheduler"],
     Role.LOSS: [name for name in TORCH_LAYERS if name.endswith("Loss")],
+    Role.AVERAGE: [name for name in torch.optim.swa_utils.__all__ if name.endswith("Model")],
     Role.AUGMENTATION: [
         name
         for name, found in inspect.getmembers(v2, inspect.isclass)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+import torch
 from conftest import ROOT
 
 import archdsl
 from archdsl.api import read_models
+from archdsl.diagnostics import ArchError
 from archdsl.layers.pages import fields_of
-from archdsl.recipe import WORDS, Recipe, Role, Word, augmentations, optimizers, schedules
+from archdsl.recipe import WORDS, Recipe, Role, Word, augmentations, averages, optimizers, schedules
 from archdsl.recipe.losses import CrossEntropy, MeanSquaredError
 from archdsl.source import Source
 
@@ -29,6 +33,7 @@ def test_a_recipe_is_read_whole() -> None:
           sgd lr=0.01 momentum=0.9 weight_decay=0.0005
           schedule steps 30 60 80 factor=0.1
           loss cross_entropy smoothing=0.1
+          ema decay=0.99; clip 2.5; patience 7
         }"""
     )
     assert recipe == Recipe(
@@ -43,6 +48,9 @@ def test_a_recipe_is_read_whole() -> None:
         optimizers.SGD(lr=0.01, momentum=0.9, weight_decay=0.0005),
         (schedules.Steps((30, 60, 80), 0.1),),
         CrossEntropy(0.1),
+        averages.ExponentialMovingAverage(0.99),
+        2.5,
+        7,
     )
 
 
@@ -71,8 +79,9 @@ def test_page_is_complete(page: type[Word]) -> None:
     """Each word reads its own example, and the language page names it."""
     assert page.__doc__
     assert all(item.role.doc for item in fields_of(page))
-    recipe = recipe_of(f"train {{ {page.example} }}")
-    said = [recipe.optimizer, recipe.loss, *recipe.schedule, *recipe.augment]
+    optimizer = "" if page.role is Role.OPTIMIZER else "sgd momentum=0.9; "
+    recipe = recipe_of(f"train {{ {optimizer}{page.example} }}")
+    said = [recipe.optimizer, recipe.loss, *recipe.schedule, *recipe.augment, recipe.average]
     assert page in {type(word) for word in said}
     assert f"`{page.name}`" in (ROOT / "docs" / "language.md").read_text("utf-8")
 
@@ -96,6 +105,59 @@ def test_schedules_by_hand(text: str, rates: list[float]) -> None:
 def test_schedules_in_a_row_multiply() -> None:
     warmup, cosine = recipe_of("train { schedule warmup 2 cosine }").schedule
     assert warmup.factor_at(0, 4) * cosine.factor_at(0, 4) == 0.5
+
+
+@pytest.mark.parametrize("total", [1, 2, 3, 7, 10, 40])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.3, 0.5, 0.95])
+@pytest.mark.parametrize("name", ["SGD", "Adam"])
+def test_onecycle_is_pytorchs(total: int, share: float, name: str) -> None:
+    page = schedules.OneCycle(pct_start=share, div_factor=20.0, final_div_factor=50.0)
+    weights = [torch.zeros(1, requires_grad=True)]
+    optimizer = torch.optim.SGD(weights, 0.1, 0.9) if name == "SGD" else torch.optim.Adam(weights)
+    try:
+        cycle = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, 0.1, total, pct_start=share, div_factor=20.0, final_div_factor=50.0
+        )
+    except ZeroDivisionError:  # where the rate has one step to rise in
+        assert page.factor_at_step(0, total) == 1.0
+        return
+    for step in range(total):
+        group = optimizer.param_groups[0]
+        assert 0.1 * page.factor_at_step(step, total) == pytest.approx(group["lr"], abs=1e-12)
+        momentum = group["betas"][0] if name == "Adam" else group["momentum"]
+        assert page.momentum_at_step(step, total) == pytest.approx(momentum)
+        optimizer.step()
+        if step < total - 1:
+            cycle.step()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("sgd; schedule onecycle", "`onecycle` changes the momentum, and `sgd` has none"),
+        ("rmsprop; schedule onecycle", "`onecycle` changes the momentum, and `rmsprop` has none"),
+        ("schedule warmup 2 plateau", "`plateau` goes with no other schedule"),
+        ("sgd momentum=0.9; schedule onecycle cosine", "`onecycle` goes with no other schedule"),
+        (
+            "augment randaugment magnitude=31",
+            "`magnitude` of `randaugment` must be a whole number from 0 to 30",
+        ),
+        ("ema decay=1", "`decay` of `ema` must be a rate of at least 0 and below 1"),
+        ("ema ema", "a recipe has one average"),
+        ("clip 0", "`clip` must be a number above 0"),
+        ("patience 0.5", "`patience` must be a whole number of at least 1"),
+        ("patience 2; patience 3", "the recipe says its patience twice"),
+        ("augment mixup alpha=0", "`alpha` of `mixup` must be a number above 0"),
+    ],
+)
+def test_what_a_recipe_cannot_mean(text: str, said: str) -> None:
+    with pytest.raises(ArchError, match=re.escape(said)):
+        recipe_of(f"train {{ {text} }}")
+
+
+def test_onecycle_goes_with_what_has_a_momentum() -> None:
+    for text in ("sgd momentum=0.5", "rmsprop momentum=0.5", "adam", "adamw", ""):
+        assert recipe_of(f"train {{ {text}; schedule onecycle }}").schedule[0].is_stepwise
 
 
 def test_roles_are_all_in_use() -> None:

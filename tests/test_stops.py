@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from safetensors.torch import load_file
 from test_train import SMALL, _spec, _train_command, run, small
 
+import archdsl
 from archdsl.cli.commands import commands
 from archdsl.recipe import Recipe, optimizers, schedules
 from archdsl.train.choice import hold
@@ -29,6 +30,8 @@ from archdsl.train.logs import read_metrics
 from archdsl.train.stopping import Stopping, requeue
 
 pytestmark = pytest.mark.filterwarnings("ignore")
+
+SGD = optimizers.SGD(lr=0.05, momentum=0.9)
 
 #: What a row says of when it was measured, and not of what.
 TIMES = {"images_per_second", "waiting"}
@@ -437,3 +440,104 @@ def test_predict_goes_on_behind_an_image_that_is_broken(tmp_path: Path, trained:
         str(paths[2]),
     ]
     assert done.stderr.count("broken image") == 1
+
+
+# ── Several processes ────────────────────────────────────────────────────────────────────────
+
+
+def _together(*command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """A command under torchrun, as two processes on this machine, with gloo."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*torchrun, *command[1:]],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert not check or done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+def test_shared_weights_are_saved_in_parts_and_are_those_of_ddp(tmp_path: Path) -> None:
+    """FSDP2 on two processes: stopped after an epoch, resumed, its whole weights those of DDP."""
+    text = SMALL.replace(" dropout 0.5", "").replace(
+        "conv 3x3 8 same relu", "conv 3x3 8 same bn relu"
+    )
+    spec = _spec(tmp_path, text)
+    flags = ["--data", "fake:80", "--batch", "8", "--devices", "2"]
+    for strategy, stretches in (("ddp", ["2"]), ("fsdp", ["1", "2"])):
+        for epochs in stretches:
+            more = ["--epochs", epochs, "--strategy", strategy, "--resume", "auto"]
+            _together(*_train_command(tmp_path / strategy, spec, *flags, *more))
+    ddp, fsdp = (Run(tmp_path / name / "run") for name in ("ddp", "fsdp"))
+    for name in ("last.safetensors", "weights.safetensors"):
+        whole, parts = (load_file(run.folder / name) for run in (ddp, fsdp))
+        for key, tensor in whole.items():
+            torch.testing.assert_close(parts[key], tensor, rtol=1e-4, atol=1e-5)
+    # The parts of each checkpoint that is there, and no others.
+    shards = {torch.load(path, weights_only=True)["shards"] for path in (fsdp.last, fsdp.best)}
+    assert {path.name for path in fsdp.checkpoints.glob("shards-*")} == shards
+    assert len(list((fsdp.checkpoints / shards.pop()).glob("*.distcp"))) == 2
+    assert open_run(fsdp.folder, "last").classes == list("0123")
+    with pytest.raises(TrainFault, match="was written with `--strategy fsdp`: go on likewise"):
+        run(
+            archdsl.parse(text),
+            tmp_path / "fsdp",
+            Recipe("fake:80", 8, 3, optimizer=SGD),
+            resume="auto",
+        )
+
+
+def test_a_process_that_dies_ends_the_others(tmp_path: Path) -> None:
+    """Of two that the command has started itself: within a minute, with one line."""
+    spec = _spec(tmp_path)
+    flags = ["--data", "fake:4000", "--epochs", "900", "--batch", "8", "--devices", "2"]
+    process = subprocess.Popen(
+        _train_command(tmp_path, spec, *flags, "--strategy", "ddp"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    here = Run(tmp_path / "run")
+    while not here.last.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    listed = subprocess.run(
+        ["ps", "--ppid", str(process.pid), "-o", "pid=,args="],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    (other,) = [line.split()[0] for line in listed.stdout.splitlines() if "archdsl" in line]
+    os.kill(int(other), signal.SIGKILL)
+    before = time.monotonic()
+    _, err = process.communicate(timeout=60)
+    assert time.monotonic() - before < 60
+    assert process.returncode == 2, err
+    assert "Traceback" not in err
+    assert err.count("lost another process of the run") == 1
+    assert torch.load(here.last, weights_only=True)["epoch"] >= 1
+
+
+def test_a_signal_stops_all_processes_at_one_step(tmp_path: Path) -> None:
+    spec = _spec(tmp_path, SMALL.replace(" dropout 0.5", ""))
+    flags = ["--data", "fake:4000", "--batch", "8"]
+    two = ["--devices", "2", "--strategy", "ddp"]
+    process = subprocess.Popen(
+        _train_command(tmp_path, spec, *flags, *two, "--epochs", "900"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    here = Run(tmp_path / "run")
+    while not here.last.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 143, err
+    assert "Traceback" not in err
+    assert out.startswith("Small: stopped after epoch ")

@@ -20,7 +20,11 @@ from torchvision.transforms import v2
 from archdsl.recipe.augmentations import (
     Augmentation,
     ColorPCA,
+    CutMix,
     HorizontalFlip,
+    Mixing,
+    MixUp,
+    RandAugment,
     RandomCrop,
     RandomResizedCrop,
     Rotate,
@@ -28,6 +32,7 @@ from archdsl.recipe.augmentations import (
 )
 from archdsl.recipe.page import WORDS, Role
 from archdsl.train.data import ImageData, open_data, prepare_image
+from archdsl.train.data.augmentation import plan_mixing
 from archdsl.train.data.decoding import BrokenImage, decode_image
 from archdsl.volume import Volume
 
@@ -188,7 +193,11 @@ def test_broken_images_of_a_subset_are_counted(folder: Path, broken: tuple[Path,
 # ── Augmentations ────────────────────────────────────────────────────────────────────────────────
 
 
-PAGES: list[Augmentation] = [page() for page in WORDS[Role.AUGMENTATION].values()]  # type: ignore[misc]
+PAGES: list[Augmentation] = [
+    page()  # type: ignore[misc]
+    for page in WORDS[Role.AUGMENTATION].values()
+    if not issubclass(page, Mixing)
+]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -215,6 +224,7 @@ def test_augmentations_change_training_images_and_follow_torchs_seed(page: Augme
         (RandomResizedCrop(), RandomCrop()),
         (ColorPCA(), Rotate(), Shift(), RandomCrop()),
         (HorizontalFlip(), ColorPCA(), RandomResizedCrop(), Rotate()),
+        (RandomResizedCrop(), HorizontalFlip(), RandAugment(), MixUp(), CutMix()),
     ],
 )
 def test_augmentations_in_any_order_give_the_input_volume(
@@ -317,6 +327,49 @@ def test_color_pca_shifts_along_the_components() -> None:
     torch.testing.assert_close(
         variances.sqrt().flip(0), 0.5 * torch.tensor([0.2175, 0.0188, 0.0045]), rtol=0.05, atol=1e-4
     )
+
+
+def test_randaugment_is_torchvisions(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = _ramp(monkeypatch, (56, 56), RandAugment(3, 12))
+    expected = v2.RandAugment(3, 12)
+    for seed in range(20):
+        torch.manual_seed(seed)
+        found = data.train[0][0]
+        torch.manual_seed(seed)
+        assert found.dtype == torch.uint8
+        assert torch.equal(found, expected(data.validation[0][0]))
+
+
+def test_randaugment_wants_bytes() -> None:
+    open_data("fake:16", input=SMALL, augment=(RandAugment(), ColorPCA()))
+    late = (ColorPCA(), RandAugment())
+    message = fault_of(lambda: open_data("fake:16", input=SMALL, augment=late))
+    assert message == "`augment randaugment` works on bytes: write it before `color_pca`"
+
+
+@pytest.mark.parametrize("augment", [(MixUp(0.3),), (CutMix(0.7),), (MixUp(0.3), CutMix(0.7))])
+def test_mixing_is_torchvisions(augment: tuple[Mixing, ...]) -> None:
+    """Of several one is drawn for each batch."""
+    mixing = plan_mixing(augment, 5)
+    assert mixing is not None
+    ways = [
+        (v2.MixUp if isinstance(page, MixUp) else v2.CutMix)(alpha=page.alpha, num_classes=5)
+        for page in augment
+    ]
+    expected = v2.RandomChoice(ways) if len(ways) > 1 else ways[0]
+    images, labels = torch.randn(6, 3, 8, 8), torch.arange(6) % 5
+    drawn = set()
+    for seed in range(12):
+        torch.manual_seed(seed)
+        mixed, shares = mixing(images, labels)
+        torch.manual_seed(seed)
+        wanted, wanted_shares = expected(images, labels)
+        assert torch.equal(mixed, wanted)
+        assert torch.equal(shares, wanted_shares)
+        torch.testing.assert_close(shares.sum(1), torch.ones(6))
+        drawn.add(MixUp if ((mixed != images) & (mixed != images.roll(1, 0))).any() else CutMix)
+    assert drawn == {type(page) for page in augment}
+    assert plan_mixing((HorizontalFlip(),), 5) is None
 
 
 def test_color_pca_needs_colours() -> None:

@@ -14,15 +14,17 @@ from oracle import build
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torchvision.transforms import v2
 
 import archdsl
 from archdsl.model import Model
-from archdsl.recipe import Recipe, augmentations, optimizers, schedules
+from archdsl.recipe import Recipe, augmentations, averages, optimizers, schedules
 from archdsl.recipe.losses import CrossEntropy, MeanSquaredError
 from archdsl.train.data import ImageData, open_data
 from archdsl.train.faults import TrainFault
 from archdsl.train.finished import open_run
-from archdsl.train.loading import EpochSampler
+from archdsl.train.loading import EpochSampler, mix
 from archdsl.train.logs import read_metrics
 from archdsl.train.options import Options
 from archdsl.train.run import Outcome, train
@@ -33,6 +35,11 @@ SMALL = "network Small: 8x8x1 → 4 { conv 3x3 4 same relu; maxpool 2; fc 8 relu
 HEADS = """
 network Heads: 8x8x1 → 4 {
   conv 3x3 4 same relu; a: aux(0.3) { gap; fc 4 }; maxpool 2; b: aux(0.7) { fc 4 }; fc 8 relu; fc 4
+}
+"""
+NORMS = """
+network Norms: 8x8x1 → 4 {
+  conv 3x3 4 same nobias; bn; relu; maxpool 2; conv 3x3 4; ln relu; fc 8 relu; fc 4
 }
 """
 SGD = optimizers.SGD(lr=0.1)
@@ -78,18 +85,46 @@ def loss_of(recipe: Recipe, output: Any, labels: Tensor) -> Tensor:
         trunk, *heads = (loss_of(recipe, part, labels) for part in output)
         return trunk + sum(w * head for w, head in zip((0.3, 0.7), heads, strict=True))
     if isinstance(recipe.loss, MeanSquaredError):
-        return ((output - torch.eye(4)[labels]) ** 2).mean()
+        return ((output - (torch.eye(4)[labels] if labels.ndim == 1 else labels)) ** 2).mean()
     return F.cross_entropy(output, labels, label_smoothing=recipe.loss.smoothing)
 
 
-def train_plainly(
-    network: nn.Module, model: Model, recipe: Recipe, optimizer: Any, clip: float | None
-) -> None:
-    """The loop as one writes it by hand; the order of the images is the run's."""
+def decayed(network: nn.Module, page: Any) -> list[dict[str, Any]]:
+    """Each parameter by itself: torchvision's reference has custom keys, then normalizations."""
+    groups = []
+    for module in network.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            decay = page.weight_decay
+            if isinstance(module, nn.BatchNorm2d | nn.LayerNorm | nn.GroupNorm):
+                decay = decay if page.norm_weight_decay is None else page.norm_weight_decay
+            if name == "bias" and page.bias_weight_decay is not None:
+                decay = page.bias_weight_decay
+            groups.append({"params": [parameter], "weight_decay": decay})
+    return groups
+
+
+def train_plainly(network: nn.Module, model: Model, recipe: Recipe, optimizer: Any) -> nn.Module:
+    """The loop as one writes it by hand; the order of the images is the run's.
+
+    Gives what is validated: the network, or the average of its weights.
+    """
     images, held_out = images_of(model, recipe)
     plateau = [page for page in recipe.schedule if isinstance(page, schedules.Plateau)]
+    steps = -(-len(images) // recipe.batch)
+    cycle = average = None
+    if any(isinstance(page, schedules.OneCycle) for page in recipe.schedule):
+        cycle = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, recipe.optimizer.lr, recipe.epochs * steps
+        )
+    if recipe.average:
+        average = AveragedModel(
+            network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average.decay), use_buffers=True
+        )
+    mixes = {"mixup": v2.MixUp, "cutmix": v2.CutMix}
+    mixing = [mixes[page.name](alpha=page.alpha, num_classes=4) for page in recipe.augment]
+    step = 0
     for epoch in range(recipe.epochs):
-        for group in optimizer.param_groups if not plateau else ():
+        for group in optimizer.param_groups if not plateau and not cycle else ():
             factors = [page.factor_at(epoch, recipe.epochs) for page in recipe.schedule]
             group["lr"] = recipe.optimizer.lr * torch.tensor(factors).double().prod().item()
         sampler = EpochSampler(len(images), seed=0, shuffle=True)
@@ -97,11 +132,19 @@ def train_plainly(
         order = [position % len(images) for position in sampler]
         for start in range(0, len(order), recipe.batch):
             x, labels = batch_of(images, order[start : start + recipe.batch])
+            torch.manual_seed(mix(0, epoch, start // recipe.batch))
+            for way in mixing:
+                x, labels = way(x, labels)
             optimizer.zero_grad()
             loss_of(recipe, network.train()(x), labels).backward()
-            if clip:
-                nn.utils.clip_grad_norm_(network.parameters(), clip)
+            if recipe.clip:
+                nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
             optimizer.step()
+            step += 1
+            if cycle:
+                cycle.step()
+            if average and step % recipe.average.steps == 0:
+                average.update_parameters(network)
         if plateau:
             with torch.no_grad():
                 x, labels = batch_of(held_out, list(range(len(held_out))))
@@ -113,6 +156,7 @@ def train_plainly(
             if bad > plateau[0].patience:
                 optimizer.param_groups[0]["lr"] *= plateau[0].factor
                 bad = 0
+    return average.module if average else network
 
 
 @pytest.mark.parametrize(
@@ -137,7 +181,26 @@ def train_plainly(
         (Recipe(optimizer=SGD, schedule=(schedules.Warmup(2), schedules.Every(1, 0.5))), {}),
         (Recipe(optimizer=SGD, schedule=(schedules.Plateau(patience=1, factor=0.2),)), {}),
         (Recipe(optimizer=SGD), {"accumulate": 2}),
-        (Recipe(optimizer=SGD), {"clip": 0.05}),
+        (Recipe(optimizer=SGD, clip=0.05), {}),
+        (
+            Recipe(
+                optimizer=optimizers.SGD(lr=0.1, momentum=0.9), schedule=(schedules.OneCycle(),)
+            ),
+            {},
+        ),
+        (
+            Recipe(
+                optimizer=optimizers.RMSprop(lr=0.01, momentum=0.9),
+                schedule=(schedules.OneCycle(),),
+            ),
+            {},
+        ),
+        (Recipe(optimizer=optimizers.AdamW(lr=0.01), schedule=(schedules.OneCycle(),)), {}),
+        (Recipe(optimizer=SGD, average=averages.ExponentialMovingAverage(0.9)), {}),
+        (Recipe(optimizer=SGD, average=averages.ExponentialMovingAverage(0.7, steps=5)), {}),
+        (Recipe(optimizer=SGD, augment=(augmentations.MixUp(0.2),)), {}),
+        (Recipe(optimizer=SGD, augment=(augmentations.CutMix(),), loss=CrossEntropy(0.1)), {}),
+        (Recipe(optimizer=SGD, augment=(augmentations.MixUp(),), loss=MeanSquaredError()), {}),
         (Recipe(optimizer=SGD), {"channels_last": False}),
         (Recipe(optimizer=SGD), {"workers": 1}),
     ],
@@ -145,6 +208,29 @@ def train_plainly(
 )
 @pytest.mark.parametrize("text", [SMALL, HEADS], ids=["plain", "heads"])
 def test_a_run_takes_the_steps_of_a_loop_by_hand(
+    tmp_path: Path, text: str, recipe: Recipe, flags: dict[str, Any]
+) -> None:
+    compare_with_a_plain_loop(tmp_path, text, recipe, flags)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(optimizer=SGD, average=averages.ExponentialMovingAverage(0.8, steps=2)),
+        Recipe(optimizer=optimizers.SGD(0.1, 0.3, bias_weight_decay=0.0)),
+        Recipe(optimizer=optimizers.AdamW(0.01, 0.3, norm_weight_decay=0.0)),
+        Recipe(optimizer=optimizers.RMSprop(0.01, 0.3, norm_weight_decay=0.0)),
+        Recipe(optimizer=optimizers.Adam(0.01, 0.3, 0.1, 0.2)),
+    ],
+    ids=lambda recipe: recipe.optimizer.name,
+)
+def test_normalizations_are_averaged_and_decay_by_their_own_rule(
+    tmp_path: Path, recipe: Recipe
+) -> None:
+    compare_with_a_plain_loop(tmp_path, NORMS, recipe, {})
+
+
+def compare_with_a_plain_loop(
     tmp_path: Path, text: str, recipe: Recipe, flags: dict[str, Any]
 ) -> None:
     recipe = replace(recipe, data="fake:24", batch=8, epochs=4)
@@ -157,10 +243,11 @@ def test_a_run_takes_the_steps_of_a_loop_by_hand(
         "adamw": torch.optim.AdamW,
         "rmsprop": torch.optim.RMSprop,
     }[page.name]
-    names = ("lr", "momentum", "weight_decay", "nesterov", "alpha", "eps")
+    names = ("lr", "momentum", "nesterov", "alpha", "eps")
     settings = {name: getattr(page, name) for name in names if hasattr(page, name)}
+    optimizer = made(decayed(network, page), **settings)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    train_plainly(network, model, recipe, made(network.parameters(), **settings), flags.get("clip"))
+    network = train_plainly(network, model, recipe, optimizer)
     found = load_file(run(text, tmp_path, recipe, **flags).run.last_weights)
     for name, tensor in network.state_dict().items():
         torch.testing.assert_close(found[name], tensor, rtol=1e-4, atol=1e-5)
@@ -246,8 +333,11 @@ def test_a_seed_says_all_that_is_random(tmp_path: Path) -> None:
 
 def test_patience_ends_a_run_that_gets_no_better(tmp_path: Path) -> None:
     recipe = Recipe("fake:16", 8, 9, optimizer=optimizers.SGD(lr=1e-12))
-    assert run(SMALL, tmp_path / "two", recipe, patience=2).epochs == 3
-    assert run(SMALL, tmp_path / "four", recipe, patience=4).epochs == 5
+    assert run(SMALL, tmp_path / "two", replace(recipe, patience=2)).epochs == 3
+    assert run(SMALL, tmp_path / "four", replace(recipe, patience=4)).epochs == 5
+    # It is over for good.
+    again = run(SMALL, tmp_path / "two", replace(recipe, patience=2), resume="auto")
+    assert (again.epochs, again.metrics) == (3, {})
 
 
 def test_overfitting_trains_and_validates_on_the_first_images(tmp_path: Path) -> None:

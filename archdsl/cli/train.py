@@ -44,7 +44,7 @@ class Workers(click.ParamType[int | None]):
 @click.option(
     "--data",
     metavar="DATA",
-    help="digits, mnist, cifar10, folder:PATH, fake:N, …; without it the recipe's, or digits.",
+    help="digits, cifar10, folder:PATH, webdataset:…, fake:N; else the recipe's, or digits.",
 )
 @click.option("--epochs", metavar="N", type=click.IntRange(1), help="Passes over the data.")
 @click.option(
@@ -241,7 +241,7 @@ def train(
 
 def _override(recipe: Recipe, flags: dict[str, Any]) -> Recipe:
     """The recipe with the numbers of the command line in place of its own."""
-    given = {name: flags.pop(name) for name in ("data", "epochs", "batch")}
+    given = {name: flags.pop(name) for name in ("data", "epochs", "batch", "clip", "patience")}
     lr = flags.pop("lr")
     if lr is not None:
         given["optimizer"] = replace(recipe.optimizer, lr=lr)

@@ -10,19 +10,22 @@ from archdsl.diagnostics import Label
 from archdsl.elaborate.binding import Application, bind_page
 from archdsl.elaborate.meant import meant, with_sign
 from archdsl.elaborate.values import Context, Fault, Unknown, evaluate
-from archdsl.layers.fields import COUNT
+from archdsl.layers.fields import COUNT, POSITIVE
 from archdsl.layers.pages import Page, fields_of, words_of
 from archdsl.recipe import WORDS, Recipe, Role, Word
 from archdsl.recipe.elsewhere import WORDS_ELSEWHERE
-from archdsl.recipe.schedules import Plateau
+from archdsl.recipe.schedules import Schedule
 
 _KINDS = {
     Role.OPTIMIZER: "an optimizer",
     Role.SCHEDULE: "a schedule",
     Role.AUGMENTATION: "an augmentation",
     Role.LOSS: "a loss",
+    Role.AVERAGE: "an average",
 }
-_NUMBERS = ("batch", "epochs")
+_NUMBERS = {"batch": COUNT, "epochs": COUNT, "patience": COUNT, "clip": POSITIVE}
+#: Of which a recipe has one, written without the question it answers.
+_HEADLESS = (Role.OPTIMIZER, Role.AVERAGE)
 _HEADS = ("data", *_NUMBERS, Role.AUGMENTATION.value, Role.SCHEDULE.value, Role.LOSS.value)
 
 
@@ -61,7 +64,24 @@ def read_recipe(step: syntax.Step, context: Context) -> tuple[Recipe, list[Fault
             faults.append(fault)
         except Unknown:
             pass
-    return Recipe(**settings), faults
+    recipe = Recipe(**settings)
+    if not faults:
+        faults += _misfits(recipe, places)
+    return recipe, faults
+
+
+def _misfits(recipe: Recipe, places: dict[str, syntax.Step]) -> Iterator[Fault]:
+    """What two statements say that do not go together."""
+    for schedule in recipe.schedule:
+        if schedule.is_stepwise and not recipe.optimizer.has_momentum:
+            name = recipe.optimizer.name
+            raised = f"`{schedule.name}` changes the momentum, and `{name}` has none"
+            yield Fault(
+                "wrong-value",
+                raised,
+                places["schedule"].span,
+                help=f"give it one: `{name} momentum=0.9`",
+            )
 
 
 def _statements(body: syntax.Body) -> Iterator[syntax.Statement]:
@@ -76,13 +96,15 @@ def _read(step: syntax.Step, context: Context) -> tuple[str, Any]:
     head, *atoms = step.atoms
     if not isinstance(head, syntax.Name) or step.label or step.repeat or step.claim:
         raise Fault("misplaced-statement", "a recipe has no such statement", step.span)
-    if head.id in WORDS[Role.OPTIMIZER]:
-        optimizers = _chain(list(step.atoms), Role.OPTIMIZER, context)
-        if len(optimizers) > 1:
-            raise Fault("surplus-argument", "a recipe has one optimizer", step.span)
-        return "optimizer", optimizers[0]
+    for role in _HEADLESS:
+        if head.id in WORDS[role]:
+            words = _chain(list(step.atoms), role, context)
+            if len(words) > 1:
+                raise Fault("surplus-argument", f"a recipe has one {role.value}", step.span)
+            return role.value, words[0]
     if head.id not in _HEADS:
-        raise _unknown(head, {*_HEADS, *WORDS[Role.OPTIMIZER]}, Role.OPTIMIZER)
+        known = {*_HEADS, *(word for role in _HEADLESS for word in WORDS[role])}
+        raise _unknown(head, known, Role.OPTIMIZER)
     if not atoms:
         raise Fault("missing-argument", f"`{head.id}` needs an argument", head.span)
     if head.id == "data":
@@ -95,8 +117,9 @@ def _read(step: syntax.Step, context: Context) -> tuple[str, Any]:
         if len(pages) > 1:
             raise Fault("surplus-argument", "a recipe has one loss", step.span)
         return "loss", pages[0]
-    if role is Role.SCHEDULE and len(pages) > 1 and any(isinstance(p, Plateau) for p in pages):
-        raise Fault("wrong-value", "`plateau` goes with no other schedule", step.span)
+    for page in pages:
+        if isinstance(page, Schedule) and page.is_alone and len(pages) > 1:
+            raise Fault("wrong-value", f"`{page.name}` goes with no other schedule", step.span)
     return head.id, tuple(pages)
 
 
@@ -106,15 +129,14 @@ def _single_name(head: syntax.Name, atoms: list[syntax.Atom]) -> str:
     return atoms[0].id
 
 
-def _single_number(head: syntax.Name, atoms: list[syntax.Atom], context: Context) -> int:
-    atom = atoms[0]
+def _single_number(head: syntax.Name, atoms: list[syntax.Atom], context: Context) -> Any:
+    atom, kind = atoms[0], _NUMBERS[head.id]
     if len(atoms) > 1 or not isinstance(atom, (syntax.Number, syntax.Paren, syntax.Name)):
         raise Fault("wrong-value", f"`{head.id}` needs one number", atom.span)
     try:
-        number: int = COUNT.convert(evaluate(atom, context))
+        return kind.convert(evaluate(atom, context))
     except (TypeError, ValueError):
-        raise Fault("wrong-value", f"`{head.id}` must be {COUNT.phrase}", atom.span) from None
-    return number
+        raise Fault("wrong-value", f"`{head.id}` must be {kind.phrase}", atom.span) from None
 
 
 def _chain(atoms: list[syntax.Atom], role: Role, context: Context) -> list[Word]:

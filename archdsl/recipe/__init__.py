@@ -1,6 +1,6 @@
 """Recipes: how a network is trained, as its spec says it. No torch here."""
 
-from archdsl.recipe import augmentations, losses, optimizers, schedules
+from archdsl.recipe import augmentations, averages, losses, optimizers, schedules
 from archdsl.recipe.page import WORDS, Role, Word
 from archdsl.recipe.recipe import Recipe, recipe_facts
 
@@ -10,6 +10,7 @@ __all__ = [
     "Role",
     "Word",
     "augmentations",
+    "averages",
     "losses",
     "optimizers",
     "recipe_facts",

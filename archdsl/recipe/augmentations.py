@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from archdsl.layers.fields import POSITIVE, RATE, WHOLE, attribute
+from archdsl.layers.fields import COUNT, POSITIVE, RATE, WHOLE, Kind, attribute
 from archdsl.recipe.page import Role, Word
 from archdsl.records import dataclass
+
+
+def _magnitude(value: object) -> int:
+    magnitude: int = WHOLE.convert(value)
+    if magnitude > MAX_MAGNITUDE:
+        raise ValueError
+    return magnitude
+
+
+#: PyTorch has 31 magnitudes.
+MAX_MAGNITUDE = 30
+MAGNITUDE = Kind(f"a whole number from 0 to {MAX_MAGNITUDE}", _magnitude)
 
 
 @dataclass(frozen=True)
@@ -80,3 +92,47 @@ class Shift(Augmentation):
     synonyms = ("translate", "random_translation")
 
     share: float = attribute(RATE, "largest share of height and width", 0.1)
+
+
+@dataclass(frozen=True)
+class RandAugment(Augmentation):
+    """Some random operations of fourteen, all of one magnitude (Cubuk et al. 2020)."""
+
+    name = "randaugment"
+    example = "augment randaugment num_ops=2 magnitude=9"
+    synonyms = ("rand_augment",)
+    akin = ("autoaugment", "auto_augment", "trivialaugment")
+
+    num_ops: int = attribute(COUNT, "operations on each image", 2)
+    magnitude: int = attribute(MAGNITUDE, "how strong they are, from 0 to 30", 9)
+
+
+# ── Of a batch ───────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Mixing(Augmentation):
+    """Mixes the images of a batch, and their classes in the same shares.
+
+    Of several the batch gets one, each as often as the others.
+    """
+
+    alpha: float = attribute(POSITIVE, "both parameters of the Beta distribution of shares", 1.0)
+
+
+@dataclass(frozen=True)
+class MixUp(Mixing):
+    """Adds the image before, each with a share (Zhang et al. 2018)."""
+
+    name = "mixup"
+    example = "augment mixup alpha=0.2"
+    synonyms = ("mix_up",)
+
+
+@dataclass(frozen=True)
+class CutMix(Mixing):
+    """Puts a window of the image before in, of a random share of the area (Yun et al. 2019)."""
+
+    name = "cutmix"
+    example = "augment cutmix alpha=1.0"
+    synonyms = ("cut_mix",)

@@ -97,10 +97,16 @@ _LOSSES: Mapping[str, str] = {
     "published code": "ArcFace Center Focal Lovasz NTXent RMSE Triplet",
 }
 
+_AVERAGES: Mapping[str, str] = {
+    "PyTorch": "AveragedModel",
+    "published code": "Lookahead Polyak Polyak_Averaging SWA SWAG",
+}
+
 #: Names as they are documented there, by the question they answer and where that is.
 WORDS_ELSEWHERE: Mapping[Role, Mapping[str, str]] = {
     Role.OPTIMIZER: _OPTIMIZERS,
     Role.SCHEDULE: _SCHEDULES,
     Role.AUGMENTATION: _AUGMENTATIONS,
     Role.LOSS: _LOSSES,
+    Role.AVERAGE: _AVERAGES,
 }

@@ -15,6 +15,15 @@ class Optimizer(Word):
 
     lr: float = attribute(POSITIVE, "learning rate", 0.001)
     weight_decay: float = attribute(NUMBER, "L2 penalty on the weights", 0.0)
+    norm_weight_decay: float | None = attribute(
+        NUMBER, "that of normalizations, where it is another", None
+    )
+    bias_weight_decay: float | None = attribute(NUMBER, "that of biases, where it is another", None)
+
+    @property
+    def has_momentum(self) -> bool:
+        """Whether there is a momentum that a schedule can change."""
+        raise NotImplementedError
 
     def count_state(self) -> int:
         """How many numbers are kept for each parameter from step to step."""
@@ -33,6 +42,10 @@ class SGD(Optimizer):
     momentum: float = attribute(RATE, "weight of the previous step", 0.0)
     nesterov: bool = attribute(BOOLEAN, "looks ahead along the momentum", False)
 
+    @property
+    def has_momentum(self) -> bool:
+        return self.momentum > 0
+
     def count_state(self) -> int:
         return 1 if self.momentum else 0
 
@@ -45,6 +58,8 @@ class Adam(Optimizer):
     example = "adam lr=0.001"
 
     eps: float = attribute(POSITIVE, "added to the denominator", 1e-8)
+
+    has_momentum = True  # the first of its betas
 
     def count_state(self) -> int:
         return 2
@@ -59,6 +74,8 @@ class AdamW(Optimizer):
 
     weight_decay: float = attribute(NUMBER, "decay of the weights themselves", 0.01)
     eps: float = attribute(POSITIVE, "added to the denominator", 1e-8)
+
+    has_momentum = True  # the first of its betas
 
     def count_state(self) -> int:
         return 2
@@ -75,6 +92,10 @@ class RMSprop(Optimizer):
     momentum: float = attribute(RATE, "weight of the previous step", 0.0)
     alpha: float = attribute(RATE, "smoothing of the squared gradients", 0.99)
     eps: float = attribute(POSITIVE, "added to the denominator", 1e-8)
+
+    @property
+    def has_momentum(self) -> bool:
+        return self.momentum > 0
 
     def count_state(self) -> int:
         return 2 if self.momentum else 1

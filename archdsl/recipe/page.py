@@ -20,6 +20,7 @@ class Role(Enum):
     SCHEDULE = "schedule"
     AUGMENTATION = "augment"
     LOSS = "loss"
+    AVERAGE = "average"
 
 
 class Word(Page):

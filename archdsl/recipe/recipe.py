@@ -6,6 +6,7 @@ from dataclasses import asdict, field
 from typing import Any
 
 from archdsl.recipe.augmentations import Augmentation
+from archdsl.recipe.averages import Average
 from archdsl.recipe.losses import CrossEntropy, Loss
 from archdsl.recipe.optimizers import Adam, Optimizer
 from archdsl.recipe.page import Word
@@ -18,7 +19,8 @@ class Recipe:
     """What a ``train`` section says, with the defaults for what it does not say.
 
     ``data`` is the name of a data set, None where the spec leaves it open; ``batch`` counts the
-    images of one step, over all devices together.
+    images of one step, over all devices together. ``clip`` is the largest norm of the gradient, and
+    ``patience`` the number of epochs without a lower validation loss after which training stops.
     """
 
     data: str | None = None
@@ -28,6 +30,9 @@ class Recipe:
     optimizer: Optimizer = field(default_factory=Adam)
     schedule: tuple[Schedule, ...] = ()
     loss: Loss = field(default_factory=CrossEntropy)
+    average: Average | None = None
+    clip: float | None = None
+    patience: int | None = None
 
 
 def recipe_facts(recipe: Recipe) -> dict[str, Any]:
@@ -44,4 +49,7 @@ def recipe_facts(recipe: Recipe) -> dict[str, Any]:
         "optimizer": facts(recipe.optimizer),
         "schedule": [facts(word) for word in recipe.schedule],
         "loss": facts(recipe.loss),
+        "average": facts(recipe.average) if recipe.average else None,
+        "clip": recipe.clip,
+        "patience": recipe.patience,
     }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from math import cos, pi
+from typing import ClassVar
 
-from archdsl.layers.fields import COUNT, POSITIVE, Kind, attribute, each_of, positional
+from archdsl.layers.fields import COUNT, POSITIVE, RATE, Kind, attribute, each_of, positional
 from archdsl.recipe.page import Role, Word
 from archdsl.records import dataclass
 
@@ -24,10 +25,22 @@ class Schedule(Word):
     """A schedule of the learning rate."""
 
     role = Role.SCHEDULE
+    #: Whether no other schedule goes with it.
+    is_alone: ClassVar[bool] = False
+    #: Whether it changes the rate, and the momentum, from step to step.
+    is_stepwise: ClassVar[bool] = False
 
     def factor_at(self, epoch: int, epochs: int) -> float:
         """What the rate is multiplied by in an epoch (from 0) of so many; 1 at first."""
         return 1.0
+
+    def factor_at_step(self, step: int, steps: int) -> float:
+        """What the rate is multiplied by in a step (from 0) of all; 1 but for ``is_stepwise``."""
+        return 1.0
+
+    def momentum_at_step(self, step: int, steps: int) -> float | None:
+        """The momentum of a step, where the schedule says it."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -79,6 +92,7 @@ class Plateau(Schedule):
 
     name = "plateau"
     example = "schedule plateau patience=5 factor=0.1"
+    is_alone = True
 
     patience: int = attribute(COUNT, "epochs to wait", 5)
     factor: float = attribute(POSITIVE, "what the rate is multiplied by", 0.1)
@@ -95,3 +109,42 @@ class Warmup(Schedule):
 
     def factor_at(self, epoch: int, epochs: int) -> float:
         return min(1.0, (epoch + 1) / self.epochs)
+
+
+@dataclass(frozen=True)
+class OneCycle(Schedule):
+    """Raises the rate to the optimizer's and lowers it to almost nothing (Smith & Topin 2019).
+
+    Step by step, along half cosines; the momentum goes the other way. The formula is that of
+    PyTorch's ``OneCycleLR``.
+    """
+
+    name = "onecycle"
+    example = "schedule onecycle pct_start=0.3"
+    synonyms = ("one_cycle", "onecycle_lr", "one_cycle_lr")
+    is_alone = True
+    is_stepwise = True
+
+    pct_start: float = attribute(RATE, "share of the steps in which the rate rises", 0.3)
+    div_factor: float = attribute(POSITIVE, "how far below the rate it begins", 25.0)
+    final_div_factor: float = attribute(POSITIVE, "how far below its beginning it ends", 1e4)
+    base_momentum: float = attribute(RATE, "momentum at the full rate", 0.85)
+    max_momentum: float = attribute(RATE, "momentum at the ends", 0.95)
+
+    def factor_at_step(self, step: int, steps: int) -> float:
+        first = 1 / self.div_factor
+        return self._between(first, 1.0, first / self.final_div_factor, step, steps)
+
+    def momentum_at_step(self, step: int, steps: int) -> float:
+        ends = self.max_momentum
+        return self._between(ends, self.base_momentum, ends, step, steps)
+
+    def _between(self, first: float, middle: float, last: float, step: int, steps: int) -> float:
+        top, end = self.pct_start * steps - 1, steps - 1
+        if step <= top:
+            return _along_cosine(first, middle, step / top if top else 1.0)
+        return _along_cosine(middle, last, (step - top) / (end - top))
+
+
+def _along_cosine(start: float, end: float, share: float) -> float:
+    return end + (start - end) / 2 * (1 + cos(pi * share))

@@ -38,7 +38,7 @@ def _words(word: Word | Initializer) -> list[str]:
         value = getattr(word, item.name)
         if item.role.is_positional:
             words.append(_bare(item, value))
-        elif value:
+        elif value or (value is not None and item.default is None):
             words.append(render_attribute(item, value))
     return words
 

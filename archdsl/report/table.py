@@ -188,6 +188,11 @@ def _recipe(recipe: Recipe) -> list[str]:
     for role, words in (("schedule", recipe.schedule), ("augment", recipe.augment)):
         if words:
             lines.append(f"{role} {' '.join(render_word(word) for word in words)}")
+    if recipe.average:
+        lines.append(render_word(recipe.average))
+    for name, number in (("clip", recipe.clip), ("patience", recipe.patience)):
+        if number is not None:
+            lines.append(f"{name} {number:g}")
     return ["Recipe:", *(f"  {line}" for line in lines)]
 
 

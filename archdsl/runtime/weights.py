@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from archdsl.runtime.faults import Fault
 
 #: Where files that hold more than weights have them: checkpoints of archdsl, and of others.
-_PLACES = ("network", "state_dict")
+_PLACES = ("average", "network", "state_dict")
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -43,9 +43,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
         raise Fault(f"{path} is no file of weights that can be read safely") from None
     if isinstance(loaded, Mapping) and "shards" in loaded:
         raise Fault(f"{path} has its weights in parts: take the last.safetensors of the run")
-    for place in _PLACES:
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(place), Mapping):
-            loaded = loaded[place]
+    if isinstance(loaded, Mapping):
+        inner = (loaded[place] for place in _PLACES if isinstance(loaded.get(place), Mapping))
+        loaded = next(inner, loaded)
     if not isinstance(loaded, Mapping) or not loaded:
         raise Fault(f"{path} holds no state dict")
     for key, value in loaded.items():

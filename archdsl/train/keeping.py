@@ -16,6 +16,7 @@ from torch.distributed.checkpoint.state_dict import (
     set_state_dict,
 )
 
+from archdsl.train.averaging import Averaging
 from archdsl.train.checkpoints import (
     FORMAT,
     SHARDS,
@@ -47,11 +48,13 @@ class Keeper(Watcher):
         optimizer: torch.optim.Optimizer,
         options: Options,
         progress: Progress,
+        average: Averaging | None,
     ) -> None:
         self.run = run
         self.fabric = fabric
         self.network = network
         self.optimizer = optimizer
+        self.average = average
         self.is_sharded = options.strategy == "fsdp"
         self.logs: Logs | None = None
         if fabric.is_global_zero and not options.dry_run:
@@ -95,12 +98,15 @@ class Keeper(Watcher):
         elif self.fabric.is_global_zero:
             state["network"] = self.network.state_dict()
             state["optimizer"] = self.optimizer.state_dict()
+            if self.average is not None:
+                state |= self.average.state_dict()
         if self.fabric.is_global_zero:
             write_checkpoint(self.run, state, is_best=is_best)
 
     def _write_weights(self, path: Path) -> None:
         # With sharded weights none has them all: every process takes part.
-        state = full_state(self.network) if self.is_sharded else self.network.state_dict()
+        network = self.network if self.average is None else self.average.network
+        state = full_state(network) if self.is_sharded else network.state_dict()
         if not self.fabric.is_global_zero:
             return
         weights = {name: value.detach().cpu().contiguous() for name, value in state.items()}
@@ -119,9 +125,13 @@ def _parts(network: nn.Module, optimizer: torch.optim.Optimizer) -> State:
 
 
 def restore(
-    resumed: Resumed, fabric: Fabric, network: nn.Module, optimizer: torch.optim.Optimizer
+    resumed: Resumed,
+    fabric: Fabric,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: Averaging | None,
 ) -> Progress:
-    """Put a network and its optimizer where the checkpoint has them.
+    """Put a network, its optimizer and its average where the checkpoint has them.
 
     Errors:
         TrainFault: where they do not fit, or were written with another strategy.
@@ -147,6 +157,8 @@ def restore(
         else:
             network.load_state_dict(state["network"])
             load_optimizer(optimizer, state["optimizer"])
+            if average is not None:
+                average.load_state_dict(state)
         if state["precision"]:
             fabric.strategy.precision.load_state_dict(state["precision"])
     except (RuntimeError, KeyError, ValueError) as error:

@@ -14,14 +14,16 @@ from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor
 
 from archdsl.recipe.recipe import Recipe
+from archdsl.train.averaging import Averaging
 from archdsl.train.data import ImageData
+from archdsl.train.data.augmentation import plan_mixing
 from archdsl.train.faults import TrainFault
 from archdsl.train.loading import Loading, mix
 from archdsl.train.logs import Row
 from archdsl.train.options import Options
-from archdsl.train.processes import Agreement, add_up
+from archdsl.train.processes import Agreement, add_up, share_buffers
 from archdsl.train.stopping import Stopping
-from archdsl.train.task import Classification, rate_at
+from archdsl.train.task import Classification, set_rate
 
 #: Steps between two looks at whether the loss is still a number, for which a GPU has to be waited.
 _LOOK = 50
@@ -96,6 +98,7 @@ class Loop:
         training: Loading,
         validation: Loading,
         progress: Progress,
+        average: Averaging | None = None,
         watchers: tuple[Watcher, ...] = (),
     ) -> None:
         self.fabric = fabric
@@ -108,6 +111,8 @@ class Loop:
         self.training = training
         self.validation = validation
         self.progress = progress
+        self.average = average
+        self.mixing = plan_mixing(recipe.augment, task.classes)
         self.watchers = watchers
         self.agreement = Agreement(fabric)
         is_quick = fabric.device.type == "cpu" and fabric.world_size == 1
@@ -154,7 +159,7 @@ class Loop:
                 watcher.on_end(self)
 
     def _run(self, stopping: Stopping) -> int | None:
-        progress, patience = self.progress, self.options.patience
+        progress, patience = self.progress, self.recipe.patience
         while progress.epoch < self.recipe.epochs:
             if patience is not None and progress.without_better >= patience:
                 break
@@ -174,9 +179,7 @@ class Loop:
     def _train_epoch(self, stopping: Stopping) -> int | None:
         progress, every = self.progress, self.options.checkpoint_every
         self.network.train()
-        rate = rate_at(self.recipe, progress.epoch, progress.history)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        self._set_rate()
         # Of several processes the first takes up what all had seen together.
         self.sums = list(progress.sums) if self.fabric.is_global_zero else [0.0, 0.0, 0.0]
         self.measured, self.lost = [], -1
@@ -205,11 +208,14 @@ class Loop:
     def _step(self, batches: Iterator[Any]) -> None:
         progress = self.progress
         self._seed(progress.epoch, progress.step)
+        if any(page.is_stepwise for page in self.recipe.schedule):
+            self._set_rate()
         size = self.training.images_in(progress.step)
         parts = self.training.parts_in(progress.step)
         for part in range(parts):
             images, labels = self._next(batches)
-            images, labels = self._augment(images, labels)
+            if self.mixing is not None:
+                images, labels = self.mixing(images, labels)
             is_amid = part + 1 < parts and self.fabric.world_size > 1
             with self.fabric.no_backward_sync(self.network, enabled=is_amid):
                 loss, hits = self.task.measure(self.network(images), labels)
@@ -218,12 +224,25 @@ class Loop:
                 self.fabric.backward(loss if share == 1 else loss * share)
             self.measured.append((progress.step, loss.detach(), hits, len(images)))
             self.images += len(images) * self.fabric.world_size
-        if self.options.clip is not None:
+        if self.recipe.clip is not None:
             self.fabric.clip_gradients(
-                self.network, self.optimizer, max_norm=self.options.clip, error_if_nonfinite=False
+                self.network, self.optimizer, max_norm=self.recipe.clip, error_if_nonfinite=False
             )
         self.optimizer.step()
         self.optimizer.zero_grad()
+        if self.average is not None and (progress.steps + 1) % self.average.every == 0:
+            self.average.update(self.network.module)
+
+    def _set_rate(self) -> None:
+        progress = self.progress
+        set_rate(
+            self.optimizer,
+            self.recipe,
+            progress.epoch,
+            progress.step,
+            self.steps_in_epoch,
+            progress.history,
+        )
 
     def _seed(self, epoch: int, step: int) -> None:
         """Dropout hangs on the number of the step alone: it is the same after a stop."""
@@ -246,9 +265,6 @@ class Loop:
         if self.options.channels_last and images.ndim == 4:
             images = images.contiguous(memory_format=torch.channels_last)
         return self.data.normalize(images)
-
-    def _augment(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        return images, labels
 
     def _add_up(self) -> None:
         """Fetch what was measured, for which the device has to be waited."""
@@ -273,6 +289,7 @@ class Loop:
         self._look()
         progress = self.progress
         progress.sums = add_up(self.fabric, self.sums)
+        share_buffers(self.fabric, self.network)
         for watcher in self.watchers:
             watcher.on_checkpoint(self)
 
@@ -282,14 +299,17 @@ class Loop:
         """The row of this epoch, or the signal that came meanwhile."""
         speed, waiting = self.speed, self.waiting
         device = self.fabric.device
-        self.network.eval()
+        network = self.network if self.average is None else self.average.network
+        share_buffers(self.fabric, network)
+        network.eval()
         scores, left = [], self.validation.own_images
         with torch.no_grad():
             for images, labels in self.validation.batches(0, 0):
                 # The last images of a process may be there to make up the number.
                 count = min(len(images), left)
                 left -= count
-                output = self.network(self._prepare(images))[:count].float()
+                with self.fabric.autocast():
+                    output = network(self._prepare(images))[:count].float()
                 if count:
                     scores.append(self.task.score(output, labels[:count].to(device)))
                 signal = self.agreement.most(stopping.signal or 0)

@@ -19,8 +19,7 @@ PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 class Options:
     """Flags of ``archdsl train``; each docstring of the command line says the same.
 
-    ``devices`` counts per node. ``overfit`` is a number of images to train and validate on;
-    ``patience`` a number of epochs without a lower validation loss after which training stops;
+    ``devices`` counts per node. ``overfit`` is a number of images to train and validate on, and
     ``checkpoint_every`` a number of steps. ``workers`` are those that ``count_workers`` counts
     where there is no number.
     """
@@ -34,7 +33,6 @@ class Options:
     channels_last: bool = True
     workers: int | None = None
     accumulate: int = 1
-    clip: float | None = None
     sync_bn: bool = False
     checkpoint_every: int | None = None
     seed: int = 0
@@ -42,7 +40,6 @@ class Options:
     resume: Literal["auto"] | Path | None = None
     overfit: int | None = None
     dry_run: bool = False
-    patience: int | None = None
     log: tuple[str, ...] = ("csv", "tensorboard")
     output: Path = Path("runs")
     data_root: Path = Path("data")

@@ -51,10 +51,11 @@ def start_processes(options: Options) -> Fabric:
 
 
 def _quieten() -> None:
-    """Silence what Fabric announces on every run."""
+    """Silence what Fabric announces on every run, and advice on what the user has chosen."""
     for name in ("lightning_fabric", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"lightning_fabric\..*")
+    warnings.filterwarnings("ignore", message="This DataLoader will create")
 
 
 def _count_of_torchrun() -> int | None:
@@ -99,6 +100,22 @@ def add_up(fabric: Fabric, numbers: list[float]) -> list[float]:
     total = fabric.all_reduce(own, reduce_op="sum")
     found: list[float] = total.tolist()  # type: ignore[union-attr]
     return found
+
+
+def end_processes() -> None:
+    """Part from the other processes: their connections have threads, which outlive Python badly."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def share_buffers(fabric: Fabric, network: nn.Module) -> None:
+    """Give all processes the first one's buffers: batch normalization has seen other images there.
+
+    DDP does the same in each step; what shares the weights out does not.
+    """
+    if fabric.world_size > 1:
+        for buffer in network.buffers():
+            torch.distributed.broadcast(buffer, 0)
 
 
 class Agreement:

@@ -110,6 +110,11 @@ def _said_of(recipe: dict[str, Any], options: dict[str, Any]) -> list[str]:
     for title, words in (("Schedule", recipe["schedule"]), ("Augmentation", recipe["augment"])):
         if words:
             lines += [f"{title}: {', '.join(map(_word, words))}.", ""]
+    if recipe.get("average"):
+        lines += [f"The weights are those of the average: {_word(recipe['average'])}.", ""]
+    for title, name in (("Largest norm of the gradient", "clip"), ("Patience", "patience")):
+        if recipe.get(name) is not None:
+            lines += [f"{title}: {recipe[name]:g}.", ""]
     return [*lines, f"Loss: {_word(recipe['loss'])}. Seed {options['seed']}.", ""]
 
 
@@ -131,7 +136,9 @@ def _render(value: Any) -> str:
 
 
 def _word(word: dict[str, Any]) -> str:
-    settings = [f"{name}={value}" for name, value in word.items() if name != "name"]
+    settings = [
+        f"{name}={value}" for name, value in word.items() if name != "name" and value is not None
+    ]
     return " ".join([word["name"], *settings])
 
 

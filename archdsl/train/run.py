@@ -25,7 +25,9 @@ from archdsl.layers.activation import Softmax
 from archdsl.memory import estimate_memory, render_bytes
 from archdsl.model import Model
 from archdsl.recipe import Recipe, recipe_facts
+from archdsl.recipe.augmentations import Mixing
 from archdsl.runtime.network import load_network
+from archdsl.train.averaging import Averaging
 from archdsl.train.checkpoints import write_text
 from archdsl.train.choice import choose_folder, hold, refuse_another, refuse_name
 from archdsl.train.data import ImageData, open_data
@@ -35,7 +37,7 @@ from archdsl.train.keeping import Keeper, restore
 from archdsl.train.loading import Loading
 from archdsl.train.loop import Loop, NotFinite, Progress, Watcher
 from archdsl.train.options import Options, count_workers
-from archdsl.train.processes import start_processes, telling_of_lost_processes
+from archdsl.train.processes import end_processes, start_processes, telling_of_lost_processes
 from archdsl.train.progress import progress_watchers
 from archdsl.train.resuming import Resumed, find_checkpoint
 from archdsl.train.stopping import requeue, watch_signals
@@ -78,6 +80,8 @@ def train(model: Model, module_source: str, recipe: Recipe, options: Options) ->
         written, memory that does not suffice, a loss that is no number.
     """
     refuse_name(options.name)
+    if recipe.average and options.strategy == "fsdp":
+        raise TrainFault(f"`{recipe.average.name}` does not go with `--strategy fsdp`")
     _refuse_volumes(model)
     data = _open(model, recipe, options)
     _refuse_misfit(model, data)
@@ -112,11 +116,14 @@ def _train(
     with _explaining(run, model, recipe, options, fabric), telling_of_lost_processes(fabric):
         wrapped = fabric.setup_module(network)
         optimizer = make_optimizer(recipe.optimizer, network)
+        average = Averaging(recipe.average, network) if recipe.average else None
+        if average is not None and options.compile:
+            average.network.compile()
         progress = Progress()
         if resumed is not None:
-            progress = restore(resumed, fabric, network, optimizer)
+            progress = restore(resumed, fabric, network, optimizer, average)
         watchers: list[Watcher] = [*progress_watchers(fabric)]
-        keeper = Keeper(run, fabric, network, optimizer, options, progress)
+        keeper = Keeper(run, fabric, network, optimizer, options, progress, average)
         if not options.dry_run:
             watchers.insert(0, keeper)
         loop = Loop(
@@ -130,6 +137,7 @@ def _train(
             training,
             validation,
             progress,
+            average,
             tuple(watchers),
         )
         before = progress.steps
@@ -139,6 +147,7 @@ def _train(
             keeper.finish(loop)
         is_first = fabric.is_global_zero
         is_requeued = bool(signal and is_first and requeue(signal))
+        end_processes()
     metrics = progress.history[-1] if progress.history and progress.steps > before else {}
     broken = tuple(map(str, data.broken))
     return Outcome(run, metrics, progress, broken, is_first, signal, is_requeued)
@@ -188,7 +197,7 @@ def _loadings(
             workers=workers,
             seed=options.seed,
             shuffle=is_training,
-            is_random=is_training and bool(recipe.augment),
+            is_random=is_training and any(not isinstance(page, Mixing) for page in recipe.augment),
             rank=fabric.global_rank,
             world=fabric.world_size,
         )

@@ -87,7 +87,7 @@ class Classification:
 
 def make_optimizer(page: optimizers.Optimizer, network: nn.Module) -> torch.optim.Optimizer:
     """PyTorch's optimizer of a recipe's word."""
-    parameters = list(network.parameters())
+    parameters = list(_groups(page, network))
     match page:
         case optimizers.SGD():
             return torch.optim.SGD(
@@ -117,6 +117,38 @@ def make_optimizer(page: optimizers.Optimizer, network: nn.Module) -> torch.opti
     raise AssertionError(page)
 
 
+#: The modules whose weights and biases are those of a normalization.
+_NORMS = (
+    nn.modules.batchnorm._NormBase,
+    nn.GroupNorm,
+    nn.LayerNorm,
+    nn.LocalResponseNorm,
+)
+
+
+def _groups(page: optimizers.Optimizer, network: nn.Module) -> Iterator[dict[str, Any]]:
+    """The parameters by their weight decay, as torchvision's reference groups them.
+
+    A bias is a bias first, and then a part of its normalization.
+    """
+    decays = {"bias": page.bias_weight_decay, "norm": page.norm_weight_decay, "other": None}
+    groups: dict[str, list[nn.Parameter]] = {kind: [] for kind in decays}
+    for module in network.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if name == "bias" and page.bias_weight_decay is not None:
+                kind = "bias"
+            elif isinstance(module, _NORMS) and page.norm_weight_decay is not None:
+                kind = "norm"
+            else:
+                kind = "other"
+            groups[kind].append(parameter)
+    for kind, parameters in groups.items():
+        if parameters:
+            own = decays[kind]
+            decay = page.weight_decay if own is None else own
+            yield {"params": parameters, "weight_decay": decay}
+
+
 def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
     """Take up what an optimizer has gathered; rates and other settings stay the recipe's."""
     settings = [
@@ -128,11 +160,35 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
         group.update(own)
 
 
-def rate_at(recipe: Recipe, epoch: int, history: Sequence[Row]) -> float:
-    """The learning rate of an epoch (from 0), behind the epochs of the history.
+def set_rate(
+    optimizer: torch.optim.Optimizer,
+    recipe: Recipe,
+    epoch: int,
+    step: int,
+    steps: int,
+    history: Sequence[Row],
+) -> None:
+    """Give the optimizer the learning rate of a step (from 0) of an epoch (from 0) of ``steps``.
 
-    It follows from these alone: a run that goes on has the rate of one that was not stopped.
+    It follows from these and the epochs of the history alone: a run that goes on has the rate of
+    one that was not stopped. A schedule may change the momentum, too.
     """
+    rate = rate_at(recipe, epoch, history)
+    momentum = None
+    for page in recipe.schedule:
+        place = epoch * steps + step, recipe.epochs * steps
+        rate *= page.factor_at_step(*place)
+        momentum = page.momentum_at_step(*place)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+        if momentum is not None and "betas" in group:
+            group["betas"] = (momentum, group["betas"][1])
+        elif momentum is not None:
+            group["momentum"] = momentum
+
+
+def rate_at(recipe: Recipe, epoch: int, history: Sequence[Row]) -> float:
+    """The learning rate of an epoch, but for what changes from step to step."""
     factor = prod(page.factor_at(epoch, recipe.epochs) for page in recipe.schedule)
     rate = recipe.optimizer.lr * factor
     for page in recipe.schedule:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,11 @@ from torchvision.transforms import InterpolationMode, v2  # type: ignore[import-
 from archdsl.recipe.augmentations import (
     Augmentation,
     ColorPCA,
+    CutMix,
     HorizontalFlip,
+    Mixing,
+    MixUp,
+    RandAugment,
     RandomCrop,
     RandomResizedCrop,
     Rotate,
@@ -30,6 +35,10 @@ COMPONENTS = (
     (-0.5836, -0.6948, 0.4203),
 )
 DEVIATIONS = (0.2175, 0.0188, 0.0045)
+
+
+#: Changes a batch: images and labels.
+Mix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def plan_preparations(
@@ -82,8 +91,35 @@ def _steps(input: Volume, augment: Sequence[Augmentation]) -> Iterator[Step]:
                 yield v2.RandomRotation(degrees, interpolation=InterpolationMode.BILINEAR)
             case Shift(share=share):
                 yield RandomShift(share)
+            case RandAugment(num_ops=num_ops, magnitude=magnitude):
+                if any(isinstance(before, ColorPCA) for before in augment[: augment.index(page)]):
+                    # torchvision takes floats to be from 0 to 1.
+                    raise TrainFault(
+                        "`augment randaugment` works on bytes: write it before `color_pca`"
+                    )
+                yield v2.RandAugment(num_ops, magnitude)
+            case Mixing():
+                pass  # of whole batches
             case _:
                 raise TrainFault(f"`augment {page.name}` cannot be trained with")
+
+
+def plan_mixing(augment: Sequence[Augmentation], classes: int) -> Mix | None:
+    """What mixes the images of a batch, N×C×H×W, and turns their labels (N) into shares.
+
+    Gives shares N × classes; None where nothing is mixed. torchvision's transforms do it, and of
+    several one is drawn for each batch.
+    """
+    makers: dict[type[Mixing], Any] = {MixUp: v2.MixUp, CutMix: v2.CutMix}
+    ways: list[Mix] = [
+        makers[type(page)](alpha=page.alpha, num_classes=classes)
+        for page in augment
+        if isinstance(page, Mixing)
+    ]
+    if not ways:
+        return None
+    choice: Mix = v2.RandomChoice(ways) if len(ways) > 1 else ways[0]
+    return choice
 
 
 class CoveringCrop(nn.Module):

@@ -30,10 +30,22 @@ def decode_image(path: Path, channels: int) -> Tensor:
 
     Raises ``TrainFault`` where the file cannot be read, ``BrokenImage`` where it does not decode.
     """
+    return decode_content(read_content(path), str(path), channels)
+
+
+def read_content(path: Path) -> bytes:
+    """The bytes of a file. Raises ``TrainFault`` where it cannot be read."""
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise TrainFault(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def decode_content(content: bytes, name: str, channels: int) -> Tensor:
+    """The pixels of the bytes of a file, which has this name where they do not decode.
+
+    Raises ``BrokenImage``.
+    """
     pixels = _decode_jpeg(content, channels)
     if pixels is not None:
         return pixels
@@ -46,7 +58,7 @@ def decode_image(path: Path, channels: int) -> Tensor:
     except Exception as error:
         # The default text names a buffer the user knows nothing about.
         why = "no known image format" if "BytesIO" in str(error) else str(error)
-        raise BrokenImage(f"{path}: broken image: {why or type(error).__name__}") from error
+        raise BrokenImage(f"{name}: broken image: {why or type(error).__name__}") from error
 
 
 def _decode_jpeg(content: bytes, channels: int) -> Tensor | None:

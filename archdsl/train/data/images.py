@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
-from archdsl.train.data.decoding import BrokenImage, decode_image
+from archdsl.train.data.decoding import BrokenImage, decode_content, read_content
 from archdsl.train.data.preparation import Normalization, Preparation, Statistics
 from archdsl.train.faults import TrainFault
 
@@ -52,7 +52,7 @@ class ImageData:
 
     @property
     def is_quick(self) -> bool:
-        """Whether nothing has to be read or decoded: one process gives images fast enough then."""
+        """Whether nothing has to be read, decoded or augmented: one process does the rest."""
         return getattr(_origin(self.train), "is_quick", False)
 
     @property
@@ -61,7 +61,7 @@ class ImageData:
         met: set[Path] = set()
         for part in (self.train, self.validation):
             images = _origin(part)
-            if isinstance(images, FileImages):
+            if isinstance(images, EncodedImages):
                 met.update(images.broken)
         return tuple(sorted(met))
 
@@ -79,12 +79,14 @@ class MemoryImages(Dataset[Sample]):
     A whole batch is prepared at once, which costs far less than image by image.
     """
 
-    is_quick = True
-
     def __init__(self, images: Tensor, labels: Tensor, preparation: Preparation) -> None:
         self.images = images
         self.labels: list[int] = labels.tolist()
         self.preparation = preparation
+
+    @property
+    def is_quick(self) -> bool:
+        return not self.preparation.steps
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -98,14 +100,71 @@ class MemoryImages(Dataset[Sample]):
         return list(zip(batch.unbind(), (self.labels[i] for i in indices), strict=True))
 
 
-class FileImages(Dataset[Sample]):
-    """Images decoded when asked for.
+class EncodedImages(Dataset[Sample]):
+    """Images decoded when asked for; a subclass knows where their bytes are.
 
-    A file that does not decode is a ``TrainFault`` naming it. With ``skip_broken`` the next good
-    file of the list takes its place, label and all: which one depends on the files alone, not on
-    workers or on the order of reading. Flags in memory shared with the workers tell which broken
-    files were met, each counted once.
+    One that does not decode is a ``TrainFault`` naming it. With ``skip_broken`` the next good one
+    takes its place, label and all: which one depends on the files alone, not on workers or on the
+    order of reading. Flags in memory shared with the workers tell which broken ones were met, each
+    counted once.
     """
+
+    def __init__(
+        self, labels: Sequence[int], preparation: Preparation, *, skip_broken: bool = False
+    ) -> None:
+        self.labels = labels
+        self.preparation = preparation
+        self._broken: Tensor | None = None
+        if skip_broken:
+            flags = torch.zeros(len(labels), dtype=torch.bool)
+            self._broken = flags.share_memory_()  # type: ignore[no-untyped-call]
+
+    def name_of(self, index: int) -> str:
+        """The file of an image."""
+        raise NotImplementedError
+
+    def read(self, index: int) -> bytes:
+        """Its bytes. Raises ``TrainFault`` where they cannot be read."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def broken(self) -> tuple[Path, ...]:
+        """The broken ones met so far."""
+        if self._broken is None:
+            return ()
+        return tuple(Path(self.name_of(i)) for i in self._broken.nonzero().flatten().tolist())
+
+    def __getitem__(self, index: int) -> Sample:
+        image, found = self._decode(range(len(self))[index])
+        return self.preparation(image.unsqueeze(0)).squeeze(0), int(self.labels[found])
+
+    def _decode(self, index: int) -> tuple[Tensor, int]:
+        """The image at ``index``, or the next one that decodes, and where it was."""
+        if self._broken is None:
+            try:
+                return self._decode_one(index), index
+            except BrokenImage as error:
+                raise TrainFault(f"{error}; `--skip-broken` goes on without it") from error
+        for candidate in (*range(index, len(self)), *range(index)):
+            if self._broken[candidate]:
+                continue
+            try:
+                return self._decode_one(candidate), candidate
+            except BrokenImage:
+                self._broken[candidate] = True
+        folder = os.path.commonpath([self.name_of(0), self.name_of(len(self) - 1)])
+        raise TrainFault(f"{folder}: no image can be decoded")
+
+    def _decode_one(self, index: int) -> Tensor:
+        channels = self.preparation.input.channels
+        return decode_content(self.read(index), self.name_of(index), channels)
+
+
+class FileImages(EncodedImages):
+    """Images that are a file each."""
 
     def __init__(
         self,
@@ -115,41 +174,11 @@ class FileImages(Dataset[Sample]):
         *,
         skip_broken: bool = False,
     ) -> None:
+        super().__init__(labels, preparation, skip_broken=skip_broken)
         self.paths = paths
-        self.labels = labels
-        self.preparation = preparation
-        self._broken: Tensor | None = None
-        if skip_broken:
-            flags = torch.zeros(len(paths), dtype=torch.bool)
-            self._broken = flags.share_memory_()  # type: ignore[no-untyped-call]
 
-    def __len__(self) -> int:
-        return len(self.paths)
+    def name_of(self, index: int) -> str:
+        return self.paths[index]
 
-    @property
-    def broken(self) -> tuple[Path, ...]:
-        """The broken files met so far."""
-        if self._broken is None:
-            return ()
-        return tuple(Path(self.paths[i]) for i in self._broken.nonzero().flatten().tolist())
-
-    def __getitem__(self, index: int) -> Sample:
-        image, found = self._decode(range(len(self))[index])
-        return self.preparation(image.unsqueeze(0)).squeeze(0), self.labels[found]
-
-    def _decode(self, index: int) -> tuple[Tensor, int]:
-        """The image at ``index``, or the next one that decodes, and where it was."""
-        channels = self.preparation.input.channels
-        if self._broken is None:
-            try:
-                return decode_image(Path(self.paths[index]), channels), index
-            except BrokenImage as error:
-                raise TrainFault(f"{error}; `--skip-broken` goes on without it") from error
-        for candidate in (*range(index, len(self)), *range(index)):
-            if self._broken[candidate]:
-                continue
-            try:
-                return decode_image(Path(self.paths[candidate]), channels), candidate
-            except BrokenImage:
-                self._broken[candidate] = True
-        raise TrainFault(f"{os.path.commonpath(self.paths)}: no image can be decoded")
+    def read(self, index: int) -> bytes:
+        return read_content(Path(self.paths[index]))

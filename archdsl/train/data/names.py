@@ -13,11 +13,20 @@ from archdsl.train.data.images import ImageData
 from archdsl.train.data.known import KNOWN, open_known
 from archdsl.train.data.own import open_own
 from archdsl.train.data.preparation import check_input
+from archdsl.train.data.shards import open_shards
 from archdsl.train.faults import TrainFault
 from archdsl.volume import Volume
 
 #: What `data` and `--data` take, as a user writes it.
-DATA_NAMES = ("digits", *KNOWN, "imagenet", "folder:PATH", "fake:N", "module:function")
+DATA_NAMES = (
+    "digits",
+    *KNOWN,
+    "imagenet",
+    "folder:PATH",
+    "webdataset:TRAIN,VALIDATION",
+    "fake:N",
+    "module:function",
+)
 
 #: Those of them that stand alone.
 _PLAIN = ("digits", "imagenet", *KNOWN)
@@ -43,9 +52,10 @@ def open_data(
     training images alone, in its order and before they are normalized; its randomness is torch's.
 
     ``root`` is where torchvision's sets lie, and are put with ``download``; without it nothing is
-    ever fetched. ``skip_broken`` concerns ``folder:``: the next good image takes the place of a
-    broken one, and ``ImageData.broken`` tells which were met. ``seed`` and ``classes`` (else 10)
-    concern ``fake:``; the held-out digits are the same 1,000 whatever the seed.
+    ever fetched. ``skip_broken`` concerns files: the next good image takes the place of a
+    broken one, and ``ImageData.broken`` tells which were met. ``classes`` (else 10) concern
+    ``webdataset:`` and ``fake:``, and ``seed`` the latter; the held-out digits are the same 1,000
+    whatever the seed.
 
     Raises ``TrainFault`` for an unknown name, data that is absent, empty, damaged or unreadable, an
     input that is no image, or an augmentation the input does not allow.
@@ -64,6 +74,17 @@ def open_data(
             return open_folder(name, root / "imagenet", input, augment, skip_broken)
         case "folder", ":", path if path:
             return open_folder(name, Path(path).expanduser(), input, augment, skip_broken)
+        case "webdataset", ":", patterns if patterns:
+            return open_shards(
+                name,
+                patterns,
+                _FAKE_CLASSES if classes is None else classes,
+                input,
+                augment,
+                root=root,
+                download=download,
+                skip_broken=skip_broken,
+            )
         case "fake", ":", count:
             wanted = _FAKE_CLASSES if classes is None else classes
             return open_fake(name, count, wanted, seed, input, augment)
@@ -78,6 +99,7 @@ def _suggestion(name: str) -> str:
     kind, colon, _ = name.partition(":")
     if kind in _PLAIN and colon:
         return f"write `{kind}` alone"
-    if kind in ("folder", "fake"):
-        return f"write `{kind}:{'PATH' if kind == 'folder' else 'N'}`"
+    for full in DATA_NAMES:
+        if kind == full.partition(":")[0]:
+            return f"write `{full}`"
     return did_you_mean(kind, _PLAIN) or f"known are {', '.join(DATA_NAMES)}"

@@ -1,0 +1,26 @@
+"""Averages of the weights over the steps of training."""
+
+from __future__ import annotations
+
+from archdsl.layers.fields import COUNT, RATE, attribute
+from archdsl.recipe.page import Role, Word
+from archdsl.records import dataclass
+
+
+@dataclass(frozen=True)
+class Average(Word):
+    """An average of the weights, which is validated and kept in their place."""
+
+    role = Role.AVERAGE
+
+
+@dataclass(frozen=True)
+class ExponentialMovingAverage(Average):
+    """The exponential moving average of the weights, and of what batch normalization keeps."""
+
+    name = "ema"
+    example = "ema decay=0.9999 steps=32"
+    akin = ("swa", "averaging", "moving_average")
+
+    decay: float = attribute(RATE, "share of the average that stays at each update", 0.999)
+    steps: int = attribute(COUNT, "steps of training between two updates", 1)
