@@ -71,6 +71,7 @@ ONLY_IN = {
     "onnx": {"runtime/"},
     "onnxruntime": {"runtime/"},
     "webdataset": {"train/data/shards.py"},
+    "nvidia": {"train/dali.py"},
 }
 
 

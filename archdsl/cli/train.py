@@ -107,6 +107,13 @@ class Workers(click.ParamType[int | None]):
     help="Processes that read data, for each device; `auto` is a share of the cores.",
 )
 @click.option(
+    "--loader",
+    type=click.Choice(["torch", "dali"]),
+    default="torch",
+    show_default=True,
+    help="What reads files of images; NVIDIA DALI is installed apart.",
+)
+@click.option(
     "--accumulate",
     metavar="N",
     type=click.IntRange(1),

@@ -6,7 +6,7 @@ very batches that one would see.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from zlib import crc32
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from archdsl.recipe.augmentations import Augmentation, Mixing
 from archdsl.train.stopping import ignore_signals
 
 
@@ -108,10 +109,11 @@ class Loading:
         workers: int,
         seed: int,
         shuffle: bool,
-        is_random: bool,
+        augment: Sequence[Augmentation] = (),
         rank: int,
         world: int,
     ) -> None:
+        is_random = any(not isinstance(page, Mixing) for page in augment)
         self.batch = batch
         self.part = batch // parts
         self.seed = seed

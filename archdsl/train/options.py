@@ -32,6 +32,7 @@ class Options:
     compile: bool = False
     channels_last: bool = True
     workers: int | None = None
+    loader: Literal["torch", "dali"] = "torch"
     accumulate: int = 1
     sync_bn: bool = False
     checkpoint_every: int | None = None

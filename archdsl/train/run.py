@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +26,6 @@ from archdsl.layers.activation import Softmax
 from archdsl.memory import estimate_memory, render_bytes
 from archdsl.model import Model
 from archdsl.recipe import Recipe, recipe_facts
-from archdsl.recipe.augmentations import Mixing
 from archdsl.runtime.network import load_network
 from archdsl.train.averaging import Averaging
 from archdsl.train.checkpoints import write_text
@@ -188,8 +188,13 @@ def _loadings(
 ) -> tuple[Loading, Loading]:
     """The images of training and of validation for this process."""
     workers = count_workers(options, data, fabric)
+    make: Callable[..., Loading] = Loading
+    if options.loader == "dali":
+        from archdsl.train.dali import DaliLoading
+
+        make = partial(DaliLoading, device=fabric.device)
     training, validation = (
-        Loading(
+        make(
             dataset,
             len(dataset),  # type: ignore[arg-type]
             batch=_batch_per_process(recipe, fabric, options),
@@ -197,7 +202,7 @@ def _loadings(
             workers=workers,
             seed=options.seed,
             shuffle=is_training,
-            is_random=is_training and any(not isinstance(page, Mixing) for page in recipe.augment),
+            augment=recipe.augment if is_training else (),
             rank=fabric.global_rank,
             world=fabric.world_size,
         )

@@ -131,6 +131,10 @@ class EncodedImages(Dataset[Sample]):
         return len(self.labels)
 
     @property
+    def skips_broken(self) -> bool:
+        return self._broken is not None
+
+    @property
     def broken(self) -> tuple[Path, ...]:
         """The broken ones met so far."""
         if self._broken is None:
@@ -138,10 +142,10 @@ class EncodedImages(Dataset[Sample]):
         return tuple(Path(self.name_of(i)) for i in self._broken.nonzero().flatten().tolist())
 
     def __getitem__(self, index: int) -> Sample:
-        image, found = self._decode(range(len(self))[index])
+        image, found = self.decode(range(len(self))[index])
         return self.preparation(image.unsqueeze(0)).squeeze(0), int(self.labels[found])
 
-    def _decode(self, index: int) -> tuple[Tensor, int]:
+    def decode(self, index: int) -> tuple[Tensor, int]:
         """The image at ``index``, or the next one that decodes, and where it was."""
         if self._broken is None:
             try:

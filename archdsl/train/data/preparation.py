@@ -126,10 +126,22 @@ def check_input(input: Volume) -> None:
 def pad_small(images: Tensor, size: tuple[int, int]) -> Tensor:
     """Zeros around images, …×h×w, that are smaller than ``size`` by ``MOST_PADDING`` or less."""
     down, right = size[0] - images.shape[-2], size[1] - images.shape[-1]
-    if not (0 <= down <= MOST_PADDING and 0 <= right <= MOST_PADDING and down + right):
+    if not is_padded(images.shape[-2], images.shape[-1], size):
         return images
     top, left = down // 2, right // 2
     return nn.functional.pad(images, (left, right - left, top, down - top))
+
+
+def is_padded(height: int, width: int, size: tuple[int, int]) -> bool:
+    """Whether an image is so little smaller than ``size`` that it is padded, not resized."""
+    down, right = size[0] - height, size[1] - width
+    return 0 <= down <= MOST_PADDING and 0 <= right <= MOST_PADDING and down + right > 0
+
+
+def covering_window(height: int, width: int, size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of the centre of an image that covers ``size`` when it is resized."""
+    scale = max(size[0] / height, size[1] / width)
+    return max(1, round(size[0] / scale)), max(1, round(size[1] / scale))
 
 
 def cover(images: Tensor, size: tuple[int, int]) -> Tensor:
@@ -141,8 +153,7 @@ def cover(images: Tensor, size: tuple[int, int]) -> Tensor:
     height, width = images.shape[-2:]
     if (height, width) == size:
         return images
-    scale = max(size[0] / height, size[1] / width)
-    centre = max(1, round(size[0] / scale)), max(1, round(size[1] / scale))
+    centre = covering_window(height, width, size)
     resized: Tensor = functional.resize(cut_centre(images, centre), list(size), antialias=True)
     return resized
 
