@@ -512,7 +512,7 @@ def test_a_full_disk_is_known_before_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10})())
-    with pytest.raises(TrainFault, match="GB free"):
+    with pytest.raises(TrainFault, match=r"has 0\.000 MB free; checkpoints need 0\.\d+ MB"):
         run(small(), tmp_path, Recipe("fake:32", 8, 1))
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 from test_train_steps import SMALL, TEN, run
 from torch import Tensor, nn
 
 import archdsl
 from archdsl.memory import estimate_memory, render_bytes
-from archdsl.recipe import Recipe, augmentations, optimizers
+from archdsl.recipe import Recipe, augmentations, averages, optimizers
 from archdsl.train.choice import choose_folder
 from archdsl.train.evaluation import evaluate, write_evaluation
 from archdsl.train.faults import TrainFault
@@ -237,6 +240,31 @@ def test_a_gpu_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         run(SMALL, tmp_path, Recipe("fake:32", 8, 1), device="cuda")
 
 
+@pytest.mark.parametrize(
+    ("flags", "average", "said"),
+    [
+        (
+            {"precision": "16"},
+            None,
+            "`--precision 16` needs a CUDA device; on a CPU there is `bf16`",
+        ),
+        ({"sync_bn": True}, None, "`--sync-bn` needs CUDA devices"),
+        (
+            {"strategy": "fsdp"},
+            averages.ExponentialMovingAverage(),
+            "`ema` does not go with `--strategy fsdp`",
+        ),
+        ({"strategy": "fsdp", "precision": "16", "device": "cuda"}, None, "no CUDA device here"),
+    ],
+)
+def test_what_a_cpu_or_a_strategy_does_not_do_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: Any, average: Any, said: str
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(TrainFault, match=said):
+        run(SMALL, tmp_path, Recipe("fake:32", 8, 1, average=average), **flags)
+
+
 def test_a_run_that_has_just_begun_has_no_weights(tmp_path: Path) -> None:
     folder = run(SMALL, tmp_path, Recipe("fake:16", 8, 1)).run.folder
     open_run(folder)
@@ -258,17 +286,18 @@ def test_an_error_that_is_not_of_memory_stays(
         run(SMALL, tmp_path, Recipe("fake:32", 8, 1))
 
 
-def test_the_disk_must_hold_the_weights_ten_times(
+def test_the_disk_must_hold_three_checkpoints_and_the_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    needed = 10 * 4 * archdsl.parse(SMALL).trunk.parameters
+    """Adam keeps two numbers a weight: three checkpoints of three, and three files of weights."""
+    needed = 12 * 4 * archdsl.parse(SMALL).trunk.parameters
     for free, is_enough in ((needed - 1, False), (needed, True)):
         usage = type("Usage", (), {"free": free})()
         monkeypatch.setattr("shutil.disk_usage", lambda _, usage=usage: usage)
         if is_enough:
             run(SMALL, tmp_path, Recipe("fake:16", 8, 1))
         else:
-            with pytest.raises(TrainFault, match="GB free"):
+            with pytest.raises(TrainFault, match="MB free"):
                 run(SMALL, tmp_path, Recipe("fake:16", 8, 1))
 
 
@@ -333,3 +362,30 @@ def test_to_resume_what_has_not_begun_is_to_begin(tmp_path: Path) -> None:
     outcome = run(SMALL, tmp_path, Recipe("fake:16", 8, 1), resume="auto", name=None)
     assert outcome.run.folder == tmp_path / "small"
     assert outcome.epochs == 1
+
+
+# ── What is shown meanwhile ──────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_the_bar_counts_steps_from_one_and_does_not_wrap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    """On a terminal: what stands there last is the table and nothing of the bar."""
+    shown = io.StringIO()
+    monkeypatch.setattr(
+        "archdsl.train.progress.Console",
+        lambda **_: Console(file=shown, force_terminal=True, width=width, highlight=False),
+    )
+    monkeypatch.setattr("archdsl.train.progress._REFRESH", 0.0)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    run(SMALL, tmp_path, Recipe("fake:24", 8, 2))
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.getvalue())
+    lines = [line.strip() for line in re.split(r"[\r\n]+", plain) if line.strip()]
+    bars = [line for line in lines if re.match(r"epoch \d/2 ", line)]
+    for number in (1, 2):
+        counts = [re.search(r"(\d)/3", line) for line in bars if f"epoch {number}/2" in line]
+        # The last once more, when it goes.
+        assert [int(found[1]) for found in counts if found] == [1, 2, 3, 3]
+    assert max(map(len, bars)) <= width
+    assert [line.split()[0] for line in lines if line not in bars] == ["epoch", "1/2", "2/2"]

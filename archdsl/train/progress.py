@@ -82,8 +82,9 @@ class _Bar(_Lines):
             return
         self.shown = now
         loss, top1 = loop.running()
-        if not self.bar.live.is_started:
-            self.bar.start()
+        is_first = not self.bar.live.is_started
+        if is_first:
+            self.bar.reset(self.task)
         self.bar.update(
             self.task,
             description=f"epoch {progress.epoch + 1}/{loop.recipe.epochs}",
@@ -93,12 +94,14 @@ class _Bar(_Lines):
             if is_last
             else f"loss {loss:.3f}  top-1 {top1:.1%}  {loop.speed:,.0f} images/s",
         )
-        self.bar.refresh()
+        if is_first:
+            self.bar.start()
+        else:
+            self.bar.refresh()
 
     def on_epoch(self, loop: Loop) -> None:
         self.bar.stop()
         super().on_epoch(loop)
-        self.bar.reset(self.task, numbers="")
 
     def on_end(self, loop: Loop) -> None:
         self.bar.stop()

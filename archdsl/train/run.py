@@ -24,7 +24,7 @@ import archdsl
 from archdsl.codegen import entry_name
 from archdsl.layers.activation import Softmax
 from archdsl.memory import estimate_memory, render_bytes
-from archdsl.model import Model
+from archdsl.model import BYTES_PER_NUMBER, Model
 from archdsl.recipe import Recipe, recipe_facts
 from archdsl.runtime.network import load_network
 from archdsl.train.averaging import Averaging
@@ -270,14 +270,15 @@ def _refuse_misfit(model: Model, data: ImageData) -> None:
         )
 
 
-def _refuse_full_disk(run: Run, model: Model) -> None:
-    """Checkpoints hold weights and optimizer state; two of them and the weights must fit."""
+def _refuse_full_disk(run: Run, model: Model, recipe: Recipe) -> None:
+    """The last checkpoint, the best and one that is being written must fit; so must the weights."""
     parameters = model.trunk.parameters + model.heads.parameters
-    needed = 4 * parameters * 10
+    copies = 1 + recipe.optimizer.count_state() + bool(recipe.average)
+    needed = BYTES_PER_NUMBER * parameters * (3 * copies + 3)
     free = shutil.disk_usage(run.folder).free
     if free < needed:
         raise TrainFault(
-            f"{run.folder} has {free / 1e9:.1f} GB free; checkpoints need {needed / 1e9:.1f} GB"
+            f"{run.folder} has {render_bytes(free)} free; checkpoints need {render_bytes(needed)}"
         )
 
 
@@ -291,7 +292,7 @@ def _write_facts(
     resumed: Resumed | None,
 ) -> None:
     """The spec, the generated module and everything needed to run it again."""
-    _refuse_full_disk(run, model)
+    _refuse_full_disk(run, model, recipe)
     facts = {
         "network": model.name,
         "class": entry_name(model),
