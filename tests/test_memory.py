@@ -29,8 +29,9 @@ from archdsl.layers.activation import Softmax
 from archdsl.layers.regularization import Dropout
 from archdsl.memory import Precision, estimate_memory
 from archdsl.model import Model
-from archdsl.recipe import WORDS, Recipe, Role, optimizers
+from archdsl.recipe import WORDS, Recipe, Role, averages, optimizers
 from archdsl.recipe.losses import MeanSquaredError
+from archdsl.train.averaging import Averaging
 
 BATCH = 2
 MODELS = [
@@ -314,6 +315,16 @@ def test_the_sums_of_a_small_network(recipe: str, state: int) -> None:
     assert memory.activations_per_image == IMAGE
     assert memory.activations == 10 * IMAGE + 8 * 4
     assert memory.total == memory.total_of(10) == (2 + state) * weights + 10 * IMAGE + 8 * 4
+
+
+def test_an_average_is_another_copy_of_the_weights() -> None:
+    model = archdsl.load(ROOT / "specs" / "lenet5.arch")
+    page = averages.ExponentialMovingAverage()
+    plain = estimate_memory(model, batch=4, recipe=Recipe())
+    averaged = estimate_memory(model, batch=4, recipe=Recipe(average=page))
+    kept = Averaging(page, build(model)).network.parameters()
+    assert averaged.weights - plain.weights == sum(4 * tensor.numel() for tensor in kept)
+    assert averaged.total - plain.total == averaged.weights - plain.weights
 
 
 @pytest.mark.parametrize("optimizer", list(WORDS[Role.OPTIMIZER].values()))

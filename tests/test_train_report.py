@@ -246,7 +246,7 @@ def test_a_gpu_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (
             {"precision": "16"},
             None,
-            "`--precision 16` needs a CUDA device; on a CPU there is `bf16`",
+            "`--precision 16` needs a CUDA device; on a CPU",
         ),
         ({"sync_bn": True}, None, "`--sync-bn` needs CUDA devices"),
         (

@@ -196,7 +196,7 @@ def train(
     \b
     archdsl train specs/lenet5.arch --data digits
     archdsl train specs/nin_cifar10.arch --data cifar10 --download --epochs 2
-    archdsl train specs/vgg16.arch --data folder:imagenet --precision bf16 --compile
+    archdsl train specs/vgg16.arch --data folder:imagenet --precision bf16
     archdsl train specs/lenet5.arch --data digits --resume auto
 
     Ctrl-C and SIGTERM end the step, save the run, and say how to go on; so does SIGUSR1, which puts
