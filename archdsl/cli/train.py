@@ -54,7 +54,7 @@ class Workers(click.ParamType[int | None]):
     "--lr",
     metavar="RATE",
     type=click.FloatRange(0, min_open=True),
-    help="The learning rate that the schedule begins with.",
+    help="The learning rate that the schedule changes.",
 )
 @click.option(
     "--device",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
@@ -99,7 +100,7 @@ def train(model: Model, module_source: str, recipe: Recipe, options: Options) ->
 def _train(
     run: Run, model: Model, module_source: str, recipe: Recipe, options: Options, data: ImageData
 ) -> Outcome:
-    seed_everything(options.seed, workers=True, verbose=False)
+    seed_everything(options.seed, verbose=False)
     _set_up_torch(options)
     resumed = _resumed(run, model, module_source, recipe, options, data)
     fabric = start_processes(options)
@@ -217,6 +218,9 @@ def _loadings(
 def _set_up_torch(options: Options) -> None:
     """What is of the whole process: convolutions on a GPU may look for their quickest way."""
     torch.use_deterministic_algorithms(options.deterministic)
+    if options.deterministic:
+        # cuBLAS reads it when it is first used, and sums in a changing order without it.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.benchmark = not options.deterministic
 
 
