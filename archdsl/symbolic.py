@@ -71,7 +71,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Unevaluated:
-    """What ``and`` or ``or`` did not come to, and could not be read."""
+    """What ``and`` or ``or`` did not come to, and has no value there: ``H`` of a vector."""
 
 
 Form: TypeAlias = Constant | Parameter | Size | Element | Row | Operation | Unevaluated

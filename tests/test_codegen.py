@@ -162,6 +162,27 @@ def test_expressions_are_the_spec_s(written: str, emitted: str) -> None:
     judge(model)
 
 
+@pytest.mark.parametrize(
+    ("written", "emitted"),
+    [
+        ("n == 1 or m == 1 and H > 3", "n == 1 or m == 1"),
+        ("n == 1 or m == 1 and not (H > 3 or m == 5)", "n == 1 or m == 1"),
+        ("n == 1 or m == 3 and (m == 2 or W == H)", "n == 1 or m == 3 and m == 2"),
+        ("not (n == 2 or m == 2 and min(H, 3) > 2)", "not (n == 2 or m == 2)"),
+        ("n == 1 or (m == 1 and -H < 3) == true", "n == 1 or (m == 1) == True"),
+        ("n == 1 and (m == 1 or H % 2 == 0)", "n == 1 and m == 1"),
+    ],
+)
+def test_what_no_use_asks_and_has_no_value_is_left_out(written: str, emitted: str) -> None:
+    """A vector has no height."""
+    text = f"block cell(n, m) {{ if {written} {{ tanh }} else {{ relu }} }}\ncell(1, 1); cell(2, 2)"
+    model = archdsl.parse(text, input="4")
+    source = archdsl.compile(model)
+    assert source.count("class Cell") == 1
+    assert f"[nn.Tanh()] if {emitted} else" in source
+    judge(model)
+
+
 def test_sizes_that_decide_are_arguments() -> None:
     text = """
     block cell(n, k) { add { | conv 3x3 n same | if H > 8 { conv 1x1 n } else { id } } }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from archdsl.codegen.conditions import both, count_tests, forbidden_by, way_to
-from archdsl.codegen.expressions import Unwritable, call_doc, literal, negated, render
+from archdsl.codegen.expressions import call_doc, literal, negated, render
 from archdsl.codegen.lanes import (
     AXES,
     Disagreement,
@@ -279,10 +279,7 @@ class Constructor:
             forbidden = both(condition, forbidden)
         if any(name.startswith("~") for name in names_in(forbidden)):
             raise Disagreement
-        try:
-            text = self.text(forbidden)
-        except Unwritable:
-            return
+        text = self.text(forbidden)
         if text not in self.guards:
             self.guards.append(text)
 

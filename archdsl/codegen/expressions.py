@@ -40,10 +40,6 @@ _ATOM = 9
 _OPPOSITES = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 
 
-class Unwritable(Exception):
-    """A form that has no text: nobody evaluated it."""
-
-
 def no_name(leaf: Leaf) -> str:
     """The namer of a class without parameters."""
     raise AssertionError(leaf)
@@ -84,7 +80,7 @@ def _render(form: Form, name: Namer) -> tuple[str, int]:
             first = render(left, name, own + is_apart)
             return f"{first} {operator} {render(right, name, own + 1)}", own
         case _:
-            raise Unwritable(form)
+            raise AssertionError(form)  # folding leaves out what nobody evaluated
 
 
 def negated(condition: Form) -> Form:

@@ -213,7 +213,8 @@ Leaf = Parameter | Size
 def fold(form: Form, replace: Callable[[Leaf], Form], *, adds: bool = False) -> Form:
     """The form with others in place of its leaves, and what is constant then as its value.
 
-    With ``adds`` equal terms of sums are put together, too.
+    With ``adds`` equal terms of sums are put together, too. What nobody evaluated is left out:
+    where the spec makes sense, ``and``, ``or`` or ``if`` does not come to it.
     """
     match form:
         case Parameter() | Size():
@@ -239,13 +240,19 @@ def _element(form: Form, index: int) -> Form:
 
 
 def _operate(name: str, operands: list[Form], *, adds: bool) -> Form:
+    if isinstance(operands[0], Unevaluated):
+        return operands[0]
     match name, operands:
         case "if", [Constant(value=decided), one, other]:
             return one if decided else other
+        case "if", [_, one, Unevaluated()] | [_, Unevaluated(), one]:
+            return one
         case "if", [_, one, other] if one == other:
             return one
         case "and" | "or", [left, right]:
             return _decide(name, left, right)
+    if any(isinstance(operand, Unevaluated) for operand in operands):
+        return Unevaluated()
     if all(isinstance(operand, Constant) for operand in operands):
         values = [operand.value for operand in operands if isinstance(operand, Constant)]
         return _evaluate(name, values)
@@ -265,7 +272,7 @@ def _decide(name: str, left: Form, right: Form) -> Form:
     for side, other in ((left, right), (right, left)):
         if isinstance(side, Constant):
             return side if side.value == (name == "or") else other
-    return Operation(name, (left, right))
+    return left if isinstance(right, Unevaluated) else Operation(name, (left, right))
 
 
 def _evaluate(name: str, values: list[Any]) -> Form:
