@@ -183,6 +183,26 @@ def test_what_no_use_asks_and_has_no_value_is_left_out(written: str, emitted: st
     judge(model)
 
 
+@pytest.mark.parametrize(
+    ("written", "emitted"),
+    [
+        ("8 / m == 2", "8 // m == 2"),
+        ("min(8 / m, 3) == 2", "min(8 // m, 3) == 2"),
+        ("max(8 // m) == 2", "8 // m == 2"),
+        ("1.5 / m > 0.7", "1.5 / m > 0.7"),
+        ("max(8 // m, 0.5) / m > 0.7", "max(8 // m, 0.5) / m > 0.7"),
+    ],
+)
+def test_what_no_use_asks_is_right_for_other_arguments(written: str, emitted: str) -> None:
+    """Nothing is divided by 0."""
+    test = f"n == 1 and (m == 0 or {written})"
+    text = f"block cell(n, m) {{ if {test} {{ tanh }} else {{ relu }} }}\ncell(1, 0); cell(2, 0)"
+    model = archdsl.parse(text, input="4")
+    source = archdsl.compile(model)
+    assert f"[nn.Tanh()] if n == 1 and (m == 0 or {emitted}) else" in source
+    judge(model)
+
+
 def test_sizes_that_decide_are_arguments() -> None:
     text = """
     block cell(n, k) { add { | conv 3x3 n same | if H > 8 { conv 1x1 n } else { id } } }

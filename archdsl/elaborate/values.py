@@ -293,10 +293,30 @@ def _form_of(expr: syntax.Expr, context: Context) -> Form:
             return Operation(operator, (_form_of(operand, context),))
         case syntax.Binary(operator=operator, left=left, right=right):
             sides = (_form_of(left, context), _form_of(right, context))
-            # Of two floats the quotient has a value, unless it is of 0.
-            return Operation("//" if operator == "/" else operator, sides)
+            if operator == "/" and not _is_float(expr, context):
+                operator = "//"
+            return Operation(operator, sides)
+        case syntax.Call(arguments=arguments) if arguments and expr.name.id in _FUNCTIONS:
+            forms = [_form_of(argument.value, context) for argument in arguments]
+            return Operation(expr.name.id, tuple(forms)) if len(forms) > 1 else forms[0]
         case _:
             return Unevaluated()
+
+
+def _is_float(expr: syntax.Expr, context: Context) -> bool:
+    """Whether what is computed is a float, as where one of the numbers is one."""
+    match expr:
+        case syntax.Paren(value=inner) | syntax.Unary(operand=inner):
+            return _is_float(inner, context)
+        case syntax.Binary(left=left, right=right):
+            return _is_float(left, context) or _is_float(right, context)
+        case syntax.Call(arguments=arguments):
+            return any(_is_float(argument.value, context) for argument in arguments)
+        case syntax.Number(value=value):
+            return isinstance(value, float)
+        case _:
+            found = context.values.find(expr.id) if isinstance(expr, syntax.Name) else None
+            return found is not None and found[0] is not None and isinstance(found[0].value, float)
 
 
 _COMPARISONS = ("==", "!=", "<", ">", "<=", ">=")
@@ -373,9 +393,11 @@ def _rounded_down(expr: syntax.Binary, result: int) -> Fix:
     return replaced(place, "//", f"`//` rounds down to {result}", keeps_choices=False)
 
 
+_FUNCTIONS: dict[str, Callable[..., Any]] = {"min": min, "max": max}
+
+
 def _trace_call(expr: syntax.Call, context: Context) -> Symbolic:
-    functions: dict[str, Callable[..., Any]] = {"min": min, "max": max}
-    if expr.name.id not in functions:
+    if expr.name.id not in _FUNCTIONS:
         raise Fault(
             "undefined-name",
             f"there is no function `{expr.name.id}` in expressions",
@@ -392,7 +414,7 @@ def _trace_call(expr: syntax.Call, context: Context) -> Symbolic:
         traced = trace(argument.value, context)
         numbers.append(_number(traced.value, argument.value))
         forms.append(traced.form)
-    value: Value = functions[expr.name.id](numbers)
+    value: Value = _FUNCTIONS[expr.name.id](numbers)
     if len(forms) == 1:
         return Symbolic(value, forms[0])
     return operate(value, expr.name.id, *forms)
