@@ -12,9 +12,10 @@ from typing import TypeAlias
 
 from archdsl.codegen.constructor import ClassParameter, Constructor
 from archdsl.codegen.forward import Forward
-from archdsl.codegen.lanes import AXES, Disagreement, Lane, Level, Use, agreed
+from archdsl.codegen.lanes import AXES, Disagreement, Lane, Level, Use, agreed, names_in
 from archdsl.codegen.layout import Item, Text, bracketed, lay_out
 from archdsl.codegen.names import Scope
+from archdsl.codegen.tracing import form_of
 from archdsl.deployment import PAGES
 from archdsl.layers import REGISTRY
 from archdsl.modules import ClassPlan, camel_case, heads_of, items_of, plans_in
@@ -245,11 +246,13 @@ def _write_class(
     agreed(len(plan.recalls) for plan in plans)
     if plans[0].row is not None:
         items = constructor.row(lanes, [plan.row or () for plan in plans])
+        _check_exits(lanes)
         body = lay_out("", bracketed("super().__init__(", items), 2)
         ends = agreed(tuple(ends_of(use)) for use in uses)
         lines = (*constructor.guard_lines(), *body, *ends)
         return ClassText(_parameters(constructor, lanes), True, lines), lanes
     steps = constructor.steps(lanes, [plan.steps for plan in plans])
+    _check_exits(lanes)
     forwards = [
         Forward(plan, gone, constructor.merges[id(lane)])
         for plan, gone, lane in zip(plans, steps, lanes, strict=True)
@@ -266,6 +269,17 @@ def _write_class(
     parameters = _parameters(constructor, lanes)
     constants = tuple(constructor.constants)
     return ClassText(parameters, False, lines, header, bodies, weights, constants), lanes
+
+
+def _check_exits(lanes: Sequence[Lane]) -> None:
+    """What is around a class is told the sizes behind it. Errors: ``Disagreement``.
+
+    Where an `if` leads, these may hang on a size outside that another lane alone asks for.
+    """
+    for lane in lanes:
+        for size in lane.volume_of(lane.use.plan.output).sizes:
+            for name in names_in(form_of(size)):
+                lane.captured_size(name)
 
 
 def title_of(use: Use) -> str:
