@@ -133,6 +133,10 @@ def test_a_report_says_what_was_done_and_what_came_of_it(tmp_path: Path) -> None
     curves = (tmp_path / "curves.svg").read_text("utf-8")
     for text in ("loss", "accuracy", "validation top-5", "epoch"):
         assert f"<!-- {text} -->" in curves
+    # Epochs are counted in whole numbers.
+    assert {"<!-- 1 -->", "<!-- 2 -->", "<!-- 3 -->"} <= set(re.findall("<!-- .*? -->", curves))
+    first = curves[: curves.index("<!-- epoch -->")]
+    assert "<!-- 1.5 -->" not in first
 
 
 # ── Evaluation ───────────────────────────────────────────────────────────────────────────────
