@@ -48,7 +48,7 @@ def test_a_recipe_is_read_whole() -> None:
         optimizers.SGD(lr=0.01, momentum=0.9, weight_decay=0.0005),
         (schedules.Steps((30, 60, 80), 0.1),),
         CrossEntropy(0.1),
-        averages.ExponentialMovingAverage(0.99),
+        averages.ExponentialMovingAverage(decay=0.99),
         2.5,
         7,
     )

@@ -5,28 +5,35 @@ from __future__ import annotations
 import errno
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file
 from test_train import SMALL, _spec, _train_command, run, small
+from torch.utils.data import Dataset
 
 import archdsl
 from archdsl.cli.commands import commands
-from archdsl.recipe import Recipe, optimizers, schedules
+from archdsl.recipe import Recipe, augmentations, averages, optimizers, schedules
 from archdsl.train.choice import hold
 from archdsl.train.faults import TrainFault
 from archdsl.train.finished import open_run
 from archdsl.train.folder import Run
 from archdsl.train.logs import read_metrics
+from archdsl.train.options import Options
+from archdsl.train.run import train
 from archdsl.train.stopping import Stopping, requeue
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -128,7 +135,8 @@ def test_a_signal_ends_the_step_and_saves_the_run(tmp_path: Path, name: str, cod
     assert state["epoch"] == len(read_metrics(here)) >= 1
     step = f", step {state['step']}" if state["step"] else ""
     assert out == (
-        f"Small: stopped after epoch {state['epoch']}{step}; resume with --resume {here.folder}\n"
+        f"Small: stopped after epoch {state['epoch']}{step}; resume with the same command and "
+        f"--resume {here.folder}\n"
     )
     for path in (here.report, here.weights, here.last_weights, here.folder / "curves.svg"):
         assert path.exists()
@@ -157,18 +165,28 @@ class StopAt(Stopping):
         return int(signal.SIGTERM) if self.looks < 0 else None
 
 
+PLATEAU = Recipe(
+    "fake:20",
+    8,
+    2,
+    optimizer=optimizers.SGD(lr=0.1, momentum=0.9),
+    schedule=(schedules.Plateau(patience=1),),
+)
+MODERN = replace(
+    PLATEAU,
+    augment=(augmentations.RandAugment(), augmentations.MixUp(0.2), augmentations.CutMix()),
+    schedule=(schedules.OneCycle(),),
+    average=averages.ExponentialMovingAverage(steps=2, decay=0.8),
+    clip=0.5,
+)
+
+
+@pytest.mark.parametrize("recipe", [PLATEAU, MODERN], ids=["plateau", "modern"])
 @pytest.mark.parametrize("look", range(9))
 def test_a_run_goes_on_from_any_step_and_from_validation(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: int, recipe: Recipe
 ) -> None:
-    """Two epochs of three steps and one of validation, with dropout, momentum and a plateau."""
-    recipe = Recipe(
-        "fake:20",
-        8,
-        2,
-        optimizer=optimizers.SGD(lr=0.1, momentum=0.9),
-        schedule=(schedules.Plateau(patience=1),),
-    )
+    """Two epochs of three steps and one of validation, with dropout and momentum."""
     expected, rows = states_of(run(small(), tmp_path / "whole", recipe).run.folder)
 
     class Watch:
@@ -246,7 +264,7 @@ def test_a_rate_given_on_resuming_counts_and_the_report_tells_both(tmp_path: Pat
         ({"optimizer": optimizers.Adam()}, {}, "began with sgd, and cannot go on with adam"),
         ({"batch": 4}, {}, "is amid epoch 1, which has a batch of 8, not 4"),
         ({}, {"seed": 5}, "is amid epoch 1, which has a seed of 0, not 5"),
-        ({"data": "fake:24"}, {}, "is amid epoch 1, which has a number of images of 16, not 24"),
+        ({"data": "fake:24"}, {}, "began with the data fake:16, and cannot go on with fake:24"),
     ],
 )
 def test_a_run_does_not_go_on_as_another(
@@ -259,6 +277,140 @@ def test_a_run_does_not_go_on_as_another(
     with pytest.raises(TrainFault, match=said):
         run(small(), tmp_path, replace(recipe, **change), resume="auto", **flags)
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_what_a_run_was_told_is_in_its_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``run.json`` may be that of a try to go on which was killed before it saved anything."""
+    recipe = Recipe("fake:16", 8, 2, optimizer=optimizers.SGD())
+    expected, _ = states_of(run(small(), tmp_path / "whole", recipe).run.folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(Stopping, "__init__", lambda self: setattr(self, "signal", signal.SIGTERM))
+        here = run(small(), tmp_path, recipe).run
+    _damage_facts("recipe", "batch", value=4)(here.folder)
+    with pytest.raises(TrainFault, match="which has a batch of 8, not 4"):
+        run(small(), tmp_path, replace(recipe, batch=4), resume="auto")
+    weights, _ = states_of(run(small(), tmp_path, recipe, resume="auto").run.folder)
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+
+
+def test_what_a_killed_process_left_is_put_in_order(tmp_path: Path) -> None:
+    """Half a file; and the best checkpoint where the last was written and it was not."""
+    recipe = Recipe("fake:16", 8, 1, optimizer=optimizers.SGD())
+    here = run(small(), tmp_path, recipe).run
+    half = here.checkpoints / ".last.ckpt.abcdefgh"
+    half.write_bytes(b"half")
+    here.best.unlink()
+    here.best.write_bytes(b"old")
+    assert run(small(), tmp_path, recipe, resume="auto").metrics == {}
+    assert not half.exists()
+    assert here.best.read_bytes() == here.last.read_bytes()
+
+
+def test_going_on_from_the_best_makes_it_the_last(tmp_path: Path) -> None:
+    recipe = Recipe("fake:24", 8, 6, optimizer=optimizers.SGD(lr=1.2, momentum=0.95))
+    here = run(small(), tmp_path, recipe).run
+    epoch = torch.load(here.best, weights_only=True)["epoch"]
+    assert epoch < 6
+    run(small(), tmp_path, replace(recipe, epochs=epoch), resume=here.best)
+    assert torch.load(here.last, weights_only=True)["epoch"] == epoch
+
+
+@pytest.mark.parametrize("name", ["exp0.1", "run.v2"])
+def test_a_folder_with_a_dot_is_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    options = Options(output=tmp_path, device="cpu", name=name)
+    recipe = Recipe("fake:16", 8, 1)
+    here = train(small(), archdsl.compile(small()), recipe, options).run.folder
+    monkeypatch.chdir(here / "checkpoints")
+    for path in (here, Path("last.ckpt"), here / "checkpoints" / "last.ckpt"):
+        outcome = train(
+            small(), archdsl.compile(small()), recipe, replace(options, resume=path, name=None)
+        )
+        assert outcome.run.folder.resolve() == here
+
+
+def test_a_run_that_is_refused_leaves_nothing(tmp_path: Path) -> None:
+    late = averages.ExponentialMovingAverage(steps=1000)
+    for recipe, flags, said in (
+        (Recipe("fake:16", 8, 2, average=late), {}, "the run has 4 steps"),
+        (Recipe("fake:16", 8, 1), {"accumulate": 3}, "cannot be split into 3"),
+        (Recipe("fake:16", 8, 1), {"resume": tmp_path / "nope"}, "there is no checkpoint"),
+    ):
+        with pytest.raises(TrainFault, match=said):
+            run(small(), tmp_path / "runs", recipe, **flags)
+    assert not list(tmp_path.rglob("*run*/*"))
+    assert not (tmp_path / "nope").exists()
+
+
+def test_files_of_others_are_no_run_to_go_on_with(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "report.md").write_text("mine")
+    with pytest.raises(TrainFault, match="has files that are not of a run"):
+        run(small(), tmp_path, Recipe("fake:16", 8, 1), resume="auto")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["report.md"]
+
+
+def test_weights_that_are_destroyed_are_not_kept(tmp_path: Path) -> None:
+    """The loss before the step is finite, and that of the validation behind it is not."""
+    recipe = Recipe("fake:16", 16, 1, optimizer=optimizers.SGD(lr=1e30))
+    with pytest.raises(TrainFault, match=r"the validation loss is no finite number in epoch 1$"):
+        run(small(), tmp_path, recipe)
+    names = {path.name for path in (tmp_path / "run").rglob("*")}
+    assert not names & {"weights.safetensors", "last.ckpt", "best.ckpt"}
+
+
+class Drawing(Dataset[Any]):
+    """The user's own images, drawn anew each time, from all three generators."""
+
+    def __len__(self) -> int:
+        return 24
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        noise = torch.rand(1, 16, 16) + random.random() + np.random.rand()
+        return (60 * noise + index % 4).to(torch.uint8), index % 4
+
+
+def test_what_own_data_draw_hangs_on_the_seed_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = ModuleType("drawn_data")
+    module.make = lambda: (Drawing(), Drawing(), list("abcd"))  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "drawn_data", module)
+    recipe = Recipe("drawn_data:make", 8, 2, optimizer=SGD)
+    expected, rows = states_of(run(small(), tmp_path / "0", recipe, workers=0).run.folder)
+    found = [run(small(), tmp_path / "2", recipe, workers=2).run.folder]
+    with monkeypatch.context() as patch:
+        patch.setattr("archdsl.train.run.watch_signals", lambda: nullcontext(StopAt(1)))
+        run(small(), tmp_path / "cut", recipe, workers=1)
+    found.append(run(small(), tmp_path / "cut", recipe, workers=0, resume="auto").run.folder)
+    for folder in found:
+        weights, rows_again = states_of(folder)
+        assert rows_again == rows
+        assert all(torch.equal(weights[name], expected[name]) for name in expected)
+
+
+def test_a_fault_in_a_worker_ends_the_workers(tmp_path: Path) -> None:
+    """Though they heed no signal: else the command would wait for them for ever."""
+    for part in ("train", "val"):
+        for name in "abcd":
+            folder = tmp_path / "set" / part / name
+            folder.mkdir(parents=True)
+            (folder / "0.png").write_bytes(b"no picture")
+    spec = _spec(tmp_path)
+    words = ["--data", f"folder:{tmp_path / 'set'}", "--epochs", "1", "--workers", "2"]
+    done = subprocess.run(
+        _train_command(tmp_path, spec, *words),
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "broken image" in done.stderr
 
 
 def test_one_run_at_a_time_in_a_folder(tmp_path: Path) -> None:

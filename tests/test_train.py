@@ -84,6 +84,8 @@ def test_a_run_leaves_all_it_promises(tmp_path: Path) -> None:
         "name": "sgd",
         "lr": 0.05,
         "weight_decay": 0.0,
+        "norm_weight_decay": None,
+        "bias_weight_decay": None,
         "momentum": 0.0,
         "nesterov": False,
     }

@@ -427,6 +427,20 @@ def test_every_mode_of_image_is_converted(mode: str, channels: int, tmp_path: Pa
     assert 0 <= image.min() <= image.max() <= 1
 
 
+def test_pixels_of_16_bits_are_scaled_and_those_of_32_refused(tmp_path: Path) -> None:
+    values = np.arange(0, 65536, 64, np.uint16).reshape(32, 32)
+    for name in ("a.png", "a.tiff"):
+        path = tmp_path / name
+        Image.fromarray(values).save(path)
+        assert np.array_equal(decode_image(path, 1)[0].numpy(), values // 256)
+        assert np.array_equal(decode_image(path, 3)[2].numpy(), values // 256)
+    path = tmp_path / "a.tiff"
+    for dtype, mode in ((np.float32, "F"), (np.int32, "I")):
+        Image.fromarray(values.astype(dtype)).save(path)
+        with pytest.raises(BrokenImage, match=rf"has pixels of 32 bits \(mode {mode}\)"):
+            decode_image(path, 1)
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])

@@ -143,7 +143,7 @@ def train_plainly(network: nn.Module, model: Model, recipe: Recipe, optimizer: A
             step += 1
             if cycle:
                 cycle.step()
-            if average and step % recipe.average.steps == 0:
+            if average and (step - 1) % recipe.average.steps == 0:
                 average.update_parameters(network)
         if plateau:
             with torch.no_grad():
@@ -196,8 +196,8 @@ def train_plainly(network: nn.Module, model: Model, recipe: Recipe, optimizer: A
             {},
         ),
         (Recipe(optimizer=optimizers.AdamW(lr=0.01), schedule=(schedules.OneCycle(),)), {}),
-        (Recipe(optimizer=SGD, average=averages.ExponentialMovingAverage(0.9)), {}),
-        (Recipe(optimizer=SGD, average=averages.ExponentialMovingAverage(0.7, steps=5)), {}),
+        (Recipe(optimizer=SGD, average=averages.ExponentialMovingAverage(decay=0.9)), {}),
+        (Recipe(optimizer=SGD, average=averages.ExponentialMovingAverage(decay=0.7, steps=5)), {}),
         (Recipe(optimizer=SGD, augment=(augmentations.MixUp(0.2),)), {}),
         (Recipe(optimizer=SGD, augment=(augmentations.CutMix(),), loss=CrossEntropy(0.1)), {}),
         (Recipe(optimizer=SGD, augment=(augmentations.MixUp(),), loss=MeanSquaredError()), {}),
@@ -216,7 +216,7 @@ def test_a_run_takes_the_steps_of_a_loop_by_hand(
 @pytest.mark.parametrize(
     "recipe",
     [
-        Recipe(optimizer=SGD, average=averages.ExponentialMovingAverage(0.8, steps=2)),
+        Recipe(optimizer=SGD, average=averages.ExponentialMovingAverage(decay=0.8, steps=2)),
         Recipe(optimizer=optimizers.SGD(0.1, 0.3, bias_weight_decay=0.0)),
         Recipe(optimizer=optimizers.AdamW(0.01, 0.3, norm_weight_decay=0.0)),
         Recipe(optimizer=optimizers.RMSprop(0.01, 0.3, norm_weight_decay=0.0)),

@@ -51,6 +51,11 @@ def predict(
 
         finished = open_run(run, weights)
         data = finished.facts["data"]
+        if data["finished"]:
+            raise TrainFault(
+                f"the images of {data['name']} come finished from the user's own data, and nobody "
+                "else knows how to prepare a file like them"
+            )
         broken = 0
         for path in images:
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from archdsl.recipe import Recipe
 from archdsl.report.text import count_of, printable
 from archdsl.volume import Volume
 
+#: More of them take longer to start than any epoch.
+MOST_WORKERS = 512
+
 
 class Workers(click.ParamType[int | None]):
     """A number of processes, or ``auto``."""
@@ -33,9 +37,26 @@ class Workers(click.ParamType[int | None]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "auto":
             return None
-        if not str(value).isdecimal():
-            self.fail(f"{value!r} is neither a number of processes nor `auto`", param, ctx)
+        if not str(value).isdecimal() or int(value) > MOST_WORKERS:
+            self.fail(
+                f"{value!r} is neither `auto` nor a number of processes, up to {MOST_WORKERS}",
+                param,
+                ctx,
+            )
         return int(value)
+
+
+class Positive(click.FloatRange):
+    """A finite number above 0."""
+
+    def __init__(self) -> None:
+        super().__init__(0, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not isfinite(number):
+            self.fail(f"{value!r} is no finite number", param, ctx)
+        return number
 
 
 @click.command(cls=Page)
@@ -53,7 +74,7 @@ class Workers(click.ParamType[int | None]):
 @click.option(
     "--lr",
     metavar="RATE",
-    type=click.FloatRange(0, min_open=True),
+    type=Positive(),
     help="The learning rate that the schedule changes.",
 )
 @click.option(
@@ -124,7 +145,7 @@ class Workers(click.ParamType[int | None]):
 @click.option(
     "--clip",
     metavar="NORM",
-    type=click.FloatRange(0, min_open=True),
+    type=Positive(),
     help="Largest norm of the gradient.",
 )
 @click.option("--sync-bn", is_flag=True, help="Normalize over the images of all devices.")
@@ -137,7 +158,7 @@ class Workers(click.ParamType[int | None]):
 @click.option(
     "--seed",
     metavar="N",
-    type=click.IntRange(0),
+    type=click.IntRange(0, 2**32 - 1),
     default=0,
     show_default=True,
     help="Seed of all that is random.",
@@ -217,9 +238,11 @@ def train(
         from archdsl.train.run import train as run
 
         resume = flags.pop("resume")
+        if resume == "":
+            raise Refusal("`--resume` needs `auto`, the folder of a run, or a checkpoint")
         loggers = _loggers(flags.pop("log"))
         resumed = resume if resume in (None, "auto") else Path(resume)
-        options = Options(**flags, resume=resumed, log=loggers)
+        options = Options(**flags, resume=resumed, log=loggers, color=color)
         from archdsl.train.stopping import exit_code_of
 
         outcome = run(model, compile_module([model]), recipe, options)
@@ -232,7 +255,9 @@ def train(
     folder = printable(outcome.run.folder.as_posix())
     if outcome.signal is not None:
         said = (
-            "put back into the queue" if outcome.is_requeued else f"resume with --resume {folder}"
+            "put back into the queue"
+            if outcome.is_requeued
+            else f"resume with the same command and --resume {folder}"
         )
         print_text(f"{model.name}: stopped after {outcome.progress}; {said}")
         ctx.exit(exit_code_of(outcome.signal))

@@ -13,6 +13,8 @@ class Average(Word):
 
     role = Role.AVERAGE
 
+    steps: int = attribute(COUNT, "steps of training between two updates", 1)
+
 
 @dataclass(frozen=True)
 class ExponentialMovingAverage(Average):
@@ -23,4 +25,3 @@ class ExponentialMovingAverage(Average):
     akin = ("swa", "averaging", "moving_average")
 
     decay: float = attribute(RATE, "share of the average that stays at each update", 0.999)
-    steps: int = attribute(COUNT, "steps of training between two updates", 1)

@@ -21,7 +21,15 @@ FORMAT = 1
 SHARDS = "shards"
 
 #: What every checkpoint has, and of which type it is.
-_FACTS = {"epoch": int, "step": int, "steps": int, "sums": list, "history": list}
+_FACTS = {
+    "epoch": int,
+    "step": int,
+    "steps": int,
+    "sums": list,
+    "spent": list,
+    "history": list,
+    "told": dict,
+}
 
 
 def write_atomically(path: Path, write: Callable[[str], Any]) -> None:
@@ -102,9 +110,23 @@ def write_checkpoint(run: Run, state: dict[str, Any], *, is_best: bool) -> None:
     """
     write_atomically(run.last, lambda target: torch.save(state, target))
     if is_best:
-        # A second name costs nothing, and neither changes when the other is replaced.
-        write_atomically(run.best, lambda target: _copy(run.last, Path(target)))
+        copy_checkpoint(run.last, run.best)
     _forget_shards(run)
+
+
+def copy_checkpoint(source: Path, target: Path) -> None:
+    """Let a checkpoint be another one, too. Errors: as ``write_atomically``."""
+    # A second name costs nothing, and neither changes when the other is replaced.
+    write_atomically(target, lambda temporary: _copy(source, Path(temporary)))
+
+
+def remove_leftovers(run: Run) -> None:
+    """Remove what a killed process was writing; by the one that holds the folder."""
+    names = (path.name for path in run.files)
+    for name in names:
+        for folder in (run.folder, run.checkpoints):
+            for path in folder.glob(f".{name}.*"):
+                path.unlink(missing_ok=True)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -118,8 +140,8 @@ def _copy(source: Path, target: Path) -> None:
 # ── Of several processes that share the weights ──────────────────────────────────────────────
 
 
-def write_shards(run: Run, parts: dict[str, Any], steps: int) -> str:
-    """Let each process write its parts of the tensors. Gives the name of the folder they are in.
+def write_shards(run: Run, parts: dict[str, Any], name: str) -> None:
+    """Let each process write its parts of the tensors into a new folder of this name.
 
     Errors:
         TrainFault: where one of them cannot write.
@@ -127,13 +149,11 @@ def write_shards(run: Run, parts: dict[str, Any], steps: int) -> str:
     from torch.distributed import checkpoint  # not needed by one process, and large
     from torch.distributed.checkpoint.api import CheckpointException
 
-    name = f"{SHARDS}-{steps:09}"
     try:
         run.checkpoints.mkdir(parents=True, exist_ok=True)
         checkpoint.save(parts, checkpoint_id=run.checkpoints / name)  # type: ignore[attr-defined]
     except (OSError, RuntimeError, CheckpointException) as error:
         raise TrainFault(f"cannot write {run.checkpoints / name}: {error}") from error
-    return name
 
 
 def read_shards(path: Path, parts: dict[str, Any], name: str) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from archdsl.model import Model
+from archdsl.train.checkpoints import remove_leftovers
 from archdsl.train.faults import TrainFault
 from archdsl.train.folder import LAST, Run
 from archdsl.train.options import Options
@@ -50,6 +51,11 @@ def refuse_name(name: str | None) -> None:
         )
 
 
+def is_checkpoint(path: Path) -> bool:
+    """Whether what is to be resumed is a file, and not the folder of a run."""
+    return path.is_file() or (path.suffix == ".ckpt" and not path.is_dir())
+
+
 @contextmanager
 def hold(run: Run) -> Iterator[None]:
     """Let no other process train in the folder meanwhile. Errors: ``TrainFault`` where one does."""
@@ -65,8 +71,13 @@ def hold(run: Run) -> Iterator[None]:
         yield
         return
     try:
+        remove_leftovers(run)
         yield
     finally:
+        # A run that was refused leaves nothing.
+        if list(run.folder.iterdir()) == [run.lock]:
+            run.lock.unlink()
+            run.folder.rmdir()
         lock.release()
 
 
@@ -115,7 +126,10 @@ def _code_of(source: str) -> list[str]:
 def _choose(model: Model, options: Options) -> Path:
     base = options.output / (options.name or model.name.lower())
     if isinstance(options.resume, Path):
-        return options.resume.parent.parent if options.resume.suffix else options.resume
+        path = options.resume
+        if not path.exists():
+            raise TrainFault(f"there is no checkpoint {path}")
+        return Path(os.path.abspath(path)).parent.parent if is_checkpoint(path) else path
     is_started_here = "LOCAL_RANK" in os.environ and "TORCHELASTIC_RUN_ID" not in os.environ
     if is_started_here and _CHOSEN in os.environ:
         return Path(os.environ[_CHOSEN])
@@ -127,7 +141,11 @@ def _choose(model: Model, options: Options) -> Path:
             raise TrainFault(f"{base} is taken: pass another --name, or --resume auto to go on")
         return base
     if options.resume == "auto":
-        return _latest(base) if options.name is None else base
+        folder = _latest(base) if options.name is None else base
+        here = Run(folder)
+        if _is_taken(folder) and not (here.facts.exists() or here.last.exists()):
+            raise TrainFault(f"{folder} has files that are not of a run: pass another --name")
+        return folder
     folder, count = base, 1
     while not _claim(folder):
         count += 1
@@ -139,6 +157,7 @@ def _claim(folder: Path) -> bool:
     """Make a folder, which only one of several runs can do; or take one that is empty."""
     try:
         folder.mkdir(parents=True)
+        Run(folder).lock.touch()
     except OSError:  # it exists; what else it may be is said where it is written to
         return not _is_taken(folder)
     return True
@@ -155,7 +174,7 @@ def _is_first_process() -> bool:
 
 
 def _is_taken(folder: Path) -> bool:
-    return folder.is_dir() and any(path != Run(folder).lock for path in folder.iterdir())
+    return folder.is_dir() and any(folder.iterdir())
 
 
 def _latest(base: Path) -> Path:

@@ -62,6 +62,9 @@ class DaliLoading(Loading):
         self.workers = max(workers, 1)
         self._pipeline: Any = None
 
+    def close(self) -> None:
+        self._pipeline = None
+
     def batches(self, epoch: int, step: int) -> Iterator[tuple[Tensor, Tensor]]:
         self.sampler.epoch, self.sampler.skip = epoch, step * self.batch
         count = len(self.sampler)

@@ -50,7 +50,10 @@ def evaluate(
         download=download,
         seed=facts["options"]["seed"],
         classes=len(finished.classes),
+        skip_broken=bool(facts["options"].get("skip_broken")),
     )
+    if opened.finished != facts["data"].get("finished", False):
+        raise TrainFault(f"the run and {opened.name} do not agree on who normalizes the images")
     if len(opened.classes) != len(finished.classes):
         raise TrainFault(
             f"the network tells {len(finished.classes)} classes apart, {opened.name} has "

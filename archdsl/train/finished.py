@@ -30,6 +30,7 @@ _NEEDED: dict[tuple[str, ...], type] = {
     ("data", "mean"): list,
     ("data", "std"): list,
     ("data", "enlarged"): bool,
+    ("data", "finished"): bool,
     ("options", "seed"): int,
 }
 
@@ -63,8 +64,12 @@ def open_run(folder: Path, which: Which = "best", device: str = "cpu") -> Finish
     """Open the folder of a run with its best or its last weights.
 
     Errors:
-        TrainFault: where the folder is no run, or what is in it does not fit together.
+        TrainFault: where the folder is no run, what is in it does not fit together, or the device
+        is not here.
     """
+    is_here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not is_here.get(device, True):
+        raise TrainFault(f"there is no {device} device here")
     run = Run(folder)
     facts = run.read_facts()
     _check_facts(run, facts)

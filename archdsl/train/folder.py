@@ -74,6 +74,13 @@ class Run:
         """Held by the process that trains."""
         return self.folder / ".lock"
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that is written whole."""
+        curves = (self.folder / f"curves.{ending}" for ending in ("svg", "png"))
+        own = (self.module, self.spec, self.facts, self.last, self.best, self.metrics, self.report)
+        return (*own, self.weights, self.last_weights, *curves)
+
     def read_facts(self) -> dict[str, Any]:
         """What ``run.json`` says. Errors: ``TrainFault`` where the folder is no run."""
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import torch
@@ -49,12 +50,15 @@ class Keeper(Watcher):
         options: Options,
         progress: Progress,
         average: Averaging | None,
+        told: State,
     ) -> None:
         self.run = run
         self.fabric = fabric
         self.network = network
         self.optimizer = optimizer
         self.average = average
+        #: Recipe, flags and data, which a run that goes on is compared with.
+        self.told = told
         self.is_sharded = options.strategy == "fsdp"
         self.logs: Logs | None = None
         if fabric.is_global_zero and not options.dry_run:
@@ -89,12 +93,17 @@ class Keeper(Watcher):
             "step": progress.step,
             "steps": progress.steps,
             "sums": progress.sums,
+            "spent": progress.spent,
             "history": progress.history,
+            "told": self.told,
             "precision": precision,
         }
         if self.is_sharded:
             parts = _parts(self.network, self.optimizer)
-            state[SHARDS] = write_shards(self.run, parts, progress.steps)
+            # Never the name of one that is there: it stays until the new one is whole.
+            name = f"{SHARDS}-{progress.steps:09}-{token_hex(4)}"
+            state[SHARDS] = self.fabric.broadcast(name)
+            write_shards(self.run, parts, state[SHARDS])
         elif self.fabric.is_global_zero:
             state["network"] = self.network.state_dict()
             state["optimizer"] = self.optimizer.state_dict()

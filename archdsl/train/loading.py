@@ -6,15 +6,19 @@ very batches that one would see.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 from zlib import crc32
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from archdsl.recipe.augmentations import Augmentation, Mixing
+from archdsl.train.data.images import is_known
 from archdsl.train.stopping import ignore_signals
 
 
@@ -76,12 +80,8 @@ class SeededDataset(Dataset[tuple[Tensor, int]]):
         if not self.is_random:
             image, label = self.dataset[index]
             return image, label
-        # `torch.manual_seed` looks for devices each time, which takes longer than an augmentation.
-        generator = torch.default_generator
-        before = generator.get_state()
-        generator.manual_seed(mix(self.seed, position))
-        image, label = self.dataset[index]
-        generator.set_state(before)
+        with _seeded(mix(self.seed, position), also_python=not is_known(self.dataset)):
+            image, label = self.dataset[index]
         return image, label
 
     def __getitems__(self, positions: list[int]) -> list[Any]:
@@ -91,6 +91,26 @@ class SeededDataset(Dataset[tuple[Tensor, int]]):
             return [self[position] for position in positions]
         items: list[Any] = batch([position % self.size for position in positions])
         return items
+
+
+@contextmanager
+def _seeded(seed: int, *, also_python: bool) -> Iterator[None]:
+    """Let what is drawn meanwhile hang on the seed, and what is drawn behind it not."""
+    # `torch.manual_seed` looks for devices each time, which takes longer than an augmentation.
+    generator = torch.default_generator
+    before = generator.get_state()
+    generator.manual_seed(seed)
+    if also_python:
+        others = random.getstate(), np.random.get_state()
+        random.seed(seed)
+        np.random.seed(seed)
+    try:
+        yield
+    finally:
+        generator.set_state(before)
+        if also_python:
+            random.setstate(others[0])
+            np.random.set_state(others[1])
 
 
 class Loading:
@@ -113,7 +133,8 @@ class Loading:
         rank: int,
         world: int,
     ) -> None:
-        is_random = any(not isinstance(page, Mixing) for page in augment)
+        # What the user's own data set draws, nobody knows.
+        is_random = any(not isinstance(page, Mixing) for page in augment) or not is_known(dataset)
         self.batch = batch
         self.part = batch // parts
         self.seed = seed
@@ -148,6 +169,14 @@ class Loading:
     def parts_in(self, step: int) -> int:
         """How many parts these are."""
         return -(-self.images_in(step) // self.part)
+
+    def close(self) -> None:
+        """Let the workers end, which else wait for the next epoch."""
+        workers: Any = self.loader._iterator
+        if workers is not None:
+            # What PyTorch does when the last reference goes, which a traceback may hold.
+            workers._shutdown_workers()
+            self.loader._iterator = None
 
     def batches(self, epoch: int, step: int) -> Iterator[Any]:
         """The parts of an epoch from a step on, each a pair of images and labels."""

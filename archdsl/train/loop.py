@@ -30,10 +30,11 @@ _LOOK = 50
 
 
 class NotFinite(TrainFault):
-    """The loss became infinite or no number."""
+    """The loss became infinite or no number, or a weight did."""
 
-    def __init__(self, epoch: int, step: int) -> None:
-        super().__init__(f"the loss is no finite number in epoch {epoch + 1}, step {step + 1}")
+    def __init__(self, what: str, epoch: int, step: int | None = None) -> None:
+        place = "" if step is None else f", step {step + 1}"
+        super().__init__(f"{what} is no finite number in epoch {epoch + 1}{place}")
 
 
 @dataclass
@@ -46,6 +47,8 @@ class Progress:
     steps: int = 0
     #: Of the epoch that is not over: the sum of the loss over its images, hits, and images.
     sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    #: Of it, too: seconds in all, and seconds in which the process waited for images.
+    spent: list[float] = field(default_factory=lambda: [0.0, 0.0])
     #: A row for each epoch that is over.
     history: list[Row] = field(default_factory=list)
 
@@ -53,7 +56,6 @@ class Progress:
     def best(self) -> int | None:
         """Which epoch (from 0) has the lowest validation loss; of equals the first."""
         losses = [row["val_loss"] for row in self.history]
-        losses = [math.inf if math.isnan(loss) else loss for loss in losses]
         return losses.index(min(losses)) if losses else None
 
     @property
@@ -132,7 +134,7 @@ class Loop:
 
     @property
     def speed(self) -> float:
-        """Images a second over all processes, since the epoch began or the run went on."""
+        """Images a second over all processes, since the epoch began."""
         return self.images / max(time.monotonic() - self.started, 1e-9)
 
     @property
@@ -153,10 +155,19 @@ class Loop:
             NotFinite: where the loss is no number; then no checkpoint is written.
         """
         try:
-            return self._run(stopping)
+            signal = self._run(stopping)
+        except Exception:  # a second Ctrl-C is none, and does not wait for the workers
+            self._close()
+            raise
         finally:
             for watcher in self.watchers:
                 watcher.on_end(self)
+        self._close()
+        return signal
+
+    def _close(self) -> None:
+        for loading in (self.training, self.validation):
+            loading.close()
 
     def _run(self, stopping: Stopping) -> int | None:
         progress, patience = self.progress, self.recipe.patience
@@ -183,7 +194,8 @@ class Loop:
         # Of several processes the first takes up what all had seen together.
         self.sums = list(progress.sums) if self.fabric.is_global_zero else [0.0, 0.0, 0.0]
         self.measured, self.lost = [], -1
-        self.started, self.waited, self.images = time.monotonic(), 0.0, 0
+        seconds, self.waited = progress.spent
+        self.started, self.images = time.monotonic() - seconds, int(progress.sums[2])
         batches = iter(self.training.batches(progress.epoch, progress.step))
         while progress.step < self.steps_in_epoch:
             self._step(batches)
@@ -230,17 +242,17 @@ class Loop:
             )
         self.optimizer.step()
         self.optimizer.zero_grad()
-        if self.average is not None and (progress.steps + 1) % self.average.every == 0:
+        if self.average is not None and progress.steps % self.average.every == 0:
             self.average.update(self.network.module)
 
     def _set_rate(self) -> None:
-        progress = self.progress
+        progress, steps = self.progress, self.steps_in_epoch
         set_rate(
             self.optimizer,
             self.recipe,
             progress.epoch,
-            progress.step,
-            self.steps_in_epoch,
+            min(progress.step, steps - 1),  # behind the last step only the validation is left
+            steps,
             progress.history,
         )
 
@@ -283,11 +295,15 @@ class Loop:
         self._add_up()
         lost = self.agreement.most(self.lost)
         if lost >= 0:
-            raise NotFinite(self.progress.epoch, lost)
+            raise NotFinite("the loss", self.progress.epoch, lost)
 
     def _save(self) -> None:
         self._look()
         progress = self.progress
+        progress.spent = [time.monotonic() - self.started, self.waited]
+        is_lost = not all(bool(p.isfinite().all()) for p in self.network.parameters())
+        if self.agreement.most(int(is_lost)):
+            raise NotFinite("a weight", progress.epoch, progress.step - 1)
         progress.sums = add_up(self.fabric, self.sums)
         share_buffers(self.fabric, self.network)
         for watcher in self.watchers:
@@ -323,6 +339,8 @@ class Loop:
         # On the host, in double precision: over all images small errors would add up.
         sums = torch.stack(scores or [torch.zeros(3)]).cpu().double().sum(dim=0).tolist()
         loss, top1, top5, images = add_up(self.fabric, [*sums, count])
+        if not math.isfinite(loss):
+            raise NotFinite("the validation loss", self.progress.epoch)
         trained_loss, trained_hits, seen = add_up(self.fabric, self.sums)
         return {
             "epoch": self.progress.epoch + 1,
@@ -341,6 +359,6 @@ class Loop:
         progress = self.progress
         progress.history.append(row)
         progress.epoch += 1
-        progress.step, progress.sums = 0, [0.0, 0.0, 0.0]
+        progress.step, progress.sums, progress.spent = 0, [0.0, 0.0, 0.0], [0.0, 0.0]
         for watcher in self.watchers:
             watcher.on_epoch(self)

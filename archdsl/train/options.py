@@ -47,6 +47,7 @@ class Options:
     download: bool = False
     skip_broken: bool = False
     name: str | None = None
+    color: Literal["auto", "always", "never"] = "auto"
 
 
 def count_workers(options: Options, data: ImageData, fabric: Fabric) -> int:

@@ -28,6 +28,8 @@ def start_processes(options: Options) -> Fabric:
     _quieten()
     if options.device == "cuda" and not torch.cuda.is_available():
         raise TrainFault("there is no CUDA device here; --device auto takes what there is")
+    if options.device == "mps" and not torch.backends.mps.is_available():
+        raise TrainFault("there is no MPS device here; --device auto takes what there is")
     has_gpu = torch.cuda.is_available() and options.device in ("auto", "cuda")
     if options.precision == "16" and not has_gpu:
         # Fabric would take bf16 instead.

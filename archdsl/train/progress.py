@@ -26,11 +26,16 @@ _CELLS = {
 _WIDTH = 9
 
 
-def progress_watchers(fabric: Fabric) -> list[Watcher]:
+def progress_watchers(fabric: Fabric, color: str = "auto") -> list[Watcher]:
     """What shows the progress where the output goes; the first process alone shows it."""
     if not fabric.is_global_zero:
         return []
-    return [_Bar()] if sys.stderr.isatty() else [_Lines()]
+    return [_Bar(color)] if sys.stderr.isatty() else [_Lines()]
+
+
+def show_note(text: str) -> None:
+    """Say something that the user may not have meant."""
+    print(f"note: {text}", file=sys.stderr, flush=True)
 
 
 class _Lines(Watcher):
@@ -58,9 +63,11 @@ class _Lines(Watcher):
 class _Bar(_Lines):
     """The same table, and under it a bar for the epoch."""
 
-    def __init__(self) -> None:
+    def __init__(self, color: str) -> None:
         super().__init__()
-        self.console = Console(stderr=True, highlight=False)
+        # None leaves it to the environment.
+        without = True if color == "never" else None
+        self.console = Console(stderr=True, highlight=False, no_color=without)
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),

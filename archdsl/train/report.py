@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 #: Flags that say nothing of what is computed.
-_OF_ONE_CALL = ("resume", "log", "output", "name", "data_root", "download", "checkpoint_every")
+_OF_ONE_CALL = (
+    "resume",
+    "log",
+    "output",
+    "name",
+    "data_root",
+    "download",
+    "checkpoint_every",
+    "color",
+)
 
 #: A row of ``metrics.csv`` by the name of its column; validation is measured after training.
 _PANELS = {
@@ -83,16 +92,18 @@ def _report(facts: dict[str, Any], metrics: Sequence[Row]) -> str:
         "",
     ]
     lines += _said_of(recipe, facts["options"])
-    for stretch in facts.get("earlier", ()):
-        changes = _changes(stretch, facts)
-        if changes:
-            lines += [f"Until {stretch['until']}: {', '.join(changes)}.", ""]
+    for change in changes_of(facts):
+        lines += [f"{change[0].upper()}{change[1:]}.", ""]
     if metrics:
         best = max(metrics, key=lambda row: row.get("val_top1", 0.0))
         epoch = metrics.index(best) + 1
+        losses = [row["val_loss"] for row in metrics]
         lines += [
             f"**Best validation top-1: {best.get('val_top1', 0):.2%}** in epoch {epoch}; at the "
             f"end {metrics[-1].get('val_top1', 0):.2%}.",
+            "",
+            f"`weights.safetensors` is of epoch {1 + losses.index(min(losses))}, which has the "
+            "lowest validation loss.",
             "",
             "![loss and accuracy by epoch](curves.svg)",
             "",
@@ -116,6 +127,12 @@ def _said_of(recipe: dict[str, Any], options: dict[str, Any]) -> list[str]:
         if recipe.get(name) is not None:
             lines += [f"{title}: {recipe[name]:g}.", ""]
     return [*lines, f"Loss: {_word(recipe['loss'])}. Seed {options['seed']}.", ""]
+
+
+def changes_of(facts: dict[str, Any]) -> list[str]:
+    """What counted in parts of the run that are over, where it was something else than now."""
+    found = ((part["until"], _changes(part, facts)) for part in facts.get("earlier", ()))
+    return [f"until {until}: {', '.join(changes)}" for until, changes in found if changes]
 
 
 def _changes(stretch: dict[str, Any], facts: dict[str, Any]) -> list[str]:

@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from archdsl.recipe import Recipe
-from archdsl.train.checkpoints import read_checkpoint
+from archdsl.train.checkpoints import copy_checkpoint, read_checkpoint
+from archdsl.train.choice import is_checkpoint
 from archdsl.train.data import ImageData
 from archdsl.train.faults import TrainFault
 from archdsl.train.folder import Run
 from archdsl.train.loop import Progress
 from archdsl.train.options import Options
+
+#: Data that may lie elsewhere tomorrow.
+_FILES = ("folder", "imagenet", "webdataset")
 
 
 def find_checkpoint(run: Run, options: Options) -> Path | None:
@@ -23,7 +27,7 @@ def find_checkpoint(run: Run, options: Options) -> Path | None:
     """
     if options.resume is None:
         return None
-    if isinstance(options.resume, Path) and options.resume.suffix == ".ckpt":
+    if isinstance(options.resume, Path) and is_checkpoint(options.resume):
         if not options.resume.exists():
             raise TrainFault(f"there is no checkpoint {options.resume}")
         return options.resume
@@ -34,16 +38,21 @@ def find_checkpoint(run: Run, options: Options) -> Path | None:
 
 @dataclass(frozen=True)
 class Resumed:
-    """A checkpoint, and what its run was told when it was written."""
+    """A checkpoint, which says what its run was told when it was written."""
 
     path: Path
     state: dict[str, Any]
-    facts: dict[str, Any]
 
     @classmethod
-    def read(cls, path: Path, facts: dict[str, Any]) -> Resumed:
+    def read(cls, path: Path) -> Resumed:
         """Errors: ``TrainFault`` for what is no checkpoint of a run."""
-        return cls(path, read_checkpoint(path), facts)
+        return cls(path, read_checkpoint(path))
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """Recipe, options, data and versions; and what counted before, where it was other."""
+        told: dict[str, Any] = self.state["told"]
+        return told
 
     @property
     def progress(self) -> Progress:
@@ -53,6 +62,7 @@ class Resumed:
             state["step"],
             state["steps"],
             list(state["sums"]),
+            list(state["spent"]),
             [dict(row) for row in state["history"]],
         )
 
@@ -68,31 +78,71 @@ class Resumed:
                 f"{self.path} has {done} epochs behind it, which are more than {recipe.epochs}: "
                 "pass --epochs with more, or begin a new run"
             )
-        before, optimizer = self.facts["recipe"]["optimizer"]["name"], recipe.optimizer.name
+        before, optimizer = self.told["recipe"]["optimizer"]["name"], recipe.optimizer.name
         if optimizer != before:
             raise TrainFault(f"the run began with {before}, and cannot go on with {optimizer}")
-        if tuple(self.facts["data"]["classes"]) != data.classes:
-            raise TrainFault(
-                f"the run began with the classes of {self.facts['data']['name']}, and {data.name} "
-                "has others"
-            )
+        self._refuse_other_data(data)
         if not self.state["step"]:
             return
         # Amid an epoch it must be the same epoch that goes on.
         for what, old, new in (
-            ("a batch of", self.facts["recipe"]["batch"], recipe.batch),
-            ("a seed of", self.facts["options"]["seed"], options.seed),
-            ("a number of images of", self.facts["data"]["train"], len(data.train)),  # type: ignore[arg-type]
+            ("a batch of", self.told["recipe"]["batch"], recipe.batch),
+            ("a seed of", self.told["options"]["seed"], options.seed),
         ):
             if old != new:
                 raise TrainFault(
                     f"{self.path} is amid epoch {done + 1}, which has {what} {old}, not {new}"
                 )
 
+    def _refuse_other_data(self, data: ImageData) -> None:
+        """What lies in files may have moved; it must be as many images of the same classes."""
+        old, new = self.told["data"], data_facts(data)
+        kinds = [facts["name"].partition(":")[0] for facts in (old, new)]
+        if kinds[0] != kinds[1] or (old["name"] != new["name"] and kinds[0] not in _FILES):
+            raise TrainFault(
+                f"the run began with the data {old['name']}, and cannot go on with {new['name']}"
+            )
+        for name in ("train", "validation", "classes"):
+            if old[name] != new[name]:
+                raise TrainFault(
+                    f"the run began with other data: its {name} of {old['name']} were "
+                    f"{_short(old[name])}, those of {new['name']} are {_short(new[name])}"
+                )
+
     def earlier(self, now: dict[str, Any]) -> list[dict[str, Any]]:
         """What the run was told up to here, where it was something else than now."""
-        stretches: list[dict[str, Any]] = list(self.facts.get("earlier", ()))
-        told = {name: self.facts[name] for name in ("recipe", "options", "versions")}
+        stretches: list[dict[str, Any]] = list(self.told.get("earlier", ()))
+        told = {name: self.told[name] for name in ("recipe", "options", "versions")}
         if any(told[name] != now[name] for name in told):
             stretches.append({"until": str(self.progress), **told})
         return stretches
+
+    def put_in_place(self, run: Run) -> None:
+        """Make the checkpoint the last one, and the best where it is: a crash may have hindered.
+
+        Errors:
+            TrainFault: where it cannot be written.
+        """
+        if self.path.resolve() != run.last.resolve():
+            copy_checkpoint(self.path, run.last)
+        progress = self.progress
+        if progress.epoch and not progress.step and progress.best == progress.epoch - 1:
+            copy_checkpoint(run.last, run.best)
+
+
+def _short(value: Any) -> str:
+    return f"{len(value)} classes" if isinstance(value, list) else f"{value:,} images"
+
+
+def data_facts(data: ImageData) -> dict[str, Any]:
+    """What a run says of its data."""
+    return {
+        "name": data.name,
+        "train": len(data.train),  # type: ignore[arg-type]
+        "validation": len(data.validation),  # type: ignore[arg-type]
+        "classes": list(data.classes),
+        "mean": list(data.mean),
+        "std": list(data.std),
+        "enlarged": data.enlarged,
+        "finished": data.finished,
+    }

@@ -39,11 +39,14 @@ from archdsl.train.loading import Loading
 from archdsl.train.loop import Loop, NotFinite, Progress, Watcher
 from archdsl.train.options import Options, count_workers
 from archdsl.train.processes import end_processes, start_processes, telling_of_lost_processes
-from archdsl.train.progress import progress_watchers
-from archdsl.train.resuming import Resumed, find_checkpoint
-from archdsl.train.stopping import requeue, watch_signals
+from archdsl.train.progress import progress_watchers, show_note
+from archdsl.train.report import changes_of
+from archdsl.train.resuming import Resumed, data_facts, find_checkpoint
+from archdsl.train.stopping import ending_workers, requeue, watch_signals
 from archdsl.train.task import Classification, make_optimizer
 
+#: The facts that are in each checkpoint, too: what a run that goes on is compared with.
+_TOLD = ("recipe", "options", "data", "versions", "earlier")
 #: Real digits that need no download.
 DEFAULT_DATA = "digits"
 
@@ -81,19 +84,25 @@ def train(model: Model, module_source: str, recipe: Recipe, options: Options) ->
         written, memory that does not suffice, a loss that is no number.
     """
     refuse_name(options.name)
+    if options.overfit:
+        recipe = replace(recipe, augment=())
+    if recipe.batch % options.accumulate:
+        raise TrainFault(
+            f"a batch of {recipe.batch} cannot be split into {options.accumulate} accumulated parts"
+        )
     if recipe.average and options.strategy == "fsdp":
         raise TrainFault(f"`{recipe.average.name}` does not go with `--strategy fsdp`")
     _refuse_volumes(model)
     data = _open(model, recipe, options)
     _refuse_misfit(model, data)
     if options.dry_run:
-        with TemporaryDirectory() as folder:
+        with TemporaryDirectory() as folder, ending_workers():
             options = replace(options, resume=None)
             return _train(Run(Path(folder)), model, module_source, recipe, options, data)
     run = Run(choose_folder(model, options))
     if find_checkpoint(run, options) is not None:
         refuse_another(run, model.name, module_source)  # before a lock is put into the folder
-    with hold(run):
+    with hold(run), ending_workers():
         return _train(run, model, module_source, recipe, options, data)
 
 
@@ -102,11 +111,18 @@ def _train(
 ) -> Outcome:
     seed_everything(options.seed, verbose=False)
     _set_up_torch(options)
-    resumed = _resumed(run, model, module_source, recipe, options, data)
+    resumed = _resumed(run, recipe, options, data)
     fabric = start_processes(options)
     training, validation = _loadings(data, recipe, fabric, options)
-    if fabric.is_global_zero:
-        _write_facts(run, model, module_source, recipe, options, data, resumed)
+    _refuse_late_average(recipe, training)
+    facts = _facts(model, recipe, options, data, resumed)
+    if fabric.is_global_zero and not options.dry_run:
+        _refuse_full_disk(run, model, recipe)
+        _write_facts(run, model, module_source, facts)
+        if resumed is not None:
+            resumed.put_in_place(run)
+            for line in changes_of(facts):
+                show_note(line)
     network = _network(module_source, model, options)
     task = Classification(
         recipe,
@@ -123,8 +139,9 @@ def _train(
         progress = Progress()
         if resumed is not None:
             progress = restore(resumed, fabric, network, optimizer, average)
-        watchers: list[Watcher] = [*progress_watchers(fabric)]
-        keeper = Keeper(run, fabric, network, optimizer, options, progress, average)
+        watchers: list[Watcher] = [*progress_watchers(fabric, options.color)]
+        told = {name: facts[name] for name in _TOLD if name in facts}
+        keeper = Keeper(run, fabric, network, optimizer, options, progress, average, told)
         if not options.dry_run:
             watchers.insert(0, keeper)
         loop = Loop(
@@ -144,8 +161,8 @@ def _train(
         before = progress.steps
         with watch_signals() as stopping:
             signal = loop.run(stopping)
-        if not options.dry_run:
-            keeper.finish(loop)
+            if not options.dry_run:
+                keeper.finish(loop)
         is_first = fabric.is_global_zero
         is_requeued = bool(signal and is_first and requeue(signal))
         end_processes()
@@ -162,7 +179,7 @@ def _explaining(
     try:
         yield
     except NotFinite as fault:
-        good = f"; the last good checkpoint is {run.last}" if run.last.exists() else ""
+        good = f"; the last checkpoint is {run.last}" if run.last.exists() else ""
         raise TrainFault(f"{fault}{good}") from None
     except (torch.OutOfMemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
@@ -171,15 +188,12 @@ def _explaining(
         raise _memory_fault(model, recipe, options, shares) from error
 
 
-def _resumed(
-    run: Run, model: Model, module_source: str, recipe: Recipe, options: Options, data: ImageData
-) -> Resumed | None:
+def _resumed(run: Run, recipe: Recipe, options: Options, data: ImageData) -> Resumed | None:
     """What the run goes on from, if it does; before anything is written."""
     path = find_checkpoint(run, options)
     if path is None:
         return None
-    facts = refuse_another(run, model.name, module_source)
-    resumed = Resumed.read(path, facts)
+    resumed = Resumed.read(path)
     resumed.refuse_other_ways(recipe, options, data)
     return resumed
 
@@ -229,7 +243,7 @@ def _open(model: Model, recipe: Recipe, options: Options) -> ImageData:
         data = open_data(
             recipe.data or DEFAULT_DATA,
             input=model.input,
-            augment=() if options.overfit else recipe.augment,
+            augment=recipe.augment,
             seed=options.seed,
             root=options.data_root,
             download=options.download,
@@ -286,56 +300,54 @@ def _refuse_full_disk(run: Run, model: Model, recipe: Recipe) -> None:
         )
 
 
-def _write_facts(
-    run: Run,
-    model: Model,
-    module_source: str,
-    recipe: Recipe,
-    options: Options,
-    data: ImageData,
-    resumed: Resumed | None,
-) -> None:
-    """The spec, the generated module and everything needed to run it again."""
-    _refuse_full_disk(run, model, recipe)
-    facts = {
+def _facts(
+    model: Model, recipe: Recipe, options: Options, data: ImageData, resumed: Resumed | None
+) -> dict[str, Any]:
+    """Everything needed to run it again, but for spec and module."""
+    facts: dict[str, Any] = {
         "network": model.name,
         "class": entry_name(model),
         "spec": Path(model.path).name,
         "input": list(model.input.sizes),
         "output": list(model.output.sizes),
         "parameters": model.trunk.parameters + model.heads.parameters,
-        "data": {
-            "name": data.name,
-            "train": len(data.train),  # type: ignore[arg-type]
-            "validation": len(data.validation),  # type: ignore[arg-type]
-            "classes": list(data.classes),
-            "mean": list(data.mean),
-            "std": list(data.std),
-            "enlarged": data.enlarged,
-        },
+        "data": data_facts(data),
         "recipe": recipe_facts(recipe),
         "options": {name: _plain(value) for name, value in asdict(options).items()},
         "gives_probabilities": _gives_probabilities(model),
         "versions": {
             "archdsl": archdsl.__version__,
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
             "lightning-fabric": version("lightning-fabric"),
             "python": platform.python_version(),
         },
     }
     if resumed is not None:
         facts["earlier"] = resumed.earlier(facts)
-    texts = {
-        run.spec: model.source.text,
-        run.module: module_source,
-        run.facts: json.dumps(facts, indent=2, ensure_ascii=False) + "\n",
-    }
-    for path, text in texts.items():
-        write_text(path, text)
+    return facts
+
+
+def _write_facts(run: Run, model: Model, module_source: str, facts: dict[str, Any]) -> None:
+    """The facts, by which a folder is known as that of a run; then spec and generated module."""
+    write_text(run.facts, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+    write_text(run.spec, model.source.text)
+    write_text(run.module, module_source)
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
     return str(value) if isinstance(value, Path) else value
+
+
+def _refuse_late_average(recipe: Recipe, training: Loading) -> None:
+    """An average of a single step, at the beginning, is none."""
+    steps = recipe.epochs * training.steps
+    if recipe.average and recipe.average.steps >= steps > 1:
+        raise TrainFault(
+            f"`ema steps={recipe.average.steps}`: the run has {steps:,} steps, and the average "
+            "would be that of the first alone"
+        )
 
 
 def _gives_probabilities(model: Model) -> bool:

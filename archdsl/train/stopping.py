@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -53,6 +55,25 @@ def ignore_signals(worker: int) -> None:
     """A process that reads data ends with the one that it reads for, not with Ctrl-C."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def ending_workers() -> Iterator[None]:
+    """End the processes that read data however the run ends: they heed no signal but this."""
+    before = set(multiprocessing.active_children())
+    try:
+        yield
+    finally:
+        # PyTorch's handler raises where a worker dies, in whatever is done just then.
+        handler = signal.getsignal(signal.SIGCHLD)
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_main:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for worker in set(multiprocessing.active_children()) - before:
+            worker.kill()
+            worker.join()
+        if is_main:
+            signal.signal(signal.SIGCHLD, handler)
 
 
 def exit_code_of(number: int) -> int:

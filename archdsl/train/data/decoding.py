@@ -5,6 +5,7 @@ from __future__ import annotations
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
@@ -78,7 +79,15 @@ def _decode_jpeg(content: bytes, channels: int) -> Tensor | None:
 
 
 def pixels_of(image: Image.Image, channels: int) -> Tensor:
-    """An image of Pillow's as uint8 C×h×w with 1 or 3 channels."""
+    """An image of Pillow's as uint8 C×h×w with 1 or 3 channels.
+
+    Raises ``ValueError`` for pixels of 32 bits, of which nobody knows what is white.
+    """
+    if image.mode.startswith("I;16"):
+        # Pillow would clip what is beyond 255.
+        image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+    elif image.mode in ("I", "F"):
+        raise ValueError(f"has pixels of 32 bits (mode {image.mode}), without a largest value")
     pixels: Tensor = functional.pil_to_tensor(image.convert(_MODES[channels]))
     return pixels
 

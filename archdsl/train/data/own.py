@@ -65,8 +65,8 @@ def open_own(
         statistics = Statistics((0.0,) * input.channels, (1.0,) * input.channels)
     return ImageData(
         name,
-        OwnImages(name, train, len(names), prepare_training),
-        OwnImages(name, validation, len(names), prepare),
+        OwnImages(name, train, len(names), prepare_training, finished=finished),
+        OwnImages(name, validation, len(names), prepare, finished=finished),
         names,
         statistics.mean,
         statistics.std,
@@ -145,11 +145,14 @@ def _is_finished(item: Any) -> bool:
 class OwnImages(Dataset[Sample]):
     """The user's data set, each item checked and prepared."""
 
-    def __init__(self, name: str, own: Any, classes: int, preparation: Preparation) -> None:
+    def __init__(
+        self, name: str, own: Any, classes: int, preparation: Preparation, *, finished: bool
+    ) -> None:
         self.name = name
         self.own = own
         self.classes = classes
         self.preparation = preparation
+        self.finished = finished
 
     def __len__(self) -> int:
         return len(self.own)
@@ -163,8 +166,16 @@ class OwnImages(Dataset[Sample]):
 
     def _prepare(self, index: int, image: Any) -> Tensor:
         channels = self.preparation.input.channels
+        if _is_finished((image,)) != self.finished:
+            kinds = "raw, of bytes or Pillow's", "a finished one, of floats"
+            raise self._fault(
+                index, f"is {kinds[not self.finished]}, and the first to train with is not"
+            )
         if isinstance(image, Image.Image):
-            return self._finish(pixels_of(image, channels))
+            try:
+                return self._finish(pixels_of(image, channels))
+            except ValueError as error:
+                raise self._fault(index, f"is Pillow's, and {error}") from None
         if not isinstance(image, Tensor):
             raise self._fault(index, f"is {_describe(image)}, neither a tensor nor Pillow's")
         sizes = "×".join(map(str, image.shape))
