@@ -139,19 +139,27 @@ class Agreement:
 
 @contextmanager
 def telling_of_lost_processes(fabric: Fabric) -> Iterator[None]:
-    """Say in one line that another process has died, which torch tells in a page."""
+    """Say in one line that another process has died, which torch tells in a page.
+
+    At the end the process parts from the others.
+    """
     try:
         yield
-    except RuntimeError as error:
+    except BaseException as error:
+        if torch.distributed.is_initialized() and torch.distributed.get_backend() == "gloo":
+            end_processes()  # NCCL would wait for those that do not come any more
         if fabric.world_size == 1 or not _is_of_connection(error):
             raise
         raise TrainFault(
             f"process {fabric.global_rank} lost another process of the run: that one has died, or "
             "the network between them; resume with `--resume auto`"
         ) from None
+    end_processes()
 
 
-def _is_of_connection(error: RuntimeError) -> bool:
+def _is_of_connection(error: BaseException) -> bool:
+    if not isinstance(error, RuntimeError):
+        return False
     if isinstance(error, torch.distributed.DistBackendError | torch.distributed.DistNetworkError):
         return True
     text = str(error).lower()

@@ -38,7 +38,7 @@ from archdsl.train.keeping import Keeper, restore
 from archdsl.train.loading import Loading
 from archdsl.train.loop import Loop, NotFinite, Progress, Watcher
 from archdsl.train.options import Options, count_workers
-from archdsl.train.processes import end_processes, start_processes, telling_of_lost_processes
+from archdsl.train.processes import start_processes, telling_of_lost_processes
 from archdsl.train.progress import progress_watchers, show_note
 from archdsl.train.report import changes_of
 from archdsl.train.resuming import Resumed, data_facts, find_checkpoint
@@ -116,13 +116,6 @@ def _train(
     training, validation = _loadings(data, recipe, fabric, options)
     _refuse_late_average(recipe, training)
     facts = _facts(model, recipe, options, data, resumed)
-    if fabric.is_global_zero and not options.dry_run:
-        _refuse_full_disk(run, model, recipe)
-        _write_facts(run, model, module_source, facts)
-        if resumed is not None:
-            resumed.put_in_place(run)
-            for line in changes_of(facts):
-                show_note(line)
     network = _network(module_source, model, options)
     task = Classification(
         recipe,
@@ -139,6 +132,14 @@ def _train(
         progress = Progress()
         if resumed is not None:
             progress = restore(resumed, fabric, network, optimizer, average)
+        if fabric.is_global_zero and not options.dry_run:
+            # Nothing is written before all has been accepted.
+            _refuse_full_disk(run, model, recipe)
+            _write_facts(run, model, module_source, facts)
+            if resumed is not None:
+                resumed.put_in_place(run)
+                for line in changes_of(facts):
+                    show_note(line)
         watchers: list[Watcher] = [*progress_watchers(fabric, options.color)]
         told = {name: facts[name] for name in _TOLD if name in facts}
         keeper = Keeper(run, fabric, network, optimizer, options, progress, average, told)
@@ -158,15 +159,14 @@ def _train(
             average,
             tuple(watchers),
         )
-        before = progress.steps
+        before = len(progress.history)
         with watch_signals() as stopping:
             signal = loop.run(stopping)
             if not options.dry_run:
                 keeper.finish(loop)
         is_first = fabric.is_global_zero
         is_requeued = bool(signal and is_first and requeue(signal))
-        end_processes()
-    metrics = progress.history[-1] if progress.history and progress.steps > before else {}
+    metrics = progress.history[-1] if len(progress.history) > before else {}
     broken = tuple(map(str, data.broken))
     return Outcome(run, metrics, progress, broken, is_first, signal, is_requeued)
 
