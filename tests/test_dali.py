@@ -10,7 +10,7 @@ import pytest
 import torch
 from images import fault_of
 from PIL import Image
-from test_train import run
+from runs import run
 
 import archdsl
 from archdsl.recipe import Recipe, augmentations, optimizers

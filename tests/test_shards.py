@@ -13,8 +13,8 @@ import pytest
 import torch
 from images import SMALL, fault_of
 from PIL import Image
+from runs import run
 from safetensors.torch import load_file
-from test_train import run
 from torch.utils.data import DataLoader
 from webdataset import ShardWriter
 

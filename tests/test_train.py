@@ -17,41 +17,29 @@ import pytest
 import torch
 from click.testing import CliRunner
 from conftest import ROOT
+from runs import (
+    SMALL,
+    run,
+    small,
+    train_command,
+    train_here,
+    write_spec,
+)
 from safetensors.torch import load_file
 from torch import nn
 
 import archdsl
 from archdsl.cli.commands import commands
-from archdsl.model import Model
 from archdsl.recipe import Recipe, optimizers, schedules
 from archdsl.recipe.losses import CrossEntropy, MeanSquaredError
 from archdsl.train import keeping
 from archdsl.train.checkpoints import write_atomically
-from archdsl.train.choice import choose_folder
 from archdsl.train.faults import TrainFault
 from archdsl.train.loading import EpochSampler
 from archdsl.train.logs import read_metrics
-from archdsl.train.options import Options
-from archdsl.train.run import Outcome, train
 from archdsl.train.task import Classification
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-SMALL = """
-network Small: 16x16x1 → 4 {
-  conv 3x3 8 same relu; maxpool 2; conv 3x3 8 same relu; maxpool 2; fc 16 relu dropout 0.5; fc 4
-  train { data digits; batch 8; epochs 2; sgd lr=0.05 momentum=0.9 }
-}
-"""
-
-
-def small() -> Model:
-    return archdsl.parse(SMALL)
-
-
-def run(model: Model, folder: Path, recipe: Recipe, **flags: Any) -> Outcome:
-    options = Options(output=folder, device="cpu", name="run", **flags)
-    return train(model, archdsl.compile(model), recipe, options)
 
 
 # ── What a run leaves ────────────────────────────────────────────────────────────────────────
@@ -109,46 +97,6 @@ def test_the_weights_are_the_networks(tmp_path: Path) -> None:
         assert all(torch.equal(state[name], saved[name]) for name in state)
 
 
-def test_the_second_run_gets_a_folder_of_its_own(tmp_path: Path) -> None:
-    folders = []
-    for _ in range(2):
-        options = Options(output=tmp_path, device="cpu")
-        model = small()
-        outcome = train(model, archdsl.compile(model), Recipe("fake:8", 8, 1), options)
-        folders.append(outcome.run.folder.name)
-    assert folders == ["small", "small-2"]
-
-
-def test_a_name_is_never_that_of_two_runs(tmp_path: Path) -> None:
-    first = run(small(), tmp_path, Recipe("fake:8", 8, 1)).run
-    before = {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")}
-    second = run(small(), tmp_path, Recipe("fake:8", 8, 2)).run
-    assert [first.folder.name, second.folder.name] == ["run", "run-2"]
-    assert {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")} == before
-
-
-def test_processes_refuse_a_name_that_is_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each would look for another one by itself."""
-    run(small(), tmp_path, Recipe("fake:8", 8, 1))
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    options = Options(output=tmp_path, device="cpu", name="run")
-    with pytest.raises(TrainFault, match="run is taken: pass another --name, or --resume auto"):
-        choose_folder(small(), options)
-    assert choose_folder(small(), replace(options, resume="auto")) == tmp_path / "run"
-    monkeypatch.setenv("RANK", "1")
-    assert choose_folder(small(), options) == tmp_path / "run"
-
-
-@pytest.mark.parametrize("name", ["../../escape", "a/b", "..", "", "/tmp", "a\\b"])
-def test_a_name_is_that_of_one_folder(tmp_path: Path, name: str) -> None:
-    options = Options(output=tmp_path / "runs", device="cpu", name=name)
-    with pytest.raises(TrainFault, match="is the name of one folder"):
-        train(small(), "", Recipe("fake:8", 8, 1), options)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_dry_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor does it write a checkpoint of perhaps a gigabyte only to delete it."""
     monkeypatch.setattr(keeping, "write_checkpoint", None)
@@ -157,96 +105,12 @@ def test_a_dry_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_resumed_run_keeps_its_history(tmp_path: Path) -> None:
-    run(small(), tmp_path, Recipe("fake:16", 8, 2))
-    outcome = run(small(), tmp_path, Recipe("fake:16", 8, 4), resume="auto")
-    assert len(read_metrics(outcome.run)) == 4
-    assert "4 of 4 epochs" in outcome.run.report.read_text("utf-8")
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        (
-            "16 relu",
-            "17 relu",
-            r"another Small: `nn.Linear\(.*, 17\),` was `nn.Linear\(",
-        ),
-        (
-            "16 relu",
-            "16 tanh",
-            r"another Small: `nn.Tanh\(\),` was `nn.ReLU\(\),`; train",
-        ),
-        ("network Small", "network Other", "is a run of Small, and not of Other"),
-    ],
-)
-def test_a_run_goes_on_with_the_network_that_it_began_with(
-    tmp_path: Path, old: str, new: str, said: str
-) -> None:
-    recipe = Recipe("fake:16", 8, 2)
-    first = run(small(), tmp_path, replace(recipe, epochs=1)).run
-    before = {path: path.read_bytes() for path in first.folder.rglob("*") if path.is_file()}
-    with pytest.raises(TrainFault, match=said):
-        run(archdsl.parse(SMALL.replace(old, new, 1)), tmp_path, recipe, resume="auto")
-    assert {path: path.read_bytes() for path in first.folder.rglob("*") if path.is_file()} == before
-    commented = archdsl.parse(f"# What is said of it may change.\n{SMALL}")
-    assert run(commented, tmp_path, recipe, resume="auto").epochs == 2
-
-
-def test_a_run_goes_forward(tmp_path: Path) -> None:
-    first = run(small(), tmp_path, Recipe("fake:16", 8, 2)).run
-    last = first.checkpoints / "last.ckpt"
-    before = last.read_bytes()
-    with pytest.raises(TrainFault, match="has 2 epochs behind it, which are more than 1"):
-        run(small(), tmp_path, Recipe("fake:16", 8, 1), resume="auto")
-    outcome = run(small(), tmp_path, Recipe("fake:16", 8, 2), resume="auto")
-    assert (outcome.epochs, outcome.metrics) == (2, {})
-    assert last.read_bytes() == before
-    for broken in (b"", before[: len(before) // 2], b"no checkpoint", b"\x80\x02c__main__\nx\n."):
-        last.write_bytes(broken)
-        with pytest.raises(TrainFault, match=r"last\.ckpt is no checkpoint of a run, or not whole"):
-            run(small(), tmp_path, Recipe("fake:16", 8, 3), resume="auto")
-
-
-def test_nothing_left_to_train_is_said(tmp_path: Path) -> None:
-    spec = _spec(tmp_path)
-    words = _train_command(tmp_path, spec, "--data", "fake:16", "--epochs", "1")[3:]
-    for more, said in (
-        ([], "top-1"),
-        (["--resume", "auto"], "nothing left to train after 1 epoch"),
-    ):
-        done = CliRunner().invoke(commands, [*words, *more])
-        assert done.exit_code == 0, done.output
-        assert f"Small: {'validation ' * (not more)}{said}" in done.stdout
-
-
-def test_only_a_run_goes_on(tmp_path: Path) -> None:
-    """A checkpoint from elsewhere: nothing is written beside it."""
-    first = run(small(), tmp_path, Recipe("fake:16", 8, 1)).run
-    other = tmp_path / "elsewhere" / "checkpoints" / "last.ckpt"
-    other.parent.mkdir(parents=True)
-    other.write_bytes((first.checkpoints / "last.ckpt").read_bytes())
-    for path in (other, other.parent.parent):
-        with pytest.raises(TrainFault, match="elsewhere is no folder of a run"):
-            run(small(), tmp_path, Recipe("fake:16", 8, 2), resume=path)
-    assert [path.name for path in (tmp_path / "elsewhere").rglob("*")] == [
-        "checkpoints",
-        "last.ckpt",
-    ]
-
-
 def test_files_have_the_users_permissions(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     write_atomically(path, lambda target: Path(target).write_text("a"))
     plain = tmp_path / "b.txt"
     plain.write_text("b")
     assert path.stat().st_mode == plain.stat().st_mode
-
-
-def test_processes_of_torchrun_need_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(TrainFault, match="pass --name"):
-        train(small(), "", Recipe("fake:8", 8, 1), Options(output=tmp_path, device="cpu"))
 
 
 # ── Learning ─────────────────────────────────────────────────────────────────────────────────
@@ -401,35 +265,15 @@ def test_a_run_shuffles_each_epoch_anew(tmp_path: Path, monkeypatch: pytest.Monk
     assert len(set(orders.values())) == 3
 
 
-def _train_command(folder: Path, spec: Path, *more: str) -> list[str]:
-    words = ["train", str(spec), "--device", "cpu", "--output", str(folder), "--name", "run"]
-    return [sys.executable, "-m", "archdsl", *words, *more]
-
-
-def _train_here(folder: Path, spec: Path, *more: str) -> None:
-    """The same command in this process: a new one takes seconds to import what it needs."""
-    words = _train_command(folder, spec, *more)[3:]
-    done = CliRunner().invoke(commands, words)
-    # What `--deterministic` sets is of the whole process.
-    torch.use_deterministic_algorithms(False)
-    assert done.exit_code == 0, done.output
-
-
-def _spec(folder: Path, text: str = SMALL) -> Path:
-    path = folder / "small.arch"
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     """``kill -9`` in the middle of an epoch, ``--resume auto``: equal to the last bit."""
-    spec = _spec(tmp_path)
+    spec = write_spec(tmp_path)
     flags = ["--data", "fake:2000", "--epochs", "3", "--batch", "10", "--deterministic"]
-    _train_here(tmp_path / "whole", spec, *flags)
+    train_here(tmp_path / "whole", spec, *flags)
     # As many threads as here: sums of several threads are rounded otherwise.
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
     killed = subprocess.Popen(
-        _train_command(tmp_path / "cut", spec, *flags),
+        train_command(tmp_path / "cut", spec, *flags),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=environment,
@@ -446,7 +290,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     assert not (tmp_path / "cut" / "run" / "last.safetensors").exists()
     torch.load(last, weights_only=True)
     subprocess.run(
-        _train_command(tmp_path / "cut", spec, *flags, "--resume", "auto"),
+        train_command(tmp_path / "cut", spec, *flags, "--resume", "auto"),
         check=True,
         capture_output=True,
         env=environment,
@@ -455,29 +299,6 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     cut = load_file(tmp_path / "cut" / "run" / "last.safetensors")
     assert whole.keys() == cut.keys()
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
-
-
-def test_two_processes_follow_one_and_resume(tmp_path: Path) -> None:
-    """Under torchrun with gloo: the weights of one process at the same global batch.
-
-    20 steps; the two processes stop after the first epoch and go on from its checkpoint.
-    """
-    spec = _spec(tmp_path, SMALL.replace(" dropout 0.5", ""))
-    flags = ["--data", "fake:80", "--batch", "8"]
-    _train_here(tmp_path / "one", spec, *flags, "--epochs", "2")
-    two = [*flags, "--devices", "2", "--strategy", "ddp"]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    for more in (["--epochs", "1"], ["--epochs", "2", "--resume", "auto"]):
-        command = _train_command(tmp_path / "two", spec, *two, *more)
-        done = subprocess.run(
-            [*torchrun, *command[1:]], check=False, capture_output=True, text=True, env=environment
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-    one = load_file(tmp_path / "one" / "run" / "last.safetensors")
-    both = load_file(tmp_path / "two" / "run" / "last.safetensors")
-    for name in one:
-        torch.testing.assert_close(both[name], one[name], rtol=0, atol=1e-5)
 
 
 # ── Faults ───────────────────────────────────────────────────────────────────────────────────
@@ -541,11 +362,6 @@ def test_running_out_of_memory_is_one_line(tmp_path: Path, monkeypatch: pytest.M
         run(small(), tmp_path, Recipe("fake:32", 8, 1))
 
 
-def test_resuming_needs_a_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(TrainFault, match="there is no checkpoint"):
-        run(small(), tmp_path, Recipe("fake:32", 8, 1), resume=tmp_path / "none.ckpt")
-
-
 def test_broken_images_are_named_or_left_out(tmp_path: Path) -> None:
     from PIL import Image
 
@@ -555,8 +371,8 @@ def test_broken_images_are_named_or_left_out(tmp_path: Path) -> None:
         for index in range(3):
             Image.new("L", (20, 20), 80 * index).save(folder / f"{index}.png")
     (tmp_path / "set" / "train" / "b" / "1.png").write_bytes(b"no picture")
-    spec = _spec(tmp_path, SMALL.replace("→ 4", "→ 2").replace("fc 4", "fc 2"))
-    words = _train_command(tmp_path, spec, "--data", f"folder:{tmp_path / 'set'}", "--epochs", "1")
+    spec = write_spec(tmp_path, SMALL.replace("→ 4", "→ 2").replace("fc 4", "fc 2"))
+    words = train_command(tmp_path, spec, "--data", f"folder:{tmp_path / 'set'}", "--epochs", "1")
     done = CliRunner().invoke(commands, words[3:])
     assert done.exit_code == 2, done.output
     assert "b/1.png" in done.output
@@ -569,7 +385,7 @@ def test_broken_images_are_named_or_left_out(tmp_path: Path) -> None:
 
 
 def test_commands_report_what_the_user_can_mend(tmp_path: Path) -> None:
-    spec = str(_spec(tmp_path))
+    spec = str(write_spec(tmp_path))
     for words, message in (
         (["train", spec, "--data", "digits", "--output", str(tmp_path)], "tells 4 classes apart"),
         (["train", spec, "--data", "digitz", "--output", str(tmp_path)], "digits"),
@@ -588,7 +404,7 @@ def test_a_missing_extra_names_its_install(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "lightning_fabric", None)
     for name in [name for name in sys.modules if name.startswith("archdsl.train.")]:
         monkeypatch.delitem(sys.modules, name)
-    done = CliRunner().invoke(commands, ["train", str(_spec(tmp_path)), "--data", "fake:8"])
+    done = CliRunner().invoke(commands, ["train", str(write_spec(tmp_path)), "--data", "fake:8"])
     assert done.exit_code == 2
     assert "pip install 'archdsl[train]'" in done.output
 

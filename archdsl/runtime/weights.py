@@ -13,6 +13,17 @@ from torch import Tensor, nn
 
 from archdsl.runtime.faults import Fault
 
+#: What torch's reader raises on bytes that are not its own: whatever its parts do.
+UNREADABLE = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+)
+
 #: Where files that hold more than weights have them: checkpoints of archdsl, and of others.
 _PLACES = ("average", "network", "state_dict")
 
@@ -29,17 +40,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise Fault(f"cannot read {path}: {error.strerror or error}") from None
-    # On bytes that are not its own, torch's reader raises whatever its parts do.
-    except (
-        SafetensorError,
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-    ):
+    except (SafetensorError, *UNREADABLE):
         raise Fault(f"{path} is no file of weights that can be read safely") from None
     if isinstance(loaded, Mapping) and "shards" in loaded:
         raise Fault(f"{path} has its weights in parts: take the last.safetensors of the run")

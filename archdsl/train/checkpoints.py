@@ -7,11 +7,11 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
 
+from archdsl.runtime.weights import UNREADABLE
 from archdsl.train.faults import TrainFault
 from archdsl.train.folder import BEST, LAST, Run
 
@@ -82,17 +82,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except FileNotFoundError:
         raise TrainFault(f"there is no checkpoint {path}") from None
-    # On bytes that are not its own, torch's reader raises whatever its parts do.
-    except (
-        OSError,
-        EOFError,
-        RuntimeError,
-        UnpicklingError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-    ):
+    except (OSError, *UNREADABLE):
         raise TrainFault(f"{path} is no checkpoint of a run, or not whole") from None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise TrainFault(f"{path} is no checkpoint of this version of archdsl")

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -75,16 +74,14 @@ def hold(run: Run) -> Iterator[None]:
         yield
     finally:
         # A run that was refused leaves nothing.
-        if list(run.folder.iterdir()) == [run.lock]:
+        if run.folder.is_dir() and list(run.folder.iterdir()) == [run.lock]:
             run.lock.unlink()
             run.folder.rmdir()
         lock.release()
 
 
-def refuse_another(run: Run, network: str, module_source: str) -> dict[str, Any]:
+def refuse_another(run: Run, network: str, module_source: str) -> None:
     """A run goes on with the network that it began with; comments of the spec may change.
-
-    Gives the facts of the run.
 
     Errors:
         TrainFault: where the folder is no run, or one of another network, with what differs.
@@ -103,7 +100,6 @@ def refuse_another(run: Run, network: str, module_source: str) -> dict[str, Any]
                 f"{run.folder} began with another {network}: {changed}; train it as a new run, or "
                 f"go on with the spec that lies there"
             )
-    return facts
 
 
 def _code_of(source: str) -> list[str]:
@@ -143,7 +139,7 @@ def _choose(model: Model, options: Options) -> Path:
     if options.resume == "auto":
         folder = _latest(base) if options.name is None else base
         here = Run(folder)
-        if _is_taken(folder) and not (here.facts.exists() or here.last.exists()):
+        if _is_others(folder) and not (here.facts.exists() or here.last.exists()):
             raise TrainFault(f"{folder} has files that are not of a run: pass another --name")
         return folder
     folder, count = base, 1
@@ -175,6 +171,11 @@ def _is_first_process() -> bool:
 
 def _is_taken(folder: Path) -> bool:
     return folder.is_dir() and any(folder.iterdir())
+
+
+def _is_others(folder: Path) -> bool:
+    """Whether there is more in it than what a run leaves that was killed before it had begun."""
+    return folder.is_dir() and any(path.name[0] != "." for path in folder.iterdir())
 
 
 def _latest(base: Path) -> Path:

@@ -131,11 +131,11 @@ def _said_of(recipe: dict[str, Any], options: dict[str, Any]) -> list[str]:
 
 def changes_of(facts: dict[str, Any]) -> list[str]:
     """What counted in parts of the run that are over, where it was something else than now."""
-    found = ((part["until"], _changes(part, facts)) for part in facts.get("earlier", ()))
+    found = ((part["until"], changes_between(part, facts)) for part in facts.get("earlier", ()))
     return [f"until {until}: {', '.join(changes)}" for until, changes in found if changes]
 
 
-def _changes(stretch: dict[str, Any], facts: dict[str, Any]) -> list[str]:
+def changes_between(stretch: dict[str, Any], facts: dict[str, Any]) -> list[str]:
     """What was said otherwise in a part of the run that is over."""
     parts = (("recipe", _render), ("versions", str), ("options", str))
     return [

@@ -14,6 +14,7 @@ from archdsl.train.faults import TrainFault
 from archdsl.train.folder import Run
 from archdsl.train.loop import Progress
 from archdsl.train.options import Options
+from archdsl.train.report import changes_between
 
 #: Data that may lie elsewhere tomorrow.
 _FILES = ("folder", "imagenet", "webdataset")
@@ -23,14 +24,12 @@ def find_checkpoint(run: Run, options: Options) -> Path | None:
     """The checkpoint that a run is to go on from; None for a new one.
 
     Errors:
-        TrainFault: where the one that was named is not there.
+        TrainFault: where the folder that was named has none.
     """
     if options.resume is None:
         return None
     if isinstance(options.resume, Path) and is_checkpoint(options.resume):
-        if not options.resume.exists():
-            raise TrainFault(f"there is no checkpoint {options.resume}")
-        return options.resume
+        return options.resume  # which was looked for when the folder was chosen
     if not run.last.exists() and options.resume != "auto":
         raise TrainFault(f"there is no checkpoint {run.last}")
     return run.last if run.last.exists() else None
@@ -113,7 +112,7 @@ class Resumed:
         """What the run was told up to here, where it was something else than now."""
         stretches: list[dict[str, Any]] = list(self.told.get("earlier", ()))
         told = {name: self.told[name] for name in ("recipe", "options", "versions")}
-        if any(told[name] != now[name] for name in told):
+        if changes_between(told, now):
             stretches.append({"until": str(self.progress), **told})
         return stretches
 

@@ -166,11 +166,11 @@ class OwnImages(Dataset[Sample]):
 
     def _prepare(self, index: int, image: Any) -> Tensor:
         channels = self.preparation.input.channels
-        if _is_finished((image,)) != self.finished:
-            kinds = "raw, of bytes or Pillow's", "a finished one, of floats"
-            raise self._fault(
-                index, f"is {kinds[not self.finished]}, and the first to train with is not"
-            )
+        is_bytes = isinstance(image, Tensor) and image.dtype == torch.uint8
+        is_raw = is_bytes or isinstance(image, Image.Image)
+        if is_raw if self.finished else _is_finished((image,)):
+            kind = "raw, of bytes or Pillow's" if is_raw else "a finished one, of floats"
+            raise self._fault(index, f"is {kind}, and the first to train with is not")
         if isinstance(image, Image.Image):
             try:
                 return self._finish(pixels_of(image, channels))
