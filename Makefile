@@ -62,7 +62,7 @@ generate: $(VENV)/ready
 
 # Nothing where they fit.
 grammar: $(VENV)/ready
-	$(RUN) archdsl.grammar
+	$(RUN) archdsl.text.grammar
 
 docs: $(VENV)/ready
 	$(ARCHDSL) layers --format md > docs/layers.md.new

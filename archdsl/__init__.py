@@ -5,13 +5,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from archdsl.version import __version__
+
 if TYPE_CHECKING:
     from archdsl.api import check, compile, draw, format, lint, load, load_all, parse
-    from archdsl.diagnostics import ArchError, Diagnostic
+    from archdsl.layers.volume import Volume
     from archdsl.model import Model
-    from archdsl.volume import Volume
-
-__version__ = "0.1.0"
+    from archdsl.text.diagnostics import ArchError, Diagnostic
 
 __all__ = [
     "ArchError",
@@ -30,10 +30,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ArchError": "archdsl.diagnostics",
-    "Diagnostic": "archdsl.diagnostics",
-    "Model": "archdsl.model",
-    "Volume": "archdsl.volume",
+    "ArchError": "archdsl.text.diagnostics",
+    "Diagnostic": "archdsl.text.diagnostics",
+    "Model": "archdsl.model.model",
+    "Volume": "archdsl.layers.volume",
 }
 
 

@@ -7,15 +7,15 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from archdsl.api import read_input, read_partly
 from archdsl.drawing import DrawingError, Options, render_drawing
 from archdsl.drawing.options import PAGES
-from archdsl.drawing.style import STYLES
+from archdsl.drawing.styles import STYLES
+from archdsl.frontend import read_input, read_partly
 from archdsl.model import Model, PartialModel
 from archdsl.report.diagnostics import render_diagnostics
 from archdsl.report.table import render_report
 from archdsl.report.text import printable
-from archdsl.source import Source
+from archdsl.text.source import Source
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

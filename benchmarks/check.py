@@ -23,17 +23,18 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from archdsl.api import compile, diagnose, format_source, read_linted, read_models, read_source
+from archdsl.api import compile, format_source
 from archdsl.codegen import entry_names, render_module
-from archdsl.diagnostics import ArchError
 from archdsl.elaborate.findings import MAX_FINDINGS
 from archdsl.elaborate.placing import MAX_EXPANSION
-from archdsl.graph import build_graph
+from archdsl.frontend import diagnose, read_linted, read_models, read_source
 from archdsl.model import Model
-from archdsl.parser import parse
+from archdsl.model.consistency import find_contradictions
+from archdsl.network.graph import build_graph
 from archdsl.report.table import render_report
-from archdsl.rules import find_contradictions
-from archdsl.source import Source
+from archdsl.text.diagnostics import ArchError
+from archdsl.text.parser import parse
+from archdsl.text.source import Source
 from archdsl.validation import validate
 
 SPECS = Path(__file__).resolve().parent.parent / "specs"

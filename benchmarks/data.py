@@ -28,9 +28,9 @@ from PIL import Image
 from torchvision.io import ImageReadMode, read_image
 from torchvision.transforms import v2
 
+from archdsl.layers.volume import Volume
 from archdsl.recipe.augmentations import HorizontalFlip, RandomResizedCrop
 from archdsl.train.data import open_data
-from archdsl.volume import Volume
 
 INPUT = Volume.image(224, 224, 3)
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

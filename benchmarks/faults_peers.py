@@ -73,10 +73,10 @@ ARCH = dict(
 
 
 def archdsl(fault: str) -> str | None:
-    from archdsl.api import diagnose
+    from archdsl.frontend import diagnose
+    from archdsl.layers.volume import Volume
     from archdsl.report.diagnostics import render_diagnostics
-    from archdsl.source import Source
-    from archdsl.volume import Volume
+    from archdsl.text.source import Source
 
     found = diagnose(Source(ARCH[fault], "culprit.arch"), Volume((8, 8, 3)))
     return render_diagnostics(found) if found else None

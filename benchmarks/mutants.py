@@ -106,7 +106,12 @@ PACKAGES = {
         ),
     ),
     "cost": Package(
-        ("archdsl/cost.py", "archdsl/receptive.py", "archdsl/memory.py", "archdsl/model.py"),
+        (
+            "archdsl/model/cost.py",
+            "archdsl/model/receptive_field.py",
+            "archdsl/model/memory.py",
+            "archdsl/model/model.py",
+        ),
         (
             _tests("claims reference report std corpus"),
             _tests("receptive", but="random"),

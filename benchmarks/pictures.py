@@ -11,7 +11,7 @@ from pathlib import Path
 import archdsl
 from archdsl.drawing import Options
 from archdsl.drawing.options import PAGES
-from archdsl.drawing.style import STYLES, Style
+from archdsl.drawing.styles import STYLES, Style
 
 SPECS = Path(__file__).parent.parent / "specs"
 NETWORKS = (

@@ -42,7 +42,7 @@ from archdsl.codegen import entry_name
 from archdsl.model import Model
 from archdsl.recipe import Recipe
 from archdsl.recipe.optimizers import SGD
-from archdsl.runtime.network import load_network
+from archdsl.torch_tools.network import load_network
 from archdsl.train.data import open_data
 from archdsl.train.loop import Loop, Watcher
 from archdsl.train.options import Options

@@ -14,13 +14,14 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["archdsl", "lark"]):
-    from archdsl.api import compile, diagnose, read_models
-    from archdsl.diagnostics import ArchError
-    from archdsl.fixes import apply_fixes
+    from archdsl.api import compile
     from archdsl.formatting import format_source
+    from archdsl.frontend import diagnose, read_models
+    from archdsl.layers.volume import Volume
     from archdsl.report.diagnostics import render_diagnostics
-    from archdsl.source import Source
-    from archdsl.volume import Volume
+    from archdsl.text.diagnostics import ArchError
+    from archdsl.text.fixes import apply_fixes
+    from archdsl.text.source import Source
 
 FOLDER = Path(__file__).resolve().parent
 INPUT = Volume((28, 28, 16))

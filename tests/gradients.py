@@ -11,11 +11,11 @@ from oracle import network_class
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from archdsl.graph import Node
 from archdsl.layers import UnaryLayer
 from archdsl.layers.layer import Family
 from archdsl.model import Model
-from archdsl.runtime.interpret import join
+from archdsl.network.graph import Node
+from archdsl.torch_tools.interpret import join
 
 Field = tuple[int, int]
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from archdsl.layers.volume import Volume
 from archdsl.train.data import ImageData
 from archdsl.train.faults import TrainFault
-from archdsl.volume import Volume
 
 LENET = Volume.image(32, 32, 1)
 SMALL = Volume.image(24, 24, 3)

@@ -13,7 +13,7 @@ from archdsl.codegen import entry_name
 from archdsl.layers import UnaryLayer
 from archdsl.model import Model
 from archdsl.report.diagnostics import render_diagnostics
-from archdsl.runtime.prove import prove
+from archdsl.torch_tools.prove import prove
 
 
 def run_source(source: str, name: str = "generated") -> types.ModuleType:

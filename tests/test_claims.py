@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from archdsl.api import read_models
-from archdsl.source import Source
+from archdsl.frontend import read_models
+from archdsl.text.source import Source
 
 
 def holds(claim: str, parameters: int) -> bool:

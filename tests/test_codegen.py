@@ -14,9 +14,9 @@ from oracle import build, judge, network_class, run_source
 from torch import nn
 
 import archdsl
-from archdsl.api import read_models
-from archdsl.modules import RESERVED_ATTRIBUTES
-from archdsl.source import Source
+from archdsl.classplan import RESERVED_ATTRIBUTES
+from archdsl.frontend import read_models
+from archdsl.text.source import Source
 
 SPECS = sorted((ROOT / "specs").rglob("*.arch"))
 BARE = "conv 3x3 s1 same ×2; maxpool 2 s2; inception(64,96→128,16→32,32)"

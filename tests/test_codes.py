@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from archdsl.api import diagnose
 from archdsl.cli import main
-from archdsl.codes import CODES, CODES_BY_TOPIC, Code, Topic
-from archdsl.diagnostics import Diagnostic, Severity
-from archdsl.report.codes import explanation_of, render_codes_markdown
-from archdsl.source import Source
-from archdsl.volume import Volume
+from archdsl.frontend import diagnose
+from archdsl.layers.volume import Volume
+from archdsl.report.rules import explanation_of, render_codes_markdown
+from archdsl.rules import CODES, CODES_BY_TOPIC, Code, Topic
+from archdsl.text.diagnostics import Diagnostic, Severity
+from archdsl.text.source import Source
 
 ALL = list(CODES.values())
 

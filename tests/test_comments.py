@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from test_fuzz import SPECS, _examples
 from test_properties import networks
 
-from archdsl import syntax
-from archdsl.api import diagnose, format_source
+from archdsl.api import format_source
 from archdsl.formatting.meaning import is_same
-from archdsl.parser import parse
-from archdsl.source import Source
-from archdsl.syntax import Comment, Program
+from archdsl.frontend import diagnose
+from archdsl.text import syntax
+from archdsl.text.parser import parse
+from archdsl.text.source import Source
+from archdsl.text.syntax import Comment, Program
 
 STD = [path.read_text("utf-8") for path in sorted((ROOT / "archdsl" / "std").glob("*.arch"))]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from archdsl.cli import main
-from archdsl.configuration import Configuration, ConfigurationFault, find_configuration
-from archdsl.diagnostics import Diagnostic, Severity
+from archdsl.cli.configuration import Configuration, ConfigurationFault, find_configuration
+from archdsl.text.diagnostics import Diagnostic, Severity
 
 WARNS = "network N: 13x13x3 → 10 { maxpool 2; fc 10 }\n"
 DROPPED = frozenset({"dropped-rows"})

@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from archdsl.api import diagnose, read_input
-from archdsl.codes import CODES
+from archdsl.frontend import diagnose, read_input
+from archdsl.layers.volume import Volume
 from archdsl.report.diagnostics import render_diagnostics
-from archdsl.source import Source
-from archdsl.volume import Volume
+from archdsl.rules import CODES
+from archdsl.text.source import Source
 
 FOLDER = Path(__file__).parent / "corpus"
 BLOCK = re.compile(r"```(arch|diagnostic)([^\n]*)\n(.*?)```\n", re.DOTALL)

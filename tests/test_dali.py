@@ -13,10 +13,10 @@ from PIL import Image
 from runs import run
 
 import archdsl
+from archdsl.layers.volume import Volume
 from archdsl.recipe import Recipe, augmentations, optimizers
 from archdsl.train.data import open_data
 from archdsl.train.loading import Loading
-from archdsl.volume import Volume
 
 # DALI leaves a socket open.
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -11,22 +11,23 @@ import pytest
 from conftest import ROOT
 
 import archdsl
-from archdsl.api import read_input, read_models
 from archdsl.cli import main
 from archdsl.cli.commands import MODULES
 from archdsl.cli.export import export
 from archdsl.cli.train import train
-from archdsl.codes import CODES
-from archdsl.diagnostics import ArchError
-from archdsl.drawing.style import STYLES, TABLE_FORMATS
+from archdsl.drawing.styles import STYLES, TABLE_FORMATS
 from archdsl.elaborate import standard_names
 from archdsl.elaborate.binding import signature
-from archdsl.elaborate.library import standard_block
+from archdsl.elaborate.definitions import standard_block
 from archdsl.elaborate.values import KEYWORDS
+from archdsl.frontend import read_input, read_models
 from archdsl.layers import INITIALIZERS, REGISTRY
-from archdsl.model import METRICS, Model
+from archdsl.model import Model
+from archdsl.model.claims import METRICS
 from archdsl.report.layers import render_layers_markdown
-from archdsl.source import Source
+from archdsl.rules import CODES
+from archdsl.text.diagnostics import ArchError
+from archdsl.text.source import Source
 
 README = ROOT / "README.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"

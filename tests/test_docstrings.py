@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_fuzz import _examples
 
-from archdsl.api import compile, read_models
+from archdsl.api import compile
 from archdsl.cli.compile import is_generated
-from archdsl.source import Source
-from archdsl.volume import Volume
+from archdsl.frontend import read_models
+from archdsl.layers.volume import Volume
+from archdsl.text.source import Source
 
 BLOCK = "block b(n) { conv 1x1 n relu }\nnetwork N: 3x3x3 → 3x3x3 { b(3); b(3) }\n"
 

@@ -13,10 +13,11 @@ from xml.etree import ElementTree
 import pytest
 
 import archdsl
-from archdsl.drawing import raster, render_drawing, render_svg
-from archdsl.drawing.composition import compose_figure
-from archdsl.drawing.dot import html, quoted
-from archdsl.drawing.figure import Box, Cluster, Figure, Fork, Kind, Role, boxes_in
+from archdsl.drawing import render_drawing, render_svg
+from archdsl.drawing.canvas import png as raster
+from archdsl.drawing.figure.composition import compose_figure
+from archdsl.drawing.figure.dot import html, quoted
+from archdsl.drawing.figure.figure import Box, Cluster, Figure, Fork, Kind, Role, boxes_in
 from archdsl.layers import REGISTRY, Family
 
 SPECS = Path(__file__).parent.parent / "specs"

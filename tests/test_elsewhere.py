@@ -14,18 +14,18 @@ import torch
 from torch import nn
 from torchvision.transforms import v2
 
-from archdsl import syntax
-from archdsl.api import diagnose
-from archdsl.diagnostics import Fix, is_slip
-from archdsl.elaborate.meant import meant
+from archdsl.elaborate.suggestions import meant
+from archdsl.frontend import diagnose
 from archdsl.layers import INITIALIZERS, REGISTRY
+from archdsl.layers.definition import Page, called, normal_form
 from archdsl.layers.elsewhere import INITIALIZERS as INITIALIZERS_ELSEWHERE
 from archdsl.layers.elsewhere import LAYERS, forms_of, places_of
-from archdsl.layers.pages import Page, called, normal_form
+from archdsl.layers.volume import Volume
 from archdsl.recipe import WORDS, Role
 from archdsl.recipe.elsewhere import WORDS_ELSEWHERE
-from archdsl.source import Source, Span
-from archdsl.volume import Volume
+from archdsl.text import syntax
+from archdsl.text.diagnostics import Fix, is_slip
+from archdsl.text.source import Source, Span
 
 #: Modules that hold others and are no layer.
 CONTAINERS = {"Container", "DataParallel", "Module", "ModuleDict", "ModuleList", "RNNBase"}

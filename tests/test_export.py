@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 import archdsl
 from archdsl.cli.commands import commands
-from archdsl.runtime import export as exporting
+from archdsl.torch_tools import export as exporting
 
 SPEC = """\
 network Small: 8x8x3 → 5 {
@@ -69,7 +69,7 @@ def test_one_file_for_any_number_of_images(export: Callable[..., Result]) -> Non
         "archdsl.version": archdsl.__version__,
         "archdsl.network": "Small",
         "archdsl.spec": "small.arch",
-        "archdsl.source": SPEC,
+        "archdsl.text.source": SPEC,
         "archdsl.weights": "initial, seed 0",
         "torch.version": torch.__version__,
     }
@@ -210,7 +210,7 @@ def test_a_missing_package_names_its_install(
     export: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    monkeypatch.delitem(sys.modules, "archdsl.runtime.export")
+    monkeypatch.delitem(sys.modules, "archdsl.torch_tools.export")
     result = export("small.arch", "--onnx")
     assert result.exit_code == 2
     assert result.stderr == (

@@ -10,7 +10,7 @@ from faults.fault import FAULTS
 from faults.measure import Outcome, measure, specs
 from faults.table import render_tables
 
-from archdsl.api import diagnose
+from archdsl.frontend import diagnose
 
 
 @pytest.fixture(scope="module")

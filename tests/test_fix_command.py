@@ -104,6 +104,6 @@ def test_warnings_are_shown_and_no_failure(call) -> None:
 
 def test_what_ships_with_the_tool_is_left_alone(call, monkeypatch: pytest.MonkeyPatch) -> None:
     file = write("shipped/std/n.arch", WRONG)
-    monkeypatch.setattr("archdsl.cli.mending.SHIPPED", Path("shipped").resolve())
+    monkeypatch.setattr("archdsl.cli.fixing.SHIPPED", Path("shipped").resolve())
     assert call("check", "--fix", "shipped").code == 1
     assert file.read_text("utf-8") == WRONG

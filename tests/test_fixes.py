@@ -10,14 +10,14 @@ import pytest
 from conftest import ROOT
 from test_corpus import CASES, Case
 
-from archdsl.api import diagnose
-from archdsl.brackets import find_bracket_faults
-from archdsl.cli.mending import mend
-from archdsl.diagnostics import Diagnostic, Fix, replaced
+from archdsl.cli.fixing import mend
 from archdsl.elaborate.findings import Findings
-from archdsl.fixes import applicable, apply_fixes
-from archdsl.source import Source, Span
-from archdsl.volume import Volume
+from archdsl.frontend import diagnose
+from archdsl.layers.volume import Volume
+from archdsl.text.brackets import find_bracket_faults
+from archdsl.text.diagnostics import Diagnostic, Fix, replaced
+from archdsl.text.fixes import applicable, apply_fixes
+from archdsl.text.source import Source, Span
 
 
 def _line(diagnostic: Diagnostic) -> int:

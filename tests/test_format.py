@@ -15,13 +15,14 @@ from test_properties import networks
 
 import archdsl
 from archdsl import formatting
-from archdsl.api import format_source, read_models
-from archdsl.diagnostics import ArchError
+from archdsl.api import format_source
 from archdsl.formatting import FormatFault
 from archdsl.formatting.columns import WIDTH
 from archdsl.formatting.meaning import is_same
-from archdsl.parser import lex, parse
-from archdsl.source import Source
+from archdsl.frontend import read_models
+from archdsl.text.diagnostics import ArchError
+from archdsl.text.parser import lex, parse
+from archdsl.text.source import Source
 
 STD = [path.read_text("utf-8") for path in sorted((ROOT / "archdsl" / "std").glob("*.arch"))]
 FILES = sorted([*(ROOT / "specs").rglob("*.arch"), *(ROOT / "archdsl" / "std").glob("*.arch")])

@@ -10,13 +10,13 @@ import pytest
 from conftest import ROOT
 from jsonschema import Draft4Validator
 
-from archdsl.api import diagnose
 from archdsl.cli import main
-from archdsl.diagnostics import Diagnostic, Edit, Fix, Label
+from archdsl.frontend import diagnose
+from archdsl.layers.volume import Volume
 from archdsl.report.lines import render_concise, render_github
 from archdsl.report.sarif import sarif_document
-from archdsl.source import Source, Span
-from archdsl.volume import Volume
+from archdsl.text.diagnostics import Diagnostic, Edit, Fix, Label
+from archdsl.text.source import Source, Span
 
 SCHEMA = json.loads((ROOT / "tests/schemas/sarif-2.1.0-rtm.5.json").read_text("utf-8"))
 SPAN = Span(Source("𝑥 bad\nnext\n", "a b/ü,1:x.arch"), 2, 5)

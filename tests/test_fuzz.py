@@ -17,12 +17,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_properties import networks
 
-from archdsl.api import diagnose, read_models
-from archdsl.diagnostics import ArchError, Diagnostic
-from archdsl.fixes import apply_fixes
+from archdsl.frontend import diagnose, read_models
+from archdsl.layers.volume import Volume
 from archdsl.report.diagnostics import render_diagnostics
-from archdsl.source import Source
-from archdsl.volume import Volume
+from archdsl.text.diagnostics import ArchError, Diagnostic
+from archdsl.text.fixes import apply_fixes
+from archdsl.text.source import Source
 
 INPUT = Volume((28, 28, 16))
 

@@ -12,12 +12,12 @@ from oracle import build
 from torch import Tensor, nn
 
 import archdsl
-from archdsl.api import read_models
+from archdsl.frontend import read_models
 from archdsl.layers import INITIALIZERS, Initializer, initializers
-from archdsl.layers.pages import fields_of
+from archdsl.layers.definition import fields_of
 from archdsl.model import Model
 from archdsl.report.statement import render_value
-from archdsl.source import Source
+from archdsl.text.source import Source
 
 FAN_IN, FAN_OUT = 64 * 3 * 3, 128 * 3 * 3
 

@@ -10,15 +10,15 @@ from test_corpus import CASES, Case
 from test_drawing import boxes_of
 
 import archdsl
-from archdsl.api import read_partly
 from archdsl.cli import main
-from archdsl.diagnostics import ArchError
 from archdsl.drawing import DrawingError, Options, render_drawing, render_svg
-from archdsl.drawing.composition import compose_figure
-from archdsl.drawing.graph import graph_picture
-from archdsl.drawing.marks import Group, Line, Mark
+from archdsl.drawing.canvas.marks import Group, Line, Mark
+from archdsl.drawing.figure.composition import compose_figure
+from archdsl.drawing.graph.picture import graph_picture
+from archdsl.frontend import read_partly
 from archdsl.model import PartialModel
-from archdsl.source import Source
+from archdsl.text.diagnostics import ArchError
+from archdsl.text.source import Source
 
 MISMATCH = """\
 network N: 28x28x192 → 10 {

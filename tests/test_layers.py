@@ -7,7 +7,7 @@ from oracle import judge
 
 import archdsl
 from archdsl.layers import REGISTRY, Example, UnaryLayer
-from archdsl.layers.pages import fields_of
+from archdsl.layers.definition import fields_of
 
 EXAMPLES = [
     pytest.param(example, id=f"{example.text} on {'x'.join(map(str, example.input))}")

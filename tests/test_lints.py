@@ -8,13 +8,13 @@ import pytest
 from conftest import ROOT
 
 import archdsl
-from archdsl.api import diagnose, read_source
-from archdsl.codes import CODES
-from archdsl.diagnostics import Severity
+from archdsl.frontend import diagnose, read_source
+from archdsl.layers.volume import Volume
 from archdsl.lints import LINT_CODES
-from archdsl.lints.silences import find_silences
-from archdsl.source import Source
-from archdsl.volume import Volume
+from archdsl.lints.suppressions import find_silences
+from archdsl.rules import CODES
+from archdsl.text.diagnostics import Severity
+from archdsl.text.source import Source
 
 FILES = sorted([*(ROOT / "specs").rglob("*.arch"), *(ROOT / "archdsl" / "std").glob("*.arch")])
 IMAGE = Volume((13, 13, 16))

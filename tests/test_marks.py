@@ -9,10 +9,10 @@ import zlib
 import pytest
 
 import archdsl
-from archdsl.drawing.marks import Group, Line, Picture, Text, rectangle
-from archdsl.drawing.palette import colour_of, palette_of
-from archdsl.drawing.pdf import pdf_of
-from archdsl.drawing.tikz import tikz_of
+from archdsl.drawing.canvas.marks import Group, Line, Picture, Text, rectangle
+from archdsl.drawing.canvas.palette import colour_of, palette_of
+from archdsl.drawing.canvas.pdf import pdf_of
+from archdsl.drawing.canvas.tikz import tikz_of
 
 CURVE = Line(
     (("M", ((1.0, 2.0),)), ("L", ((3.5, 4.0),)), ("C", ((5, 6), (7, 8), (9, 10.126))), ("Z", ())),

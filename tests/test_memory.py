@@ -27,8 +27,8 @@ from archdsl.cli.options import MemorySize
 from archdsl.layers import REGISTRY
 from archdsl.layers.activation import Softmax
 from archdsl.layers.regularization import Dropout
-from archdsl.memory import Precision, estimate_memory
 from archdsl.model import Model
+from archdsl.model.memory import Precision, estimate_memory
 from archdsl.recipe import WORDS, Recipe, Role, averages, optimizers
 from archdsl.recipe.losses import MeanSquaredError
 from archdsl.train.averaging import Averaging

@@ -15,11 +15,11 @@ from programs.judge import judge, network_builder
 from torch import Tensor, nn
 
 import archdsl
-from archdsl.api import read_models
-from archdsl.diagnostics import ArchError
+from archdsl.frontend import read_models
+from archdsl.layers.volume import Volume
 from archdsl.model import Model
-from archdsl.source import Source
-from archdsl.volume import Volume
+from archdsl.text.diagnostics import ArchError
+from archdsl.text.source import Source
 
 
 def computes(text: str, input: tuple[int, ...] | None = None) -> None:

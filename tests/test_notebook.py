@@ -13,7 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import CapturedIO, capture_output
 
 import archdsl
-from archdsl.drawing.style import STYLES
+from archdsl.drawing.styles import STYLES
 from archdsl.report.table import render_report
 
 SOUND = "network N: 8x8x4 → 10 { conv 3x3 4 same relu; fc 10 }"

@@ -6,10 +6,7 @@ from itertools import combinations
 
 import pytest
 
-from archdsl.drawing.boxes import _ornaments, _outline
-from archdsl.drawing.figure import Box
-from archdsl.drawing.heat import CIVIDIS, MEASURES, Scale, contrast, ink_on, luminance
-from archdsl.drawing.palette import (
+from archdsl.drawing.canvas.palette import (
     BLOCK,
     DARK,
     LIGHT,
@@ -19,6 +16,9 @@ from archdsl.drawing.palette import (
     fill_of,
     label_of,
 )
+from archdsl.drawing.figure.figure import Box
+from archdsl.drawing.figure.heat import CIVIDIS, MEASURES, Scale, contrast, ink_on, luminance
+from archdsl.drawing.graph.boxes import _ornaments, _outline
 from archdsl.layers import Family
 
 THEMES = {"light": LIGHT, "dark": DARK, "print": PRINT}

@@ -9,11 +9,11 @@ import lark
 import pytest
 from conftest import ROOT
 
-from archdsl import grammar, parser
-from archdsl.diagnostics import ArchError
 from archdsl.formatting.meaning import is_same
-from archdsl.parser import lex, parse
-from archdsl.source import Source
+from archdsl.text import grammar, parser
+from archdsl.text.diagnostics import ArchError
+from archdsl.text.parser import lex, parse
+from archdsl.text.source import Source
 
 
 @pytest.mark.parametrize(

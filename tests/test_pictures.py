@@ -16,14 +16,14 @@ from test_drawing import TANGLES, boxes_of
 
 import archdsl
 from archdsl.drawing import STYLES, DrawingError, Options, render_drawing, render_svg
-from archdsl.drawing.boxes import COMPACT, SPACIOUS, size_of
-from archdsl.drawing.columns import Trunk
-from archdsl.drawing.composition import compose_figure
-from archdsl.drawing.elements import Frame, Spot, Wire, elements_in
-from archdsl.drawing.graph import graph_picture
-from archdsl.drawing.marks import Text, texts_in
+from archdsl.drawing.canvas.marks import Text, texts_in
+from archdsl.drawing.canvas.typeface import BOLD, REGULAR, shortened, spelled, text_width
+from archdsl.drawing.figure.composition import compose_figure
+from archdsl.drawing.graph.boxes import COMPACT, SPACIOUS, size_of
+from archdsl.drawing.graph.columns import Trunk
+from archdsl.drawing.graph.elements import Frame, Spot, Wire, elements_in
+from archdsl.drawing.graph.picture import graph_picture
 from archdsl.drawing.options import PAGES, Fit
-from archdsl.drawing.typeface import BOLD, REGULAR, shortened, spelled, text_width
 
 SPECS = Path(__file__).parent.parent / "specs"
 SVG = "{http://www.w3.org/2000/svg}"

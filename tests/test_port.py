@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from torchvision import models
 
 import archdsl
-from archdsl.api import read_models
 from archdsl.cli import main
+from archdsl.frontend import read_models
 from archdsl.model import Model
-from archdsl.runtime.faults import Fault
-from archdsl.runtime.matching import Owner, match_owners, read_owners
-from archdsl.runtime.port import order_as, plan_port, port, shapes_of, target_shapes
-from archdsl.source import Source
+from archdsl.text.source import Source
+from archdsl.torch_tools.faults import Fault
+from archdsl.torch_tools.matching import Owner, match_owners, read_owners
+from archdsl.torch_tools.port import order_as, plan_port, port, shapes_of, target_shapes
 
 ALEXNET = """
 network Other: 224x224x3 → 1000 {

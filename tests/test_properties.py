@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from oracle import judge
 
 import archdsl
-from archdsl.diagnostics import ArchError
 from archdsl.layers import REGISTRY, MergeLayer, UnaryLayer, fields
+from archdsl.layers.definition import FieldInfo, fields_of
 from archdsl.layers.initializers import INITIALIZER
-from archdsl.layers.pages import FieldInfo, fields_of
+from archdsl.text.diagnostics import ArchError
 
 
 def _examples(count: int) -> settings:

@@ -15,12 +15,12 @@ from conftest import ROOT
 import archdsl
 from archdsl import compilation
 from archdsl.cli.commands import commands
+from archdsl.layers.volume import Volume
 from archdsl.model import Model
-from archdsl.proof import Numbers, Proof
+from archdsl.model.proof import Numbers, Proof
 from archdsl.report.diagnostics import render_diagnostics
-from archdsl.runtime.prove import prove
-from archdsl.runtime.sampling import Effort, Sample, choose_sample
-from archdsl.volume import Volume
+from archdsl.torch_tools.prove import prove
+from archdsl.torch_tools.sampling import Effort, Sample, choose_sample
 
 SPEC = """\
 network Small: 8x8x3 → 5 {
@@ -464,7 +464,7 @@ def test_a_disagreement_is_a_finding(
 
 def test_without_torch(check: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    for name in [name for name in sys.modules if name.startswith("archdsl.runtime.")]:
+    for name in [name for name in sys.modules if name.startswith("archdsl.torch_tools.")]:
         monkeypatch.delitem(sys.modules, name)
     result = check("--prove", "small.arch")
     assert result.exit_code == 2

@@ -17,11 +17,11 @@ from test_layers import EXAMPLES
 from test_properties import layers, networks
 
 import archdsl
-from archdsl import receptive
-from archdsl.cost import count_costs
-from archdsl.diagnostics import ArchError
 from archdsl.layers import REGISTRY, Example, Layer, Reach, UnaryLayer
 from archdsl.model import Model
+from archdsl.model import receptive_field as receptive
+from archdsl.model.cost import count_costs
+from archdsl.text.diagnostics import ArchError
 
 ROOT = Path(__file__).parent.parent
 

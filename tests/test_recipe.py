@@ -9,12 +9,12 @@ import torch
 from conftest import ROOT
 
 import archdsl
-from archdsl.api import read_models
-from archdsl.diagnostics import ArchError
-from archdsl.layers.pages import fields_of
+from archdsl.frontend import read_models
+from archdsl.layers.definition import fields_of
 from archdsl.recipe import WORDS, Recipe, Role, Word, augmentations, averages, optimizers, schedules
 from archdsl.recipe.losses import CrossEntropy, MeanSquaredError
-from archdsl.source import Source
+from archdsl.text.diagnostics import ArchError
+from archdsl.text.source import Source
 
 PAGES = [page for pages in WORDS.values() for page in pages.values()]
 

@@ -14,8 +14,8 @@ import pytest
 
 from archdsl.layers import REGISTRY
 from archdsl.layers.conv import Conv
+from archdsl.layers.volume import Volume
 from archdsl.records import dataclass
-from archdsl.volume import Volume
 
 
 def _classes(dataclass: Any) -> dict[str, Any]:

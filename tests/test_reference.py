@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 import archdsl
-from archdsl.api import read_models
-from archdsl.graph import AuxPart, Node, walk
+from archdsl.frontend import read_models
 from archdsl.layers.regularization import Dropout
 from archdsl.model import Model
-from archdsl.source import Source
+from archdsl.network.graph import Node
+from archdsl.network.parts import AuxPart, walk
+from archdsl.text.source import Source
 
 SPECS = Path(__file__).parent.parent / "specs"
 REFERENCE = Path(__file__).parent / "reference"

@@ -8,11 +8,10 @@ from textwrap import dedent
 
 import pytest
 
-from archdsl.api import read_models
-from archdsl.diagnostics import Diagnostic, Edit, Fix, Label
+from archdsl.frontend import read_models
 from archdsl.layers import REGISTRY
+from archdsl.layers.volume import Volume
 from archdsl.model import Model
-from archdsl.parser import parse
 from archdsl.report.json import report_document
 from archdsl.report.layers import (
     render_layer_list,
@@ -24,8 +23,9 @@ from archdsl.report.stages import render_graph, render_parts, render_syntax
 from archdsl.report.statement import render_layer
 from archdsl.report.table import render_report
 from archdsl.report.text import columns, count_of, printable
-from archdsl.source import Source, Span
-from archdsl.volume import Volume
+from archdsl.text.diagnostics import Diagnostic, Edit, Fix, Label
+from archdsl.text.parser import parse
+from archdsl.text.source import Source, Span
 
 ROOT = Path(__file__).parent.parent
 

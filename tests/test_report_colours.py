@@ -8,16 +8,16 @@ import click
 import pytest
 from test_report import SMALL, at, expect_text, model_of
 
-from archdsl.codes import CODES
-from archdsl.diagnostics import Diagnostic, Label, Severity
-from archdsl.memory import estimate_memory
-from archdsl.proof import Proof
-from archdsl.report.codes import render_code_page
+from archdsl.model.memory import estimate_memory
+from archdsl.model.proof import Proof
 from archdsl.report.diagnostics import render_diagnostics
 from archdsl.report.memory import render_memory
 from archdsl.report.proof import render_proof
+from archdsl.report.rules import render_code_page
 from archdsl.report.table import render_report
-from archdsl.source import Source
+from archdsl.rules import CODES
+from archdsl.text.diagnostics import Diagnostic, Label, Severity
+from archdsl.text.source import Source
 
 STYLES = {"1": "bold", "2": "dim", "31": "red", "32": "green", "33": "yellow", "34": "blue"}
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from test_report import at, expect_text, models_of
 
-from archdsl.diagnostics import ArchError, Diagnostic, Label, Severity
 from archdsl.report.diagnostics import render_diagnostics
-from archdsl.source import Source, Span
+from archdsl.text.diagnostics import ArchError, Diagnostic, Label, Severity
+from archdsl.text.source import Source, Span
 
 
 def faults(text: str, path: str = "net.arch") -> str:

@@ -11,16 +11,16 @@ import pytest
 from conftest import ROOT
 
 import archdsl
-from archdsl.api import diagnose, read_models, read_partly
 from archdsl.deployment import deploy
-from archdsl.diagnostics import ArchError
 from archdsl.elaborate.placing import Placer
-from archdsl.graph import Node, build_graph, sources_of
+from archdsl.frontend import diagnose, read_models, read_partly
 from archdsl.layers import Input
+from archdsl.layers.volume import Volume
 from archdsl.model import Model
-from archdsl.rules import count_depth, find_contradictions, find_dead
-from archdsl.source import Source
-from archdsl.volume import Volume
+from archdsl.model.consistency import count_depth, find_contradictions, find_dead
+from archdsl.network.graph import Node, build_graph, sources_of
+from archdsl.text.diagnostics import ArchError
+from archdsl.text.source import Source
 
 SPECS = sorted((ROOT / "specs").rglob("*.arch"))
 IMAGE = Volume((28, 28, 16))

@@ -7,10 +7,10 @@ from importlib import resources
 import pytest
 
 import archdsl
-from archdsl.api import read_models
 from archdsl.elaborate import standard_names
+from archdsl.frontend import read_models
 from archdsl.model import Model
-from archdsl.source import Source
+from archdsl.text.source import Source
 
 
 def apply(call: str, input: str) -> Model:

@@ -13,13 +13,13 @@ from conftest import ROOT
 import archdsl
 from archdsl.cli import main
 from archdsl.drawing import Options, render_drawing
-from archdsl.drawing.marks import texts_in
+from archdsl.drawing.canvas.marks import texts_in
 from archdsl.drawing.tables import table_of
 from archdsl.drawing.tables.headings import headings_of
 from archdsl.drawing.tables.stages import depth_of
 from archdsl.drawing.tables.texts import TEXTS
 from archdsl.drawing.tables.typeset import typeset
-from archdsl.elaborate.library import standard_block
+from archdsl.elaborate.definitions import standard_block
 
 SPECS = ROOT / "specs"
 EXPECTED = Path(__file__).parent / "tables"

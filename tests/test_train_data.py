@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from torchvision import datasets
 from torchvision.transforms import v2
 
+from archdsl.layers.volume import Volume
 from archdsl.recipe.augmentations import (
     HorizontalFlip,
     Shift,
@@ -25,7 +26,6 @@ from archdsl.recipe.augmentations import (
 from archdsl.train.data import open_data
 from archdsl.train.data.digits import read_digits, split_digits
 from archdsl.train.data.preparation import cover, pad_small
-from archdsl.volume import Volume
 
 # ── digits ───────────────────────────────────────────────────────────────────────────────────────
 

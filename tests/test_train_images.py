@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 from torchvision.transforms import v2
 
+from archdsl.layers.volume import Volume
 from archdsl.recipe.augmentations import (
     Augmentation,
     ColorPCA,
@@ -30,11 +31,10 @@ from archdsl.recipe.augmentations import (
     Rotate,
     Shift,
 )
-from archdsl.recipe.page import WORDS, Role
+from archdsl.recipe.definition import WORDS, Role
 from archdsl.train.data import ImageData, open_data, prepare_image
 from archdsl.train.data.augmentation import plan_mixing
 from archdsl.train.data.decoding import BrokenImage, decode_image
-from archdsl.volume import Volume
 
 # ── folder: ──────────────────────────────────────────────────────────────────────────────────────
 

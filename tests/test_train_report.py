@@ -17,7 +17,7 @@ from test_train_steps import SMALL, TEN, run
 from torch import Tensor, nn
 
 import archdsl
-from archdsl.memory import estimate_memory, render_bytes
+from archdsl.model.memory import estimate_memory, render_bytes
 from archdsl.recipe import Recipe, augmentations, averages, optimizers
 from archdsl.train.choice import choose_folder
 from archdsl.train.evaluation import evaluate, write_evaluation

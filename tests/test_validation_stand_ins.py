@@ -9,9 +9,9 @@ import pytest
 from torch import nn
 
 import archdsl
+from archdsl.classplan import RESERVED_ATTRIBUTES
 from archdsl.layers import INITIALIZERS, REGISTRY, Call, UnaryLayer
 from archdsl.layers.call import Code
-from archdsl.modules import RESERVED_ATTRIBUTES
 from archdsl.validation import signatures as stand_ins
 from archdsl.validation.expected import calls_within
 

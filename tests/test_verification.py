@@ -11,14 +11,14 @@ import pytest
 from conftest import ROOT
 from test_corpus import CASES, Case
 
-from archdsl import verification
-from archdsl.api import diagnose, read_models
-from archdsl.cli.mending import mend
-from archdsl.diagnostics import ArchError, Diagnostic, Severity, replaced
-from archdsl.fixes import Mended, apply_fixes
-from archdsl.source import Source, Span
-from archdsl.verification import Examined, verify
-from archdsl.volume import Volume
+from archdsl.cli.fixing import mend
+from archdsl.frontend import diagnose, read_models
+from archdsl.layers.volume import Volume
+from archdsl.text import verification
+from archdsl.text.diagnostics import ArchError, Diagnostic, Severity, replaced
+from archdsl.text.fixes import Mended, apply_fixes
+from archdsl.text.source import Source, Span
+from archdsl.text.verification import Examined, verify
 
 IMAGE = Volume((28, 28, 16))
 

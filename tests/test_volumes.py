@@ -14,13 +14,13 @@ from test_pictures import SPECS, UNET
 
 import archdsl
 from archdsl.drawing import DrawingError, Options, render_drawing
-from archdsl.drawing.bounds import bounds_of, single_marks
-from archdsl.drawing.marks import Group, Line, Mark, Picture, texts_in
+from archdsl.drawing.canvas.bounds import bounds_of, single_marks
+from archdsl.drawing.canvas.marks import Group, Line, Mark, Picture, texts_in
+from archdsl.drawing.canvas.tikz import spelled_for_tex
 from archdsl.drawing.options import PAGES, Fit, Scale
-from archdsl.drawing.solids import ruler_for
-from archdsl.drawing.tikz import spelled_for_tex
-from archdsl.drawing.volumes import volumes_picture
-from archdsl.volume import Volume
+from archdsl.drawing.volumes.cuboids import ruler_for
+from archdsl.drawing.volumes.picture import volumes_picture
+from archdsl.layers.volume import Volume
 
 RULE = (
     "sizes on a log₂ scale: boxes are as high and deep as the volume, "

@@ -16,7 +16,7 @@ from pathlib import Path
 from fontTools.subset import Options, Subsetter
 from fontTools.ttLib import TTFont
 
-FOLDER = Path(__file__).parent.parent / "archdsl" / "drawing" / "fonts"
+FOLDER = Path(__file__).parent.parent / "archdsl" / "drawing" / "canvas" / "fonts"
 RANGES = (
     (0x20, 0x7E),  # Basic Latin
     (0xA0, 0x17F),  # Latin-1, Latin Extended-A

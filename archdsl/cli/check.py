@@ -8,13 +8,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-from archdsl.cli.extras import needing
-from archdsl.cli.files import STDIN, Reading, read_specs
-from archdsl.cli.findings import Findings, print_findings
-from archdsl.cli.options import MemorySize, color_option, input_option, paths_argument
-from archdsl.cli.page import Page
-from archdsl.cli.terminal import CLEAN, FINDINGS, ColorChoice, Refusal, exit_code
-from archdsl.configuration import (
+from archdsl.cli.configuration import (
     FORMATS,
     WARNING_CODES,
     Configuration,
@@ -22,12 +16,18 @@ from archdsl.configuration import (
     check_code,
     find_configuration,
 )
-from archdsl.memory import Memory, Precision, estimate_memory
+from archdsl.cli.extras import needing
+from archdsl.cli.files import STDIN, Reading, read_specs
+from archdsl.cli.findings import Findings, print_findings
+from archdsl.cli.lazy_help import Page
+from archdsl.cli.options import MemorySize, color_option, input_option, paths_argument
+from archdsl.cli.terminal import CLEAN, FINDINGS, ColorChoice, Refusal, exit_code
+from archdsl.layers.volume import Volume
 from archdsl.model import Model
-from archdsl.proof import Proof
+from archdsl.model.memory import Memory, Precision, estimate_memory
+from archdsl.model.proof import Proof
 from archdsl.recipe import Recipe
 from archdsl.report.text import count_of
-from archdsl.volume import Volume
 
 
 def _complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
@@ -127,7 +127,7 @@ def check(
     if watch:
         _refuse_watch(ctx, paths, configuration, changes=fix or diff)
     if fix or diff:
-        from archdsl.cli.mending import mend_files, print_mended
+        from archdsl.cli.fixing import mend_files, print_mended
 
         mended = mend_files(paths, input_volume, unsafe=unsafe_fixes, configuration=configuration)
         print_mended(mended, is_written=not diff)
@@ -199,7 +199,7 @@ def _prove(reading: Reading) -> dict[Model, Proof]:
     from archdsl.compilation import compile_module
 
     with needing("torch", "`--prove`"):
-        from archdsl.runtime.prove import prove
+        from archdsl.torch_tools.prove import prove
 
         proofs: dict[Model, Proof] = {}
         for spec in reading.specs:

@@ -6,7 +6,7 @@ import importlib
 
 import click
 
-from archdsl.cli.page import Pages
+from archdsl.cli.lazy_help import Pages
 
 #: In the order of the help page.
 MODULES = (
@@ -43,7 +43,7 @@ class Commands(Pages):
 def _print_version(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:
     if not wanted or ctx.resilient_parsing:
         return
-    from archdsl import __version__
+    from archdsl.version import __version__
 
     click.echo(f"archdsl {__version__}")
     ctx.exit()

@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 import click
 
 from archdsl.cli.files import Reading, Spec, is_folder, read_specs, write_files
+from archdsl.cli.lazy_help import Page
 from archdsl.cli.options import color_option, input_option, paths_argument
-from archdsl.cli.page import Page
 from archdsl.cli.terminal import (
     FINDINGS,
     ColorChoice,
@@ -23,8 +23,8 @@ from archdsl.cli.terminal import (
     print_note,
     print_text,
 )
+from archdsl.layers.volume import Volume
 from archdsl.report.text import count_of, printable
-from archdsl.volume import Volume
 
 #: What the docstring of each generated module says, and no other file: only comments, such as a
 #: licence, come before it.

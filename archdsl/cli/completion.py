@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from archdsl.cli.page import Page
+from archdsl.cli.lazy_help import Page
 from archdsl.cli.terminal import Refusal, print_text
 
 

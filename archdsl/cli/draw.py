@@ -8,8 +8,8 @@ from typing import Any, get_args
 import click
 
 from archdsl.cli.files import Reading, is_folder, read_specs, write_files
+from archdsl.cli.lazy_help import Page
 from archdsl.cli.options import color_option, input_option, paths_argument
-from archdsl.cli.page import Page
 from archdsl.cli.terminal import (
     ColorChoice,
     Refusal,
@@ -19,12 +19,12 @@ from archdsl.cli.terminal import (
     print_note,
     print_text,
 )
+from archdsl.drawing.canvas.palette import THEMES
 from archdsl.drawing.options import ColorBy, Direction, Fit, Legend, Options, Scale, Shapes
-from archdsl.drawing.palette import THEMES
-from archdsl.drawing.style import ENDINGS, FORMATS, STYLES, Style, style_named
+from archdsl.drawing.styles import ENDINGS, FORMATS, STYLES, Style, style_named
+from archdsl.layers.volume import Volume
 from archdsl.model import Model
 from archdsl.report.text import count_of, printable
-from archdsl.volume import Volume
 
 FOLDER = "drawings"
 

@@ -8,8 +8,8 @@ from typing import Literal
 import click
 
 from archdsl.cli.extras import needing
+from archdsl.cli.lazy_help import Page
 from archdsl.cli.options import checkpoint_option, data_root_option
-from archdsl.cli.page import Page
 from archdsl.cli.terminal import print_text
 from archdsl.report.text import printable
 

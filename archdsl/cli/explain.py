@@ -7,11 +7,11 @@ import sys
 import click
 from click.shell_completion import CompletionItem
 
+from archdsl.cli.lazy_help import Page
 from archdsl.cli.options import color_option
-from archdsl.cli.page import Page
 from archdsl.cli.terminal import ColorChoice, Refusal, print_text, wants_color
-from archdsl.codes import CODES, CODES_BY_TOPIC
-from archdsl.diagnostics import did_you_mean
+from archdsl.rules import CODES, CODES_BY_TOPIC
+from archdsl.text.diagnostics import did_you_mean
 
 
 def _complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
@@ -43,7 +43,7 @@ def explain(names: tuple[str, ...], output_format: str, color: ColorChoice) -> N
 
     Exit codes: 0 shown, 2 an unknown code.
     """
-    from archdsl.report.codes import render_code_list, render_code_page, render_codes_markdown
+    from archdsl.report.rules import render_code_list, render_code_page, render_codes_markdown
 
     for name in names:
         if name not in CODES:

@@ -9,8 +9,8 @@ import click
 
 from archdsl.cli.extras import needing
 from archdsl.cli.files import choose_network, is_folder, read_specs, write_files
+from archdsl.cli.lazy_help import Page
 from archdsl.cli.options import color_option, input_option
-from archdsl.cli.page import Page
 from archdsl.cli.terminal import (
     ColorChoice,
     Refusal,
@@ -19,8 +19,8 @@ from archdsl.cli.terminal import (
     print_note,
     print_text,
 )
+from archdsl.layers.volume import Volume
 from archdsl.report.text import count_of, printable
-from archdsl.volume import Volume
 
 
 class Batch(click.ParamType[int | None]):
@@ -111,7 +111,7 @@ def export(
         raise Refusal(f"{path} is there already, and not overwritten; --force does")
     with needing("export", "export to ONNX"):
         from archdsl.compilation import compile_module
-        from archdsl.runtime.export import SEED, export_onnx
+        from archdsl.torch_tools.export import SEED, export_onnx
 
         source = compile_module(reading.models)
         if run is not None and weights is None:

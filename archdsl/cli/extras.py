@@ -28,6 +28,6 @@ def needing(extra: str, user: str) -> Iterator[None]:
 
 
 def _is_fault(error: Exception) -> bool:
-    from archdsl.runtime.faults import Fault
+    from archdsl.torch_tools.faults import Fault
 
     return isinstance(error, Fault)

@@ -11,7 +11,8 @@ from dataclasses import field
 from importlib import resources
 from pathlib import Path, PurePosixPath
 
-from archdsl.api import (
+from archdsl.cli.terminal import Refusal
+from archdsl.frontend import (
     MAX_BYTES,
     read_linted,
     read_models,
@@ -19,12 +20,11 @@ from archdsl.api import (
     read_source,
     verify_fixes,
 )
-from archdsl.cli.terminal import Refusal
-from archdsl.diagnostics import ArchError, Diagnostic
+from archdsl.layers.volume import Volume
 from archdsl.model import Model
 from archdsl.records import dataclass
-from archdsl.source import Source
-from archdsl.volume import Volume
+from archdsl.text.diagnostics import ArchError, Diagnostic
+from archdsl.text.source import Source
 
 ENDING = ".arch"
 STDIN = "-"

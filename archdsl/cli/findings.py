@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
+from archdsl.cli.configuration import Configuration
 from archdsl.cli.files import Reading
 from archdsl.cli.terminal import (
     ColorChoice,
@@ -17,13 +18,12 @@ from archdsl.cli.terminal import (
     print_text,
     wants_color,
 )
-from archdsl.configuration import Configuration
-from archdsl.diagnostics import Diagnostic, Severity
-from archdsl.memory import Memory, verify_memory
 from archdsl.model import Model
-from archdsl.proof import Proof
+from archdsl.model.memory import Memory, verify_memory
+from archdsl.model.proof import Proof
 from archdsl.records import dataclass
 from archdsl.report.text import count_of
+from archdsl.text.diagnostics import Diagnostic, Severity
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import click
 
 from archdsl.api import format_source
 from archdsl.cli.files import SPECS, STDIN, SpecFile, find_specs, read_file, write_files
+from archdsl.cli.lazy_help import Page
 from archdsl.cli.options import color_option, input_option, paths_argument
-from archdsl.cli.page import Page
 from archdsl.cli.terminal import (
     CLEAN,
     FINDINGS,
@@ -26,11 +26,11 @@ from archdsl.cli.terminal import (
     print_text,
     wants_color,
 )
-from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.formatting import FormatFault
+from archdsl.layers.volume import Volume
 from archdsl.report.text import count_of, paint, printable
-from archdsl.source import Source
-from archdsl.volume import Volume
+from archdsl.text.diagnostics import ArchError, Diagnostic
+from archdsl.text.source import Source
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _COLORS = {"-": "red", "+": "green", "@": "cyan"}

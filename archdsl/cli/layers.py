@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 from click.shell_completion import CompletionItem
 
-from archdsl.cli.page import Page
+from archdsl.cli.lazy_help import Page
 from archdsl.cli.terminal import Refusal, print_text
-from archdsl.diagnostics import did_you_mean
 from archdsl.layers import INITIALIZERS, REGISTRY
+from archdsl.text.diagnostics import did_you_mean
 
 
 def _complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:

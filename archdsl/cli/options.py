@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from archdsl.api import read_input
 from archdsl.elaborate.values import MAX_VALUE
-from archdsl.volume import Volume
+from archdsl.frontend import read_input
+from archdsl.layers.volume import Volume
 
 
 class InputVolume(click.ParamType[Volume]):

@@ -8,8 +8,8 @@ from typing import Literal
 import click
 
 from archdsl.cli.extras import needing
+from archdsl.cli.lazy_help import Page
 from archdsl.cli.options import checkpoint_option
-from archdsl.cli.page import Page
 from archdsl.cli.terminal import Refusal, print_text, show_fault
 from archdsl.report.text import printable
 

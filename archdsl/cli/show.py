@@ -7,12 +7,12 @@ from pathlib import PurePosixPath
 import click
 
 from archdsl.cli.files import SpecFile, read_file
+from archdsl.cli.lazy_help import Page
 from archdsl.cli.options import color_option, input_option
-from archdsl.cli.page import Page
 from archdsl.cli.terminal import ColorChoice, Refusal, exit_code, print_diagnostics, print_text
-from archdsl.diagnostics import ArchError
-from archdsl.source import Source
-from archdsl.volume import Volume
+from archdsl.layers.volume import Volume
+from archdsl.text.diagnostics import ArchError
+from archdsl.text.source import Source
 
 
 @click.command(cls=Page)
@@ -47,9 +47,9 @@ def show(
 
 
 def _render(source: Source, stage: str, input: Volume | None) -> str:
-    from archdsl.api import read_models
-    from archdsl.parser import parse
+    from archdsl.frontend import read_models
     from archdsl.report.stages import render_graph, render_parts, render_syntax
+    from archdsl.text.parser import parse
 
     if stage == "syntax":
         return render_syntax(parse(source))

@@ -9,8 +9,8 @@ from typing import Literal, TextIO, TypeAlias
 
 import click
 
-from archdsl.diagnostics import Diagnostic, Severity
 from archdsl.report.text import printable
+from archdsl.text.diagnostics import Diagnostic, Severity
 
 ColorChoice: TypeAlias = Literal["auto", "always", "never"]
 

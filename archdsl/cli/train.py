@@ -11,8 +11,8 @@ import click
 
 from archdsl.cli.extras import needing
 from archdsl.cli.files import choose_network, read_specs
+from archdsl.cli.lazy_help import Page
 from archdsl.cli.options import color_option, data_root_option, input_option
-from archdsl.cli.page import Page
 from archdsl.cli.terminal import (
     ColorChoice,
     Refusal,
@@ -21,9 +21,9 @@ from archdsl.cli.terminal import (
     print_note,
     print_text,
 )
+from archdsl.layers.volume import Volume
 from archdsl.recipe import Recipe
 from archdsl.report.text import count_of, printable
-from archdsl.volume import Volume
 
 #: More of them take longer to start than any epoch.
 MOST_WORKERS = 512

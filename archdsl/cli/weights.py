@@ -10,8 +10,8 @@ import click
 
 from archdsl.cli.extras import needing
 from archdsl.cli.files import choose_network, read_specs, write_files
+from archdsl.cli.lazy_help import Page, Pages
 from archdsl.cli.options import color_option, input_option
-from archdsl.cli.page import Page, Pages
 from archdsl.cli.terminal import (
     ColorChoice,
     Refusal,
@@ -20,12 +20,12 @@ from archdsl.cli.terminal import (
     print_note,
     print_text,
 )
+from archdsl.layers.volume import Volume
 from archdsl.model import Model
 from archdsl.report.text import columns, count_of, printable
-from archdsl.volume import Volume
 
 if TYPE_CHECKING:
-    from archdsl.runtime.port import Row
+    from archdsl.torch_tools.port import Row
 
 _HEADER = ("Source", "Target", "Shape", "By")
 
@@ -118,8 +118,8 @@ def port(
     model = choose_network(_read(ctx, spec, input_volume, color), network, spec)
     origins = _read(ctx, origin, input_volume, color) if origin else ()
     with needing("torch", "porting weights"):
-        from archdsl.runtime import port as runtime
-        from archdsl.runtime.weights import read_state
+        from archdsl.torch_tools import port as runtime
+        from archdsl.torch_tools.weights import read_state
 
         state = read_state(source)
         shapes = runtime.shapes_of(state)
@@ -151,7 +151,7 @@ def _read(
 
 
 def _print_rows(rows: Sequence[Row]) -> None:
-    from archdsl.runtime.matching import render_shape
+    from archdsl.torch_tools.matching import render_shape
 
     cells = [_HEADER] + [
         (printable(r.source or "0"), printable(r.target), render_shape(r.shape), r.ground)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from archdsl.classplan import ClassPlan, camel_case, heads_of, items_of, plans_in
 from archdsl.codegen.constructor import ClassParameter, Constructor
 from archdsl.codegen.forward import Forward
 from archdsl.codegen.lanes import AXES, Disagreement, Lane, Level, Use, agreed, names_in
@@ -18,9 +19,8 @@ from archdsl.codegen.names import Scope
 from archdsl.codegen.tracing import form_of
 from archdsl.deployment import PAGES
 from archdsl.layers import REGISTRY
-from archdsl.modules import ClassPlan, camel_case, heads_of, items_of, plans_in
-from archdsl.symbolic import Parameter, Size, Symbolic, Value
-from archdsl.volume import Volume
+from archdsl.layers.volume import Volume
+from archdsl.network.symbols import Parameter, Size, Symbolic, Value
 
 #: Helper classes by name, in the registry's order; then those of deployment alone.
 SUPPORT = {

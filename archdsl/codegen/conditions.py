@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from archdsl import syntax
 from archdsl.codegen.expressions import negated
-from archdsl.graph import ChoicePart
-from archdsl.symbolic import Constant, Form, Operation
+from archdsl.network.parts import ChoicePart
+from archdsl.network.symbols import Constant, Form, Operation
+from archdsl.text import syntax
 
 
 def count_tests(part: ChoicePart) -> int:

@@ -6,6 +6,25 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from archdsl.classplan import (
+    RESERVED_ATTRIBUTES,
+    Apply,
+    Choice,
+    ClassPlan,
+    Copies,
+    Flattening,
+    Fork,
+    Head,
+    Instance,
+    Option,
+    Recall,
+    Repeat,
+    Step,
+    applies_of,
+)
+from archdsl.classplan import Item as Planned
+from archdsl.classplan import Leaf as LayerItem
+from archdsl.classplan import Sequence as Row
 from archdsl.codegen.conditions import both, count_tests, forbidden_by, way_to
 from archdsl.codegen.expressions import call_doc, literal, negated, render
 from archdsl.codegen.lanes import (
@@ -32,30 +51,11 @@ from archdsl.codegen.loops import Loop, with_repeats
 from archdsl.codegen.names import Scope
 from archdsl.codegen.tracing import Leaf, fold, form_of
 from archdsl.codegen.turns import Guest, Turn, Way
-from archdsl.graph import ChoicePart
 from archdsl.layers import MergeLayer
-from archdsl.modules import (
-    RESERVED_ATTRIBUTES,
-    Apply,
-    Choice,
-    ClassPlan,
-    Copies,
-    Flattening,
-    Fork,
-    Head,
-    Instance,
-    Option,
-    Recall,
-    Repeat,
-    Step,
-    applies_of,
-)
-from archdsl.modules import Item as Planned
-from archdsl.modules import Leaf as LayerItem
-from archdsl.modules import Sequence as Row
-from archdsl.symbolic import Constant, Form, Operation, Parameter, Symbolic, Value
-from archdsl.syntax import said_in
-from archdsl.volume import Volume
+from archdsl.layers.volume import Volume
+from archdsl.network.parts import ChoicePart
+from archdsl.network.symbols import Constant, Form, Operation, Parameter, Symbolic, Value
+from archdsl.text.syntax import said_in
 
 #: What the sizes of a class's input are called.
 SIZE_NAMES = {"C": "in_channels", "H": "height", "W": "width"}

@@ -12,15 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeAlias
 
-from archdsl.codegen.expressions import literal
-from archdsl.codegen.layout import INDENT, WIDTH
-from archdsl.codegen.networks import Networks
-from archdsl.deployment import Deployment, Origin, Reduction
-from archdsl.graph import Node
-from archdsl.layers import Call, UnaryLayer
-from archdsl.layers.norm import BatchNorm
-from archdsl.model import Model
-from archdsl.modules import (
+from archdsl.classplan import (
     ClassPlan,
     Instance,
     Item,
@@ -30,7 +22,15 @@ from archdsl.modules import (
     in_row,
     items_of,
 )
-from archdsl.modules import Sequence as Row
+from archdsl.classplan import Sequence as Row
+from archdsl.codegen.expressions import literal
+from archdsl.codegen.layout import INDENT, WIDTH
+from archdsl.codegen.networks import Networks
+from archdsl.deployment import Deployment, Origin, Reduction
+from archdsl.layers import Call, UnaryLayer
+from archdsl.layers.norm import BatchNorm
+from archdsl.model import Model
+from archdsl.network.graph import Node
 
 #: Where numbers come from: another name, or layers and the normalizations folded into them.
 Value: TypeAlias = str | tuple["Folded", ...]

@@ -11,7 +11,7 @@ from archdsl.codegen.tracing import Leaf, Traced, TracedFloat, form_of
 from archdsl.layers import Call
 from archdsl.layers.call import Arg, Code, Product
 from archdsl.layers.call import Operation as Joined
-from archdsl.symbolic import Constant, Element, Form, Operation, Parameter, Row, Size
+from archdsl.network.symbols import Constant, Element, Form, Operation, Parameter, Row, Size
 
 #: What a leaf is called in the class at hand.
 Namer = Callable[[Leaf], str]

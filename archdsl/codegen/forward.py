@@ -10,25 +10,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeGuard
 
+from archdsl.classplan import Apply, ClassPlan, Copies, Fork, Head, Instance, Option, Recall, in_row
+from archdsl.classplan import Sequence as Row
 from archdsl.codegen.expressions import joined_doc
 from archdsl.codegen.layout import Bracketed, Doc, Text, lay_out
 from archdsl.codegen.names import Scope
 from archdsl.codegen.turns import Turn, Way
-from archdsl.graph import RecallPart
 from archdsl.layers import MergeLayer
 from archdsl.layers.call import Code
-from archdsl.modules import (
-    Apply,
-    ClassPlan,
-    Copies,
-    Fork,
-    Head,
-    Instance,
-    Option,
-    Recall,
-    in_row,
-)
-from archdsl.modules import Sequence as Row
+from archdsl.network.parts import RecallPart
 
 _BODY = 2  # levels of indentation of a method's body
 #: Variables for branches that are more than one expression.

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from archdsl.codegen.expressions import call_doc
 from archdsl.codegen.layout import Item, Text, bracketed, lay_out
-from archdsl.graph import Node
 from archdsl.layers import Call, Initializer, WeightLayer
 from archdsl.layers.call import Code
 from archdsl.model import Model
+from archdsl.network.graph import Node
 
 
 @dataclass(frozen=True, slots=True)

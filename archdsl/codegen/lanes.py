@@ -12,13 +12,15 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any, TypeVar
 
+from archdsl.classplan import ClassPlan
 from archdsl.codegen.tracing import Leaf, Traced, TracedFloat, fold, form_of, trace_value
 from archdsl.deployment import Reduction
-from archdsl.graph import Argument, Node
 from archdsl.layers import Call, Layer, MergeLayer, UnaryLayer
+from archdsl.layers.volume import Volume
 from archdsl.model import Model
-from archdsl.modules import ClassPlan
-from archdsl.symbolic import (
+from archdsl.network.graph import Node
+from archdsl.network.parts import Argument
+from archdsl.network.symbols import (
     Constant,
     Element,
     Form,
@@ -30,7 +32,6 @@ from archdsl.symbolic import (
     Value,
     symbolic_of,
 )
-from archdsl.volume import Volume
 
 AXES = ("H", "W", "C")
 

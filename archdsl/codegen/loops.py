@@ -7,8 +7,10 @@ written as a function of the copy's number, which follows from what one copy mak
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from archdsl.classplan import Item as Planned
+from archdsl.classplan import Repeat
 from archdsl.codegen.lanes import AXES, Disagreement, Lane, agreed, names_in, with_forms
 from archdsl.codegen.layout import (
     Comprehension,
@@ -20,12 +22,9 @@ from archdsl.codegen.layout import (
     flat,
     without_comments,
 )
+from archdsl.codegen.names import Scope
 from archdsl.codegen.tracing import add, divide, form_of, multiply
-from archdsl.modules import Repeat
-from archdsl.symbolic import Constant, Form, Operation, Parameter
-
-if TYPE_CHECKING:
-    from archdsl.codegen.constructor import Constructor
+from archdsl.network.symbols import Constant, Form, Operation, Parameter
 
 #: How many copies become a comprehension, and how many lines they must take otherwise.
 LONG_REPEAT = 3
@@ -34,12 +33,27 @@ LONG_LINES = 12
 INDEX = "~i"
 
 
+class RowWriter(Protocol):
+    """The constructor around a loop, which writes the rows inside."""
+
+    scope: Scope
+    names: dict[str, str]
+    used: set[str]
+    guards: list[str]
+    is_looping: bool
+
+    def text(self, form: Form, level: int = 0) -> str: ...
+
+    def plain_row(self, lanes: Sequence[Lane], rows: Sequence[tuple[Planned, ...]]) -> list[Item]:
+        """The items of a row, from all lanes at once."""
+
+
 class Loop:
     """The loop over the copies of a repeat, for all lanes."""
 
     def __init__(
         self,
-        constructor: Constructor,
+        constructor: RowWriter,
         lanes: Sequence[Lane],
         repeats: Sequence[Repeat],
         count: Form,

@@ -8,6 +8,7 @@ from itertools import takewhile
 from pathlib import Path, PurePath
 from textwrap import fill
 
+from archdsl.classplan import HEAD_CLASS, heads_of
 from archdsl.codegen.classes import SUPPORT, Class, title_of
 from archdsl.codegen.conversion import Conversion
 from archdsl.codegen.expressions import literal
@@ -15,10 +16,9 @@ from archdsl.codegen.layout import INDENT, WIDTH, Item, Text, bracketed, lay_out
 from archdsl.codegen.networks import Function, NetworkClass, Networks, is_member
 from archdsl.codegen.templates import render_template
 from archdsl.layers import UnaryLayer
+from archdsl.layers.volume import Volume
 from archdsl.model import Model
-from archdsl.modules import HEAD_CLASS, heads_of
-from archdsl.syntax import Comment, said_in
-from archdsl.volume import Volume
+from archdsl.text.syntax import Comment, said_in
 
 QUOTES = '"""'
 

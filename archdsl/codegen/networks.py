@@ -12,11 +12,11 @@ from archdsl.codegen.lanes import Lane, Use
 from archdsl.codegen.layout import Doc, Item, Text, bracketed
 from archdsl.codegen.names import Scope
 from archdsl.codegen.tracing import form_of
-from archdsl.graph import Argument, AuxPart, walk
 from archdsl.layers.conv import Conv
 from archdsl.layers.dense import FullyConnected, Linear
 from archdsl.model import Model
-from archdsl.symbolic import Constant, Parameter, Symbolic
+from archdsl.network.parts import Argument, AuxPart, walk
+from archdsl.network.symbols import Constant, Parameter, Symbolic
 
 #: The argument for the units of the last layer, as torchvision calls it.
 NUM_CLASSES = "num_classes"

@@ -11,7 +11,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from archdsl.symbolic import (
+from archdsl.network.symbols import (
     Constant,
     Element,
     Form,

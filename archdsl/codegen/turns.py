@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from archdsl.classplan import Apply, Choice, Fork, Instance, Item, Recall, Repeat, Step
+from archdsl.classplan import Sequence as Row
 from archdsl.codegen.lanes import Disagreement, Lane
-from archdsl.graph import RecallPart
 from archdsl.layers import MergeLayer
-from archdsl.modules import Apply, Fork, Instance, Item, Recall, Step
-from archdsl.modules import Sequence as Row
+from archdsl.network.parts import RecallPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +77,16 @@ class Guest:
             case Instance(plan=plan) if plan.recalls:
                 return replace(item, plan=replace(plan, recalls=self._recalls(plan.recalls)))
             case Row(items=items):
-                return Row(tuple(map(self._item, items)))
+                return Row(self._items(items))
+            case Choice(items=items):
+                return replace(item, items=self._items(items))
+            case Repeat(copies=copies):
+                return replace(item, copies=tuple(map(self._items, copies)))
             case _:
                 return item
+
+    def _items(self, items: Sequence[Item]) -> tuple[Item, ...]:
+        return tuple(map(self._item, items))
 
     def _recalls(self, recalls: Sequence[RecallPart]) -> tuple[RecallPart, ...]:
         return tuple(replace(recall, node=self._find(recall.node)) for recall in recalls)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from archdsl.cost import count_costs
+from archdsl.classplan import name_nodes, plan_modules
+from archdsl.deployment.definitions import InplaceReLU, Reduction
 from archdsl.deployment.draft import Draft, Fold, renumbered, without
 from archdsl.deployment.merging import merge_reductions
-from archdsl.deployment.pages import InplaceReLU, Reduction
-from archdsl.graph import Node, build_graph
 from archdsl.layers import Family, MergeLayer, WeightLayer
 from archdsl.layers.activation import ReLU
 from archdsl.layers.conv import Conv, DepthwiseConv
 from archdsl.layers.dense import FullyConnected, Linear
 from archdsl.layers.norm import BatchNorm
 from archdsl.model import Model
-from archdsl.modules import name_nodes, plan_modules
+from archdsl.model.cost import count_costs
+from archdsl.network.graph import Node, build_graph
 
 #: Layers that can take the factor and the bias of a normalization behind them.
 _FOLDING = (Conv, DepthwiseConv, FullyConnected, Linear)

@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from archdsl.graph import (
+from archdsl.layers.plumbing import Identity
+from archdsl.network.graph import Node
+from archdsl.network.parts import (
     AuxPart,
     CallPart,
     Chain,
@@ -14,7 +16,6 @@ from archdsl.graph import (
     ForkPart,
     GroupPart,
     LayerPart,
-    Node,
     RecallPart,
     RepeatPart,
     SplitPart,
@@ -23,8 +24,7 @@ from archdsl.graph import (
     rewritten,
     walk,
 )
-from archdsl.layers.plumbing import Identity
-from archdsl.symbolic import Form, Size, Symbolic, resized
+from archdsl.network.symbols import Form, Size, Symbolic, resized
 
 #: No node.
 _NONE = -1

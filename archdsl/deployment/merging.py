@@ -8,24 +8,33 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import count
 
+from archdsl.deployment.definitions import Piece, Reduction
 from archdsl.deployment.draft import Draft, without
-from archdsl.deployment.pages import Piece, Reduction
-from archdsl.graph import (
+from archdsl.layers import REGISTRY, Family, UnaryLayer
+from archdsl.layers.conv import Conv
+from archdsl.layers.merge import Concat
+from archdsl.network.graph import Node
+from archdsl.network.parts import (
     CallPart,
     Chain,
     ForkPart,
     GroupPart,
     LayerPart,
-    Node,
     RecallPart,
     SplitPart,
     Written,
     rewritten,
 )
-from archdsl.layers import REGISTRY, Family, UnaryLayer
-from archdsl.layers.conv import Conv
-from archdsl.layers.merge import Concat
-from archdsl.symbolic import Constant, Form, Operation, Row, Size, Symbolic, substitute, symbolic_of
+from archdsl.network.symbols import (
+    Constant,
+    Form,
+    Operation,
+    Row,
+    Size,
+    Symbolic,
+    substitute,
+    symbolic_of,
+)
 
 #: Activations of each number by itself.
 _ELEMENTWISE = frozenset(

@@ -6,10 +6,10 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from archdsl.drawing.canvas.marks import Picture
 from archdsl.drawing.faults import DrawingError
-from archdsl.drawing.marks import Picture
 from archdsl.drawing.options import Options
-from archdsl.drawing.style import FORMATS, STYLES, TABLE_FORMATS, style_named
+from archdsl.drawing.styles import FORMATS, STYLES, TABLE_FORMATS, style_named
 from archdsl.drawing.tables.table import Table
 from archdsl.model import Model, PartialModel
 
@@ -119,17 +119,17 @@ def _table_drawing(table: Table, format: str, options: Options) -> Drawing:
 def _written(picture: Picture, format: str, options: Options) -> bytes:
     match format:
         case "png":
-            from archdsl.drawing.raster import png_of
+            from archdsl.drawing.canvas.png import png_of
 
             return png_of(picture, options.theme)
         case "pdf":
-            from archdsl.drawing.pdf import pdf_of
+            from archdsl.drawing.canvas.pdf import pdf_of
 
             return pdf_of(picture, options.theme)
         case "tikz":
-            from archdsl.drawing.tikz import tikz_of
+            from archdsl.drawing.canvas.tikz import tikz_of
 
             return tikz_of(picture, options.theme).encode()
-    from archdsl.drawing.svg import svg_of
+    from archdsl.drawing.canvas.svg import svg_of
 
     return svg_of(picture, options.theme).encode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal, TypeAlias
 
-from archdsl.drawing.palette import Theme
+from archdsl.drawing.canvas.palette import Theme
 
 Fit: TypeAlias = Literal["none", "a4", "slide", "column"]
 Direction: TypeAlias = Literal["auto", "down", "right"]

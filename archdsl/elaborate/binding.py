@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Any, TypeAlias
 
-from archdsl import syntax
-from archdsl.diagnostics import Edit, Fix, Label, help_of, replaced, respell
-from archdsl.elaborate.meant import meant
+from archdsl.elaborate.suggestions import meant
 from archdsl.elaborate.values import (
     VOLUME_NAMES,
     Context,
@@ -19,15 +17,17 @@ from archdsl.elaborate.values import (
     trace_row,
     written,
 )
-from archdsl.graph import Argument
 from archdsl.layers import INITIALIZERS, REGISTRY, Initializer
+from archdsl.layers.definition import FieldInfo, Page, fields_of, letters_of, words_of
 from archdsl.layers.elsewhere import INITIALIZERS as ELSEWHERE
 from archdsl.layers.fields import REFERENCE, WrongPart
 from archdsl.layers.initializers import INITIALIZER
-from archdsl.layers.pages import FieldInfo, Page, fields_of, letters_of, words_of
+from archdsl.network.parts import Argument
+from archdsl.network.symbols import Constant, Parameter, Symbolic, Value, substitute, symbolic_of
 from archdsl.records import dataclass
-from archdsl.source import Span
-from archdsl.symbolic import Constant, Parameter, Symbolic, Value, substitute, symbolic_of
+from archdsl.text import syntax
+from archdsl.text.diagnostics import Edit, Fix, Label, help_of, replaced, respell
+from archdsl.text.source import Span
 
 Bare: TypeAlias = syntax.Number | syntax.Dims | syntax.Paren | syntax.Name
 

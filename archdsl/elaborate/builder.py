@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from archdsl import syntax
-from archdsl.diagnostics import Label, respell
 from archdsl.elaborate.binding import (
     Application,
     bare_arguments,
+    bind_formals,
     bind_with_forms,
 )
-from archdsl.elaborate.compounds import expand_call, place_fork, place_head
 from archdsl.elaborate.findings import Findings
 from archdsl.elaborate.initialization import (
     check_bias,
@@ -30,6 +28,7 @@ from archdsl.elaborate.values import (
     Unknown,
     Values,
     decide,
+    evaluate,
     refuse_word,
     trace,
     written,
@@ -37,16 +36,25 @@ from archdsl.elaborate.values import (
 from archdsl.elaborate.words import (
     check_aux,
     is_aux,
+    misplaced_aux,
     refuse_labels_in_copies,
     sight_of,
     taken,
+    unknown_block,
     unknown_word,
 )
-from archdsl.graph import (
+from archdsl.layers import REGISTRY, Initializer, Layer, MergeLayer
+from archdsl.layers.definition import words_of
+from archdsl.layers.layer import Unread, merges
+from archdsl.layers.plumbing import Identity
+from archdsl.layers.volume import Volume
+from archdsl.network.graph import Frame
+from archdsl.network.parts import (
     AuxPart,
     CallPart,
     Chain,
     ChoicePart,
+    ForkPart,
     GroupPart,
     LayerPart,
     Part,
@@ -55,14 +63,14 @@ from archdsl.graph import (
     Written,
     with_comment,
 )
-from archdsl.layers import REGISTRY, Initializer, Layer, MergeLayer
-from archdsl.layers.layer import Unread, merges
-from archdsl.layers.pages import words_of
-from archdsl.layers.plumbing import Identity
+from archdsl.network.symbols import Size, Symbolic
 from archdsl.recipe import Recipe
-from archdsl.source import Span
-from archdsl.symbolic import Size, Symbolic
-from archdsl.volume import Volume
+from archdsl.text import syntax
+from archdsl.text.diagnostics import ArchError, Label, respell
+from archdsl.text.source import Span
+
+#: How deep block calls may stand inside one another.
+MAX_CALL_DEPTH = 40
 
 
 class Builder(Placer):
@@ -329,15 +337,15 @@ class Builder(Placer):
                     check_aux(atom, step)
                 case syntax.Call():
                     finish()
-                    part, cursor = expand_call(self, atom, step, scope, cursor)
+                    part, cursor = self._call(atom, step, scope, cursor)
                     parts.append(part)
                 case syntax.Body():
                     if pending is not None and issubclass(pending.page, MergeLayer):
                         application, pending = pending, None
-                        more, cursor = place_fork(self, application, atom, scope, cursor)
+                        more, cursor = self._fork(application, atom, scope, cursor)
                         parts.extend(more)
                     elif is_aux(step):
-                        parts.append(place_head(self, step, atom, scope, cursor))
+                        parts.append(self._head(step, atom, scope, cursor))
                     elif pending is None:
                         more, cursor = self.body(atom, scope, cursor, "this group")
                         parts.extend(more)
@@ -359,6 +367,106 @@ class Builder(Placer):
                     pending.extend(atom)
         finish()
         return parts, cursor
+
+    # ── What holds chains inside ─────────────────────────────────────────────────────────────────
+
+    def _fork(
+        self, application: Application, body: syntax.Body, scope: Scope, cursor: Cursor
+    ) -> tuple[list[Written], Cursor]:
+        """Elaborate branches and the merge that joins them."""
+        layer, forms = bind_with_forms(application, scope.context(cursor))
+        assert isinstance(layer, Layer)
+        if not body.forked:
+            raise Fault(
+                "missing-branches",
+                f"`{layer.name}` needs at least two branches, separated by `|`",
+                body.span,
+            )
+        branches: list[Chain] = []
+        ends: list[Cursor] = []
+        for chain in body.chains:
+            inner = replace(scope, values=Values(scope.values), is_trunk=False)
+            parts, end = self.chain(chain.statements, inner, cursor)
+            branches.append(Chain(tuple(parts), cursor.node, end.node))
+            ends.append(end)
+        if len(ends) < 2:
+            raise Fault(
+                "missing-branches",
+                f"`{layer.name}` needs at least two branches, separated by `|`",
+                body.span,
+            )
+        before = len(self.nodes)
+        result = self.place(layer, ends, application.span, scope, forms)
+        if len(self.nodes) == before:
+            if cursor.volume is None:
+                return [], result
+            result = self.add_unknown(layer, ends, application.span, scope)
+        return [ForkPart(result.node, tuple(branches))], result
+
+    def _head(self, step: syntax.Step, body: syntax.Body, scope: Scope, cursor: Cursor) -> AuxPart:
+        """Elaborate an auxiliary head; the trunk goes on with its own input."""
+        call = step.atoms[0]
+        assert isinstance(call, syntax.Call)
+        if not scope.is_trunk:
+            raise misplaced_aux(call)
+        if len(call.arguments) != 1 or call.arguments[0].pair or call.arguments[0].keyword:
+            raise Fault(
+                "missing-argument",
+                "`aux` needs one argument, the weight of its loss",
+                call.span,
+                help="for example `aux(0.3) { … }`",
+            )
+        weight = evaluate(call.arguments[0].value, scope.context(cursor))
+        if isinstance(weight, bool) or not isinstance(weight, (int, float)) or weight <= 0:
+            raise Fault("wrong-value", "the weight of a loss is a number above 0", call.span)
+        head, self.heads = self.heads, self.heads + 1
+        inner = replace(scope, head=head, is_trunk=False, parts=PartNames(scope.parts))
+        parts, end = self.body(body, inner, cursor, "this auxiliary head")
+        if end.volume is not None and end.node == cursor.node:
+            raise Fault("empty-branch", "this auxiliary head has no layer", body.span)
+        return AuxPart(None, float(weight), Chain(tuple(parts), cursor.node, end.node), step.span)
+
+    def _call(
+        self, call: syntax.Call, step: syntax.Step, scope: Scope, cursor: Cursor
+    ) -> tuple[Part, Cursor]:
+        """Expand a block call. Recursion is refused."""
+        definition = scope.definitions.find_block(call.name.id)
+        if definition is None:
+            if scope.definitions.is_partial:
+                raise Unknown
+            raise unknown_block(call, scope.definitions)
+        block = definition.block
+        if any(block is outer for outer in scope.blocks):
+            names = " → ".join([*(b.name.id for b in scope.blocks), block.name.id])
+            raise Fault(
+                "recursive-block",
+                f"block `{block.name.id}` contains itself: {names}",
+                call.name.span,
+                related=(Label(block.name.span, "defined here"),),
+            )
+        if len(scope.blocks) >= MAX_CALL_DEPTH:
+            message = f"blocks are nested more than {MAX_CALL_DEPTH} deep"
+            self.report(Fault("nested-too-deeply", message, call.span), scope)
+            raise ArchError(self.findings)  # two calls in each block would be 2⁴⁰ such faults
+        home = definition.home
+        values, arguments = bind_formals(
+            "block", block.formals, call, scope.context(cursor), home.values
+        )
+        label = step.label.id if step.label else None
+        inner = Scope(
+            home,
+            values,
+            PartNames(),
+            (*scope.frames, Frame(" ".join(call.span.text.split()), call.span, label)),
+            (*scope.blocks, block),
+            scope.head,
+            is_trunk=False,
+        )
+        parts, end = self.body(block.body, inner, cursor, f"block `{block.name.id}`")
+        body = Chain(tuple(parts), cursor.node, end.node)
+        return CallPart(None, block, arguments, body), end
+
+    # ── Layers and names ─────────────────────────────────────────────────────────────────────────
 
     def _unknown(self, atom: syntax.Name, step: syntax.Step, scope: Scope) -> Fault:
         is_first = atom is step.atoms[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from archdsl.diagnostics import ArchError, Diagnostic, Fix
+from archdsl.text.diagnostics import ArchError, Diagnostic, Fix
 
 #: Nobody reads on, and each word that is unknown costs a search for the one that was meant.
 MAX_FINDINGS = 100

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from archdsl import syntax
-from archdsl.diagnostics import Label
 from archdsl.elaborate.binding import Application, bind_page, find_initializer
-from archdsl.elaborate.meant import with_sign
 from archdsl.elaborate.scope import Scope
+from archdsl.elaborate.suggestions import with_sign
 from archdsl.elaborate.values import Context, Fault
 from archdsl.layers import Initializer, Layer, WeightLayer
-from archdsl.layers.pages import words_of
-from archdsl.source import Span
+from archdsl.layers.definition import words_of
+from archdsl.text import syntax
+from archdsl.text.diagnostics import Label
+from archdsl.text.source import Span
 
 _EXAMPLE = "for example `init he`, or `init normal 0.01 bias 1`"
 

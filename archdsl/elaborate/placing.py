@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from archdsl import syntax
-from archdsl.diagnostics import ArchError, Diagnostic, Fix, Label, help_of, replaced
 from archdsl.elaborate.findings import Findings
 from archdsl.elaborate.scope import Cursor, Scope, read_volume
 from archdsl.elaborate.values import MAX_VALUE, Fault, Unknown
-from archdsl.graph import Node, trail_of
 from archdsl.layers import Input, Layer, LayerError
-from archdsl.source import Span
-from archdsl.symbolic import Symbolic
-from archdsl.volume import Volume
+from archdsl.layers.volume import Volume
+from archdsl.network.graph import Node, trail_of
+from archdsl.network.symbols import Symbolic
+from archdsl.text import syntax
+from archdsl.text.diagnostics import ArchError, Diagnostic, Fix, Label, help_of, replaced
+from archdsl.text.source import Span
 
 #: Layers placed plus statements expanded, in one network.
 MAX_EXPANSION = 200_000
@@ -151,7 +151,10 @@ class Placer:
     def _fixes(
         self, error: LayerError, layer: Layer, inputs: list[Cursor], span: Span
     ) -> tuple[Fix, ...]:
-        from archdsl.elaborate.mending import change_setting, pad_branches  # after a fault only
+        from archdsl.elaborate.volume_fixes import (  # after a fault only
+            change_setting,
+            pad_branches,
+        )
 
         if error.code == "branch-size-mismatch":
             fix = pad_branches(layer, [cursor.node for cursor in inputs], self.nodes)
@@ -188,7 +191,7 @@ class Placer:
         if cursor.node in self.doubted:
             return
         self.doubted.add(cursor.node)
-        from archdsl.elaborate.mending import pad_statement  # after a fault only
+        from archdsl.elaborate.volume_fixes import pad_statement  # after a fault only
 
         origin = self.origin(self.nodes[cursor.node], _differing([written, cursor.volume]))
         padded = pad_statement(span, start.node, cursor.node, written, self.nodes)

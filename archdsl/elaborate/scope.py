@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import field
 
-from archdsl import syntax
-from archdsl.elaborate.library import Definitions
+from archdsl.elaborate.definitions import Definitions
 from archdsl.elaborate.values import Context, Fault, Values, evaluate, written
-from archdsl.graph import Frame
+from archdsl.layers.volume import Volume
+from archdsl.network.graph import Frame
 from archdsl.records import dataclass
-from archdsl.source import Span
-from archdsl.volume import Volume
+from archdsl.text import syntax
+from archdsl.text.source import Span
 
 
 @dataclass(frozen=True, slots=True)

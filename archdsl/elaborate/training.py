@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from archdsl import syntax
-from archdsl.diagnostics import Label
 from archdsl.elaborate.binding import Application, bind_page
-from archdsl.elaborate.meant import meant, with_sign
+from archdsl.elaborate.suggestions import meant, with_sign
 from archdsl.elaborate.values import Context, Fault, Unknown, evaluate
+from archdsl.layers.definition import Page, fields_of, words_of
 from archdsl.layers.fields import COUNT, POSITIVE
-from archdsl.layers.pages import Page, fields_of, words_of
 from archdsl.recipe import WORDS, Recipe, Role, Word
 from archdsl.recipe.elsewhere import WORDS_ELSEWHERE
 from archdsl.recipe.schedules import Schedule
+from archdsl.text import syntax
+from archdsl.text.diagnostics import Label
 
 _KINDS = {
     Role.OPTIMIZER: "an optimizer",

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archdsl import syntax
-from archdsl.diagnostics import Diagnostic
+from archdsl.elaborate.definitions import Definitions
 from archdsl.elaborate.initialization import is_initialization
-from archdsl.elaborate.library import Definitions
 from archdsl.elaborate.training import is_training
 from archdsl.elaborate.values import VOLUME_NAMES, Fault
 from archdsl.elaborate.words import Sight, is_item, unknown_block, unknown_word
 from archdsl.layers import REGISTRY, Layer
+from archdsl.layers.definition import fields_of, words_of
 from archdsl.layers.fields import REFERENCE
-from archdsl.layers.pages import fields_of, words_of
+from archdsl.text import syntax
+from archdsl.text.diagnostics import Diagnostic
 
 
 def check_words(program: syntax.Program, definitions: Definitions) -> Iterator[Diagnostic]:

@@ -9,13 +9,10 @@ from dataclasses import field
 from functools import cache
 from typing import Any
 
-from archdsl import syntax
-from archdsl.diagnostics import Diagnostic, Fix, Label, help_of, replaced, respell
 from archdsl.layers import REGISTRY
-from archdsl.layers.pages import words_of
-from archdsl.records import dataclass
-from archdsl.source import Span
-from archdsl.symbolic import (
+from archdsl.layers.definition import words_of
+from archdsl.layers.volume import Volume
+from archdsl.network.symbols import (
     Constant,
     Form,
     Operation,
@@ -26,7 +23,10 @@ from archdsl.symbolic import (
     Value,
     operate,
 )
-from archdsl.volume import Volume
+from archdsl.records import dataclass
+from archdsl.text import syntax
+from archdsl.text.diagnostics import Diagnostic, Fix, Label, help_of, replaced, respell
+from archdsl.text.source import Span
 
 MAX_VALUE = 10**15
 VOLUME_NAMES = ("H", "W", "C")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from archdsl import syntax
-from archdsl.diagnostics import Fix, Label, help_of, suggest
-from archdsl.elaborate.library import Definitions
-from archdsl.elaborate.meant import meant, with_sign
+from archdsl.elaborate.definitions import Definitions
 from archdsl.elaborate.scope import PartNames, Scope
+from archdsl.elaborate.suggestions import meant, with_sign
 from archdsl.elaborate.values import VOLUME_NAMES, Fault, is_word
 from archdsl.layers import REGISTRY, Layer
+from archdsl.layers.definition import called, fields_of, words_of
 from archdsl.layers.elsewhere import LAYERS
-from archdsl.layers.pages import called, fields_of, words_of
 from archdsl.records import dataclass
+from archdsl.text import syntax
+from archdsl.text.diagnostics import Fix, Label, help_of, suggest
 
 
 def taken(name: syntax.Name, kind: str, parts: PartNames) -> Fault:

@@ -6,11 +6,12 @@ decides which statements share a line and which braces are open; the rest is dec
 
 from __future__ import annotations
 
+from archdsl.collector import without_collector
 from archdsl.formatting.layout import render_layout
 from archdsl.formatting.meaning import is_same
 from archdsl.formatting.reading import read_layout
-from archdsl.parser import lex, parse, without_collector
-from archdsl.source import Source
+from archdsl.text.parser import lex, parse
+from archdsl.text.source import Source
 
 __all__ = ["FormatFault", "format_source"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 
-from archdsl import syntax
-from archdsl.source import Source
+from archdsl.text import syntax
+from archdsl.text.source import Source
 
 
 def blank_claims(source: Source, program: syntax.Program) -> Source:

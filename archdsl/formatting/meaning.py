@@ -6,7 +6,7 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any
 
-from archdsl.syntax import Program
+from archdsl.text.syntax import Program
 
 
 def is_same(one: Program, other: Program) -> bool:

@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 from archdsl.formatting.spelling import Spelling, spell
 from archdsl.records import dataclass
-from archdsl.source import Source
-from archdsl.syntax import Lexeme
+from archdsl.text.source import Source
+from archdsl.text.syntax import Lexeme
 
 _TRIVIA = re.compile(r"#[^\n]*|\n")
 _ITEMS = {"NETWORK", "BLOCK"}

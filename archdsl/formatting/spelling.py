@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from archdsl.records import dataclass
-from archdsl.syntax import Lexeme
+from archdsl.text.syntax import Lexeme
 
 _OPENING = {"LPAR", "CALL_NAME"}
 _PRODUCTS = {"TIMES", "DIVIDE"}

@@ -7,8 +7,8 @@ from typing import ClassVar
 from archdsl.layers.call import Call, Option, call
 from archdsl.layers.fields import COUNT, NUMBER, LayerError, attribute, choice
 from archdsl.layers.layer import Autocast, Example, Family, Saved, UnaryLayer
+from archdsl.layers.volume import Volume
 from archdsl.records import dataclass
-from archdsl.volume import Volume
 
 _EXAMPLE_INPUT = (8, 8, 4)
 

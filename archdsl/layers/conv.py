@@ -16,6 +16,7 @@ from archdsl.layers.fields import (
 from archdsl.layers.initializers import Initializer, init_attribute
 from archdsl.layers.layer import Autocast, Example, Family, Saved, WeightLayer
 from archdsl.layers.reach import Reach, read_transposed
+from archdsl.layers.volume import Volume
 from archdsl.layers.windows import (
     AXES,
     Padding,
@@ -32,7 +33,6 @@ from archdsl.layers.windows import (
     split_groups,
 )
 from archdsl.records import dataclass
-from archdsl.volume import Volume
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from archdsl.layers.layer import (
     WeightLayer,
 )
 from archdsl.layers.reach import Reach, reach_all
+from archdsl.layers.volume import Volume
 from archdsl.records import dataclass
-from archdsl.volume import Volume
 
 
 @dataclass(frozen=True)

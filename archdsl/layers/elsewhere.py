@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from archdsl.layers.pages import normal_form
+from archdsl.layers.definition import normal_form
 
 #: Names as they are documented there, by where that is.
 LAYERS: Mapping[str, str] = {

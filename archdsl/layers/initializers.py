@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from archdsl.layers.call import Call, Code, Option, call
+from archdsl.layers.definition import Page
 from archdsl.layers.fields import NUMBER, POSITIVE, Kind, attribute, choice, positional
-from archdsl.layers.pages import Page
 from archdsl.records import dataclass
 
 #: Beyond all use; what no tensor can hold is refused with it.

@@ -6,12 +6,12 @@ from enum import Enum
 from typing import Any, ClassVar
 
 from archdsl.layers.call import Call, Code, Operation
+from archdsl.layers.definition import Page
 from archdsl.layers.fields import LayerError
 from archdsl.layers.initializers import Initializer
-from archdsl.layers.pages import Page
 from archdsl.layers.reach import Reach, reads_here
+from archdsl.layers.volume import Volume
 from archdsl.records import dataclass
-from archdsl.volume import Volume
 
 
 class Family(Enum):

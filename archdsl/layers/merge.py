@@ -6,8 +6,8 @@ from archdsl.layers.call import Call, Code, Operation, call
 from archdsl.layers.fields import LayerError
 from archdsl.layers.layer import Example, Family, MergeLayer, Saved
 from archdsl.layers.reach import Reach, reach_all, reads_here
+from archdsl.layers.volume import Volume
 from archdsl.records import dataclass
-from archdsl.volume import Volume
 
 
 def _differing(inputs: tuple[Volume, ...], axes: tuple[str, ...]) -> str:

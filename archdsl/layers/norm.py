@@ -14,9 +14,9 @@ from archdsl.layers.fields import (
 )
 from archdsl.layers.layer import Autocast, Example, Family, Saved, UnaryLayer
 from archdsl.layers.reach import HERE, Reach, reach_all
+from archdsl.layers.volume import Volume
 from archdsl.layers.windows import need_image, split_groups
 from archdsl.records import dataclass
-from archdsl.volume import Volume
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from archdsl.layers.fields import (
 )
 from archdsl.layers.layer import VIEW, Autocast, Example, Family, Saved, UnaryLayer
 from archdsl.layers.reach import Reach, reach_all, read_linear, read_nearest, read_window
+from archdsl.layers.volume import Volume
 from archdsl.layers.windows import Pair, need_image, split_groups
 from archdsl.records import dataclass
-from archdsl.volume import Volume
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from archdsl.layers.call import Call, Option, call, squared
 from archdsl.layers.fields import BOOLEAN, PADDING, PAIR, Change, LayerError, attribute, positional
 from archdsl.layers.layer import Example, Family, Saved, UnaryLayer
 from archdsl.layers.reach import Reach, reach_all, read_adaptive
+from archdsl.layers.volume import Volume
 from archdsl.layers.windows import (
     AXES,
     Padding,
@@ -24,7 +25,6 @@ from archdsl.layers.windows import (
     slide,
 )
 from archdsl.records import dataclass
-from archdsl.volume import Volume
 
 
 @dataclass(frozen=True)

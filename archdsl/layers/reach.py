@@ -7,8 +7,8 @@ from itertools import pairwise
 from math import gcd
 from typing import TypeAlias
 
+from archdsl.layers.volume import Volume
 from archdsl.records import dataclass
-from archdsl.volume import Volume
 
 #: The first and the last of some positions along an axis.
 Interval: TypeAlias = tuple[int, int]

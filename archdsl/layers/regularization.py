@@ -5,8 +5,8 @@ from __future__ import annotations
 from archdsl.layers.call import Call, call
 from archdsl.layers.fields import RATE, positional
 from archdsl.layers.layer import VIEW, Example, Family, Saved, UnaryLayer
+from archdsl.layers.volume import Volume
 from archdsl.records import dataclass
-from archdsl.volume import Volume
 
 
 @dataclass(frozen=True)

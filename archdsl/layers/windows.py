@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from archdsl.layers.fields import Change, LayerError
 from archdsl.layers.layer import Saved
 from archdsl.layers.reach import Reach, read_window
-from archdsl.volume import Volume
+from archdsl.layers.volume import Volume
 
 Pair: TypeAlias = tuple[int, int]
 Padding: TypeAlias = Literal["same"] | Pair

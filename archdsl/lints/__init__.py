@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from archdsl import syntax
-from archdsl.diagnostics import Diagnostic
+from archdsl.collector import without_collector
 from archdsl.lints import claims, dead, layers, texts
-from archdsl.lints.silences import silence
 from archdsl.lints.subject import Network, Text, Uses
+from archdsl.lints.suppressions import silence
 from archdsl.model import Model
-from archdsl.parser import without_collector
+from archdsl.text import syntax
+from archdsl.text.diagnostics import Diagnostic
 
 __all__ = ["LINT_CODES", "lint"]
 

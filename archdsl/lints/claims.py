@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from archdsl import syntax
-from archdsl.diagnostics import Diagnostic
 from archdsl.lints.subject import Text, warning
 from archdsl.lints.walking import statements_of
-from archdsl.model import Claim, last_digit_of, quantity_of
-from archdsl.source import Span
+from archdsl.model import Claim
+from archdsl.model.claims import last_digit_of, quantity_of
+from archdsl.text import syntax
+from archdsl.text.diagnostics import Diagnostic
+from archdsl.text.source import Span
 
 #: A claim by `~` may miss by this much of the number, and a bound by this factor.
 MAX_MISS = Decimal("0.25")

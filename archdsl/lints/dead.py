@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archdsl.diagnostics import Diagnostic
-from archdsl.graph import (
+from archdsl.lints.subject import Network
+from archdsl.model.consistency import find_dead
+from archdsl.network.graph import Frame, Node
+from archdsl.network.parts import (
     Chain,
     ForkPart,
-    Frame,
     GroupPart,
     LayerPart,
-    Node,
     Part,
     RepeatPart,
     chains_in,
     walk,
 )
-from archdsl.lints.subject import Network
-from archdsl.rules import find_dead
-from archdsl.source import Span
+from archdsl.text.diagnostics import Diagnostic
+from archdsl.text.source import Span
 
 
 def dead_layer(network: Network) -> Iterator[Diagnostic]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archdsl.diagnostics import Diagnostic, Fix, Label, replaced
-from archdsl.graph import Node
 from archdsl.layers import Family, UnaryLayer
 from archdsl.layers.activation import Softmax
+from archdsl.layers.definition import words_of
 from archdsl.layers.norm import BatchNorm, InstanceNorm
-from archdsl.layers.pages import words_of
 from archdsl.layers.regularization import Dropout
 from archdsl.lints.subject import Network, written
+from archdsl.network.graph import Node
 from archdsl.recipe.losses import CrossEntropy
+from archdsl.text.diagnostics import Diagnostic, Fix, Label, replaced
 
 #: Below this many parameters no layer is heavy.
 LIGHT = 1_000_000

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TypeAlias
 
-from archdsl import syntax
-from archdsl.diagnostics import Diagnostic, Fix, Label, Severity, help_of
-from archdsl.graph import AuxPart, Frame, Node, trail_of, walk
 from archdsl.model import Model
+from archdsl.network.graph import Frame, Node, trail_of
+from archdsl.network.parts import AuxPart, walk
 from archdsl.records import dataclass
-from archdsl.source import Span
+from archdsl.text import syntax
+from archdsl.text.diagnostics import Diagnostic, Fix, Label, Severity, help_of
+from archdsl.text.source import Span
 
 #: The names that each ``use`` of a file brings in, by the place of the ``use``.
 Uses: TypeAlias = Mapping[Span, frozenset[str]]

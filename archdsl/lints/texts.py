@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archdsl import syntax
-from archdsl.diagnostics import Diagnostic, Edit, Fix
 from archdsl.elaborate.values import Context, Fault, Unknown, Values, names_in, truth
 from archdsl.layers.regularization import Dropout, DropPath
 from archdsl.lints.subject import Text, warning
 from archdsl.lints.walking import called_names, names_of, statements_of
-from archdsl.source import Span
+from archdsl.text import syntax
+from archdsl.text.diagnostics import Diagnostic, Edit, Fix
+from archdsl.text.source import Span
 
 _RANDOM = {Dropout.name, DropPath.name}
 

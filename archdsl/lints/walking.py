@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archdsl import syntax
 from archdsl.elaborate.values import names_in
+from archdsl.text import syntax
 
 
 def bodies_of(statement: syntax.Statement) -> Iterator[syntax.Body]:

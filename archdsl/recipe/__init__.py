@@ -1,7 +1,7 @@
 """Recipes: how a network is trained, as its spec says it. No torch here."""
 
 from archdsl.recipe import augmentations, averages, losses, optimizers, schedules
-from archdsl.recipe.page import WORDS, Role, Word
+from archdsl.recipe.definition import WORDS, Role, Word
 from archdsl.recipe.recipe import Recipe, recipe_facts
 
 __all__ = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from archdsl.layers.fields import COUNT, POSITIVE, RATE, WHOLE, Kind, attribute
-from archdsl.recipe.page import Role, Word
+from archdsl.recipe.definition import Role, Word
 from archdsl.records import dataclass
 
 

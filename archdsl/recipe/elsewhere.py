@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from archdsl.recipe.page import Role
+from archdsl.recipe.definition import Role
 
 _OPTIMIZERS: Mapping[str, str] = {
     "PyTorch": """

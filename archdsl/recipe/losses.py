@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from archdsl.layers.fields import RATE, attribute
 from archdsl.layers.layer import Saved
-from archdsl.recipe.page import Role, Word
+from archdsl.layers.volume import Volume
+from archdsl.recipe.definition import Role, Word
 from archdsl.records import dataclass
-from archdsl.volume import Volume
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import Any
 
 from archdsl.recipe.augmentations import Augmentation
 from archdsl.recipe.averages import Average
+from archdsl.recipe.definition import Word
 from archdsl.recipe.losses import CrossEntropy, Loss
 from archdsl.recipe.optimizers import Adam, Optimizer
-from archdsl.recipe.page import Word
 from archdsl.recipe.schedules import Schedule
 from archdsl.records import dataclass
 

@@ -6,7 +6,7 @@ from math import cos, pi
 from typing import ClassVar
 
 from archdsl.layers.fields import COUNT, POSITIVE, RATE, Kind, attribute, each_of, positional
-from archdsl.recipe.page import Role, Word
+from archdsl.recipe.definition import Role, Word
 from archdsl.records import dataclass
 
 

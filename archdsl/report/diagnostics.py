@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from archdsl.diagnostics import Diagnostic, Severity
 from archdsl.report.excerpt import Inks, Mark, render_excerpt
 from archdsl.report.text import count_of, paint, printable
-from archdsl.source import Source
+from archdsl.text.diagnostics import Diagnostic, Severity
+from archdsl.text.source import Source
 
 _COLORS = {Severity.ERROR: "red", Severity.WARNING: "yellow"}
 #: Between the place and the calls that lead to it.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from archdsl.report.text import TAB_WIDTH, Paint, character_columns, escape_character, printable
-from archdsl.source import Source, Span
+from archdsl.text.source import Source, Span
 
 MAX_COLUMNS = 120
 #: Columns kept before the first mark where a line is too long to be shown whole.

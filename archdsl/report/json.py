@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from archdsl.diagnostics import Diagnostic, Fix, Label
-from archdsl.graph import Node
 from archdsl.layers import Initializer
-from archdsl.memory import Memory
 from archdsl.model import Claim, Model
-from archdsl.proof import Numbers, Proof
+from archdsl.model.memory import Memory
+from archdsl.model.proof import Numbers, Proof
+from archdsl.network.graph import Node
 from archdsl.recipe import recipe_facts
-from archdsl.source import Span
+from archdsl.text.diagnostics import Diagnostic, Fix, Label
+from archdsl.text.source import Span
 
 #: Raised when a key is renamed, removed or changes its meaning; a new key does not raise it.
 SCHEMA = 1

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from inspect import cleandoc
 
 from archdsl.layers import Family, Initializer, Layer
+from archdsl.layers.definition import FieldInfo, Page, fields_of
 from archdsl.layers.layer import Example
-from archdsl.layers.pages import FieldInfo, Page, fields_of
 from archdsl.report.statement import render_value
 from archdsl.report.text import columns
 
@@ -160,9 +160,9 @@ def _example(page: LayerPage, example: Example, width: int) -> str:
 
 def _result(page: LayerPage, example: Example) -> str:
     """The volume an example makes."""
-    from archdsl.api import read_models
-    from archdsl.source import Source
-    from archdsl.volume import Volume
+    from archdsl.frontend import read_models
+    from archdsl.layers.volume import Volume
+    from archdsl.text.source import Source
 
     (model,) = read_models(Source(example.text, f"<example of {page.name}>"), Volume(example.input))
     return str(model.output)
@@ -170,9 +170,9 @@ def _result(page: LayerPage, example: Example) -> str:
 
 def _as_attribute(page: InitializerPage) -> str:
     """The example of an initializer as a layer has it: ``init=normal(0.01, bias=1)``."""
-    from archdsl.api import read_models
-    from archdsl.source import Source
-    from archdsl.volume import Volume
+    from archdsl.frontend import read_models
+    from archdsl.layers.volume import Volume
+    from archdsl.text.source import Source
 
     source = Source(f"fc 1; {page.example}", f"<example of {page.name}>")
     (model,) = read_models(source, Volume.vector(1))

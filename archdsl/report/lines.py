@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from archdsl.diagnostics import Diagnostic
 from archdsl.report.text import printable
+from archdsl.text.diagnostics import Diagnostic
 
 
 def render_concise(diagnostics: Iterable[Diagnostic]) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from archdsl.memory import Memory, render_bytes
 from archdsl.model import Model
+from archdsl.model.memory import Memory, render_bytes
 from archdsl.recipe import Recipe
 from archdsl.report.text import columns, count_of, paint
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archdsl.proof import Proof
+from archdsl.model.proof import Proof
 from archdsl.report.text import count_of, paint
 
 

@@ -7,11 +7,11 @@ from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
-from archdsl import __version__
-from archdsl.codes import CODES
-from archdsl.diagnostics import Diagnostic, Fix, Label
-from archdsl.report.codes import explanation_of
-from archdsl.source import Source, Span
+from archdsl.report.rules import explanation_of
+from archdsl.rules import CODES
+from archdsl.text.diagnostics import Diagnostic, Fix, Label
+from archdsl.text.source import Source, Span
+from archdsl.version import __version__
 
 SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"

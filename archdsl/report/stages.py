@@ -6,23 +6,23 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from archdsl.graph import (
+from archdsl.model import Model
+from archdsl.network.graph import Node
+from archdsl.network.parts import (
     AuxPart,
     CallPart,
     Chain,
     ForkPart,
     GroupPart,
     LayerPart,
-    Node,
     Part,
     RecallPart,
     RepeatPart,
 )
-from archdsl.model import Model
 from archdsl.report.statement import render_layer, render_value
 from archdsl.report.text import columns, count_of, printable
-from archdsl.source import Span
-from archdsl.syntax import Comment, Program
+from archdsl.text.source import Span
+from archdsl.text.syntax import Comment, Program
 
 _INDENT = "  "
 
@@ -166,7 +166,7 @@ def _summary(model: Model, *chains: Chain) -> str:
 
 def _nodes(*chains: Chain) -> list[int]:
     """The nodes placed inside chains; taking a part up again places none."""
-    from archdsl.graph import walk
+    from archdsl.network.parts import walk
 
     parts = [part for chain in chains for part in walk(chain)]
     return [part.node for part in parts if isinstance(part, (LayerPart, ForkPart))]

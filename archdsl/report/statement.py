@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from archdsl.layers import Initializer, Layer
-from archdsl.layers.pages import FieldInfo, fields_of
+from archdsl.layers.definition import FieldInfo, fields_of
 from archdsl.recipe import Word
 
 

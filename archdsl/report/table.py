@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from archdsl.graph import AuxPart, Node, walk
 from archdsl.model import BYTES_PER_NUMBER, Claim, Model, Totals
+from archdsl.network.graph import Node
+from archdsl.network.parts import AuxPart, walk
 from archdsl.recipe import Recipe
 from archdsl.records import dataclass
 from archdsl.report.statement import render_layer, render_word

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from archdsl.runtime.weights import UNREADABLE
+from archdsl.torch_tools.weights import UNREADABLE
 from archdsl.train.faults import TrainFault
 from archdsl.train.folder import BEST, LAST, Run
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archdsl.runtime.faults import Fault
+from archdsl.torch_tools.faults import Fault
 
 
 class TrainFault(Fault):

@@ -9,14 +9,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from archdsl.layers.volume import Volume
 from archdsl.report.text import count_of
-from archdsl.runtime.faults import Fault
-from archdsl.runtime.network import load_network
-from archdsl.runtime.weights import load_weights
+from archdsl.torch_tools.faults import Fault
+from archdsl.torch_tools.network import load_network
+from archdsl.torch_tools.weights import load_weights
 from archdsl.train.checkpoints import SHARDS, read_checkpoint
 from archdsl.train.faults import TrainFault
 from archdsl.train.folder import Run
-from archdsl.volume import Volume
 
 Which = Literal["best", "last"]
 

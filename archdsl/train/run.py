@@ -21,13 +21,12 @@ from lightning_fabric import Fabric, seed_everything
 from torch import nn
 from torch.utils.data import Subset
 
-import archdsl
 from archdsl.codegen import entry_name
 from archdsl.layers.activation import Softmax
-from archdsl.memory import estimate_memory, render_bytes
 from archdsl.model import BYTES_PER_NUMBER, Model
+from archdsl.model.memory import estimate_memory, render_bytes
 from archdsl.recipe import Recipe, recipe_facts
-from archdsl.runtime.network import load_network
+from archdsl.torch_tools.network import load_network
 from archdsl.train.averaging import Averaging
 from archdsl.train.checkpoints import write_text
 from archdsl.train.choice import choose_folder, hold, refuse_another, refuse_name
@@ -44,6 +43,7 @@ from archdsl.train.report import changes_of
 from archdsl.train.resuming import Resumed, data_facts, find_checkpoint
 from archdsl.train.stopping import ending_workers, requeue, watch_signals
 from archdsl.train.task import Classification, make_optimizer
+from archdsl.version import __version__
 
 #: The facts that are in each checkpoint, too: what a run that goes on is compared with.
 _TOLD = ("recipe", "options", "data", "versions", "earlier")
@@ -316,7 +316,7 @@ def _facts(
         "options": {name: _plain(value) for name, value in asdict(options).items()},
         "gives_probabilities": _gives_probabilities(model),
         "versions": {
-            "archdsl": archdsl.__version__,
+            "archdsl": __version__,
             "torch": str(torch.__version__),
             "lightning-fabric": version("lightning-fabric"),
             "python": platform.python_version(),

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from archdsl.collector import without_collector
 from archdsl.deployment import Deployment
 from archdsl.model import Model
-from archdsl.parser import without_collector
 from archdsl.validation.comparing import Network
 from archdsl.validation.faults import InvalidModule
 from archdsl.validation.graphs import expected_graphs, recorded_graphs

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from archdsl.graph import Node
+from archdsl.network.graph import Node
 from archdsl.validation.expected import Expected, Start, is_free
 from archdsl.validation.faults import Difference
 from archdsl.validation.layers import Helper, Leaf

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FunctionType, TracebackType
 from typing import Any
 
-from archdsl.source import Span
+from archdsl.text.source import Span
 from archdsl.validation.faults import FILENAME, Difference, InvalidModule, Place
 from archdsl.validation.layers import Helper, Leaf
 from archdsl.validation.library import Torch, builtins_of

@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any, TypeAlias
 
-from archdsl.graph import AuxPart, Node, sources_of, walk
 from archdsl.layers import Call, Initializer, Layer, MergeLayer, UnaryLayer, WeightLayer
 from archdsl.layers.call import Code, Operation
+from archdsl.layers.volume import Volume
 from archdsl.model import Model
+from archdsl.network.graph import Node, sources_of
+from archdsl.network.parts import AuxPart, walk
 from archdsl.validation.layers import freeze_all
 from archdsl.validation.library import Torch, bind_initializer
 from archdsl.validation.signatures import Signature
 from archdsl.validation.values import Arguments, Frozen, Tensor, flatten
-from archdsl.volume import Volume
 
 #: The function that fills a tensor, and its other arguments.
 Start: TypeAlias = tuple[str, Arguments]

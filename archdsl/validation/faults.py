@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from archdsl.graph import Node
-from archdsl.source import Span
+from archdsl.network.graph import Node
+from archdsl.text.source import Span
 
 #: The file that tracebacks name for the text of a module.
 FILENAME = "<emitted module>"

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from math import isclose, sqrt
 
 from archdsl.deployment import Deployment, Origin
-from archdsl.graph import Node
 from archdsl.layers import UnaryLayer
 from archdsl.layers.norm import BatchNorm
+from archdsl.network.graph import Node
 from archdsl.validation.comparing import Network
 from archdsl.validation.faults import Difference
 from archdsl.validation.layers import Leaf

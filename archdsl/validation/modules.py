@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, overload
 
-from archdsl.modules import RESERVED_ATTRIBUTES
+from archdsl.classplan import RESERVED_ATTRIBUTES
 from archdsl.validation.faults import Difference
 from archdsl.validation.values import Parameter
 

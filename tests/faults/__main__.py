@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from archdsl.api import diagnose
+from archdsl.frontend import diagnose
 
 from .fault import FAULTS
 from .measure import ROOT, Outcome, measure, specs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archdsl import syntax
+from archdsl.text import syntax
 
 from .fault import Change, Changes, fault
 from .spec import Spec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from archdsl.source import Span
+from archdsl.text.source import Span
 
 from .spec import Spec
 

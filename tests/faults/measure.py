@@ -8,10 +8,10 @@ from functools import cache
 from pathlib import Path
 from zlib import crc32
 
-from archdsl.api import diagnose
-from archdsl.diagnostics import Diagnostic
-from archdsl.fixes import applicable, apply_fixes
-from archdsl.source import Source
+from archdsl.frontend import diagnose
+from archdsl.text.diagnostics import Diagnostic
+from archdsl.text.fixes import applicable, apply_fixes
+from archdsl.text.source import Source
 
 from .fault import FAULTS, Change, Fault
 from .spec import Spec

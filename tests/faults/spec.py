@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from archdsl import syntax
 from archdsl.elaborate.initialization import is_initialization
 from archdsl.elaborate.training import is_training
 from archdsl.layers import REGISTRY
-from archdsl.parser import parse
-from archdsl.source import Source, Span
+from archdsl.text import syntax
+from archdsl.text.parser import parse
+from archdsl.text.source import Source, Span
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archdsl import syntax
-from archdsl.source import Span
+from archdsl.text import syntax
+from archdsl.text.source import Span
 
 from .fault import Change, Changes, fault
 from .spec import Spec, Written, is_head

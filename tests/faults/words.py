@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from archdsl import syntax
 from archdsl.layers import REGISTRY
-from archdsl.source import Span
+from archdsl.text import syntax
+from archdsl.text.source import Span
 
 from .fault import Change, Changes, fault, swapped
 from .spec import Spec

@@ -16,16 +16,16 @@ import torch
 from torch import Tensor, nn
 
 import archdsl
-from archdsl.api import read_models
 from archdsl.codegen import entry_names
-from archdsl.diagnostics import ArchError
-from archdsl.graph import AuxPart, walk
+from archdsl.frontend import read_models
 from archdsl.layers import Initializer, WeightLayer
+from archdsl.layers.volume import Volume
 from archdsl.model import Model
-from archdsl.runtime.interpret import in_double, unfilled
-from archdsl.runtime.numbers import Comparison, Difference
-from archdsl.source import Source
-from archdsl.volume import Volume
+from archdsl.network.parts import AuxPart, walk
+from archdsl.text.diagnostics import ArchError
+from archdsl.text.source import Source
+from archdsl.torch_tools.interpret import in_double, unfilled
+from archdsl.torch_tools.numbers import Comparison, Difference
 from programs.meaning import Meaning
 
 #: Of the image: what is multiplied by itself again and again needs a small one to stay finite.

@@ -1,6 +1,6 @@
 """Programs as trees of the tests' own, and their text.
 
-They are independent of ``archdsl.syntax``: what a program means is said once more in
+They are independent of ``archdsl.text.syntax``: what a program means is said once more in
 ``meaning.py``, so that the compiler is compared with something that it is not.
 """
 

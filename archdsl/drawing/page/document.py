@@ -12,14 +12,14 @@ from typing import Any, TypeAlias
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from archdsl.drawing.closing import Closer
-from archdsl.drawing.composition import compose_closed
-from archdsl.drawing.edges import OUTPUT, volume_text
-from archdsl.drawing.figure import Box, Figure, boxes_in
+from archdsl.drawing.canvas.palette import DARK, Palette, palette_of
+from archdsl.drawing.canvas.typeface import BOLD, FAMILY, REGULAR
+from archdsl.drawing.figure.collapsing import Closer
+from archdsl.drawing.figure.composition import compose_closed
+from archdsl.drawing.figure.edges import OUTPUT, volume_text
+from archdsl.drawing.figure.figure import Box, Figure, boxes_in
 from archdsl.drawing.options import Options
 from archdsl.drawing.page.scene import scene_of
-from archdsl.drawing.palette import DARK, Palette, palette_of
-from archdsl.drawing.typeface import BOLD, FAMILY, REGULAR
 from archdsl.model import Model
 
 _FOLDER = Path(__file__).parent

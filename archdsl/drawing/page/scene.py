@@ -13,14 +13,14 @@ from html import escape
 from itertools import count
 from typing import Any, TypeAlias
 
-from archdsl.drawing.boxes import SPACIOUS
-from archdsl.drawing.columns import with_recalls
-from archdsl.drawing.edges import OUTPUT
-from archdsl.drawing.elements import Element, Flow, Frame, Label, Spot, Wire, elements_in
-from archdsl.drawing.figure import Box, Cluster, Figure, Kind, boxes_in, output_of
-from archdsl.drawing.flow import CARD, Layout
-from archdsl.drawing.sheet import Sheet
-from archdsl.drawing.svg import fragment_of
+from archdsl.drawing.canvas.svg import fragment_of
+from archdsl.drawing.figure.edges import OUTPUT
+from archdsl.drawing.figure.figure import Box, Cluster, Figure, Kind, boxes_in, output_of
+from archdsl.drawing.graph.boxes import SPACIOUS
+from archdsl.drawing.graph.columns import with_recalls
+from archdsl.drawing.graph.elements import Element, Flow, Frame, Label, Spot, Wire, elements_in
+from archdsl.drawing.graph.layout import CARD, Layout
+from archdsl.drawing.graph.sheet import Sheet
 
 Data: TypeAlias = dict[str, Any]
 #: Whether a block inside so many others is open when the page is.

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from archdsl.drawing.edges import volume_text
-from archdsl.drawing.figure import printable
+from archdsl.drawing.figure.edges import volume_text
+from archdsl.drawing.figure.figure import printable
 from archdsl.drawing.tables.stages import value_text
 from archdsl.drawing.tables.table import Align, Cell, Row, Table
 from archdsl.drawing.tables.trunk import (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from archdsl import syntax
 from archdsl.drawing.tables.trunk import size_text
 from archdsl.layers import REGISTRY, Family
+from archdsl.text import syntax
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from archdsl.drawing.edges import volume_text
-from archdsl.drawing.figure import printable
+from archdsl.drawing.figure.edges import volume_text
+from archdsl.drawing.figure.figure import printable
 from archdsl.drawing.tables.headings import headings_of
 from archdsl.drawing.tables.table import Align, Cell, Row, Table
 from archdsl.drawing.tables.trunk import Entry, entries, kernel_of, size_text, stride_of
-from archdsl.graph import Node
 from archdsl.layers import Family
-from archdsl.layers.pages import fields_of
+from archdsl.layers.definition import fields_of
 from archdsl.model import Model
-from archdsl.symbolic import Value
+from archdsl.network.graph import Node
+from archdsl.network.symbols import Value
 
 #: As in the table of GoogLeNet, whose classifier of 1,024,000 weights is ``1000K``.
 KILO = 1024

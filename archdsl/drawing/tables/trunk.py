@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from archdsl.graph import (
+from archdsl.layers import Family
+from archdsl.model import Model
+from archdsl.network.graph import Node
+from archdsl.network.parts import (
     AuxPart,
     CallPart,
     Chain,
     ForkPart,
     GroupPart,
     LayerPart,
-    Node,
     Part,
     RecallPart,
     RepeatPart,
     walk,
 )
-from archdsl.layers import Family
-from archdsl.model import Model
 
 #: Families that papers do not list: they count with the line before.
 _JOINED = (Family.NORMALIZATION, Family.ACTIVATION)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from archdsl.drawing.marks import Group, Mark, Picture, Text, polyline
+from archdsl.drawing.canvas.marks import Group, Mark, Picture, Text, polyline
+from archdsl.drawing.canvas.typeface import text_width
 from archdsl.drawing.options import PAGES, SMALLEST_TEXT, Options
 from archdsl.drawing.tables.table import Cell, Table, placed
-from archdsl.drawing.typeface import text_width
 
 _TITLE = 11.0
 _SIZE = 9.0

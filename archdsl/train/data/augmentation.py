@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode, v2  # type: ignore[import-untyped]
 
+from archdsl.layers.volume import Volume
 from archdsl.recipe.augmentations import (
     Augmentation,
     ColorPCA,
@@ -24,7 +25,6 @@ from archdsl.recipe.augmentations import (
 )
 from archdsl.train.data.preparation import Preparation, Step, cover, enlarge
 from archdsl.train.faults import TrainFault
-from archdsl.volume import Volume
 
 #: The principal components of ImageNet's colours (red, green, blue from 0 to 1), a column each, and
 #: the square roots of their variances. Krizhevsky et al. 2012 (section 4.1) describe the method and

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from archdsl.layers.volume import Volume
 from archdsl.recipe.augmentations import Augmentation
 from archdsl.train.data.augmentation import is_enlarged, plan_preparations
 from archdsl.train.data.decoding import with_channels
@@ -18,7 +19,6 @@ from archdsl.train.data.images import ImageData, MemoryImages
 from archdsl.train.data.known import MNIST
 from archdsl.train.data.preparation import pad_small
 from archdsl.train.faults import TrainFault
-from archdsl.volume import Volume
 
 #: Of each class, out of 500.
 HELD_OUT = 100

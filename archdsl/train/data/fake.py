@@ -9,12 +9,12 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from archdsl.layers.volume import Volume
 from archdsl.recipe.augmentations import Augmentation
 from archdsl.train.data.augmentation import is_enlarged, plan_preparations
 from archdsl.train.data.images import ImageData, Sample
 from archdsl.train.data.preparation import IMAGENET, Preparation
 from archdsl.train.faults import TrainFault
-from archdsl.volume import Volume
 
 #: A class is a grid of this many fields each way, of the brightnesses below ``_BRIGHTEST``.
 _FIELDS = 4

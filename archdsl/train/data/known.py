@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torchvision import datasets  # type: ignore[import-untyped]
 
+from archdsl.layers.volume import Volume
 from archdsl.recipe.augmentations import Augmentation
 from archdsl.train.data.augmentation import is_enlarged, plan_preparations
 from archdsl.train.data.decoding import with_channels
 from archdsl.train.data.images import ImageData, MemoryImages
 from archdsl.train.data.preparation import Preparation, Statistics, pad_small
 from archdsl.train.faults import TrainFault
-from archdsl.volume import Volume
 
 #: Means and deviations of the training images, all pixels of a channel together. MNIST's are the
 #: ones of PyTorch's own example (pytorch/examples, mnist/main.py).

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from archdsl.diagnostics import did_you_mean
+from archdsl.layers.volume import Volume
 from archdsl.recipe.augmentations import Augmentation
+from archdsl.text.diagnostics import did_you_mean
 from archdsl.train.data.digits import open_digits
 from archdsl.train.data.fake import open_fake
 from archdsl.train.data.folder import is_image_folder, open_folder
@@ -15,7 +16,6 @@ from archdsl.train.data.own import open_own
 from archdsl.train.data.preparation import check_input
 from archdsl.train.data.shards import open_shards
 from archdsl.train.faults import TrainFault
-from archdsl.volume import Volume
 
 #: What `data` and `--data` take, as a user writes it.
 DATA_NAMES = (

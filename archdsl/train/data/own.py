@@ -15,14 +15,14 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from archdsl.diagnostics import did_you_mean
+from archdsl.layers.volume import Volume
 from archdsl.recipe.augmentations import Augmentation
+from archdsl.text.diagnostics import did_you_mean
 from archdsl.train.data.augmentation import is_enlarged, plan_preparations
 from archdsl.train.data.decoding import pixels_of, with_channels
 from archdsl.train.data.images import ImageData, Sample
 from archdsl.train.data.preparation import IMAGENET, Preparation, Statistics
 from archdsl.train.faults import TrainFault
-from archdsl.volume import Volume
 
 _WANTED = "(train_dataset, validation_dataset, classes) or an ImageData"
 

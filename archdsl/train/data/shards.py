@@ -21,6 +21,7 @@ from shutil import copyfileobj
 import numpy as np
 import numpy.typing as npt
 
+from archdsl.layers.volume import Volume
 from archdsl.recipe.augmentations import Augmentation
 from archdsl.train.checkpoints import write_atomically
 from archdsl.train.data.augmentation import is_enlarged, plan_preparations
@@ -28,7 +29,6 @@ from archdsl.train.data.folder import EXTENSIONS
 from archdsl.train.data.images import EncodedImages, ImageData
 from archdsl.train.data.preparation import IMAGENET, Preparation
 from archdsl.train.faults import TrainFault
-from archdsl.volume import Volume
 
 _LABEL = "cls"
 #: What a place begins with that is not a path of this machine.

@@ -1,0 +1,66 @@
+"""How a network becomes modules: which parts are attributes, which are indices, which are classes.
+
+This is where names in the generated code, and so the keys of its state dict, are decided:
+
+- a named part is an attribute with its name;
+- unnamed layers in a row are one ``nn.Sequential``, each an index; a body that is nothing but
+  such a row is a ``nn.Sequential`` itself, so its indices come without an attribute before them;
+- a block call is a class of its own, and so is a named group that branches inside;
+- branches without names are ``branch1``, ``branch2``, …
+
+The same plan gives the reports their layer names.
+"""
+
+from archdsl.classplan.naming import RESERVED_ATTRIBUTES, attribute_name, camel_case, name_nodes
+from archdsl.classplan.plan import (
+    Apply,
+    Choice,
+    ClassPlan,
+    Copies,
+    Flattening,
+    Fork,
+    Head,
+    Instance,
+    Item,
+    Leaf,
+    Option,
+    Recall,
+    Repeat,
+    Sequence,
+    Step,
+    applies_of,
+    heads_of,
+    in_row,
+    items_of,
+    plans_in,
+)
+from archdsl.classplan.planning import HEAD_CLASS, plan_modules
+
+__all__ = [
+    "HEAD_CLASS",
+    "RESERVED_ATTRIBUTES",
+    "Apply",
+    "Choice",
+    "ClassPlan",
+    "Copies",
+    "Flattening",
+    "Fork",
+    "Head",
+    "Instance",
+    "Item",
+    "Leaf",
+    "Option",
+    "Recall",
+    "Repeat",
+    "Sequence",
+    "Step",
+    "applies_of",
+    "attribute_name",
+    "camel_case",
+    "heads_of",
+    "in_row",
+    "items_of",
+    "name_nodes",
+    "plan_modules",
+    "plans_in",
+]

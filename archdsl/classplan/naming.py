@@ -1,0 +1,299 @@
+"""Names: of attributes and classes in the generated code, and of nodes in reports."""
+
+from __future__ import annotations
+
+import keyword
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from collections.abc import Sequence as Nodes
+from dataclasses import replace
+
+from archdsl.classplan.plan import (
+    Apply,
+    ClassPlan,
+    Copies,
+    Fork,
+    Head,
+    Instance,
+    Item,
+    Leaf,
+    Option,
+    Recall,
+    Sequence,
+    Step,
+    applies_of,
+    in_row,
+)
+from archdsl.layers import REGISTRY, Layer, MergeLayer
+from archdsl.layers.definition import fields_of
+from archdsl.layers.fields import REFERENCE
+from archdsl.layers.plumbing import Identity
+from archdsl.network.graph import Node
+from archdsl.network.parts import RecallPart
+from archdsl.text import syntax
+
+_RESERVED = """
+T_destination add_module append apply bfloat16 buffers call_super_init children compile cpu cuda
+double dump_patches eval extend extra_repr float forward get_buffer get_extra_state
+get_parameter get_submodule half insert ipu load_state_dict modules mtia named_buffers
+named_children named_modules named_parameters parameters pop register_backward_hook
+register_buffer register_forward_hook register_forward_pre_hook register_full_backward_hook
+register_full_backward_pre_hook register_load_state_dict_post_hook
+register_load_state_dict_pre_hook register_module register_parameter
+register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state
+set_submodule share_memory state_dict to to_empty train training type xpu zero_grad aux_weights
+load_training_state
+"""
+RESERVED_ATTRIBUTES = frozenset(_RESERVED.split())
+
+
+def attribute_name(name: str) -> str:
+    """A name as an attribute of a module: Python's and PyTorch's own words get a ``_``."""
+    # What already ends in `_` gets one more, so that two names never become one.
+    bare = name.rstrip("_")
+    is_taken = keyword.iskeyword(bare) or bare in RESERVED_ATTRIBUTES or name in RESERVED_ATTRIBUTES
+    return f"{name}_" if is_taken else name
+
+
+def camel_case(name: str) -> str:
+    """A name as a class name: ``squeeze_excite`` → ``SqueezeExcite``, ``VGG16`` as it is."""
+    return "".join(word[0].upper() + word[1:] for word in name.split("_") if word)
+
+
+class Names:
+    """Gives the unnamed rows, branches and heads of one class their attributes."""
+
+    def __init__(self, nodes: Nodes[Node]) -> None:
+        self.nodes = nodes
+        self.taken: set[str] = set()
+        #: The last count given to each word, where the search for a free one goes on.
+        self.counts: dict[str, int] = {}
+        self.branches = 0
+
+    def name(self, steps: list[Step]) -> tuple[Step, ...]:
+        self.taken = {a for a in _attributes(steps) if a}
+        return self._level(steps)
+
+    def _level(self, steps: Iterable[Step]) -> tuple[Step, ...]:
+        """Steps with their names; those under an ``if`` that changes the wiring come last.
+
+        So what stands behind the ``if`` has the same name wherever that leads.
+        """
+        steps = tuple(steps)
+        # Where a word is needed more than once, the count begins with 1: relu1, relu2.
+        for word, count in Counter(self._words(steps)).items():
+            if count > 1:
+                self.counts.setdefault(word, 1)
+        return tuple(self._under(step) for step in [self._step(step) for step in steps])
+
+    def _under(self, step: Step) -> Step:
+        match step:
+            case Fork(branches=branches):
+                named = tuple(tuple(self._under(s) for s in branch) for branch in branches)
+                return replace(step, branches=named)
+            case Copies(copies=copies):
+                named = tuple(tuple(self._under(s) for s in copy) for copy in copies)
+                return replace(step, copies=named)
+            case Option(part=part, steps=inner) if word_of(part.cond) is None:
+                return replace(step, steps=self._level(inner))
+            case _:
+                return step
+
+    def _words(self, steps: Iterable[Step]) -> Iterator[str]:
+        for step in steps:
+            match step:
+                case Apply(attribute="", pieces=(_, *_)):
+                    yield "reduce"
+                case Apply(attribute="", item=item):
+                    yield self._word(item)
+                case Fork(branches=branches):
+                    for branch in branches:
+                        if not _is_single(branch):
+                            yield from self._words(branch)
+                case Option(part=part):
+                    word = word_of(part.cond)
+                    yield from () if word is None else (word,)
+                case Copies(copies=copies):
+                    for copy in copies:
+                        yield from self._words(copy)
+
+    def _step(self, step: Step) -> Step:
+        match step:
+            case Apply(attribute="", pieces=(_, *_)):
+                return replace(step, attribute=self._fresh("reduce"))
+            case Apply(attribute=""):
+                return replace(step, attribute=self._fresh(self._word(step.item)))
+            case Head(apply=Apply(attribute="")):
+                return replace(step, apply=replace(step.apply, attribute=self._fresh("aux", 1)))
+            case Fork():
+                return replace(step, branches=tuple(self._branch(b) for b in step.branches))
+            case Option(part=part):
+                word = word_of(part.cond)
+                return step if word is None else _with_attribute(step, self._fresh(word))
+            case Copies(copies=copies):
+                named = tuple(tuple(self._step(s) for s in copy) for copy in copies)
+                return replace(step, copies=named)
+            case _:
+                return step
+
+    def _branch(self, branch: tuple[Step, ...]) -> tuple[Step, ...]:
+        self.branches += 1
+        if _is_single(branch):
+            name = self._fresh(f"branch{self.branches}")
+            return (*branch[:-1], _with_attribute(branch[-1], name))
+        return tuple(self._step(step) for step in branch)
+
+    def _word(self, item: Item) -> str:
+        match item:
+            case Leaf(node=node):
+                return self.nodes[node].layer.name
+            case Instance(plan=plan):
+                return plan.title
+            case _:
+                return "layers"
+
+    def _fresh(self, word: str, start: int = 0) -> str:
+        count = self.counts.get(word, start)
+        while (name := attribute_name(word + (str(count) if count else ""))) in self.taken:
+            count = max(count + 1, 2)
+        self.taken.add(name)
+        self.counts[word] = count
+        return name
+
+
+def _is_single(branch: tuple[Step, ...]) -> bool:
+    """Whether a branch is one unnamed step, which is named after the branch."""
+    match branch:
+        case (Apply(attribute=""),):
+            return True
+        case (Recall(part=RecallPart(target="")), Apply(attribute="")):
+            return True
+        case (Option(part=part),):
+            return word_of(part.cond) is not None
+        case _:
+            return False
+
+
+def _with_attribute(step: Step, attribute: str) -> Step:
+    """An unnamed step with its name. In an option it is the name of all that can stand there."""
+    match step:
+        case Apply():
+            return replace(step, attribute=attribute)
+        case Option(steps=steps):
+            inner = tuple(_with_attribute(s, attribute) for s in steps)
+            return replace(step, steps=inner, attribute=attribute)
+        case _:
+            raise AssertionError(step)
+
+
+def word_of(cond: syntax.Cond) -> str | None:
+    """What the module of an ``if`` is called that has no name: the same wherever it leads.
+
+    It is the word of the first layer or block where that is the same in all bodies. None where a
+    body is more than a plain row of these.
+    """
+    words: list[str] = []
+    rest: syntax.Cond | syntax.Body | None = cond
+    while rest is not None:
+        body, rest = (rest.then, rest.otherwise) if isinstance(rest, syntax.Cond) else (rest, None)
+        found = _row_words(body)
+        if found is None:
+            return None
+        words += found[:1]
+    return words[0] if len(set(words)) == 1 else "layers"
+
+
+def _row_words(body: syntax.Body) -> list[str] | None:
+    """The words of the layers and blocks in a body; None where it is no plain row of these."""
+    words: list[str] = []
+    for statement in body.chains[0].statements:
+        match statement:
+            case syntax.Cond():
+                word = word_of(statement)
+                if word is None:
+                    return None
+                words.append(word)
+            case syntax.Step(label=None, atoms=atoms):
+                for atom in atoms:
+                    match atom:
+                        case syntax.Name(id=name) | syntax.Call(name=syntax.Name(id=name)):
+                            layer = REGISTRY.get(name)
+                            if name == "aux":
+                                return None
+                            if layer is None and not isinstance(atom, syntax.Call):
+                                if atom is atoms[0]:
+                                    return None
+                                continue
+                            if layer is not None and not _is_plain(layer):
+                                return None
+                            words += [name] if layer is not Identity else []
+                        case syntax.Body():
+                            inner = _row_words(atom)
+                            if inner is None:
+                                return None
+                            words += inner
+            case syntax.Step():
+                return None
+    return words
+
+
+def _is_plain(layer: type[Layer]) -> bool:
+    """Whether a layer reads the one volume before it and nothing else."""
+    reads_parts = any(item.role.kind is REFERENCE for item in fields_of(layer))
+    return not reads_parts and not issubclass(layer, MergeLayer)
+
+
+def _attributes(steps: Iterable[Step]) -> Iterator[str]:
+    for apply in applies_of(steps):
+        yield apply.attribute
+
+
+def name_nodes(plan: ClassPlan, nodes: Nodes[Node]) -> dict[int, str]:
+    """The name of each node: its module's path, or for a merge a name beside its branches."""
+    names: dict[int, str] = {}
+
+    def item(value: Item, path: str) -> None:
+        match value:
+            case Leaf(node=node):
+                names[node] = path
+            case Sequence(items=items):
+                row(items, path)
+            case Instance(plan=inner):
+                visit(inner, path)
+
+    def row(items: tuple[Item, ...], path: str) -> None:
+        for index, inner in enumerate(in_row(items)):
+            item(inner, f"{path}.{index}" if path else str(index))
+
+    def visit(inner: ClassPlan, path: str) -> None:
+        if inner.row is not None:
+            row(inner.row, path)
+            return
+        prefix = f"{path}." if path else ""
+        walk(inner.steps, prefix, set(_attributes(inner.steps)), {})
+
+    def walk(steps: tuple[Step, ...], prefix: str, taken: set[str], counts: dict[str, int]) -> None:
+        for step in steps:
+            match step:
+                case Apply():
+                    item(step.item, prefix + step.attribute)
+                case Head(apply=apply):
+                    item(apply.item, prefix + apply.attribute)
+                case Fork():
+                    for branch in step.branches:
+                        walk(branch, prefix, taken, counts)
+                    word = nodes[step.node].layer.name
+                    count = counts.get(word, 1)
+                    while (name := word + (str(count) if count > 1 else "")) in taken:
+                        count += 1
+                    taken.add(name)
+                    counts[word] = count
+                    names[step.node] = prefix + name
+                case Option(steps=inner):
+                    walk(inner, prefix, taken, counts)
+                case Copies(copies=copies):
+                    for copy in copies:
+                        walk(copy, prefix, taken, counts)
+
+    visit(plan, "")
+    return names

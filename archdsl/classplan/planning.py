@@ -1,0 +1,300 @@
+"""From the tree of parts to the plan of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from collections.abc import Sequence as Nodes
+from dataclasses import replace
+
+from archdsl.classplan.naming import Names, attribute_name, word_of
+from archdsl.classplan.plan import (
+    Apply,
+    Choice,
+    ClassPlan,
+    Copies,
+    Flattening,
+    Fork,
+    Head,
+    Instance,
+    Item,
+    Leaf,
+    Option,
+    Recall,
+    Repeat,
+    Sequence,
+    Step,
+    in_row,
+)
+from archdsl.layers import UnaryLayer
+from archdsl.network.graph import Node
+from archdsl.network.parts import (
+    AuxPart,
+    CallPart,
+    Chain,
+    ChoicePart,
+    ForkPart,
+    GroupPart,
+    LayerPart,
+    RecallPart,
+    RepeatPart,
+    SplitPart,
+    Written,
+    output_of,
+)
+from archdsl.network.symbols import Constant
+from archdsl.text.source import Span
+
+#: The title of the class that auxiliary heads share.
+HEAD_CLASS = "aux_head"
+#: How many layers make a row worth a class of its own where it is used twice.
+_LONG_ROW = 4
+
+
+def plan_modules(name: str, nodes: Nodes[Node], chain: Chain) -> ClassPlan:
+    """Plan the class of a network."""
+    plan = _Planner(nodes).class_plan(name, chain, None, None)
+    return replace(plan, steps=_with_head_class(plan.steps, nodes))
+
+
+def _with_head_class(steps: tuple[Step, ...], nodes: Nodes[Node]) -> tuple[Step, ...]:
+    """Auxiliary heads that are the same long row of layers, as they mostly are, share a class."""
+    kinds = [_kinds(step.apply, nodes) for step in steps if isinstance(step, Head)]
+    if len(kinds) < 2 or len(set(kinds)) > 1 or len(kinds[0]) < _LONG_ROW:
+        return steps
+    return tuple(_of_head_class(s, nodes) if isinstance(s, Head) else s for s in steps)
+
+
+def _kinds(head: Apply, nodes: Nodes[Node]) -> tuple[str, ...]:
+    """The layers of a head that is a plain row, nothing for another one."""
+    match head.item:
+        case Sequence(items=row) if all(isinstance(i, (Leaf, Flattening)) for i in row):
+            return tuple(
+                nodes[item.node].layer.name if isinstance(item, Leaf) else "flatten" for item in row
+            )
+        case _:
+            return ()
+
+
+def _of_head_class(head: Head, nodes: Nodes[Node]) -> Head:
+    assert isinstance(head.apply.item, Sequence)
+    row = head.apply.item.items
+    first = next(item for item in row if isinstance(item, Leaf))
+    start = nodes[first.node].inputs[0]
+    plan = ClassPlan(HEAD_CLASS, None, None, start, head.apply.output, (), row, ())
+    return replace(head, apply=replace(head.apply, item=Instance(plan)))
+
+
+class _Planner:
+    def __init__(self, nodes: Nodes[Node]) -> None:
+        self.nodes = nodes
+
+    def class_plan(
+        self, title: str, chain: Chain, origin: Span | None, call: CallPart | None
+    ) -> ClassPlan:
+        row = self._row(chain.written)
+        if row is not None:
+            return ClassPlan(title, origin, call, chain.input, chain.output, (), row, ())
+        steps = Names(self.nodes).name(self._steps(chain.written))
+        # A block takes up nothing from outside: a part of it that has no layers is what flows in.
+        recalls = tuple(_recalls_from_outside(steps, {chain.input} if call else set()))
+        return ClassPlan(title, origin, call, chain.input, chain.output, steps, None, recalls)
+
+    # ── Rows ─────────────────────────────────────────────────────────────────────────────────
+
+    def _row(self, parts: tuple[Written, ...]) -> tuple[Item, ...] | None:
+        """The items of a ``nn.Sequential``, where the parts are unnamed and in a straight line."""
+        if not all(map(_is_in_row, parts)):
+            return None
+        return tuple(item for part in parts for item in self._row_items(part))
+
+    def _row_items(self, part: Written) -> list[Item]:
+        match part:
+            case ChoicePart(body=body):
+                return [Choice(part, self._row(body.written) or ())]
+            case RepeatPart(copies=copies):
+                return self._copies(part, [self._row(copy.written) or () for copy in copies])
+            case _:
+                item = self._item(part)
+                return [Flattening(), item] if self._needs_flat(item) else [item]
+
+    def _copies(self, part: RepeatPart, rows: Nodes[tuple[Item, ...]]) -> list[Item]:
+        """Copies as items of a row, as one where their number is no constant."""
+        if isinstance(part.count.form, Constant):
+            return [item for row in rows for item in row]
+        if rows and rows[0] and isinstance(rows[0][0], Flattening):
+            # What flattens the first copy's input stands before all of them.
+            return [Flattening(), Repeat(part, (rows[0][1:], *rows[1:]))]
+        return [Repeat(part, tuple(rows))]
+
+    def _needs_flat(self, item: Item) -> bool:
+        if not isinstance(item, Leaf):
+            return False
+        node = self.nodes[item.node]
+        layer = node.layer
+        is_image = not self.nodes[node.inputs[0]].volume.is_vector
+        return isinstance(layer, UnaryLayer) and layer.flattens and is_image
+
+    def _item(self, part: Written) -> Item:
+        match part:
+            case LayerPart(node=node, comment=comment):
+                return Leaf(node, comment)
+            case SplitPart(node=node):
+                return Leaf(node)
+            case CallPart(block=block, body=body, comment=comment):
+                plan = self.class_plan(block.name.id, body, block.span, part)
+                return Instance(plan, comment)
+            case GroupPart():
+                return self._group(part.name, part.body, part.span)
+            case RepeatPart(name=str(name)):
+                rows = [(self._copy(name, copy, part.span),) for copy in part.copies]
+                return Sequence(tuple(self._copies(part, rows)))
+            case AuxPart():
+                return self._copy(part.name or "head", part.body, part.span)
+            case _:
+                raise AssertionError(part)
+
+    def _group(self, title: str, body: Chain, span: Span) -> Item:
+        row = self._row(body.written)
+        if row is not None:
+            return Sequence(row)
+        return Instance(self.class_plan(title, body, span, None))
+
+    def _copy(self, title: str, copy: Chain, span: Span) -> Item:
+        """A chain whose braces mean nothing by themselves: one layer or block stands alone."""
+        row = self._row(copy.written)
+        if row is not None and len(row) == 1 and not isinstance(row[0], (Choice, Repeat)):
+            return row[0]
+        return self._group(title, copy, span)
+
+    # ── Steps ────────────────────────────────────────────────────────────────────────────────
+
+    def _steps(self, parts: Iterable[Written]) -> list[Step]:
+        """Steps with the attribute of unnamed rows still empty."""
+        steps: list[Step] = []
+        run: list[Written] = []
+
+        def flush() -> None:
+            if run:
+                steps.append(self._run(tuple(run)))
+                run.clear()
+
+        for part in parts:
+            if _is_in_row(part):
+                run.append(part)
+                continue
+            flush()
+            match part:
+                case ForkPart():
+                    branches = tuple(tuple(self._steps(b.written)) for b in part.branches)
+                    steps.append(Fork(part.node, branches, part.comment))
+                case RecallPart():
+                    steps.append(Recall(part))
+                case AuxPart():
+                    steps.append(Head(self._apply(part), part.weight))
+                case ChoicePart(body=body):
+                    steps.append(Option(part, tuple(self._steps(body.written))))
+                case RepeatPart(name=None, copies=copies):
+                    rows = tuple(tuple(self._steps(copy.written)) for copy in copies)
+                    steps.append(Copies(part, rows))
+                case _:
+                    steps.append(self._apply(part))
+        flush()
+        return steps
+
+    def _run(self, parts: tuple[Written, ...]) -> Step:
+        if len(parts) == 1 and isinstance(parts[0], ChoicePart):
+            return Option(parts[0], tuple(self._steps(parts[0].body.written)))
+        items = self._row(parts)
+        assert items is not None
+        item, flatten = self._lift(Sequence(items))
+        if isinstance(item, Sequence) and len(item.items) == 1:
+            only = item.items[0]
+            item = item if isinstance(only, (Choice, Repeat)) else only
+        return Apply("", item, output_of(parts[-1]), flatten)
+
+    def _apply(self, part: Written) -> Apply:
+        item = self._item(part)
+        recalls = tuple(_recalls_of(item))
+        each = isinstance(part, RepeatPart) and bool(recalls)
+        flatten = False
+        if not each:
+            item, flatten = self._lift(item)
+        name = part.name
+        attribute = attribute_name(name) if name else ""
+        pieces = part.pieces if isinstance(part, SplitPart) else ()
+        comment = part.comment if isinstance(part, (GroupPart, RepeatPart, AuxPart)) else None
+        output = output_of(part)
+        return Apply(attribute, item, output, flatten, recalls, each, name, pieces, comment)
+
+    def _lift(self, item: Item) -> tuple[Item, bool]:
+        """Take a flattening at the very start out of the row, into ``forward``."""
+        if isinstance(item, Leaf):
+            return item, self._needs_flat(item)
+        if isinstance(item, Sequence) and item.items and isinstance(item.items[0], Flattening):
+            rest = item.items[1:]
+            # A row written in braces stays a row, however short.
+            return Sequence(rest), True
+        return item, False
+
+
+def _is_in_row(part: Written) -> bool:
+    """Whether a part is items of a row: unnamed, of one input, and read by what follows alone."""
+    match part:
+        case LayerPart(name=None) | CallPart(name=None):
+            return True
+        case ChoicePart(cond=cond, body=body):
+            # Wherever it leads, so that what stands beside it has the same name.
+            return all(map(_is_in_row, body.written)) and word_of(cond) is not None
+        case RepeatPart(name=None, copies=copies):
+            return all(_is_in_row(inner) for copy in copies for inner in copy.written)
+        case _:
+            return False
+
+
+def _recalls_of(item: Item) -> Iterator[RecallPart]:
+    """The outer parts an item reads besides its input, each once."""
+    match item:
+        case Instance(plan=plan):
+            yield from plan.recalls
+        case Sequence(items=items):
+            seen = set()
+            for inner in in_row(items):
+                for recall in _recalls_of(inner):
+                    if recall.node not in seen:
+                        seen.add(recall.node)
+                        yield recall
+
+
+def _recalls_from_outside(steps: Iterable[Step], made: set[int]) -> Iterator[RecallPart]:
+    """The recalls of what is not there, nor made by the steps before, each once.
+
+    In their order: a call that is empty for its arguments gives the node that it was given.
+    """
+    for what in _made_and_recalled(steps):
+        if isinstance(what, int):
+            made.add(what)
+        elif what.node not in made:
+            made.add(what.node)
+            yield what
+
+
+def _made_and_recalled(steps: Iterable[Step]) -> Iterator[int | RecallPart]:
+    """The nodes that steps make and the parts that they take up, in the order of execution."""
+    for step in steps:
+        match step:
+            case Apply():
+                yield from step.recalls
+                yield from (step.output, *step.pieces)
+            case Head():
+                yield from step.apply.recalls
+            case Recall():
+                yield step.part
+            case Fork():
+                for branch in step.branches:
+                    yield from _made_and_recalled(branch)
+                yield step.node
+            case Option():
+                yield from _made_and_recalled(step.steps)
+            case Copies():
+                for copy in step.copies:
+                    yield from _made_and_recalled(copy)

@@ -1,0 +1,1 @@
+"""What is shown of a network, wherever it will stand: boxes, forks, clusters and edges."""

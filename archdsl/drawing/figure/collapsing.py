@@ -1,0 +1,172 @@
+"""Parts drawn closed: a block below the wished depth is one box, neighbours of a kind another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from archdsl.drawing.figure.figure import Box, Cluster, Fork, Item, Kind, boxes_in
+from archdsl.layers import Family
+from archdsl.network.graph import Node
+
+
+def depth_of(items: Iterable[Item]) -> int:
+    """How many clusters stand in each other at most."""
+    deepest = 0
+    for item in items:
+        match item:
+            case Cluster():
+                deepest = max(deepest, (item.kind is Kind.PART) + depth_of(item.items))
+            case Fork():
+                deepest = max([deepest, *map(depth_of, item.branches)])
+    return deepest
+
+
+def flatten(items: Iterable[Item]) -> tuple[Item, ...]:
+    """The items without the clusters around them; auxiliary heads keep theirs."""
+    result: list[Item] = []
+    for item in items:
+        match item:
+            case Cluster(kind=Kind.PART):
+                result += flatten(item.items)
+            case Cluster():
+                result.append(replace(item, items=flatten(item.items)))
+            case Fork():
+                branches = tuple(flatten(branch) for branch in item.branches)
+                result.append(replace(item, branches=branches))
+            case Box():
+                result.append(item)
+    return tuple(result)
+
+
+class Closer:
+    """Closes clusters deeper than ``depth``, but for those of a name, and those around them.
+
+    Where it ``joins``, closed neighbours of one kind become one box.
+    ``may_close`` keeps others open as well.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        consumers: Sequence[int],
+        depth: int,
+        open: tuple[str, ...],
+        joins: bool = True,
+        may_close: Callable[[Cluster], bool] = lambda cluster: True,
+    ) -> None:
+        self.may_close = may_close
+        self.nodes = nodes
+        self.consumers = consumers
+        self.depth = depth
+        self.open = open
+        self.joins = joins
+
+    def close(self, items: Iterable[Item], depth: int = 0) -> tuple[Item, ...]:
+        closed = [self._close(item, depth) for item in items]
+        return tuple(self._joined(closed) if self.joins else closed)
+
+    def _close(self, item: Item, depth: int) -> Item:
+        match item:
+            case Cluster(kind=Kind.PART):
+                if self.leaves_open(item, depth):
+                    return replace(item, items=self.close(item.items, depth + 1))
+                return self._box(item)
+            case Cluster():
+                return replace(item, items=self.close(item.items, depth))
+            case Fork():
+                branches = tuple(self.close(branch, depth) for branch in item.branches)
+                return replace(item, branches=branches)
+            case Box():
+                return item
+
+    def leaves_open(self, cluster: Cluster, depth: int) -> bool:
+        """Whether a cluster inside ``depth`` others is drawn open."""
+        is_open = depth < self.depth or self._is_open(cluster)
+        return is_open or not self.may_close(cluster)
+
+    def _is_open(self, item: Item) -> bool:
+        match item:
+            case Cluster():
+                is_named = item.name in self.open or item.title in self.open
+                return is_named or any(map(self._is_open, item.items))
+            case Fork():
+                return any(self._is_open(inner) for branch in item.branches for inner in branch)
+            case Box():
+                return False
+
+    def _box(self, cluster: Cluster) -> Box:
+        members = sorted(node for box in boxes_in(cluster) for node in box.members)
+        # The result last, as in each box.
+        inside = [node for node in members if node != cluster.output]
+        own = (*inside, cluster.output)
+        title = cluster.title or cluster.name or _summary(cluster)
+        name = cluster.name if cluster.title and cluster.name != title else None
+        if name and cluster.title and name.startswith(cluster.title):
+            title, name = name, None
+        detail = self._channels([cluster])
+        return Box(own, own, title, detail, Family.PLUMBING, name, cluster.count, cluster)
+
+    def _channels(self, run: Sequence[Cluster]) -> str:
+        """``512→512→528``: what flows into the first, and out of each."""
+        first = min(node for box in boxes_in(run[0]) for node in box.members)
+        numbers = [self.nodes[self.nodes[first].inputs[0]].volume.sizes[-1]]
+        numbers += [self.nodes[cluster.output].volume.sizes[-1] for cluster in run]
+        if len(numbers) > 6:
+            numbers = [*numbers[:3], *numbers[-2:]]
+            return "→".join(map(str, numbers[:3])) + "→…→" + "→".join(map(str, numbers[3:]))
+        return "→".join(map(str, numbers))
+
+    def _joined(self, items: list[Item]) -> list[Item]:
+        """Closed neighbours of one kind in line as one box that says what varies."""
+        result: list[Item] = []
+        run: list[Box] = []
+        for item, after in pairwise([*items, None]):
+            if item is None:
+                break
+            if isinstance(item, Box) and item.block is not None and item.count == 1:
+                run.append(item)
+                if after is not None and self._continues(item, after):
+                    continue
+                result.append(self._one_for(run))
+                run = []
+            else:
+                result.append(item)
+        return result
+
+    def _continues(self, box: Box, after: Item) -> bool:
+        if not isinstance(after, Box) or after.block is None or box.block is None:
+            return False
+        if not box.block.title or after.block.title != box.block.title or after.count > 1:
+            return False
+        own = set(box.members)
+        line = (*box.nodes, *after.nodes)
+        uses = sum(source in own for node in line for source in self.nodes[node].inputs)
+        same_place = self.nodes[box.id].volume.sizes[:-1] == self.nodes[after.id].volume.sizes[:-1]
+        return same_place and uses == sum(self.consumers[node] for node in own)
+
+    def _one_for(self, run: list[Box]) -> Box:
+        if len(run) == 1:
+            return run[0]
+        clusters = [box.block for box in run if box.block is not None]
+        names = [cluster.name for cluster in clusters]
+        name = f"{names[0]}–{names[-1]}" if names[0] and names[-1] else names[0] or names[-1]
+        members = tuple(node for box in run for node in box.members)
+        return Box(
+            members,
+            members,
+            clusters[0].title,
+            self._channels(clusters),
+            Family.PLUMBING,
+            name,
+            len(run),
+            clusters[0],
+            tuple(clusters),
+        )
+
+
+def _summary(cluster: Cluster) -> str:
+    """What stands in a part without a name."""
+    titles = list(dict.fromkeys(box.title for box in boxes_in(cluster)))
+    return ", ".join(titles[:2]) + (", …" if len(titles) > 2 else "")

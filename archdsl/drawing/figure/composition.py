@@ -1,0 +1,420 @@
+"""From a model to a figure: fuses layers, encloses parts, folds, and draws the edges."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from archdsl.drawing.faults import DrawingError
+from archdsl.drawing.figure.collapsing import Closer, flatten
+from archdsl.drawing.figure.edges import OUTPUT, Edges, volume_text
+from archdsl.drawing.figure.figure import (
+    Box,
+    Cluster,
+    Figure,
+    Fork,
+    Item,
+    Kind,
+    boxes_in,
+    input_of,
+    printable,
+)
+from archdsl.drawing.figure.folding import Placed, fold
+from archdsl.drawing.figure.heat import MEASURES
+from archdsl.drawing.options import Options
+from archdsl.layers import Family, Layer
+from archdsl.layers.definition import fields_of
+from archdsl.layers.layer import Unread
+from archdsl.model import Model, PartialModel
+from archdsl.network.parts import (
+    AuxPart,
+    CallPart,
+    Chain,
+    ForkPart,
+    GroupPart,
+    LayerPart,
+    Part,
+    RecallPart,
+    RepeatPart,
+    SplitPart,
+    output_of,
+    walk,
+)
+from archdsl.text.diagnostics import did_you_mean
+
+_DEFAULT = Options()
+#: Between the numbers of a size.
+_SIZE = re.compile(r"(?<=\d)x(?=\d)")
+
+#: What a terse picture leaves out.
+_UNSAID = ("s1", "same")
+
+#: Families that papers write into the box of the layer before.
+_FUSED = (Family.NORMALIZATION, Family.ACTIVATION, Family.REGULARIZATION)
+
+
+def compose_figure(
+    model: Model,
+    options: Options = _DEFAULT,
+    is_terse: bool = False,
+    may_close: Callable[[Cluster], bool] = lambda cluster: True,
+) -> Figure:
+    """The graph of a network, folded, closed and labelled as the options say.
+
+    A terse one does not say of convolutions what goes without saying: stride 1 and equal size.
+    Only what ``may_close`` says is closed.
+
+    Errors:
+        DrawingError: a part that shall be open is none.
+    """
+    return _Composer(model, options, is_terse, may_close).figure()
+
+
+def compose_closed(model: Model, options: Options = _DEFAULT) -> Figure:
+    """The graph with all blocks closed, each from the inside in ``insides``, and so on.
+
+    Errors:
+        DrawingError: a part that shall be open is none.
+    """
+    return _Composer(model, options, is_terse=False).closed()
+
+
+def title_of(layer: Layer) -> str:
+    """The layer's word, and its kernel where it has one: ``conv 3×3``."""
+    if isinstance(layer, Unread):
+        return printable(layer.text)
+    if any(field.name == "kernel_size" for field in fields_of(type(layer))):
+        height, width = vars(layer)["kernel_size"]
+        return f"{layer.name} {height}×{width}"
+    return layer.name
+
+
+def _in_short(layer: Layer) -> str:
+    """A fused layer as the language writes it: ``relu``, ``dropout 0.5``."""
+    return f"{title_of(layer)} {layer.describe()}".strip()
+
+
+def _sum_text(terms: list[int]) -> str:
+    """``192+208+48+64``; many equal terms as a product."""
+    if len(terms) > 4 and len(set(terms)) == 1:
+        return f"{len(terms)}·{terms[0]}"
+    return "+".join(map(str, terms))
+
+
+class _Composer:
+    def __init__(
+        self,
+        model: Model,
+        options: Options,
+        is_terse: bool,
+        may_close: Callable[[Cluster], bool] = lambda cluster: True,
+    ) -> None:
+        self.may_close = may_close
+        self.model = model
+        self.options = options
+        self.is_terse = is_terse
+        self.nodes = model.nodes
+        partial = model if isinstance(model, PartialModel) else None
+        self.faults = partial.faults if partial else {}
+        self.unknown = partial.unknown if partial else frozenset()
+        self.is_complete = partial is None or partial.is_complete
+        self.consumers = [0] * len(self.nodes)
+        for node in self.nodes:
+            for source in node.inputs:
+                self.consumers[source] += 1
+        self.consumers[model.chain.output] += 1
+
+    def figure(self) -> Figure:
+        options = self.options
+        inner = self._all()
+        if options.depth is not None:
+            depth, is_open = options.depth, options.open
+            closer = Closer(self.nodes, self.consumers, depth, is_open, may_close=self.may_close)
+            inner = closer.close(inner)
+        keys = self._keys(inner) if options.legend != "off" else ()
+        return self._whole(inner, keys)
+
+    def closed(self) -> Figure:
+        closer = Closer(self.nodes, self.consumers, 0, (), joins=False)
+        inner = closer.close(self._all())
+        return replace(self._whole(inner), insides=self._insides(inner, closer))
+
+    def _all(self) -> tuple[Item, ...]:
+        """All items, open and folded as the options say."""
+        self._check_open()
+        items = self._items(self.model.chain)
+        return flatten(items) if self.options.flat else items
+
+    def _whole(self, inner: tuple[Item, ...], keys: tuple[Figure, ...] = ()) -> Figure:
+        """The figure of all items, between input and output."""
+        model = self.model
+        if self.faults:
+            inner = tuple(map(self._with_faults, inner))
+        start = Box((0,), (0,), "input", volume_text(model.input), Family.INPUT)
+        end = Box((OUTPUT,), (OUTPUT,), "output", volume_text(model.output), Family.INPUT)
+        items = (start, *inner, *((end,) if self.is_complete else ()))
+        edges = Edges(model, items, self.options.shapes, not self.is_complete)
+        return self._figure(items, edges, keys)
+
+    def _insides(self, items: Iterable[Item], closer: Closer) -> dict[int, Figure]:
+        insides = {}
+        for box in (box for item in items for box in boxes_in(item)):
+            if box.block is not None:
+                inner = closer.close(box.block.items)
+                figure = self._part(replace(box.block, items=inner))
+                insides[box.id] = replace(figure, insides=self._insides(inner, closer))
+        return insides
+
+    def _part(self, block: Cluster) -> Figure:
+        """A block alone, behind a box for what flows into it."""
+        source = input_of(block, self.nodes)
+        volume = volume_text(self.nodes[source].volume)
+        start = Box((source,), (source,), "input", volume, Family.INPUT)
+        edges = Edges(self.model, (start, block), self.options.shapes, is_part=True)
+        return self._figure((start, block), edges)
+
+    def _figure(
+        self, items: tuple[Item, ...], edges: Edges, keys: tuple[Figure, ...] = ()
+    ) -> Figure:
+        model = self.model
+        boxes = [box for item in items for box in boxes_in(item)]
+        tooltips, volumes, heats = {}, {}, {}
+        measure = MEASURES.get(self.options.color_by)
+        for box in boxes:
+            if box.family is Family.INPUT:
+                tooltips[box.id] = f"{box.title} {box.detail}"
+                volumes[box.id] = model.output if box.id == OUTPUT else self.nodes[box.id].volume
+                continue
+            volumes[box.id] = self.nodes[box.members[-1]].volume
+            tooltips[box.id] = self._tooltip(box)
+            if measure is not None:
+                heats[box.id] = measure.heat(model, box.members)
+                if heats[box.id].exact not in tooltips[box.id]:
+                    tooltips[box.id] += f" · {heats[box.id].exact}"
+        box_of = {node: box.id for node, box in edges.box_of.items()}
+        return Figure(
+            model.name,
+            self._description(),
+            items,
+            edges.edges,
+            tooltips,
+            box_of,
+            volumes,
+            heats,
+            keys,
+            tuple(edges.recalls),
+        )
+
+    def _keys(self, items: Iterable[Item]) -> tuple[Figure, ...]:
+        """The closed blocks from the inside, one of each kind; those inside them as well."""
+        keys: dict[str, Figure] = {}
+        waiting = [box.block for item in items for box in boxes_in(item) if box.block]
+        while waiting:
+            block = waiting.pop(0)
+            if not block.title or block.title in keys:
+                continue
+            closer = Closer(self.nodes, self.consumers, 0, self.options.open)
+            inner = closer.close(block.items)
+            keys[block.title] = self._part(replace(block, items=inner, count=1))
+            waiting += [box.block for item in inner for box in boxes_in(item) if box.block]
+        return tuple(keys.values())
+
+    def _with_faults(self, item: Item) -> Item:
+        """The item, its closed blocks with the faults inside of them."""
+        match item:
+            case Box(fault=None):
+                return self._marked(item)
+            case Cluster():
+                return replace(item, items=tuple(map(self._with_faults, item.items)))
+            case Fork():
+                branches = tuple(tuple(map(self._with_faults, b)) for b in item.branches)
+                return replace(item, branches=branches)
+            case _:
+                return item
+
+    def _marked(self, box: Box) -> Box:
+        """The box with the first fault of its nodes."""
+        for node in sorted(box.members):
+            if node in self.faults:
+                message = printable(self.faults[node].message).replace("`", "")
+                message = _SIZE.sub("×", message)
+                return replace(box, fault=message, fails_after=node not in self.unknown)
+        return box
+
+    def _check_open(self) -> None:
+        """That each part that shall be open is one."""
+        known = {part.name for part in walk(self.model.chain) if part.name}
+        known |= {
+            part.block.name.id for part in walk(self.model.chain) if isinstance(part, CallPart)
+        }
+        for name in self.options.open:
+            if name not in known:
+                close = did_you_mean(name, sorted(known)) or "name one as the spec does"
+                raise DrawingError(f"no part is named {name!r} ({close})")
+
+    def _description(self) -> str:
+        trunk = self.model.trunk
+        if self.faults or not self.is_complete:
+            messages = "; ".join(fault.message for fault in self.faults.values())
+            return f"{self.model.name}, up to its fault: {messages}"
+        return (
+            f"{self.model.name}: {volume_text(self.model.input)} to "
+            f"{volume_text(self.model.output)}, {trunk.weight_layers} weight layers, "
+            f"{trunk.parameters:,} parameters, {trunk.macs:,} MACs"
+        )
+
+    def _tooltip(self, box: Box) -> str:
+        first, last = self.nodes[min(box.members)], self.nodes[box.members[-1]]
+        costs = [self.model.costs[node] for node in box.members]
+        before = ", ".join(volume_text(self.nodes[i].volume) for i in first.inputs)
+        parameters, macs = sum(c.parameters for c in costs), sum(c.macs for c in costs)
+        copies = f" ×{box.count}" if box.count > 1 else ""
+        lines = [
+            self.model.names.get(first.id, box.title) + copies,
+            self._contents(box),
+            f"{before} → {volume_text(last.volume)}",
+        ]
+        if box.id in self.unknown:
+            lines[2] = f"{before} → ?"
+        if box.fault:
+            lines.append(box.fault)
+        if parameters:
+            lines.append(f"{parameters:,} parameters")
+        if macs:
+            lines.append(f"{macs:,} MACs")
+        return " · ".join(lines)
+
+    def _contents(self, box: Box) -> str:
+        """What a box stands for: its layers, or the numbers of a closed block."""
+        if box.block is not None:
+            layers = len(set(box.members))
+            return f"{layers} layers" if layers > 1 else "1 layer"
+        return "; ".join(_in_short(self.nodes[node].layer) for node in box.nodes)
+
+    # ── Parts ────────────────────────────────────────────────────────────────────────────────
+
+    def _items(self, chain: Chain, name: str | None = None) -> tuple[Item, ...]:
+        """The items of a chain, folded; as written where the part of that name shall be open."""
+        return self._folded(self._placed(chain), name)
+
+    def _folded(self, placed: list[Placed], name: str | None) -> tuple[Item, ...]:
+        if self.options.flat or (name is not None and name in self.options.open):
+            return tuple(item.item for item in placed)
+        return tuple(fold(placed, self.nodes, self.consumers, self.options.open))
+
+    def _placed(self, chain: Chain) -> list[Placed]:
+        """The items of a chain before folding; the flow passes from each to the next."""
+        placed: list[Placed] = []
+        flow = chain.input
+        for part in chain.parts:
+            fused = None
+            if isinstance(part, LayerPart) and placed:
+                fused = self._fuse(placed[-1].item, part)
+            if fused is not None:
+                placed[-1] = replace(placed[-1], item=fused)
+            elif (item := self._item(part)) is not None:
+                placed.append(Placed(item, flow))
+            flow = flow if isinstance(part, AuxPart) else output_of(part)
+        return placed
+
+    def _fuse(self, before: Item, part: LayerPart) -> Item | None:
+        """The item before with the layer in its last box, where papers would write it there."""
+        box = before.merge if isinstance(before, Fork) else before
+        node = self.nodes[part.node]
+        if not isinstance(box, Box) or node.inputs != (box.id,) or self.consumers[box.id] > 1:
+            return None
+        if node.layer.family not in _FUSED or node.id in self.unknown or box.id in self.unknown:
+            return None
+        if node.layer.family is Family.NORMALIZATION and not self._has_weights(box):
+            return None
+        # A name in the middle is lost, but for the tooltip; one that is all there is, is not.
+        if part.name is not None and box.name is None and len(box.nodes) == 1:
+            return None
+        nodes = (*box.nodes, node.id)
+        joined = self._marked(replace(box, nodes=nodes, members=nodes, detail=self._detail(nodes)))
+        return replace(before, merge=joined) if isinstance(before, Fork) else joined
+
+    def _has_weights(self, box: Box) -> bool:
+        return self.nodes[box.nodes[0]].layer.has_weights
+
+    def _box(self, id: int, name: str | None = None) -> Box:
+        layer = self.nodes[id].layer
+        if self.options.names:
+            name = self.model.names.get(id)
+        box = Box((id,), (id,), title_of(layer), self._detail((id,)), layer.family, name)
+        if id in self.unknown and id not in self.faults:
+            return replace(box, is_waiting=True)
+        return self._marked(box) if self.faults else box
+
+    def _detail(self, nodes: tuple[int, ...]) -> str:
+        """The second line: the arguments, then what is fused, as the language writes it."""
+        first, *fused = (self.nodes[node] for node in nodes)
+        detail = first.layer.describe()
+        if self.is_terse and first.layer.has_weights:
+            words = detail.split(" ")
+            detail = " ".join(word for word in words if word not in _UNSAID).removesuffix(" ·")
+        if len(first.inputs) > 1 and first.id in self.faults and first.id in self.unknown:
+            detail = " | ".join(volume_text(self.nodes[i].volume) for i in first.inputs)
+        elif len(first.inputs) > 1:
+            channels = [self.nodes[source].volume.channels for source in first.inputs]
+            if sum(channels) == first.volume.channels:
+                detail = f"{_sum_text(channels)} = {first.volume.channels}"
+        return " · ".join(filter(None, (detail, " ".join(_in_short(n.layer) for n in fused))))
+
+    def _item(self, part: Part) -> Item | None:
+        """A part as an item; None where nothing of it is drawn."""
+        match part:
+            case LayerPart():
+                return self._box(part.node, part.name)
+            case CallPart():
+                items = self._items(part.body, part.name)
+                return self._enclose(part.block.name.id, part.name, items, part.body.output)
+            case GroupPart():
+                items = self._items(part.body, part.name)
+                return self._enclose("", part.name, items, part.body.output)
+            case RepeatPart():
+                placed = [placed for copy in part.copies for placed in self._placed(copy)]
+                items = self._folded(placed, part.name)
+                return self._enclose("", part.name, items, part.copies[-1].output, is_repeat=True)
+            case AuxPart():
+                title = f"training only · loss × {part.weight:g}"
+                items = self._items(part.body)
+                if not items:
+                    return None
+                return Cluster(title, part.name, items, part.body.output, Kind.HEAD)
+            case ForkPart():
+                branches = tuple(self._items(branch) for branch in part.branches)
+                starts = tuple(_start(branch) for branch in part.branches)
+                return Fork(part.branches[0].input, branches, starts, self._box(part.node))
+            case RecallPart() | SplitPart():
+                return None
+
+    def _enclose(
+        self,
+        title: str,
+        name: str | None,
+        items: tuple[Item, ...],
+        output: int,
+        is_repeat: bool = False,
+    ) -> Item | None:
+        """A cluster around items; a single one that has no name yet is named instead."""
+        label = " · ".join(filter(None, (title, name)))
+        match items:
+            case ():
+                return None
+            case (Box(name=None) as box,) if box.members[-1] == output:
+                return replace(box, name=label)
+            case (Cluster(name=None, kind=Kind.PART) as inner,) if not title:
+                # An untitled cluster is a folded run, whose count belongs to a repeat of this name.
+                if inner.title or is_repeat:
+                    return replace(inner, name=name)
+        return Cluster(title, name, items, output)
+
+
+def _start(chain: Chain) -> int:
+    """The node a branch starts from."""
+    match chain.parts:
+        case (RecallPart(node=node), *_):
+            return node
+    return chain.input

@@ -1,0 +1,124 @@
+"""The edges of a figure, in the order of the spec, and the volumes that stand at them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from archdsl.drawing.figure.figure import Box, Cluster, Edge, Fork, Item, Kind, Role, boxes_in
+from archdsl.drawing.options import Shapes
+from archdsl.layers import Family
+from archdsl.layers.volume import Volume
+from archdsl.model import Model, PartialModel
+
+#: The id of the box of the network's result; the nodes of the network count from 0.
+OUTPUT = -1
+
+
+def volume_text(volume: Volume) -> str:
+    """``28×28×192``, or the units of a vector."""
+    return "×".join(map(str, volume.sizes))
+
+
+class Edges:
+    """Collects the edges in the order of the spec, each from box to box."""
+
+    def __init__(
+        self, model: Model, items: tuple[Item, ...], shapes: Shapes, is_part: bool = False
+    ) -> None:
+        self.model = model
+        self.shapes = shapes
+        self.nodes = model.nodes
+        self.unknown = model.unknown if isinstance(model, PartialModel) else frozenset()
+        self.box_of = {
+            member: box for item in items for box in boxes_in(item) for member in box.members
+        }
+        self.labelled: set[int] = set()
+        self.merges: dict[int, int] = {}
+        self.heads: list[Cluster] = []
+        #: The boxes that take up results from outside of a part shown alone, by their ids.
+        self.recalls: dict[int, None] = {}
+        self._find_merges(items)
+        edges: list[Edge] = []
+        for item in items[1:] if is_part else items[1:-1]:
+            edges += self._into(item)
+        if not is_part:
+            edges.append(Edge(self.box_of[model.chain.output].id, OUTPUT, "", Role.TRUNK))
+        # After the trunk's edges, so that the heads stand to the right of the trunk in DOT.
+        for head in self.heads:
+            first, *rest = [edge for item in head.items for edge in self._into(item)]
+            edges += [replace(first, role=Role.HEAD), *rest]
+        self.edges = tuple(edges)
+
+    def _find_merges(self, items: tuple[Item, ...]) -> None:
+        """What flows into each fork, by the id of its merge's box."""
+        for item in items:
+            match item:
+                case Cluster():
+                    self._find_merges(item.items)
+                case Fork():
+                    self.merges[item.merge.id] = item.input
+                    for branch in item.branches:
+                        self._find_merges(branch)
+
+    def _into(self, item: Item, role: Role = Role.TRUNK) -> list[Edge]:
+        match item:
+            case Box(block=None):
+                return self._edges(self.nodes[item.nodes[0]].inputs, item, role)
+            case Box():
+                own = set(item.members)
+                used = [s for node in sorted(own) for s in self.nodes[node].inputs]
+                outer = [s for s in used if s not in own]
+                tails = {self.box_of[s].id if s in self.box_of else s: s for s in outer}
+                return self._edges(tails.values(), item, role)
+            case Cluster(kind=Kind.HEAD):
+                self.heads.append(item)
+                return []
+            case Cluster():
+                first, *others = item.items
+                edges = self._into(first, role)
+                return edges + [edge for inner in others for edge in self._into(inner)]
+            case Fork():
+                edges = []
+                sources = self.nodes[item.merge.nodes[0]].inputs
+                for branch, source in zip(item.branches, sources, strict=True):
+                    for number, inner in enumerate(branch):
+                        edges += self._into(inner, Role.INNER if number else Role.BRANCH)
+                    edges += self._edges((source,), item.merge, Role.MERGE)
+                return edges
+
+    def _edges(self, sources: Iterable[int], head: Box, role: Role) -> list[Edge]:
+        """An edge from each source; a part shown alone has none from outside of it."""
+        edges = []
+        for source in sources:
+            if source in self.box_of:
+                edges.append(self._edge(source, head, role))
+            else:
+                self.recalls[head.id] = None
+        return edges
+
+    def _edge(self, source: int, head: Box, role: Role) -> Edge:
+        tail = self.box_of[source]
+        return Edge(tail.id, head.id, self._label(tail, head, role is Role.INNER), role)
+
+    def _label(self, tail: Box, head: Box, within_branch: bool) -> str:
+        """The volume, where the tail changed it and no edge from there says so yet.
+
+        Inside a branch the boxes say the channels; there only another height or width counts.
+        """
+        if tail.id in self.unknown:
+            return ""
+        if self.shapes == "none" or tail.family is Family.INPUT or tail.id in self.labelled:
+            return ""
+        volume = self.nodes[tail.members[-1]].volume
+        if self.shapes == "all":
+            self.labelled.add(tail.id)
+            return volume_text(volume)
+        if head.family is Family.MERGE:
+            return ""
+        before = self.merges.get(tail.id, self.nodes[min(tail.members)].inputs[0])
+        entering = self.nodes[before].volume
+        if entering == volume or (within_branch and entering.sizes[:-1] == volume.sizes[:-1]):
+            return ""
+        self.labelled.add(tail.id)
+        return volume_text(volume)

@@ -1,0 +1,172 @@
+"""The picture as data: boxes of fused layers, forks, clusters and the edges between boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeAlias
+
+from archdsl.drawing.figure.heat import Heat
+from archdsl.layers import Family
+from archdsl.layers.volume import Volume
+from archdsl.network.graph import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A drawn node: a layer with what is fused to it, standing for ``count`` equal ones.
+
+    ``nodes`` are the network's nodes in the one drawn; ``members`` those of all the equal ones.
+    """
+
+    nodes: tuple[int, ...]
+    members: tuple[int, ...]
+    title: str
+    detail: str
+    family: Family
+    name: str | None = None
+    count: int = 1
+    #: The block that the box stands for, where it is drawn closed.
+    block: Cluster | None = None
+    #: The closed neighbours that it stands for, where they differ.
+    run: tuple[Cluster, ...] = ()
+    #: What is wrong at it, in a network that is drawn up to its faults.
+    fault: str | None = None
+    #: Whether it is what leaves the box that is wrong, and not what enters it.
+    fails_after: bool = False
+    #: Whether it waits for what fails, so that its volume is unknown.
+    is_waiting: bool = False
+
+    @property
+    def id(self) -> int:
+        """The number of the node whose result leaves the box."""
+        return self.nodes[-1]
+
+    @property
+    def look(self) -> str:
+        """The family of the layer, or ``block``: what colour and shape hang on."""
+        return self.family.value if self.block is None else "block"
+
+
+class Kind(Enum):
+    """What a cluster encloses."""
+
+    PART = "part"
+    HEAD = "head"
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A block call, a named group, an auxiliary head or a folded run, around its items."""
+
+    title: str
+    name: str | None
+    items: tuple[Item, ...]
+    output: int
+    kind: Kind = Kind.PART
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Branches over one input, and the box of the merge that joins them.
+
+    ``input`` is the node the fork stands on; ``starts`` has the node each branch starts from,
+    which is another one where the branch recalls a part.
+    """
+
+    input: int
+    branches: tuple[tuple[Item, ...], ...]
+    starts: tuple[int, ...]
+    merge: Box
+
+
+Item: TypeAlias = Box | Cluster | Fork
+
+
+class Role(Enum):
+    """What an edge is in the layout; the data it carries is drawn alike."""
+
+    TRUNK = "trunk"
+    BRANCH = "into a branch"
+    INNER = "inside a branch"
+    MERGE = "out of a branch"
+    HEAD = "into a head"
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """Data from one box to another, by their ids; ``label`` is the volume where it changes."""
+
+    tail: int
+    head: int
+    label: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """All of a picture, in the order of the spec; ``tooltips`` are by the ids of the boxes."""
+
+    title: str
+    description: str
+    items: tuple[Item, ...]
+    edges: tuple[Edge, ...]
+    tooltips: dict[int, str]
+    #: By node, the id of the box that stands for it.
+    box_of: dict[int, int]
+    #: By the id of a box, the volume of its result.
+    volumes: dict[int, Volume]
+    #: By the id of a box, the number that colours it.
+    heats: dict[int, Heat] = field(default_factory=dict)
+    #: Closed blocks from the inside, each once.
+    keys: tuple[Figure, ...] = ()
+    #: In a block shown alone, the ids of the boxes that take up results from outside.
+    recalls: tuple[int, ...] = ()
+    #: By the id of a closed box, its block from the inside.
+    insides: dict[int, Figure] = field(default_factory=dict)
+
+
+def boxes_in(item: Item) -> Iterator[Box]:
+    """The boxes of an item, in the order of the spec."""
+    match item:
+        case Box():
+            yield item
+        case Cluster():
+            for inner in item.items:
+                yield from boxes_in(inner)
+        case Fork():
+            for branch in item.branches:
+                for inner in branch:
+                    yield from boxes_in(inner)
+            yield item.merge
+
+
+def input_of(item: Item, nodes: Sequence[Node]) -> int:
+    """The node whose result flows into an item."""
+    match item:
+        case Box(block=Cluster() as block):
+            return input_of(block, nodes)
+        case Box():
+            return nodes[min(item.members)].inputs[0]
+        case Cluster():
+            return input_of(item.items[0], nodes)
+        case Fork():
+            return item.input
+
+
+def output_of(item: Item) -> int:
+    """The node whose result leaves an item."""
+    match item:
+        case Box():
+            return item.members[-1]
+        case Cluster():
+            return item.output
+        case Fork():
+            return item.merge.members[-1]
+
+
+def printable(text: str) -> str:
+    """Text without the characters that XML forbids: a network may be named after its file."""
+    return "".join(c if c.isprintable() else " " for c in text)

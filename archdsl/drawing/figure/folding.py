@@ -1,0 +1,167 @@
+"""Folding: equal neighbours on a straight line become one box or cluster ``×N``.
+
+Neighbours are equal when they would be drawn alike: the same layers, wired the same, with the same
+volumes from the first result on. So a folded picture hides no volume.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from archdsl.drawing.figure.figure import Box, Cluster, Fork, Item, Kind, boxes_in, output_of
+from archdsl.network.graph import Node
+
+#: The longest run of different neighbours that is looked for, repeated.
+MAX_PERIOD = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An item of a chain, with the node whose result flows into it."""
+
+    item: Item
+    input: int
+
+
+def fold(
+    placed: Sequence[Placed],
+    nodes: Sequence[Node],
+    consumers: Sequence[int],
+    open: Sequence[str] = (),
+) -> list[Item]:
+    """Fold the items of one chain, but for those named in ``open``.
+
+    ``consumers`` counts, by node, the uses of its result.
+    """
+    equals: dict[Hashable, int] = {}
+    signs = [equals.setdefault(_signature(p.item, p.input, nodes), len(equals)) for p in placed]
+    for number, p in enumerate(placed):
+        if _name_of(p.item) in open or (isinstance(p.item, Cluster) and p.item.title in open):
+            signs[number] = -1 - number  # equal to nothing
+    named = [(sign, _name_of(p.item)) for sign, p in zip(signs, placed, strict=True)]
+    # closed[i]: nothing but item i + 1 uses what item i computes, so that the two are in line.
+    closed = [
+        output_of(here.item) == after.input and _feeds_only(here.item, after.item, nodes, consumers)
+        for here, after in pairwise(placed)
+    ]
+    result: list[Item] = []
+    start = 0
+    while start < len(placed):
+        period, count = _best_run(signs, named, closed, start)
+        copies = [
+            [p.item for p in placed[start + period * copy : start + period * (copy + 1)]]
+            for copy in range(count)
+        ]
+        result += _one_for(copies) if count > 1 else copies[0]
+        start += period * count
+    return result
+
+
+def _best_run(
+    signs: list[int], named: list[tuple[int, str | None]], closed: list[bool], start: int
+) -> tuple[int, int]:
+    """The period, and how often it stands here in line; the shortest that repeats wins.
+
+    Neighbours that fold one by one may differ in name; inside a longer period names would get
+    lost, and must be equal.
+    """
+    for period in range(1, min(MAX_PERIOD, (len(signs) - start) // 2) + 1):
+        row: Sequence[Hashable] = signs if period == 1 else named
+        pattern = row[start : start + period]
+        end = start + period
+        while row[end : end + period] == pattern and all(closed[end - period : end + period - 1]):
+            end += period
+        if end > start + period:
+            return period, (end - start) // period
+    return 1, 1
+
+
+def _signature(item: Item, input: int, nodes: Sequence[Node]) -> Hashable:
+    """Equal for items that are drawn alike and wired alike."""
+    base = min(node for box in boxes_in(item) for node in box.members)
+
+    def wire(source: int) -> Hashable:
+        if source >= base:
+            return source - base
+        return "input" if source == input else ("outside", source)
+
+    def sign(part: Item) -> Hashable:
+        match part:
+            case Box():
+                inner = tuple(
+                    (nodes[n].layer, nodes[n].volume, tuple(map(wire, nodes[n].inputs)))
+                    for n in part.nodes
+                )
+                return (part.name, inner, part.count, part.fault)
+            case Cluster(kind=Kind.HEAD):
+                return ("head", base)  # each head is drawn
+            case Cluster():
+                return (part.title, part.name, part.count, tuple(map(sign, part.items)))
+            case Fork():
+                branches = tuple(tuple(map(sign, branch)) for branch in part.branches)
+                return (branches, sign(part.merge))
+
+    # Names may differ from one item to the next, but not inside.
+    return sign(item if isinstance(item, Fork) else replace(item, name=None))
+
+
+def _feeds_only(item: Item, after: Item, nodes: Sequence[Node], consumers: Sequence[int]) -> bool:
+    """Whether all uses of an item's results are inside it and in the item after it."""
+    own = {node for box in boxes_in(item) for node in box.members}
+    uses = 0
+    for part in (item, after):
+        for box in boxes_in(part):
+            uses += sum(source in own for node in box.members for source in nodes[node].inputs)
+    return uses == sum(consumers[node] for node in own)
+
+
+def _one_for(copies: list[list[Item]]) -> list[Item]:
+    """One item for equal copies: a box or cluster as it is, more of them in a cluster."""
+    merged = [_absorb(list(same)) for same in zip(*copies, strict=True)]
+    output = output_of(copies[-1][-1])
+    match merged:
+        case [Box() as box]:
+            return [replace(box, count=box.count * len(copies), name=_names(copies))]
+        case [Cluster(count=1) as cluster]:
+            named = replace(cluster, name=_names(copies), output=output)
+            return [replace(named, count=len(copies))]
+        case _:
+            return [Cluster("", None, tuple(merged), output, count=len(copies))]
+
+
+def _names(copies: list[list[Item]]) -> str | None:
+    """The name of one copy, or of the first and last: ``i4b–i4d``."""
+    names = [_name_of(copy[0]) for copy in copies]
+    first, last = names[0], names[-1]
+    if first == last or not last:
+        return first
+    return f"{first}–{last}" if first else last
+
+
+def _name_of(item: Item) -> str | None:
+    return None if isinstance(item, Fork) else item.name
+
+
+def _absorb(same: list[Item]) -> Item:
+    """The first of equal items, standing for the members of all of them."""
+    match same[0]:
+        case Box() as box:
+            members = [member for copy in same for b in boxes_in(copy) for member in b.members]
+            return replace(box, members=tuple(members))
+        case Cluster() as cluster:
+            rows = zip(*(copy.items for copy in same if isinstance(copy, Cluster)), strict=True)
+            return replace(cluster, items=tuple(_absorb(list(row)) for row in rows))
+        case Fork() as fork:
+            forks = [copy for copy in same if isinstance(copy, Fork)]
+            branches = tuple(
+                tuple(
+                    _absorb(list(row))
+                    for row in zip(*(f.branches[number] for f in forks), strict=True)
+                )
+                for number in range(len(fork.branches))
+            )
+            merge = _absorb([f.merge for f in forks])
+            assert isinstance(merge, Box)
+            return replace(fork, branches=branches, merge=merge)

@@ -1,0 +1,1 @@
+"""The graph style: boxes of layers, blocks as frames, wires for data."""

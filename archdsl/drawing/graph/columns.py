@@ -1,0 +1,286 @@
+"""A long trunk in columns: cut where one wire passes, and best where a stage ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from archdsl.drawing.figure.figure import Cluster, Figure, Item, Kind, boxes_in
+from archdsl.drawing.graph.boxes import Type
+from archdsl.drawing.graph.elements import Element, Flow, Frame, Label, Spot, Wire, elements_in
+from archdsl.drawing.graph.layout import LANE, Layout
+
+#: The most columns that are tried, and how much longer one may get to end with a stage.
+MAX_COLUMNS = 9
+_SLACK = 1.12
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """An item of the trunk with the heads on its input, and the clusters that it stands in."""
+
+    path: tuple[Cluster, ...]
+    items: tuple[Item, ...]
+    length: float = 0.0
+
+
+def strips_of(items: Sequence[Item], path: tuple[Cluster, ...] = ()) -> list[Strip]:
+    """The trunk in the smallest pieces that may stand in columns of their own."""
+    strips: list[Strip] = []
+    heads: tuple[Item, ...] = ()
+    for item in items:
+        match item:
+            case Cluster(kind=Kind.HEAD):
+                heads += (item,)
+                continue
+            case Cluster(kind=Kind.PART, count=1) if len(item.items) > 1:
+                inner = strips_of(item.items, (*path, item))
+                first = replace(inner[0], items=(*heads, *inner[0].items))
+                strips += [first, *inner[1:]]
+            case _:
+                strips.append(Strip(path, (*heads, item)))
+        heads = ()
+    if heads:
+        strips[-1] = replace(strips[-1], items=(*strips[-1].items, *heads))
+    return strips
+
+
+def measured(strips: Sequence[Strip], figure: Figure, layout: Layout) -> list[Strip]:
+    """The strips with their lengths along the flow, the way to the next one included."""
+    result = []
+    source: int | None = None
+    for strip in strips:
+        flow = layout.stack(strip.items, source)
+        source = figure.box_of[_output(strip)]
+        step = max(layout.type.step, 1.3 * layout.type.edge + 3.0)
+        result.append(replace(strip, length=flow.length + step))
+    return result
+
+
+def _output(strip: Strip) -> int:
+    trunk = [item for item in strip.items if not is_head(item)]
+    last = trunk[-1]
+    if isinstance(last, Cluster):
+        return last.output
+    return list(boxes_in(last))[-1].members[-1]
+
+
+def is_head(item: Item) -> bool:
+    """Whether an item is an auxiliary head."""
+    return isinstance(item, Cluster) and item.kind is Kind.HEAD
+
+
+def cuts_of(strips: Sequence[Strip], figure: Figure, through_skips: bool) -> list[bool]:
+    """Behind each strip but the last, whether the trunk may be cut: one result alone passes there.
+
+    With ``through_skips`` others may pass that leave the order of the chain.
+    """
+    place = {
+        box.id: number
+        for number, strip in enumerate(strips)
+        for item in strip.items
+        for box in boxes_in(item)
+    }
+    passes = [False] * (len(strips) - 1)
+    is_skipped = [False] * (len(strips) - 1)
+    for edge in figure.edges:
+        start, end = place[edge.tail], place[edge.head]
+        for number in range(start, end):
+            if end > start + 1:
+                is_skipped[number] = True
+            else:
+                passes[number] = True
+    may_cut = [
+        here and (through_skips or not skipped)
+        for here, skipped in zip(passes, is_skipped, strict=True)
+    ]
+    # Input and output are no columns of their own.
+    may_cut[:1], may_cut[-1:] = [False], [False]
+    return may_cut
+
+
+def is_stage_end(strips: Sequence[Strip], figure: Figure) -> list[bool]:
+    """Behind each strip but the last, whether the next one changes height or width."""
+    sizes = [figure.volumes[figure.box_of[_output(strip)]].sizes[:-1] for strip in strips]
+    return [here != after for here, after in pairwise(sizes)]
+
+
+def partition(
+    strips: Sequence[Strip], may_cut: Sequence[bool], ends: Sequence[bool], count: int, title: float
+) -> list[list[Strip]]:
+    """The strips in at most ``count`` runs, the longest as short as can be."""
+    low, high = max(strip.length for strip in strips), sum(s.length for s in strips)
+    high += 2 * title * len(strips)
+    for _ in range(24):
+        middle = (low + high) / 2
+        if len(_filled(strips, may_cut, ends, middle, title, slack=1.0)) <= count:
+            high = middle
+        else:
+            low = middle
+    best = _filled(strips, may_cut, ends, high, title, slack=1.0)
+    staged = _filled(strips, may_cut, ends, high * _SLACK, title, slack=1 / _SLACK / _SLACK)
+    return staged if len(staged) <= count else best
+
+
+def _filled(
+    strips: Sequence[Strip],
+    may_cut: Sequence[bool],
+    ends: Sequence[bool],
+    limit: float,
+    title: float,
+    slack: float,
+) -> list[list[Strip]]:
+    """Runs filled one after the other up to a limit; back to a stage's end that is near."""
+    runs: list[list[Strip]] = []
+    start = 0
+    while start < len(strips):
+        length, stop, stage = 0.0, None, None
+        open_path: tuple[Cluster, ...] = ()
+        for number in range(start, len(strips)):
+            strip = strips[number]
+            new = [c for c in strip.path if all(c is not o for o in open_path)]
+            open_path = strip.path
+            length += strip.length + title * len(new)
+            if length > limit and stop is not None:
+                break
+            if number == len(strips) - 1:
+                stop = stage = number
+            elif may_cut[number]:
+                stop = number
+                if ends[number] and length >= slack * limit:
+                    stage = number
+        end = stage if stage is not None else stop
+        assert end is not None
+        runs.append(list(strips[start : end + 1]))
+        start = end + 1
+    return runs
+
+
+def items_of(run: Sequence[Strip], before: frozenset[int], depth: int = 0) -> tuple[Item, ...]:
+    """The items of a run, in their clusters again; ``before`` are those begun in other columns."""
+    items: list[Item] = []
+    number = 0
+    while number < len(run):
+        strip = run[number]
+        if len(strip.path) == depth:
+            items += strip.items
+            number += 1
+            continue
+        cluster = strip.path[depth]
+        stop = number
+        while stop < len(run) and len(run[stop].path) > depth and run[stop].path[depth] is cluster:
+            stop += 1
+        inner = items_of(run[number:stop], before, depth + 1)
+        label = cluster.name
+        if id(cluster) in before:
+            label = f"{cluster.name or cluster.title} (continued)"
+        items.append(replace(cluster, items=inner, name=label, output=_output(run[stop - 1])))
+        number = stop
+    return tuple(items)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The trunk in columns, and the edges between boxes of different ones that are no trunk."""
+
+    flows: tuple[Flow, ...]
+    skips: tuple[tuple[int, int], ...] = ()
+
+
+class Trunk:
+    """The trunk of a figure, to be laid out in one column or in several."""
+
+    def __init__(self, figure: Figure, type: Type, goes_down: bool) -> None:
+        self.figure = figure
+        self.type = type
+        self.goes_down = goes_down
+        strips = strips_of(figure.items)
+        #: The most columns that there can be.
+        self.most = min(MAX_COLUMNS, len(strips))
+        self._strips = measured(strips, figure, Layout(figure, type, goes_down))
+        self._cuts = {skips: cuts_of(strips, figure, skips) for skips in (False, True)}
+        self._ends = is_stage_end(strips, figure)
+
+    def columns(self, count: int, through_skips: bool = False) -> Columns:
+        """At most ``count`` columns, each laid out; skips are cut only where asked."""
+        figure = self.figure
+        layout = Layout(figure, self.type, self.goes_down)
+        if count == 1:
+            return Columns((with_recalls(layout.stack(figure.items, None), figure, layout),))
+        title = 2 * self.type.pad + (1.25 * self.type.cluster if self.goes_down else 0.0)
+        runs = partition(self._strips, self._cuts[through_skips], self._ends, count, title)
+        flows: list[Flow] = []
+        source: int | None = None
+        before: frozenset[int] = frozenset()
+        for run in runs:
+            label = "" if source is None else layout.labels.get(source, "")
+            flow = with_recalls(layout.stack(items_of(run, before), source), figure, layout)
+            flows.append(replace(flow, label=label))
+            source = figure.box_of[_output(run[-1])]
+            before |= {id(cluster) for strip in run for cluster in strip.path}
+        homes = {
+            spot.box.id: number
+            for number, flow in enumerate(flows)
+            for spot in elements_in(flow.elements)
+            if isinstance(spot, Spot)
+        }
+        skips = tuple(
+            (tail, head) for tail, head in _undrawn(figure, layout) if homes[tail] != homes[head]
+        )
+        return Columns(tuple(flows), skips)
+
+
+def with_recalls(flow: Flow, figure: Figure, layout: Layout) -> Flow:
+    """A column with wires for the edges that leave the order of its chains, each in a lane."""
+    spots = {e.box.id: e for e in elements_in(flow.elements) if isinstance(e, Spot)}
+    rest = [
+        (spots[tail], spots[head])
+        for tail, head in _undrawn(figure, layout)
+        if tail in spots and head in spots
+    ]
+    if not rest:
+        return flow
+    taken = _reaches(flow, layout)
+    wires: list[Element] = []
+    right = flow.right
+    for tail, head in sorted(rest, key=lambda ends: ends[1].u - ends[0].u):
+        begin, end = tail.u + tail.along / 2, head.u + head.along / 2
+        low, high = sorted((begin, end))
+        lane = LANE + max(reach for a, b, reach in taken if a <= high + 1 and b >= low - 1)
+        taken.append((low, high, lane))
+        right = max(right, lane)
+        sides = (tail.v + tail.across / 2, head.v + head.across / 2)
+        wires.append(Wire(((begin, sides[0]), (begin, lane), (end, lane), (end, sides[1]))))
+    return replace(flow, elements=(*flow.elements, *wires), right=right)
+
+
+def _undrawn(figure: Figure, layout: Layout) -> list[tuple[int, int]]:
+    """The edges that have no wire in the layout yet."""
+    left = layout.drawn.copy()
+    rest = []
+    for edge in figure.edges:
+        if left[edge.tail, edge.head]:
+            left[edge.tail, edge.head] -= 1
+        else:
+            rest.append((edge.tail, edge.head))
+    return rest
+
+
+def _reaches(flow: Flow, layout: Layout) -> list[tuple[float, float, float]]:
+    """How far the elements of a column reach across, by stretches along it."""
+    reaches = []
+    for element in elements_in(flow.elements):
+        match element:
+            case Spot():
+                half = element.across / 2
+                reaches.append((element.u, element.u + element.along, element.v + half))
+            case Frame():
+                reaches.append((*element.u, element.v[1]))
+            case Wire():
+                us, vs = [u for u, _ in element.points], [v for _, v in element.points]
+                reaches.append((min(us), max(us), max(vs)))
+            case Label():
+                across = layout.across(element.text) if not element.is_before else 0.0
+                reaches.append((element.u - 5.0, element.u + 5.0, element.v + across))
+    return reaches

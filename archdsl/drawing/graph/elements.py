@@ -1,0 +1,107 @@
+"""What a layout consists of: boxes, frames, wires and labels in place.
+
+Lengths are points along the flow (``u``) and across it (``v``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from archdsl.drawing.figure.figure import Box, Cluster
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A box in place, its middle at (``u`` + ``along`` / 2, ``v``)."""
+
+    box: Box
+    u: float
+    v: float
+    along: float
+    across: float
+
+    def moved(self, du: float, dv: float) -> Spot:
+        return replace(self, u=self.u + du, v=self.v + dv)
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """A line through points ``(u, v)``, its corners to be rounded."""
+
+    points: tuple[tuple[float, float], ...]
+    has_arrow: bool = True
+    is_dashed: bool = False
+
+    def moved(self, du: float, dv: float) -> Wire:
+        return replace(self, points=tuple((u + du, v + dv) for u, v in self.points))
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A volume beside the middle of a wire; on its other side where ``is_before``."""
+
+    text: str
+    u: float
+    v: float
+    is_before: bool = False
+
+    def moved(self, du: float, dv: float) -> Label:
+        return replace(self, u=self.u + du, v=self.v + dv)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A block's rectangle around its elements; the title begins at ``(title_u, title_v)``."""
+
+    cluster: Cluster
+    title: tuple[TitleLine, ...]
+    u: tuple[float, float]
+    v: tuple[float, float]
+    title_at: tuple[float, float]
+    elements: tuple[Element, ...]
+
+    def moved(self, du: float, dv: float) -> Frame:
+        return Frame(
+            self.cluster,
+            self.title,
+            (self.u[0] + du, self.u[1] + du),
+            (self.v[0] + dv, self.v[1] + dv),
+            (self.title_at[0] + du, self.title_at[1] + dv),
+            tuple(element.moved(du, dv) for element in self.elements),
+        )
+
+
+#: Block, name and count of a frame.
+TitleLine: TypeAlias = tuple[str, str, str]
+Element: TypeAlias = Spot | Wire | Label | Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A piece laid out on its axis ``v`` = 0, from ``u`` = 0 to ``length``.
+
+    The wire into it ends at ``first``, the wire out of it begins at ``last``. Beside the axis it
+    takes ``left`` and ``right``.
+    """
+
+    length: float
+    left: float
+    right: float
+    elements: tuple[Element, ...]
+    first: float = 0.0
+    last: float = 0.0
+    #: Whether what stands before it flows in, and ends there in an arrow.
+    is_fed: bool = True
+    has_arrow: bool = True
+    #: The volume on the wire into it, where that wire comes from another column.
+    label: str = ""
+
+
+def elements_in(elements: Sequence[Element]) -> Iterator[Element]:
+    """All elements, those in frames too; a frame before what it frames."""
+    for element in elements:
+        yield element
+        if isinstance(element, Frame):
+            yield from elements_in(element.elements)

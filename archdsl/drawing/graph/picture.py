@@ -1,0 +1,130 @@
+"""The graph style: boxes of layers, blocks as frames, wires for data; the choice for a page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from archdsl.drawing.canvas.marks import Picture
+from archdsl.drawing.figure.collapsing import depth_of
+from archdsl.drawing.figure.composition import compose_figure
+from archdsl.drawing.graph.boxes import COMPACT, SPACIOUS, Type
+from archdsl.drawing.graph.columns import Columns, Trunk
+from archdsl.drawing.graph.draft import Draft, KeyPlace
+from archdsl.drawing.options import PAGES, SMALLEST_TEXT, Options, Page
+from archdsl.model import Model
+
+
+def graph_picture(model: Model, options: Options) -> Picture:
+    """The graph of a network, fitted to the page that the options name.
+
+    Errors:
+        DrawingError: the options name a part that is none.
+    """
+    if options.fit == "none":
+        goes_down = options.direction != "right"
+        draft = Draft(compose_figure(model, options), SPACIOUS, options)
+        columns = Trunk(draft.figure, SPACIOUS, goes_down).columns(1)
+        return draft.picture(columns, goes_down, "right" if goes_down else "below")
+    return _fitted(model, options, PAGES[options.fit])
+
+
+def _fitted(model: Model, options: Options, page: Page) -> Picture:
+    """The most open picture whose text stays legible on the page, else the most legible one."""
+    best: Picture | None = None
+    for wish, type in _wishes(model, options):
+        figure = compose_figure(model, wish, is_terse=type is COMPACT)
+        picture = _largest(Draft(figure, type, wish), page)
+        if best is None or picture.smallest_text > best.smallest_text + 0.05:
+            best = picture
+            if wish.depth != options.depth:
+                note = f"blocks are closed below depth {wish.depth}, so that the text is legible"
+                best = replace(best, notes=(f"{note} on {page.name}",))
+        if picture.smallest_text >= SMALLEST_TEXT - 0.005:
+            return best
+    assert best is not None
+    lack = SMALLEST_TEXT - best.smallest_text
+    note = (
+        f"the smallest text is {best.smallest_text:.1f} pt on {page.name}, "
+        f"{lack:.1f} pt less than is legible"
+    )
+    return replace(best, notes=(*best.notes, note))
+
+
+def _wishes(model: Model, options: Options) -> list[tuple[Options, Type]]:
+    """What is tried for a page, from the most open to the most closed."""
+    wishes = [(options, SPACIOUS), (options, COMPACT)]
+    if options.depth is None and not options.flat:
+        deepest = depth_of(compose_figure(model, options).items)
+        wishes += [(replace(options, depth=depth), COMPACT) for depth in range(deepest - 1, -1, -1)]
+    return wishes
+
+
+def _largest(draft: Draft, page: Page) -> Picture:
+    """The picture with the largest text; without a key that it has no room for."""
+    places: tuple[KeyPlace, ...] = ("right", "below") if draft.figure.keys else ("none",)
+    pictures = [_in_columns(draft, page, place) for place in places]
+    best = max(pictures, key=lambda picture: picture.scale)
+    if len(places) > 1 and draft.options.legend == "auto" and best.smallest_text < SMALLEST_TEXT:
+        return _in_columns(draft, page, "none")
+    return best
+
+
+def _in_columns(draft: Draft, page: Page, place: KeyPlace) -> Picture:
+    """The picture in the columns and the direction that leave the text largest."""
+    tries = [
+        _best_columns(draft, page, place, goes_down, through_skips=False)
+        for goes_down in _directions(draft.options, page)
+    ]
+    best = max(tries, key=lambda found: found.scale)
+    if best.scale * draft.type.edge < SMALLEST_TEXT:
+        # Skips from column to column cross each other: only where nothing else helps.
+        tries = [
+            _best_columns(draft, page, place, goes_down, through_skips=True)
+            for goes_down in _directions(draft.options, page)
+        ]
+        best = max(best, *tries, key=lambda found: found.scale)
+    picture = draft.picture(best.columns, best.goes_down, place)
+    return replace(picture, scale=_scale_on(best.page, picture))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A layout and about the scale at which it fills its page."""
+
+    scale: float
+    columns: Columns
+    goes_down: bool
+    page: Page
+
+
+def _best_columns(
+    draft: Draft, page: Page, place: KeyPlace, goes_down: bool, through_skips: bool
+) -> _Found:
+    """The number of columns that leaves the text largest; few where it is legible with few."""
+    if not goes_down and draft.options.direction == "right" and page.height > page.width:
+        page = replace(page, width=page.height, height=page.width)
+    trunk = Trunk(draft.figure, draft.type, goes_down)
+    best: _Found | None = None
+    worse = 0
+    for count in range(1, trunk.most + 1):
+        columns = trunk.columns(count, through_skips)
+        scale = _scale_on(page, draft.size(columns, goes_down, place))
+        is_legible = best is not None and best.scale * draft.type.edge >= SMALLEST_TEXT
+        if best is None or scale > best.scale * (1.12 if is_legible else 1.01):
+            best, worse = _Found(scale, columns, goes_down, page), 0
+        else:
+            worse += 1
+        if best.scale >= page.growth or worse > 1:
+            break
+    assert best is not None
+    return best
+
+
+def _directions(options: Options, page: Page) -> tuple[bool, ...]:
+    if options.direction != "auto":
+        return (options.direction == "down",)
+    return (True, False) if page.width > page.height else (True,)
+
+
+def _scale_on(page: Page, picture: Picture) -> float:
+    return min(page.width / picture.width, page.height / picture.height, page.growth)

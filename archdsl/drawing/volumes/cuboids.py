@@ -1,0 +1,126 @@
+"""Volumes as boxes in cabinet projection: how large they are, and the marks that draw them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from math import log2, sqrt
+
+from archdsl.drawing.canvas.marks import Mark, polygon, polyline, rectangle
+from archdsl.drawing.canvas.palette import border_of, fill_of, side_of, top_of
+from archdsl.drawing.options import Scale
+from archdsl.layers.volume import Volume
+
+#: Height of a box: ``H0 + A · log₂(rows)``; width: ``W0 + B · log₂(channels)``, in points.
+H0, A = 10.0, 14.0
+W0, B = 4.0, 3.0
+#: Height of the bar of a vector: ``H0 + U · log₂(units)``.
+U = 7.0
+#: How far a box reaches back, to the right and up, for what it would be high.
+SLANT = 0.3
+#: How thick what has no weights is drawn: a slab of its result; and the bar of a vector.
+SLAB, BAR = 5.0, 8.0
+
+#: Parts narrower than this on average are not drawn apart.
+_SEAM = 2.5
+#: Seams are dashed: full lines stand between boxes that touch.
+_STITCH = (2.0, 1.5)
+
+_SIGNS = {"log": "log₂", "sqrt": "square-root", "linear": "linear"}
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A box in points: its front, and how far it reaches to the right and up behind it."""
+
+    width: float
+    height: float
+    back: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ruler:
+    """From volumes to sizes. All scales draw the largest size of a picture alike."""
+
+    scale: Scale
+    most_rows: int
+    most_channels: int
+    most_units: int
+    zoom: float = 1.0
+
+    def size(self, volume: Volume, is_slab: bool = False) -> Size:
+        """The box of a volume; of a vector, a bar."""
+        if len(volume.sizes) == 1:
+            height = H0 + U * self._share(volume.channels, self.most_units)
+            return Size(BAR * self.zoom, height * self.zoom, SLANT * H0 * self.zoom)
+        height = H0 + A * self._share(volume.height, self.most_rows)
+        depth = H0 + A * self._share(volume.width, self.most_rows)
+        width = W0 + B * self._share(volume.channels, self.most_channels)
+        thick = SLAB if is_slab else width
+        return Size(thick * self.zoom, height * self.zoom, SLANT * depth * self.zoom)
+
+    def _share(self, number: int, most: int) -> float:
+        """``log₂(number)``, or what grows like another scale to the same end."""
+        match self.scale:
+            case "log":
+                return log2(number)
+            case "sqrt":
+                return log2(most) * sqrt(number / most)
+            case "linear":
+                return log2(most) * number / most
+
+    @property
+    def rule(self) -> tuple[str, ...]:
+        """What is printed below the picture, in pieces that may stand on lines of their own."""
+        return (
+            f"sizes on a {_SIGNS[self.scale]} scale:",
+            "boxes are as high and deep as the volume,",
+            "as wide as it has channels;",
+            "bars are vectors, slabs change no channels",
+        )
+
+
+def ruler_for(volumes: Sequence[Volume], scale: Scale, zoom: float = 1.0) -> Ruler:
+    """The ruler by the largest of some volumes."""
+    images = [volume for volume in volumes if len(volume.sizes) > 1]
+    return Ruler(
+        scale,
+        max((max(v.height, v.width) for v in images), default=1),
+        max((v.channels for v in images), default=1),
+        max((v.channels for v in volumes if len(v.sizes) == 1), default=1),
+        zoom,
+    )
+
+
+def solid_marks(
+    x: float,
+    y: float,
+    size: Size,
+    look: str,
+    parts: Sequence[int] = (),
+    heat: tuple[str, str, str] | None = None,
+) -> tuple[Mark, ...]:
+    """A box from the upper left corner of its front; ``parts`` are channels that it is joined of.
+
+    ``heat`` are the colours of front, top and side instead of the family's.
+    """
+    w, h, d = size.width, size.height, size.back
+    front, top, side = heat or (fill_of(look), top_of(look), side_of(look))
+    border = border_of(look) if heat is None else "ink"
+    right, bottom = x + w, y + h
+    over = ((x, y), (x + d, y - d), (right + d, y - d), (right, y))
+    beside = ((right, y), (right + d, y - d), (right + d, bottom - d), (right, bottom))
+    marks: list[Mark] = [
+        polygon(over, fill=top, stroke=border, line=0.7),
+        polygon(beside, fill=side, stroke=border, line=0.7),
+        rectangle(x, y, w, h, fill=front, stroke=border, line=0.7),
+    ]
+    whole = sum(parts)
+    if w < _SEAM * len(parts):
+        return tuple(marks)
+    for number in list(accumulate(parts))[:-1]:
+        at = x + w * number / whole
+        seam = ((at, bottom), (at, y), (at + d, y - d))
+        marks.append(polyline(seam, stroke=border, line=0.5, dash=_STITCH))
+    return tuple(marks)

@@ -1,0 +1,332 @@
+"""The style of volumes: boxes in cabinet projection, and the choice for a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
+
+from archdsl.drawing.canvas.bounds import bounds_of, single_marks
+from archdsl.drawing.canvas.marks import Group, Mark, Picture, Text, moved, rectangle
+from archdsl.drawing.canvas.palette import border_of, fill_of
+from archdsl.drawing.canvas.typeface import text_width
+from archdsl.drawing.faults import DrawingError
+from archdsl.drawing.figure.composition import compose_figure
+from archdsl.drawing.figure.edges import OUTPUT
+from archdsl.drawing.figure.figure import Cluster, Figure, Fork, Item, boxes_in
+from archdsl.drawing.figure.heat import BAR_HEIGHT, BAR_WIDTH, MEASURES, Scale, scale_of
+from archdsl.drawing.graph.columns import (
+    Strip,
+    cuts_of,
+    is_head,
+    is_stage_end,
+    items_of,
+    partition,
+    strips_of,
+)
+from archdsl.drawing.graph.draft import KEY_GAP, MARGIN
+from archdsl.drawing.graph.sheet import Panel
+from archdsl.drawing.options import PAGES, SMALLEST_TEXT, Options, Page
+from archdsl.drawing.volumes.boxes import LEADING, TEXT, Boxes
+from archdsl.drawing.volumes.cuboids import Ruler, ruler_for
+from archdsl.drawing.volumes.projection import GAP, PAD, Projection
+from archdsl.drawing.volumes.rows import ROW_GAP, rows_panel
+from archdsl.drawing.volumes.ushape import u_panel, u_stages
+from archdsl.layers import Family
+from archdsl.model import Model
+
+#: For pages, boxes are drawn smaller, but not their text.
+ZOOMS = (1.0, 0.75, 0.5, 0.35)
+#: Closed blocks are shown from the inside with boxes no larger than this.
+KEY_ZOOM = 0.5
+#: The most rows that are tried.
+MAX_ROWS = 9
+
+
+def volumes_picture(model: Model, options: Options) -> Picture:
+    """The volumes of a network as boxes, fitted to the page that the options name.
+
+    Errors:
+        DrawingError: the options name a part that is none, or another direction.
+    """
+    if options.direction == "down":
+        raise DrawingError("volumes are drawn from left to right, not down")
+    if options.fit == "none":
+        stage = Stage(model, _composed(model, options), options, 1.0)
+        return stage.picture(1, is_u=True, has_keys=True)
+    return _fitted(model, options, PAGES[options.fit])
+
+
+def _composed(model: Model, options: Options) -> Figure:
+    """The figure; blocks with branches are closed unless the options open them."""
+    if options.depth is not None or options.flat:
+        return compose_figure(model, options, is_terse=True)
+    figure = compose_figure(model, options, is_terse=True)
+    if len(figure.items) <= 3:  # one block between input and output: it is what to look at
+        return figure
+    closed = replace(options, depth=0)
+    return compose_figure(model, closed, is_terse=True, may_close=_has_branches)
+
+
+def _has_branches(cluster: Cluster) -> bool:
+    """Whether a block is better drawn as one group of boxes."""
+    return bool(cluster.title) and any(map(_forks, cluster.items))
+
+
+def _forks(item: Item) -> bool:
+    return isinstance(item, Fork) or (isinstance(item, Cluster) and any(map(_forks, item.items)))
+
+
+class Stage:
+    """A figure at one size of its boxes, to be laid out in one way or another."""
+
+    def __init__(self, model: Model, figure: Figure, options: Options, zoom: float) -> None:
+        self.figure = figure
+        self.options = options
+        measure = MEASURES.get(options.color_by)
+        self.scale: Scale | None = scale_of(measure, [*figure.heats.values()]) if measure else None
+        shown = [volume for f in (figure, *figure.keys) for volume in f.volumes.values()]
+        self.ruler: Ruler = ruler_for(shown, options.scale, zoom)
+
+        def projection(of: Figure, ruler: Ruler) -> Projection:
+            return Projection(of, Boxes(model, of, ruler, options, self.scale))
+
+        self.main = projection(figure, self.ruler)
+        small = ruler_for(shown, options.scale, min(zoom, KEY_ZOOM))
+        self.keys = [rows_panel(projection(key, small), [key.items]) for key in figure.keys]
+        self.heights: dict[int, float] = {}
+        self.strips = self._measured(strips_of(figure.items))
+        self.stages = u_stages(self.main)
+
+    def _measured(self, strips: Sequence[Strip]) -> list[Strip]:
+        """The strips with their widths."""
+        result = []
+        source: int | None = None
+        for strip in strips:
+            cell = self.main.chain(strip.items, source)
+            self.heights[id(strip.items[-1])] = cell.up + cell.down
+            result.append(replace(strip, length=cell.width + GAP))
+            source = self.main.source_of(strip.items[-1]) if _is_trunk(strip) else source
+        return result
+
+    def picture(
+        self, rows: int, is_u: bool, has_keys: bool, through_skips: bool = False
+    ) -> Picture:
+        """The picture in rows, or as a U where the network has the shape of one."""
+        if is_u and self.stages is not None:
+            main = u_panel(self.main, self.stages)
+        else:
+            main = rows_panel(self.main, self._runs(rows, through_skips))
+        keys = self.keys if has_keys else []
+        panel = _above_each_other([main, *_side_by_side(keys, main.width)], KEY_GAP)
+        foot = self._foot(max(panel.width, 160.0), bool(keys))
+        panel = _above_each_other([panel, *foot], 12.0, may_rise=False)
+        return Picture(
+            self.figure.title,
+            self.figure.description,
+            tuple(moved(mark, MARGIN, MARGIN) for mark in panel.marks),
+            panel.width + 2 * MARGIN,
+            panel.height + 2 * MARGIN,
+        )
+
+    def scale_on(self, page: Page, rows: int, wish: _Wish) -> float:
+        """About the scale of the picture in so many rows, without drawing it."""
+        runs = self._parted(rows, wish.through_skips)
+        width = max(sum(strip.length for strip in run) for run in runs)
+        high = [max(self.heights[id(strip.items[-1])] for strip in run) + ROW_GAP for run in runs]
+        keys = sum(key.height for key in self.keys) if wish.has_keys else 0.0
+        return min(page.width / width, page.height / (sum(high) + keys), page.growth)
+
+    def _parted(self, count: int, through_skips: bool) -> list[list[Strip]]:
+        if count == 1:
+            return [self.strips]
+        ends = is_stage_end(self.strips, self.figure)
+        cuts = cuts_of(self.strips, self.figure, through_skips)
+        return partition(self.strips, cuts, ends, count, 2 * PAD)
+
+    def _runs(self, count: int, through_skips: bool) -> list[tuple[Item, ...]]:
+        if count == 1:
+            return [self.figure.items]
+        before: frozenset[int] = frozenset()
+        runs: list[tuple[Item, ...]] = []
+        for run in self._parted(count, through_skips):
+            items = items_of(run, before)
+            heads = tuple(takewhile(is_head, items))
+            if runs:  # heads hang on the result before them, which is in the row before
+                runs[-1] += heads
+                items = items[len(heads) :]
+            runs.append(items)
+            before |= {id(cluster) for strip in run for cluster in strip.path}
+        return runs
+
+    def _foot(self, width: float, has_keys: bool) -> Iterator[Panel]:
+        """The rule by which sizes are drawn, and the meaning of colours where it is asked for."""
+        options = self.options
+        if self.scale is not None and options.legend != "off":
+            yield Panel(tuple(self.scale.bar(TEXT)), BAR_WIDTH, BAR_HEIGHT)
+        elif options.legend == "on":
+            yield _families(self.figure, width)
+        lines: list[str] = []
+        rule = self.ruler.rule
+        if has_keys and self.ruler.zoom > KEY_ZOOM:
+            share = f"{KEY_ZOOM / self.ruler.zoom:.0%}".replace("%", " %")
+            rule = (*rule[:-1], f"{rule[-1]};", f"closed blocks are shown below at {share}")
+        for piece in rule:
+            if lines and text_width(f"{lines[-1]} {piece}", TEXT) <= width:
+                lines[-1] += f" {piece}"
+            else:
+                lines.append(piece)
+        marks = tuple(
+            Text((0.0, 7.0 + LEADING * n), line, TEXT, "muted", anchor="start")
+            for n, line in enumerate(lines)
+        )
+        across = max(text_width(line, TEXT) for line in lines)
+        yield Panel(marks, across, LEADING * len(lines))
+
+
+def _is_trunk(strip: Strip) -> bool:
+    item = strip.items[-1]
+    return not is_head(item) and all(box.id != OUTPUT for box in boxes_in(item))
+
+
+def _families(figure: Figure, width: float) -> Panel:
+    """A square in the colour of each family that occurs, and its word."""
+    items = [item for shown in (figure, *figure.keys) for item in shown.items]
+    looks = dict.fromkeys(box.look for item in items for box in boxes_in(item))
+    marks: list[Mark] = []
+    x = y = right = 0.0
+    for look in looks:
+        word = {"block": "closed block", Family.INPUT.value: "input"}.get(look, look)
+        across = 12.0 + text_width(word, TEXT)
+        if x and x + across > width:
+            x, y = 0.0, y + LEADING + 2.0
+        square = rectangle(x, y, 8.0, 8.0, fill=fill_of(look), stroke=border_of(look), line=0.7)
+        text = Text((x + 12.0, y + 7.0), word, TEXT, anchor="start")
+        marks.append(Group((square, text), "", ("key", look)))
+        right = max(right, x + across)
+        x += across + 12.0
+    return Panel(tuple(marks), right, y + LEADING)
+
+
+def _side_by_side(panels: Sequence[Panel], width: float) -> list[Panel]:
+    """Panels in as many lines as the width asks for."""
+    lines: list[list[Panel]] = []
+    at = 0.0
+    for panel in panels:
+        if not lines or at + panel.width > width:
+            lines.append([])
+            at = 0.0
+        lines[-1].append(panel)
+        at += panel.width + KEY_GAP
+    result = []
+    for line in lines:
+        marks: list[Mark] = []
+        at = 0.0
+        for panel in line:
+            marks += [moved(mark, at, 0.0) for mark in panel.marks]
+            at += panel.width + KEY_GAP
+        result.append(Panel(tuple(marks), at - KEY_GAP, max(panel.height for panel in line)))
+    return result
+
+
+def _above_each_other(panels: Sequence[Panel], gap: float, may_rise: bool = True) -> Panel:
+    """Panels below each other, each as high as the marks above it let it stand."""
+    marks: list[Mark] = []
+    bottom = 0.0
+    for panel in panels:
+        above = [bounds_of(mark) for mark in single_marks(marks)]
+        reach = [bounds.bottom for bounds in above if bounds.left < panel.width + gap]
+        under = max(reach, default=-gap) if may_rise or not marks else bottom
+        top = under + gap
+        marks += [moved(mark, 0.0, top) for mark in panel.marks]
+        bottom = max(bottom, top + panel.height)
+    return Panel(tuple(marks), max(panel.width for panel in panels), bottom)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """A way to lay a figure out for a page."""
+
+    figure: Figure
+    has_keys: bool = True
+    is_u: bool = False
+    through_skips: bool = False
+    note: str = ""
+
+
+def _fitted(model: Model, options: Options, page: Page) -> Picture:
+    """The picture with the largest boxes whose text is legible on the page."""
+    if options.direction == "right" and page.height > page.width:
+        page = replace(page, width=page.height, height=page.width)
+    best: Picture | None = None
+    stages: dict[tuple[int, float], Stage] = {}
+    for wish in _wishes(model, options, page):
+        for zoom in ZOOMS:
+            key = (id(wish.figure), zoom)
+            stage = stages.get(key) or Stage(model, wish.figure, options, zoom)
+            stages[key] = stage
+            if wish.is_u and stage.stages is None:
+                break
+            counts = _promising(stage, page, wish, best)
+            if not counts:
+                continue
+            picture = _largest(stage, page, wish, counts)
+            if best is None or picture.smallest_text > best.smallest_text + 0.05:
+                best = replace(picture, notes=(wish.note,) if wish.note else ())
+            if picture.smallest_text >= SMALLEST_TEXT - 0.005:
+                return best
+    assert best is not None
+    note = (
+        f"the smallest text is {best.smallest_text:.1f} pt on {page.name}, "
+        f"{SMALLEST_TEXT - best.smallest_text:.1f} pt less than is legible"
+    )
+    return replace(best, notes=(*best.notes, note))
+
+
+def _wishes(model: Model, options: Options, page: Page) -> Iterator[_Wish]:
+    """What is tried: open before closed, the U before rows, skips in one row before others."""
+    figure = _composed(model, options)
+    wishes = [_Wish(figure)]
+    if options.depth is None and not options.flat:
+        closed = compose_figure(model, replace(options, depth=0), is_terse=True)
+        note = f"blocks are closed below depth 0, so that the text is legible on {page.name}"
+        if closed.items != figure.items:
+            wishes.append(_Wish(closed, note=note))
+    us = [replace(wish, is_u=True) for wish in wishes]
+    crossing = [replace(wish, through_skips=True) for wish in wishes]
+    for wish in (*us, *wishes, *crossing):
+        yield wish
+        if wish.figure.keys and options.legend == "auto":
+            yield replace(wish, has_keys=False)
+
+
+def _promising(stage: Stage, page: Page, wish: _Wish, best: Picture | None) -> list[int]:
+    """The numbers of rows that are worth a try: about the best, and better than what there is."""
+    if wish.is_u:
+        return [1]
+    most = min(MAX_ROWS, len(stage.strips))
+    scales = {count: stage.scale_on(page, count, wish) for count in range(1, most + 1)}
+    largest = max(scales.values())
+    if best is not None and largest < 0.9 * best.scale:
+        return []
+    # Few rows are preferred where they are legible.
+    enough = min(0.8 * largest, SMALLEST_TEXT / TEXT)
+    return [count for count, scale in scales.items() if scale >= max(enough, 0.7 * largest)]
+
+
+def _largest(stage: Stage, page: Page, wish: _Wish, counts: Sequence[int]) -> Picture:
+    """The picture in the rows that leave its text largest; in few where it is legible so."""
+    best: Picture | None = None
+    worse = 0
+    for count in counts:
+        picture = stage.picture(count, wish.is_u, wish.has_keys, wish.through_skips)
+        scale = min(page.width / picture.width, page.height / picture.height, page.growth)
+        is_legible = best is not None and best.smallest_text >= SMALLEST_TEXT
+        if best is None or scale > best.scale * (1.12 if is_legible else 1.0):
+            best, worse = replace(picture, scale=scale), 0
+        else:
+            worse += 1
+        if worse > 1 or best.scale >= page.growth:
+            break
+    assert best is not None
+    return best

@@ -1,0 +1,205 @@
+"""Networks in the shape of a U: down to low resolutions, up again, and skips straight across."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from archdsl.drawing.canvas.marks import Group, Mark, Text, moved
+from archdsl.drawing.figure.edges import OUTPUT
+from archdsl.drawing.figure.figure import Box, Fork, Item, boxes_in
+from archdsl.drawing.graph.columns import is_head
+from archdsl.drawing.graph.sheet import Panel
+from archdsl.drawing.volumes.boxes import LEADING, TEXT, Canvas, Cell
+from archdsl.drawing.volumes.projection import GAP, Projection
+from archdsl.drawing.volumes.rows import LANE, draw_skips, lanes_of, skips_of
+from archdsl.layers import Family
+
+#: A step by which height and width fall or grow to another level.
+_STEP = 1.5
+#: Between levels; between a wire that goes down or up and what stands beside it.
+LEVEL_GAP, BESIDE = 10.0, 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """An item of the trunk on its level, 0 for the highest resolution.
+
+    ``rise`` is the layer that grew the volume, where the item joins its result with a skip.
+    """
+
+    item: Item
+    level: int
+    source: int | None
+    rise: Box | None = None
+
+
+def u_stages(projection: Projection) -> tuple[Stage, ...] | None:
+    """The trunk on levels; None where it is no U: down, then up, with a skip to the way up."""
+    figure = projection.figure
+    stages: list[Stage] = []
+    source: int | None = None
+    level = 0
+    for item in figure.items:
+        if any(box.id == OUTPUT for box in boxes_in(item)):
+            continue
+        if is_head(item):
+            return None
+        output = projection.source_of(item)
+        if source is not None:
+            before, after = figure.volumes[source].height, figure.volumes[output].height
+            if figure.volumes[output].is_vector:
+                return None
+            level += (after * _STEP <= before) - (after >= before * _STEP)
+        rise = stages[-1].item if _has_risen(stages) else None
+        if isinstance(item, Fork) and isinstance(rise, Box) and _joins_skip(item):
+            last = stages.pop()
+            stages.append(Stage(item, level, last.source, rise))
+        else:
+            stages.append(Stage(item, level, source))
+        source = output
+    return tuple(stages) if _is_u(stages) else None
+
+
+def _has_risen(stages: Sequence[Stage]) -> bool:
+    """Whether the last stage is on a higher level than the one before."""
+    return len(stages) > 1 and stages[-1].level < stages[-2].level
+
+
+def _is_u(stages: Sequence[Stage]) -> bool:
+    """Whether the levels fall, then rise to at least one skip."""
+    levels = [stage.level for stage in stages]
+    if not levels or min(levels) < 0:
+        return False
+    bottom = levels.index(max(levels))
+    is_valley = levels[: bottom + 1] == sorted(levels[: bottom + 1]) and levels[bottom:] == sorted(
+        levels[bottom:], reverse=True
+    )
+    return bottom > 0 and is_valley and any(stage.rise is not None for stage in stages)
+
+
+def _joins_skip(fork: Fork) -> bool:
+    """Whether a fork only joins what flows in with one other result, cut to size or not."""
+    if len(fork.branches) != 2 or sum(start != fork.input for start in fork.starts) != 1:
+        return False
+    return all(
+        len(branch) <= (start != fork.input)
+        and all(isinstance(i, Box) and i.family is Family.PLUMBING for i in branch)
+        for branch, start in zip(fork.branches, fork.starts, strict=True)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    stage: Stage
+    cell: Cell
+    x: float
+
+
+def u_panel(projection: Projection, stages: Sequence[Stage]) -> Panel:
+    """The levels below each other, each stage to the right of the one before."""
+    placed = _placed(projection, stages)
+    count = max(stage.level for stage in stages) + 1
+    drawn = {
+        link
+        for stage in stages
+        if stage.source is not None
+        for link in _drawn_into(projection, stage)
+    }
+    homes = {id: p.stage.level for p in placed for id in p.cell.ports}
+    skips = skips_of(projection, [p.cell for p in placed], homes, drawn)
+    axes: list[float] = []
+    tops: list[float] = []
+    at = 0.0
+    for level, lanes in enumerate(lanes_of(skips, count)):
+        row = [p.cell for p in placed if p.stage.level == level]
+        at += LANE * lanes
+        tops.append(at)
+        axes.append(at + max(cell.up for cell in row))
+        at = axes[-1] + max(cell.down for cell in row) + LEVEL_GAP
+    canvas = Canvas()
+    for number, p in enumerate(placed):
+        canvas.put(p.cell, p.x, axes[p.stage.level])
+        if number:
+            _wire(projection, canvas, placed[number - 1], p, axes)
+    draw_skips(canvas, tops, skips)
+    marks = tuple(moved(mark, 0.0, canvas.up) for mark in canvas.marks)
+    return Panel(marks, canvas.width, canvas.up + canvas.down)
+
+
+def _placed(projection: Projection, stages: Sequence[Stage]) -> list[_Placed]:
+    """The stages' cells with their places along the flow."""
+    placed: list[_Placed] = []
+    for stage in stages:
+        if stage.rise is None:
+            cell = projection.item(stage.item, stage.source)
+        else:
+            assert isinstance(stage.item, Fork)
+            cell = projection.boxes.cell(stage.item.merge, None)
+        if not placed:
+            placed.append(_Placed(stage, cell, 0.0))
+            continue
+        last = placed[-1]
+        gap = GAP if last.stage.level == stage.level else 2 * BESIDE + 2.0
+        placed.append(_Placed(stage, cell, last.x + last.cell.width + gap))
+    return placed
+
+
+def _drawn_into(projection: Projection, stage: Stage) -> set[tuple[int, int]]:
+    """The edges that are drawn between a stage, what is before it, and its skip."""
+    assert stage.source is not None
+    if stage.rise is None:
+        return projection.links(stage.source, stage.item)
+    assert isinstance(stage.item, Fork)
+    boxes = {stage.source, stage.rise.id, *(box.id for box in boxes_in(stage.item))}
+    starts = {projection.figure.box_of[start] for start in stage.item.starts}
+    return {edge for edge in projection.edges if set(edge) <= boxes | starts}
+
+
+def _wire(
+    projection: Projection, canvas: Canvas, last: _Placed, here: _Placed, axes: Sequence[float]
+) -> None:
+    """The wire from stage to stage, and with a rise the skip and the word at its wire."""
+    begin = (last.x + last.cell.exit, axes[last.stage.level])
+    axis = axes[here.stage.level]
+    left = here.x + here.cell.entry
+    beside = here.x - BESIDE
+    if last.stage.level == here.stage.level:
+        canvas.wire(begin, (left, axis), has_arrow=not here.cell.parts)
+        return
+    if here.stage.rise is None:
+        way = ((beside, begin[1]), (beside, axis), (left, axis))
+        canvas.wire(begin, *way, has_arrow=not here.cell.parts)
+        return
+    fork = here.stage.item
+    assert isinstance(fork, Fork)
+    size = projection.boxes.ruler.size(projection.figure.volumes[fork.merge.id])
+    aside = min(0.22 * size.height, 14.0)
+    canvas.wire(begin, (beside, begin[1]), (beside, axis + aside), (left, axis + aside))
+    _words(projection, canvas, here.stage.rise, beside - 4.0, axis - aside + 2.0)
+    for branch, start in zip(fork.branches, fork.starts, strict=True):
+        if start == fork.input:
+            continue
+        tail = canvas.ports[projection.figure.box_of[start]]
+        y = axis - aside
+        canvas.wire((tail.right, y), (left, y))
+        for item in branch:
+            assert isinstance(item, Box)
+            volume = projection.figure.volumes[item.id]
+            text = f"{item.title} {volume.height}×{volume.width}"
+            mark = Text((beside - 4.0, y - 4.0), text, TEXT, "muted", anchor="end")
+            title = projection.figure.tooltips[item.id]
+            canvas.marks.append(Group((mark,), title, ("node", item.look)))
+
+
+def _words(projection: Projection, canvas: Canvas, box: Box, right: float, top: float) -> None:
+    """What grows the volume, to the left of its wire; its result is a part of what is joined."""
+    volume = projection.figure.volumes[box.id]
+    lines = projection.boxes.words(box, volume)
+    marks: list[Mark] = [
+        Text((right, top + LEADING * n), words.text, TEXT, words.paint, words.is_bold, "end")
+        for n, words in enumerate(lines, start=1)
+    ]
+    title = projection.figure.tooltips[box.id]
+    canvas.marks.append(Group(tuple(marks), title, ("node", box.look)))
+    canvas.reach(right, top, top + LEADING * (len(lines) + 0.3))

@@ -1,0 +1,216 @@
+"""Definitions: the blocks, families and values a file can see, its own and those it uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import field
+from functools import cache
+from importlib import resources
+
+from archdsl.elaborate.findings import Findings
+from archdsl.elaborate.values import (
+    Context,
+    Fault,
+    Unknown,
+    Values,
+    names_in,
+    refuse_word,
+    trace,
+)
+from archdsl.records import dataclass
+from archdsl.text import syntax
+from archdsl.text.diagnostics import Label
+from archdsl.text.parser import parse
+from archdsl.text.source import Source, Span
+
+#: Reads the file that ``use`` names, looked up beside the file that asks.
+Reader = Callable[[str, Source], Source]
+
+
+@dataclass(frozen=True, eq=False)
+class BlockDefinition:
+    block: syntax.Block
+    home: Definitions
+
+
+@dataclass(frozen=True, eq=False)
+class FamilyDefinition:
+    network: syntax.Network
+    home: Definitions
+
+
+@dataclass(eq=False)
+class Definitions:
+    """What the statements of one file may call."""
+
+    source: Source
+    #: What stands at the top of the file.
+    heading: syntax.Comment | None = None
+    values: Values = field(default_factory=Values)
+    blocks: dict[str, BlockDefinition] = field(default_factory=dict)
+    families: dict[str, FamilyDefinition] = field(default_factory=dict)
+    networks: dict[str, syntax.Name] = field(default_factory=dict)
+    #: The names that each ``use`` brought in, by its place.
+    uses: dict[Span, frozenset[str]] = field(default_factory=dict)
+    #: The places of the ``let`` statements whose values the whole file sees.
+    lets: set[Span] = field(default_factory=set)
+    #: Whether a used file or a block was refused, so that unknown names say nothing.
+    is_partial: bool = False
+
+    def find_block(self, name: str) -> BlockDefinition | None:
+        """A block of this file, of a file it uses, or of the standard library."""
+        return self.blocks.get(name) or standard_block(name)
+
+    def block_names(self) -> set[str]:
+        return set(self.blocks) | standard_names()
+
+
+def define(program: syntax.Program, read: Reader, findings: Findings) -> Definitions:
+    """Collect the definitions of a program and of the files it uses, faults into the findings."""
+    return _Collector(read, findings).collect(program, ())
+
+
+class _Collector:
+    """Collects the definitions of files, each file once."""
+
+    def __init__(self, read: Reader, findings: Findings) -> None:
+        self.read = read
+        self.findings = findings
+        self.files: dict[str, Definitions] = {}
+
+    def collect(self, program: syntax.Program, using: tuple[str, ...]) -> Definitions:
+        definitions = Definitions(program.source, program.comment)
+        has_networks = any(
+            isinstance(item, (syntax.Network, syntax.Instance)) for item in program.items
+        )
+        for item in program.items:
+            try:
+                self._add(item, has_networks, definitions, (*using, program.source.path))
+            except Fault as fault:
+                self.findings.add(fault.diagnostic)
+                definitions.is_partial |= isinstance(item, (syntax.Use, syntax.Block))
+            except Unknown:
+                pass
+        return definitions
+
+    def _add(
+        self,
+        item: syntax.Item,
+        has_networks: bool,
+        definitions: Definitions,
+        using: tuple[str, ...],
+    ) -> None:
+        match item:
+            case syntax.Use():
+                self._use(item, definitions, using)
+            case syntax.Block():
+                refuse_word(item.name)
+                check_formals(item.formals)
+                known = definitions.blocks.get(item.name.id)
+                if known:
+                    _refuse_repeat(item.name, {item.name.id: known.block.name})
+                definitions.blocks[item.name.id] = BlockDefinition(item, definitions)
+            case syntax.Network() | syntax.Instance():
+                _refuse_repeat(item.name, definitions.networks)
+                definitions.networks[item.name.id] = item.name
+                if isinstance(item, syntax.Network) and item.formals:
+                    check_formals(item.formals)
+                    family = FamilyDefinition(item, definitions)
+                    definitions.families[item.name.id] = family
+            case syntax.Let() if has_networks or _hangs_on_no_volume(item, definitions):
+                definitions.lets.add(item.span)
+                context = Context(definitions.values, None, in_network=False)
+                try:
+                    value = trace(item.value, context)
+                except (Fault, Unknown):
+                    definitions.values.define(item.name, None)
+                    raise
+                definitions.values.define(item.name, value)
+
+    def _use(self, use: syntax.Use, definitions: Definitions, using: tuple[str, ...]) -> None:
+        source = self._read(use, definitions.source)
+        if source.path in using:
+            names = " → ".join([*using, source.path])
+            raise Fault("use-cycle", f"files use each other: {names}", use.span)
+        if source.path not in self.files:
+            self.files[source.path] = self.collect(parse(source), using)
+        used = self.files[source.path]
+        definitions.uses[use.span] = frozenset({*used.blocks, *used.families})
+        definitions.is_partial |= used.is_partial
+        for name, block in used.blocks.items():
+            known = definitions.blocks.get(name)
+            if known and known is not block:
+                _refuse_repeat(block.block.name, {name: known.block.name})
+            definitions.blocks[name] = block
+        for name, family in used.families.items():
+            _refuse_repeat(family.network.name, definitions.networks)
+            definitions.families[name] = family
+            definitions.networks[name] = family.network.name
+
+    def _read(self, use: syntax.Use, asking: Source) -> Source:
+        try:
+            return self.read(use.path, asking)
+        except (OSError, UnicodeError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            if isinstance(error, UnicodeError):
+                reason = "it is not UTF-8 text"
+            message = f'cannot read "{use.path}": {reason}'
+            raise Fault("unreadable-file", message, use.span) from None
+
+
+def _hangs_on_no_volume(let: syntax.Let, definitions: Definitions) -> bool:
+    """Whether a ``let`` among bare statements is seen by the whole file, as it is beside networks.
+
+    One that hangs on a volume is a statement of theirs.
+    """
+    return all(definitions.values.find(name) for name in names_in(let.value))
+
+
+def check_formals(formals: tuple[syntax.Formal, ...]) -> None:
+    """Refuse parameters that repeat a name, use a word, or give a pair a default."""
+    seen: dict[str, syntax.Name] = {}
+    for formal in formals:
+        if formal.pair and formal.default:
+            raise Fault("wrong-pair", "a pair has no default", formal.default.span)
+        for name in (formal.name, formal.pair):
+            if name is not None:
+                refuse_word(name)
+                _refuse_repeat(name, seen)
+                seen[name.id] = name
+
+
+def _refuse_repeat(name: syntax.Name, known: Mapping[str, syntax.Name]) -> None:
+    if name.id in known and known[name.id] is not name:
+        raise Fault(
+            "repeated-name",
+            f"`{name.id}` is defined twice",
+            name.span,
+            related=(Label(known[name.id].span, "first defined here"),),
+        )
+
+
+# ── The standard library ─────────────────────────────────────────────────────────────────────
+
+
+@cache
+def standard_names() -> frozenset[str]:
+    """The blocks that ship with the tool, one file each."""
+    folder = resources.files("archdsl").joinpath("std")
+    return frozenset(
+        entry.name.removesuffix(".arch")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".arch")
+    )
+
+
+@cache
+def standard_block(name: str) -> BlockDefinition | None:
+    if name not in standard_names():
+        return None
+    text = resources.files("archdsl").joinpath("std", f"{name}.arch").read_text("utf-8")
+    program = parse(Source(text, f"std/{name}.arch", is_shipped=True))
+    definitions = Definitions(program.source, program.comment)
+    for item in program.items:
+        assert isinstance(item, syntax.Block)
+        definitions.blocks[item.name.id] = BlockDefinition(item, definitions)
+    return definitions.blocks[name]

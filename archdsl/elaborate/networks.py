@@ -1,0 +1,264 @@
+"""From syntax tree to networks: names, arguments, blocks, families, repeats and branches."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import PurePath
+
+from archdsl.collector import without_collector
+from archdsl.elaborate.binding import bind_formals
+from archdsl.elaborate.builder import Builder
+from archdsl.elaborate.definitions import Definitions, Reader, define
+from archdsl.elaborate.findings import Findings
+from archdsl.elaborate.initialization import is_initialization
+from archdsl.elaborate.scope import Cursor, PartNames, Scope, read_volume
+from archdsl.elaborate.training import is_training
+from archdsl.elaborate.unvisited import check_words, has_inner_items
+from archdsl.elaborate.values import Context, Fault, Unknown
+from archdsl.layers.volume import Volume
+from archdsl.network.elaborated import Elaborated
+from archdsl.network.graph import Frame
+from archdsl.network.parts import Chain, Member, without_empty
+from archdsl.text import syntax
+from archdsl.text.diagnostics import ArchError, Diagnostic, Fix, Label, help_of, replaced, respell
+from archdsl.text.source import Span
+
+
+def elaborate(
+    program: syntax.Program, read: Reader, input: Volume | None = None
+) -> tuple[Elaborated, ...]:
+    """Elaborate all networks of a program.
+
+    ``input`` is the volume for a file of bare statements, which declares none itself.
+
+    Errors:
+        ArchError: with every independent fault of all the networks.
+    """
+    networks, findings = elaborate_partly(program, read, input)
+    if findings:
+        raise ArchError(findings)
+    return networks
+
+
+@without_collector()
+def elaborate_partly(
+    program: syntax.Program, read: Reader, input: Volume | None = None
+) -> tuple[tuple[Elaborated, ...], tuple[Diagnostic, ...]]:
+    """All networks of a program up to their faults, and all the faults.
+
+    Errors:
+        ArchError: with more faults than anyone will read, or than there is room for.
+    """
+    findings = Findings()
+    definitions = define(program, read, findings)
+    definitions.is_partial |= has_inner_items(program)
+    networks: list[Elaborated] = []
+    for item in _networks(program, definitions, input, findings):
+        try:
+            network = _elaborate_item(item, definitions, findings)
+            if network is not None:
+                networks.append(network)
+        except Fault as fault:
+            findings.add(fault.diagnostic)
+        except Unknown:
+            pass
+        except RecursionError:
+            message = "this is nested too deeply to read"
+            findings.add(Diagnostic("nested-too-deeply", message, item.name.span))
+    for diagnostic in check_words(program, definitions):
+        findings.add(diagnostic)
+    return tuple(networks), tuple(findings)
+
+
+def _networks(
+    program: syntax.Program,
+    definitions: Definitions,
+    input: Volume | None,
+    findings: Findings,
+) -> list[syntax.Network | syntax.Instance]:
+    """The networks of a file: those it declares, or the one its bare statements are."""
+    source = program.source
+    declared = [i for i in program.items if isinstance(i, (syntax.Network, syntax.Instance))]
+    bare = [
+        item
+        for item in program.items
+        if isinstance(item, (syntax.Step, syntax.Cond, syntax.Expect))
+        or (isinstance(item, syntax.Let) and item.span not in definitions.lets and not declared)
+    ]
+    if declared:
+        for statement in bare:
+            message = "this statement stands outside the networks of the file"
+            findings.add(Diagnostic("misplaced-statement", message, statement.span))
+        if input is not None:
+            message = "an input is given, but the networks of this file declare their own"
+            findings.add(Diagnostic("misplaced-statement", message, declared[0].span))
+        return [i for i in declared if not isinstance(i, syntax.Network) or not _is_open(i)]
+    if not bare:
+        if not program.items:
+            whole = Span(source, 0, 0)
+            findings.add(Diagnostic("no-network", "the file is empty", whole))
+        return []
+    span = bare[0].span.to(bare[-1].span)
+    if input is None:
+        findings.add(
+            Diagnostic(
+                "missing-input",
+                "bare statements need an input volume",
+                bare[0].span,
+                help="pass `--input 28x28x192`, or write `network NAME: 28x28x192 → … { … }`",
+            )
+        )
+        return []
+    name = syntax.Name(span, _name_after(source.path))
+    first, comment = bare[0], None
+    if first.comment and program.comment and first.comment.above == program.comment.above:
+        # What heads the file is about the whole of it.
+        comment, behind = program.comment, first.comment.behind
+        bare[0] = replace(first, comment=syntax.Comment((), behind) if behind else None)
+    body = syntax.Body(span, (syntax.Chain(span, tuple(bare)),), forked=False)
+    sizes = syntax.Dims(span, input.sizes)
+    output = syntax.Name(span, "?")
+    return [syntax.Network(span, name, (), sizes, output, body, comment)]
+
+
+def _name_after(path: str) -> str:
+    """The name of a bare network: its file's, as a word."""
+    words = "".join(c if c.isascii() and c.isalnum() else " " for c in PurePath(path).stem).split()
+    name = "".join(word[0].upper() + word[1:] for word in words)
+    return name if name and name[0].isalpha() else f"Network{name}"
+
+
+def _is_open(network: syntax.Network) -> bool:
+    """Whether a family still wants arguments: it is checked through its members."""
+    return any(formal.default is None for formal in network.formals)
+
+
+def _elaborate_item(
+    item: syntax.Network | syntax.Instance,
+    definitions: Definitions,
+    findings: Findings,
+) -> Elaborated | None:
+    if isinstance(item, syntax.Network):
+        call = syntax.Call(item.name.span, item.name, ())
+        return _elaborate_network(item, item, call, definitions, definitions, findings)
+    family = definitions.families.get(item.call.name.id)
+    if family is None:
+        if definitions.is_partial:
+            raise Unknown
+        fixes = respell(item.call.name.id, item.call.name.span, definitions.families)
+        raise Fault(
+            "undefined-name",
+            f"there is no family `{item.call.name.id}`",
+            item.call.name.span,
+            help=help_of(fixes) or "a family is a network with parameters",
+            fixes=fixes,
+        )
+    return _elaborate_network(item, family.network, item.call, definitions, family.home, findings)
+
+
+def _elaborate_network(
+    item: syntax.Network | syntax.Instance,
+    network: syntax.Network,
+    call: syntax.Call,
+    caller: Definitions,
+    home: Definitions,
+    findings: Findings,
+) -> Elaborated | None:
+    """Expand one network: ``item`` names it, ``network`` holds its body."""
+    before = findings.added
+    context = Context(caller.values, None, in_network=False)
+    values, arguments = bind_formals("family", network.formals, call, context, home.values)
+    header = Context(values, None, in_network=False)
+    builder = Builder(read_volume(network.input, header), network.input.span, findings)
+    frames = () if item is network else (Frame(call.span.text, call.span, item.name.id),)
+    scope = Scope(home, values, PartNames(), frames)
+    parts, end = builder.body(network.body, scope, builder.start, f"network `{item.name.id}`")
+    is_bare = isinstance(network.output, syntax.Name) and network.output.id == "?"
+    if not is_bare:
+        _check_output(network, header, builder, end, findings)
+    if isinstance(item, syntax.Instance) and item.body is not None:
+        _add_member(item.body, builder, scope, findings)
+    is_refused = findings.added > before or end.volume is None
+    if is_refused and len(builder.nodes) == 1:
+        return None
+    if end.node == 0 and not is_refused:
+        raise Fault("empty-branch", f"network `{item.name.id}` has no layer", item.name.span)
+    chain = Chain(tuple(parts), 0, end.node)
+    if is_refused:
+        chain = without_empty(chain)
+    return Elaborated(
+        item.name.id,
+        caller.source,
+        item.name.span,
+        tuple(builder.nodes),
+        chain,
+        tuple(builder.expects),
+        builder.recipe,
+        builder.init and builder.init[0],
+        caller.heading,
+        item.comment,
+        caller.uses,
+        builder.volumes,
+        builder.faults,
+        frozenset(builder.unknown),
+        end.volume is not None,
+        Member(network, arguments) if network.formals else None,
+        not is_refused,
+    )
+
+
+def _check_output(
+    network: syntax.Network,
+    header: Context,
+    builder: Builder,
+    end: Cursor,
+    findings: Findings,
+) -> None:
+    written = read_volume(network.output, header)
+    if end.volume is None or end.volume == written or end.node in builder.doubted:
+        return
+    last = builder.nodes[end.node]
+    fixes = _mend_output(network, end.volume, written)
+    diagnostic = Diagnostic(
+        "wrong-volume",
+        f"the network ends in {end.volume}, not in {written}",
+        network.output.span,
+        "written here",
+        related=(Label(last.span, f"{end.volume} here"),),
+        help=help_of(fixes),
+        fixes=fixes,
+    )
+    findings.add(diagnostic)
+    builder.faults[end.node] = diagnostic
+
+
+def _mend_output(network: syntax.Network, ends: Volume, written: Volume) -> tuple[Fix, ...]:
+    """A `flatten` at the end where that is all that is missing, else what the network ends in."""
+    if written == Volume.vector(ends.elements):
+        steps = [s for chain in network.body.chains for s in chain.statements]
+        last = next(s for s in reversed(steps) if isinstance(s, (syntax.Step, syntax.Cond)))
+        claim = last.claim if isinstance(last, syntax.Step) else None
+        return (replaced((claim or last).span.after, "; flatten", "end with `flatten`"),)
+    if not isinstance(network.output, (syntax.Dims, syntax.Number)):
+        return ()
+    message = f"write `→ {ends}` if that is what you mean"
+    return (replaced(network.output.span, str(ends), message, keeps_choices=False),)
+
+
+def _add_member(body: syntax.Body, builder: Builder, scope: Scope, findings: Findings) -> None:
+    """The claims, the recipe and the `init` behind a member; they replace the family's."""
+    statements = [statement for chain in body.chains for statement in chain.statements]
+    steps = [statement for statement in statements if isinstance(statement, syntax.Step)]
+    if any(map(is_training, steps)):
+        builder.recipe = None
+    if any(map(is_initialization, steps)):
+        builder.init = None
+    for statement in statements:
+        if isinstance(statement, syntax.Expect) or (
+            isinstance(statement, syntax.Step)
+            and (is_training(statement) or is_initialization(statement))
+        ):
+            builder.chain((statement,), scope, builder.start)
+            continue
+        message = "behind a member of a family only `expect`, `train` and `init` can stand"
+        findings.add(Diagnostic("misplaced-statement", message, statement.span))

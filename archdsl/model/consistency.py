@@ -1,0 +1,87 @@
+"""Rules of a whole network, which no layer can break alone: they run on its NetworkX graph."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+import networkx as nx
+
+from archdsl.layers import LayerError
+from archdsl.layers.volume import Volume
+from archdsl.network.graph import Node, nodes_of, sources_of
+from archdsl.text.diagnostics import Diagnostic
+
+
+def find_contradictions(
+    graph: nx.MultiDiGraph[int], names: Mapping[int, str]
+) -> Iterator[Diagnostic]:
+    """Where a network is not what its layers make of it; nowhere, unless archdsl is wrong.
+
+    Ids are a topological order from the input, a node's edges are its inputs, and the volume of
+    each node is inferred once more: from its layer and its edges, whatever elaboration did. What
+    hangs on a contradiction says nothing.
+    """
+    volumes: dict[int, Volume] = {}
+    edges = sources_of(graph)
+    for id, node in nodes_of(graph):
+        sources = edges[id]
+        fault = _find_misplaced(node, sources)
+        if fault is None:
+            try:
+                inputs = tuple([volumes[source] for source in sources])
+            except KeyError:
+                continue
+            fault = _find_wrong_volume(node, inputs)
+        if fault is None:
+            volumes[id] = node.volume
+            continue
+        yield Diagnostic(
+            "internal-error",
+            f"`{names.get(id, 'input')}` {fault}",
+            node.span,
+            help="archdsl is wrong here, and not the text: please report it with the spec",
+        )
+
+
+def _find_misplaced(node: Node, sources: tuple[int, ...]) -> str | None:
+    if sources != node.inputs:
+        return f"reads the nodes {sources} by the graph, {node.inputs} by itself"
+    if not sources:
+        return "reads nothing" if node.id else None
+    return "comes before what it reads" if max(sources) >= node.id else None
+
+
+def _find_wrong_volume(node: Node, inputs: tuple[Volume, ...]) -> str | None:
+    if not inputs:
+        return None
+    try:
+        volume = node.layer.infer(inputs)
+    except LayerError as error:
+        made = f"cannot be made ({error})"
+    else:
+        if volume == node.volume:
+            return None
+        made = f"its layer makes {volume}"
+    return f"is {node.volume}, but {made} of {' and '.join(map(str, inputs))}"
+
+
+def find_dead(graph: nx.MultiDiGraph[int], ends: Collection[int]) -> frozenset[int]:
+    """The nodes that lead to none of the ends, so that computing them changes nothing."""
+    # Where each node without a reader is an end, all lead to one.
+    if all(id in ends for id, readers in graph.out_degree if not readers):
+        return frozenset()
+    alive = set(ends).union(*(nx.ancestors(graph, end) for end in ends))
+    return frozenset(id for id in graph if id not in alive)
+
+
+def count_depth(graph: nx.MultiDiGraph[int], end: int) -> int:
+    """The layers with weights on the longest path from the input to a node.
+
+    It is what papers count: 22 of GoogLeNet's 58 (Szegedy et al. 2015, section 5).
+    """
+    depths: dict[int, int] = {}
+    edges = sources_of(graph)
+    for id, node in nodes_of(graph):  # in topological order
+        before = max((depths[source] for source in edges[id]), default=0)
+        depths[id] = before + node.layer.has_weights
+    return depths[end]

@@ -1,0 +1,45 @@
+"""Numbers about a network: parameters, MACs, activations, receptive field."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from archdsl.model.receptive_field import count_fields
+from archdsl.network.graph import Node
+from archdsl.records import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one node costs, for one sample.
+
+    ``receptive_field`` is (height, width) in pixels of the input, as ``count_fields`` says.
+    """
+
+    parameters: int
+    macs: int
+    activations: int
+    receptive_field: tuple[int, int]
+    has_weights: bool
+
+
+def count_costs(nodes: Sequence[Node], unknown: Collection[int] = ()) -> dict[int, Cost]:
+    """The cost of each node; nothing for those of unknown volume."""
+    costs: dict[int, Cost] = {}
+    for node, field in zip(nodes, count_fields(nodes, unknown), strict=True):
+        inputs = [nodes[i] for i in node.inputs]
+        if node.id in unknown:
+            costs[node.id] = Cost(0, 0, 0, field, has_weights=False)
+            continue
+        parameters = macs = 0
+        if len(inputs) == 1:
+            x = inputs[0].volume
+            parameters, macs = node.layer.count_parameters(x), node.layer.count_macs(x)
+        costs[node.id] = Cost(
+            parameters,
+            macs,
+            node.volume.elements,
+            field,
+            node.layer.has_weights,
+        )
+    return costs

@@ -1,0 +1,175 @@
+"""The Model: everything known about a network. The only thing targets see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import field
+from functools import cached_property
+
+import networkx as nx
+
+from archdsl.classplan import ClassPlan
+from archdsl.layers import Initializer
+from archdsl.layers.volume import Volume
+from archdsl.model.consistency import count_depth
+from archdsl.model.cost import Cost
+from archdsl.network.graph import Frame, Node
+from archdsl.network.parts import Chain, Member
+from archdsl.recipe import Recipe
+from archdsl.records import dataclass
+from archdsl.text import syntax
+from archdsl.text.diagnostics import Diagnostic, Fix
+from archdsl.text.source import Source, Span
+
+BYTES_PER_NUMBER = 4
+
+#: How a notebook shows a Model, by MIME type. Targets add to it: the Model knows none of them.
+DISPLAYS: dict[str, Callable[[Model], str]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over the trunk or over the auxiliary heads, for one sample."""
+
+    parameters: int
+    macs: int
+    activations: int
+    weight_layers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A number its spec claims, and whether it holds."""
+
+    span: Span
+    text: str
+    holds: bool
+    actual: int
+    #: The number as it is, where the claim is an equality.
+    fixes: tuple[Fix, ...] = ()
+
+    @property
+    def line(self) -> int:
+        return self.span.line
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network, checked: graph, hierarchy, volumes, names and costs. Immutable."""
+
+    name: str
+    source: Source = field(repr=False)
+    span: Span = field(repr=False)
+    #: In execution order; node 0 is the input.
+    nodes: tuple[Node, ...] = field(repr=False)
+    #: The data flow over the ids of the nodes.
+    graph: nx.MultiDiGraph[int] = field(repr=False)
+    chain: Chain = field(repr=False)
+    plan: ClassPlan = field(repr=False)
+    names: dict[int, str] = field(repr=False)
+    costs: dict[int, Cost] = field(repr=False)
+    claims: tuple[Claim, ...] = field(repr=False, default=())
+    #: How the spec says the network is trained; None where it does not say.
+    recipe: Recipe | None = field(repr=False, default=None)
+    #: What all weights start as, but those of layers with an `init` of their own; None is
+    #: PyTorch's way.
+    init: Initializer | None = field(repr=False, default=None)
+    #: The family that the network is a member of.
+    member: Member | None = field(repr=False, default=None)
+    #: What is said at the top of its file, and of the network itself.
+    heading: syntax.Comment | None = field(repr=False, default=None)
+    comment: syntax.Comment | None = field(repr=False, default=None)
+
+    @property
+    def layers(self) -> tuple[Node, ...]:
+        """The nodes without the input."""
+        return self.nodes[1:]
+
+    @property
+    def input(self) -> Volume:
+        return self.nodes[0].volume
+
+    @property
+    def output(self) -> Volume:
+        return self.nodes[self.chain.output].volume
+
+    @property
+    def path(self) -> str:
+        return self.source.path
+
+    @cached_property
+    def trunk(self) -> Totals:
+        """Sums over the network without its auxiliary heads."""
+        return self._sum(lambda node: node.head is None)
+
+    @cached_property
+    def heads(self) -> Totals:
+        """Sums over the auxiliary heads."""
+        return self._sum(lambda node: node.head is not None)
+
+    def _sum(self, belongs: Callable[[Node], bool]) -> Totals:
+        costs = [self.costs[node.id] for node in self.layers if belongs(node)]
+        return Totals(
+            sum(cost.parameters for cost in costs),
+            sum(cost.macs for cost in costs),
+            sum(cost.activations for cost in costs),
+            sum(cost.has_weights for cost in costs),
+        )
+
+    @cached_property
+    def depth(self) -> int:
+        """The layers with weights on the longest path from the input to the output."""
+        return count_depth(self.graph, self.chain.output)
+
+    def place_of(self, node: Node) -> Span:
+        """Where the network's own file has the node: itself, or the call that brought it in."""
+        return self.place_at(node.span, node.frames)
+
+    def place_at(self, span: Span, frames: tuple[Frame, ...]) -> Span:
+        """Where the network's own file has a place inside calls: itself, or the innermost call."""
+        for place in (span, *(frame.span for frame in reversed(frames))):
+            if place.source is self.source:
+                return place
+        return self.span
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """One error for each claim that does not hold."""
+        return tuple(
+            Diagnostic(
+                "failed-claim",
+                f"{self.name}: `expect {claim.text}` does not hold",
+                claim.span,
+                f"it is {claim.actual:,}",
+                fixes=claim.fixes,
+            )
+            for claim in self.claims
+            if not claim.holds
+        )
+
+    def __str__(self) -> str:
+        trunk = self.trunk
+        return (
+            f"{self.name}: {self.input} → {self.output}, {trunk.weight_layers} weight layers, "
+            f"{trunk.parameters:,} parameters, {trunk.macs:,} MACs"
+        )
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """What a notebook shows: what targets have to show, or a line of text."""
+        shown = {kind: render(self) for kind, render in DISPLAYS.items()}
+        return {**shown, "text/plain": str(self)}
+
+
+@dataclass(frozen=True, eq=False)
+class PartialModel(Model):
+    """A network up to its faults, for who wants to see where it fails.
+
+    It has no names of modules and cannot be compiled. A node of unknown volume carries that of its
+    first input.
+    """
+
+    #: By node, the fault there: of its volume, or, where that is known, of what is written of it.
+    faults: Mapping[int, Diagnostic] = field(repr=False, default_factory=dict)
+    unknown: frozenset[int] = field(repr=False, default=frozenset())
+    #: Whether the trunk reaches its end.
+    is_complete: bool = field(repr=False, default=True)

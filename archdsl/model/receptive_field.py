@@ -1,0 +1,285 @@
+"""Receptive fields: which part of the input each position of a network depends on.
+
+Height and width are followed apart. What a position sees along an axis is an interval of the
+input, and a layer's page says which positions it reads (``Layer.reads``), so a position of its
+result sees the hull of what those see. Layers repeat: one phase of a result's positions is that
+of the next, moved on, so a few intervals stand for all positions (``_Part.period``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from math import gcd, lcm
+from typing import TypeAlias
+
+from archdsl.layers.reach import SAME_PLACE, Interval, Reach, Reads, reads_here
+from archdsl.network.graph import Node
+from archdsl.records import dataclass
+
+#: Intervals kept for a repeating pattern, if the positions themselves are not fewer. Few networks
+#: need more than 32; `{ upsample 3; maxpool 2 } ×40` would need 3⁴⁰.
+MAX_PERIOD = 1024
+#: Patterns of different steps kept apart, such as a map and a global pool beside it.
+MAX_PARTS = 8
+
+
+#: The first, or the last, position of the input that each of some positions sees; None: nothing.
+_Ends: TypeAlias = Sequence[int | None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """What the positions of a map see, by ends.
+
+    Position ``n·period + r`` sees from ``firsts[r]`` to ``lasts[r]``, moved on by ``n·advance``.
+    Where ``start`` is given nothing repeats: the ends are those of the positions from there on, and
+    no others. ``is_monotone`` where each position sees something, and none less far than the one
+    before.
+    """
+
+    firsts: _Ends
+    lasts: _Ends
+    advance: int
+    is_monotone: bool
+    start: int | None = None
+
+    @property
+    def period(self) -> int:
+        return len(self.firsts)
+
+    def at(self, position: int) -> Interval | None:
+        (first,), (last,) = self.see([position], [position])
+        return None if first is None or last is None else (first, last)
+
+    def see(self, firsts: Sequence[int], lasts: Sequence[int]) -> tuple[_Ends, _Ends]:
+        """From where the first positions see, and to where the last ones do."""
+        return self._pick(self.firsts, firsts), self._pick(self.lasts, lasts)
+
+    def _pick(self, ends: _Ends, positions: Sequence[int]) -> _Ends:
+        if self.start is not None:
+            if min(positions) < self.start:
+                raise IndexError(min(positions))
+            return [ends[i - self.start] for i in positions]
+        period, advance = len(ends), self.advance
+        if self.is_monotone:
+            return [ends[i % period] + i // period * advance for i in positions]  # type: ignore[operator]
+        return [
+            None if (end := ends[i % period]) is None else end + i // period * advance
+            for i in positions
+        ]
+
+    def over(self, first: int, last: int, step: int) -> Interval | None:
+        """What the positions from the first to the last see together, of a part not monotone."""
+        positions = range(first, last + 1, step)
+        if self.start is not None:
+            return _hull(map(self.at, positions))
+        # Of each phase the first position sees the least far and the last the farthest.
+        turn = self.period // gcd(self.period, step)
+        return _hull(map(self.at, (*positions[:turn], *positions[-turn:])))
+
+
+_Sight: TypeAlias = tuple[_Part, ...]
+
+
+def count_fields(nodes: Sequence[Node], unknown: Collection[int]) -> list[tuple[int, int]]:
+    """The receptive field of each node, in pixels of the input: height and width.
+
+    It is the largest over the positions of the node's result: the rows from the first to the last
+    one that the position depends on. Borders are not cut: padding sees what would be there if the
+    map went on, so a field can exceed the input. Nodes of unknown volume see what their input
+    does. Linear in the nodes, but for networks whose patterns do not repeat.
+    """
+    reaches = [
+        reads_here(min(1, len(node.inputs)))
+        if node.id in unknown
+        else node.layer.reads(tuple([nodes[i].volume for i in node.inputs]))
+        if node.inputs
+        else ()
+        for node in nodes
+    ]
+    readings = list(zip(nodes, reaches, strict=True))
+    rows = _Axis(
+        [[(node.inputs[r.input], r.height) for r in of_node] for node, of_node in readings],
+        [node.volume.height for node in nodes],
+    )
+    if _is_square(nodes, reaches):
+        return [(field, field) for field in rows.count_fields()]
+    columns = _Axis(
+        [[(node.inputs[r.input], r.width) for r in of_node] for node, of_node in readings],
+        [node.volume.width for node in nodes],
+    )
+    fields = zip(rows.count_fields(), columns.count_fields(), strict=True)
+    # Where no row sees anything, no column does.
+    return [field if all(field) else (0, 0) for field in fields]
+
+
+def _is_square(nodes: Sequence[Node], reaches: Sequence[tuple[Reach, ...]]) -> bool:
+    return all(node.volume.height == node.volume.width for node in nodes) and all(
+        reach.height is reach.width for of_node in reaches for reach in of_node
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Axis:
+    """One axis of a network: of each node what it reads of which nodes, and its size."""
+
+    reads: list[list[tuple[int, Reads]]]
+    sizes: list[int]
+
+    def count_fields(self) -> list[int]:
+        last_reader = {i: id for id, read in enumerate(self.reads) for i, _ in read}
+        sights: dict[int, _Sight] = {}
+        fields: list[int] = []
+        for id, (read, size) in enumerate(zip(self.reads, self.sizes, strict=True)):
+            sight = self._see(id, read, sights)
+            sights[id] = sight
+            is_passed_on = len(read) == 1 and sight is sights[read[0][0]]
+            fields.append(fields[read[0][0]] if is_passed_on else _extent(sight, size))
+            for i, _ in read:
+                if last_reader[i] == id:
+                    sights.pop(i, None)
+        return fields
+
+    def _see(self, id: int, read: list[tuple[int, Reads]], sights: dict[int, _Sight]) -> _Sight:
+        if not read:
+            return (_INPUT,)
+        if len(read) == 1:
+            ((source, reads),) = read
+            if reads is SAME_PLACE:
+                return sights[source]
+            if len(sights[source]) == 1:
+                return (self._through(id, reads, sights[source][0]),)
+        parts = [
+            part if reads is SAME_PLACE else self._through(id, reads, part)
+            for source, reads in read
+            for part in sights[source]
+        ]
+        return self._unite(id, parts)
+
+    def _through(self, id: int, reads: Reads, part: _Part) -> _Part:
+        """What the positions of a node see through a part of one that it reads."""
+        if len(reads.rows) == len(part.firsts) == 1 and part.start is None:
+            # Nearly always: both advance evenly.
+            (read,), (first,), (last,) = reads.rows, part.firsts, part.lasts
+            if read is None or first is None or last is None:
+                return _NOTHING
+            first, last = first + part.advance * read[0], last + part.advance * read[1]
+            return _Part((first,), (last,), part.advance * reads.advance, True)
+        if part.start is None:
+            turns = part.period // gcd(part.period, reads.advance)
+            period = len(reads.rows) * turns
+            if self._repeats(id, period):
+                advance = part.advance * (reads.advance * turns // part.period)
+                return _repeated(_read(reads, part, range(period)), advance)
+        needed = self.needed[id]
+        return replace(_read(reads, part, needed), start=needed.start)
+
+    def _repeats(self, id: int, period: int) -> bool:
+        """Whether to keep a pattern instead of each position of a node."""
+        return period <= MAX_PERIOD or period <= len(self.needed[id])
+
+    def _unite(self, id: int, parts: list[_Part]) -> _Sight:
+        """The parts with those of one step made one."""
+        groups: dict[tuple[int, int], list[_Part]] = {}
+        for part in parts:
+            common = gcd(part.advance, part.period)
+            step = (part.advance // common, part.period // common)
+            if part not in groups.setdefault(step, []):
+                groups[step].append(part)
+        periods = {step: lcm(*(part.period for part in group)) for step, group in groups.items()}
+        if (
+            len(groups) > MAX_PARTS
+            or any(part.start is not None for part in parts)
+            or not all(self._repeats(id, period) for period in periods.values())
+        ):
+            needed = self.needed[id]
+            return (replace(_join(parts, needed), start=needed.start),)
+        return tuple(
+            group[0]
+            if len(group) == 1
+            else _repeated(
+                _join(group, range(periods[step])),
+                group[0].advance * periods[step] // group[0].period,
+            )
+            for step, group in groups.items()
+        )
+
+    @cached_property
+    def needed(self) -> list[range]:
+        """Of each node the positions, of its padding too, that those behind it read."""
+        ends = [(0, size - 1) for size in self.sizes]
+        for id in reversed(range(len(ends))):
+            for source, reads in self.reads[id]:
+                read = reads.hull(*ends[id])
+                if read is not None:
+                    first, last = ends[source]
+                    ends[source] = (min(first, read[0]), max(last, read[1]))
+        return [range(first, last + 1) for first, last in ends]
+
+
+#: Each position of the input sees itself.
+_INPUT = _Part((0,), (0,), 1, is_monotone=True)
+_NOTHING = _Part((None,), (None,), 0, is_monotone=False)
+
+
+def _hull(seen: Iterable[Interval | None]) -> Interval | None:
+    known = [interval for interval in seen if interval is not None]
+    if not known:
+        return None
+    return min(first for first, _ in known), max(last for _, last in known)
+
+
+def _read(reads: Reads, part: _Part, positions: range) -> _Part:
+    """What these positions see through a part."""
+    rows = [reads.row(i) for i in positions]
+    if reads.is_monotone and part.is_monotone:
+        firsts, lasts = zip(*rows, strict=True)
+        return _Part(*part.see(firsts, lasts), 0, is_monotone=True)
+    # What lies between the first and the last one may see farther, or they may see nothing.
+    return _listed([row and part.over(*row, reads.step) for row in rows])
+
+
+def _join(parts: Sequence[_Part], positions: range) -> _Part:
+    """What these positions see in all parts together."""
+    if not all(part.is_monotone for part in parts):
+        return _listed([_hull(part.at(i) for part in parts) for i in positions])
+    firsts, lasts = zip(*(part.see(positions, positions) for part in parts), strict=True)
+    if len(parts) == 1:
+        return _Part(firsts[0], lasts[0], 0, is_monotone=True)
+    return _Part(list(map(min, *firsts)), list(map(max, *lasts)), 0, is_monotone=True)
+
+
+def _listed(rows: list[Interval | None]) -> _Part:
+    firsts, lasts = [row and row[0] for row in rows], [row and row[1] for row in rows]
+    return _Part(firsts, lasts, 0, is_monotone=False)
+
+
+def _repeated(part: _Part, advance: int) -> _Part:
+    """A pattern; one interval where all positions see the same."""
+    if advance == 0 and len(set(part.firsts)) == len(set(part.lasts)) == 1:
+        return replace(part, firsts=part.firsts[:1], lasts=part.lasts[:1])
+    return replace(part, advance=advance)
+
+
+def _extent(sight: _Sight, size: int) -> int:
+    """The longest interval that a position of a map sees; 0 if none sees anything."""
+    if len(sight) == 1 and len(sight[0].firsts) == 1 and sight[0].start is None:
+        (first,), (last,) = sight[0].firsts, sight[0].lasts
+        return 0 if first is None or last is None else last - first + 1
+    positions = [range(size)]
+    if all(part.start is None for part in sight):
+        # Parts drift apart evenly from turn to turn: the longest is in the first or in the last.
+        turn = lcm(*(part.period for part in sight))
+        positions = [range(size)[:turn], range(size)[-turn:]][: len(sight)]
+    seen = (_join(sight, some) for some in positions)
+    return max(
+        (
+            last - first + 1
+            for part in seen
+            for first, last in zip(part.firsts, part.lasts, strict=True)
+            if first is not None and last is not None
+        ),
+        default=0,
+    )

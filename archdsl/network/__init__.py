@@ -1,0 +1,1 @@
+"""What elaboration makes of a text: nodes, their graph, and the tree of parts over them."""

@@ -1,0 +1,53 @@
+"""One network with all names resolved and all blocks expanded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+
+from archdsl.layers import Initializer
+from archdsl.layers.volume import Volume
+from archdsl.network.graph import Node
+from archdsl.network.parts import Chain, Member
+from archdsl.recipe import Recipe
+from archdsl.records import dataclass
+from archdsl.text import syntax
+from archdsl.text.diagnostics import Diagnostic
+from archdsl.text.source import Source, Span
+
+
+@dataclass(frozen=True, eq=False)
+class Elaborated:
+    """One network with all names resolved and all blocks expanded."""
+
+    name: str
+    source: Source
+    span: Span
+    nodes: tuple[Node, ...]
+    chain: Chain
+    expects: tuple[syntax.Expect, ...]
+    recipe: Recipe | None
+    init: Initializer | None
+    #: What stands at the top of its file, and above and behind the network itself.
+    heading: syntax.Comment | None
+    comment: syntax.Comment | None
+    #: The names that each ``use`` of the file brought in, by its place.
+    uses: Mapping[Span, frozenset[str]]
+    #: The volume behind each step; None where it is another in another use of a block.
+    volumes: dict[Span, Volume | None] = field(repr=False)
+    #: By node, the fault there; none in a network that is not refused.
+    faults: Mapping[int, Diagnostic] = field(default_factory=dict)
+    #: Nodes whose volume is unknown, as they fail or wait for what fails.
+    unknown: frozenset[int] = frozenset()
+    #: Whether the trunk reaches its end with a volume that is known.
+    is_complete: bool = True
+    #: The family that the network is a member of.
+    member: Member | None = None
+    #: Whether nothing at all is wrong with it.
+    is_right: bool = True
+
+    @property
+    def meaning(self) -> tuple[object, ...]:
+        """What the network is, wherever it stands in its text: equal for equal networks."""
+        nodes = tuple((n.layer, n.inputs, n.volume, n.head) for n in self.nodes)
+        return nodes, self.recipe, self.init

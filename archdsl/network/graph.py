@@ -1,0 +1,83 @@
+"""The elaborated network: one data-flow graph, and over it the tree of parts as written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import networkx as nx
+
+from archdsl.layers import Layer
+from archdsl.layers.volume import Volume
+from archdsl.network.symbols import Symbolic
+from archdsl.records import dataclass
+from archdsl.text.source import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A block or family call around a layer: its text, its place and the name of its result."""
+
+    text: str
+    span: Span
+    label: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One layer in place: ordered inputs, the volume of its result, where it was written.
+
+    ``head`` is the number of the auxiliary head the node belongs to, None on the trunk. Node 0
+    is the input. Ids are in execution order, so each input's id is smaller. ``forms`` has, by the
+    layer's field, how a number was written that a parameter or a volume decides.
+    """
+
+    id: int
+    layer: Layer
+    inputs: tuple[int, ...]
+    volume: Volume
+    span: Span
+    frames: tuple[Frame, ...] = ()
+    head: int | None = None
+    forms: tuple[tuple[str, Symbolic], ...] = ()
+
+
+def trail_of(frames: tuple[Frame, ...]) -> tuple[str, ...]:
+    """Where a layer inside calls stands: ``in inception(64, …), called at line 21 as `i3a```."""
+    lines = []
+    for frame in reversed(frames):
+        label = f" as `{frame.label}`" if frame.label else ""
+        lines.append(f"in {frame.text}, called at line {frame.span.line}{label}")
+    return tuple(lines)
+
+
+def build_graph(nodes: Iterable[Node]) -> nx.MultiDiGraph[int]:
+    """The data flow as a NetworkX graph over ids, frozen; each id holds its ``node``.
+
+    An edge runs from a result to a layer that reads it, and its key is the position of that input.
+    So the graph alone has the order of inputs, and one node can feed a merge twice
+    (``add { id | id }``), for which a ``DiGraph`` has no room.
+    """
+    graph: nx.MultiDiGraph[int] = nx.MultiDiGraph()
+    for node in nodes:
+        graph.add_node(node.id, node=node)
+        for position, source in enumerate(node.inputs):
+            graph.add_edge(source, node.id, position)
+    frozen: nx.MultiDiGraph[int] = nx.freeze(graph)
+    return frozen
+
+
+def nodes_of(graph: nx.MultiDiGraph[int]) -> Iterator[tuple[int, Node]]:
+    """The ids of a graph with what they stand for, in order."""
+    return iter(graph.nodes(data="node"))
+
+
+def sources_of(graph: nx.MultiDiGraph[int]) -> dict[int, tuple[int, ...]]:
+    """What each node reads, in the order of its inputs, by the edges of the graph."""
+    found: dict[int, list[tuple[int, int]]] = {id: [] for id in graph}
+    for source, readers in graph.adjacency():
+        for reader, positions in readers.items():
+            found[reader] += ((int(position), source) for position in positions)
+    return {id: tuple(source for _, source in sorted(edges)) for id, edges in found.items()}
+
+
+# ── Parts ────────────────────────────────────────────────────────────────────────────────────

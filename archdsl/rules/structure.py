@@ -1,0 +1,99 @@
+"""Codes of the structure: branches, blocks, heads, files."""
+
+from archdsl.rules.rule import Code
+
+_MAP = (28, 28, 16)
+
+CODES = (
+    Code(
+        "empty-branch",
+        "a branch, group, block or network without a layer",
+        """A branch must do something. The branch that passes its input on unchanged, as the
+        shortcut of a residual block does, is written `id`.""",
+        "add { conv 3x3 same | }",
+        "add { conv 3x3 same | id }",
+        _MAP,
+    ),
+    Code(
+        "missing-branches",
+        "a merge without branches",
+        """A merge such as `concat` joins the results of several branches. It needs at least two,
+        in braces and separated by `|`; all begin at the same input.""",
+        "concat { relu }",
+        "concat { relu | id }",
+        _MAP,
+    ),
+    Code(
+        "unmerged-branches",
+        "branches that no merge joins",
+        """Braces alone only group statements. What becomes of several results must be said by a
+        merge: `concat`, for example, puts their channels one behind the other, and `add` adds
+        them number by number.""",
+        "{ conv 1x1 8 | id }",
+        "concat { conv 1x1 8 | id }",
+        _MAP,
+    ),
+    Code(
+        "misplaced-aux",
+        "an auxiliary head that does not hang off the trunk of a network",
+        """An auxiliary head is a second output, which adds its weighted loss in training. It is a
+        statement of its own on the trunk; the trunk goes on with the head's input. Inside a
+        branch or a named group it would not be clear whose output it is.""",
+        "add { aux(0.3) { gap; fc 10 } | id }",
+        "aux(0.3) { gap; fc 10 }\nadd { relu | id }",
+        _MAP,
+    ),
+    Code(
+        "misplaced-statement",
+        "a statement where it has no meaning",
+        """Layers belong to a network or a block; `expect` and `train` belong to the body of a
+        network. A file with networks has no bare layers beside them, as those would be part of
+        none.""",
+        "conv 3x3 8\nnetwork Small: 8x8x3 → 10 { fc 10 }",
+        "network Small: 8x8x3 → 10 { conv 3x3 8; fc 10 }",
+    ),
+    Code(
+        "recursive-block",
+        "a block or family that contains itself",
+        """A block is replaced by its body when it is called. One that calls itself, even through
+        others, would never end. A repeat `×n` is the way to say "the same again".""",
+        "block a(n) { b(n) }\nblock b(n) { conv 3x3 n same; a(n) }\na(8)",
+        "block a(n) { b(n) ×2 }\nblock b(n) { conv 3x3 n same }\na(8)",
+        _MAP,
+    ),
+    Code(
+        "use-cycle",
+        "files that use each other",
+        """`use` brings the blocks of another file in. Files that use each other in a circle have
+        no order in which to read them. Move what both need to a third file.""",
+        reason='It takes files on disk: `a.arch` with `use "b.arch"`, and `b.arch` with '
+        '`use "a.arch"`.',
+    ),
+    Code(
+        "missing-input",
+        "bare statements without an input volume",
+        """All volumes follow from the first one. A file of bare statements does not say it, so it
+        is given on the command line with `--input 28x28x16`; a network says it in its first
+        line.""",
+        "conv 3x3 8 relu",
+        "network Small: 28x28x16 → 26x26x8 { conv 3x3 8 relu }",
+    ),
+    Code(
+        "no-network",
+        "a file without a network",
+        """The file holds no statement, or none of what was asked for: some commands and functions
+        want exactly one network. A file of blocks alone is a library, and no fault for
+        `check`.""",
+        "# nothing yet",
+        "network Small: 8x8x3 → 10 { fc 10 }",
+    ),
+    Code(
+        "too-many-layers",
+        "a repeat or an expansion beyond the bound",
+        """A network has at most 200,000 layers after all repeats and calls. More is taken for a
+        mistake, often channels written as a repeat.""",
+        "conv 3x3 8 same ×1000000",
+        "conv 3x3 8 same ×10",
+        _MAP,
+    ),
+)

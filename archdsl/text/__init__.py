@@ -1,0 +1,1 @@
+"""The text of a spec: its places, its tree, what is wrong with it, and fixes."""

@@ -1,0 +1,167 @@
+"""A network as one ONNX file, compared with torch."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnxscript  # noqa: F401  (torch needs it, and would say so less clearly)
+import torch
+from torch import Tensor, nn
+
+from archdsl.codegen import entry_name
+from archdsl.model import Model
+from archdsl.torch_tools.faults import Fault
+from archdsl.torch_tools.network import load_network
+from archdsl.torch_tools.weights import load_weights
+from archdsl.version import __version__
+
+#: The names of the graph's ends.
+INPUT, OUTPUT = "image", "logits"
+#: The seed of weights that nobody gave, and of the images by which ONNX is compared with torch.
+SEED = 0
+#: What a protocol buffer can hold; with larger weights a model would be several files.
+MAX_BYTES = 2 * 10**9
+#: Of the largest number that comes out.
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A network in ONNX: the file's content, and how far its outputs are from torch's.
+
+    ``difference`` is the largest one, and ``scale`` the largest output, for ``compared`` images;
+    without onnxruntime nothing is compared, and all three are None.
+    """
+
+    content: bytes
+    opset: int
+    difference: float | None
+    scale: float | None
+    compared: int | None
+
+
+def export_onnx(
+    model: Model,
+    source: str,
+    *,
+    weights: Path | None = None,
+    batch: int | None = None,
+    opset: int | None = None,
+) -> Exported:
+    """Export the network of a module's source, in evaluation: no heads, no dropout.
+
+    Without ``weights`` it has those it is born with under a fixed seed; without ``batch`` any
+    number of images may be given to it.
+
+    Errors:
+        Fault: for weights that do not fit or cannot be read, an opset that cannot be had, a
+        network beyond 2 GB, or outputs that are not torch's.
+    """
+    size = 4 * (model.trunk.parameters + model.heads.parameters)
+    if size > MAX_BYTES:
+        raise Fault(
+            f"{model.name} has {size / 1e9:.1f} GB of weights; one ONNX file holds 2 GB at most"
+        )
+    torch.manual_seed(SEED)
+    network = load_network(source, entry_name(model)).eval()
+    if weights is not None:
+        load_weights(network, weights)
+    proto = _convert(network, _images(model, batch or 2), is_dynamic=batch is None, opset=opset)
+    _describe(proto, model, weights)
+    onnx.checker.check_model(proto, full_check=True)
+    content = proto.SerializeToString()
+    versions = {item.domain: item.version for item in proto.opset_import}
+    if find_spec("onnxruntime") is None:
+        return Exported(content, versions[""], None, None, None)
+    # Not the number of images that was exported with, where that may vary.
+    images = _images(model, batch or 3)
+    difference, scale = _compare(model, network, content, images)
+    return Exported(content, versions[""], difference, scale, len(images))
+
+
+def _images(model: Model, batch: int) -> Tensor:
+    generator = torch.Generator().manual_seed(SEED)
+    return torch.randn(batch, *model.input.torch_sizes, generator=generator)
+
+
+def _convert(
+    network: nn.Module, images: Tensor, *, is_dynamic: bool, opset: int | None
+) -> onnx.ModelProto:
+    shapes = ({0: torch.export.Dim("batch")},) if is_dynamic else None
+    try:
+        with _silence():
+            program: Any = torch.onnx.export(
+                network,
+                (images,),
+                dynamo=True,
+                dynamic_shapes=shapes,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                opset_version=opset,
+                verbose=False,
+            )
+    except (torch.onnx.OnnxExporterError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise Fault(f"torch cannot export this to ONNX: {reason[:300]}") from None
+    proto: onnx.ModelProto = program.model_proto
+    reached = {item.domain: item.version for item in proto.opset_import}[""]
+    if opset is not None and reached != opset:
+        raise Fault(f"torch cannot export this with opset {opset}, only with {reached}")
+    return proto
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep advice on the exporter's insides, and the log of its attempts, from the user."""
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _describe(proto: onnx.ModelProto, model: Model, weights: Path | None) -> None:
+    """Say in the file where it comes from; paths of this machine stay out of it."""
+    proto.producer_name = "archdsl"
+    proto.producer_version = __version__
+    onnx.helper.set_model_props(
+        proto,
+        {
+            "archdsl.version": __version__,
+            "archdsl.network": model.name,
+            "archdsl.spec": Path(model.path).name,
+            "archdsl.text.source": model.source.text,
+            "archdsl.weights": weights.name if weights else f"initial, seed {SEED}",
+            "torch.version": torch.__version__,
+        },
+    )
+
+
+def _compare(
+    model: Model, network: nn.Module, content: bytes, images: Tensor
+) -> tuple[float, float]:
+    """The largest difference of outputs, and the largest output."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    (found,) = session.run([OUTPUT], {INPUT: images.numpy()})
+    with torch.inference_mode():
+        expected = network(images)
+    difference = float((torch.from_numpy(found) - expected).abs().max())
+    scale = float(expected.abs().max())
+    if not difference <= TOLERANCE * max(scale, 1e-6):
+        raise Fault(
+            f"the outputs of {model.name} in ONNX are not torch's: they differ by "
+            f"{difference:.1e}, where the largest is {scale:.1e}"
+        )
+    return difference, scale

@@ -1,0 +1,141 @@
+"""Weights of one network under the names of another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import PurePath
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from archdsl.codegen import entry_name
+from archdsl.compilation import compile_module
+from archdsl.model import Model
+from archdsl.torch_tools.faults import Fault
+from archdsl.torch_tools.matching import (
+    COUNTER,
+    Pair,
+    Shape,
+    drop_owners,
+    match_owners,
+    read_owners,
+)
+from archdsl.torch_tools.network import load_network
+from archdsl.version import __version__
+
+_LENGTH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A tensor's old name, new name and shape, and how its module was found.
+
+    ``source`` is None for a counter of batches that the source does not keep: it is 0.
+    """
+
+    source: str | None
+    target: str
+    shape: Shape
+    ground: str
+
+
+def target_shapes(model: Model) -> dict[str, Shape]:
+    """Keys and shapes of the state dict of a network's emitted module, in order of execution."""
+    with torch.device("meta"):
+        network = load_network(compile_module([model]), entry_name(model))
+    return {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+
+
+def shapes_of(state: Mapping[str, Tensor]) -> dict[str, Shape]:
+    """Keys and shapes of a state dict, in its order."""
+    return {key: tuple(tensor.shape) for key, tensor in state.items()}
+
+
+def order_as(shapes: Mapping[str, Shape], models: Sequence[Model], spec: str) -> dict[str, Shape]:
+    """The shapes in the order of execution of the network among ``models`` that has them.
+
+    Errors:
+        Fault: where none has, or where two have in different orders.
+    """
+    orders = [s for s in map(target_shapes, models) if s == dict(shapes)]
+    if not orders:
+        raise Fault(f"no network of {spec} has the names and shapes of the source")
+    if any(list(order) != list(orders[0]) for order in orders):
+        raise Fault(f"several networks of {spec} have the names of the source in other orders")
+    return orders[0]
+
+
+def plan_port(
+    source: Mapping[str, Shape],
+    target: Mapping[str, Shape],
+    *,
+    maps: Sequence[tuple[str, str]] = (),
+    drops: Sequence[str] = (),
+    is_ordered: bool = True,
+) -> tuple[Row, ...]:
+    """Which tensor of the source becomes which of the target, for all of both.
+
+    Errors:
+        MatchFault: where that is not certain, or something is left over.
+        Fault: where the source keeps some counters of batch normalization and lacks others.
+    """
+    owners = drop_owners(read_owners(source.items()), drops)
+    pairs = match_owners(owners, read_owners(target.items()), maps, is_ordered=is_ordered)
+    has_counters = any(key.rpartition(".")[2] == COUNTER for key in source)
+    return tuple(
+        _row(pair, leaf, shape, source, has_counters)
+        for pair in pairs
+        for leaf, shape in _leaves(pair, target)
+    )
+
+
+def _leaves(pair: Pair, target: Mapping[str, Shape]) -> list[tuple[str, Shape]]:
+    """The tensors of a pair, in the target's order."""
+    leaves = [*(leaf for leaf, _ in pair.target.signature), COUNTER]
+    owned = {pair.target.key(leaf): leaf for leaf in leaves}
+    return [(owned[key], shape) for key, shape in target.items() if key in owned]
+
+
+def _row(
+    pair: Pair, leaf: str, shape: Shape, source: Mapping[str, Shape], has_counters: bool
+) -> Row:
+    old, new = pair.source.key(leaf), pair.target.key(leaf)
+    if old in source:
+        return Row(old, new, shape, pair.ground)
+    if has_counters:
+        raise Fault(f"the source has no {old}, though it has such counters elsewhere")
+    return Row(None, new, shape, pair.ground)
+
+
+def port(state: Mapping[str, Tensor], rows: Sequence[Row]) -> dict[str, Tensor]:
+    """The numbers of a state dict under their new names, unchanged."""
+    return {
+        row.target: torch.zeros((), dtype=torch.long)
+        if row.source is None
+        else state[row.source].detach().clone(memory_format=torch.contiguous_format)
+        for row in rows
+    }
+
+
+def render_weights(state: Mapping[str, Tensor], model: Model) -> bytes:
+    """A file of safetensors whose metadata says which spec the weights fit."""
+    metadata = {
+        "archdsl.network": model.name,
+        "archdsl.spec": PurePath(model.path).name,
+        "archdsl.spec_sha256": sha256(model.source.text.encode()).hexdigest(),
+        "archdsl.version": __version__,
+    }
+    return _sorted_header(save(dict(state), metadata))
+
+
+def _sorted_header(content: bytes) -> bytes:
+    """The file with its header in sorted order, which the library leaves to chance."""
+    size = int.from_bytes(content[:_LENGTH], "little")
+    header = json.loads(content[_LENGTH : _LENGTH + size])
+    text = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % _LENGTH)
+    return len(text).to_bytes(_LENGTH, "little") + text + content[_LENGTH + size :]

@@ -1,0 +1,300 @@
+"""Torch as the judge of a Model: the emitted modules, compared with it number by number.
+
+The meta device computes shapes and no numbers, so the largest network takes no memory there. Then
+the modules run in double precision, beside the Model's graph run node by node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from archdsl.codegen import entry_names
+from archdsl.layers import UnaryLayer
+from archdsl.layers.volume import Volume
+from archdsl.model import Model
+from archdsl.model.proof import Numbers, Proof
+from archdsl.network.graph import Node
+from archdsl.network.parts import AuxPart, walk
+from archdsl.text.diagnostics import Diagnostic
+from archdsl.torch_tools.interpret import in_double, unfilled
+from archdsl.torch_tools.network import build_network, load_module
+from archdsl.torch_tools.numbers import Comparison, Difference
+from archdsl.torch_tools.sampling import choose_sample, narrowed
+
+_TORCH = torch.__version__.partition("+")[0]
+#: Two images: batch normalization cannot be trained on a single 1×1 volume.
+_BATCH = 2
+
+Shape = tuple[int, ...]
+
+
+def prove(models: Sequence[Model], source: str, inference: str) -> Mapping[Model, Proof]:
+    """Compare the Models of a file with its modules in torch.
+
+    ``source`` is the text of the module, and ``inference`` that of the one for inference. The
+    first runs twice on the meta device, in training with the auxiliary heads and in evaluation
+    without: every volume, parameter count and MAC is compared. A merge is an expression and no
+    module: its volume is what the layers that read it take, or what the network gives. Then both
+    run on random images with random parameters: outputs, gradients and buffers are compared.
+    """
+    files = [_File(source), _File(inference)]
+    names = entry_names(models)
+    return {model: _prove(model, name, *files) for model, name in zip(models, names, strict=True)}
+
+
+class _File:
+    """A module that is executed when its first network is built."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self._module: ModuleType | None = None
+
+    def build(self, name: str) -> nn.Module:
+        if self._module is None:
+            self._module = load_module(self.source)
+        return build_network(self._module, name)
+
+
+def _prove(model: Model, name: str, plain: _File, inference: _File) -> Proof:
+    court = _Court(model)
+    try:
+        with torch.device("meta"), torch.no_grad():
+            network = plain.build(name)
+            runs = [_Run(model, network, is_training) for is_training in (True, False)]
+    except Exception as error:  # whatever keeps the module from running disproves it
+        court.accuse(None, "module", "it runs", _said(error))
+        return Proof(_TORCH, 0, 0, 0, None, "", tuple(court.diagnostics))
+    _compare_parameters(court, network)
+    for run in runs:
+        _compare_volumes(court, run)
+        _compare_macs(court, run)
+    found = "" if court.found else _compare_numbers(court, name, plain, inference)
+    return Proof(
+        _TORCH,
+        len(set().union(*(run.shown for run in runs)) - {0}),
+        _count_parameters(network),
+        runs[0].macs_of(None),
+        None if isinstance(found, str) else found,
+        found if isinstance(found, str) else "",
+        tuple(court.diagnostics),
+    )
+
+
+def _said(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+# ── What torch says ──────────────────────────────────────────────────────────────────────────
+
+
+class _Run:
+    """One pass of the module: the shapes each module takes and gives, and the FLOPs."""
+
+    def __init__(self, model: Model, network: nn.Module, is_training: bool) -> None:
+        self.model = model
+        self.is_training = is_training
+        self.mode = "training" if is_training else "evaluation"
+        self.root = type(network).__name__
+        #: Nodes whose volume was seen.
+        self.shown: set[int] = set()
+        self.takes: dict[str, Shape] = {}
+        self.gives: dict[str, Shape] = {}
+        network.train(is_training)
+        handles = [
+            module.register_forward_hook(self._recorder(name))
+            for name, module in network.named_modules()
+            if name
+        ]
+        with FlopCounterMode(display=False) as counter:
+            output = network(torch.empty(_BATCH, *model.input.torch_sizes))
+        for handle in handles:
+            handle.remove()
+        self.outputs = [_shape(tensor) for tensor in _tensors(output)]
+        self.flops: dict[str, int] = {
+            name: sum(counts.values()) for name, counts in counter.get_flop_counts().items()
+        }
+
+    def _recorder(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def record(_module: nn.Module, inputs: Any, output: Any) -> None:
+            self.takes[name] = _shape(inputs[0])
+            self.gives[name] = _shape(output)
+
+        return record
+
+    def macs_of(self, name: str | None) -> int:
+        """The MACs of a module for one image; without a name those of the network."""
+        flops = self.flops.get(self.root if name is None else f"{self.root}.{name}", 0)
+        return flops // 2 // _BATCH
+
+
+def _tensors(output: Any) -> tuple[Any, ...]:
+    return (output,) if isinstance(output, Tensor) else tuple(output)
+
+
+def _shape(value: Any) -> Shape:
+    return tuple(value.shape) if isinstance(value, Tensor) else ()
+
+
+def _count_parameters(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+# ── Comparing ────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(slots=True)
+class _Court:
+    """Collects where torch disagrees, each fact once."""
+
+    model: Model
+    found: dict[tuple[str, str], Diagnostic] = field(default_factory=dict)
+
+    def accuse(self, node: Node | None, fact: str, ours: str, theirs: str) -> None:
+        name = "" if node is None else self.model.names[node.id]
+        self._tell(node, name, fact, f"archdsl says {ours}, torch says {theirs}")
+
+    def report(self, difference: Difference) -> None:
+        self._tell(difference.node, difference.name, difference.fact, difference.text)
+
+    def _tell(self, node: Node | None, name: str, fact: str, label: str) -> None:
+        about = f" of `{name}`" if name else ""
+        span = self.model.span if node is None else self.model.place_of(node)
+        message = f"{self.model.name}: torch disagrees on the {fact}{about}"
+        self.found.setdefault((name, fact), Diagnostic("torch-disagrees", message, span, label))
+
+    def has_accused(self, fact: str) -> bool:
+        return any(known == fact for _, known in self.found)
+
+    @property
+    def diagnostics(self) -> Iterable[Diagnostic]:
+        return self.found.values()
+
+
+def _compare_parameters(court: _Court, network: nn.Module) -> None:
+    model = court.model
+    modules = dict(network.named_modules())
+    for node in _unary(model.layers):
+        ours = model.costs[node.id].parameters
+        module = modules.get(model.names[node.id])
+        if module is None:
+            court.accuse(node, "module", "it is there", "it is not")
+        elif (theirs := _count_parameters(module)) != ours:
+            court.accuse(node, "parameters", f"{ours:,}", f"{theirs:,}")
+    total = model.trunk.parameters + model.heads.parameters
+    theirs = _count_parameters(network)
+    # Where a layer is wrong the sum is, too: one mistake, one message.
+    if theirs != total and not court.has_accused("parameters"):
+        court.accuse(None, "parameters of the network", f"{total:,}", f"{theirs:,}")
+
+
+def _compare_volumes(court: _Court, run: _Run) -> None:
+    model = court.model
+    for node in _unary(model.layers):
+        name = model.names[node.id]
+        runs = run.is_training or node.head is None
+        if runs != (name in run.gives):
+            verdicts = ("it runs", "it does not run")
+            ours = f"{verdicts[not runs]} in {run.mode}"
+            court.accuse(node, "use", ours, verdicts[runs])
+        elif runs:
+            _compare_volume(court, run, node, run.gives[name])
+            _compare_read(court, run, node, run.takes[name])
+    outputs = [model.chain.output]
+    if run.is_training:
+        heads = (part for part in walk(model.chain) if isinstance(part, AuxPart))
+        outputs += [head.body.output for head in heads]
+    if len(run.outputs) != len(outputs):
+        court.accuse(
+            None, f"number of outputs in {run.mode}", f"{len(outputs)}", f"{len(run.outputs)}"
+        )
+        return
+    for output, shape in zip(outputs, run.outputs, strict=True):
+        _compare_volume(court, run, model.nodes[output], shape)
+
+
+def _compare_read(court: _Court, run: _Run, reader: Node, shape: Shape) -> None:
+    """Compare what a layer takes with the volume of the node it reads."""
+    source = court.model.nodes[reader.inputs[0]]
+    if isinstance(reader.layer, UnaryLayer) and reader.layer.flattens:
+        # The module sees the vector that its input was made.
+        if shape == (_BATCH, source.volume.elements):
+            return
+        court.accuse(source, "elements", f"{source.volume.elements:,}", _sizes(shape))
+        return
+    _compare_volume(court, run, source, shape)
+
+
+def _compare_volume(court: _Court, run: _Run, node: Node, shape: Shape) -> None:
+    run.shown.add(node.id)
+    if shape == (_BATCH, *node.volume.torch_sizes):
+        return
+    if node.id == 0:  # the input has no name in the module
+        court.accuse(None, "input", str(node.volume), _sizes(shape))
+    else:
+        court.accuse(node, "volume", str(node.volume), _sizes(shape))
+
+
+def _compare_macs(court: _Court, run: _Run) -> None:
+    model = court.model
+    for node in _unary(model.layers):
+        ours, theirs = model.costs[node.id].macs, run.macs_of(model.names[node.id])
+        if ours != theirs and (run.is_training or node.head is None):
+            court.accuse(node, "MACs", f"{ours:,}", f"{theirs:,}")
+    total = model.trunk.macs + (model.heads.macs if run.is_training else 0)
+    theirs = run.macs_of(None)
+    if total != theirs and not court.has_accused("MACs"):
+        court.accuse(None, f"MACs of the network in {run.mode}", f"{total:,}", f"{theirs:,}")
+
+
+def _compare_numbers(court: _Court, name: str, plain: _File, inference: _File) -> Numbers | str:
+    """Compare with the graph in numbers; a text says why that was left out."""
+    sample = choose_sample(court.model)
+    if isinstance(sample, str):
+        return sample
+    try:
+        with in_double():
+            with unfilled(), narrowed(sample.divisor):
+                network = plain.build(name)
+            comparison = Comparison(court.model, network, sample)
+            differences = [*comparison.differences()]
+            if not differences:
+                with unfilled(), narrowed(sample.divisor):
+                    deployed = inference.build(name)
+                differences += comparison.inference_differences(deployed)
+    except Exception as error:
+        court.accuse(None, "module", "it runs", _said(error))
+        return ""
+    for difference in differences[:1]:
+        court.report(difference)
+    if not comparison.is_finite:
+        return "with random weights not all of them are finite"
+    return Numbers(
+        sample.input,
+        sample.images,
+        sample.divisor,
+        comparison.outputs,
+        comparison.gradients,
+        comparison.buffers,
+    )
+
+
+def _unary(nodes: Iterable[Node]) -> Iterator[Node]:
+    """The layers that are modules."""
+    return (node for node in nodes if isinstance(node.layer, UnaryLayer))
+
+
+def _sizes(shape: Shape) -> str:
+    """A shape as a volume where it is one of the batch, else as torch has it."""
+    match shape:
+        case (batch, channels, height, width) if batch == _BATCH:
+            return str(Volume.image(height, width, channels))
+        case (batch, units) if batch == _BATCH:
+            return str(Volume.vector(units))
+    return f"the shape {list(shape)}"

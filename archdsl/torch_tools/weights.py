@@ -1,0 +1,81 @@
+"""Files of weights: what they hold, and whether it fits a network."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from archdsl.torch_tools.faults import Fault
+
+#: What torch's reader raises on bytes that are not its own: whatever its parts do.
+UNREADABLE = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+)
+
+#: Where files that hold more than weights have them: checkpoints of archdsl, and of others.
+_PLACES = ("average", "network", "state_dict")
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The weights in a file of safetensors or of ``torch.save``, or in a checkpoint.
+
+    Errors:
+        Fault: where the file cannot be read or holds no weights. Nothing in it is executed.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise Fault(f"cannot read {path}: {error.strerror or error}") from None
+    except (SafetensorError, *UNREADABLE):
+        raise Fault(f"{path} is no file of weights that can be read safely") from None
+    if isinstance(loaded, Mapping) and "shards" in loaded:
+        raise Fault(f"{path} has its weights in parts: take the last.safetensors of the run")
+    if isinstance(loaded, Mapping):
+        inner = (loaded[place] for place in _PLACES if isinstance(loaded.get(place), Mapping))
+        loaded = next(inner, loaded)
+    if not isinstance(loaded, Mapping) or not loaded:
+        raise Fault(f"{path} holds no state dict")
+    for key, value in loaded.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            raise Fault(f"{path} holds no state dict: {key!r} is no tensor")
+    return dict(loaded)
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Put the weights of a file into a network.
+
+    Errors:
+        Fault: where they cannot be read or do not fit, with the first that does not.
+    """
+    state = read_state(path)
+    try:
+        network.load_state_dict(state, strict=True)
+    except RuntimeError:
+        raise Fault(f"the weights of {path} do not fit: {_misfit(network, state)}") from None
+
+
+def _misfit(network: nn.Module, state: Mapping[str, Tensor]) -> str:
+    """The first difference between a network's state and another."""
+    wanted = network.state_dict()
+    for name, tensor in wanted.items():
+        if name not in state:
+            return f"they have no `{name}`"
+        if state[name].shape != tensor.shape:
+            shapes = list(state[name].shape), list(tensor.shape)
+            return f"`{name}` has the shape {shapes[0]}, the network wants {shapes[1]}"
+    surplus = next(name for name in state if name not in wanted)
+    return f"the network has no `{surplus}`"
