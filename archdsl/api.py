@@ -11,7 +11,7 @@ from archdsl.frontend import read_beside, read_input, read_linted, read_models, 
 from archdsl.layers.volume import Volume
 from archdsl.model import DISPLAYS, Model, PartialModel
 from archdsl.text.diagnostics import ArchError, Diagnostic
-from archdsl.text.parser import parse as parse_source
+from archdsl.text.parser import parse_program
 from archdsl.text.source import Source
 
 if TYPE_CHECKING:
@@ -111,16 +111,16 @@ def format(
 
 def format_source(source: Source, volumes: bool = False, input: Volume | None = None) -> str:
     """A source in the one style. Errors: as for ``format``."""
-    from archdsl.formatting import format_source as render_format  # checking needs none of it
+    from archdsl.formatting import render_formatted  # checking needs none of it
 
-    text = render_format(source)
+    text = render_formatted(source)
     if volumes:
         _with_volumes(source, input)  # faults have their places in the text as it stands
     # A claim can make a line too long, which is then broken into two.
     is_new = volumes
     while is_new:
         before = Source(text, source.path)
-        text = render_format(Source(_with_volumes(before, input), source.path))
+        text = render_formatted(Source(_with_volumes(before, input), source.path))
         is_new = text != before.text
     return text
 
@@ -129,10 +129,10 @@ def _with_volumes(source: Source, input: Volume | None) -> str:
     """The text with the volumes that all uses of a line agree in."""
     from archdsl.formatting.claims import blank_claims, write_claims
 
-    program = parse_source(source)
+    program = parse_program(source)
     blank = blank_claims(source, program)
     try:
-        networks = elaborate(parse_source(blank), read_beside, input)
+        networks = elaborate(parse_program(blank), read_beside, input)
     except ArchError as error:
         raise ArchError(d.moved(blank, source) for d in error.diagnostics) from None
     found: dict[int, Volume | None] = {}

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from archdsl.codegen import (
     MODULE,
-    TemplateFault,
+    TemplateError,
     entry_names,
     render_deployments,
     render_module,
 )
 from archdsl.deployment import Deployment, deploy
 from archdsl.model import Model
-from archdsl.validation import InvalidModule, validate
+from archdsl.validation import InvalidModuleError, validate
 
 
 def compile_module(
@@ -42,12 +42,12 @@ def _validated(networks: Sequence[Model] | Sequence[Deployment], templates: Path
     names = _by_name(networks)
     try:
         validate(source, names, is_foreign=templates is not None)
-    except InvalidModule as found:
+    except InvalidModuleError as found:
         if templates is None:
             raise
         # What the packaged template lays out tells whose mistake it is.
         validate(_render(networks, None), names)
-        raise TemplateFault(
+        raise TemplateError(
             f"{templates / MODULE}: what it lays out is not {found.network} as its spec says: "
             f"{found.said}"
         ) from None
@@ -68,5 +68,5 @@ def _by_name(
     names = entry_names(models)
     for name in names:
         if names.count(name) > 1:
-            raise InvalidModule(name, "two networks have this name")
+            raise InvalidModuleError(name, "two networks have this name")
     return dict(zip(names, networks, strict=True))

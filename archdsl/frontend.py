@@ -13,7 +13,7 @@ from archdsl.layers.volume import Volume
 from archdsl.model import Model, build_model, build_partial
 from archdsl.network.elaborated import Elaborated
 from archdsl.text.diagnostics import ArchError, Diagnostic
-from archdsl.text.parser import parse as parse_source
+from archdsl.text.parser import parse_program
 from archdsl.text.source import Source
 from archdsl.text.verification import Examined, verify
 
@@ -74,7 +74,7 @@ def read_models(source: Source, input: Volume | None = None) -> tuple[Model, ...
     Errors:
         ArchError: with every independent fault of the text.
     """
-    return _build(elaborate(parse_source(source), read_beside, input))
+    return _build(elaborate(parse_program(source), read_beside, input))
 
 
 def read_linted(
@@ -85,13 +85,13 @@ def read_linted(
     Errors:
         ArchError: as for ``read_models``.
     """
-    from archdsl.lints import lint as lint_models  # only checking needs them
+    from archdsl.lints import lint_program  # only checking needs them
 
-    program = parse_source(source)
+    program = parse_program(source)
     networks = elaborate(program, read_beside, input)
     models = _build(networks)
     uses = networks[0].uses if networks else {}
-    return models, lint_models(program, models, uses)
+    return models, lint_program(program, models, uses)
 
 
 def read_partly(
@@ -102,7 +102,7 @@ def read_partly(
     A network with a fault is a ``PartialModel``. A text with errors of syntax has none.
     """
     try:
-        networks, found = elaborate_partly(parse_source(source), read_beside, input)
+        networks, found = elaborate_partly(parse_program(source), read_beside, input)
     except ArchError as error:
         return (), error.diagnostics
     diagnostics = [*found]
@@ -168,7 +168,7 @@ def _examine(source: Source, input: Volume | None, texts: Mapping[str, Source]) 
         return texts[found] if found in texts else read_beside(path, asking)
 
     try:
-        program = parse_source(texts.get(source.path, source))
+        program = parse_program(texts.get(source.path, source))
     except ArchError as error:
         return Examined(error.diagnostics, None)
     try:
@@ -179,10 +179,10 @@ def _examine(source: Source, input: Volume | None, texts: Mapping[str, Source]) 
     right = {network.name: network for network in networks if network.is_right}
     if found:
         return Examined(found, right)
-    from archdsl.lints import lint as lint_models  # only checking needs them
+    from archdsl.lints import lint_program  # only checking needs them
 
     failed = (diagnostic for model in models for diagnostic in model.diagnostics)
-    warnings = lint_models(program, models, networks[0].uses if networks else {})
+    warnings = lint_program(program, models, networks[0].uses if networks else {})
     return Examined((*failed, *warnings), right)
 
 

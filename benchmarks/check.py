@@ -33,7 +33,7 @@ from archdsl.model.consistency import find_contradictions
 from archdsl.network.graph import build_graph
 from archdsl.report.table import render_report
 from archdsl.text.diagnostics import ArchError
-from archdsl.text.parser import parse
+from archdsl.text.parser import parse_program
 from archdsl.text.source import Source
 from archdsl.validation import validate
 
@@ -278,7 +278,9 @@ def formatting(rounds: int) -> Iterator[Row]:
 def repeats(rounds: int) -> Iterator[Row]:
     counts = (1, 1_000, 2_000, 4_000)
     sources = [Source(network([f"b(16) ×{count}"], BLOCK)) for count in counts]
-    works = [lambda source=source: in_process(lambda: parse(source)) for source in sources[:2]]
+    works = [
+        lambda source=source: in_process(lambda: parse_program(source)) for source in sources[:2]
+    ]
     once, often = alternately(works, 100 * rounds)
     ratio = often.cpu / once.cpu
     yield Row("parsing b(16) ×1", f"{1e3 * once.cpu:.2f} ms")

@@ -36,9 +36,9 @@ from archdsl.train.data import ImageData
 from archdsl.train.data.augmentation import plan_preparations
 from archdsl.train.data.images import MemoryImages
 from archdsl.train.data.preparation import IMAGENET
-from archdsl.train.loop import Loop, Watcher
-from archdsl.train.options import Options
-from archdsl.train.run import train
+from archdsl.train.loop import TrainingLoop, Watcher
+from archdsl.train.options import TrainOptions
+from archdsl.train.run import train_model
 
 SPECS = Path(__file__).resolve().parent.parent / "specs"
 NETWORKS = {
@@ -132,17 +132,17 @@ class Marks(Watcher):
     def __init__(self) -> None:
         self.epochs: list[tuple[float, float]] = []
 
-    def on_step(self, loop: Loop) -> None:
+    def on_step(self, loop: TrainingLoop) -> None:
         now = time.monotonic()
         if loop.progress.step == 1:
             self.epochs.append((now, now))
         self.epochs[-1] = self.epochs[-1][0], now
 
 
-def measure(model: Model, recipe: Recipe, options: Options) -> Speed:
+def measure(model: Model, recipe: Recipe, options: TrainOptions) -> Speed:
     marks = Marks()
     with Busy() as busy, mock.patch("archdsl.train.run.progress_watchers", return_value=[marks]):
-        outcome = train(model, archdsl.compile(model), recipe, options)
+        outcome = train_model(model, archdsl.compile(model), recipe, options)
     rows = outcome.progress.history[1:]
     samples = [
         share
@@ -182,7 +182,7 @@ def main() -> None:
             model = next(m for m in archdsl.load_all(NETWORKS[name]) if m.name == name)
             for title, data, augment in sets(folder):
                 recipe = Recipe(data, arguments.batch, arguments.epochs, augment, SGD)
-                options = Options(
+                options = TrainOptions(
                     device="cuda",
                     devices=1,
                     precision="bf16",

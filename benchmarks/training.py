@@ -44,9 +44,9 @@ from archdsl.recipe import Recipe
 from archdsl.recipe.optimizers import SGD
 from archdsl.torch_tools.network import load_network
 from archdsl.train.data import open_data
-from archdsl.train.loop import Loop, Watcher
-from archdsl.train.options import Options
-from archdsl.train.run import train
+from archdsl.train.loop import TrainingLoop, Watcher
+from archdsl.train.options import TrainOptions
+from archdsl.train.run import train_model
 
 SPECS = Path(__file__).resolve().parent.parent / "specs"
 
@@ -159,7 +159,7 @@ class Clock(Watcher):
         else:
             self.ends.append(time.thread_time())
 
-    def on_step(self, loop: Loop) -> None:
+    def on_step(self, loop: TrainingLoop) -> None:
         self.tick()
 
     def step(self) -> float:
@@ -177,8 +177,8 @@ def ours(model: Model, case: Case, device: str) -> float:
         mock.patch("archdsl.train.run.progress_watchers", return_value=[clock]),
         contextlib.redirect_stderr(io.StringIO()),
     ):
-        options = Options(device=device, devices=1, output=Path(folder))  # type: ignore[arg-type]
-        train(model, archdsl.compile(model), recipe, options)
+        options = TrainOptions(device=device, devices=1, output=Path(folder))  # type: ignore[arg-type]
+        train_model(model, archdsl.compile(model), recipe, options)
     return clock.step()
 
 

@@ -15,7 +15,7 @@ import atheris
 
 with atheris.instrument_imports(include=["archdsl", "lark"]):
     from archdsl.api import compile
-    from archdsl.formatting import format_source
+    from archdsl.formatting import render_formatted
     from archdsl.frontend import diagnose, read_models
     from archdsl.layers.volume import Volume
     from archdsl.report.diagnostics import render_diagnostics
@@ -45,7 +45,7 @@ def test_one_input(data: bytes) -> None:
         models = read_models(source, INPUT)
     except ArchError:
         return
-    format_source(source)
+    render_formatted(source)
     for model in models:
         if len(model.nodes) <= MAX_NODES:
             compile(model)

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from archdsl.layers.volume import Volume
 from archdsl.train.data import ImageData
-from archdsl.train.faults import TrainFault
+from archdsl.train.faults import TrainError
 
 LENET = Volume.image(32, 32, 1)
 SMALL = Volume.image(24, 24, 3)
@@ -22,7 +22,7 @@ def fault_of(call: Callable[[], Any]) -> str:
     """The line of the fault that the call raises."""
     try:
         call()
-    except TrainFault as fault:
+    except TrainError as fault:
         # A loader held by a traceback until the next collection takes seconds to end its workers.
         fault.__traceback__ = None
         message = str(fault)

@@ -19,10 +19,10 @@ import archdsl
 from archdsl.cli.commands import commands
 from archdsl.model import Model
 from archdsl.recipe import Recipe, optimizers
-from archdsl.train.folder import Run
+from archdsl.train.folder import RunFolder
 from archdsl.train.logs import read_metrics
-from archdsl.train.options import Options
-from archdsl.train.run import Outcome, train
+from archdsl.train.options import TrainOptions
+from archdsl.train.run import Outcome, train_model
 from archdsl.train.stopping import Stopping
 
 SMALL = """
@@ -45,8 +45,8 @@ def small() -> Model:
 
 
 def run(model: Model, folder: Path, recipe: Recipe, **flags: Any) -> Outcome:
-    options = Options(output=folder, device="cpu", name="run", **flags)
-    return train(model, archdsl.compile(model), recipe, options)
+    options = TrainOptions(output=folder, device="cpu", name="run", **flags)
+    return train_model(model, archdsl.compile(model), recipe, options)
 
 
 def train_command(folder: Path, spec: Path, *more: str) -> list[str]:
@@ -76,7 +76,7 @@ def environment() -> dict[str, str]:
 
 def begin(
     folder: Path, command: list[str], variables: dict[str, str]
-) -> tuple[subprocess.Popen[str], Run]:
+) -> tuple[subprocess.Popen[str], RunFolder]:
     """Start a command, and wait until its run in ``folder`` has saved an epoch."""
     process = subprocess.Popen(
         command,
@@ -86,7 +86,7 @@ def begin(
         # No job of SLURM's, which would be put back into its queue.
         env={k: v for k, v in {**os.environ, **variables}.items() if k != "SLURM_JOB_ID"},
     )
-    here = Run(folder / "run")
+    here = RunFolder(folder / "run")
     while not here.last.exists():
         assert process.poll() is None, process.communicate()
         time.sleep(0.005)
@@ -94,7 +94,9 @@ def begin(
 
 
 def states_of(folder: Path) -> tuple[dict[str, Any], list[dict[str, float]]]:
-    rows = [{k: v for k, v in row.items() if k not in TIMES} for row in read_metrics(Run(folder))]
+    rows = [
+        {k: v for k, v in row.items() if k not in TIMES} for row in read_metrics(RunFolder(folder))
+    ]
     return load_file(folder / "last.safetensors"), rows
 
 

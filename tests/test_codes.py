@@ -11,11 +11,11 @@ from archdsl.cli import main
 from archdsl.frontend import diagnose
 from archdsl.layers.volume import Volume
 from archdsl.report.rules import explanation_of, render_codes_markdown
-from archdsl.rules import CODES, CODES_BY_TOPIC, Code, Topic
+from archdsl.rules import RULES, RULES_BY_TOPIC, Rule, Topic
 from archdsl.text.diagnostics import Diagnostic, Severity
 from archdsl.text.source import Source
 
-ALL = list(CODES.values())
+ALL = list(RULES.values())
 
 
 @pytest.fixture(autouse=True)
@@ -23,13 +23,13 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def found(text: str, code: Code) -> tuple[Diagnostic, ...]:
+def found(text: str, code: Rule) -> tuple[Diagnostic, ...]:
     input = Volume(code.input) if code.input else None
     return diagnose(Source(text, "example.arch"), input)
 
 
 @pytest.mark.parametrize("code", ALL, ids=lambda code: code.name)
-def test_an_example_gives_its_code_and_its_mended_text_none(code: Code) -> None:
+def test_an_example_gives_its_code_and_its_mended_text_none(code: Rule) -> None:
     if code.example is None:
         assert code.fixed is None
         assert code.reason
@@ -37,7 +37,7 @@ def test_an_example_gives_its_code_and_its_mended_text_none(code: Code) -> None:
     assert code.reason is None
     (diagnostic,) = found(code.example, code)
     assert diagnostic.code == code.name
-    is_warning = code in CODES_BY_TOPIC[Topic.WARNINGS]
+    is_warning = code in RULES_BY_TOPIC[Topic.WARNINGS]
     assert (diagnostic.severity is Severity.WARNING) == is_warning
     assert code.fixed
     assert found(code.fixed, code) == ()
@@ -56,7 +56,7 @@ def test_few_codes_are_without_an_example() -> None:
 
 
 @pytest.mark.parametrize("code", ALL, ids=lambda code: code.name)
-def test_an_explanation_is_a_few_sentences(code: Code) -> None:
+def test_an_explanation_is_a_few_sentences(code: Rule) -> None:
     text = explanation_of(code)
     assert 60 < len(text) < 700
     assert text.endswith(".")
@@ -64,12 +64,12 @@ def test_an_explanation_is_a_few_sentences(code: Code) -> None:
 
 
 def test_every_code_has_one_topic() -> None:
-    assert list(CODES_BY_TOPIC) == list(Topic)
-    assert sum(map(len, CODES_BY_TOPIC.values())) == len(CODES)
+    assert list(RULES_BY_TOPIC) == list(Topic)
+    assert sum(map(len, RULES_BY_TOPIC.values())) == len(RULES)
 
 
 def test_the_documentation_is_fresh() -> None:
-    expected = render_codes_markdown(CODES_BY_TOPIC) + "\n"
+    expected = render_codes_markdown(RULES_BY_TOPIC) + "\n"
     assert (ROOT / "docs" / "diagnostics.md").read_text("utf-8") == expected, "run `make docs`"
 
 
@@ -115,7 +115,7 @@ mended
 def test_without_a_code_all_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = explain(capsys)
     assert code == 0
-    assert [name for name in CODES if f"\n  {name} " not in out] == []
+    assert [name for name in RULES if f"\n  {name} " not in out] == []
     assert out.startswith("text\n  not-utf8 ")
     assert out.endswith("\n\n`archdsl explain CODE` shows the page of a code\n")
 

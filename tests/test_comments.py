@@ -19,7 +19,7 @@ from archdsl.api import format_source
 from archdsl.formatting.meaning import is_same
 from archdsl.frontend import diagnose
 from archdsl.text import syntax
-from archdsl.text.parser import parse
+from archdsl.text.parser import parse_program
 from archdsl.text.source import Source
 from archdsl.text.syntax import Comment, Program
 
@@ -47,7 +47,7 @@ def owners_in(program: Program) -> list[Comment | None]:
 def said(text: str) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
     """What is said above and behind each node that has a comment, by its first word."""
     found = {}
-    for node in nodes_in(parse(Source(text))):
+    for node in nodes_in(parse_program(Source(text))):
         if node.comment is not None:
             is_file = isinstance(node, Program)
             word = "file" if is_file else re.split(r"\b", node.span.text, maxsplit=2)[1]
@@ -171,7 +171,7 @@ def test_the_notes_on_table_1_are_on_their_branches() -> None:
     text = (ROOT / "specs" / "lenet5_1998.arch").read_text("utf-8")
     found = {
         " ".join(node.span.text.split()): node.comment.above + node.comment.behind
-        for node in nodes_in(parse(Source(text)).items[0].body)  # type: ignore[union-attr]
+        for node in nodes_in(parse_program(Source(text)).items[0].body)  # type: ignore[union-attr]
         if node.comment is not None
     }
     assert found == {
@@ -225,9 +225,9 @@ def _blanked(text: str) -> tuple[str, list[str]]:
 @_examples(100)
 @given(commented())
 def test_a_text_without_its_comments_is_the_same_tree(text: str) -> None:
-    program = parse(Source(text))
+    program = parse_program(Source(text))
     bare, comments = _blanked(text)
-    without = parse(Source(bare))
+    without = parse_program(Source(bare))
     assert is_same(program, without)
     assert not any(owners_in(without))
     places = [(n.span.start, n.span.end) for n in nodes_in(program.items)]
@@ -247,12 +247,14 @@ def test_a_text_without_its_comments_is_the_same_tree(text: str) -> None:
 @given(commented())
 def test_the_formatter_leaves_a_comment_with_its_statement(text: str) -> None:
     source = Source(text)
-    assert owners_in(parse(Source(format_source(source)))) == owners_in(parse(source))
+    assert owners_in(parse_program(Source(format_source(source)))) == owners_in(
+        parse_program(source)
+    )
 
 
 def test_comments_are_no_part_of_equality() -> None:
     source = Source("relu\nrelu # one")
-    (one, other) = parse(source).items
+    (one, other) = parse_program(source).items
     assert isinstance(one, syntax.Step)
     same = dataclasses.replace(one, comment=other.comment)  # type: ignore[union-attr]
     assert one == same
@@ -296,7 +298,7 @@ def test_time_is_linear_in_comments(write: Any) -> None:
         runs = []
         for _ in range(3):
             start = time.process_time()
-            parse(source)
+            parse_program(source)
             runs.append(time.process_time() - start)
         return min(runs)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from archdsl.cli import main
-from archdsl.cli.configuration import Configuration, ConfigurationFault, find_configuration
+from archdsl.cli.configuration import Configuration, ConfigurationError, find_configuration
 from archdsl.text.diagnostics import Diagnostic, Severity
 
 WARNS = "network N: 13x13x3 → 10 { maxpool 2; fc 10 }\n"
@@ -86,7 +86,7 @@ def test_a_wrong_setting_is_one_line_and_2(
 
 def test_a_file_that_is_no_toml_is_refused(here: Path) -> None:
     settings("= 3")
-    with pytest.raises(ConfigurationFault, match="at line 5, column 1"):
+    with pytest.raises(ConfigurationError, match="at line 5, column 1"):
         find_configuration(here)
 
 

@@ -19,7 +19,7 @@ from conftest import ROOT
 from archdsl.frontend import diagnose, read_input
 from archdsl.layers.volume import Volume
 from archdsl.report.diagnostics import render_diagnostics
-from archdsl.rules import CODES
+from archdsl.rules import RULES
 from archdsl.text.source import Source
 
 FOLDER = Path(__file__).parent / "corpus"
@@ -96,7 +96,7 @@ def _rewrite(case: Case, actual: str) -> None:
 def test_every_code_is_shown() -> None:
     text = "\n".join(case.body for case in _cases())  # with what `--update` has written
     shown = set(re.findall(r"^(?:error|warning)\[([\w-]+)\]", text, re.MULTILINE))
-    assert shown == CODES.keys() - NOT_TEXT
+    assert shown == RULES.keys() - NOT_TEXT
 
 
 # ── Messages ─────────────────────────────────────────────────────────────────────────────────

@@ -16,7 +16,7 @@ import archdsl
 from archdsl.layers.volume import Volume
 from archdsl.recipe import Recipe, augmentations, optimizers
 from archdsl.train.data import open_data
-from archdsl.train.loading import Loading
+from archdsl.train.loading import Loader
 
 # DALI leaves a socket open.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -42,9 +42,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "set"
 
 
-def loading_of(kind: Any, folder: Path, augment: Any, **more: Any) -> Loading:
+def loading_of(kind: Any, folder: Path, augment: Any, **more: Any) -> Loader:
     data = open_data(f"folder:{folder}", input=INPUT, augment=augment)
-    made: Loading = kind(
+    made: Loader = kind(
         data.train,
         len(data.train),  # type: ignore[arg-type]
         augment=augment,
@@ -65,7 +65,7 @@ def test_dali_gives_the_windows_of_the_other_loader(folder: Path, augment: Any) 
     from archdsl.train.dali import DaliLoading
 
     ours = loading_of(DaliLoading, folder, augment, workers=1, device=torch.device("cpu"))
-    theirs = loading_of(Loading, folder, augment)
+    theirs = loading_of(Loader, folder, augment)
     # Amid an epoch, and two on.
     for epoch, step in ((2, 1), (3, 0), (4, 0)):
         found, expected = list(ours.batches(epoch, step)), list(theirs.batches(epoch, step))

@@ -25,7 +25,7 @@ from archdsl.layers import INITIALIZERS, REGISTRY
 from archdsl.model import Model
 from archdsl.model.claims import METRICS
 from archdsl.report.layers import render_layers_markdown
-from archdsl.rules import CODES
+from archdsl.rules import RULES
 from archdsl.text.diagnostics import ArchError
 from archdsl.text.source import Source
 
@@ -250,7 +250,7 @@ def test_language_page_is_complete() -> None:
 
 
 def test_codes_are_real() -> None:
-    assert {block.option("refused") for block in BLOCKS} - {None} <= CODES.keys()
+    assert {block.option("refused") for block in BLOCKS} - {None} <= RULES.keys()
 
 
 def _anchors(page: Path) -> set[str]:

@@ -17,7 +17,15 @@ from archdsl.drawing import render_drawing, render_svg
 from archdsl.drawing.canvas import png as raster
 from archdsl.drawing.figure.composition import compose_figure
 from archdsl.drawing.figure.dot import html, quoted
-from archdsl.drawing.figure.figure import Box, Cluster, Figure, Fork, Kind, Role, boxes_in
+from archdsl.drawing.figure.figure import (
+    Box,
+    Cluster,
+    ClusterKind,
+    EdgeRole,
+    Figure,
+    Fork,
+    boxes_in,
+)
 from archdsl.layers import REGISTRY, Family
 
 SPECS = Path(__file__).parent.parent / "specs"
@@ -201,7 +209,7 @@ def test_the_volume_that_branches_share_is_written_once() -> None:
 def test_a_skip_is_an_edge_from_the_input_of_the_fork() -> None:
     figure = compose_figure(archdsl.parse(RESIDUAL))
     start, _, _, add, *_ = (box.id for box in boxes_of(figure))
-    assert [(e.tail, e.role) for e in figure.edges if e.head == add][1] == (start, Role.MERGE)
+    assert [(e.tail, e.role) for e in figure.edges if e.head == add][1] == (start, EdgeRole.MERGE)
 
 
 def test_the_two_edges_of_a_doubled_branch_are_both_drawn() -> None:
@@ -290,9 +298,9 @@ def test_branches_stand_in_the_order_of_the_spec_on_one_row(googlenet: archdsl.M
 
 def test_each_auxiliary_head_is_drawn_and_tagged(googlenet: archdsl.Model) -> None:
     figure = compose_figure(googlenet)
-    heads = [c for c in clusters_of(figure) if c.kind is Kind.HEAD]
+    heads = [c for c in clusters_of(figure) if c.kind is ClusterKind.HEAD]
     assert [head.name for head in heads] == ["aux1", "aux2"]
-    assert sum(edge.role is Role.HEAD for edge in figure.edges) == 2
+    assert sum(edge.role is EdgeRole.HEAD for edge in figure.edges) == 2
     dot = render_dot(googlenet)
     assert dot.count("training only · loss × 0.3") >= 2
     assert dot.count("style=dashed") == 2

@@ -17,12 +17,11 @@ from torchvision.transforms import v2
 from archdsl.elaborate.suggestions import meant
 from archdsl.frontend import diagnose
 from archdsl.layers import INITIALIZERS, REGISTRY
-from archdsl.layers.definition import Page, called, normal_form
-from archdsl.layers.elsewhere import INITIALIZERS as INITIALIZERS_ELSEWHERE
-from archdsl.layers.elsewhere import LAYERS, forms_of, places_of
+from archdsl.layers.definition import Definition, called, normal_form
+from archdsl.layers.elsewhere import INITIALIZERS_ELSEWHERE, LAYERS_ELSEWHERE, forms_of, places_of
 from archdsl.layers.volume import Volume
-from archdsl.recipe import WORDS, Role
-from archdsl.recipe.elsewhere import WORDS_ELSEWHERE
+from archdsl.recipe import WORDS, RecipeRole
+from archdsl.recipe.elsewhere import OPTIONS_ELSEWHERE
 from archdsl.text import syntax
 from archdsl.text.diagnostics import Fix, is_slip
 from archdsl.text.source import Source, Span
@@ -36,16 +35,18 @@ TORCH_LAYERS = [
     for name, found in inspect.getmembers(nn, inspect.isclass)
     if issubclass(found, nn.Module) and name not in CONTAINERS
 ]
-TORCH_WORDS: Mapping[Role, list[str]] = {
-    Role.OPTIMIZER: [
+TORCH_WORDS: Mapping[RecipeRole, list[str]] = {
+    RecipeRole.OPTIMIZER: [
         name
         for name, found in inspect.getmembers(torch.optim, inspect.isclass)
         if issubclass(found, torch.optim.Optimizer) and name != "Optimizer"
     ],
-    Role.SCHEDULE: [name for name in torch.optim.lr_scheduler.__all__ if name != "LRScheduler"],
-    Role.LOSS: [name for name in TORCH_LAYERS if name.endswith("Loss")],
-    Role.AVERAGE: [name for name in torch.optim.swa_utils.__all__ if name.endswith("Model")],
-    Role.AUGMENTATION: [
+    RecipeRole.SCHEDULE: [
+        name for name in torch.optim.lr_scheduler.__all__ if name != "LRScheduler"
+    ],
+    RecipeRole.LOSS: [name for name in TORCH_LAYERS if name.endswith("Loss")],
+    RecipeRole.AVERAGE: [name for name in torch.optim.swa_utils.__all__ if name.endswith("Model")],
+    RecipeRole.AUGMENTATION: [
         name
         for name, found in inspect.getmembers(v2, inspect.isclass)
         if issubclass(found, v2.Transform) and name.startswith("Random")
@@ -57,14 +58,14 @@ ADAPTIVE |= {"MultiLabelSoftMarginLoss", "TripletMarginWithDistanceLoss"}
 
 
 def fixes_of(
-    word: str, pages: Mapping[str, type[Page]], elsewhere: Mapping[str, str]
+    word: str, pages: Mapping[str, type[Definition]], elsewhere: Mapping[str, str]
 ) -> tuple[Fix, ...]:
     source = Source(word)
     name = syntax.Name(Span(source, 0, len(word)), word)
     return meant(name, pages, "a layer", elsewhere)[0]
 
 
-def _name_of(found: tuple[type[Page], bool] | None) -> list[str]:
+def _name_of(found: tuple[type[Definition], bool] | None) -> list[str]:
     """What is written for a word that is called otherwise here, and is just that."""
     return [found[0].name] if found and found[1] else []
 
@@ -77,17 +78,17 @@ def spellings(name: str) -> set[str]:
 
 
 def test_the_lists_have_all_of_torch() -> None:
-    assert set(map(normal_form, TORCH_LAYERS)) <= forms_of({"PyTorch": LAYERS["PyTorch"]})
+    assert set(map(normal_form, TORCH_LAYERS)) <= forms_of({"PyTorch": LAYERS_ELSEWHERE["PyTorch"]})
     for role, names in TORCH_WORDS.items():
         wanted = {normal_form(name) for name in names if name not in ADAPTIVE}
-        assert wanted <= forms_of({"PyTorch": WORDS_ELSEWHERE[role]["PyTorch"]}), role
+        assert wanted <= forms_of({"PyTorch": OPTIONS_ELSEWHERE[role]["PyTorch"]}), role
     initial = {normal_form(n) for n in dir(nn.init) if n.endswith("_") and not n.startswith("_")}
     assert initial <= forms_of({"PyTorch": INITIALIZERS_ELSEWHERE["PyTorch"]})
 
 
 def test_the_lists_have_all_of_onnx() -> None:
     operators = {s.name for s in onnx.defs.get_all_schemas() if s.domain == ""}
-    assert set(map(normal_form, operators)) <= forms_of({"ONNX": LAYERS["ONNX"]})
+    assert set(map(normal_form, operators)) <= forms_of({"ONNX": LAYERS_ELSEWHERE["ONNX"]})
 
 
 @pytest.mark.parametrize("name", TORCH_LAYERS)
@@ -97,12 +98,12 @@ def test_a_layer_of_torch_is_no_misspelling(name: str) -> None:
         if word in REGISTRY:
             continue
         found = called(word, REGISTRY)
-        fixes = fixes_of(word, REGISTRY, LAYERS)
+        fixes = fixes_of(word, REGISTRY, LAYERS_ELSEWHERE)
         assert [fix.edits[0].replacement for fix in fixes] == _name_of(found)
 
 
-@pytest.mark.parametrize("role", Role)
-def test_a_word_of_torch_s_training_is_no_misspelling(role: Role) -> None:
+@pytest.mark.parametrize("role", RecipeRole)
+def test_a_word_of_torch_s_training_is_no_misspelling(role: RecipeRole) -> None:
     for name in TORCH_WORDS[role]:
         if name in ADAPTIVE:
             continue
@@ -110,7 +111,7 @@ def test_a_word_of_torch_s_training_is_no_misspelling(role: Role) -> None:
             if word in WORDS[role]:
                 continue
             found = called(word, WORDS[role])
-            fixes = fixes_of(word, WORDS[role], WORDS_ELSEWHERE[role])
+            fixes = fixes_of(word, WORDS[role], OPTIONS_ELSEWHERE[role])
             assert [f.edits[0].replacement for f in fixes] == _name_of(found)
 
 
@@ -148,9 +149,13 @@ def test_no_synonym_has_two_meanings() -> None:
 
 
 def test_where_a_word_is_known() -> None:
-    assert places_of("selu", LAYERS) == {"PyTorch": "SELU", "Keras": "selu", "ONNX": "Selu"}
-    assert places_of("MaxUnpool", LAYERS) == {"PyTorch": "MaxUnpool", "ONNX": "MaxUnpool"}
-    assert places_of("qwertz", LAYERS) == {}
+    assert places_of("selu", LAYERS_ELSEWHERE) == {
+        "PyTorch": "SELU",
+        "Keras": "selu",
+        "ONNX": "Selu",
+    }
+    assert places_of("MaxUnpool", LAYERS_ELSEWHERE) == {"PyTorch": "MaxUnpool", "ONNX": "MaxUnpool"}
+    assert places_of("qwertz", LAYERS_ELSEWHERE) == {}
 
 
 # ── Misspellings ─────────────────────────────────────────────────────────────────────────────
@@ -168,8 +173,8 @@ def _one_off(word: str) -> Iterator[str]:
             yield before + after[1] + after[0] + after[2:]
 
 
-ALL_PAGES = [(REGISTRY, LAYERS), (INITIALIZERS, INITIALIZERS_ELSEWHERE)]
-ALL_PAGES += [(WORDS[role], WORDS_ELSEWHERE[role]) for role in Role]
+ALL_PAGES = [(REGISTRY, LAYERS_ELSEWHERE), (INITIALIZERS, INITIALIZERS_ELSEWHERE)]
+ALL_PAGES += [(WORDS[role], OPTIONS_ELSEWHERE[role]) for role in RecipeRole]
 
 
 @pytest.mark.parametrize("index", range(len(ALL_PAGES)))
@@ -192,14 +197,14 @@ def test_a_misspelling_mends_to_the_word_or_is_left(index: int) -> None:
 def test_two_letters_away_is_never_written_unasked() -> None:
     """What is written for any word is one letter away from it, and nothing else is."""
     chosen = random.Random(2)
-    known = {*REGISTRY, *forms_of(LAYERS)}
+    known = {*REGISTRY, *forms_of(LAYERS_ELSEWHERE)}
     for word in REGISTRY:
         for one in chosen.sample(sorted({*_one_off(word)} - {""}), 6):
             for typed in chosen.sample(sorted({*_one_off(one)} - {""}), 5):
                 if typed in REGISTRY or called(typed, REGISTRY):
                     continue
                 around = known & {*_one_off(typed)}
-                for fix in fixes_of(typed, REGISTRY, LAYERS):
+                for fix in fixes_of(typed, REGISTRY, LAYERS_ELSEWHERE):
                     if fix.keeps_choices:
                         assert around == {fix.edits[0].replacement}, typed
 
@@ -221,7 +226,17 @@ def test_two_letters_away_is_never_written_unasked() -> None:
     ],
 )
 def test_slips_of_the_pen(word: str, meant: str, is_slip_of: bool) -> None:
-    known = {"conv", "relu", "relu6", "gelu", "prelu", "C", "enc1", "selu", *forms_of(LAYERS)}
+    known = {
+        "conv",
+        "relu",
+        "relu6",
+        "gelu",
+        "prelu",
+        "C",
+        "enc1",
+        "selu",
+        *forms_of(LAYERS_ELSEWHERE),
+    }
     assert is_slip(word, meant, known) is is_slip_of
 
 

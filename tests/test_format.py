@@ -16,12 +16,12 @@ from test_properties import networks
 import archdsl
 from archdsl import formatting
 from archdsl.api import format_source
-from archdsl.formatting import FormatFault
+from archdsl.formatting import FormatError
 from archdsl.formatting.columns import WIDTH
 from archdsl.formatting.meaning import is_same
 from archdsl.frontend import read_models
 from archdsl.text.diagnostics import ArchError
-from archdsl.text.parser import lex, parse
+from archdsl.text.parser import lex, parse_program
 from archdsl.text.source import Source
 
 STD = [path.read_text("utf-8") for path in sorted((ROOT / "archdsl" / "std").glob("*.arch"))]
@@ -48,9 +48,9 @@ def _without_quotes(text: str) -> str:
 def _formatted(text: str) -> str:
     """The text formatted, and all that must be true of it verified."""
     result = archdsl.format(text)
-    assert is_same(parse(Source(text)), parse(Source(result)))
+    assert is_same(parse_program(Source(text)), parse_program(Source(result)))
     assert _comments(result) == _comments(text)
-    assert owners_in(parse(Source(result))) == owners_in(parse(Source(text)))
+    assert owners_in(parse_program(Source(result))) == owners_in(parse_program(Source(text)))
     assert archdsl.format(result) == result
     lines = result.split("\n")
     assert lines.pop() == ""
@@ -342,7 +342,7 @@ def test_specs_keep_their_numbers_with_volumes() -> None:
 
 def test_a_result_that_means_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(formatting, "render_layout", lambda *_: "relu; gelu\n")
-    with pytest.raises(FormatFault):
+    with pytest.raises(FormatError):
         archdsl.format("relu")
 
 
@@ -397,7 +397,7 @@ def test_specs_in_any_layout(text: str) -> None:
 @given(mutants())
 def test_mutated_specs_are_formatted_or_refused(text: str) -> None:
     try:
-        parse(Source(text))
+        parse_program(Source(text))
     except ArchError:
         with pytest.raises(ArchError):
             archdsl.format(text)

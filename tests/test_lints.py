@@ -12,7 +12,7 @@ from archdsl.frontend import diagnose, read_source
 from archdsl.layers.volume import Volume
 from archdsl.lints import LINT_CODES
 from archdsl.lints.suppressions import find_silences
-from archdsl.rules import CODES
+from archdsl.rules import RULES
 from archdsl.text.diagnostics import Severity
 from archdsl.text.source import Source
 
@@ -32,7 +32,7 @@ def test_few_silences_ship() -> None:
 
 
 def test_every_code_of_a_lint_is_declared() -> None:
-    assert CODES.keys() >= LINT_CODES
+    assert RULES.keys() >= LINT_CODES
 
 
 def test_errors_come_alone() -> None:

@@ -29,7 +29,7 @@ from archdsl.layers.activation import Softmax
 from archdsl.layers.regularization import Dropout
 from archdsl.model import Model
 from archdsl.model.memory import Precision, estimate_memory
-from archdsl.recipe import WORDS, Recipe, Role, averages, optimizers
+from archdsl.recipe import WORDS, Recipe, RecipeRole, averages, optimizers
 from archdsl.recipe.losses import MeanSquaredError
 from archdsl.train.averaging import Averaging
 
@@ -327,7 +327,7 @@ def test_an_average_is_another_copy_of_the_weights() -> None:
     assert averaged.total - plain.total == averaged.weights - plain.weights
 
 
-@pytest.mark.parametrize("optimizer", list(WORDS[Role.OPTIMIZER].values()))
+@pytest.mark.parametrize("optimizer", list(WORDS[RecipeRole.OPTIMIZER].values()))
 def test_an_optimizer_keeps_what_it_says(optimizer: type[optimizers.Optimizer]) -> None:
     classes = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop"}
     weight = nn.Parameter(torch.ones(100))

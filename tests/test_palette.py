@@ -17,7 +17,7 @@ from archdsl.drawing.canvas.palette import (
     label_of,
 )
 from archdsl.drawing.figure.figure import Box
-from archdsl.drawing.figure.heat import CIVIDIS, MEASURES, Scale, contrast, ink_on, luminance
+from archdsl.drawing.figure.heat import CIVIDIS, MEASURES, HeatScale, contrast, ink_on, luminance
 from archdsl.drawing.graph.boxes import _ornaments, _outline
 from archdsl.layers import Family
 
@@ -144,7 +144,7 @@ def test_families_differ_in_fill_or_border_for_every_reader(theme: str, deficien
 
 
 def test_the_heat_scale_grows_lighter_and_its_text_can_be_read() -> None:
-    shades = [Scale.colour(n / 200) for n in range(201)]
+    shades = [HeatScale.colour(n / 200) for n in range(201)]
     lights = [luminance(shade) for shade in shades]
     assert lights == sorted(lights)
     assert min(contrast(shade, ink_on(shade)) for shade in shades) >= 4.5
@@ -154,14 +154,14 @@ def test_the_heat_scale_is_cividis() -> None:
     colormaps = pytest.importorskip("matplotlib").colormaps["cividis"]
     for n in range(101):
         expected = [round(255 * channel) for channel in colormaps(n / 100)[:3]]
-        colour = Scale.colour(n / 100)
+        colour = HeatScale.colour(n / 100)
         got = [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
         assert max(abs(a - b) for a, b in zip(got, expected, strict=True)) <= 12, n
     assert CIVIDIS[0] == "#00224e"
 
 
 def test_a_scale_is_logarithmic_where_numbers_spread() -> None:
-    scale = Scale(MEASURES["params"], 10, 1000)
+    scale = HeatScale(MEASURES["params"], 10, 1000)
     assert scale.share(100) == pytest.approx(0.5)
-    assert Scale(MEASURES["receptive-field"], 1, 11).share(6) == pytest.approx(0.5)
+    assert HeatScale(MEASURES["receptive-field"], 1, 11).share(6) == pytest.approx(0.5)
     assert scale.paints(0) == ("page", "ink")

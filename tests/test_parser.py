@@ -12,7 +12,7 @@ from conftest import ROOT
 from archdsl.formatting.meaning import is_same
 from archdsl.text import grammar, parser
 from archdsl.text.diagnostics import ArchError
-from archdsl.text.parser import lex, parse
+from archdsl.text.parser import lex, parse_program
 from archdsl.text.source import Source
 
 
@@ -31,13 +31,13 @@ from archdsl.text.source import Source
     ],
 )
 def test_line_breaks_inside_parentheses_do_not_count(broken: str, whole: str) -> None:
-    assert is_same(parse(Source(broken)), parse(Source(whole)))
+    assert is_same(parse_program(Source(broken)), parse_program(Source(whole)))
 
 
 @pytest.mark.parametrize("text", ["take(0;1)", "take(0\n;1)", "take(0 # one ;\n ; # two\n, 1)"])
 def test_a_semicolon_inside_parentheses_is_a_fault(text: str) -> None:
     with pytest.raises(ArchError, match="the statement is not finished"):
-        parse(Source(text))
+        parse_program(Source(text))
 
 
 @pytest.mark.parametrize(
@@ -58,14 +58,14 @@ def test_a_semicolon_inside_parentheses_is_a_fault(text: str) -> None:
     ],
 )
 def test_trees_that_differ_are_not_the_same(one: str, other: str) -> None:
-    assert not is_same(parse(Source(one)), parse(Source(other)))
-    assert is_same(parse(Source(one)), parse(Source(f"\n{one} # comment")))
+    assert not is_same(parse_program(Source(one)), parse_program(Source(other)))
+    assert is_same(parse_program(Source(one)), parse_program(Source(f"\n{one} # comment")))
 
 
 def test_a_long_sum_is_compared() -> None:
     text = "let k = " + " + ".join(["1"] * 5_000)
-    assert is_same(parse(Source(text)), parse(Source(text)))
-    assert not is_same(parse(Source(text)), parse(Source(f"{text} + 1")))
+    assert is_same(parse_program(Source(text)), parse_program(Source(text)))
+    assert not is_same(parse_program(Source(text)), parse_program(Source(f"{text} + 1")))
 
 
 def test_lexemes_and_what_separates_them() -> None:
@@ -120,7 +120,7 @@ def test_tables_and_grammar_make_one_tree(monkeypatch: pytest.MonkeyPatch) -> No
 
     def read(text: str) -> object:
         try:
-            return repr(parse(Source(text)).items)
+            return repr(parse_program(Source(text)).items)
         except ArchError as error:
             return str(error)
 

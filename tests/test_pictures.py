@@ -21,7 +21,7 @@ from archdsl.drawing.canvas.typeface import BOLD, REGULAR, shortened, spelled, t
 from archdsl.drawing.figure.composition import compose_figure
 from archdsl.drawing.graph.boxes import COMPACT, SPACIOUS, size_of
 from archdsl.drawing.graph.columns import Trunk
-from archdsl.drawing.graph.elements import Frame, Spot, Wire, elements_in
+from archdsl.drawing.graph.elements import ClusterFrame, PlacedBox, Wire, elements_in
 from archdsl.drawing.graph.picture import graph_picture
 from archdsl.drawing.options import PAGES, Fit
 
@@ -126,7 +126,7 @@ def test_columns_end_where_one_result_passes_and_best_with_a_stage() -> None:
     figure = compose_figure(model_of("resnet50"), is_terse=True)
     first, second = Trunk(figure, COMPACT, True).columns(2).flows
     names = [
-        [e.cluster.name for e in column.elements if isinstance(e, Frame)]
+        [e.cluster.name for e in column.elements if isinstance(e, ClusterFrame)]
         for column in (first, second)
     ]
     assert names == [["layer1", "layer2"], ["layer3", "layer4"]]
@@ -142,7 +142,7 @@ def test_a_skip_is_not_cut() -> None:
     figure = compose_figure(model_of("unet"))
     columns = Trunk(figure, SPACIOUS, True).columns(4).flows
     ids = [
-        {e.box.id for e in elements_in(column.elements) if isinstance(e, Spot)}
+        {e.box.id for e in elements_in(column.elements) if isinstance(e, PlacedBox)}
         for column in columns
     ]
     for edge in figure.edges:
@@ -159,7 +159,7 @@ def test_a_skip_is_not_cut() -> None:
 def test_no_two_boxes_overlap_and_each_lies_in_its_frame(name: str, goes_down: bool) -> None:
     figure = compose_figure(model_of(name))
     (column,) = Trunk(figure, SPACIOUS, goes_down).columns(1).flows
-    spots = [e for e in elements_in(column.elements) if isinstance(e, Spot)]
+    spots = [e for e in elements_in(column.elements) if isinstance(e, PlacedBox)]
     assert len(spots) == len(boxes_of(figure))
     for number, one in enumerate(spots):
         for other in spots[number + 1 :]:
@@ -170,17 +170,17 @@ def test_no_two_boxes_overlap_and_each_lies_in_its_frame(name: str, goes_down: b
             )
             assert is_apart, (one.box.title, other.box.title)
     for frame in elements_in(column.elements):
-        if not isinstance(frame, Frame):
+        if not isinstance(frame, ClusterFrame):
             continue
         for spot in elements_in(frame.elements):
-            if isinstance(spot, Spot):
+            if isinstance(spot, PlacedBox):
                 assert frame.u[0] < spot.u
                 assert spot.u + spot.along < frame.u[1]
                 assert frame.v[0] < spot.v - spot.across / 2
                 assert spot.v + spot.across / 2 < frame.v[1]
 
 
-def _touches(point: tuple[float, float], spot: Spot) -> bool:
+def _touches(point: tuple[float, float], spot: PlacedBox) -> bool:
     """Whether a point is on the border of a box, of which some have round ends."""
     u, v = point
     half = spot.across / 2
@@ -199,7 +199,7 @@ def test_wires_lead_into_and_out_of_each_box(text: str, depth: int | None, goes_
     (column,) = Trunk(figure, SPACIOUS, goes_down).columns(1).flows
     elements = list(elements_in(column.elements))
     wires = [e for e in elements if isinstance(e, Wire)]
-    for spot in (e for e in elements if isinstance(e, Spot)):
+    for spot in (e for e in elements if isinstance(e, PlacedBox)):
         tails = sum(edge.tail == spot.box.id for edge in figure.edges)
         heads = sum(edge.head == spot.box.id for edge in figure.edges)
         begun = sum(_touches(wire.points[0], spot) for wire in wires)
@@ -211,9 +211,11 @@ def test_wires_lead_into_and_out_of_each_box(text: str, depth: int | None, goes_
 def test_branches_stand_in_the_order_of_the_spec_on_one_row(googlenet: archdsl.Model) -> None:
     (column,) = Trunk(compose_figure(googlenet), SPACIOUS, True).columns(1).flows
     frame = next(
-        e for e in elements_in(column.elements) if isinstance(e, Frame) and e.cluster.name == "i3a"
+        e
+        for e in elements_in(column.elements)
+        if isinstance(e, ClusterFrame) and e.cluster.name == "i3a"
     )
-    spots = [e for e in frame.elements if isinstance(e, Spot)]
+    spots = [e for e in frame.elements if isinstance(e, PlacedBox)]
     top = min(spot.u for spot in spots)
     row = sorted((spot for spot in spots if spot.u == top), key=lambda spot: spot.v)
     titles = [(spot.box.title, spot.box.detail.split()[0]) for spot in row]
@@ -256,7 +258,7 @@ def test_no_two_texts_overlap_and_none_leaves_the_picture(name: str, fit: Fit) -
 def test_a_trunk_is_straight() -> None:
     figure = compose_figure(model_of("resnet50"))
     (column,) = Trunk(figure, SPACIOUS, True).columns(1).flows
-    spots = {e.box.id: e for e in elements_in(column.elements) if isinstance(e, Spot)}
+    spots = {e.box.id: e for e in elements_in(column.elements) if isinstance(e, PlacedBox)}
     assert {spots[box.id].v for box in boxes_of(figure) if box.name != "downsample"} == {0.0}
 
 

@@ -20,7 +20,7 @@ from archdsl.cli import main
 from archdsl.frontend import read_models
 from archdsl.model import Model
 from archdsl.text.source import Source
-from archdsl.torch_tools.faults import Fault
+from archdsl.torch_tools.faults import ToolError
 from archdsl.torch_tools.matching import Owner, match_owners, read_owners
 from archdsl.torch_tools.port import order_as, plan_port, port, shapes_of, target_shapes
 
@@ -149,7 +149,7 @@ def test_between_two_specs_in_both_directions(name: str) -> None:
 def test_the_shortcut_of_resnet50_is_not_guessed() -> None:
     with torch.device("meta"):
         source = shapes_of(models.resnet50(weights=None).state_dict())
-    with pytest.raises(Fault) as refusal:
+    with pytest.raises(ToolError) as refusal:
         plan_port(source, target_shapes(archdsl.parse(RESNET50)))
     assert str(refusal.value) == (
         "ambiguous: layer1.0.conv3 (weight 256×64×1×1), layer1.0.downsample.0 (weight 256×64×1×1) "
@@ -246,7 +246,7 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_not_certain_is_refused(case: str) -> None:
     source, target, message = REFUSED[case]
-    with pytest.raises(Fault) as refusal:
+    with pytest.raises(ToolError) as refusal:
         match_owners(source, target)
     assert str(refusal.value) == message
 
@@ -258,7 +258,7 @@ def test_a_map_decides() -> None:
 
 
 def test_a_map_of_nothing_is_refused() -> None:
-    with pytest.raises(Fault) as refusal:
+    with pytest.raises(ToolError) as refusal:
         match_owners(owners("a:A"), owners("p:A"), [("b", "p")])
     assert str(refusal.value) == "the source has no module `b` that is not matched already"
 
@@ -266,7 +266,7 @@ def test_a_map_of_nothing_is_refused() -> None:
 def test_without_an_order_only_single_shapes_match() -> None:
     found = matched(owners("b:B", "a:A"), owners("p:A", "q:B"), is_ordered=False)
     assert found == ["a→p shape", "b→q shape"]
-    with pytest.raises(Fault) as refusal:
+    with pytest.raises(ToolError) as refusal:
         match_owners(owners("a:B", "b:B"), owners("p:B", "q:B"), is_ordered=False)
     assert str(refusal.value) == (
         f"ambiguous: a {B}, b {B} of the source share their shapes with others, and the file keeps "
@@ -278,7 +278,7 @@ def test_counters_that_some_lack_are_refused() -> None:
     target = target_shapes(archdsl.parse("conv 3x3 4 bn; conv 3x3 8 bn", input="8x8x3"))
     source = {f"net.{key}": shape for key, shape in target.items()}
     del source["net.3.num_batches_tracked"]
-    with pytest.raises(Fault) as refusal:
+    with pytest.raises(ToolError) as refusal:
         plan_port(source, target)
     assert str(refusal.value) == (
         "the source has no net.3.num_batches_tracked, though it has such counters elsewhere"
@@ -454,7 +454,7 @@ def test_a_source_is_ordered_as_its_spec_runs() -> None:
 )
 def test_a_source_of_another_spec_is_refused(change: dict[str, tuple[int, ...]]) -> None:
     for shapes in (SHAPES | change, dict(list(SHAPES.items())[1:])):
-        with pytest.raises(Fault, match=r"^no network of mine\.arch has the names and shapes"):
+        with pytest.raises(ToolError, match=r"^no network of mine\.arch has the names and shapes"):
             order_as(shapes, models_of(MINE), "mine.arch")
 
 
@@ -463,7 +463,7 @@ def test_two_orders_of_one_source_are_refused() -> None:
     same = one.replace("A:", "C:")
     other = "network B: 6x6x4 → 6x6x4 { b: conv 1x1 4; a: conv 1x1 4 }\n"
     shapes = target_shapes(models_of(one)[0])
-    with pytest.raises(Fault, match=r"^several networks of n\.arch have the names"):
+    with pytest.raises(ToolError, match=r"^several networks of n\.arch have the names"):
         order_as(shapes, models_of(one + other), "n.arch")
     assert order_as(shapes, models_of(one + same), "n.arch") == shapes
 

@@ -16,9 +16,9 @@ from safetensors.torch import load_file
 
 import archdsl
 from archdsl.recipe import Recipe
-from archdsl.train.faults import TrainFault
+from archdsl.train.faults import TrainError
 from archdsl.train.finished import open_run
-from archdsl.train.folder import Run
+from archdsl.train.folder import RunFolder
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -68,7 +68,7 @@ def test_shared_weights_are_saved_in_parts_and_are_those_of_ddp(tmp_path: Path) 
         for epochs in stretches:
             more = ["--epochs", epochs, "--strategy", strategy, "--resume", "auto"]
             _together(*train_command(tmp_path / strategy, spec, *flags, *more))
-    ddp, fsdp = (Run(tmp_path / name / "run") for name in ("ddp", "fsdp"))
+    ddp, fsdp = (RunFolder(tmp_path / name / "run") for name in ("ddp", "fsdp"))
     for name in ("last.safetensors", "weights.safetensors"):
         whole, parts = (load_file(run.folder / name) for run in (ddp, fsdp))
         for key, tensor in whole.items():
@@ -79,7 +79,7 @@ def test_shared_weights_are_saved_in_parts_and_are_those_of_ddp(tmp_path: Path) 
     assert len(list((fsdp.checkpoints / shards.pop()).glob("*.distcp"))) == 2
     assert open_run(fsdp.folder, "last").classes == list("0123")
     before = {path: path.read_bytes() for path in fsdp.folder.rglob("*") if path.is_file()}
-    with pytest.raises(TrainFault, match="was written with `--strategy fsdp`: go on likewise"):
+    with pytest.raises(TrainError, match="was written with `--strategy fsdp`: go on likewise"):
         run(
             archdsl.parse(text),
             tmp_path / "fsdp",

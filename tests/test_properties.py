@@ -28,7 +28,7 @@ VALUES = {
     fields.COUNT: st.integers(1, 8).map(str),
     fields.PAIR: PAIRS,
     fields.PADDING: st.one_of(st.integers(0, 2).map(str), st.just("same")),
-    fields.SHIFT: st.integers(0, 2).map(str),
+    fields.PADDING_PAIR: st.integers(0, 2).map(str),
     fields.NUMBER: st.sampled_from(["0.1", "0.5", "2"]),
     fields.POSITIVE: st.sampled_from(["0.1", "0.001"]),
     fields.RATE: st.sampled_from(["0", "0.3"]),

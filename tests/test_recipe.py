@@ -11,7 +11,16 @@ from conftest import ROOT
 import archdsl
 from archdsl.frontend import read_models
 from archdsl.layers.definition import fields_of
-from archdsl.recipe import WORDS, Recipe, Role, Word, augmentations, averages, optimizers, schedules
+from archdsl.recipe import (
+    WORDS,
+    Recipe,
+    RecipeOption,
+    RecipeRole,
+    augmentations,
+    averages,
+    optimizers,
+    schedules,
+)
 from archdsl.recipe.losses import CrossEntropy, MeanSquaredError
 from archdsl.text.diagnostics import ArchError
 from archdsl.text.source import Source
@@ -75,11 +84,11 @@ def test_a_member_replaces_the_recipe_of_its_family() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_page_is_complete(page: type[Word]) -> None:
+def test_page_is_complete(page: type[RecipeOption]) -> None:
     """Each word reads its own example, and the language page names it."""
     assert page.__doc__
     assert all(item.role.doc for item in fields_of(page))
-    optimizer = "" if page.role is Role.OPTIMIZER else "sgd momentum=0.9; "
+    optimizer = "" if page.role is RecipeRole.OPTIMIZER else "sgd momentum=0.9; "
     recipe = recipe_of(f"train {{ {optimizer}{page.example} }}")
     said = [recipe.optimizer, recipe.loss, *recipe.schedule, *recipe.augment, recipe.average]
     assert page in {type(word) for word in said}
@@ -161,4 +170,4 @@ def test_onecycle_goes_with_what_has_a_momentum() -> None:
 
 
 def test_roles_are_all_in_use() -> None:
-    assert all(WORDS[role] for role in Role)
+    assert all(WORDS[role] for role in RecipeRole)

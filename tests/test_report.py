@@ -24,7 +24,7 @@ from archdsl.report.statement import render_layer
 from archdsl.report.table import render_report
 from archdsl.report.text import columns, count_of, printable
 from archdsl.text.diagnostics import Diagnostic, Edit, Fix, Label
-from archdsl.text.parser import parse
+from archdsl.text.parser import parse_program
 from archdsl.text.source import Source, Span
 
 ROOT = Path(__file__).parent.parent
@@ -349,7 +349,7 @@ def test_bars_do_not_end_the_cells_of_markdown_tables() -> None:
 def test_the_syntax_stage() -> None:
     source = Source("a: conv 3x3 n ×2 → 4x4x1", "net.arch")
     expect_text(
-        render_syntax(parse(source)),
+        render_syntax(parse_program(source)),
         """
         Program  net.arch
           Step @1:1
@@ -366,7 +366,7 @@ def test_the_syntax_stage() -> None:
 def test_the_syntax_stage_has_comments() -> None:
     source = Source("# one\n\n# two\n#\n# three\na: { # four\nrelu # \x1b\n} # five", "net.arch")
     expect_text(
-        render_syntax(parse(source)),
+        render_syntax(parse_program(source)),
         """
         # one
         Program  net.arch

@@ -15,7 +15,7 @@ from archdsl.report.memory import render_memory
 from archdsl.report.proof import render_proof
 from archdsl.report.rules import render_code_page
 from archdsl.report.table import render_report
-from archdsl.rules import CODES
+from archdsl.rules import RULES
 from archdsl.text.diagnostics import Diagnostic, Label, Severity
 from archdsl.text.source import Source
 
@@ -69,8 +69,8 @@ def test_a_diagnostic() -> None:
 
 
 def test_a_page_of_a_code() -> None:
-    page = render_code_page(CODES["wrong-value"], color=True)
-    assert click.unstyle(page) == render_code_page(CODES["wrong-value"])
+    page = render_code_page(RULES["wrong-value"], color=True)
+    assert click.unstyle(page) == render_code_page(RULES["wrong-value"])
     painted = tagged(page).splitlines()
     assert painted[0].startswith("<bold>wrong-value</>: ")
     assert "<bold>mended</>" in painted

@@ -16,10 +16,10 @@ from runs import SMALL, damage_facts, run, small, states_of, train_command, writ
 import archdsl
 from archdsl.cli.commands import commands
 from archdsl.recipe import Recipe, optimizers, schedules
-from archdsl.train.faults import TrainFault
+from archdsl.train.faults import TrainError
 from archdsl.train.logs import read_metrics
-from archdsl.train.options import Options
-from archdsl.train.run import train
+from archdsl.train.options import TrainOptions
+from archdsl.train.run import train_model
 from archdsl.train.stopping import Stopping
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -50,7 +50,7 @@ def test_a_run_goes_on_with_the_network_that_it_began_with(
     recipe = Recipe("fake:16", 8, 2)
     first = run(small(), tmp_path, replace(recipe, epochs=1)).run
     before = {path: path.read_bytes() for path in first.folder.rglob("*") if path.is_file()}
-    with pytest.raises(TrainFault, match=said):
+    with pytest.raises(TrainError, match=said):
         run(archdsl.parse(SMALL.replace(old, new, 1)), tmp_path, recipe, resume="auto")
     assert {path: path.read_bytes() for path in first.folder.rglob("*") if path.is_file()} == before
     commented = archdsl.parse(f"# What is said of it may change.\n{SMALL}")
@@ -71,14 +71,14 @@ def test_a_run_goes_forward(tmp_path: Path) -> None:
     first = run(small(), tmp_path, Recipe("fake:16", 8, 2)).run
     last = first.checkpoints / "last.ckpt"
     before = last.read_bytes()
-    with pytest.raises(TrainFault, match="has 2 epochs behind it, which are more than 1"):
+    with pytest.raises(TrainError, match="has 2 epochs behind it, which are more than 1"):
         run(small(), tmp_path, Recipe("fake:16", 8, 1), resume="auto")
     outcome = run(small(), tmp_path, Recipe("fake:16", 8, 2), resume="auto")
     assert (outcome.epochs, outcome.metrics) == (2, {})
     assert last.read_bytes() == before
     for broken in (b"", before[: len(before) // 2], b"no checkpoint", b"\x80\x02c__main__\nx\n."):
         last.write_bytes(broken)
-        with pytest.raises(TrainFault, match=r"last\.ckpt is no checkpoint of a run, or not whole"):
+        with pytest.raises(TrainError, match=r"last\.ckpt is no checkpoint of a run, or not whole"):
             run(small(), tmp_path, Recipe("fake:16", 8, 3), resume="auto")
 
 
@@ -101,7 +101,7 @@ def test_only_a_run_goes_on(tmp_path: Path) -> None:
     other.parent.mkdir(parents=True)
     other.write_bytes((first.checkpoints / "last.ckpt").read_bytes())
     for path in (other, other.parent.parent):
-        with pytest.raises(TrainFault, match="elsewhere is no folder of a run"):
+        with pytest.raises(TrainError, match="elsewhere is no folder of a run"):
             run(small(), tmp_path, Recipe("fake:16", 8, 2), resume=path)
     assert [path.name for path in (tmp_path / "elsewhere").rglob("*")] == [
         "checkpoints",
@@ -110,7 +110,7 @@ def test_only_a_run_goes_on(tmp_path: Path) -> None:
 
 
 def test_resuming_needs_a_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(TrainFault, match="there is no checkpoint"):
+    with pytest.raises(TrainError, match="there is no checkpoint"):
         run(small(), tmp_path, Recipe("fake:32", 8, 1), resume=tmp_path / "none.ckpt")
 
 
@@ -127,12 +127,12 @@ def test_going_on_from_the_best_makes_it_the_last(tmp_path: Path) -> None:
 def test_a_folder_with_a_dot_is_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    options = Options(output=tmp_path, device="cpu", name=name)
+    options = TrainOptions(output=tmp_path, device="cpu", name=name)
     recipe = Recipe("fake:16", 8, 1)
-    here = train(small(), archdsl.compile(small()), recipe, options).run.folder
+    here = train_model(small(), archdsl.compile(small()), recipe, options).run.folder
     monkeypatch.chdir(here / "checkpoints")
     for path in (here, Path("last.ckpt"), here / "checkpoints" / "last.ckpt"):
-        outcome = train(
+        outcome = train_model(
             small(), archdsl.compile(small()), recipe, replace(options, resume=path, name=None)
         )
         assert outcome.run.folder.resolve() == here
@@ -151,7 +151,7 @@ def test_what_was_killed_before_it_had_begun_begins(tmp_path: Path) -> None:
 def test_files_of_others_are_no_run_to_go_on_with(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "report.md").write_text("mine")
-    with pytest.raises(TrainFault, match="has files that are not of a run"):
+    with pytest.raises(TrainError, match="has files that are not of a run"):
         run(small(), tmp_path, Recipe("fake:16", 8, 1), resume="auto")
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["report.md"]
 
@@ -215,7 +215,7 @@ def test_a_run_does_not_go_on_as_another(
     monkeypatch.setattr(Stopping, "__init__", lambda self: setattr(self, "signal", signal.SIGTERM))
     here = run(small(), tmp_path, recipe).run
     before = {path: path.read_bytes() for path in here.folder.rglob("*") if path.is_file()}
-    with pytest.raises(TrainFault, match=said):
+    with pytest.raises(TrainError, match=said):
         run(small(), tmp_path, replace(recipe, **change), resume="auto", **flags)
     assert {path: path.read_bytes() for path in before} == before
 
@@ -230,7 +230,7 @@ def test_what_a_run_was_told_is_in_its_checkpoint(
         patch.setattr(Stopping, "__init__", lambda self: setattr(self, "signal", signal.SIGTERM))
         here = run(small(), tmp_path, recipe).run
     damage_facts("recipe", "batch", value=4)(here.folder)
-    with pytest.raises(TrainFault, match="which has a batch of 8, not 4"):
+    with pytest.raises(TrainError, match="which has a batch of 8, not 4"):
         run(small(), tmp_path, replace(recipe, batch=4), resume="auto")
     weights, _ = states_of(run(small(), tmp_path, recipe, resume="auto").run.folder)
     assert all(torch.equal(weights[name], expected[name]) for name in expected)

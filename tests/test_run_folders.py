@@ -16,10 +16,10 @@ import archdsl
 from archdsl.cli.commands import commands
 from archdsl.recipe import Recipe, averages
 from archdsl.train.choice import choose_folder, hold
-from archdsl.train.faults import TrainFault
+from archdsl.train.faults import TrainError
 from archdsl.train.finished import open_run
-from archdsl.train.options import Options
-from archdsl.train.run import train
+from archdsl.train.options import TrainOptions
+from archdsl.train.run import train_model
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -30,9 +30,9 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 def test_the_second_run_gets_a_folder_of_its_own(tmp_path: Path) -> None:
     folders = []
     for _ in range(2):
-        options = Options(output=tmp_path, device="cpu")
+        options = TrainOptions(output=tmp_path, device="cpu")
         model = small()
-        outcome = train(model, archdsl.compile(model), Recipe("fake:8", 8, 1), options)
+        outcome = train_model(model, archdsl.compile(model), Recipe("fake:8", 8, 1), options)
         folders.append(outcome.run.folder.name)
     assert folders == ["small", "small-2"]
 
@@ -51,8 +51,8 @@ def test_processes_refuse_a_name_that_is_taken(
     """Each would look for another one by itself."""
     run(small(), tmp_path, Recipe("fake:8", 8, 1))
     monkeypatch.setenv("WORLD_SIZE", "2")
-    options = Options(output=tmp_path, device="cpu", name="run")
-    with pytest.raises(TrainFault, match="run is taken: pass another --name, or --resume auto"):
+    options = TrainOptions(output=tmp_path, device="cpu", name="run")
+    with pytest.raises(TrainError, match="run is taken: pass another --name, or --resume auto"):
         choose_folder(small(), options)
     assert choose_folder(small(), replace(options, resume="auto")) == tmp_path / "run"
     monkeypatch.setenv("RANK", "1")
@@ -61,16 +61,18 @@ def test_processes_refuse_a_name_that_is_taken(
 
 @pytest.mark.parametrize("name", ["../../escape", "a/b", "..", "", "/tmp", "a\\b"])
 def test_a_name_is_that_of_one_folder(tmp_path: Path, name: str) -> None:
-    options = Options(output=tmp_path / "runs", device="cpu", name=name)
-    with pytest.raises(TrainFault, match="is the name of one folder"):
-        train(small(), "", Recipe("fake:8", 8, 1), options)
+    options = TrainOptions(output=tmp_path / "runs", device="cpu", name=name)
+    with pytest.raises(TrainError, match="is the name of one folder"):
+        train_model(small(), "", Recipe("fake:8", 8, 1), options)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_processes_of_torchrun_need_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(TrainFault, match="pass --name"):
-        train(small(), "", Recipe("fake:8", 8, 1), Options(output=tmp_path, device="cpu"))
+    with pytest.raises(TrainError, match="pass --name"):
+        train_model(
+            small(), "", Recipe("fake:8", 8, 1), TrainOptions(output=tmp_path, device="cpu")
+        )
 
 
 def test_a_run_that_is_refused_leaves_nothing(tmp_path: Path) -> None:
@@ -80,7 +82,7 @@ def test_a_run_that_is_refused_leaves_nothing(tmp_path: Path) -> None:
         (Recipe("fake:16", 8, 1), {"accumulate": 3}, "cannot be split into 3"),
         (Recipe("fake:16", 8, 1), {"resume": tmp_path / "nope"}, "there is no checkpoint"),
     ):
-        with pytest.raises(TrainFault, match=said):
+        with pytest.raises(TrainError, match=said):
             run(small(), tmp_path / "runs", recipe, **flags)
     assert not list(tmp_path.rglob("*run*/*"))
     assert not (tmp_path / "nope").exists()
@@ -89,7 +91,7 @@ def test_a_run_that_is_refused_leaves_nothing(tmp_path: Path) -> None:
 def test_one_run_at_a_time_in_a_folder(tmp_path: Path) -> None:
     recipe = Recipe("fake:16", 8, 1)
     first = run(small(), tmp_path, recipe).run
-    with hold(first), pytest.raises(TrainFault, match=r"another process trains in .*run$"):
+    with hold(first), pytest.raises(TrainError, match=r"another process trains in .*run$"):
         run(small(), tmp_path, replace(recipe, epochs=2), resume="auto")
     assert run(small(), tmp_path, replace(recipe, epochs=2), resume="auto").epochs == 2
 

@@ -35,7 +35,7 @@ from torch.utils.data import Dataset
 
 from archdsl.cli.commands import commands
 from archdsl.recipe import Recipe, augmentations, averages, optimizers, schedules
-from archdsl.train.faults import TrainFault
+from archdsl.train.faults import TrainError
 from archdsl.train.finished import open_run
 from archdsl.train.logs import read_metrics
 from archdsl.train.stopping import Stopping, requeue
@@ -195,7 +195,7 @@ def test_slurm_requeues_where_it_asked_for_it(
     assert requeue(signal.SIGUSR1)
     assert said.read_text() == "requeue 412\n"
     scontrol.write_text("#!/bin/sh\necho 'not allowed' >&2\nexit 1\n")
-    with pytest.raises(TrainFault, match="is saved, but job 412 is not requeued: not allowed"):
+    with pytest.raises(TrainError, match="is saved, but job 412 is not requeued: not allowed"):
         requeue(signal.SIGUSR1)
 
 
@@ -222,7 +222,7 @@ def test_a_disk_that_is_full_at_any_write_loses_nothing(
         monkeypatch.setattr(os, "fsync", full)
         try:
             run(small(), folder, recipe)
-        except TrainFault as fault:
+        except TrainError as fault:
             monkeypatch.setattr(os, "fsync", real)
             text, _, reason = str(fault).rpartition(": ")
             assert reason == "No space left on device"
@@ -256,7 +256,7 @@ def test_a_disk_that_is_full_at_any_write_loses_nothing(
 def test_weights_that_are_destroyed_are_not_kept(tmp_path: Path) -> None:
     """The loss before the step is finite, and that of the validation behind it is not."""
     recipe = Recipe("fake:16", 16, 1, optimizer=optimizers.SGD(lr=1e30))
-    with pytest.raises(TrainFault, match=r"the validation loss is no finite number in epoch 1$"):
+    with pytest.raises(TrainError, match=r"the validation loss is no finite number in epoch 1$"):
         run(small(), tmp_path, recipe)
     names = {path.name for path in (tmp_path / "run").rglob("*")}
     assert not names & {"weights.safetensors", "last.ckpt", "best.ckpt"}

@@ -14,7 +14,7 @@ from torch import nn
 import archdsl
 from archdsl.cli import main
 from archdsl.cli.compile import is_generated
-from archdsl.codegen import TemplateFault
+from archdsl.codegen import TemplateError
 from archdsl.codegen.module import ClassView, ModuleView
 from archdsl.codegen.templates import template_folder
 
@@ -243,7 +243,7 @@ def test_a_folder_without_a_template(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_a_template_that_is_no_text() -> None:
     write("house/module.py.jinja", "").write_bytes(b"\xff\xfe")
-    with pytest.raises(TemplateFault, match=r"^house: a template is not UTF-8 text$"):
+    with pytest.raises(TemplateError, match=r"^house: a template is not UTF-8 text$"):
         archdsl.compile(archdsl.load("specs/good.arch"), template="house")
 
 

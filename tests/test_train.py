@@ -34,7 +34,7 @@ from archdsl.recipe import Recipe, optimizers, schedules
 from archdsl.recipe.losses import CrossEntropy, MeanSquaredError
 from archdsl.train import keeping
 from archdsl.train.checkpoints import write_atomically
-from archdsl.train.faults import TrainFault
+from archdsl.train.faults import TrainError
 from archdsl.train.loading import EpochSampler
 from archdsl.train.logs import read_metrics
 from archdsl.train.task import Classification
@@ -139,7 +139,7 @@ def test_every_seed_network_takes_a_step(path: Path, tmp_path: Path) -> None:
     """A real step of training and of validation through the whole trainer."""
     model = archdsl.load_all(path)[-1]
     if not model.output.is_vector:
-        with pytest.raises(TrainFault, match="one number a class"):
+        with pytest.raises(TrainError, match="one number a class"):
             run(model, tmp_path, Recipe("fake:64", 2, 1), dry_run=True)
         return
     recipe = replace(model.recipe or Recipe(), data="fake:64", batch=2, augment=())
@@ -305,13 +305,13 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
 
 
 def test_classes_must_fit(tmp_path: Path) -> None:
-    with pytest.raises(TrainFault, match="tells 4 classes apart, digits has 10"):
+    with pytest.raises(TrainError, match="tells 4 classes apart, digits has 10"):
         run(small(), tmp_path, Recipe("digits", 8, 1))
     assert not (tmp_path / "run").exists()
 
 
 def test_a_batch_must_split(tmp_path: Path) -> None:
-    with pytest.raises(TrainFault, match="a batch of 9 cannot be split"):
+    with pytest.raises(TrainError, match="a batch of 9 cannot be split"):
         run(small(), tmp_path, Recipe("fake:32", 9, 1), accumulate=2)
 
 
@@ -319,14 +319,14 @@ def test_a_loss_that_is_no_number_stops_with_the_last_good_checkpoint(tmp_path: 
     rates = (schedules.Every(1, factor=1e30),)
     recipe = Recipe("fake:32", 8, 9, optimizer=optimizers.SGD(lr=0.01), schedule=rates)
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
-    with pytest.raises(TrainFault, match=r"no finite number in epoch \d+, step \d+.*last\.ckpt"):
+    with pytest.raises(TrainError, match=r"no finite number in epoch \d+, step \d+.*last\.ckpt"):
         run(small(), tmp_path, recipe)
     torch.load(last, weights_only=True)
 
 
 def test_an_unwritable_folder_stops_before_training(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("in the way")
-    with pytest.raises(TrainFault, match="cannot write to"):
+    with pytest.raises(TrainError, match="cannot write to"):
         run(small(), tmp_path, Recipe("fake:32", 8, 1))
     assert (tmp_path / "run").read_text() == "in the way"
 
@@ -335,7 +335,7 @@ def test_a_full_disk_is_known_before_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10})())
-    with pytest.raises(TrainFault, match=r"has 0\.000 MB free; checkpoints need 0\.\d+ MB"):
+    with pytest.raises(TrainError, match=r"has 0\.000 MB free; checkpoints need 0\.\d+ MB"):
         run(small(), tmp_path, Recipe("fake:32", 8, 1))
 
 
@@ -347,7 +347,7 @@ def test_a_write_that_fails_leaves_the_last_file(tmp_path: Path) -> None:
         Path(path).write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(TrainFault, match="No space left"):
+    with pytest.raises(TrainError, match="No space left"):
         write_atomically(target, fail)
     assert target.read_bytes() == b"good"
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
@@ -358,7 +358,7 @@ def test_running_out_of_memory_is_one_line(tmp_path: Path, monkeypatch: pytest.M
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
 
     monkeypatch.setattr(Classification, "measure", exhausted)
-    with pytest.raises(TrainFault, match="does not fit into memory"):
+    with pytest.raises(TrainError, match="does not fit into memory"):
         run(small(), tmp_path, Recipe("fake:32", 8, 1))
 
 

@@ -31,10 +31,10 @@ from archdsl.recipe.augmentations import (
     Rotate,
     Shift,
 )
-from archdsl.recipe.definition import WORDS, Role
+from archdsl.recipe.definition import WORDS, RecipeRole
 from archdsl.train.data import ImageData, open_data, prepare_image
 from archdsl.train.data.augmentation import plan_mixing
-from archdsl.train.data.decoding import BrokenImage, decode_image
+from archdsl.train.data.decoding import BrokenImageError, decode_image
 
 # ── folder: ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -195,7 +195,7 @@ def test_broken_images_of_a_subset_are_counted(folder: Path, broken: tuple[Path,
 
 PAGES: list[Augmentation] = [
     page()  # type: ignore[misc]
-    for page in WORDS[Role.AUGMENTATION].values()
+    for page in WORDS[RecipeRole.AUGMENTATION].values()
     if not issubclass(page, Mixing)
 ]
 
@@ -437,7 +437,7 @@ def test_pixels_of_16_bits_are_scaled_and_those_of_32_refused(tmp_path: Path) ->
     path = tmp_path / "a.tiff"
     for dtype, mode in ((np.float32, "F"), (np.int32, "I")):
         Image.fromarray(values.astype(dtype)).save(path)
-        with pytest.raises(BrokenImage, match=rf"has pixels of 32 bits \(mode {mode}\)"):
+        with pytest.raises(BrokenImageError, match=rf"has pixels of 32 bits \(mode {mode}\)"):
             decode_image(path, 1)
 
 
@@ -458,5 +458,5 @@ def test_a_jpeg_has_the_pixels_that_pillow_gives_it(
     found = decode_image(path, channels)
     assert np.array_equal(found.permute(1, 2, 0).numpy(), expected)
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(BrokenImage, match=r"a\.jpg: broken image: image file is truncated"):
+    with pytest.raises(BrokenImageError, match=r"a\.jpg: broken image: image file is truncated"):
         decode_image(path, channels)

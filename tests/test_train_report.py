@@ -20,12 +20,12 @@ import archdsl
 from archdsl.model.memory import estimate_memory, render_bytes
 from archdsl.recipe import Recipe, augmentations, averages, optimizers
 from archdsl.train.choice import choose_folder
-from archdsl.train.evaluation import evaluate, write_evaluation
-from archdsl.train.faults import TrainFault
+from archdsl.train.evaluation import evaluate_run, write_evaluation
+from archdsl.train.faults import TrainError
 from archdsl.train.finished import Finished, open_run
-from archdsl.train.folder import Run
+from archdsl.train.folder import RunFolder
 from archdsl.train.logs import read_metrics
-from archdsl.train.options import Options
+from archdsl.train.options import TrainOptions
 from archdsl.train.report import write_report
 from archdsl.train.task import Classification
 
@@ -109,7 +109,7 @@ With archdsl 1, torch 2.
 
 
 def test_a_report_says_what_was_done_and_what_came_of_it(tmp_path: Path) -> None:
-    run = Run(tmp_path)
+    run = RunFolder(tmp_path)
     run.metrics.write_text(METRICS, "utf-8")
     history = read_metrics(run)
     facts = {
@@ -154,9 +154,11 @@ class Ranked(nn.Module):
 
 def test_an_evaluation_counts_each_class_and_what_it_was_taken_for(tmp_path: Path) -> None:
     facts = json.loads(run(TEN, tmp_path, Recipe("fake:12", 8, 1)).run.facts.read_text("utf-8"))
-    finished = Finished(Run(tmp_path), Ranked(), facts)
+    finished = Finished(RunFolder(tmp_path), Ranked(), facts)
     # Classes take turns: 2000 images to train, and then 500.
-    found = evaluate(finished, "fake:2006", root=tmp_path, download=False, workers=0, device="cpu")
+    found = evaluate_run(
+        finished, "fake:2006", root=tmp_path, download=False, workers=0, device="cpu"
+    )
     counts = [50] * 10
     counts[6] += 1
     assert found.images == 501
@@ -177,9 +179,9 @@ def test_an_evaluation_counts_each_class_and_what_it_was_taken_for(tmp_path: Pat
 
 def test_an_evaluation_needs_the_classes_of_the_network(tmp_path: Path) -> None:
     facts = {"input": [8, 8, 1], "data": {"classes": list("abc")}, "options": {"seed": 0}}
-    finished = Finished(Run(tmp_path), Ranked(), facts)
-    with pytest.raises(TrainFault, match="tells 3 classes apart, digits has 10"):
-        evaluate(finished, "digits", root=tmp_path, download=False, workers=0, device="cpu")
+    finished = Finished(RunFolder(tmp_path), Ranked(), facts)
+    with pytest.raises(TrainError, match="tells 3 classes apart, digits has 10"):
+        evaluate_run(finished, "digits", root=tmp_path, download=False, workers=0, device="cpu")
 
 
 def test_probabilities_are_those_of_a_softmax_but_for_one_that_is_there() -> None:
@@ -190,7 +192,7 @@ def test_probabilities_are_those_of_a_softmax_but_for_one_that_is_there() -> Non
             return scores
 
     for is_there, expected in ((True, scores), (False, scores.softmax(1))):
-        finished = Finished(Run(Path()), Given(), {"gives_probabilities": is_there})
+        finished = Finished(RunFolder(Path()), Given(), {"gives_probabilities": is_there})
         torch.testing.assert_close(finished.probabilities(torch.zeros(1)), expected)
 
 
@@ -209,7 +211,7 @@ def test_running_out_of_memory_says_what_is_needed(
     model = archdsl.parse(SMALL)
     batch = 8 // accumulate
     needed = render_bytes(estimate_memory(model, batch=batch, recipe=recipe).total)
-    with pytest.raises(TrainFault) as raised:
+    with pytest.raises(TrainError) as raised:
         run(SMALL, tmp_path, recipe, accumulate=accumulate)
     assert str(raised.value) == (
         f"Small with {batch} images a device needs {needed}, which does not fit into memory: "
@@ -233,7 +235,7 @@ def test_running_out_of_a_gpus_memory_names_the_largest_batch(
 
     monkeypatch.setattr(Classification, "measure", exhausted)
     needed = render_bytes(estimate_memory(model, batch=8, recipe=recipe).total)
-    with pytest.raises(TrainFault) as raised:
+    with pytest.raises(TrainError) as raised:
         run(SMALL, tmp_path, recipe, accumulate=2)
     assert str(raised.value) == (
         f"Small with 8 images a device needs {needed}, which does not fit into memory "
@@ -243,7 +245,7 @@ def test_running_out_of_a_gpus_memory_names_the_largest_batch(
 
 def test_a_gpu_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(TrainFault, match="there is no CUDA device here"):
+    with pytest.raises(TrainError, match="there is no CUDA device here"):
         run(SMALL, tmp_path, Recipe("fake:32", 8, 1), device="cuda")
 
 
@@ -268,7 +270,7 @@ def test_what_a_cpu_or_a_strategy_does_not_do_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: Any, average: Any, said: str
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(TrainFault, match=said):
+    with pytest.raises(TrainError, match=said):
         run(SMALL, tmp_path, Recipe("fake:32", 8, 1, average=average), **flags)
 
 
@@ -278,7 +280,7 @@ def test_a_run_that_has_just_begun_has_no_weights(tmp_path: Path) -> None:
     for path in (*folder.glob("checkpoints/*"), *folder.glob("*.safetensors")):
         path.unlink()
     for which in ("best", "last"):
-        with pytest.raises(TrainFault, match="has no weights yet"):
+        with pytest.raises(TrainError, match="has no weights yet"):
             open_run(folder, which)
 
 
@@ -304,7 +306,7 @@ def test_the_disk_must_hold_three_checkpoints_and_the_weights(
         if is_enough:
             run(SMALL, tmp_path, Recipe("fake:16", 8, 1))
         else:
-            with pytest.raises(TrainFault, match="MB free"):
+            with pytest.raises(TrainError, match="MB free"):
                 run(SMALL, tmp_path, Recipe("fake:16", 8, 1))
 
 
@@ -320,7 +322,7 @@ def test_the_loss_that_is_no_number_names_its_step(
         return found * float("nan") if len(steps) == 5 and torch.is_grad_enabled() else found
 
     monkeypatch.setattr(Classification, "loss", loss)
-    with pytest.raises(TrainFault) as raised:
+    with pytest.raises(TrainError) as raised:
         run(SMALL, tmp_path, Recipe("fake:24", 8, 3, optimizer=optimizers.SGD()))
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
     assert str(raised.value) == (
@@ -355,7 +357,7 @@ def test_to_resume_is_to_go_on_with_the_newest_run_of_the_network(tmp_path: Path
     model = archdsl.parse(SMALL)
 
     def chosen(**flags: Any) -> Path:
-        return choose_folder(model, Options(output=tmp_path, **flags))
+        return choose_folder(model, TrainOptions(output=tmp_path, **flags))
 
     assert chosen(resume="auto") == tmp_path / "small-3"
     assert chosen(resume="auto", name="small-12") == tmp_path / "small-12"

@@ -22,12 +22,12 @@ from archdsl.model import Model
 from archdsl.recipe import Recipe, augmentations, averages, optimizers, schedules
 from archdsl.recipe.losses import CrossEntropy, MeanSquaredError
 from archdsl.train.data import ImageData, open_data
-from archdsl.train.faults import TrainFault
+from archdsl.train.faults import TrainError
 from archdsl.train.finished import open_run
 from archdsl.train.loading import EpochSampler, mix
 from archdsl.train.logs import read_metrics
-from archdsl.train.options import Options
-from archdsl.train.run import Outcome, train
+from archdsl.train.options import TrainOptions
+from archdsl.train.run import Outcome, train_model
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -47,8 +47,10 @@ SGD = optimizers.SGD(lr=0.1)
 
 def run(text: str, folder: Path, recipe: Recipe, **flags: Any) -> Outcome:
     model = archdsl.parse(text)
-    options = Options(**{"output": folder, "device": "cpu", "name": "run", "log": ("csv",)} | flags)
-    return train(model, archdsl.compile(model), recipe, options)
+    options = TrainOptions(
+        **{"output": folder, "device": "cpu", "name": "run", "log": ("csv",)} | flags
+    )
+    return train_model(model, archdsl.compile(model), recipe, options)
 
 
 def images_of(model: Model, recipe: Recipe, seed: int = 0) -> tuple[Any, Any]:
@@ -437,5 +439,5 @@ def test_a_run_resumes_from_the_checkpoint_that_is_named(tmp_path: Path) -> None
     assert outcome.run.folder == folder
     again = load_file(outcome.run.last_weights)
     assert all(torch.equal(again[name], tensor) for name, tensor in best["network"].items())
-    with pytest.raises(TrainFault, match="there is no checkpoint"):
+    with pytest.raises(TrainError, match="there is no checkpoint"):
         run(SMALL, tmp_path, recipe, resume=tmp_path / "nothing")

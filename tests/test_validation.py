@@ -23,10 +23,10 @@ from archdsl.codegen import entry_name, entry_names, render_deployments, render_
 from archdsl.deployment import deploy
 from archdsl.layers import REGISTRY, Call, Example
 from archdsl.layers.activation import ELU
-from archdsl.layers.call import Option
+from archdsl.layers.call import OptionalArgument
 from archdsl.layers.call import call as call_of
 from archdsl.model import Model
-from archdsl.validation import InvalidModule, expected_graphs, recorded_graphs, validate
+from archdsl.validation import InvalidModuleError, expected_graphs, recorded_graphs, validate
 
 SPECS = sorted((ROOT / "specs").rglob("*.arch"))
 HERE = Path(__file__).parent / "validated"
@@ -113,7 +113,7 @@ def test_a_fault_is_refused(fault: str) -> None:
     old, new = FAULTS[fault]
     wrong = NET.replace(old, new)
     assert wrong != NET, "the fault is nowhere"
-    with pytest.raises(InvalidModule) as found:
+    with pytest.raises(InvalidModuleError) as found:
         validate(wrong, models_of("net.arch"))
     line = found.value.place
     assert line is not None or fault in ("a network that is not exported", "a network forgotten")
@@ -124,7 +124,7 @@ def test_a_fault_for_inference_is_refused(fault: str) -> None:
     old, new = LOADING_FAULTS[fault]
     wrong = DEPLOYED.replace(old, new)
     assert wrong != DEPLOYED, "the fault is nowhere"
-    with pytest.raises(InvalidModule):
+    with pytest.raises(InvalidModuleError):
         validate(wrong, {"Deployed": deploy(archdsl.load(HERE / "deployed.arch"))})
 
 
@@ -132,7 +132,7 @@ def test_the_message_names_both_places() -> None:
     wrong = NET.replace(
         "nn.AvgPool2d(3, stride=1, padding=1)", "nn.AvgPool2d(3, stride=2, padding=1)"
     )
-    with pytest.raises(InvalidModule) as found:
+    with pytest.raises(InvalidModuleError) as found:
         validate(wrong, models_of("net.arch"))
     number = wrong[: wrong.index("self.c = nn.Avg")].count("\n") + 1
     spec = (HERE / "net.arch").as_posix()
@@ -143,7 +143,7 @@ def test_the_message_names_both_places() -> None:
     )
     wrong = NET.replace("x = self.cut(x)", "x = self.cut(skip)")
     with pytest.raises(
-        InvalidModule, match=r"`cut` reads `skip\.out`; by the spec `mul` \(line \d+"
+        InvalidModuleError, match=r"`cut` reads `skip\.out`; by the spec `mul` \(line \d+"
     ):
         validate(wrong, models_of("net.arch"))
 
@@ -216,7 +216,7 @@ def test_a_module_is_left_as_it_was() -> None:
     models = models_of("net.arch")
     for _ in range(2):
         validate(NET, models)
-        with pytest.raises(InvalidModule):
+        with pytest.raises(InvalidModuleError):
             validate(NET.replace("range(3)", "range(2)"), models)
 
 
@@ -271,7 +271,7 @@ def test_what_is_wrong_is_not_written(
 def test_the_python_interface_refuses_it_too() -> None:
     model = archdsl.parse(SPEC)
     for inference in (False, True):
-        with pytest.raises(InvalidModule, match="kernel_size=1"):
+        with pytest.raises(InvalidModuleError, match="kernel_size=1"):
             archdsl.compile(model, inference=inference)
 
 
@@ -286,7 +286,7 @@ def test_weights_of_heads_keep_their_digits() -> None:
 def test_a_template_is_not_blamed_for_a_mistake_of_ours(here: Path) -> None:
     Path("house").mkdir()
     Path("house/module.py.jinja").write_text('{% extends "packaged/module.py.jinja" %}', "utf-8")
-    with pytest.raises(InvalidModule, match="kernel_size=1"):
+    with pytest.raises(InvalidModuleError, match="kernel_size=1"):
         archdsl.compile(archdsl.parse(SPEC), template="house")
 
 
@@ -294,7 +294,7 @@ def test_two_networks_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -
     """One of them would be lost, and no other network would lack it."""
     models = archdsl.load_all(HERE / "net.arch")
     monkeypatch.setattr(compilation, "entry_names", lambda models: ["Net"] * len(models))
-    with pytest.raises(InvalidModule, match="two networks have this name"):
+    with pytest.raises(InvalidModuleError, match="two networks have this name"):
         archdsl.compile(*models)
 
 
@@ -315,7 +315,7 @@ def test_a_layer_that_no_table_has(monkeypatch: pytest.MonkeyPatch) -> None:
     """A definition says how it is called: that is enough."""
 
     def emit(alpha: float) -> Callable[..., Call]:
-        return lambda self, x: call_of("nn.CELU", 2, alpha=Option(alpha, 1.0))
+        return lambda self, x: call_of("nn.CELU", 2, alpha=OptionalArgument(alpha, 1.0))
 
     for alpha in (1.0, 0.5):
         monkeypatch.setattr(ELU, "emit", emit(alpha))
@@ -326,5 +326,5 @@ def test_a_layer_that_no_table_has(monkeypatch: pytest.MonkeyPatch) -> None:
         assert written in source
         validate(source.replace(written, f"nn.CELU(2, alpha={alpha})"), wanted)
         for wrong in ("nn.CELU(2, alpha=0.7)", "nn.CELU(2, beta=1)", "nn.CELU()", "nn.ELU(2)"):
-            with pytest.raises(InvalidModule):
+            with pytest.raises(InvalidModuleError):
                 validate(source.replace(written, wrong, 1), wanted)

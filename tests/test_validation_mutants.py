@@ -16,7 +16,7 @@ import archdsl
 from archdsl.codegen import entry_name, render_deployments, render_module
 from archdsl.deployment import Deployment, deploy
 from archdsl.model import Model
-from archdsl.validation import InvalidModule, validate
+from archdsl.validation import InvalidModuleError, validate
 
 HERE = Path(__file__).parent / "validated"
 #: One for each way of writing.
@@ -72,7 +72,7 @@ def assert_mutants_are_refused(
         count += 1
         try:
             validate(mutant.source, {entry_name(model): network})
-        except InvalidModule:
+        except InvalidModuleError:
             refused += 1
             continue
         found = behaviour(mutant.source, model, state)

@@ -17,7 +17,7 @@ from archdsl.drawing import DrawingError, Options, render_drawing
 from archdsl.drawing.canvas.bounds import bounds_of, single_marks
 from archdsl.drawing.canvas.marks import Group, Line, Mark, Picture, texts_in
 from archdsl.drawing.canvas.tikz import spelled_for_tex
-from archdsl.drawing.options import PAGES, Fit, Scale
+from archdsl.drawing.options import PAGES, BoxScale, Fit
 from archdsl.drawing.volumes.cuboids import ruler_for
 from archdsl.drawing.volumes.picture import volumes_picture
 from archdsl.layers.volume import Volume
@@ -165,7 +165,7 @@ def test_sizes_follow_the_rule_that_is_printed() -> None:
         ("linear", lambda n, most: log2(most) * n / most, "linear"),
     ],
 )
-def test_each_scale_has_its_formula(scale: Scale, share: object, word: str) -> None:
+def test_each_scale_has_its_formula(scale: BoxScale, share: object, word: str) -> None:
     assert callable(share)
     volumes = [Volume((224, 112, 64)), Volume((7, 7, 512)), Volume((1000,))]
     ruler = ruler_for(volumes, scale)

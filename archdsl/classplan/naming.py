@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import keyword
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from collections.abc import Sequence as Nodes
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from archdsl.classplan.plan import (
-    Apply,
+    ApplyStep,
     ClassPlan,
-    Copies,
-    Fork,
-    Head,
-    Instance,
-    Item,
-    Leaf,
-    Option,
-    Recall,
-    Sequence,
-    Step,
+    CopiesStep,
+    ForkStep,
+    HeadStep,
+    InstanceItem,
+    LayerItem,
+    OptionStep,
+    PlanItem,
+    PlanStep,
+    ReferenceStep,
+    SequentialItem,
     applies_of,
     in_row,
 )
@@ -29,7 +28,7 @@ from archdsl.layers.definition import fields_of
 from archdsl.layers.fields import REFERENCE
 from archdsl.layers.plumbing import Identity
 from archdsl.network.graph import Node
-from archdsl.network.parts import RecallPart
+from archdsl.network.parts import ReferencePart
 from archdsl.text import syntax
 
 _RESERVED = """
@@ -63,18 +62,18 @@ def camel_case(name: str) -> str:
 class Names:
     """Gives the unnamed rows, branches and heads of one class their attributes."""
 
-    def __init__(self, nodes: Nodes[Node]) -> None:
+    def __init__(self, nodes: Sequence[Node]) -> None:
         self.nodes = nodes
         self.taken: set[str] = set()
         #: The last count given to each word, where the search for a free one goes on.
         self.counts: dict[str, int] = {}
         self.branches = 0
 
-    def name(self, steps: list[Step]) -> tuple[Step, ...]:
+    def name(self, steps: list[PlanStep]) -> tuple[PlanStep, ...]:
         self.taken = {a for a in _attributes(steps) if a}
         return self._level(steps)
 
-    def _level(self, steps: Iterable[Step]) -> tuple[Step, ...]:
+    def _level(self, steps: Iterable[PlanStep]) -> tuple[PlanStep, ...]:
         """Steps with their names; those under an ``if`` that changes the wiring come last.
 
         So what stands behind the ``if`` has the same name wherever that leads.
@@ -86,68 +85,68 @@ class Names:
                 self.counts.setdefault(word, 1)
         return tuple(self._under(step) for step in [self._step(step) for step in steps])
 
-    def _under(self, step: Step) -> Step:
+    def _under(self, step: PlanStep) -> PlanStep:
         match step:
-            case Fork(branches=branches):
+            case ForkStep(branches=branches):
                 named = tuple(tuple(self._under(s) for s in branch) for branch in branches)
                 return replace(step, branches=named)
-            case Copies(copies=copies):
+            case CopiesStep(copies=copies):
                 named = tuple(tuple(self._under(s) for s in copy) for copy in copies)
                 return replace(step, copies=named)
-            case Option(part=part, steps=inner) if word_of(part.cond) is None:
+            case OptionStep(part=part, steps=inner) if word_of(part.cond) is None:
                 return replace(step, steps=self._level(inner))
             case _:
                 return step
 
-    def _words(self, steps: Iterable[Step]) -> Iterator[str]:
+    def _words(self, steps: Iterable[PlanStep]) -> Iterator[str]:
         for step in steps:
             match step:
-                case Apply(attribute="", pieces=(_, *_)):
+                case ApplyStep(attribute="", pieces=(_, *_)):
                     yield "reduce"
-                case Apply(attribute="", item=item):
+                case ApplyStep(attribute="", item=item):
                     yield self._word(item)
-                case Fork(branches=branches):
+                case ForkStep(branches=branches):
                     for branch in branches:
                         if not _is_single(branch):
                             yield from self._words(branch)
-                case Option(part=part):
+                case OptionStep(part=part):
                     word = word_of(part.cond)
                     yield from () if word is None else (word,)
-                case Copies(copies=copies):
+                case CopiesStep(copies=copies):
                     for copy in copies:
                         yield from self._words(copy)
 
-    def _step(self, step: Step) -> Step:
+    def _step(self, step: PlanStep) -> PlanStep:
         match step:
-            case Apply(attribute="", pieces=(_, *_)):
+            case ApplyStep(attribute="", pieces=(_, *_)):
                 return replace(step, attribute=self._fresh("reduce"))
-            case Apply(attribute=""):
+            case ApplyStep(attribute=""):
                 return replace(step, attribute=self._fresh(self._word(step.item)))
-            case Head(apply=Apply(attribute="")):
+            case HeadStep(apply=ApplyStep(attribute="")):
                 return replace(step, apply=replace(step.apply, attribute=self._fresh("aux", 1)))
-            case Fork():
+            case ForkStep():
                 return replace(step, branches=tuple(self._branch(b) for b in step.branches))
-            case Option(part=part):
+            case OptionStep(part=part):
                 word = word_of(part.cond)
                 return step if word is None else _with_attribute(step, self._fresh(word))
-            case Copies(copies=copies):
+            case CopiesStep(copies=copies):
                 named = tuple(tuple(self._step(s) for s in copy) for copy in copies)
                 return replace(step, copies=named)
             case _:
                 return step
 
-    def _branch(self, branch: tuple[Step, ...]) -> tuple[Step, ...]:
+    def _branch(self, branch: tuple[PlanStep, ...]) -> tuple[PlanStep, ...]:
         self.branches += 1
         if _is_single(branch):
             name = self._fresh(f"branch{self.branches}")
             return (*branch[:-1], _with_attribute(branch[-1], name))
         return tuple(self._step(step) for step in branch)
 
-    def _word(self, item: Item) -> str:
+    def _word(self, item: PlanItem) -> str:
         match item:
-            case Leaf(node=node):
+            case LayerItem(node=node):
                 return self.nodes[node].layer.name
-            case Instance(plan=plan):
+            case InstanceItem(plan=plan):
                 return plan.title
             case _:
                 return "layers"
@@ -161,25 +160,25 @@ class Names:
         return name
 
 
-def _is_single(branch: tuple[Step, ...]) -> bool:
+def _is_single(branch: tuple[PlanStep, ...]) -> bool:
     """Whether a branch is one unnamed step, which is named after the branch."""
     match branch:
-        case (Apply(attribute=""),):
+        case (ApplyStep(attribute=""),):
             return True
-        case (Recall(part=RecallPart(target="")), Apply(attribute="")):
+        case (ReferenceStep(part=ReferencePart(target="")), ApplyStep(attribute="")):
             return True
-        case (Option(part=part),):
+        case (OptionStep(part=part),):
             return word_of(part.cond) is not None
         case _:
             return False
 
 
-def _with_attribute(step: Step, attribute: str) -> Step:
+def _with_attribute(step: PlanStep, attribute: str) -> PlanStep:
     """An unnamed step with its name. In an option it is the name of all that can stand there."""
     match step:
-        case Apply():
+        case ApplyStep():
             return replace(step, attribute=attribute)
-        case Option(steps=steps):
+        case OptionStep(steps=steps):
             inner = tuple(_with_attribute(s, attribute) for s in steps)
             return replace(step, steps=inner, attribute=attribute)
         case _:
@@ -243,25 +242,25 @@ def _is_plain(layer: type[Layer]) -> bool:
     return not reads_parts and not issubclass(layer, MergeLayer)
 
 
-def _attributes(steps: Iterable[Step]) -> Iterator[str]:
+def _attributes(steps: Iterable[PlanStep]) -> Iterator[str]:
     for apply in applies_of(steps):
         yield apply.attribute
 
 
-def name_nodes(plan: ClassPlan, nodes: Nodes[Node]) -> dict[int, str]:
+def name_nodes(plan: ClassPlan, nodes: Sequence[Node]) -> dict[int, str]:
     """The name of each node: its module's path, or for a merge a name beside its branches."""
     names: dict[int, str] = {}
 
-    def item(value: Item, path: str) -> None:
+    def item(value: PlanItem, path: str) -> None:
         match value:
-            case Leaf(node=node):
+            case LayerItem(node=node):
                 names[node] = path
-            case Sequence(items=items):
+            case SequentialItem(items=items):
                 row(items, path)
-            case Instance(plan=inner):
+            case InstanceItem(plan=inner):
                 visit(inner, path)
 
-    def row(items: tuple[Item, ...], path: str) -> None:
+    def row(items: tuple[PlanItem, ...], path: str) -> None:
         for index, inner in enumerate(in_row(items)):
             item(inner, f"{path}.{index}" if path else str(index))
 
@@ -272,14 +271,16 @@ def name_nodes(plan: ClassPlan, nodes: Nodes[Node]) -> dict[int, str]:
         prefix = f"{path}." if path else ""
         walk(inner.steps, prefix, set(_attributes(inner.steps)), {})
 
-    def walk(steps: tuple[Step, ...], prefix: str, taken: set[str], counts: dict[str, int]) -> None:
+    def walk(
+        steps: tuple[PlanStep, ...], prefix: str, taken: set[str], counts: dict[str, int]
+    ) -> None:
         for step in steps:
             match step:
-                case Apply():
+                case ApplyStep():
                     item(step.item, prefix + step.attribute)
-                case Head(apply=apply):
+                case HeadStep(apply=apply):
                     item(apply.item, prefix + apply.attribute)
-                case Fork():
+                case ForkStep():
                     for branch in step.branches:
                         walk(branch, prefix, taken, counts)
                     word = nodes[step.node].layer.name
@@ -289,9 +290,9 @@ def name_nodes(plan: ClassPlan, nodes: Nodes[Node]) -> dict[int, str]:
                     taken.add(name)
                     counts[word] = count
                     names[step.node] = prefix + name
-                case Option(steps=inner):
+                case OptionStep(steps=inner):
                     walk(inner, prefix, taken, counts)
-                case Copies(copies=copies):
+                case CopiesStep(copies=copies):
                     for copy in copies:
                         walk(copy, prefix, taken, counts)
 

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import field
 from typing import TypeAlias
 
-from archdsl.network.parts import CallPart, ChoicePart, RecallPart, RepeatPart
+from archdsl.network.parts import CallPart, ChoicePart, ReferencePart, RepeatPart
 from archdsl.records import dataclass
 from archdsl.text.source import Span
 from archdsl.text.syntax import Comment
 
 
 @dataclass(frozen=True, slots=True)
-class Leaf:
+class LayerItem:
     """A layer's own module."""
 
     node: int
@@ -21,19 +21,19 @@ class Leaf:
 
 
 @dataclass(frozen=True, slots=True)
-class Flattening:
+class FlattenItem:
     """The ``nn.Flatten`` a fully-connected layer wants before it in a row."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
+class SequentialItem:
     """``nn.Sequential``, its items being indices."""
 
-    items: tuple[Item, ...]
+    items: tuple[PlanItem, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Instance:
+class InstanceItem:
     """An object of a class of its own."""
 
     plan: ClassPlan
@@ -41,31 +41,33 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ChoiceItem:
     """What an ``if`` in the middle of a row led to; its items are items of the row."""
 
     part: ChoicePart
-    items: tuple[Item, ...]
+    items: tuple[PlanItem, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Repeat:
+class RepeatItem:
     """Copies whose number a parameter or a volume decides; their items are items of the row."""
 
     part: RepeatPart
-    copies: tuple[tuple[Item, ...], ...]
+    copies: tuple[tuple[PlanItem, ...], ...]
 
 
-Item: TypeAlias = Leaf | Flattening | Sequence | Instance | Choice | Repeat
+PlanItem: TypeAlias = (
+    LayerItem | FlattenItem | SequentialItem | InstanceItem | ChoiceItem | RepeatItem
+)
 
 
-def in_row(items: Iterable[Item]) -> Iterator[Item]:
+def in_row(items: Iterable[PlanItem]) -> Iterator[PlanItem]:
     """The items of a row, those that an ``if`` or a repeat put there included."""
     for item in items:
         match item:
-            case Choice(items=inner):
+            case ChoiceItem(items=inner):
                 yield from in_row(inner)
-            case Repeat(copies=copies):
+            case RepeatItem(copies=copies):
                 for copy in copies:
                     yield from in_row(copy)
             case _:
@@ -73,7 +75,7 @@ def in_row(items: Iterable[Item]) -> Iterator[Item]:
 
 
 @dataclass(frozen=True, slots=True)
-class Apply:
+class ApplyStep:
     """``x = self.attribute(x)``; ``flatten`` where x must become a vector first.
 
     With ``recalls`` the item reads earlier parts too. ``each`` marks a named repeat whose copies
@@ -82,10 +84,10 @@ class Apply:
     """
 
     attribute: str
-    item: Item
+    item: PlanItem
     output: int
     flatten: bool = False
-    recalls: tuple[RecallPart, ...] = ()
+    recalls: tuple[ReferencePart, ...] = ()
     each: bool = False
     label: str | None = None
     pieces: tuple[int, ...] = ()
@@ -93,50 +95,50 @@ class Apply:
 
 
 @dataclass(frozen=True, slots=True)
-class Fork:
+class ForkStep:
     """Branches over one input, joined by the merge ``node``."""
 
     node: int
-    branches: tuple[tuple[Step, ...], ...]
+    branches: tuple[tuple[PlanStep, ...], ...]
     comment: Comment | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Recall:
+class ReferenceStep:
     """An earlier part's result becomes the current one."""
 
-    part: RecallPart
+    part: ReferencePart
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class HeadStep:
     """An auxiliary head: applied in training only, its result set aside."""
 
-    apply: Apply
+    apply: ApplyStep
     weight: float
 
 
 @dataclass(frozen=True, slots=True)
-class Option:
+class OptionStep:
     """What an ``if`` that stands by itself led to.
 
     With an ``attribute`` each of its bodies is at most one module of that name.
     """
 
     part: ChoicePart
-    steps: tuple[Step, ...]
+    steps: tuple[PlanStep, ...]
     attribute: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Copies:
+class CopiesStep:
     """The copies of a repeat without a name that are no items of a row."""
 
     part: RepeatPart
-    copies: tuple[tuple[Step, ...], ...]
+    copies: tuple[tuple[PlanStep, ...], ...]
 
 
-Step: TypeAlias = Apply | Fork | Recall | Head | Option | Copies
+PlanStep: TypeAlias = ApplyStep | ForkStep | ReferenceStep | HeadStep | OptionStep | CopiesStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,43 +153,43 @@ class ClassPlan:
     call: CallPart | None
     input: int
     output: int
-    steps: tuple[Step, ...]
-    row: tuple[Item, ...] | None
-    recalls: tuple[RecallPart, ...]
+    steps: tuple[PlanStep, ...]
+    row: tuple[PlanItem, ...] | None
+    recalls: tuple[ReferencePart, ...]
 
 
-def applies_of(steps: Iterable[Step]) -> Iterator[Apply]:
+def applies_of(steps: Iterable[PlanStep]) -> Iterator[ApplyStep]:
     """The attributes that steps make, in execution order."""
     for step in steps:
         match step:
-            case Apply():
+            case ApplyStep():
                 yield step
-            case Head(apply=apply):
+            case HeadStep(apply=apply):
                 yield apply
-            case Fork(branches=branches):
+            case ForkStep(branches=branches):
                 for branch in branches:
                     yield from applies_of(branch)
-            case Option(steps=inner):
+            case OptionStep(steps=inner):
                 yield from applies_of(inner)
-            case Copies(copies=copies):
+            case CopiesStep(copies=copies):
                 for copy in copies:
                     yield from applies_of(copy)
 
 
-def heads_of(steps: Iterable[Step]) -> Iterator[Head]:
+def heads_of(steps: Iterable[PlanStep]) -> Iterator[HeadStep]:
     """The auxiliary heads among steps, those that an ``if`` put there included."""
     for step in steps:
         match step:
-            case Head():
+            case HeadStep():
                 yield step
-            case Option(steps=inner):
+            case OptionStep(steps=inner):
                 yield from heads_of(inner)
-            case Copies(copies=copies):
+            case CopiesStep(copies=copies):
                 for copy in copies:
                     yield from heads_of(copy)
 
 
-def items_of(plan: ClassPlan) -> Iterator[Item]:
+def items_of(plan: ClassPlan) -> Iterator[PlanItem]:
     """The items that a class constructs, in order."""
     if plan.row is not None:
         yield from in_row(plan.row)
@@ -196,11 +198,11 @@ def items_of(plan: ClassPlan) -> Iterator[Item]:
             yield apply.item
 
 
-def plans_in(items: Iterable[Item]) -> Iterator[ClassPlan]:
+def plans_in(items: Iterable[PlanItem]) -> Iterator[ClassPlan]:
     """The plans of the objects among items, those in rows included."""
     for item in in_row(items):
         match item:
-            case Instance(plan=plan):
+            case InstanceItem(plan=plan):
                 yield plan
-            case Sequence(items=inner):
+            case SequentialItem(items=inner):
                 yield from plans_in(inner)

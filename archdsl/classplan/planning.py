@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from collections.abc import Sequence as Nodes
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from archdsl.classplan.naming import Names, attribute_name, word_of
 from archdsl.classplan.plan import (
-    Apply,
-    Choice,
+    ApplyStep,
+    ChoiceItem,
     ClassPlan,
-    Copies,
-    Flattening,
-    Fork,
-    Head,
-    Instance,
-    Item,
-    Leaf,
-    Option,
-    Recall,
-    Repeat,
-    Sequence,
-    Step,
+    CopiesStep,
+    FlattenItem,
+    ForkStep,
+    HeadStep,
+    InstanceItem,
+    LayerItem,
+    OptionStep,
+    PlanItem,
+    PlanStep,
+    ReferenceStep,
+    RepeatItem,
+    SequentialItem,
     in_row,
 )
 from archdsl.layers import UnaryLayer
@@ -35,7 +34,7 @@ from archdsl.network.parts import (
     ForkPart,
     GroupPart,
     LayerPart,
-    RecallPart,
+    ReferencePart,
     RepeatPart,
     SplitPart,
     Written,
@@ -50,42 +49,43 @@ HEAD_CLASS = "aux_head"
 _LONG_ROW = 4
 
 
-def plan_modules(name: str, nodes: Nodes[Node], chain: Chain) -> ClassPlan:
+def plan_modules(name: str, nodes: Sequence[Node], chain: Chain) -> ClassPlan:
     """Plan the class of a network."""
     plan = _Planner(nodes).class_plan(name, chain, None, None)
     return replace(plan, steps=_with_head_class(plan.steps, nodes))
 
 
-def _with_head_class(steps: tuple[Step, ...], nodes: Nodes[Node]) -> tuple[Step, ...]:
+def _with_head_class(steps: tuple[PlanStep, ...], nodes: Sequence[Node]) -> tuple[PlanStep, ...]:
     """Auxiliary heads that are the same long row of layers, as they mostly are, share a class."""
-    kinds = [_kinds(step.apply, nodes) for step in steps if isinstance(step, Head)]
+    kinds = [_kinds(step.apply, nodes) for step in steps if isinstance(step, HeadStep)]
     if len(kinds) < 2 or len(set(kinds)) > 1 or len(kinds[0]) < _LONG_ROW:
         return steps
-    return tuple(_of_head_class(s, nodes) if isinstance(s, Head) else s for s in steps)
+    return tuple(_of_head_class(s, nodes) if isinstance(s, HeadStep) else s for s in steps)
 
 
-def _kinds(head: Apply, nodes: Nodes[Node]) -> tuple[str, ...]:
+def _kinds(head: ApplyStep, nodes: Sequence[Node]) -> tuple[str, ...]:
     """The layers of a head that is a plain row, nothing for another one."""
     match head.item:
-        case Sequence(items=row) if all(isinstance(i, (Leaf, Flattening)) for i in row):
+        case SequentialItem(items=row) if all(isinstance(i, (LayerItem, FlattenItem)) for i in row):
             return tuple(
-                nodes[item.node].layer.name if isinstance(item, Leaf) else "flatten" for item in row
+                nodes[item.node].layer.name if isinstance(item, LayerItem) else "flatten"
+                for item in row
             )
         case _:
             return ()
 
 
-def _of_head_class(head: Head, nodes: Nodes[Node]) -> Head:
-    assert isinstance(head.apply.item, Sequence)
+def _of_head_class(head: HeadStep, nodes: Sequence[Node]) -> HeadStep:
+    assert isinstance(head.apply.item, SequentialItem)
     row = head.apply.item.items
-    first = next(item for item in row if isinstance(item, Leaf))
+    first = next(item for item in row if isinstance(item, LayerItem))
     start = nodes[first.node].inputs[0]
     plan = ClassPlan(HEAD_CLASS, None, None, start, head.apply.output, (), row, ())
-    return replace(head, apply=replace(head.apply, item=Instance(plan)))
+    return replace(head, apply=replace(head.apply, item=InstanceItem(plan)))
 
 
 class _Planner:
-    def __init__(self, nodes: Nodes[Node]) -> None:
+    def __init__(self, nodes: Sequence[Node]) -> None:
         self.nodes = nodes
 
     def class_plan(
@@ -101,76 +101,76 @@ class _Planner:
 
     # ── Rows ─────────────────────────────────────────────────────────────────────────────────
 
-    def _row(self, parts: tuple[Written, ...]) -> tuple[Item, ...] | None:
+    def _row(self, parts: tuple[Written, ...]) -> tuple[PlanItem, ...] | None:
         """The items of a ``nn.Sequential``, where the parts are unnamed and in a straight line."""
         if not all(map(_is_in_row, parts)):
             return None
         return tuple(item for part in parts for item in self._row_items(part))
 
-    def _row_items(self, part: Written) -> list[Item]:
+    def _row_items(self, part: Written) -> list[PlanItem]:
         match part:
             case ChoicePart(body=body):
-                return [Choice(part, self._row(body.written) or ())]
+                return [ChoiceItem(part, self._row(body.written) or ())]
             case RepeatPart(copies=copies):
                 return self._copies(part, [self._row(copy.written) or () for copy in copies])
             case _:
                 item = self._item(part)
-                return [Flattening(), item] if self._needs_flat(item) else [item]
+                return [FlattenItem(), item] if self._needs_flat(item) else [item]
 
-    def _copies(self, part: RepeatPart, rows: Nodes[tuple[Item, ...]]) -> list[Item]:
+    def _copies(self, part: RepeatPart, rows: Sequence[tuple[PlanItem, ...]]) -> list[PlanItem]:
         """Copies as items of a row, as one where their number is no constant."""
         if isinstance(part.count.form, Constant):
             return [item for row in rows for item in row]
-        if rows and rows[0] and isinstance(rows[0][0], Flattening):
+        if rows and rows[0] and isinstance(rows[0][0], FlattenItem):
             # What flattens the first copy's input stands before all of them.
-            return [Flattening(), Repeat(part, (rows[0][1:], *rows[1:]))]
-        return [Repeat(part, tuple(rows))]
+            return [FlattenItem(), RepeatItem(part, (rows[0][1:], *rows[1:]))]
+        return [RepeatItem(part, tuple(rows))]
 
-    def _needs_flat(self, item: Item) -> bool:
-        if not isinstance(item, Leaf):
+    def _needs_flat(self, item: PlanItem) -> bool:
+        if not isinstance(item, LayerItem):
             return False
         node = self.nodes[item.node]
         layer = node.layer
         is_image = not self.nodes[node.inputs[0]].volume.is_vector
         return isinstance(layer, UnaryLayer) and layer.flattens and is_image
 
-    def _item(self, part: Written) -> Item:
+    def _item(self, part: Written) -> PlanItem:
         match part:
             case LayerPart(node=node, comment=comment):
-                return Leaf(node, comment)
+                return LayerItem(node, comment)
             case SplitPart(node=node):
-                return Leaf(node)
+                return LayerItem(node)
             case CallPart(block=block, body=body, comment=comment):
                 plan = self.class_plan(block.name.id, body, block.span, part)
-                return Instance(plan, comment)
+                return InstanceItem(plan, comment)
             case GroupPart():
                 return self._group(part.name, part.body, part.span)
             case RepeatPart(name=str(name)):
                 rows = [(self._copy(name, copy, part.span),) for copy in part.copies]
-                return Sequence(tuple(self._copies(part, rows)))
+                return SequentialItem(tuple(self._copies(part, rows)))
             case AuxPart():
                 return self._copy(part.name or "head", part.body, part.span)
             case _:
                 raise AssertionError(part)
 
-    def _group(self, title: str, body: Chain, span: Span) -> Item:
+    def _group(self, title: str, body: Chain, span: Span) -> PlanItem:
         row = self._row(body.written)
         if row is not None:
-            return Sequence(row)
-        return Instance(self.class_plan(title, body, span, None))
+            return SequentialItem(row)
+        return InstanceItem(self.class_plan(title, body, span, None))
 
-    def _copy(self, title: str, copy: Chain, span: Span) -> Item:
+    def _copy(self, title: str, copy: Chain, span: Span) -> PlanItem:
         """A chain whose braces mean nothing by themselves: one layer or block stands alone."""
         row = self._row(copy.written)
-        if row is not None and len(row) == 1 and not isinstance(row[0], (Choice, Repeat)):
+        if row is not None and len(row) == 1 and not isinstance(row[0], (ChoiceItem, RepeatItem)):
             return row[0]
         return self._group(title, copy, span)
 
     # ── Steps ────────────────────────────────────────────────────────────────────────────────
 
-    def _steps(self, parts: Iterable[Written]) -> list[Step]:
+    def _steps(self, parts: Iterable[Written]) -> list[PlanStep]:
         """Steps with the attribute of unnamed rows still empty."""
-        steps: list[Step] = []
+        steps: list[PlanStep] = []
         run: list[Written] = []
 
         def flush() -> None:
@@ -186,33 +186,33 @@ class _Planner:
             match part:
                 case ForkPart():
                     branches = tuple(tuple(self._steps(b.written)) for b in part.branches)
-                    steps.append(Fork(part.node, branches, part.comment))
-                case RecallPart():
-                    steps.append(Recall(part))
+                    steps.append(ForkStep(part.node, branches, part.comment))
+                case ReferencePart():
+                    steps.append(ReferenceStep(part))
                 case AuxPart():
-                    steps.append(Head(self._apply(part), part.weight))
+                    steps.append(HeadStep(self._apply(part), part.weight))
                 case ChoicePart(body=body):
-                    steps.append(Option(part, tuple(self._steps(body.written))))
+                    steps.append(OptionStep(part, tuple(self._steps(body.written))))
                 case RepeatPart(name=None, copies=copies):
                     rows = tuple(tuple(self._steps(copy.written)) for copy in copies)
-                    steps.append(Copies(part, rows))
+                    steps.append(CopiesStep(part, rows))
                 case _:
                     steps.append(self._apply(part))
         flush()
         return steps
 
-    def _run(self, parts: tuple[Written, ...]) -> Step:
+    def _run(self, parts: tuple[Written, ...]) -> PlanStep:
         if len(parts) == 1 and isinstance(parts[0], ChoicePart):
-            return Option(parts[0], tuple(self._steps(parts[0].body.written)))
+            return OptionStep(parts[0], tuple(self._steps(parts[0].body.written)))
         items = self._row(parts)
         assert items is not None
-        item, flatten = self._lift(Sequence(items))
-        if isinstance(item, Sequence) and len(item.items) == 1:
+        item, flatten = self._lift(SequentialItem(items))
+        if isinstance(item, SequentialItem) and len(item.items) == 1:
             only = item.items[0]
-            item = item if isinstance(only, (Choice, Repeat)) else only
-        return Apply("", item, output_of(parts[-1]), flatten)
+            item = item if isinstance(only, (ChoiceItem, RepeatItem)) else only
+        return ApplyStep("", item, output_of(parts[-1]), flatten)
 
-    def _apply(self, part: Written) -> Apply:
+    def _apply(self, part: Written) -> ApplyStep:
         item = self._item(part)
         recalls = tuple(_recalls_of(item))
         each = isinstance(part, RepeatPart) and bool(recalls)
@@ -224,16 +224,20 @@ class _Planner:
         pieces = part.pieces if isinstance(part, SplitPart) else ()
         comment = part.comment if isinstance(part, (GroupPart, RepeatPart, AuxPart)) else None
         output = output_of(part)
-        return Apply(attribute, item, output, flatten, recalls, each, name, pieces, comment)
+        return ApplyStep(attribute, item, output, flatten, recalls, each, name, pieces, comment)
 
-    def _lift(self, item: Item) -> tuple[Item, bool]:
+    def _lift(self, item: PlanItem) -> tuple[PlanItem, bool]:
         """Take a flattening at the very start out of the row, into ``forward``."""
-        if isinstance(item, Leaf):
+        if isinstance(item, LayerItem):
             return item, self._needs_flat(item)
-        if isinstance(item, Sequence) and item.items and isinstance(item.items[0], Flattening):
+        if (
+            isinstance(item, SequentialItem)
+            and item.items
+            and isinstance(item.items[0], FlattenItem)
+        ):
             rest = item.items[1:]
             # A row written in braces stays a row, however short.
-            return Sequence(rest), True
+            return SequentialItem(rest), True
         return item, False
 
 
@@ -251,12 +255,12 @@ def _is_in_row(part: Written) -> bool:
             return False
 
 
-def _recalls_of(item: Item) -> Iterator[RecallPart]:
+def _recalls_of(item: PlanItem) -> Iterator[ReferencePart]:
     """The outer parts an item reads besides its input, each once."""
     match item:
-        case Instance(plan=plan):
+        case InstanceItem(plan=plan):
             yield from plan.recalls
-        case Sequence(items=items):
+        case SequentialItem(items=items):
             seen = set()
             for inner in in_row(items):
                 for recall in _recalls_of(inner):
@@ -265,7 +269,7 @@ def _recalls_of(item: Item) -> Iterator[RecallPart]:
                         yield recall
 
 
-def _recalls_from_outside(steps: Iterable[Step], made: set[int]) -> Iterator[RecallPart]:
+def _recalls_from_outside(steps: Iterable[PlanStep], made: set[int]) -> Iterator[ReferencePart]:
     """The recalls of what is not there, nor made by the steps before, each once.
 
     In their order: a call that is empty for its arguments gives the node that it was given.
@@ -278,23 +282,23 @@ def _recalls_from_outside(steps: Iterable[Step], made: set[int]) -> Iterator[Rec
             yield what
 
 
-def _made_and_recalled(steps: Iterable[Step]) -> Iterator[int | RecallPart]:
+def _made_and_recalled(steps: Iterable[PlanStep]) -> Iterator[int | ReferencePart]:
     """The nodes that steps make and the parts that they take up, in the order of execution."""
     for step in steps:
         match step:
-            case Apply():
+            case ApplyStep():
                 yield from step.recalls
                 yield from (step.output, *step.pieces)
-            case Head():
+            case HeadStep():
                 yield from step.apply.recalls
-            case Recall():
+            case ReferenceStep():
                 yield step.part
-            case Fork():
+            case ForkStep():
                 for branch in step.branches:
                     yield from _made_and_recalled(branch)
                 yield step.node
-            case Option():
+            case OptionStep():
                 yield from _made_and_recalled(step.steps)
-            case Copies():
+            case CopiesStep():
                 for copy in step.copies:
                     yield from _made_and_recalled(copy)

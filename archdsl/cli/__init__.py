@@ -80,9 +80,9 @@ def _run(argv: list[str]) -> int:
 
 def _is_own_mistake(error: Exception) -> bool:
     """Say what is wrong with a module that was not written, where that is what happened."""
-    from archdsl.validation import InvalidModule  # not needed by a command that fares well
+    from archdsl.validation import InvalidModuleError  # not needed by a command that fares well
 
-    if not isinstance(error, InvalidModule):
+    if not isinstance(error, InvalidModuleError):
         return False
     from archdsl.report.text import printable
 

@@ -12,14 +12,14 @@ from archdsl.cli.configuration import (
     FORMATS,
     WARNING_CODES,
     Configuration,
-    ConfigurationFault,
+    ConfigurationError,
     check_code,
     find_configuration,
 )
 from archdsl.cli.extras import needing
 from archdsl.cli.files import STDIN, Reading, read_specs
-from archdsl.cli.findings import Findings, print_findings
-from archdsl.cli.lazy_help import Page
+from archdsl.cli.findings import CheckReport, print_findings
+from archdsl.cli.lazy_help import HelpedCommand
 from archdsl.cli.options import MemorySize, color_option, input_option, paths_argument
 from archdsl.cli.terminal import CLEAN, FINDINGS, ColorChoice, Refusal, exit_code
 from archdsl.layers.volume import Volume
@@ -34,7 +34,7 @@ def _complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[Co
     return [CompletionItem(name) for name in sorted(WARNING_CODES) if name.startswith(typed)]
 
 
-@click.command(cls=Page)
+@click.command(cls=HelpedCommand)
 @paths_argument
 @input_option
 @click.option(
@@ -134,18 +134,18 @@ def check(
         if diff:
             ctx.exit(FINDINGS if mended else CLEAN)
 
-    def run() -> Findings:
+    def run() -> CheckReport:
         reading = read_specs(paths, input_volume, lints=True)
         memories = {}
         if training:
             memories = {m: _estimate(m, batch, precision or "32") for m in reading.models}
         proofs = _prove(reading) if prove else {}
-        findings = Findings(reading, memories, limit, configuration, proofs)
+        findings = CheckReport(reading, memories, limit, configuration, proofs)
         print_findings(findings, configuration.format, color)
         return findings
 
     if watch:
-        from archdsl.cli.watching import watch as watch_files
+        from archdsl.cli.watching import watch_files
 
         watch_files(lambda: _verdict(run()), paths)
     code = exit_code(run().diagnostics, strict=configuration.strict)
@@ -158,7 +158,7 @@ def _configuration(
     """The settings of the project, and what the command line says on top of them."""
     try:
         found = find_configuration(Path())
-    except ConfigurationFault as error:
+    except ConfigurationError as error:
         raise Refusal(str(error)) from None
     try:
         codes = frozenset(map(check_code, ignored))
@@ -184,7 +184,7 @@ def _refuse_watch(
         raise click.UsageError(message, ctx)
 
 
-def _verdict(findings: Findings) -> str:
+def _verdict(findings: CheckReport) -> str:
     found = len(findings.diagnostics)
     return count_of(found, "diagnostic") if found else "no diagnostics"
 

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 import click
 
 from archdsl.cli.files import Reading, Spec, is_folder, read_specs, write_files
-from archdsl.cli.lazy_help import Page
+from archdsl.cli.lazy_help import HelpedCommand
 from archdsl.cli.options import color_option, input_option, paths_argument
 from archdsl.cli.terminal import (
     FINDINGS,
@@ -33,7 +33,7 @@ _GENERATED = re.compile(
 )
 
 
-@click.command(cls=Page)
+@click.command(cls=HelpedCommand)
 @paths_argument
 @click.option(
     "-o",
@@ -127,12 +127,12 @@ def _is_file(output: str) -> bool:
 
 
 def _render(spec: Spec, inference: bool, templates: Path | None) -> bytes:
-    from archdsl.codegen import TemplateFault
+    from archdsl.codegen import TemplateError
     from archdsl.compilation import compile_module
 
     try:
         source = compile_module(spec.models, inference=inference, templates=templates)
-    except TemplateFault as fault:
+    except TemplateError as fault:
         raise Refusal(str(fault)) from None
     content = source.encode("utf-8")
     if not is_generated(content):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from archdsl.cli.lazy_help import Page
+from archdsl.cli.lazy_help import HelpedCommand
 from archdsl.cli.terminal import Refusal, print_text
 
 
-@click.command(cls=Page)
+@click.command(cls=HelpedCommand)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:

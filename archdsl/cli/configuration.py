@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from archdsl.records import dataclass
-from archdsl.rules import CODES, CODES_BY_TOPIC, Topic
+from archdsl.rules import RULES, RULES_BY_TOPIC, Topic
 from archdsl.text.diagnostics import Diagnostic, Severity, did_you_mean
 
 FILE = "pyproject.toml"
 FORMATS = ("full", "concise", "json", "sarif", "github")
-WARNING_CODES = frozenset(code.name for code in CODES_BY_TOPIC[Topic.WARNINGS])
+WARNING_CODES = frozenset(code.name for code in RULES_BY_TOPIC[Topic.WARNINGS])
 
 
-class ConfigurationFault(ValueError):
+class ConfigurationError(ValueError):
     """A setting that means nothing: one line with file and, where it is known, line."""
 
 
@@ -77,7 +77,7 @@ def find_configuration(folder: Path) -> Configuration:
 
             tools = tomllib.loads(text).get("tool", {})
         except (OSError, ValueError) as error:
-            raise ConfigurationFault(f"{path}: {error}") from None
+            raise ConfigurationError(f"{path}: {error}") from None
         if isinstance(tools, dict) and "archdsl" in tools:
             return _read(tools["archdsl"], text, path)
     return Configuration()
@@ -91,7 +91,7 @@ def check_code(code: object) -> str:
     """
     if code in WARNING_CODES:
         return str(code)
-    if code in CODES:
+    if code in RULES:
         raise ValueError(f"`{code}` is an error, and errors are not ignored")
     hint = did_you_mean(str(code), WARNING_CODES) or "`archdsl explain` lists all codes"
     raise ValueError(f"there is no warning `{code}`; {hint}")
@@ -99,7 +99,7 @@ def check_code(code: object) -> str:
 
 def _read(section: object, text: str, path: Path) -> Configuration:
     if not isinstance(section, dict):
-        raise ConfigurationFault(f"{path}: `tool.archdsl` must be a table")
+        raise ConfigurationError(f"{path}: `tool.archdsl` must be a table")
     settings: dict[str, Any] = {}
     for key, value in section.items():
         try:
@@ -109,7 +109,7 @@ def _read(section: object, text: str, path: Path) -> Configuration:
         except ValueError as error:
             place = f"{path}:{_line_of(key, text)}"
             what = f"`{key}`" if key in _KEYS else f"no setting is called `{key}`"
-            raise ConfigurationFault(f"{place}: {what}: {error}") from None
+            raise ConfigurationError(f"{place}: {what}: {error}") from None
     return Configuration(path.parent, **settings)
 
 

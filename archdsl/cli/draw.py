@@ -8,7 +8,7 @@ from typing import Any, get_args
 import click
 
 from archdsl.cli.files import Reading, is_folder, read_specs, write_files
-from archdsl.cli.lazy_help import Page
+from archdsl.cli.lazy_help import HelpedCommand
 from archdsl.cli.options import color_option, input_option, paths_argument
 from archdsl.cli.terminal import (
     ColorChoice,
@@ -20,7 +20,7 @@ from archdsl.cli.terminal import (
     print_text,
 )
 from archdsl.drawing.canvas.palette import THEMES
-from archdsl.drawing.options import ColorBy, Direction, Fit, Legend, Options, Scale, Shapes
+from archdsl.drawing.options import BoxScale, ColorBy, Direction, Fit, Legend, Options, Shapes
 from archdsl.drawing.styles import ENDINGS, FORMATS, STYLES, Style, style_named
 from archdsl.layers.volume import Volume
 from archdsl.model import Model
@@ -29,7 +29,7 @@ from archdsl.report.text import count_of, printable
 FOLDER = "drawings"
 
 
-@click.command(cls=Page)
+@click.command(cls=HelpedCommand)
 @paths_argument
 @click.option(
     "-o",
@@ -111,7 +111,7 @@ FOLDER = "drawings"
 )
 @click.option(
     "--scale",
-    type=click.Choice(get_args(Scale)),
+    type=click.Choice(get_args(BoxScale)),
     default="log",
     show_default=True,
     help="How sizes of volumes become sizes of boxes, in the style of volumes.",

@@ -8,13 +8,13 @@ from typing import Literal
 import click
 
 from archdsl.cli.extras import needing
-from archdsl.cli.lazy_help import Page
+from archdsl.cli.lazy_help import HelpedCommand
 from archdsl.cli.options import checkpoint_option, data_root_option
 from archdsl.cli.terminal import print_text
 from archdsl.report.text import printable
 
 
-@click.command(cls=Page)
+@click.command(cls=HelpedCommand)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--data", metavar="DATA", help="Another data set than the run's own.")
 @checkpoint_option
@@ -55,12 +55,11 @@ def evaluate(
     Exit codes: 0 done, 2 a wrong call, or a folder or data at fault.
     """
     with needing("train", "training"):
-        from archdsl.train.evaluation import evaluate as measure
-        from archdsl.train.evaluation import write_evaluation
+        from archdsl.train.evaluation import evaluate_run, write_evaluation
         from archdsl.train.finished import open_run
 
         finished = open_run(run, weights, device)
-        found = measure(
+        found = evaluate_run(
             finished, data, root=data_root, download=download, workers=workers, device=device
         )
         paths = write_evaluation(finished, found)

@@ -7,22 +7,22 @@ import sys
 import click
 from click.shell_completion import CompletionItem
 
-from archdsl.cli.lazy_help import Page
+from archdsl.cli.lazy_help import HelpedCommand
 from archdsl.cli.options import color_option
 from archdsl.cli.terminal import ColorChoice, Refusal, print_text, wants_color
-from archdsl.rules import CODES, CODES_BY_TOPIC
+from archdsl.rules import RULES, RULES_BY_TOPIC
 from archdsl.text.diagnostics import did_you_mean
 
 
 def _complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
     return [
         CompletionItem(code.name, help=code.summary)
-        for code in CODES.values()
+        for code in RULES.values()
         if code.name.startswith(typed)
     ]
 
 
-@click.command(cls=Page)
+@click.command(cls=HelpedCommand)
 @click.argument("names", metavar="[CODE]...", nargs=-1, shell_complete=_complete)
 @click.option(
     "--format",
@@ -46,17 +46,17 @@ def explain(names: tuple[str, ...], output_format: str, color: ColorChoice) -> N
     from archdsl.report.rules import render_code_list, render_code_page, render_codes_markdown
 
     for name in names:
-        if name not in CODES:
-            help = did_you_mean(name, CODES) or "`archdsl explain` lists all codes"
+        if name not in RULES:
+            help = did_you_mean(name, RULES) or "`archdsl explain` lists all codes"
             raise Refusal(f"there is no code `{name}`; {help}")
     if output_format == "md":
         if names:
             raise Refusal("`--format md` is for all codes at once: leave the codes out")
-        print_text(render_codes_markdown(CODES_BY_TOPIC))
+        print_text(render_codes_markdown(RULES_BY_TOPIC))
         return
     is_colored = wants_color(color, sys.stdout)
     if names:
-        pages = [render_code_page(CODES[name], is_colored) for name in names]
+        pages = [render_code_page(RULES[name], is_colored) for name in names]
         print_text("\n\n".join(pages), is_colored)
     else:
-        print_text(render_code_list(CODES_BY_TOPIC))
+        print_text(render_code_list(RULES_BY_TOPIC))

@@ -9,7 +9,7 @@ import click
 
 from archdsl.cli.extras import needing
 from archdsl.cli.files import choose_network, is_folder, read_specs, write_files
-from archdsl.cli.lazy_help import Page
+from archdsl.cli.lazy_help import HelpedCommand
 from archdsl.cli.options import color_option, input_option
 from archdsl.cli.terminal import (
     ColorChoice,
@@ -36,7 +36,7 @@ class Batch(click.ParamType[int | None]):
         return int(value)
 
 
-@click.command(cls=Page)
+@click.command(cls=HelpedCommand)
 @click.argument("spec", type=click.Path())
 @click.option("--onnx", is_flag=True, help="Export to ONNX.")
 @click.option(
@@ -116,9 +116,9 @@ def export(
         source = compile_module(reading.models)
         if run is not None and weights is None:
             from archdsl.train.finished import weights_of
-            from archdsl.train.folder import Run
+            from archdsl.train.folder import RunFolder
 
-            weights = weights_of(Run(run))
+            weights = weights_of(RunFolder(run))
             print_note(f"the weights are those of {printable(weights.as_posix())}")
         made = export_onnx(model, source, weights=weights, batch=batch, opset=opset)
     write_files({path: made.content})
@@ -140,9 +140,9 @@ def export(
 def _network_of(run: Path) -> str:
     """The name of the network that a run trains. Its spec may have several."""
     with needing("train", "export of a run"):
-        from archdsl.train.folder import Run
+        from archdsl.train.folder import RunFolder
 
-        name = Run(run).read_facts().get("network")
+        name = RunFolder(run).read_facts().get("network")
     if not isinstance(name, str):
         raise Refusal(f"{run / 'run.json'} does not say which network it trains")
     return name

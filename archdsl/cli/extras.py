@@ -28,6 +28,6 @@ def needing(extra: str, user: str) -> Iterator[None]:
 
 
 def _is_fault(error: Exception) -> bool:
-    from archdsl.torch_tools.faults import Fault
+    from archdsl.torch_tools.faults import ToolError
 
-    return isinstance(error, Fault)
+    return isinstance(error, ToolError)

@@ -27,7 +27,7 @@ from archdsl.text.diagnostics import Diagnostic, Severity
 
 
 @dataclass(frozen=True)
-class Findings:
+class CheckReport:
     """What was read, and the memory of its training and torch's verdict where asked for."""
 
     reading: Reading
@@ -48,7 +48,7 @@ class Findings:
         return tuple(found)
 
 
-def print_findings(findings: Findings, format: str, color: ColorChoice) -> None:
+def print_findings(findings: CheckReport, format: str, color: ColorChoice) -> None:
     """Print findings. ``full`` alone uses the standard error; the others are one document or one
     line for each diagnostic, on the standard output, and nothing else."""
     match format:
@@ -68,7 +68,7 @@ def print_findings(findings: Findings, format: str, color: ColorChoice) -> None:
                 print_text(render(findings.diagnostics))
 
 
-def _print_json(findings: Findings) -> None:
+def _print_json(findings: CheckReport) -> None:
     from archdsl.report.json import report_document
 
     _print_document(
@@ -90,7 +90,7 @@ def _print_document(document: dict[str, Any]) -> None:
     print_bytes(text.encode("utf-8", "backslashreplace"))
 
 
-def _print_tables(findings: Findings, color: ColorChoice) -> None:
+def _print_tables(findings: CheckReport, color: ColorChoice) -> None:
     from archdsl.report.memory import render_memory
     from archdsl.report.proof import render_proof
     from archdsl.report.table import render_report
@@ -115,7 +115,7 @@ def _print_tables(findings: Findings, color: ColorChoice) -> None:
         print_note(f"`archdsl check --fix` mends {mendable} of {len(findings.diagnostics)}")
 
 
-def _summary(findings: Findings) -> str:
+def _summary(findings: CheckReport) -> str:
     reading = findings.reading
     files = {model.path for model in reading.models}
     claims = [claim for model in reading.models for claim in model.claims]

@@ -13,7 +13,7 @@ import click
 
 from archdsl.api import format_source
 from archdsl.cli.files import SPECS, STDIN, SpecFile, find_specs, read_file, write_files
-from archdsl.cli.lazy_help import Page
+from archdsl.cli.lazy_help import HelpedCommand
 from archdsl.cli.options import color_option, input_option, paths_argument
 from archdsl.cli.terminal import (
     CLEAN,
@@ -26,7 +26,7 @@ from archdsl.cli.terminal import (
     print_text,
     wants_color,
 )
-from archdsl.formatting import FormatFault
+from archdsl.formatting import FormatError
 from archdsl.layers.volume import Volume
 from archdsl.report.text import count_of, paint, printable
 from archdsl.text.diagnostics import ArchError, Diagnostic
@@ -36,7 +36,7 @@ _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _COLORS = {"-": "red", "+": "green", "@": "cyan"}
 
 
-@click.command(cls=Page)
+@click.command(cls=HelpedCommand)
 @paths_argument
 @click.option("--check", "only_check", is_flag=True, help="Write nothing; fail if a file differs.")
 @click.option("--diff", is_flag=True, help="Write nothing; show what would change, and fail so.")
@@ -118,7 +118,7 @@ def _format(
             yield _Formatted(file, source, format_source(source, volumes, input))
         except ArchError as error:
             diagnostics.extend(error.diagnostics)
-        except FormatFault:
+        except FormatError:
             raise Refusal(
                 f"formatting would change what {printable(file.path)} means, so nothing is "
                 "written; this is a fault of archdsl: please report it with the file"

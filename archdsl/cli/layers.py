@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import CompletionItem
 
-from archdsl.cli.lazy_help import Page
+from archdsl.cli.lazy_help import HelpedCommand
 from archdsl.cli.terminal import Refusal, print_text
 from archdsl.layers import INITIALIZERS, REGISTRY
 from archdsl.text.diagnostics import did_you_mean
@@ -16,7 +16,7 @@ def _complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[Co
     return [CompletionItem(name) for name in names if name.startswith(typed)]
 
 
-@click.command(cls=Page)
+@click.command(cls=HelpedCommand)
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=_complete)
 @click.option(
     "--format",

@@ -11,7 +11,7 @@ from archdsl.report.text import printable
 from archdsl.text.diagnostics import did_you_mean
 
 
-class Page(click.Command):
+class HelpedCommand(click.Command):
     """A command with a rich help page."""
 
     def get_help(self, ctx: click.Context) -> str:
@@ -20,7 +20,7 @@ class Page(click.Command):
         return render_help(self, ctx)
 
 
-class Pages(Page, click.Group):
+class Pages(HelpedCommand, click.Group):
     """A group with a rich help page; a misspelt command gets a suggestion."""
 
     def resolve_command(

@@ -8,13 +8,13 @@ from typing import Literal
 import click
 
 from archdsl.cli.extras import needing
-from archdsl.cli.lazy_help import Page
+from archdsl.cli.lazy_help import HelpedCommand
 from archdsl.cli.options import checkpoint_option
 from archdsl.cli.terminal import Refusal, print_text, show_fault
 from archdsl.report.text import printable
 
 
-@click.command(cls=Page)
+@click.command(cls=HelpedCommand)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
@@ -46,13 +46,13 @@ def predict(
     """
     with needing("train", "training"):
         from archdsl.train.data import prepare_image
-        from archdsl.train.faults import TrainFault
+        from archdsl.train.faults import TrainError
         from archdsl.train.finished import open_run
 
         finished = open_run(run, weights)
         data = finished.facts["data"]
         if data["finished"]:
-            raise TrainFault(
+            raise TrainError(
                 f"the images of {data['name']} come finished from the user's own data, and nobody "
                 "else knows how to prepare a file like them"
             )
@@ -66,7 +66,7 @@ def predict(
                     std=tuple(data["std"]),
                     enlarged=data["enlarged"],
                 )
-            except TrainFault as fault:
+            except TrainError as fault:
                 # The other images are no worse for it.
                 show_fault(Refusal(str(fault)))
                 broken += 1

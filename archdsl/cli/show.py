@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 import click
 
 from archdsl.cli.files import SpecFile, read_file
-from archdsl.cli.lazy_help import Page
+from archdsl.cli.lazy_help import HelpedCommand
 from archdsl.cli.options import color_option, input_option
 from archdsl.cli.terminal import ColorChoice, Refusal, exit_code, print_diagnostics, print_text
 from archdsl.layers.volume import Volume
@@ -15,7 +15,7 @@ from archdsl.text.diagnostics import ArchError
 from archdsl.text.source import Source
 
 
-@click.command(cls=Page)
+@click.command(cls=HelpedCommand)
 @click.argument("spec", metavar="SPEC", type=click.Path())
 @click.option(
     "--stage",
@@ -49,10 +49,10 @@ def show(
 def _render(source: Source, stage: str, input: Volume | None) -> str:
     from archdsl.frontend import read_models
     from archdsl.report.stages import render_graph, render_parts, render_syntax
-    from archdsl.text.parser import parse
+    from archdsl.text.parser import parse_program
 
     if stage == "syntax":
-        return render_syntax(parse(source))
+        return render_syntax(parse_program(source))
     models = read_models(source, input)
     if not models:
         raise Refusal(f"{source.path} has no network; `--stage syntax` shows its blocks")

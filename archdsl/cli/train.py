@@ -11,7 +11,7 @@ import click
 
 from archdsl.cli.extras import needing
 from archdsl.cli.files import choose_network, read_specs
-from archdsl.cli.lazy_help import Page
+from archdsl.cli.lazy_help import HelpedCommand
 from archdsl.cli.options import color_option, data_root_option, input_option
 from archdsl.cli.terminal import (
     ColorChoice,
@@ -59,7 +59,7 @@ class Positive(click.FloatRange):
         return number
 
 
-@click.command(cls=Page)
+@click.command(cls=HelpedCommand)
 @click.argument("spec", type=click.Path())
 @click.option("--network", metavar="NAME", help="Which network of the spec, where it has several.")
 @click.option(
@@ -234,18 +234,18 @@ def train(
     recipe = _override(model.recipe or Recipe(), flags)
     with needing("train", "training"):
         from archdsl.compilation import compile_module
-        from archdsl.train.options import Options
-        from archdsl.train.run import train as run
+        from archdsl.train.options import TrainOptions
+        from archdsl.train.run import train_model
 
         resume = flags.pop("resume")
         if resume == "":
             raise Refusal("`--resume` needs `auto`, the folder of a run, or a checkpoint")
         loggers = _loggers(flags.pop("log"))
         resumed = resume if resume in (None, "auto") else Path(resume)
-        options = Options(**flags, resume=resumed, log=loggers, color=color)
+        options = TrainOptions(**flags, resume=resumed, log=loggers, color=color)
         from archdsl.train.stopping import exit_code_of
 
-        outcome = run(model, compile_module([model]), recipe, options)
+        outcome = train_model(model, compile_module([model]), recipe, options)
     if not outcome.is_first:
         return
     if outcome.broken:

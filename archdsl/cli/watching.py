@@ -24,7 +24,7 @@ _USE = re.compile(r'^\s*use\s+"([^"\n]+)"', re.MULTILINE)
 Snapshot = dict[str, tuple[int, int] | None]
 
 
-def watch(check: Callable[[], str], paths: Sequence[str]) -> None:
+def watch_files(check: Callable[[], str], paths: Sequence[str]) -> None:
     """Run ``check``, which says how it went, now and after each change. Ends by an interrupt."""
     seen: Snapshot | None = None
     while True:

@@ -10,7 +10,7 @@ import click
 
 from archdsl.cli.extras import needing
 from archdsl.cli.files import choose_network, read_specs, write_files
-from archdsl.cli.lazy_help import Page, Pages
+from archdsl.cli.lazy_help import HelpedCommand, Pages
 from archdsl.cli.options import color_option, input_option
 from archdsl.cli.terminal import (
     ColorChoice,
@@ -25,7 +25,7 @@ from archdsl.model import Model
 from archdsl.report.text import columns, count_of, printable
 
 if TYPE_CHECKING:
-    from archdsl.torch_tools.port import Row
+    from archdsl.torch_tools.port import PortedTensor
 
 _HEADER = ("Source", "Target", "Shape", "By")
 
@@ -55,7 +55,7 @@ class _Mapping(click.ParamType[tuple[str, str]]):
         return old, new
 
 
-@weights.command(cls=Page)
+@weights.command(cls=HelpedCommand)
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("spec", type=click.Path())
 @click.option("--network", metavar="NAME", help="Which network of the spec, where it has several.")
@@ -150,7 +150,7 @@ def _read(
     return reading.models
 
 
-def _print_rows(rows: Sequence[Row]) -> None:
+def _print_rows(rows: Sequence[PortedTensor]) -> None:
     from archdsl.torch_tools.matching import render_shape
 
     cells = [_HEADER] + [
@@ -165,7 +165,7 @@ def _print_rows(rows: Sequence[Row]) -> None:
         print_text("  ".join(padded).rstrip())
 
 
-def _print_notes(rows: Sequence[Row], *, is_given: bool) -> None:
+def _print_notes(rows: Sequence[PortedTensor], *, is_given: bool) -> None:
     ordered = sum(row.ground == "order" for row in rows)
     if ordered and not is_given:
         print_note(

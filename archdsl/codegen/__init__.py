@@ -3,11 +3,11 @@
 from archdsl.codegen.inference import render_deployments
 from archdsl.codegen.module import render_module
 from archdsl.codegen.networks import entry_name, entry_names
-from archdsl.codegen.templates import MODULE, TemplateFault
+from archdsl.codegen.templates import MODULE, TemplateError
 
 __all__ = [
     "MODULE",
-    "TemplateFault",
+    "TemplateError",
     "entry_name",
     "entry_names",
     "render_deployments",

@@ -13,9 +13,17 @@ from typing import TypeAlias
 from archdsl.classplan import ClassPlan, camel_case, heads_of, items_of, plans_in
 from archdsl.codegen.constructor import ClassParameter, Constructor
 from archdsl.codegen.forward import Forward
-from archdsl.codegen.lanes import AXES, Disagreement, Lane, Level, Use, agreed, names_in
-from archdsl.codegen.layout import Item, Text, bracketed, lay_out
-from archdsl.codegen.names import Scope
+from archdsl.codegen.lanes import (
+    AXES,
+    DisagreementError,
+    Instantiation,
+    Lane,
+    Level,
+    agreed,
+    names_in,
+)
+from archdsl.codegen.layout import DocItem, Verbatim, bracketed, lay_out
+from archdsl.codegen.names import PythonScope
 from archdsl.codegen.tracing import form_of
 from archdsl.deployment import PAGES
 from archdsl.layers import REGISTRY
@@ -45,8 +53,8 @@ class ClassText:
 
     @property
     def init_header(self) -> list[str]:
-        parameters = [Item(Text(parameter.text)) for parameter in self.parameters]
-        init = bracketed("__init__(", [Item(Text("self")), *parameters])
+        parameters = [DocItem(Verbatim(parameter.text)) for parameter in self.parameters]
+        init = bracketed("__init__(", [DocItem(Verbatim("self")), *parameters])
         return lay_out("def ", init, 1, " -> None:")
 
 
@@ -94,11 +102,11 @@ class Class:
 class Classes:
     """All classes below the networks of one module, inner before outer."""
 
-    def __init__(self, uses: Sequence[Use], scope: Scope) -> None:
+    def __init__(self, uses: Sequence[Instantiation], scope: PythonScope) -> None:
         self._scope = scope
         self._classes: list[Class] = []
         self._of: dict[int, Class] = {}
-        self._kinds: dict[Hashable, list[Use]] = {}
+        self._kinds: dict[Hashable, list[Instantiation]] = {}
         for use in uses:
             self._collect(use)
         written: set[Hashable] = set()
@@ -117,7 +125,7 @@ class Classes:
         """The class that serves a plan."""
         return self._of[id(plan)]
 
-    def _collect(self, around: Use) -> None:
+    def _collect(self, around: Instantiation) -> None:
         for plan in plans_in(items_of(around.plan)):
             inner = _inside(around, plan)
             self._collect(inner)
@@ -147,14 +155,14 @@ class Classes:
         self._of |= {id(lane.use.plan): known for lane in lanes}
 
 
-def _inside(around: Use, plan: ClassPlan) -> Use:
+def _inside(around: Instantiation, plan: ClassPlan) -> Instantiation:
     """The use of a class inside another one: a part sees the parameters around it."""
     if plan.call:
-        return Use(plan, around.model, plan.call.arguments)
-    return Use(plan, around.model, around.arguments, around.closed)
+        return Instantiation(plan, around.model, plan.call.arguments)
+    return Instantiation(plan, around.model, around.arguments, around.closed)
 
 
-def _kind_of(use: Use) -> Hashable:
+def _kind_of(use: Instantiation) -> Hashable:
     """What uses have in common that may share a class: a block, or a statement.
 
     In a family with its defaults a statement has literals where members have parameters.
@@ -167,22 +175,22 @@ def _kind_of(use: Use) -> Hashable:
 
 
 #: Lines at the end of the ``__init__`` of a use.
-End: TypeAlias = Callable[[Use], Sequence[str]]
+End: TypeAlias = Callable[[Instantiation], Sequence[str]]
 
 
 def write_together(
-    uses: Sequence[Use], classes: Classes, end: End | None = None
+    uses: Sequence[Instantiation], classes: Classes, end: End | None = None
 ) -> list[tuple[ClassText, list[Lane]]]:
     """The texts for some uses: one where that is possible, and never one that is wrong."""
     found = _try_levels(uses, classes, end)
     if found is not None:
         return [found]
-    alike: dict[ClassText, list[Use]] = {}
+    alike: dict[ClassText, list[Instantiation]] = {}
     for use in uses:
         level = Level.ALL if end is None else Level.NONE
         text, _ = _write_class([use], level, classes, end)
         alike.setdefault(text, []).append(use)
-    groups: list[list[list[Use]]] = []
+    groups: list[list[list[Instantiation]]] = []
     for some in alike.values():
         for group in groups:
             firsts = [one[0] for one in (*group, some)]
@@ -206,7 +214,7 @@ def write_together(
 
 
 def _try_levels(
-    uses: Sequence[Use], classes: Classes, end: End | None
+    uses: Sequence[Instantiation], classes: Classes, end: End | None
 ) -> tuple[ClassText, list[Lane]] | None:
     """One text for all uses, with as few sizes for arguments as there can be."""
     levels: Sequence[Level] = (Level.CHANNELS, Level.ALL)
@@ -217,19 +225,19 @@ def _try_levels(
     for level in levels:
         try:
             return _write_class(uses, level, classes, end)
-        except Disagreement:
+        except DisagreementError:
             continue
     return None
 
 
 def _write_class(
-    uses: Sequence[Use],
+    uses: Sequence[Instantiation],
     level: Level,
     classes: Classes,
     end: End | None,
     unasked: Collection[str] = (),
 ) -> tuple[ClassText, list[Lane]]:
-    """The text of a class that serves some uses. Errors: ``Disagreement``."""
+    """The text of a class that serves some uses. Errors: ``DisagreementError``."""
     lanes = [Lane(use, level) for use in uses]
     plans = [use.plan for use in uses]
     is_network = end is not None
@@ -272,7 +280,7 @@ def _write_class(
 
 
 def _check_exits(lanes: Sequence[Lane]) -> None:
-    """What is around a class is told the sizes behind it. Errors: ``Disagreement``.
+    """What is around a class is told the sizes behind it. Errors: ``DisagreementError``.
 
     Where an `if` leads, these may hang on a size outside that another lane alone asks for.
     """
@@ -282,7 +290,7 @@ def _check_exits(lanes: Sequence[Lane]) -> None:
                 lane.captured_size(name)
 
 
-def title_of(use: Use) -> str:
+def title_of(use: Instantiation) -> str:
     """What a class is called in the spec: its block, its part, its network or its family."""
     member = use.model.member
     is_family = member is not None and use.plan is use.model.plan
@@ -290,8 +298,8 @@ def title_of(use: Use) -> str:
 
 
 def _forward_header(forward: Forward) -> list[str]:
-    tensors = [Item(Text(f"{name}: Tensor")) for name in ("x", *forward.parameters)]
-    signed = bracketed("forward(", [Item(Text("self")), *tensors])
+    tensors = [DocItem(Verbatim(f"{name}: Tensor")) for name in ("x", *forward.parameters)]
+    signed = bracketed("forward(", [DocItem(Verbatim("self")), *tensors])
     result = "Tensor"
     if forward.heads:
         outputs = ", ".join(["Tensor"] * (1 + len(forward.heads)))

@@ -8,48 +8,48 @@ from typing import Any, Protocol
 
 from archdsl.classplan import (
     RESERVED_ATTRIBUTES,
-    Apply,
-    Choice,
+    ApplyStep,
+    ChoiceItem,
     ClassPlan,
-    Copies,
-    Flattening,
-    Fork,
-    Head,
-    Instance,
-    Option,
-    Recall,
-    Repeat,
-    Step,
+    CopiesStep,
+    FlattenItem,
+    ForkStep,
+    HeadStep,
+    InstanceItem,
+    LayerItem,
+    OptionStep,
+    PlanItem,
+    PlanStep,
+    ReferenceStep,
+    RepeatItem,
+    SequentialItem,
     applies_of,
 )
-from archdsl.classplan import Item as Planned
-from archdsl.classplan import Leaf as LayerItem
-from archdsl.classplan import Sequence as Row
 from archdsl.codegen.conditions import both, count_tests, forbidden_by, way_to
 from archdsl.codegen.expressions import call_doc, literal, negated, render
 from archdsl.codegen.lanes import (
     AXES,
-    Disagreement,
+    DisagreementError,
     Lane,
     agreed,
     names_in,
     with_forms,
 )
 from archdsl.codegen.layout import (
-    Bracketed,
-    Conditional,
+    BracketedDoc,
+    ConditionalDoc,
     Doc,
-    Item,
-    Text,
+    DocItem,
+    Verbatim,
     bracketed,
     comment_lines,
     fits_inside,
     lay_out,
     without_comments,
 )
-from archdsl.codegen.loops import Loop, with_repeats
-from archdsl.codegen.names import Scope
-from archdsl.codegen.tracing import Leaf, fold, form_of
+from archdsl.codegen.loops import CopyLoop, with_repeats
+from archdsl.codegen.names import PythonScope
+from archdsl.codegen.tracing import FormLeaf, fold, form_of
 from archdsl.codegen.turns import Guest, Turn, Way
 from archdsl.layers import MergeLayer
 from archdsl.layers.volume import Volume
@@ -113,7 +113,7 @@ class Constructor:
         self.title = title
         # Volumes are worth a comment only where they are the same for every use.
         self.has_volumes = has_volumes
-        self.scope = Scope(("self", "x", "np", "layer", *taken))
+        self.scope = PythonScope(("self", "x", "np", "layer", *taken))
         self.names = {axis: self.scope.give(SIZE_NAMES[axis]) for axis in reversed(AXES)}
         for name in lanes[0].use.arguments:
             self.names[name.name] = self.scope.give(name.name)
@@ -127,7 +127,7 @@ class Constructor:
         self.body: list[str] = []
         #: The names of what `self` has, and those of them that are conditions.
         applies = [apply for lane in lanes for apply in applies_of(lane.use.plan.steps)]
-        self.attributes = Scope((*RESERVED_ATTRIBUTES, *(a.attribute for a in applies)))
+        self.attributes = PythonScope((*RESERVED_ATTRIBUTES, *(a.attribute for a in applies)))
         #: Those that are written so far; and those that are `nn.Identity()` where an `if` leads
         #: past them.
         self.written: set[str] = set()
@@ -141,7 +141,7 @@ class Constructor:
         #: By lane, the layers that join branches, by node.
         self.merges: dict[int, dict[int, MergeLayer]] = {id(lane): {} for lane in lanes}
 
-    def name(self, leaf: Leaf) -> str:
+    def name(self, leaf: FormLeaf) -> str:
         """The name of a symbol, which is then used."""
         assert isinstance(leaf, Parameter), leaf
         if leaf.name not in self.names:
@@ -155,26 +155,28 @@ class Constructor:
 
     # ── Rows ─────────────────────────────────────────────────────────────────────────────────
 
-    def row(self, lanes: Sequence[Lane], rows: Sequence[tuple[Planned, ...]]) -> list[Item]:
+    def row(self, lanes: Sequence[Lane], rows: Sequence[tuple[PlanItem, ...]]) -> list[DocItem]:
         """The items of a ``nn.Sequential``, long repeats as a comprehension."""
         return list(with_repeats(self.plain_row(lanes, rows)))
 
-    def plain_row(self, lanes: Sequence[Lane], rows: Sequence[tuple[Planned, ...]]) -> list[Item]:
+    def plain_row(
+        self, lanes: Sequence[Lane], rows: Sequence[tuple[PlanItem, ...]]
+    ) -> list[DocItem]:
         agreed(map(len, rows))
-        written: list[Item] = []
+        written: list[DocItem] = []
         for items in zip(*rows, strict=True):
             match items[0]:
-                case Choice():
-                    written += self._choice(lanes, _all_of(items, Choice))
-                case Repeat():
-                    written += self._repeat(lanes, _all_of(items, Repeat))
+                case ChoiceItem():
+                    written += self._choice(lanes, _all_of(items, ChoiceItem))
+                case RepeatItem():
+                    written += self._repeat(lanes, _all_of(items, RepeatItem))
                 case _:
                     doc = self.item(lanes, items)
                     comment = self._agreed_comment(map(self._comment, lanes, items))
-                    written.append(Item(doc, comment=comment, above=_said(items)))
+                    written.append(DocItem(doc, comment=comment, above=_said(items)))
         return written
 
-    def item(self, lanes: Sequence[Lane], items: Sequence[Planned]) -> Doc:
+    def item(self, lanes: Sequence[Lane], items: Sequence[PlanItem]) -> Doc:
         """A module, or a row of modules, as an expression."""
         match items[0]:
             case LayerItem():
@@ -183,17 +185,17 @@ class Constructor:
                     call_doc(lane.call_of(lane.use.node(leaf.node)), self.name)
                     for lane, leaf in leaves
                 )
-            case Flattening():
-                _all_of(items, Flattening)
-                return Text("nn.Flatten()")
-            case Row():
-                rows = [row.items for row in _all_of(items, Row)]
+            case FlattenItem():
+                _all_of(items, FlattenItem)
+                return Verbatim("nn.Flatten()")
+            case SequentialItem():
+                rows = [row.items for row in _all_of(items, SequentialItem)]
                 return bracketed("nn.Sequential(", self.row(lanes, rows))
-            case Instance():
-                return self._instance(lanes, _all_of(items, Instance))
+            case InstanceItem():
+                return self._instance(lanes, _all_of(items, InstanceItem))
         raise AssertionError(items)
 
-    def _instance(self, lanes: Sequence[Lane], items: Sequence[Instance]) -> Doc:
+    def _instance(self, lanes: Sequence[Lane], items: Sequence[InstanceItem]) -> Doc:
         found: WrittenClass = agreed(self.find(item.plan) for item in items)
         docs = []
         for parameter in found.parameters:
@@ -203,9 +205,9 @@ class Constructor:
             ]
             form = agreed(forms)
             if parameter.default is None:
-                docs.append(Item(Text(self.text(form))))
+                docs.append(DocItem(Verbatim(self.text(form))))
             elif form != Constant.of(parameter.default):
-                docs.append(Item(Text(self.text(form)), f"{parameter.name}="))
+                docs.append(DocItem(Verbatim(self.text(form)), f"{parameter.name}="))
         for lane, item in zip(lanes, items, strict=True):
             lane.volumes[item.plan.output] = self._behind(lane, item.plan, found)
         return bracketed(f"{found.name}(", docs)
@@ -213,7 +215,7 @@ class Constructor:
     def _behind(self, lane: Lane, plan: ClassPlan, found: WrittenClass) -> Volume:
         """The volume behind an object, in the symbols of the class around it."""
 
-        def given(leaf: Leaf) -> Form:
+        def given(leaf: FormLeaf) -> Form:
             assert isinstance(leaf, Parameter)
             return lane.resolve_fully(found.argument(plan, leaf.name))
 
@@ -223,7 +225,7 @@ class Constructor:
 
     # ── Choices ──────────────────────────────────────────────────────────────────────────────
 
-    def _choice(self, lanes: Sequence[Lane], choices: Sequence[Choice]) -> list[Item]:
+    def _choice(self, lanes: Sequence[Lane], choices: Sequence[ChoiceItem]) -> list[DocItem]:
         """The items that an ``if`` led to in each lane."""
         parts = [choice.part for choice in choices]
         tests = self._tests(lanes, parts)
@@ -234,7 +236,7 @@ class Constructor:
             items = self.plain_row(lanes, [choice.items for choice in choices])
             return [replace(i, above=(*said, *i.above)) for i in items[:1]] + items[1:]
         before = _forms(lanes, [part.body.input for part in parts])
-        bodies: dict[int, list[Item]] = {}
+        bodies: dict[int, list[DocItem]] = {}
         for outcome in taken:
             some = [
                 (lane, c) for lane, c in zip(lanes, choices, strict=True) if c.part.taken == outcome
@@ -254,7 +256,7 @@ class Constructor:
             # What stands under the condition is something.
             condition = negated(tests[first[0]])
             cases, otherwise = [(self.text(condition, _CONDITION), docs[last])], docs[first[0]]
-        return [Item(Conditional(tuple(cases), otherwise), above=said)]
+        return [DocItem(ConditionalDoc(tuple(cases), otherwise), above=said)]
 
     def _tests(self, lanes: Sequence[Lane], parts: Sequence[ChoicePart]) -> list[Form]:
         """The conditions of an ``if`` and of its ``else if``, as far as a lane has come."""
@@ -278,7 +280,7 @@ class Constructor:
         for condition in reversed(self.under):
             forbidden = both(condition, forbidden)
         if any(name.startswith("~") for name in names_in(forbidden)):
-            raise Disagreement
+            raise DisagreementError
         text = self.text(forbidden)
         if text not in self.guards:
             self.guards.append(text)
@@ -286,9 +288,9 @@ class Constructor:
     def guard_lines(self) -> Iterator[str]:
         """What is refused, at the top of ``__init__``."""
         for guard in self.guards:
-            yield from lay_out(f"if {guard}:", Text(""), 2)
+            yield from lay_out(f"if {guard}:", Verbatim(""), 2)
             message = literal(f"{self.title}: no use in the spec has {guard}")
-            yield from lay_out("raise ValueError(", Text(message), 3, ")")
+            yield from lay_out("raise ValueError(", Verbatim(message), 3, ")")
 
     def _join(
         self,
@@ -303,7 +305,7 @@ class Constructor:
             is_empty = part.body.output == part.body.input
             forms = entry if is_empty else _forms([lane], [part.body.output])[0]
             if by_outcome.setdefault(part.taken, forms) != forms:
-                raise Disagreement
+                raise DisagreementError
         agreed(map(len, by_outcome.values()))
         *first, last = sorted(by_outcome)
         joined = by_outcome[last]
@@ -318,7 +320,7 @@ class Constructor:
 
     # ── Repeats ──────────────────────────────────────────────────────────────────────────────
 
-    def _repeat(self, lanes: Sequence[Lane], repeats: Sequence[Repeat]) -> list[Item]:
+    def _repeat(self, lanes: Sequence[Lane], repeats: Sequence[RepeatItem]) -> list[DocItem]:
         count = agreed(
             lane.resolve(repeat.part.count) for lane, repeat in zip(lanes, repeats, strict=True)
         )
@@ -327,14 +329,14 @@ class Constructor:
         if not any(repeat.copies for repeat in repeats):
             self._refuse(Operation("!=", (count, Constant.of(0))))
             return []
-        loop = Loop(self, lanes, repeats, count)
+        loop = CopyLoop(self, lanes, repeats, count)
         around = len(self.under)
         if not all(repeat.copies for repeat in repeats):
             # What is refused in a copy is refused where there are copies.
             self.under.append(Operation(">", (count, Constant.of(0))))
         try:
             return [loop.write()]
-        except Disagreement:
+        except DisagreementError:
             loop.undo()
         finally:
             del self.under[around:]
@@ -342,8 +344,8 @@ class Constructor:
         self._refuse(Operation("!=", (count, Constant.of(number))))
         return self._unrolled(lanes, repeats)
 
-    def _unrolled(self, lanes: Sequence[Lane], repeats: Sequence[Repeat]) -> list[Item]:
-        written: list[Item] = []
+    def _unrolled(self, lanes: Sequence[Lane], repeats: Sequence[RepeatItem]) -> list[DocItem]:
+        written: list[DocItem] = []
         agreed(len(repeat.copies) for repeat in repeats)
         for rows in zip(*(repeat.copies for repeat in repeats), strict=True):
             written += self.plain_row(lanes, rows)
@@ -352,7 +354,7 @@ class Constructor:
     # ── Steps ────────────────────────────────────────────────────────────────────────────────
 
     def steps(
-        self, lanes: Sequence[Lane], steps: Sequence[tuple[Step, ...]]
+        self, lanes: Sequence[Lane], steps: Sequence[tuple[PlanStep, ...]]
     ) -> list[tuple[Way, ...]]:
         """Write the attributes of steps; by lane, the steps as ``forward`` goes through them."""
         agreed(map(len, steps))
@@ -362,10 +364,10 @@ class Constructor:
                 gone[index] += more
         return [tuple(done) for done in gone]
 
-    def _step(self, lanes: Sequence[Lane], steps: Sequence[Step]) -> list[tuple[Way, ...]]:
+    def _step(self, lanes: Sequence[Lane], steps: Sequence[PlanStep]) -> list[tuple[Way, ...]]:
         match steps[0]:
-            case Apply():
-                applies = _all_of(steps, Apply)
+            case ApplyStep():
+                applies = _all_of(steps, ApplyStep)
                 self._attribute(lanes, applies)
                 for lane, apply in zip(lanes, applies, strict=True):
                     lane.trail += (apply.output, *apply.pieces)
@@ -373,37 +375,37 @@ class Constructor:
                         lane.split(lane.use.node(apply.output), apply.pieces)
                     else:
                         lane.current = apply.output
-            case Head():
-                heads = _all_of(steps, Head)
+            case HeadStep():
+                heads = _all_of(steps, HeadStep)
                 agreed(head.weight for head in heads)
                 before = [lane.current for lane in lanes]
                 self._attribute(lanes, [head.apply for head in heads])
                 for lane, node in zip(lanes, before, strict=True):
                     lane.current = node
-            case Recall():
-                recalls = _all_of(steps, Recall)
+            case ReferenceStep():
+                recalls = _all_of(steps, ReferenceStep)
                 agreed(recall.part.target for recall in recalls)
                 for lane, recall in zip(lanes, recalls, strict=True):
                     lane.current = recall.part.node
-            case Fork():
-                return [(fork,) for fork in self._fork(lanes, _all_of(steps, Fork))]
-            case Option():
-                return self._option(lanes, _all_of(steps, Option))
-            case Copies():
-                return self._copies(lanes, _all_of(steps, Copies))
+            case ForkStep():
+                return [(fork,) for fork in self._fork(lanes, _all_of(steps, ForkStep))]
+            case OptionStep():
+                return self._option(lanes, _all_of(steps, OptionStep))
+            case CopiesStep():
+                return self._copies(lanes, _all_of(steps, CopiesStep))
         return [(step,) for step in steps]
 
-    def _attribute(self, lanes: Sequence[Lane], applies: Sequence[Apply]) -> None:
+    def _attribute(self, lanes: Sequence[Lane], applies: Sequence[ApplyStep]) -> None:
         attribute = agreed(apply.attribute for apply in applies)
         if attribute in self.defaults:
-            raise Disagreement  # it is another one, and would be registered in the place of that
+            raise DisagreementError  # it is another one, and would take the place of that
         self.written.add(attribute)
         agreed((a.flatten, a.each, len(a.pieces)) for a in applies)
         agreed(tuple(recall.target for recall in apply.recalls) for apply in applies)
         items = [apply.item for apply in applies]
         if applies[0].each:
-            rows = [row.items for row in _all_of(items, Row)]
-            listed = Item(bracketed("[", self.row(lanes, rows), "]"))
+            rows = [row.items for row in _all_of(items, SequentialItem)]
+            listed = DocItem(bracketed("[", self.row(lanes, rows), "]"))
             doc: Doc = bracketed("nn.ModuleList(", [listed])
         else:
             doc = self.item(lanes, items)
@@ -412,7 +414,7 @@ class Constructor:
             for lane, apply in zip(lanes, applies, strict=True)
         )
         said = (*_said(applies), *_said(items))
-        if isinstance(doc, Bracketed) and doc.items and doc.items[0].above:
+        if isinstance(doc, BracketedDoc) and doc.items and doc.items[0].above:
             # What is said of the first of a row is read before the row.
             first, *rest = doc.items
             said = (*said, *first.above)
@@ -421,7 +423,7 @@ class Constructor:
         self.body += comment_lines(said, self.indent)
         self.body += lay_out(f"self.{attribute} = ", doc, self.indent, comment=comment)
 
-    def _fork(self, lanes: Sequence[Lane], forks: Sequence[Fork]) -> list[Fork]:
+    def _fork(self, lanes: Sequence[Lane], forks: Sequence[ForkStep]) -> list[ForkStep]:
         agreed(len(fork.branches) for fork in forks)
         start_of_code = len(self.body)
         starts = [lane.current for lane in lanes]
@@ -448,7 +450,9 @@ class Constructor:
 
     # ── Options ──────────────────────────────────────────────────────────────────────────────
 
-    def _option(self, lanes: Sequence[Lane], options: Sequence[Option]) -> list[tuple[Way, ...]]:
+    def _option(
+        self, lanes: Sequence[Lane], options: Sequence[OptionStep]
+    ) -> list[tuple[Way, ...]]:
         parts = [option.part for option in options]
         tests = self._tests(lanes, parts)
         taken = sorted({part.taken for part in parts})
@@ -490,11 +494,11 @@ class Constructor:
             done = self._turn(lanes, parts, tests, ways)
         elif any(found.values()):
             if attribute in written:
-                raise Disagreement
+                raise DisagreementError
             defaults.add(attribute)
             declared = f"self.{attribute}: nn.Module = nn.Identity()"
-            self.body += lay_out(declared, Text(""), self.indent)
-            done = [(Apply(attribute, Row(()), lane.current),) for lane in lanes]
+            self.body += lay_out(declared, Verbatim(""), self.indent)
+            done = [(ApplyStep(attribute, SequentialItem(()), lane.current),) for lane in lanes]
         else:
             done = [() for _ in lanes]
         if any(found.values()):
@@ -557,8 +561,8 @@ class Constructor:
         self.constants.append(name)
         if self.indent > _BODY:
             # Where an `if` around leads elsewhere, it is there as well.
-            self.flags += lay_out(f"self.{name} = ", Text("False"), _BODY)
-        self.body += lay_out(f"self.{name} = ", Text(text), self.indent)
+            self.flags += lay_out(f"self.{name} = ", Verbatim("False"), _BODY)
+        self.body += lay_out(f"self.{name} = ", Verbatim(text), self.indent)
         return name
 
     def _asked(self, condition: Form) -> str:
@@ -578,14 +582,14 @@ class Constructor:
                 asked = self.text(negated(tests[first[0]]))
             else:
                 asked = f"not {asked}"
-            yield from lay_out(f"if {asked}:", Text(""), self.indent)
+            yield from lay_out(f"if {asked}:", Verbatim(""), self.indent)
             yield from found[last]
             return
         word = "if"
         pending: list[str] = []
         for outcome in first:
-            head = lay_out(f"{word} {self._asked(tests[outcome])}:", Text(""), self.indent)
-            body = found[outcome] or lay_out("pass", Text(""), self.indent + 1)
+            head = lay_out(f"{word} {self._asked(tests[outcome])}:", Verbatim(""), self.indent)
+            body = found[outcome] or lay_out("pass", Verbatim(""), self.indent + 1)
             pending += [*head, *body]
             word = "elif"
             if found[outcome]:
@@ -593,10 +597,10 @@ class Constructor:
                 pending = []
         if found[last]:
             yield from pending
-            yield from lay_out("else:", Text(""), self.indent)
+            yield from lay_out("else:", Verbatim(""), self.indent)
             yield from found[last]
 
-    def _copies(self, lanes: Sequence[Lane], copies: Sequence[Copies]) -> list[tuple[Way, ...]]:
+    def _copies(self, lanes: Sequence[Lane], copies: Sequence[CopiesStep]) -> list[tuple[Way, ...]]:
         """Copies that are attributes each: as many as there are in the uses, and no others."""
         number = agreed(len(one.copies) for one in copies)
         count = agreed(
@@ -618,7 +622,7 @@ class Constructor:
         found = set(comments)
         return found.pop() if len(found) == 1 else ""
 
-    def _comment(self, lane: Lane, item: Planned) -> str:
+    def _comment(self, lane: Lane, item: PlanItem) -> str:
         """The volume after an item of a row, where the item has a hand in it."""
         match item:
             case LayerItem(node=id):
@@ -626,7 +630,7 @@ class Constructor:
                 before = lane.use.node(node.inputs[0]).volume
                 is_news = node.volume != before or node.layer.has_weights
                 return self._volume_comment(lane, id) if is_news else ""
-            case Instance(plan=plan):
+            case InstanceItem(plan=plan):
                 return self._volume_comment(lane, plan.output)
             case _:
                 return ""
@@ -640,9 +644,9 @@ class Constructor:
 
 
 def _all_of(items: Sequence[Any], kind: type[Any]) -> list[Any]:
-    """The same items, all of one kind. Errors: ``Disagreement``."""
+    """The same items, all of one kind. Errors: ``DisagreementError``."""
     if not all(isinstance(item, kind) for item in items):
-        raise Disagreement
+        raise DisagreementError
     return list(items)
 
 
@@ -675,7 +679,7 @@ def _forms(lanes: Sequence[Lane], nodes: Sequence[int]) -> list[list[Form]]:
     ]
 
 
-def _only_attribute(options: Sequence[Option]) -> str:
+def _only_attribute(options: Sequence[OptionStep]) -> str:
     """The one name of what an ``if`` can put in its place; nothing where it does more than that."""
     names = set()
     for option in options:
@@ -687,19 +691,19 @@ def _only_attribute(options: Sequence[Option]) -> str:
     return names.pop() if len(names) == 1 else ""
 
 
-def _is_one_module(steps: tuple[Step, ...]) -> bool:
+def _is_one_module(steps: tuple[PlanStep, ...]) -> bool:
     match steps:
         case ():
             return True
-        case (Apply(each=False, pieces=()),):
+        case (ApplyStep(each=False, pieces=()),):
             return True
-        case (Option(steps=inner),):
+        case (OptionStep(steps=inner),):
             return _is_one_module(inner)
         case _:
             return False
 
 
-def _is_news(lane: Lane, apply: Apply) -> bool:
+def _is_news(lane: Lane, apply: ApplyStep) -> bool:
     """Whether a volume is worth a comment: a layer that leaves it as it was has none."""
     if not isinstance(apply.item, LayerItem):
         return True
@@ -709,11 +713,11 @@ def _is_news(lane: Lane, apply: Apply) -> bool:
 
 def _with_one_comment(doc: Doc, comment: str) -> tuple[Doc, str]:
     """Volumes behind the items of a long row; behind one that fits on a line, the last alone."""
-    if not isinstance(doc, Bracketed) or not any(item.comment for item in doc.items):
+    if not isinstance(doc, BracketedDoc) or not any(item.comment for item in doc.items):
         return doc, comment
     if any(item.above for item in doc.items):
         return doc, ""
-    quiet = Bracketed(doc.opening, tuple(replace(item, comment="") for item in doc.items))
+    quiet = BracketedDoc(doc.opening, tuple(replace(item, comment="") for item in doc.items))
     if fits_inside(quiet, 3):
         return quiet, comment
     return doc, ""

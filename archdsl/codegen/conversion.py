@@ -14,15 +14,15 @@ from typing import TypeAlias
 
 from archdsl.classplan import (
     ClassPlan,
-    Instance,
-    Item,
-    Leaf,
+    InstanceItem,
+    LayerItem,
+    PlanItem,
+    SequentialItem,
     applies_of,
     heads_of,
     in_row,
     items_of,
 )
-from archdsl.classplan import Sequence as Row
 from archdsl.codegen.expressions import literal
 from archdsl.codegen.layout import INDENT, WIDTH
 from archdsl.codegen.networks import Networks
@@ -94,7 +94,7 @@ def convert(deployments: Sequence[Deployment], networks: Networks) -> Conversion
     if not _is_right(surveys, tables, names):
         tables = _whole_tables(surveys, names)
         if not _is_right(surveys, tables, names):
-            raise NoTable
+            raise NoTableError
     values = [value for entries in tables.values() for value in entries.values()]
     folds = [fold for value in values if not isinstance(value, str) for fold in value]
     return Conversion(
@@ -107,16 +107,16 @@ def convert(deployments: Sequence[Deployment], networks: Networks) -> Conversion
 
 
 def _heads_by_class(deployments: Sequence[Deployment], networks: Networks) -> dict[str, str]:
-    """By the class of a network: where its auxiliary heads stand. Errors: ``NoTable``."""
+    """By the class of a network: where its auxiliary heads stand. Errors: ``NoTableError``."""
     found: dict[str, str] = {}
     for deployment in deployments:
         heads = _heads(deployment.plain)
         if found.setdefault(networks.network_of(deployment.model).name, heads) != heads:
-            raise NoTable
+            raise NoTableError
     return found
 
 
-def _class_names(places: Sequence[_Place], networks: Networks) -> dict[int, str]:
+def _class_names(places: Sequence[_Instantiation], networks: Networks) -> dict[int, str]:
     """The class of each plan, by its identity."""
     return {
         id(place.plan): networks.classes.of(place.plan).name
@@ -130,12 +130,12 @@ def _class_names(places: Sequence[_Place], networks: Networks) -> dict[int, str]
 
 
 @dataclass(eq=False)
-class _Place:
+class _Instantiation:
     """One use of a class: its path in both networks, and the entries found below it."""
 
     plan: ClassPlan
     path: str
-    around: _Place | None
+    around: _Instantiation | None
     model: Model
     #: Full names; the plain names of all that the use holds.
     origins: list[str] = field(default_factory=list)
@@ -157,13 +157,13 @@ class _Survey:
         self.deployment = deployment
         self.model = deployment.model
         self.names = deployment.model.names
-        self.places: list[_Place] = []
+        self.places: list[_Instantiation] = []
         #: All modules by name, outer before inner, with the plan of those that have a class.
         self.modules: dict[str, ClassPlan | None] = {}
         #: By the name of each layer with numbers: where these come from.
         self.origins: dict[str, Value] = {}
 
-    def run(self) -> list[_Place]:
+    def run(self) -> list[_Instantiation]:
         """All places, outer before inner, with entries for what changed its name."""
         self._visit(self.model.plan, "", None)
         for place in self.places:
@@ -186,8 +186,8 @@ class _Survey:
             found |= {".".join(parts[:count]) for count in range(len(parts) + 1)}
         return found
 
-    def _visit(self, plan: ClassPlan, path: str, around: _Place | None) -> None:
-        place = _Place(plan, path, around, self.model)
+    def _visit(self, plan: ClassPlan, path: str, around: _Instantiation | None) -> None:
+        place = _Instantiation(plan, path, around, self.model)
         self.places.append(place)
         self.modules[path] = plan
         for item, name in _named_items(plan, path):
@@ -195,18 +195,18 @@ class _Survey:
         if around is not None:
             around.origins += place.origins
 
-    def _visit_item(self, item: Item, path: str, place: _Place) -> None:
+    def _visit_item(self, item: PlanItem, path: str, place: _Instantiation) -> None:
         match item:
-            case Leaf(node=node):
+            case LayerItem(node=node):
                 place.leaves.append(path)
                 self._note_leaf(node, path)
                 for origin in self.deployment.origins.get(node, ()):
                     place.origins += self._names_of(origin)
-            case Row(items=items):
+            case SequentialItem(items=items):
                 self.modules[path] = None
                 for index, inner in enumerate(in_row(items)):
                     self._visit_item(inner, f"{path}.{index}", place)
-            case Instance(plan=plan):
+            case InstanceItem(plan=plan):
                 self._visit(plan, path, place)
 
     def _note_leaf(self, node: int, path: str) -> None:
@@ -223,16 +223,16 @@ class _Survey:
             return self._layer_name(origins[0].layer)
         return tuple(map(self._folded, origins))
 
-    def _enter_leaves(self, item: Item, place: _Place) -> None:
+    def _enter_leaves(self, item: PlanItem, place: _Instantiation) -> None:
         match item:
-            case Leaf(node=node) if node in self.deployment.origins:
+            case LayerItem(node=node) if node in self.deployment.origins:
                 path = self.names[node] + _holder(self.model.nodes[node], self.model)
                 origin = self._origin_of(node)
                 if isinstance(origin, str):
                     _enter(place, path, origin)
                 else:
                     place.entries[path] = origin
-            case Row(items=items):
+            case SequentialItem(items=items):
                 for inner in in_row(items):
                     self._enter_leaves(inner, place)
 
@@ -254,7 +254,7 @@ class _Survey:
         return plain.names[node.id] + _holder(node, plain)
 
 
-def _named_items(plan: ClassPlan, path: str) -> Iterator[tuple[Item, str]]:
+def _named_items(plan: ClassPlan, path: str) -> Iterator[tuple[PlanItem, str]]:
     prefix = f"{path}." if path else ""
     if plan.row is not None:
         for index, item in enumerate(in_row(plan.row)):
@@ -290,7 +290,7 @@ def _common_path(names: Sequence[str], depth: int) -> str:
     return ".".join(common)
 
 
-def _enter(place: _Place, path: str, origin: str) -> None:
+def _enter(place: _Instantiation, path: str, origin: str) -> None:
     """Note where something comes from, if its name below the place is not the same in both."""
     if path and _below(path, place.path) != _below(origin, place.plain_path):
         place.entries[path] = origin
@@ -317,14 +317,14 @@ def _heads(plain: Model) -> str:
 
 
 def _tables(
-    places: Sequence[_Place], names: Mapping[int, str], order: Sequence[str]
+    places: Sequence[_Instantiation], names: Mapping[int, str], order: Sequence[str]
 ) -> dict[str, dict[str, Value]]:
     """By class, what all its uses agree on; the rest goes to the places around them.
 
     A use that lacks a part has no say in it.
     """
     tables: dict[str, dict[str, Value]] = {}
-    uses: defaultdict[str, list[_Place]] = defaultdict(list)
+    uses: defaultdict[str, list[_Instantiation]] = defaultdict(list)
     for place in places:
         uses[names[id(place.plan)]].append(place)
     for name in order:
@@ -359,11 +359,11 @@ def _whole_tables(
         table = tables.setdefault(names[id(survey.model.plan)], {})
         for name, origin in survey.origins.items():
             if table.setdefault(name, origin) != origin:
-                raise NoTable
+                raise NoTableError
     return tables
 
 
-class NoTable(Exception):
+class NoTableError(Exception):
     """Networks that share a class take their numbers from different places."""
 
 
@@ -426,7 +426,7 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path and name else path or name
 
 
-def _relative(place: _Place) -> dict[str, Value]:
+def _relative(place: _Instantiation) -> dict[str, Value]:
     """The entries of a place, named from the place on."""
 
     def below(value: Value) -> Value:

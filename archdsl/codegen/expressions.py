@@ -6,15 +6,22 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from archdsl.codegen.layout import Bracketed, Chained, Doc, Item, Text, bracketed, flat
-from archdsl.codegen.tracing import Leaf, Traced, TracedFloat, form_of
+from archdsl.codegen.layout import BracketedDoc, ChainedDoc, Doc, DocItem, Verbatim, bracketed, flat
+from archdsl.codegen.tracing import FormLeaf, Traced, TracedFloat, form_of
 from archdsl.layers import Call
-from archdsl.layers.call import Arg, Code, Product
-from archdsl.layers.call import Operation as Joined
-from archdsl.network.symbols import Constant, Element, Form, Operation, Parameter, Row, Size
+from archdsl.layers.call import Arg, Code, InfixCode, Product
+from archdsl.network.symbols import (
+    Constant,
+    ElementForm,
+    Form,
+    Operation,
+    Parameter,
+    Size,
+    TupleForm,
+)
 
 #: What a leaf is called in the class at hand.
-Namer = Callable[[Leaf], str]
+Namer = Callable[[FormLeaf], str]
 
 _LEVELS = {
     "if": 0,
@@ -40,7 +47,7 @@ _ATOM = 9
 _OPPOSITES = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 
 
-def no_name(leaf: Leaf) -> str:
+def no_name(leaf: FormLeaf) -> str:
     """The namer of a class without parameters."""
     raise AssertionError(leaf)
 
@@ -58,9 +65,9 @@ def _render(form: Form, name: Namer) -> tuple[str, int]:
             return text, _ATOM if not text.startswith("-") else _LEVELS["negative"]
         case Parameter() | Size():
             return name(form), _ATOM
-        case Element(of=inner, index=index):
+        case ElementForm(of=inner, index=index):
             return f"{render(inner, name, _ATOM)}[{index}]", _ATOM
-        case Row(elements=elements):
+        case TupleForm(elements=elements):
             inside = ", ".join(render(element, name) for element in elements)
             return f"({inside}{',' * (len(elements) == 1)})", _ATOM
         case Operation(operator="if", operands=(test, one, other)):
@@ -134,15 +141,15 @@ def _number(value: float) -> str:
 # ── Calls ────────────────────────────────────────────────────────────────────────────────────
 
 
-def call_doc(call: Call, name: Namer = no_name) -> Bracketed:
+def call_doc(call: Call, name: Namer = no_name) -> BracketedDoc:
     """A call, without the arguments that are PyTorch's defaults."""
     items = []
     for arg in call.args:
         prefix = f"{arg.keyword}=" if arg.keyword else ""
         if isinstance(arg.value, Call):
-            items.append(Item(call_doc(arg.value, name), prefix))
+            items.append(DocItem(call_doc(arg.value, name), prefix))
         elif not _is_default(arg):
-            items.append(Item(_value_doc(arg.value, name), prefix))
+            items.append(DocItem(_value_doc(arg.value, name), prefix))
     doc = bracketed(f"{call.callee}(", items)
     if call.then is None:
         return doc
@@ -150,11 +157,11 @@ def call_doc(call: Call, name: Namer = no_name) -> Bracketed:
 
 
 def _value_doc(value: Any, name: Namer) -> Doc:
-    if isinstance(value, (Call, Joined)):
+    if isinstance(value, (Call, InfixCode)):
         return joined_doc(value, name)
     if isinstance(value, tuple) and value and isinstance(value[0], (Code, Call)):
-        return bracketed("(", [Item(_value_doc(part, name)) for part in value])
-    return Text(literal(value, name))
+        return bracketed("(", [DocItem(_value_doc(part, name)) for part in value])
+    return Verbatim(literal(value, name))
 
 
 def _is_default(arg: Arg) -> bool:
@@ -165,8 +172,8 @@ def _is_default(arg: Arg) -> bool:
     return bool(arg.value == arg.default)
 
 
-def joined_doc(merged: Call | Joined, name: Namer = no_name) -> Doc:
+def joined_doc(merged: Call | InfixCode, name: Namer = no_name) -> Doc:
     """The expression that joins branches."""
-    if isinstance(merged, Joined):
-        return Chained(merged.operator, tuple(_value_doc(one, name) for one in merged.operands))
+    if isinstance(merged, InfixCode):
+        return ChainedDoc(merged.operator, tuple(_value_doc(one, name) for one in merged.operands))
     return call_doc(merged, name)

@@ -10,15 +10,25 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeGuard
 
-from archdsl.classplan import Apply, ClassPlan, Copies, Fork, Head, Instance, Option, Recall, in_row
-from archdsl.classplan import Sequence as Row
+from archdsl.classplan import (
+    ApplyStep,
+    ClassPlan,
+    CopiesStep,
+    ForkStep,
+    HeadStep,
+    InstanceItem,
+    OptionStep,
+    ReferenceStep,
+    SequentialItem,
+    in_row,
+)
 from archdsl.codegen.expressions import joined_doc
-from archdsl.codegen.layout import Bracketed, Doc, Text, lay_out
-from archdsl.codegen.names import Scope
+from archdsl.codegen.layout import BracketedDoc, Doc, Verbatim, lay_out
+from archdsl.codegen.names import PythonScope
 from archdsl.codegen.turns import Turn, Way
 from archdsl.layers import MergeLayer
 from archdsl.layers.call import Code
-from archdsl.network.parts import RecallPart
+from archdsl.network.parts import ReferencePart
 
 _BODY = 2  # levels of indentation of a method's body
 #: Variables for branches that are more than one expression.
@@ -101,7 +111,7 @@ class Forward:
     plan: ClassPlan
     steps: tuple[Way, ...]
     merges: Mapping[int, MergeLayer]
-    scope: Scope = field(default_factory=lambda: Scope(("self", "x", *_LETTERS)))
+    scope: PythonScope = field(default_factory=lambda: PythonScope(("self", "x", *_LETTERS)))
     #: What is written, and how many operations that are in a row.
     block: list[_Operation | _Turn] = field(default_factory=list)
     count: int = 0
@@ -142,7 +152,7 @@ class Forward:
         if self._is_returned(last):
             lines = self._block_lines(self.block[:-1], holds, _BODY)
             doc = last.write([value.variable for value in last.reads])
-            if isinstance(doc, Bracketed):
+            if isinstance(doc, BracketedDoc):
                 # What a function of torch gives has a type; of a module it is named first.
                 return [*lines, *lay_out("return ", doc, _BODY)]
             return [*lines, *self._operation_lines(last, holds, _BODY), *self._return_lines()]
@@ -197,15 +207,15 @@ class Forward:
         self.asked |= {*turn.conditions}
         first, *rest = turn.conditions
         if not rest and written[1] and not written[0]:
-            yield from lay_out(f"if not self.{first}:", Text(""), indent)
+            yield from lay_out(f"if not self.{first}:", Verbatim(""), indent)
             yield from written[1]
             return
         words = [f"if self.{first}:", *(f"elif self.{name}:" for name in rest), "else:"]
         while written and not written[-1]:
             written.pop()
         for word, lines in zip(words, written, strict=False):
-            yield from lay_out(word, Text(""), indent)
-            yield from lines or lay_out("pass", Text(""), indent + 1)
+            yield from lay_out(word, Verbatim(""), indent)
+            yield from lines or lay_out("pass", Verbatim(""), indent + 1)
 
     def _declared(self, operation: _Operation, target: str) -> str:
         match operation.declares:
@@ -221,9 +231,9 @@ class Forward:
         if self.heads:
             heads = [value.variable for value in self.heads]
             known = " and ".join(f"{head} is not None" for head in heads)
-            yield from lay_out(f"if {known}:", Text(""), _BODY)
-            yield from lay_out(f"return {', '.join([result, *heads])}", Text(""), _BODY + 1)
-        yield from lay_out(f"return {result}", Text(""), _BODY)
+            yield from lay_out(f"if {known}:", Verbatim(""), _BODY)
+            yield from lay_out(f"return {', '.join([result, *heads])}", Verbatim(""), _BODY + 1)
+        yield from lay_out(f"return {result}", Verbatim(""), _BODY)
 
     # ── Variables ────────────────────────────────────────────────────────────────────────────
 
@@ -270,15 +280,15 @@ class Forward:
             result.variable = start.variable
         if result.variable != start.variable:
             declared = self._declared(operation, result.variable)
-            yield from lay_out(f"{declared} = ", Text(start.variable), indent)
+            yield from lay_out(f"{declared} = ", Verbatim(start.variable), indent)
         holds[result.variable] = result
         module = self.scope.give("module")
         self.scope.taken.discard(module)
         names = [result.variable, *(value.variable for value in others)]
         head = operation.write([])
-        assert isinstance(head, Text)
-        yield from lay_out(f"for {module} in {head.text}:", Text(""), indent)
-        called = Text(f"{module}({', '.join(names)})")
+        assert isinstance(head, Verbatim)
+        yield from lay_out(f"for {module} in {head.text}:", Verbatim(""), indent)
+        called = Verbatim(f"{module}({', '.join(names)})")
         yield from lay_out(f"{result.variable} = ", called, indent + 1)
 
     # ── Steps: ``current`` is the value so far, new results go to ``home`` ───────────────────
@@ -286,24 +296,24 @@ class Forward:
     def _steps(self, steps: Iterable[Way], current: _Value, home: str) -> _Value:
         for step in steps:
             match step:
-                case Recall(part=part):
+                case ReferenceStep(part=part):
                     current = self.values[part.node]
-                case Head(apply=apply):
+                case HeadStep(apply=apply):
                     self._head(apply, current)
-                case Apply(pieces=(_, *_)):
+                case ApplyStep(pieces=(_, *_)):
                     self._split(step, current)
-                case Apply(each=True):
+                case ApplyStep(each=True):
                     current = self._each(step, current, home)
-                case Apply():
+                case ApplyStep():
                     operand = self._applied(step, current)
                     current = self._store(operand, step.output, step.label, home)
-                case Fork():
+                case ForkStep():
                     current = self._fork(step, current, home)
                 case Turn():
                     current = self._turn(step, current, home)
-                case Option(steps=inner):
+                case OptionStep(steps=inner):
                     current = self._steps(inner, current, home)
-                case Copies(copies=copies):
+                case CopiesStep(copies=copies):
                     for copy in copies:
                         current = self._steps(copy, current, home)
         return current
@@ -326,7 +336,9 @@ class Forward:
             if _is_plain(last) and last.gives == [end] and not end.is_named:
                 last.gives[0] = value
             else:
-                self._add(_Operation([end], [value], lambda names: Text(names[0]), is_copy=True))
+                self._add(
+                    _Operation([end], [value], lambda names: Verbatim(names[0]), is_copy=True)
+                )
         self.block, self.path = around, path
         if is_new:
             self.values[turn.output] = value
@@ -349,11 +361,11 @@ class Forward:
 
     def _operate(self, operand: _Operand, gives: list[_Value], declares: str = "") -> None:
         def write(names: list[str]) -> Doc:
-            return Text(operand.write(names))
+            return Verbatim(operand.write(names))
 
         self._add(_Operation([*operand.reads], gives, write, declares=declares))
 
-    def _applied(self, apply: Apply, current: _Value, module: str | None = None) -> _Operand:
+    def _applied(self, apply: ApplyStep, current: _Value, module: str | None = None) -> _Operand:
         recalled = [self.values[recall.node] for recall in apply.recalls]
         called = module or f"self.{apply.attribute}"
 
@@ -364,7 +376,7 @@ class Forward:
 
         return _Operand((current, *recalled), write)
 
-    def _head(self, apply: Apply, current: _Value) -> None:
+    def _head(self, apply: ApplyStep, current: _Value) -> None:
         operand = self._applied(apply, current)
         value = _Value(self.scope.give(apply.attribute), is_named=True)
 
@@ -374,7 +386,7 @@ class Forward:
         self._operate(_Operand(operand.reads, write), [value], "head")
         self.heads.append(value)
 
-    def _split(self, apply: Apply, current: _Value) -> None:
+    def _split(self, apply: ApplyStep, current: _Value) -> None:
         """A module with several results; the chain goes on with its own input."""
         pieces = []
         for _ in apply.pieces:
@@ -383,20 +395,20 @@ class Forward:
         self._operate(self._applied(apply, current), pieces)
         self.values.update(zip(apply.pieces, pieces, strict=True))
 
-    def _each(self, apply: Apply, current: _Value, home: str) -> _Value:
+    def _each(self, apply: ApplyStep, current: _Value, home: str) -> _Value:
         """A ``nn.ModuleList`` whose modules read earlier parts beside what flows."""
-        assert isinstance(apply.item, Row)
+        assert isinstance(apply.item, SequentialItem)
         copies = [*in_row(apply.item.items)]
         reads = [_recalls_of(copy) for copy in copies]
         if all(one == reads[0] for one in reads):
             others = [self.values[recall.node] for recall in apply.recalls]
             value = self._value(apply.output, apply.label, home)
-            loop = Text(f"self.{apply.attribute}")
+            loop = Verbatim(f"self.{apply.attribute}")
             self._add(_Operation([current, *others], [value], lambda _: loop, is_loop=True))
             return value
         for index, item in enumerate(copies):
             is_last = index == len(copies) - 1
-            one = Apply(
+            one = ApplyStep(
                 apply.attribute, item, apply.output if is_last else -1, recalls=reads[index]
             )
             operand = self._applied(one, current, f"self.{apply.attribute}[{index}]")
@@ -405,7 +417,7 @@ class Forward:
 
     # ── Forks ────────────────────────────────────────────────────────────────────────────────
 
-    def _fork(self, fork: Fork, current: _Value, home: str) -> _Value:
+    def _fork(self, fork: ForkStep, current: _Value, home: str) -> _Value:
         operands: list[_Operand] = []
         before = self.depth
         for branch in fork.branches:
@@ -433,13 +445,13 @@ class Forward:
 
     def _simple(self, branch: tuple[Way, ...], current: _Value) -> _Operand | None:
         """A branch as one expression, where it is short enough to be read as one."""
-        if branch and isinstance(branch[0], Recall):
+        if branch and isinstance(branch[0], ReferenceStep):
             current = self.values[branch[0].part.node]
             branch = branch[1:]
         match branch:
             case ():
                 return _Operand((current,), lambda names: names[0])
-            case (Apply(each=False, pieces=()) as apply,) if apply.output not in self.recalled:
+            case (ApplyStep(each=False, pieces=()) as apply,) if apply.output not in self.recalled:
                 return self._applied(apply, current)
             case _:
                 return None
@@ -453,27 +465,27 @@ def _is_read_after(value: _Value, moment: _Moment) -> bool:
     return any(moment.is_before(read) for read in value.reads)
 
 
-def _recalls_of(item: object) -> tuple[RecallPart, ...]:
-    return item.plan.recalls if isinstance(item, Instance) else ()
+def _recalls_of(item: object) -> tuple[ReferencePart, ...]:
+    return item.plan.recalls if isinstance(item, InstanceItem) else ()
 
 
-def _recalls(steps: Iterable[Way]) -> Iterator[RecallPart]:
+def _recalls(steps: Iterable[Way]) -> Iterator[ReferencePart]:
     for step in steps:
         match step:
-            case Recall(part=part):
+            case ReferenceStep(part=part):
                 yield part
-            case Apply(recalls=recalls):
+            case ApplyStep(recalls=recalls):
                 yield from recalls
-            case Head(apply=apply):
+            case HeadStep(apply=apply):
                 yield from apply.recalls
-            case Fork(branches=branches):
+            case ForkStep(branches=branches):
                 for branch in branches:
                     yield from _recalls(branch)
             case Turn(ways=ways):
                 for way in ways:
                     yield from _recalls(way)
-            case Option(steps=inner):
+            case OptionStep(steps=inner):
                 yield from _recalls(inner)
-            case Copies(copies=copies):
+            case CopiesStep(copies=copies):
                 for copy in copies:
                     yield from _recalls(copy)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from archdsl.codegen.conversion import NoTable, convert
+from archdsl.codegen.conversion import NoTableError, convert
 from archdsl.codegen.module import render_networks
 from archdsl.codegen.networks import Networks
 from archdsl.deployment import Deployment
@@ -21,7 +21,7 @@ def render_deployments(deployments: Sequence[Deployment], templates: Path | None
         networks = Networks(deployed, has_families=has_families)
         try:
             conversion = convert(deployments, networks)
-        except NoTable:
+        except NoTableError:
             continue  # members that take their numbers from other places have a class each
         return render_networks(networks, templates, conversion)
     raise AssertionError(deployed)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from archdsl.codegen.expressions import call_doc
-from archdsl.codegen.layout import Item, Text, bracketed, lay_out
+from archdsl.codegen.layout import DocItem, Verbatim, bracketed, lay_out
 from archdsl.layers import Call, Initializer, WeightLayer
 from archdsl.layers.call import Code
 from archdsl.model import Model
@@ -28,7 +28,7 @@ class _Owner:
 
 
 @dataclass(frozen=True, slots=True)
-class _Start:
+class _InitialState:
     """What is to be said of a layer: None for a tensor that starts right already."""
 
     weight: Initializer | None
@@ -73,18 +73,18 @@ def _loop(init: Initializer, owners: list[_Owner]) -> Iterator[str]:
 # ── Single layers ────────────────────────────────────────────────────────────────────────────
 
 
-def _exceptions(init: Initializer | None, owners: list[_Owner]) -> dict[_Start, list[str]]:
+def _exceptions(init: Initializer | None, owners: list[_Owner]) -> dict[_InitialState, list[str]]:
     """The layers whose own word differs from the network's, those that say the same together."""
-    found: dict[_Start, list[str]] = {}
+    found: dict[_InitialState, list[str]] = {}
     for owner in owners:
         own = owner.layer.init
         if own is None:
             continue
-        start = _Start(
+        start = _InitialState(
             None if init and _same_weight(own, init) else own,
             own if owner.layer.bias and (init is None or own.bias != init.bias) else None,
         )
-        if start != _Start(None, None):
+        if start != _InitialState(None, None):
             found.setdefault(start, []).append(owner.name)
     return found
 
@@ -94,16 +94,16 @@ def _same_weight(one: Initializer, other: Initializer) -> bool:
     return one.emit(tensor) == other.emit(tensor)
 
 
-def _named(start: _Start, names: list[str]) -> Iterator[str]:
+def _named(start: _InitialState, names: list[str]) -> Iterator[str]:
     if len(names) == 1:
         yield from _fill(start, f'"{names[0]}', 2)
         return
-    listed = bracketed("(", [Item(Text(f'"{name}"')) for name in names])
+    listed = bracketed("(", [DocItem(Verbatim(f'"{name}"')) for name in names])
     yield from lay_out("for name in ", listed, 2, ":")
     yield from _fill(start, 'f"{name}', 3)
 
 
-def _fill(start: _Start, name: str, indent: int) -> Iterator[str]:
+def _fill(start: _InitialState, name: str, indent: int) -> Iterator[str]:
     if start.weight:
         weight = Code(f'self.get_parameter({name}.weight")')
         yield from _filled(start.weight.emit(weight), indent)

@@ -13,22 +13,22 @@ from enum import IntEnum
 from typing import Any, TypeVar
 
 from archdsl.classplan import ClassPlan
-from archdsl.codegen.tracing import Leaf, Traced, TracedFloat, fold, form_of, trace_value
+from archdsl.codegen.tracing import FormLeaf, Traced, TracedFloat, fold, form_of, trace_value
 from archdsl.deployment import Reduction
 from archdsl.layers import Call, Layer, MergeLayer, UnaryLayer
 from archdsl.layers.volume import Volume
 from archdsl.model import Model
 from archdsl.network.graph import Node
-from archdsl.network.parts import Argument
+from archdsl.network.parts import CallArgument
 from archdsl.network.symbols import (
     Constant,
-    Element,
+    ElementForm,
     Form,
     Operation,
     Parameter,
-    Row,
     Size,
     Symbolic,
+    TupleForm,
     Value,
     symbolic_of,
 )
@@ -38,7 +38,7 @@ AXES = ("H", "W", "C")
 T = TypeVar("T")
 
 
-class Disagreement(Exception):
+class DisagreementError(Exception):
     """Two uses need two texts: they have no class in common."""
 
 
@@ -51,15 +51,15 @@ class Level(IntEnum):
 
 
 def agreed(values: Iterable[T]) -> T:
-    """The value that all lanes have. Errors: ``Disagreement``."""
+    """The value that all lanes have. Errors: ``DisagreementError``."""
     first, *rest = values
     if any(value != first for value in rest):
-        raise Disagreement
+        raise DisagreementError
     return first
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Use:
+class Instantiation:
     """One place where a class is instantiated: its plan, in its network.
 
     ``arguments`` are those of the block or the family around the class, or of the block itself.
@@ -67,7 +67,7 @@ class Use:
 
     plan: ClassPlan
     model: Model
-    arguments: tuple[Argument, ...] = ()
+    arguments: tuple[CallArgument, ...] = ()
     #: Parameters that are literals: those of a family in the class of a single network.
     closed: Mapping[str, Value] = field(default_factory=dict)
     #: What stands in place of a number of a layer, by node and field.
@@ -84,7 +84,7 @@ class Use:
 class Lane:
     """A use on its way: the volumes so far, as forms over the sizes and parameters of its class."""
 
-    def __init__(self, use: Use, level: Level) -> None:
+    def __init__(self, use: Instantiation, level: Level) -> None:
         self.use = use
         self.level = level
         #: Sizes outside the class that it asks for, in the order in which it does.
@@ -116,7 +116,7 @@ class Lane:
         """The same with every size as a symbol, whatever the level."""
         return symbolic_of(symbolic.value, fold(symbolic.form, self._resolve_leaf)).form
 
-    def _resolve_leaf(self, leaf: Leaf) -> Form:
+    def _resolve_leaf(self, leaf: FormLeaf) -> Form:
         match leaf:
             case Parameter(name=name):
                 closed = self.use.closed
@@ -144,13 +144,13 @@ class Lane:
             return None
         index = int(name[1:-1])
         if index >= len(self.captured):
-            raise Disagreement  # where an `if` leads it, nobody asks for that size
+            raise DisagreementError  # where an `if` leads it, nobody asks for that size
         return self.captured[index]
 
     def _leveled(self, form: Form) -> Form:
         return fold(form, self._level_leaf)
 
-    def _level_leaf(self, leaf: Leaf) -> Form:
+    def _level_leaf(self, leaf: FormLeaf) -> Form:
         if not isinstance(leaf, Parameter) or not self._is_literal(leaf.name):
             return leaf
         size = self.captured_size(leaf.name) or Size(self.use.plan.input, leaf.name)
@@ -253,9 +253,9 @@ def names_in(form: Form) -> set[str]:
     match form:
         case Parameter(name=name):
             return {name}
-        case Element(of=inner):
+        case ElementForm(of=inner):
             return names_in(inner)
-        case Row(elements=forms) | Operation(operands=forms):
+        case TupleForm(elements=forms) | Operation(operands=forms):
             return set().union(*map(names_in, forms))
         case _:
             return set()

@@ -12,14 +12,14 @@ INDENT = "    "
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class Verbatim:
     """What never breaks."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class DocItem:
     """One argument or element: what stands before it, the comment behind it, and those above."""
 
     doc: Doc
@@ -29,16 +29,16 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Bracketed:
+class BracketedDoc:
     """``opening item, item closing``: a call, a tuple or the parameters of a function."""
 
     opening: str
-    items: tuple[Item, ...]
+    items: tuple[DocItem, ...]
     closing: str = ")"
 
 
 @dataclass(frozen=True, slots=True)
-class Chained:
+class ChainedDoc:
     """Operands joined by one operator."""
 
     operator: str
@@ -46,48 +46,48 @@ class Chained:
 
 
 @dataclass(frozen=True, slots=True)
-class Comprehension:
+class ComprehensionDoc:
     """``*(element for _ in range(n))``."""
 
     opening: str
     element: Doc
-    clauses: tuple[Item, ...]
+    clauses: tuple[DocItem, ...]
     closing: str
 
 
 @dataclass(frozen=True, slots=True)
-class Conditional:
+class ConditionalDoc:
     """``*([a] if condition else [b])``: some items, or others. The last have no condition."""
 
     cases: tuple[tuple[str, Doc], ...]
     otherwise: Doc
 
 
-Doc: TypeAlias = Text | Bracketed | Chained | Comprehension | Conditional
+Doc: TypeAlias = Verbatim | BracketedDoc | ChainedDoc | ComprehensionDoc | ConditionalDoc
 
 
 def flat(doc: Doc) -> str:
     """The expression on one line."""
     match doc:
-        case Text(text=text):
+        case Verbatim(text=text):
             return text
-        case Bracketed(opening=opening, items=items, closing=closing):
+        case BracketedDoc(opening=opening, items=items, closing=closing):
             return opening + _flat_items(items, opening) + closing
-        case Chained(operator=operator, operands=operands):
+        case ChainedDoc(operator=operator, operands=operands):
             return f" {operator} ".join(flat(operand) for operand in operands)
-        case Comprehension(opening=opening, element=element, clauses=clauses, closing=closing):
+        case ComprehensionDoc(opening=opening, element=element, clauses=clauses, closing=closing):
             parts = [flat(element), *(clause.prefix + flat(clause.doc) for clause in clauses)]
             return opening + " ".join(parts) + closing
-        case Conditional():
+        case ConditionalDoc():
             return f"*({_flat_cases(doc)})"
 
 
-def _flat_cases(doc: Conditional) -> str:
+def _flat_cases(doc: ConditionalDoc) -> str:
     cases = "".join(f"{flat(case)} if {condition} else " for condition, case in doc.cases)
     return cases + flat(doc.otherwise)
 
 
-def _flat_items(items: tuple[Item, ...], opening: str) -> str:
+def _flat_items(items: tuple[DocItem, ...], opening: str) -> str:
     text = ", ".join(item.prefix + flat(item.doc) for item in items)
     return text + "," if opening == "(" and len(items) == 1 else text
 
@@ -95,25 +95,25 @@ def _flat_items(items: tuple[Item, ...], opening: str) -> str:
 def without_comments(doc: Doc) -> Doc:
     """The expression without the comments behind its items."""
     match doc:
-        case Bracketed(items=items):
+        case BracketedDoc(items=items):
             quiet = (replace(i, doc=without_comments(i.doc), comment="", above=()) for i in items)
             return replace(doc, items=tuple(quiet))
-        case Conditional(cases=cases, otherwise=otherwise):
+        case ConditionalDoc(cases=cases, otherwise=otherwise):
             quieter = tuple((condition, without_comments(case)) for condition, case in cases)
-            return Conditional(quieter, without_comments(otherwise))
+            return ConditionalDoc(quieter, without_comments(otherwise))
         case _:
             return doc
 
 
 def _has_comments(doc: Doc) -> bool:
     match doc:
-        case Bracketed(items=items):
+        case BracketedDoc(items=items):
             return any(i.comment or i.above or _has_comments(i.doc) for i in items)
-        case Chained(operands=operands):
+        case ChainedDoc(operands=operands):
             return any(_has_comments(operand) for operand in operands)
-        case Comprehension(element=element):
+        case ComprehensionDoc(element=element):
             return _has_comments(element)
-        case Conditional(cases=cases, otherwise=otherwise):
+        case ConditionalDoc(cases=cases, otherwise=otherwise):
             return any(_has_comments(one) for one in (otherwise, *(case for _, case in cases)))
         case _:
             return False
@@ -124,22 +124,22 @@ def lay_out(prefix: str, doc: Doc, indent: int, suffix: str = "", comment: str =
     margin = INDENT * indent
     behind = f"  # {comment}" if comment else ""
     line = margin + prefix + flat(doc) + suffix
-    if not _has_comments(doc) and (len(line + behind) <= WIDTH or isinstance(doc, Text)):
+    if not _has_comments(doc) and (len(line + behind) <= WIDTH or isinstance(doc, Verbatim)):
         return [line + behind]
     match doc:
-        case Bracketed(opening=opening, closing=closing):
+        case BracketedDoc(opening=opening, closing=closing):
             return [
                 margin + prefix + opening,
                 *_inside(doc, indent + 1),
                 margin + closing + suffix + behind,
             ]
-        case Comprehension(opening=opening, closing=closing):
+        case ComprehensionDoc(opening=opening, closing=closing):
             return [
                 margin + prefix + opening,
                 *_inside_comprehension(doc, indent + 1),
                 margin + closing + suffix + behind,
             ]
-        case Chained(operator=operator, operands=operands):
+        case ChainedDoc(operator=operator, operands=operands):
             first, *rest = operands
             return [
                 margin + prefix + "(",
@@ -151,7 +151,7 @@ def lay_out(prefix: str, doc: Doc, indent: int, suffix: str = "", comment: str =
                 ),
                 margin + ")" + suffix + behind,
             ]
-        case Conditional():
+        case ConditionalDoc():
             return [
                 margin + prefix + "*(",
                 *_inside_conditional(doc, indent + 1),
@@ -160,7 +160,7 @@ def lay_out(prefix: str, doc: Doc, indent: int, suffix: str = "", comment: str =
     raise AssertionError(doc)
 
 
-def _inside_conditional(doc: Conditional, indent: int) -> Iterator[str]:
+def _inside_conditional(doc: ConditionalDoc, indent: int) -> Iterator[str]:
     line = INDENT * indent + _flat_cases(doc)
     if len(line) <= WIDTH:
         yield line
@@ -173,7 +173,7 @@ def _inside_conditional(doc: Conditional, indent: int) -> Iterator[str]:
     yield from lay_out(before, doc.otherwise, indent)
 
 
-def _inside(doc: Bracketed, indent: int) -> Iterator[str]:
+def _inside(doc: BracketedDoc, indent: int) -> Iterator[str]:
     """The items between brackets: on one line where they fit, else a line each."""
     if fits_inside(doc, indent):
         yield INDENT * indent + _flat_items(doc.items, doc.opening)
@@ -197,7 +197,7 @@ def comment_lines(said: tuple[str, ...], indent: int) -> Iterator[str]:
         )
 
 
-def fits_inside(doc: Bracketed, indent: int) -> bool:
+def fits_inside(doc: BracketedDoc, indent: int) -> bool:
     """Whether all items fit on one line of their own between the brackets."""
     # A list or a tuple that does not fit as a whole gets a line for each of its elements.
     is_pinned = doc.opening in ("(", "[")
@@ -205,7 +205,7 @@ def fits_inside(doc: Bracketed, indent: int) -> bool:
     return not _has_comments(doc) and not is_pinned and len(line) <= WIDTH
 
 
-def _inside_comprehension(doc: Comprehension, indent: int) -> Iterator[str]:
+def _inside_comprehension(doc: ComprehensionDoc, indent: int) -> Iterator[str]:
     line = INDENT * indent + flat(doc)[len(doc.opening) : -len(doc.closing)]
     if len(line) <= WIDTH:
         yield line
@@ -215,5 +215,7 @@ def _inside_comprehension(doc: Comprehension, indent: int) -> Iterator[str]:
         yield from lay_out(clause.prefix, clause.doc, indent)
 
 
-def bracketed(opening: str, items: Iterator[Item] | list[Item], closing: str = ")") -> Bracketed:
-    return Bracketed(opening, tuple(items), closing)
+def bracketed(
+    opening: str, items: Iterator[DocItem] | list[DocItem], closing: str = ")"
+) -> BracketedDoc:
+    return BracketedDoc(opening, tuple(items), closing)

@@ -9,20 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from archdsl.classplan import Item as Planned
-from archdsl.classplan import Repeat
-from archdsl.codegen.lanes import AXES, Disagreement, Lane, agreed, names_in, with_forms
+from archdsl.classplan import PlanItem, RepeatItem
+from archdsl.codegen.lanes import AXES, DisagreementError, Lane, agreed, names_in, with_forms
 from archdsl.codegen.layout import (
-    Comprehension,
-    Conditional,
+    ComprehensionDoc,
+    ConditionalDoc,
     Doc,
-    Item,
-    Text,
+    DocItem,
+    Verbatim,
     bracketed,
     flat,
     without_comments,
 )
-from archdsl.codegen.names import Scope
+from archdsl.codegen.names import PythonScope
 from archdsl.codegen.tracing import add, divide, form_of, multiply
 from archdsl.network.symbols import Constant, Form, Operation, Parameter
 
@@ -36,7 +35,7 @@ INDEX = "~i"
 class RowWriter(Protocol):
     """The constructor around a loop, which writes the rows inside."""
 
-    scope: Scope
+    scope: PythonScope
     names: dict[str, str]
     used: set[str]
     guards: list[str]
@@ -44,18 +43,20 @@ class RowWriter(Protocol):
 
     def text(self, form: Form, level: int = 0) -> str: ...
 
-    def plain_row(self, lanes: Sequence[Lane], rows: Sequence[tuple[Planned, ...]]) -> list[Item]:
+    def plain_row(
+        self, lanes: Sequence[Lane], rows: Sequence[tuple[PlanItem, ...]]
+    ) -> list[DocItem]:
         """The items of a row, from all lanes at once."""
 
 
-class Loop:
+class CopyLoop:
     """The loop over the copies of a repeat, for all lanes."""
 
     def __init__(
         self,
         constructor: RowWriter,
         lanes: Sequence[Lane],
-        repeats: Sequence[Repeat],
+        repeats: Sequence[RepeatItem],
         count: Form,
     ) -> None:
         self.constructor = constructor
@@ -80,17 +81,17 @@ class Loop:
         self.constructor.used = set(self.used)
         self.constructor.guards = list(self.guards)
 
-    def write(self) -> Item:
-        """The copies as a comprehension. Errors: ``Disagreement``."""
+    def write(self) -> DocItem:
+        """The copies as a comprehension. Errors: ``DisagreementError``."""
         if self.constructor.is_looping:
-            raise Disagreement  # what flows through both loops would have one name
+            raise DisagreementError  # what flows through both loops would have one name
         self.constructor.is_looping = True
         try:
             return self._write()
         finally:
             self.constructor.is_looping = False
 
-    def _write(self) -> Item:
+    def _write(self) -> DocItem:
         entry = agreed([form_of(size) for size in volume.sizes] for volume in self.entries)
         axes = AXES[-len(entry) :]
         flowing = [Parameter(f"~{axis}") for axis in axes]
@@ -119,8 +120,8 @@ class Loop:
             lane.volumes[node] = with_forms(volume, forms)
         variable = self.constructor.names[INDEX] if is_counted else "_"
         if any("\0" in flat(doc) for doc in docs):
-            raise Disagreement
-        return Item(comprehension(docs, variable, self.constructor.text(self.count)))
+            raise DisagreementError
+        return DocItem(comprehension(docs, variable, self.constructor.text(self.count)))
 
     def _copies(self, shown: Sequence[Sequence[Form]]) -> tuple[list[Doc], list[Form]]:
         """The text of each copy, with these sizes flowing into it, and the sizes behind it."""
@@ -131,10 +132,10 @@ class Loop:
         for lane, repeat, known in zip(self.lanes, self.repeats, self.volumes, strict=True):
             for chain, row in zip(repeat.part.copies, repeat.copies, strict=True):
                 if chain.output in known and chain.output != chain.input:
-                    raise Disagreement  # it takes up an earlier part, and goes on with that
+                    raise DisagreementError  # it takes up an earlier part, and goes on with that
                 volume = lane.use.node(chain.input).volume
                 if len(volume.sizes) != len(shown[0]):
-                    raise Disagreement
+                    raise DisagreementError
                 lane.volumes[chain.input] = with_forms(volume, shown[0])
                 lane.current = chain.input
                 self.constructor.guards = []
@@ -148,7 +149,7 @@ class Loop:
                     lane.volumes[chain.input] = known[chain.input]
         result = agreed(exits)
         if len(result) != len(shown[0]):
-            raise Disagreement
+            raise DisagreementError
         # What one copy refuses, since it goes elsewhere, may be what another one is built with.
         new = [guard for guard in agreed(refused) if guard not in guards]
         self.constructor.guards = guards + new
@@ -203,13 +204,13 @@ class _Carried:
             case Operation(operator="//", operands=(self.symbol, Constant() as divisor)):
                 return divide(self.entry, Operation("**", (divisor, count)))
             case _:
-                raise Disagreement
+                raise DisagreementError
 
 
 # ── Repeats that are written out ─────────────────────────────────────────────────────────────
 
 
-def with_repeats(items: list[Item]) -> Iterator[Item]:
+def with_repeats(items: list[DocItem]) -> Iterator[DocItem]:
     """The items, with runs that repeat often enough as ``*(… for _ in range(n))``."""
     texts = [flat(item.doc) + item.comment for item in items]
     index = 0
@@ -222,7 +223,7 @@ def with_repeats(items: list[Item]) -> Iterator[Item]:
         last = index + period * copies
         comments = [item.comment for item in items[index:last] if item.comment]
         docs = [item.doc for item in items[index : index + period]]
-        yield Item(
+        yield DocItem(
             comprehension(docs, "_", str(copies)),
             comment=comments[-1] if comments else "",
         )
@@ -245,9 +246,11 @@ def _repeat_at(texts: list[str], start: int) -> tuple[int, int]:
 
 def comprehension(docs: list[Doc], variable: str, count: str) -> Doc:
     """Copies as ``*(… for _ in range(n))``."""
-    clause = Item(Text(f"{variable} in range({count})"), "for ")
-    plain = len(docs) == 1 and not isinstance(docs[0], (Conditional, Comprehension))
+    clause = DocItem(Verbatim(f"{variable} in range({count})"), "for ")
+    plain = len(docs) == 1 and not isinstance(docs[0], (ConditionalDoc, ComprehensionDoc))
     if plain:
-        return Comprehension("*(", without_comments(docs[0]), (clause,), ")")
-    layers = bracketed("(", [Item(without_comments(doc)) for doc in docs])
-    return Comprehension("*(", Text("layer"), (clause, Item(layers, "for layer in ")), ")")
+        return ComprehensionDoc("*(", without_comments(docs[0]), (clause,), ")")
+    layers = bracketed("(", [DocItem(without_comments(doc)) for doc in docs])
+    return ComprehensionDoc(
+        "*(", Verbatim("layer"), (clause, DocItem(layers, "for layer in ")), ")"
+    )

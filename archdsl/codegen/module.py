@@ -12,8 +12,8 @@ from archdsl.classplan import HEAD_CLASS, heads_of
 from archdsl.codegen.classes import SUPPORT, Class, title_of
 from archdsl.codegen.conversion import Conversion
 from archdsl.codegen.expressions import literal
-from archdsl.codegen.layout import INDENT, WIDTH, Item, Text, bracketed, lay_out
-from archdsl.codegen.networks import Function, NetworkClass, Networks, is_member
+from archdsl.codegen.layout import INDENT, WIDTH, DocItem, Verbatim, bracketed, lay_out
+from archdsl.codegen.networks import MemberFunction, NetworkClass, Networks, is_member
 from archdsl.codegen.templates import render_template
 from archdsl.layers import UnaryLayer
 from archdsl.layers.volume import Volume
@@ -136,7 +136,7 @@ def _title(entries: Sequence[str], path: str, purpose: str) -> str:
 
 
 def _exported(names: Sequence[str]) -> list[str]:
-    items = [Item(Text(f'"{name}"')) for name in names]
+    items = [DocItem(Verbatim(f'"{name}"')) for name in names]
     return lay_out("__all__ = ", bracketed("[", items, "]"), 0)
 
 
@@ -196,7 +196,7 @@ def _filled(text: str) -> list[str]:
 
 
 def _network_docstring(
-    network: NetworkClass, heading: list[str], functions: Sequence[Function]
+    network: NetworkClass, heading: list[str], functions: Sequence[MemberFunction]
 ) -> list[str]:
     """The comment above a network or a family, its volumes and costs, and what its heads give."""
     model = network.models[0]
@@ -252,7 +252,7 @@ def _class_view(written: Class, docstring: list[str]) -> ClassView:
     )
 
 
-def _function_view(function: Function) -> FunctionView:
+def _function_view(function: MemberFunction) -> FunctionView:
     """A function that builds a member of a family."""
     model = function.model
     comment = " ".join(_paragraph(model.comment))

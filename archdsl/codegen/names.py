@@ -34,7 +34,7 @@ _BUILTINS = (
 assert all(hasattr(builtins, name) for name in _BUILTINS)
 
 
-class Scope:
+class PythonScope:
     """The names of one scope. A name that is taken gets a ``_``, or a number, behind it."""
 
     def __init__(self, taken: Iterable[str] = ()) -> None:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from archdsl.codegen.classes import SUPPORT, Class, Classes, ClassText, write_together
 from archdsl.codegen.expressions import literal
 from archdsl.codegen.initialization import initialization_lines
-from archdsl.codegen.lanes import Lane, Use
-from archdsl.codegen.layout import Doc, Item, Text, bracketed
-from archdsl.codegen.names import Scope
+from archdsl.codegen.lanes import Instantiation, Lane
+from archdsl.codegen.layout import Doc, DocItem, Verbatim, bracketed
+from archdsl.codegen.names import PythonScope
 from archdsl.codegen.tracing import form_of
 from archdsl.layers.conv import Conv
 from archdsl.layers.dense import FullyConnected, Linear
 from archdsl.model import Model
-from archdsl.network.parts import Argument, AuxPart, walk
+from archdsl.network.parts import AuxPart, CallArgument, walk
 from archdsl.network.symbols import Constant, Parameter, Symbolic
 
 #: The argument for the units of the last layer, as torchvision calls it.
@@ -38,11 +38,11 @@ class NetworkClass:
 
 
 @dataclass(frozen=True, eq=False)
-class Function:
+class MemberFunction:
     """What builds a member of a family."""
 
     name: str
-    parameters: list[Item]
+    parameters: list[DocItem]
     network: NetworkClass
     model: Model
     call: Doc
@@ -62,7 +62,7 @@ class _Names:
     """The names of networks, families and members: they come before all others."""
 
     def __init__(self, models: Sequence[Model]) -> None:
-        self.scope = Scope(SUPPORT)
+        self.scope = PythonScope(SUPPORT)
         self.families: dict[int, str] = {}
         classes: list[str | None] = []
         for model in models:
@@ -86,7 +86,7 @@ class _Names:
 
     def _class(self, name: str) -> str:
         capital = name[0].upper() + name[1:]
-        is_taken = capital in Scope(SUPPORT).taken or capital in ("None", "True", "False")
+        is_taken = capital in PythonScope(SUPPORT).taken or capital in ("None", "True", "False")
         return self.scope.give_numbered(f"{capital}Network" if is_taken else capital)
 
 
@@ -118,7 +118,7 @@ class Networks:
         uses = [use if use.closed else _with_width(use) for use in uses]
         self.classes = Classes(uses, names.scope)
         self.networks: list[NetworkClass] = []
-        self.functions: list[Function] = []
+        self.functions: list[MemberFunction] = []
         done: set[int] = set()
         for model, use, entry in zip(models, uses, names.entries, strict=True):
             if use.closed or model.member is None:
@@ -161,7 +161,7 @@ class Networks:
         models = [lane.use.model for lane in lanes]
         self.networks.append(NetworkClass(Class(name, text, lanes), models, is_family))
 
-    def _add_family(self, uses: list[Use], name: str, scope: Scope) -> None:
+    def _add_family(self, uses: list[Instantiation], name: str, scope: PythonScope) -> None:
         found = write_together(uses, self.classes, _end)
         if any(_is_fixed(lanes) for _, lanes in found):
             found = write_together([_without_width(use) for use in uses], self.classes, _end)
@@ -169,43 +169,45 @@ class Networks:
             own = name if index == 0 else scope.give_numbered(name)
             self._add(own, text, lanes, is_family=True)
 
-    def _function(self, model: Model, name: str) -> Function:
+    def _function(self, model: Model, name: str) -> MemberFunction:
         network = self.network_of(model)
         (lane,) = (lane for lane in network.written.lanes if lane.use.model is model)
         values = {argument.name: argument.value for argument in lane.use.arguments}
         items, parameters = [], []
         for parameter in network.written.parameters:
             if parameter.symbol == NUM_CLASSES:
-                parameters.append(Item(Text(parameter.text)))
-                items.append(Item(Text(parameter.name), f"{parameter.name}="))
+                parameters.append(DocItem(Verbatim(parameter.text)))
+                items.append(DocItem(Verbatim(parameter.name), f"{parameter.name}="))
                 continue
             value = values[parameter.symbol]
             if parameter.default is None:
-                items.append(Item(Text(literal(value))))
+                items.append(DocItem(Verbatim(literal(value))))
             elif Constant.of(value) != Constant.of(parameter.default):
-                items.append(Item(Text(literal(value)), f"{parameter.name}="))
-        return Function(name, parameters, network, model, bracketed(f"{network.name}(", items))
+                items.append(DocItem(Verbatim(literal(value)), f"{parameter.name}="))
+        return MemberFunction(
+            name, parameters, network, model, bracketed(f"{network.name}(", items)
+        )
 
 
 def _family_of(model: Model) -> object:
     return model.member.family if model.member else None
 
 
-def _use_of(model: Model, *, is_closed: bool) -> Use:
+def _use_of(model: Model, *, is_closed: bool) -> Instantiation:
     arguments = model.member.arguments if model.member else ()
     if model.member and not is_closed:
-        return Use(model.plan, model, arguments)
-    return Use(model.plan, model, closed={a.name: a.value for a in arguments})
+        return Instantiation(model.plan, model, arguments)
+    return Instantiation(model.plan, model, closed={a.name: a.value for a in arguments})
 
 
-def _end(use: Use) -> list[str]:
+def _end(use: Instantiation) -> list[str]:
     return initialization_lines(use.model)
 
 
 # ── The number of classes ────────────────────────────────────────────────────────────────────
 
 
-def _with_width(use: Use) -> Use:
+def _with_width(use: Instantiation) -> Instantiation:
     """A use, that of a member of a family with the number of classes as an argument."""
     model = use.model
     if model.member is None or any(argument.name == NUM_CLASSES for argument in use.arguments):
@@ -222,8 +224,8 @@ def _with_width(use: Use) -> Use:
         if place is None or model.nodes[end].volume != model.output:
             return use
         instead[place] = width
-    argument = Argument(NUM_CLASSES, classes, Constant.of(classes), classes)
-    return Use(use.plan, model, (*use.arguments, argument), instead=instead)
+    argument = CallArgument(NUM_CLASSES, classes, Constant.of(classes), classes)
+    return Instantiation(use.plan, model, (*use.arguments, argument), instead=instead)
 
 
 def _width_of(model: Model, end: int) -> tuple[int, str] | None:
@@ -252,6 +254,6 @@ def _is_fixed(lanes: list[Lane]) -> bool:
     )
 
 
-def _without_width(use: Use) -> Use:
+def _without_width(use: Instantiation) -> Instantiation:
     own = tuple(a for a in use.arguments if a.name != NUM_CLASSES)
-    return Use(use.plan, use.model, own)
+    return Instantiation(use.plan, use.model, own)

@@ -29,7 +29,7 @@ MODULE = "module.py.jinja"
 PACKAGED = "packaged"
 
 
-class TemplateFault(Exception):
+class TemplateError(Exception):
     """What is wrong with a user's template: one line, with the file and the line where known."""
 
 
@@ -43,14 +43,14 @@ def render_template(values: Mapping[str, Any], folder: Path | None = None) -> st
         return _environment(None, Path()).get_template(f"{PACKAGED}/{MODULE}").render(values)
     if not (folder / MODULE).is_file():
         what = f"has no {MODULE}" if folder.is_dir() else "is no folder of templates"
-        raise TemplateFault(f"{folder}: it {what}")
+        raise TemplateError(f"{folder}: it {what}")
     try:
         source = _environment(folder, Path.cwd()).get_template(MODULE).render(values)
     except TemplateSyntaxError as error:
         place = error.filename or error.name or str(folder)
-        raise TemplateFault(f"{place}:{error.lineno}: {_one_line(error.message)}") from None
+        raise TemplateError(f"{place}:{error.lineno}: {_one_line(error.message)}") from None
     except Exception as error:  # whatever an expression of the user can raise
-        raise TemplateFault(f"{_place(error, folder)}: {_reason(error)}") from None
+        raise TemplateError(f"{_place(error, folder)}: {_reason(error)}") from None
     _check_python(source, folder / MODULE)
     return source
 
@@ -117,8 +117,8 @@ def _check_python(source: str, template: Path) -> None:
         lines = source.splitlines()
         number = error.lineno or 1
         shown = lines[number - 1].strip() if number <= len(lines) else "the end"
-        raise TemplateFault(
+        raise TemplateError(
             f"{template}: what it lays out is no Python: {error.msg} at line {number}, `{shown}`"
         ) from None
     except (ValueError, RecursionError) as error:
-        raise TemplateFault(f"{template}: what it lays out is no Python: {error}") from None
+        raise TemplateError(f"{template}: what it lays out is no Python: {error}") from None

@@ -13,12 +13,12 @@ from typing import Any
 
 from archdsl.network.symbols import (
     Constant,
-    Element,
+    ElementForm,
     Form,
     Operation,
     Parameter,
-    Row,
     Size,
+    TupleForm,
     Unevaluated,
     Value,
 )
@@ -88,10 +88,10 @@ def trace_value(value: Value, form: Form) -> Any:
     match form, value:
         case Constant(), _:
             return value
-        case Row(elements=elements), tuple():
+        case TupleForm(elements=elements), tuple():
             return tuple(trace_value(v, f) for v, f in zip(value, elements, strict=True))
         case _, tuple():
-            return tuple(trace_value(v, Element(form, i)) for i, v in enumerate(value))
+            return tuple(trace_value(v, ElementForm(form, i)) for i, v in enumerate(value))
         case _, float():
             return TracedFloat(value, form)
         case _, int():
@@ -207,10 +207,10 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "max": max,
 }
 
-Leaf = Parameter | Size
+FormLeaf = Parameter | Size
 
 
-def fold(form: Form, replace: Callable[[Leaf], Form], *, adds: bool = False) -> Form:
+def fold(form: Form, replace: Callable[[FormLeaf], Form], *, adds: bool = False) -> Form:
     """The form with others in place of its leaves, and what is constant then as its value.
 
     With ``adds`` equal terms of sums are put together, too. What nobody evaluated is left out:
@@ -219,10 +219,10 @@ def fold(form: Form, replace: Callable[[Leaf], Form], *, adds: bool = False) -> 
     match form:
         case Parameter() | Size():
             return replace(form)
-        case Element(of=inner, index=index):
+        case ElementForm(of=inner, index=index):
             return _element(fold(inner, replace, adds=adds), index)
-        case Row(elements=elements):
-            return Row(tuple(fold(element, replace, adds=adds) for element in elements))
+        case TupleForm(elements=elements):
+            return TupleForm(tuple(fold(element, replace, adds=adds) for element in elements))
         case Operation(operator=name, operands=operands):
             return _operate(name, [fold(o, replace, adds=adds) for o in operands], adds=adds)
         case _:
@@ -233,10 +233,10 @@ def _element(form: Form, index: int) -> Form:
     match form:
         case Constant(value=tuple() as values):
             return Constant.of(values[index])
-        case Row(elements=elements):
+        case TupleForm(elements=elements):
             return elements[index]
         case _:
-            return Element(form, index)
+            return ElementForm(form, index)
 
 
 def _operate(name: str, operands: list[Form], *, adds: bool) -> Form:

@@ -10,11 +10,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from archdsl.classplan import Apply, Choice, Fork, Instance, Item, Recall, Repeat, Step
-from archdsl.classplan import Sequence as Row
-from archdsl.codegen.lanes import Disagreement, Lane
+from archdsl.classplan import (
+    ApplyStep,
+    ChoiceItem,
+    ForkStep,
+    InstanceItem,
+    PlanItem,
+    PlanStep,
+    ReferenceStep,
+    RepeatItem,
+    SequentialItem,
+)
+from archdsl.codegen.lanes import DisagreementError, Lane
 from archdsl.layers import MergeLayer
-from archdsl.network.parts import RecallPart
+from archdsl.network.parts import ReferencePart
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +36,7 @@ class Turn:
 
 
 #: A step, and what the spec's ``if`` becomes where it is the class's as well.
-Way: TypeAlias = Step | Turn
+Way: TypeAlias = PlanStep | Turn
 
 
 class Guest:
@@ -46,13 +55,16 @@ class Guest:
     def steps(
         self, steps: Sequence[Way], merges: Mapping[int, MergeLayer]
     ) -> tuple[tuple[Way, ...], dict[int, MergeLayer]]:
-        """The steps with the host's nodes, and the merges among them. Errors: ``Disagreement``."""
+        """The steps with the host's nodes, and the merges among them.
+
+        Errors: ``DisagreementError``.
+        """
         moved = tuple(map(self._moved, steps))
         return moved, {place: merges[node] for node, place in self._made.items() if node in merges}
 
     def _moved(self, step: Way) -> Way:
         match step:
-            case Apply():
+            case ApplyStep():
                 return replace(
                     step,
                     item=self._item(step.item),
@@ -60,35 +72,35 @@ class Guest:
                     output=self._make(step.output),
                     pieces=tuple(map(self._make, step.pieces)),
                 )
-            case Fork(branches=branches):
+            case ForkStep(branches=branches):
                 moved: Any = tuple(tuple(map(self._moved, branch)) for branch in branches)
                 return replace(step, node=self._make(step.node), branches=moved)
-            case Recall(part=part):
-                return Recall(replace(part, node=self._find(part.node)))
+            case ReferenceStep(part=part):
+                return ReferenceStep(replace(part, node=self._find(part.node)))
             case Turn(ways=ways):
                 gone = tuple(tuple(map(self._moved, way)) for way in ways)
                 return replace(step, ways=gone, output=self._make(step.output))
             case _:
-                raise Disagreement  # a head: what the network gives would hang on the way
+                raise DisagreementError  # a head: what the network gives would hang on the way
 
-    def _item(self, item: Item) -> Item:
+    def _item(self, item: PlanItem) -> PlanItem:
         """An item as far as ``forward`` is concerned: what it takes up."""
         match item:
-            case Instance(plan=plan) if plan.recalls:
+            case InstanceItem(plan=plan) if plan.recalls:
                 return replace(item, plan=replace(plan, recalls=self._recalls(plan.recalls)))
-            case Row(items=items):
-                return Row(self._items(items))
-            case Choice(items=items):
+            case SequentialItem(items=items):
+                return SequentialItem(self._items(items))
+            case ChoiceItem(items=items):
                 return replace(item, items=self._items(items))
-            case Repeat(copies=copies):
+            case RepeatItem(copies=copies):
                 return replace(item, copies=tuple(map(self._items, copies)))
             case _:
                 return item
 
-    def _items(self, items: Sequence[Item]) -> tuple[Item, ...]:
+    def _items(self, items: Sequence[PlanItem]) -> tuple[PlanItem, ...]:
         return tuple(map(self._item, items))
 
-    def _recalls(self, recalls: Sequence[RecallPart]) -> tuple[RecallPart, ...]:
+    def _recalls(self, recalls: Sequence[ReferencePart]) -> tuple[ReferencePart, ...]:
         return tuple(replace(recall, node=self._find(recall.node)) for recall in recalls)
 
     def _make(self, node: int) -> int:
@@ -104,5 +116,5 @@ class Guest:
         found = self._places.get(node, self._made.get(node))
         if found is None or node in self._unclear:
             # It is under an earlier `if`, or stands for two of the host's.
-            raise Disagreement
+            raise DisagreementError
         return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from archdsl.classplan import name_nodes, plan_modules
 from archdsl.deployment.definitions import InplaceReLU, Reduction
-from archdsl.deployment.draft import Draft, Fold, renumbered, without
+from archdsl.deployment.draft import Fold, NetworkDraft, renumbered, without
 from archdsl.deployment.merging import merge_reductions
 from archdsl.layers import Family, MergeLayer, WeightLayer
 from archdsl.layers.activation import ReLU
@@ -50,7 +50,7 @@ def deploy(model: Model) -> Deployment:
     ``concat`` are one; ReLU writes over what nobody else reads.
     """
     nodes = {node.id: node for node in model.nodes}
-    draft = Draft(nodes, model.chain, {id: (Fold(id),) for id in nodes})
+    draft = NetworkDraft(nodes, model.chain, {id: (Fold(id),) for id in nodes})
     rewrites = (
         _without_training,
         _without_starts,
@@ -64,14 +64,14 @@ def deploy(model: Model) -> Deployment:
     return _finish(model, draft)
 
 
-def _without_training(draft: Draft) -> Draft:
+def _without_training(draft: NetworkDraft) -> NetworkDraft:
     return without(
         draft,
         {n.id for n in draft.nodes.values() if n.layer.family is Family.REGULARIZATION},
     )
 
 
-def _without_starts(draft: Draft) -> Draft:
+def _without_starts(draft: NetworkDraft) -> NetworkDraft:
     """What weights start as is of no use to a network that takes over those of another."""
     nodes = {
         id: replace(node, layer=replace(node.layer, init=None))  # type: ignore[type-var]
@@ -82,7 +82,7 @@ def _without_starts(draft: Draft) -> Draft:
     return replace(draft, nodes=nodes)
 
 
-def _fold_norms(draft: Draft) -> Draft:
+def _fold_norms(draft: NetworkDraft) -> NetworkDraft:
     """Fold each normalization into the layer it follows, where nobody else reads that layer."""
     readers = draft.count_readers()
     nodes = dict(draft.nodes)
@@ -99,10 +99,10 @@ def _fold_norms(draft: Draft) -> Draft:
         nodes[source] = replace(nodes[source], layer=replace(layer, bias=True), forms=forms)
         folds[source] = (replace(folds[source][0], norm=norm.id),)
         folded.add(norm.id)
-    return without(Draft(nodes, draft.chain, folds), folded)
+    return without(NetworkDraft(nodes, draft.chain, folds), folded)
 
 
-def _in_place(draft: Draft) -> Draft:
+def _in_place(draft: NetworkDraft) -> NetworkDraft:
     """Let ReLU write over the result of a convolution or a merge that nobody else reads."""
     readers = draft.count_readers()
     nodes = dict(draft.nodes)
@@ -117,7 +117,7 @@ def _in_place(draft: Draft) -> Draft:
     return replace(draft, nodes=nodes)
 
 
-def _finish(plain: Model, draft: Draft) -> Deployment:
+def _finish(plain: Model, draft: NetworkDraft) -> Deployment:
     nodes = tuple(draft.nodes.values())
     plan = plan_modules(plain.name, nodes, draft.chain)
     model = replace(

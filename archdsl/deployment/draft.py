@@ -16,7 +16,7 @@ from archdsl.network.parts import (
     ForkPart,
     GroupPart,
     LayerPart,
-    RecallPart,
+    ReferencePart,
     RepeatPart,
     SplitPart,
     Written,
@@ -39,7 +39,7 @@ class Fold:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class NetworkDraft:
     """``folds``: by node, what layers of the plain network its numbers come from."""
 
     nodes: Mapping[int, Node]
@@ -53,13 +53,13 @@ class Draft:
         return readers
 
 
-def without(draft: Draft, gone: set[int]) -> Draft:
+def without(draft: NetworkDraft, gone: set[int]) -> NetworkDraft:
     """The draft without some layers, each the identity to those who read it, and without heads.
 
     Parts that become empty go, too. A named one that is recalled stays as ``id``: its name stands
     for a place between two layers.
     """
-    recalled = {(p.target, p.node) for p in walk(draft.chain) if isinstance(p, RecallPart)}
+    recalled = {(p.target, p.node) for p in walk(draft.chain) if isinstance(p, ReferencePart)}
     kept = {
         _output_of(part)
         for part in walk(draft.chain)
@@ -71,7 +71,9 @@ def without(draft: Draft, gone: set[int]) -> Draft:
     for id in kept:
         nodes[id] = replace(nodes[id], layer=Identity())
     removal = _Removal(nodes, gone - kept, kept)
-    return Draft(removal.nodes_left(), removal.chain(draft.chain), removal.folds_left(draft.folds))
+    return NetworkDraft(
+        removal.nodes_left(), removal.chain(draft.chain), removal.folds_left(draft.folds)
+    )
 
 
 def _output_of(part: Written) -> int:
@@ -151,13 +153,13 @@ class _Removal:
                     count = Symbolic.constant(len(left))
                 output = self.stand_in(repeat.output)
                 return replace(repeat, copies=left, count=count, output=output)
-            case RecallPart(node=node) as recall:
+            case ReferencePart(node=node) as recall:
                 return replace(recall, node=self.stand_in(node))
             case other:
                 return other
 
 
-def renumbered(draft: Draft) -> Draft:
+def renumbered(draft: NetworkDraft) -> NetworkDraft:
     """Ids in the order of execution, from the input's 0."""
     ids = {0: 0}
     for id in _made_by(draft.chain):
@@ -173,7 +175,7 @@ def renumbered(draft: Draft) -> Draft:
         if id in ids
     }
     folds = {ids[id]: fold for id, fold in draft.folds.items() if id in ids}
-    return Draft(dict(sorted(nodes.items())), _with_ids(draft.chain, ids), folds)
+    return NetworkDraft(dict(sorted(nodes.items())), _with_ids(draft.chain, ids), folds)
 
 
 def _made_by(chain: Chain) -> Iterator[int]:
@@ -191,7 +193,7 @@ def _made_by(chain: Chain) -> Iterator[int]:
 def _with_ids(chain: Chain, ids: Mapping[int, int]) -> Chain:
     def part_with_ids(part: Written) -> Written:
         match rewritten(part, lambda inner: _with_ids(inner, ids)):
-            case LayerPart(node=node) | RecallPart(node=node) | ForkPart(node=node) as moved:
+            case LayerPart(node=node) | ReferencePart(node=node) | ForkPart(node=node) as moved:
                 return replace(moved, node=ids[node])
             case SplitPart(node=node, pieces=pieces) as split:
                 return replace(split, node=ids[node], pieces=tuple(ids[p] for p in pieces))

@@ -9,7 +9,7 @@ from functools import reduce
 from itertools import count
 
 from archdsl.deployment.definitions import Piece, Reduction
-from archdsl.deployment.draft import Draft, without
+from archdsl.deployment.draft import NetworkDraft, without
 from archdsl.layers import REGISTRY, Family, UnaryLayer
 from archdsl.layers.conv import Conv
 from archdsl.layers.merge import Concat
@@ -20,7 +20,7 @@ from archdsl.network.parts import (
     ForkPart,
     GroupPart,
     LayerPart,
-    RecallPart,
+    ReferencePart,
     SplitPart,
     Written,
     rewritten,
@@ -29,9 +29,9 @@ from archdsl.network.symbols import (
     Constant,
     Form,
     Operation,
-    Row,
     Size,
     Symbolic,
+    TupleForm,
     substitute,
     symbolic_of,
 )
@@ -45,7 +45,7 @@ _ELEMENTWISE = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class _Start:
+class _BranchStart:
     """The convolution a branch starts with, and the activation behind it."""
 
     conv: Node
@@ -54,7 +54,7 @@ class _Start:
     channels: Form
 
 
-def merge_reductions(draft: Draft) -> Draft:
+def merge_reductions(draft: NetworkDraft) -> NetworkDraft:
     """Merge the 1×1 convolutions that the branches of a ``concat`` start with, two or more.
 
     The activation behind them is merged, too, where it is the same for all.
@@ -63,7 +63,7 @@ def merge_reductions(draft: Draft) -> Draft:
 
 
 class _Merging:
-    def __init__(self, draft: Draft) -> None:
+    def __init__(self, draft: NetworkDraft) -> None:
         self.draft = draft
         self.nodes = dict(draft.nodes)
         self.folds = dict(draft.folds)
@@ -72,9 +72,9 @@ class _Merging:
         self.fresh = count(max(draft.nodes) + 1)
         self.merged_activations: set[int] = set()
 
-    def run(self) -> Draft:
+    def run(self) -> NetworkDraft:
         chain = self._chain(self.draft.chain)
-        return without(Draft(self.nodes, chain, self.folds), self.merged_activations)
+        return without(NetworkDraft(self.nodes, chain, self.folds), self.merged_activations)
 
     def _chain(self, chain: Chain) -> Chain:
         parts = tuple(new for part in chain.written for new in self._part(part))
@@ -98,7 +98,7 @@ class _Merging:
                     branches[index] = _after_piece(branches[index], start.conv.id)
         yield replace(fork, branches=tuple(map(self._chain, branches)))
 
-    def _start(self, branch: Chain) -> _Start | None:
+    def _start(self, branch: Chain) -> _BranchStart | None:
         # Behind an `if` a convolution stays where it is.
         part = branch.written[0] if branch.written else None
         calls: list[CallPart] = []
@@ -112,9 +112,9 @@ class _Merging:
             return None
         after = self.reader.get(node.id)
         is_activation = after is not None and type(after.layer) in _ELEMENTWISE
-        return _Start(node, after if is_activation else None, _channels(node, calls))
+        return _BranchStart(node, after if is_activation else None, _channels(node, calls))
 
-    def _split(self, starts: list[_Start]) -> SplitPart:
+    def _split(self, starts: list[_BranchStart]) -> SplitPart:
         """Put the merged convolution into the graph, each old one being a piece of it."""
         convs = [start.conv for start in starts]
         activations = [start.activation for start in starts if start.activation]
@@ -136,7 +136,7 @@ class _Merging:
         forms = [start.channels for start in starts]
         written = (
             ("out_channels", symbolic_of(sum(sizes), reduce(_sum, forms))),
-            ("pieces", Symbolic(sizes, Row(tuple(forms)))),
+            ("pieces", Symbolic(sizes, TupleForm(tuple(forms)))),
         )
         self.nodes[id] = replace(convs[0], id=id, layer=reduction, volume=volume, forms=written)
         self.folds[id] = tuple(fold for conv in convs for fold in self.folds.pop(conv.id))
@@ -174,7 +174,7 @@ def _is_reduction(node: Node) -> bool:
 def _after_piece(branch: Chain, conv: int) -> Chain:
     """A branch that starts with the piece of a reduction in place of its convolution."""
     rest = _without_first(branch, conv)
-    return replace(branch, written=(RecallPart("", conv), *rest.written))
+    return replace(branch, written=(ReferencePart("", conv), *rest.written))
 
 
 def _without_first(chain: Chain, conv: int) -> Chain:

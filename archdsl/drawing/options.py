@@ -11,7 +11,7 @@ Fit: TypeAlias = Literal["none", "a4", "slide", "column"]
 Direction: TypeAlias = Literal["auto", "down", "right"]
 Shapes: TypeAlias = Literal["changes", "all", "none"]
 Legend: TypeAlias = Literal["auto", "on", "off"]
-Scale: TypeAlias = Literal["log", "sqrt", "linear"]
+BoxScale: TypeAlias = Literal["log", "sqrt", "linear"]
 ColorBy: TypeAlias = Literal["family", "params", "macs", "memory", "receptive-field"]
 
 #: The smallest text on paper that is read without a glass, in points.
@@ -39,7 +39,7 @@ class Options:
     color_by: ColorBy = "family"
     theme: Theme = "auto"
     #: How volumes are drawn to sizes.
-    scale: Scale = "log"
+    scale: BoxScale = "log"
 
     def changed(self) -> tuple[str, ...]:
         """The names of the options that are not at their defaults."""

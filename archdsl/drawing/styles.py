@@ -13,14 +13,14 @@ from archdsl.model import Model
 if TYPE_CHECKING:
     from archdsl.drawing.tables.table import Table
 
-Text: TypeAlias = Callable[[Sequence[Model], Options], str]
+RenderText: TypeAlias = Callable[[Sequence[Model], Options], str]
 
 
 @dataclass(frozen=True)
 class TextFormat:
     """A format of a style's own, with the options that it heeds; a file may hold many networks."""
 
-    render: Text
+    render: RenderText
     options: frozenset[str]
     is_of_many: bool = False
 

@@ -10,19 +10,19 @@ from archdsl.elaborate.suggestions import meant
 from archdsl.elaborate.values import (
     VOLUME_NAMES,
     Context,
-    Fault,
-    Unknown,
+    ElaborationError,
+    UnknownVolume,
     Values,
     trace,
     trace_row,
     written,
 )
 from archdsl.layers import INITIALIZERS, REGISTRY, Initializer
-from archdsl.layers.definition import FieldInfo, Page, fields_of, letters_of, words_of
-from archdsl.layers.elsewhere import INITIALIZERS as ELSEWHERE
-from archdsl.layers.fields import REFERENCE, WrongPart
+from archdsl.layers.definition import Definition, FieldInfo, fields_of, letters_of, words_of
+from archdsl.layers.elsewhere import INITIALIZERS_ELSEWHERE
+from archdsl.layers.fields import REFERENCE, WrongPartError
 from archdsl.layers.initializers import INITIALIZER
-from archdsl.network.parts import Argument
+from archdsl.network.parts import CallArgument
 from archdsl.network.symbols import Constant, Parameter, Symbolic, Value, substitute, symbolic_of
 from archdsl.records import dataclass
 from archdsl.text import syntax
@@ -36,7 +36,7 @@ Bare: TypeAlias = syntax.Number | syntax.Dims | syntax.Paren | syntax.Name
 class Application:
     """A word with the arguments that follow it, before they mean anything."""
 
-    page: type[Page]
+    page: type[Definition]
     span: Span
     bare: list[Bare] = field(default_factory=list)
     settings: list[syntax.Flag | syntax.Named | syntax.Name] = field(default_factory=list)
@@ -55,14 +55,14 @@ class Application:
 
 def bind_page(
     application: Application, context: Context, derived: Mapping[str, int] | None = None
-) -> Page:
-    """The page with its fields set. Errors: ``Fault`` at the argument that is wrong."""
+) -> Definition:
+    """The page with its fields set. Errors: ``ElaborationError`` at the argument that is wrong."""
     return bind_with_forms(application, context, derived)[0]
 
 
 def bind_with_forms(
     application: Application, context: Context, derived: Mapping[str, int] | None = None
-) -> tuple[Page, dict[str, Symbolic]]:
+) -> tuple[Definition, dict[str, Symbolic]]:
     """The page with its fields set, and by field what was written there, constants apart."""
     page = application.page
     given: dict[str, tuple[Any, Span]] = {}
@@ -75,7 +75,7 @@ def bind_with_forms(
         _set(page, given, forms, item, value, setting.span)
     for item in fields_of(page):
         if item.is_required and item.name not in given:
-            raise Fault(
+            raise ElaborationError(
                 "missing-argument",
                 f"`{page.name}` needs `{item.name}`: {item.role.doc}",
                 application.span,
@@ -86,7 +86,7 @@ def bind_with_forms(
 
 
 def _set(
-    page: type[Page],
+    page: type[Definition],
     given: dict[str, tuple[Any, Span]],
     forms: dict[str, Symbolic],
     item: FieldInfo,
@@ -94,7 +94,10 @@ def _set(
     span: Span,
     bare: Sequence[Bare] = (),
 ) -> None:
-    """Convert a value and keep it. Errors: ``Fault``, at the one of ``bare`` that is wrong."""
+    """Convert a value and keep it.
+
+    Errors: ``ElaborationError``, at the one of ``bare`` that is wrong.
+    """
     if isinstance(value, Symbolic):
         if not isinstance(value.form, Constant):
             forms[item.name] = value
@@ -102,7 +105,7 @@ def _set(
     kind = item.role.kind
     if item.name in given:
         before, place = given[item.name]
-        raise Fault(
+        raise ElaborationError(
             "repeated-argument",
             f"`{item.name}` of `{page.name}` is given twice",
             span,
@@ -111,16 +114,16 @@ def _set(
         )
     try:
         given[item.name] = (kind.convert(value), span)
-    except WrongPart as error:
+    except WrongPartError as error:
         message = f"`{item.name}` of `{page.name}` {error.predicate}"
         place = span if error.index is None or not bare else bare[error.index].span
-        raise Fault("wrong-value", message, place) from None
+        raise ElaborationError("wrong-value", message, place) from None
     except (TypeError, ValueError):
         text = " ".join(span.text.split())
         message = f"`{item.name}` of `{page.name}` must be {kind.phrase}, not `{text}`"
         if written(value) not in text and not isinstance(value, tuple):
             message += f" ({written(value)})"
-        raise Fault("wrong-value", message, span) from None
+        raise ElaborationError("wrong-value", message, span) from None
 
 
 def _positional(application: Application, context: Context) -> list[tuple[FieldInfo, Any, Span]]:
@@ -134,7 +137,7 @@ def _positional(application: Application, context: Context) -> list[tuple[FieldI
     if len(atoms) > len(slots):
         extra = atoms[len(slots)]
         takes = ", ".join(f"`{item.name}`" for item in slots) or "none"
-        raise Fault(
+        raise ElaborationError(
             "surplus-argument",
             f"`{page.name}` has no place for the argument `{extra.span.text}`",
             extra.span,
@@ -154,7 +157,7 @@ def _positional(application: Application, context: Context) -> list[tuple[FieldI
 
 
 def _read_setting(
-    page: type[Page], setting: syntax.Flag | syntax.Named | syntax.Name, context: Context
+    page: type[Definition], setting: syntax.Flag | syntax.Named | syntax.Name, context: Context
 ) -> tuple[FieldInfo, Any]:
     match setting:
         case syntax.Name():
@@ -163,7 +166,7 @@ def _read_setting(
             item = letters_of(page).get(setting.letter)
             if item is None:
                 letters = ", ".join(f"`{letter}`" for letter in letters_of(page))
-                raise Fault(
+                raise ElaborationError(
                     "unknown-attribute",
                     f"`{page.name}` has no `{setting.letter}`",
                     setting.span,
@@ -175,14 +178,16 @@ def _read_setting(
             return _read_named(page, setting, context)
 
 
-def _read_named(page: type[Page], setting: syntax.Named, context: Context) -> tuple[FieldInfo, Any]:
+def _read_named(
+    page: type[Definition], setting: syntax.Named, context: Context
+) -> tuple[FieldInfo, Any]:
     fields = {item.name: item for item in fields_of(page) if not item.role.is_derived}
     item = fields.get(setting.name.id)
     if item is None:
         listed = ", ".join(f"`{name}`" for name in fields)
         known = f"its attributes are {listed}" if fields else None
         fixes = _as_letter(page, setting) or respell(setting.name.id, setting.name.span, fields)
-        raise Fault(
+        raise ElaborationError(
             "unknown-attribute",
             f"`{page.name}` has no attribute `{setting.name.id}`",
             setting.name.span,
@@ -202,7 +207,7 @@ def _read_named(page: type[Page], setting: syntax.Named, context: Context) -> tu
     return item, trace(value, context)
 
 
-def _as_letter(page: type[Page], setting: syntax.Named) -> tuple[Fix, ...]:
+def _as_letter(page: type[Definition], setting: syntax.Named) -> tuple[Fix, ...]:
     """``s=2`` as ``s2``, or in full where its value is no literal."""
     letter, value = setting.name.id, setting.value
     if letter not in letters_of(page):
@@ -223,7 +228,7 @@ def _without(span: Span, message: str, *, keeps_choices: bool = False) -> Fix:
     return Fix(message, (Edit(Span(span.source, start, span.end), ""),), keeps_choices)
 
 
-def _read_initializer(value: syntax.Expr, context: Context) -> Page:
+def _read_initializer(value: syntax.Expr, context: Context) -> Definition:
     """What ``init=he`` or ``init=normal(0.01, bias=1)`` means."""
     match value:
         case syntax.Name():
@@ -233,7 +238,7 @@ def _read_initializer(value: syntax.Expr, context: Context) -> Page:
             for argument in value.arguments:
                 application.extend(_as_atom(argument))
         case _:
-            raise Fault(
+            raise ElaborationError(
                 "wrong-value",
                 f"`{value.span.text}` is no initializer",
                 value.span,
@@ -245,22 +250,22 @@ def _read_initializer(value: syntax.Expr, context: Context) -> Page:
 def _as_atom(argument: syntax.Argument) -> Bare | syntax.Named:
     """An argument in parentheses as it would stand behind the word."""
     if argument.pair is not None:
-        raise Fault("wrong-pair", "an initializer takes plain values", argument.span)
+        raise ElaborationError("wrong-pair", "an initializer takes plain values", argument.span)
     if argument.keyword is not None:
         return syntax.Named(argument.span, argument.keyword, argument.value)
     return _as_bare(argument.value)
 
 
 def find_initializer(word: syntax.Name) -> type[Initializer]:
-    """The page of an initializer. Errors: ``Fault`` with what may have been meant."""
+    """The page of an initializer. Errors: ``ElaborationError`` with what may have been meant."""
     page = INITIALIZERS.get(word.id)
     if page is not None:
         return page
-    fixes, help = meant(word, INITIALIZERS, "an initializer", ELSEWHERE)
+    fixes, help = meant(word, INITIALIZERS, "an initializer", INITIALIZERS_ELSEWHERE)
     if not fixes:
         listed = ", ".join(f"`{name}`" for name in INITIALIZERS)
         help = f"{help}; known are {listed}" if help else f"known are {listed}"
-    raise Fault(
+    raise ElaborationError(
         "unknown-word",
         f"there is no initializer `{word.id}`",
         word.span,
@@ -278,22 +283,22 @@ def bind_formals(
     call: syntax.Call,
     context: Context,
     outer: Values,
-) -> tuple[Values, tuple[Argument, ...]]:
+) -> tuple[Values, tuple[CallArgument, ...]]:
     """A block's or family's parameters for one call: as its body sees them, and as given."""
     name = call.name.id
     given = _assign(kind, formals, call)
     values = Values(outer)
-    arguments: list[Argument] = []
+    arguments: list[CallArgument] = []
 
     def bind(name: syntax.Name, argument: Symbolic, default: Value | None = None) -> None:
         values.define(name, Symbolic(argument.value, Parameter(name.id)))
-        arguments.append(Argument(name.id, argument.value, argument.form, default))
+        arguments.append(CallArgument(name.id, argument.value, argument.form, default))
 
     for formal in formals:
         argument = given.get(formal.name.id)
         if argument is None:
             if formal.default is None:
-                raise Fault(
+                raise ElaborationError(
                     "missing-argument",
                     f"{kind} `{name}` needs an argument for `{shown(formal)}`",
                     call.span,
@@ -308,7 +313,7 @@ def bind_formals(
         if (argument.pair is None) != (formal.pair is None):
             wanted = "the pair" if formal.pair else "one value for"
             fixes = _regrouped(formals, call)
-            raise Fault(
+            raise ElaborationError(
                 "wrong-pair",
                 f"{kind} `{name}` wants {wanted} `{shown(formal)}` here",
                 argument.span,
@@ -327,7 +332,7 @@ def _constant(default: syntax.Expr | None, outer: Values) -> Value | None:
         return None
     try:
         traced = trace(default, Context(outer, None, in_network=False))
-    except (Fault, Unknown):
+    except (ElaborationError, UnknownVolume):
         return None
     return traced.value if isinstance(traced.form, Constant) else None
 
@@ -341,7 +346,7 @@ def _assign(
     for index, argument in enumerate(call.arguments):
         if argument.keyword is None and index >= len(formals):
             fixes = _regrouped(formals, call)
-            raise Fault(
+            raise ElaborationError(
                 "surplus-argument",
                 f"{kind} `{name}` takes {len(formals)} argument{'s' * (len(formals) != 1)}, "
                 f"{len(call.arguments)} are given",
@@ -353,7 +358,7 @@ def _assign(
         if target not in names:
             assert argument.keyword is not None
             fixes = respell(target, argument.keyword.span, names)
-            raise Fault(
+            raise ElaborationError(
                 "unknown-attribute",
                 f"{kind} `{name}` has no parameter `{target}`",
                 argument.keyword.span,
@@ -361,7 +366,7 @@ def _assign(
                 fixes=fixes,
             )
         if target in given:
-            raise Fault(
+            raise ElaborationError(
                 "repeated-argument",
                 f"`{target}` of {kind} `{name}` is given twice",
                 argument.span,
@@ -419,7 +424,7 @@ def bare_arguments(call: syntax.Call) -> list[Bare]:
     bare: list[Bare] = []
     for argument in call.arguments:
         if argument.pair is not None or argument.keyword is not None:
-            raise Fault(
+            raise ElaborationError(
                 "wrong-pair",
                 f"layer `{call.name.id}` takes plain values in parentheses",
                 argument.span,

@@ -24,8 +24,8 @@ from archdsl.elaborate.scope import Cursor, PartNames, Scope
 from archdsl.elaborate.training import is_training, read_recipe
 from archdsl.elaborate.values import (
     VOLUME_NAMES,
-    Fault,
-    Unknown,
+    ElaborationError,
+    UnknownVolume,
     Values,
     decide,
     evaluate,
@@ -37,18 +37,18 @@ from archdsl.elaborate.words import (
     check_aux,
     is_aux,
     misplaced_aux,
+    name_scope_of,
     refuse_labels_in_copies,
-    sight_of,
     taken,
     unknown_block,
     unknown_word,
 )
 from archdsl.layers import REGISTRY, Initializer, Layer, MergeLayer
 from archdsl.layers.definition import words_of
-from archdsl.layers.layer import Unread, merges
+from archdsl.layers.layer import ErrorNode, merges
 from archdsl.layers.plumbing import Identity
 from archdsl.layers.volume import Volume
-from archdsl.network.graph import Frame
+from archdsl.network.graph import CallFrame
 from archdsl.network.parts import (
     AuxPart,
     CallPart,
@@ -58,7 +58,7 @@ from archdsl.network.parts import (
     GroupPart,
     LayerPart,
     Part,
-    RecallPart,
+    ReferencePart,
     RepeatPart,
     Written,
     with_comment,
@@ -121,7 +121,7 @@ class Builder(Placer):
             # The statement failed: what follows has an unknown volume and stays silent.
             if ended and cursor.volume is not None and _makes_layers(statement):
                 text = " ".join(statement.span.text.split())
-                cursor = self.add_unknown(Unread(text), [cursor], statement.span, scope)
+                cursor = self.add_unknown(ErrorNode(text), [cursor], statement.span, scope)
                 self.faults[cursor.node] = ended[0]
                 parts.append(LayerPart(None, cursor.node))
             cursor = Cursor(cursor.node, None)
@@ -132,27 +132,27 @@ class Builder(Placer):
             raise taken(let.name, "a part", scope.parts)
         try:
             value = trace(let.value, scope.context(cursor))
-        except (Fault, Unknown):
+        except (ElaborationError, UnknownVolume):
             scope.values.define(let.name, None)
             raise
         scope.values.define(let.name, value)
 
     def _train(self, step: syntax.Step, scope: Scope, cursor: Cursor) -> None:
         if scope.blocks or not scope.is_trunk:
-            raise Fault(
+            raise ElaborationError(
                 "misplaced-statement",
                 "`train` is about a whole network and belongs to its body",
                 step.span,
             )
         if self.recipe is not None:
-            raise Fault("repeated-argument", "a network has one recipe", step.span)
+            raise ElaborationError("repeated-argument", "a network has one recipe", step.span)
         self.recipe, faults = read_recipe(step, scope.context(cursor))
         for fault in faults:
             self.report(fault, scope)
 
     def _expect(self, statement: syntax.Expect, scope: Scope) -> None:
         if scope.blocks or not scope.is_trunk:
-            raise Fault(
+            raise ElaborationError(
                 "misplaced-statement",
                 "`expect` is about a whole network and belongs to its body",
                 statement.span,
@@ -165,7 +165,7 @@ class Builder(Placer):
         """The chain inside braces, in a scope of values of its own."""
         if body.forked:
             *others, last = (f"`{name}`" for name in merges())
-            raise Fault(
+            raise ElaborationError(
                 "unmerged-branches",
                 f"branches are joined by {', '.join(others)} or {last}",
                 body.span,
@@ -173,7 +173,7 @@ class Builder(Placer):
             )
         statements = [statement for chain in body.chains for statement in chain.statements]
         if not any(isinstance(statement, (syntax.Step, syntax.Cond)) for statement in statements):
-            raise Fault("empty-branch", f"{what} is empty", body.span)
+            raise ElaborationError("empty-branch", f"{what} is empty", body.span)
         inner = replace(scope, values=Values(scope.values))
         return self.chain(tuple(statements), inner, cursor)
 
@@ -206,7 +206,7 @@ class Builder(Placer):
         if label:
             try:
                 self._check_label(label, scope)
-            except Fault:
+            except ElaborationError:
                 self.lacks_names = True
                 raise
         inner = scope
@@ -250,7 +250,7 @@ class Builder(Placer):
             cursor = self.place(Identity(), [cursor], step.span, scope)
             scope.parts.own[label.id] = (cursor, label.span)
             return [LayerPart(label.id, cursor.node)], cursor
-        if all(isinstance(part, RecallPart) for part in parts):
+        if all(isinstance(part, ReferencePart) for part in parts):
             return parts, cursor  # another name for what has one
         if step.repeat is not None:
             return parts, cursor
@@ -269,7 +269,7 @@ class Builder(Placer):
             raise taken(label, "a part", scope.parts)
         value = scope.values.find(label.id)
         if value:
-            raise Fault(
+            raise ElaborationError(
                 "repeated-name",
                 f"`{label.id}` is a value already",
                 label.span,
@@ -284,13 +284,13 @@ class Builder(Placer):
         count = traced.value
         minimum = 1 if isinstance(step.repeat, syntax.Number) or step.label else 0
         if isinstance(count, bool) or not isinstance(count, int) or count < minimum:
-            raise Fault(
+            raise ElaborationError(
                 "wrong-value",
                 f"a repeat needs a whole number of at least {minimum}, not {written(count)}",
                 step.repeat.span,
             )
         if count > MAX_EXPANSION:
-            raise Fault(
+            raise ElaborationError(
                 "too-many-layers",
                 f"{count:,} copies are beyond the bound of {MAX_EXPANSION:,}",
                 step.repeat.span,
@@ -350,7 +350,7 @@ class Builder(Placer):
                         more, cursor = self.body(atom, scope, cursor, "this group")
                         parts.extend(more)
                     else:
-                        raise Fault(
+                        raise ElaborationError(
                             "misplaced-argument",
                             f"`{pending.page.name}` takes no braces",
                             atom.span,
@@ -358,7 +358,7 @@ class Builder(Placer):
                         )
                 case _:
                     if pending is None:
-                        raise Fault(
+                        raise ElaborationError(
                             "misplaced-argument",
                             f"`{atom.span.text}` follows no layer that could take it",
                             atom.span,
@@ -377,7 +377,7 @@ class Builder(Placer):
         layer, forms = bind_with_forms(application, scope.context(cursor))
         assert isinstance(layer, Layer)
         if not body.forked:
-            raise Fault(
+            raise ElaborationError(
                 "missing-branches",
                 f"`{layer.name}` needs at least two branches, separated by `|`",
                 body.span,
@@ -390,7 +390,7 @@ class Builder(Placer):
             branches.append(Chain(tuple(parts), cursor.node, end.node))
             ends.append(end)
         if len(ends) < 2:
-            raise Fault(
+            raise ElaborationError(
                 "missing-branches",
                 f"`{layer.name}` needs at least two branches, separated by `|`",
                 body.span,
@@ -410,7 +410,7 @@ class Builder(Placer):
         if not scope.is_trunk:
             raise misplaced_aux(call)
         if len(call.arguments) != 1 or call.arguments[0].pair or call.arguments[0].keyword:
-            raise Fault(
+            raise ElaborationError(
                 "missing-argument",
                 "`aux` needs one argument, the weight of its loss",
                 call.span,
@@ -418,12 +418,14 @@ class Builder(Placer):
             )
         weight = evaluate(call.arguments[0].value, scope.context(cursor))
         if isinstance(weight, bool) or not isinstance(weight, (int, float)) or weight <= 0:
-            raise Fault("wrong-value", "the weight of a loss is a number above 0", call.span)
+            raise ElaborationError(
+                "wrong-value", "the weight of a loss is a number above 0", call.span
+            )
         head, self.heads = self.heads, self.heads + 1
         inner = replace(scope, head=head, is_trunk=False, parts=PartNames(scope.parts))
         parts, end = self.body(body, inner, cursor, "this auxiliary head")
         if end.volume is not None and end.node == cursor.node:
-            raise Fault("empty-branch", "this auxiliary head has no layer", body.span)
+            raise ElaborationError("empty-branch", "this auxiliary head has no layer", body.span)
         return AuxPart(None, float(weight), Chain(tuple(parts), cursor.node, end.node), step.span)
 
     def _call(
@@ -433,12 +435,12 @@ class Builder(Placer):
         definition = scope.definitions.find_block(call.name.id)
         if definition is None:
             if scope.definitions.is_partial:
-                raise Unknown
+                raise UnknownVolume
             raise unknown_block(call, scope.definitions)
         block = definition.block
         if any(block is outer for outer in scope.blocks):
             names = " → ".join([*(b.name.id for b in scope.blocks), block.name.id])
-            raise Fault(
+            raise ElaborationError(
                 "recursive-block",
                 f"block `{block.name.id}` contains itself: {names}",
                 call.name.span,
@@ -446,7 +448,7 @@ class Builder(Placer):
             )
         if len(scope.blocks) >= MAX_CALL_DEPTH:
             message = f"blocks are nested more than {MAX_CALL_DEPTH} deep"
-            self.report(Fault("nested-too-deeply", message, call.span), scope)
+            self.report(ElaborationError("nested-too-deeply", message, call.span), scope)
             raise ArchError(self.findings)  # two calls in each block would be 2⁴⁰ such faults
         home = definition.home
         values, arguments = bind_formals(
@@ -457,7 +459,7 @@ class Builder(Placer):
             home,
             values,
             PartNames(),
-            (*scope.frames, Frame(" ".join(call.span.text.split()), call.span, label)),
+            (*scope.frames, CallFrame(" ".join(call.span.text.split()), call.span, label)),
             (*scope.blocks, block),
             scope.head,
             is_trunk=False,
@@ -468,12 +470,12 @@ class Builder(Placer):
 
     # ── Layers and names ─────────────────────────────────────────────────────────────────────────
 
-    def _unknown(self, atom: syntax.Name, step: syntax.Step, scope: Scope) -> Fault:
+    def _unknown(self, atom: syntax.Name, step: syntax.Step, scope: Scope) -> ElaborationError:
         is_first = atom is step.atoms[0]
         self.lacks_names |= is_first
         if is_first and atom.id in scope.parts.all_hidden():
             return _hidden(atom, scope)
-        return unknown_word(atom, step, sight_of(scope))
+        return unknown_word(atom, step, name_scope_of(scope))
 
     def _is_argument(self, atom: syntax.Name, pending: Application, scope: Scope) -> bool:
         """Whether a word is a flag, a value or a reference for the layer before it."""
@@ -489,14 +491,14 @@ class Builder(Placer):
         found = scope.parts.find(atom.id)
         assert found is not None
         source = _result(atom, found)
-        return RecallPart(atom.id, source.node), source
+        return ReferencePart(atom.id, source.node), source
 
     def _layer(
         self, application: Application, scope: Scope, cursor: Cursor
     ) -> tuple[list[Written], Cursor]:
         """Bind and place one layer of one input."""
         if issubclass(application.page, MergeLayer):
-            raise Fault(
+            raise ElaborationError(
                 "missing-branches",
                 f"`{application.page.name}` needs branches",
                 application.span,
@@ -506,9 +508,9 @@ class Builder(Placer):
         if application.takes_reference:
             source = self._referenced(application, scope)
             if cursor.volume is None or source.volume is None or cursor.node in self.doubted:
-                raise Unknown
+                raise UnknownVolume
             derived = {"height": cursor.volume.height, "width": cursor.volume.width}
-            parts.append(RecallPart(application.bare[0].span.text, source.node))
+            parts.append(ReferencePart(application.bare[0].span.text, source.node))
             layer, forms = bind_with_forms(application, scope.context(cursor), derived)
             forms |= {
                 name: Symbolic(size, Size(cursor.node, name[0].upper()))
@@ -531,14 +533,16 @@ class Builder(Placer):
         name = application.page.name
         atom = application.bare[0] if application.bare else None
         if not isinstance(atom, syntax.Name):
-            raise Fault("missing-argument", f"`{name}` needs the name of a part", application.span)
+            raise ElaborationError(
+                "missing-argument", f"`{name}` needs the name of a part", application.span
+            )
         found = scope.parts.find(atom.id)
         if found is None:
             if self.lacks_names:
-                raise Unknown
+                raise UnknownVolume
             if atom.id in scope.parts.all_hidden():
                 raise _hidden(atom, scope)
-            raise Fault(
+            raise ElaborationError(
                 "undefined-name",
                 f"no part named `{atom.id}` exists here yet",
                 atom.span,
@@ -551,7 +555,7 @@ def _result(atom: syntax.Name, found: tuple[Cursor | None, Span]) -> Cursor:
     """The result of a named part."""
     cursor, span = found
     if cursor is None:
-        raise Fault(
+        raise ElaborationError(
             "misplaced-aux",
             f"`{atom.id}` is an auxiliary head; its result leaves the network",
             atom.span,
@@ -560,10 +564,10 @@ def _result(atom: syntax.Name, found: tuple[Cursor | None, Span]) -> Cursor:
     return cursor
 
 
-def _hidden(atom: syntax.Name, scope: Scope) -> Fault:
+def _hidden(atom: syntax.Name, scope: Scope) -> ElaborationError:
     """What to say of a part that is named inside another one."""
     around, span = scope.parts.all_hidden()[atom.id]
-    return Fault(
+    return ElaborationError(
         "undefined-name",
         f"the part `{atom.id}` stands inside `{around}`, and its name ends there",
         atom.span,

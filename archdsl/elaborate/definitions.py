@@ -10,8 +10,8 @@ from importlib import resources
 from archdsl.elaborate.findings import Findings
 from archdsl.elaborate.values import (
     Context,
-    Fault,
-    Unknown,
+    ElaborationError,
+    UnknownVolume,
     Values,
     names_in,
     refuse_word,
@@ -20,7 +20,7 @@ from archdsl.elaborate.values import (
 from archdsl.records import dataclass
 from archdsl.text import syntax
 from archdsl.text.diagnostics import Label
-from archdsl.text.parser import parse
+from archdsl.text.parser import parse_program
 from archdsl.text.source import Source, Span
 
 #: Reads the file that ``use`` names, looked up beside the file that asks.
@@ -86,10 +86,10 @@ class _Collector:
         for item in program.items:
             try:
                 self._add(item, has_networks, definitions, (*using, program.source.path))
-            except Fault as fault:
+            except ElaborationError as fault:
                 self.findings.add(fault.diagnostic)
                 definitions.is_partial |= isinstance(item, (syntax.Use, syntax.Block))
-            except Unknown:
+            except UnknownVolume:
                 pass
         return definitions
 
@@ -122,7 +122,7 @@ class _Collector:
                 context = Context(definitions.values, None, in_network=False)
                 try:
                     value = trace(item.value, context)
-                except (Fault, Unknown):
+                except (ElaborationError, UnknownVolume):
                     definitions.values.define(item.name, None)
                     raise
                 definitions.values.define(item.name, value)
@@ -131,9 +131,9 @@ class _Collector:
         source = self._read(use, definitions.source)
         if source.path in using:
             names = " → ".join([*using, source.path])
-            raise Fault("use-cycle", f"files use each other: {names}", use.span)
+            raise ElaborationError("use-cycle", f"files use each other: {names}", use.span)
         if source.path not in self.files:
-            self.files[source.path] = self.collect(parse(source), using)
+            self.files[source.path] = self.collect(parse_program(source), using)
         used = self.files[source.path]
         definitions.uses[use.span] = frozenset({*used.blocks, *used.families})
         definitions.is_partial |= used.is_partial
@@ -155,7 +155,7 @@ class _Collector:
             if isinstance(error, UnicodeError):
                 reason = "it is not UTF-8 text"
             message = f'cannot read "{use.path}": {reason}'
-            raise Fault("unreadable-file", message, use.span) from None
+            raise ElaborationError("unreadable-file", message, use.span) from None
 
 
 def _hangs_on_no_volume(let: syntax.Let, definitions: Definitions) -> bool:
@@ -171,7 +171,7 @@ def check_formals(formals: tuple[syntax.Formal, ...]) -> None:
     seen: dict[str, syntax.Name] = {}
     for formal in formals:
         if formal.pair and formal.default:
-            raise Fault("wrong-pair", "a pair has no default", formal.default.span)
+            raise ElaborationError("wrong-pair", "a pair has no default", formal.default.span)
         for name in (formal.name, formal.pair):
             if name is not None:
                 refuse_word(name)
@@ -181,7 +181,7 @@ def check_formals(formals: tuple[syntax.Formal, ...]) -> None:
 
 def _refuse_repeat(name: syntax.Name, known: Mapping[str, syntax.Name]) -> None:
     if name.id in known and known[name.id] is not name:
-        raise Fault(
+        raise ElaborationError(
             "repeated-name",
             f"`{name.id}` is defined twice",
             name.span,
@@ -208,7 +208,7 @@ def standard_block(name: str) -> BlockDefinition | None:
     if name not in standard_names():
         return None
     text = resources.files("archdsl").joinpath("std", f"{name}.arch").read_text("utf-8")
-    program = parse(Source(text, f"std/{name}.arch", is_shipped=True))
+    program = parse_program(Source(text, f"std/{name}.arch", is_shipped=True))
     definitions = Definitions(program.source, program.comment)
     for item in program.items:
         assert isinstance(item, syntax.Block)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from archdsl.elaborate.binding import Application, bind_page, find_initializer
 from archdsl.elaborate.scope import Scope
 from archdsl.elaborate.suggestions import with_sign
-from archdsl.elaborate.values import Context, Fault
+from archdsl.elaborate.values import Context, ElaborationError
 from archdsl.layers import Initializer, Layer, WeightLayer
 from archdsl.layers.definition import words_of
 from archdsl.text import syntax
@@ -26,14 +26,14 @@ def read_initialization(
 ) -> Initializer:
     """The initializer of a network; ``before`` is where it was given already."""
     if scope.blocks or not scope.is_trunk:
-        raise Fault(
+        raise ElaborationError(
             "misplaced-statement",
             "`init` as a statement is about a whole network and belongs to its body",
             step.span,
             help="for a single layer it is an attribute: `conv 3x3 64 init=he`",
         )
     if before is not None:
-        raise Fault(
+        raise ElaborationError(
             "repeated-argument",
             "a network has one `init`",
             step.span,
@@ -41,10 +41,10 @@ def read_initialization(
         )
     if step.label or step.repeat or step.claim:
         message = "`init` takes no name, repeat or volume"
-        raise Fault("misplaced-statement", message, step.span, help=_EXAMPLE)
+        raise ElaborationError("misplaced-statement", message, step.span, help=_EXAMPLE)
     if len(step.atoms) < 2:
         message = "`init` needs an initializer"
-        raise Fault("missing-argument", message, step.span, help=_EXAMPLE)
+        raise ElaborationError("missing-argument", message, step.span, help=_EXAMPLE)
     page = bind_page(_application(step, context), context)
     assert isinstance(page, Initializer)
     return page
@@ -54,7 +54,7 @@ def _application(step: syntax.Step, context: Context) -> Application:
     _, word, *atoms = step.atoms
     if not isinstance(word, syntax.Name):
         message = f"`{word.span.text}` is no initializer"
-        raise Fault("wrong-value", message, word.span, help=_EXAMPLE)
+        raise ElaborationError("wrong-value", message, word.span, help=_EXAMPLE)
     application = Application(find_initializer(word), word.span)
     rest = iter(atoms)
     for atom in rest:
@@ -67,10 +67,14 @@ def _application(step: syntax.Step, context: Context) -> Application:
                 message = f"`{application.page.name}` has no flag `{name}`"
                 fix = with_sign(application.page, atom, step.atoms)
                 help, fixes = (fix.message, (fix,)) if fix else (_usage(application), ())
-                raise Fault("unknown-attribute", message, atom.span, help=help, fixes=fixes)
+                raise ElaborationError(
+                    "unknown-attribute", message, atom.span, help=help, fixes=fixes
+                )
             case syntax.Call() | syntax.Body():
                 message = f"`{application.page.name}` takes no such argument"
-                raise Fault("misplaced-argument", message, atom.span, help=_usage(application))
+                raise ElaborationError(
+                    "misplaced-argument", message, atom.span, help=_usage(application)
+                )
             case _:
                 application.extend(atom)
     return application
@@ -79,7 +83,9 @@ def _application(step: syntax.Step, context: Context) -> Application:
 def _bias(word: syntax.Name, value: syntax.Atom | None) -> syntax.Named:
     """``bias 1`` as the attribute it is."""
     if not isinstance(value, (syntax.Number, syntax.Name, syntax.Paren)):
-        raise Fault("missing-argument", "`bias` needs a number", word.span, help=_EXAMPLE)
+        raise ElaborationError(
+            "missing-argument", "`bias` needs a number", word.span, help=_EXAMPLE
+        )
     return syntax.Named(word.span.to(value.span), word, value)
 
 
@@ -93,4 +99,6 @@ def check_bias(layer: Layer, span: Span) -> None:
         return
     if layer.init.bias:
         message = f"this `{layer.name}` has no bias to start as {layer.init.bias:g}"
-        raise Fault("wrong-value", message, span, help="leave out `nobias` or the bias of `init`")
+        raise ElaborationError(
+            "wrong-value", message, span, help="leave out `nobias` or the bias of `init`"
+        )

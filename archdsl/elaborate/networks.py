@@ -14,10 +14,10 @@ from archdsl.elaborate.initialization import is_initialization
 from archdsl.elaborate.scope import Cursor, PartNames, Scope, read_volume
 from archdsl.elaborate.training import is_training
 from archdsl.elaborate.unvisited import check_words, has_inner_items
-from archdsl.elaborate.values import Context, Fault, Unknown
+from archdsl.elaborate.values import Context, ElaborationError, UnknownVolume
 from archdsl.layers.volume import Volume
 from archdsl.network.elaborated import Elaborated
-from archdsl.network.graph import Frame
+from archdsl.network.graph import CallFrame
 from archdsl.network.parts import Chain, Member, without_empty
 from archdsl.text import syntax
 from archdsl.text.diagnostics import ArchError, Diagnostic, Fix, Label, help_of, replaced, respell
@@ -58,9 +58,9 @@ def elaborate_partly(
             network = _elaborate_item(item, definitions, findings)
             if network is not None:
                 networks.append(network)
-        except Fault as fault:
+        except ElaborationError as fault:
             findings.add(fault.diagnostic)
-        except Unknown:
+        except UnknownVolume:
             pass
         except RecursionError:
             message = "this is nested too deeply to read"
@@ -144,9 +144,9 @@ def _elaborate_item(
     family = definitions.families.get(item.call.name.id)
     if family is None:
         if definitions.is_partial:
-            raise Unknown
+            raise UnknownVolume
         fixes = respell(item.call.name.id, item.call.name.span, definitions.families)
-        raise Fault(
+        raise ElaborationError(
             "undefined-name",
             f"there is no family `{item.call.name.id}`",
             item.call.name.span,
@@ -170,7 +170,7 @@ def _elaborate_network(
     values, arguments = bind_formals("family", network.formals, call, context, home.values)
     header = Context(values, None, in_network=False)
     builder = Builder(read_volume(network.input, header), network.input.span, findings)
-    frames = () if item is network else (Frame(call.span.text, call.span, item.name.id),)
+    frames = () if item is network else (CallFrame(call.span.text, call.span, item.name.id),)
     scope = Scope(home, values, PartNames(), frames)
     parts, end = builder.body(network.body, scope, builder.start, f"network `{item.name.id}`")
     is_bare = isinstance(network.output, syntax.Name) and network.output.id == "?"
@@ -182,7 +182,9 @@ def _elaborate_network(
     if is_refused and len(builder.nodes) == 1:
         return None
     if end.node == 0 and not is_refused:
-        raise Fault("empty-branch", f"network `{item.name.id}` has no layer", item.name.span)
+        raise ElaborationError(
+            "empty-branch", f"network `{item.name.id}` has no layer", item.name.span
+        )
     chain = Chain(tuple(parts), 0, end.node)
     if is_refused:
         chain = without_empty(chain)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from archdsl.elaborate.findings import Findings
 from archdsl.elaborate.scope import Cursor, Scope, read_volume
-from archdsl.elaborate.values import MAX_VALUE, Fault, Unknown
+from archdsl.elaborate.values import MAX_VALUE, ElaborationError, UnknownVolume
 from archdsl.layers import Input, Layer, LayerError
 from archdsl.layers.volume import Volume
 from archdsl.network.graph import Node, trail_of
@@ -68,7 +68,7 @@ class Placer:
             self.findings.add(Diagnostic("too-many-layers", message, span))
             raise ArchError(self.findings)
 
-    def report(self, fault: Fault, scope: Scope) -> Diagnostic:
+    def report(self, fault: ElaborationError, scope: Scope) -> Diagnostic:
         diagnostic = replace(fault.diagnostic, context=trail_of(scope.frames))
         self.findings.add(diagnostic)
         return diagnostic
@@ -82,12 +82,12 @@ class Placer:
         ended: list[Diagnostic] = []
         try:
             yield ended
-        except Fault as fault:
+        except ElaborationError as fault:
             ended.append(self.report(fault, scope))
-        except Unknown:
+        except UnknownVolume:
             pass
         except RecursionError:
-            deep = Fault("nested-too-deeply", "this is nested too deeply to read", span)
+            deep = ElaborationError("nested-too-deeply", "this is nested too deeply to read", span)
             ended.append(self.report(deep, scope))
 
     def place(
@@ -135,18 +135,20 @@ class Placer:
 
     def _shape_fault(
         self, error: LayerError, layer: Layer, inputs: list[Cursor], span: Span
-    ) -> Fault:
+    ) -> ElaborationError:
         """The fault at its place, with the places where the offending sizes came from."""
         fixes = self._fixes(error, layer, inputs, span)
         help = error.help or help_of(fixes)
         if len(inputs) == 1:
             node = self.nodes[inputs[0].node]
             related = (self.origin(node),)
-            return Fault(error.code, error.message, span, "here", help, related, fixes)
+            return ElaborationError(error.code, error.message, span, "here", help, related, fixes)
         sizes = [cursor.volume for cursor in inputs if cursor.volume is not None]
         axes = _differing(sizes)
         labels = [self.origin(self.nodes[cursor.node], axes) for cursor in inputs]
-        return Fault(error.code, error.message, span, "joined here", help, tuple(labels), fixes)
+        return ElaborationError(
+            error.code, error.message, span, "joined here", help, tuple(labels), fixes
+        )
 
     def _fixes(
         self, error: LayerError, layer: Layer, inputs: list[Cursor], span: Span
@@ -198,7 +200,7 @@ class Placer:
         corrected = _corrected(claim, cursor.volume)
         help = f"{padded.message}, or {corrected.message}" if padded else corrected.message
         self.faults[cursor.node] = self.report(
-            Fault(
+            ElaborationError(
                 "wrong-volume",
                 f"the volume here is {cursor.volume}, not {written}",
                 claim.span,

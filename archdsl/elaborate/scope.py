@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import field
 
 from archdsl.elaborate.definitions import Definitions
-from archdsl.elaborate.values import Context, Fault, Values, evaluate, written
+from archdsl.elaborate.values import Context, ElaborationError, Values, evaluate, written
 from archdsl.layers.volume import Volume
-from archdsl.network.graph import Frame
+from archdsl.network.graph import CallFrame
 from archdsl.records import dataclass
 from archdsl.text import syntax
 from archdsl.text.source import Span
@@ -54,7 +54,7 @@ class Scope:
     definitions: Definitions
     values: Values
     parts: PartNames
-    frames: tuple[Frame, ...] = ()
+    frames: tuple[CallFrame, ...] = ()
     blocks: tuple[syntax.Block, ...] = ()
     head: int | None = None
     is_trunk: bool = True
@@ -70,7 +70,7 @@ def read_volume(expr: syntax.Expr, context: Context) -> Volume:
     if len(sizes) not in (1, 3) or any(
         isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in sizes
     ):
-        raise Fault(
+        raise ElaborationError(
             "wrong-value",
             f"{written(value)} is no volume",
             expr.span,

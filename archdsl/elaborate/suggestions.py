@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from archdsl.layers import INITIALIZERS
-from archdsl.layers.definition import Page, called, fields_of
+from archdsl.layers.definition import Definition, called, fields_of
 from archdsl.layers.elsewhere import forms_of, missing_here
-from archdsl.layers.fields import Kind
+from archdsl.layers.fields import FieldKind
 from archdsl.layers.initializers import INITIALIZER
 from archdsl.text import syntax
 from archdsl.text.diagnostics import Edit, Fix, help_of, replaced, respell
@@ -15,7 +15,7 @@ from archdsl.text.diagnostics import Edit, Fix, help_of, replaced, respell
 
 def meant(
     word: syntax.Name,
-    pages: Mapping[str, type[Page]],
+    pages: Mapping[str, type[Definition]],
     kind: str,
     elsewhere: Mapping[str, str],
     others: Iterable[str] = (),
@@ -40,7 +40,7 @@ def meant(
 
 
 def with_sign(
-    page: type[Page] | None, word: syntax.Name, atoms: Sequence[syntax.Atom]
+    page: type[Definition] | None, word: syntax.Name, atoms: Sequence[syntax.Atom]
 ) -> Fix | None:
     """The fix of attributes that are written without `=`: ``stride 2 bias false``, ``bilinear``.
 
@@ -71,7 +71,7 @@ def with_sign(
     return Fix(f"write `{' '.join(edit.replacement for edit in edits)}`", tuple(edits))
 
 
-def _is_value(atom: syntax.Atom, kind: Kind) -> bool:
+def _is_value(atom: syntax.Atom, kind: FieldKind) -> bool:
     """Whether an atom can be what an attribute of a kind is set to."""
     match atom:
         case syntax.Number() | syntax.Dims() | syntax.Paren():

@@ -7,26 +7,32 @@ from typing import Any
 
 from archdsl.elaborate.binding import Application, bind_page
 from archdsl.elaborate.suggestions import meant, with_sign
-from archdsl.elaborate.values import Context, Fault, Unknown, evaluate
-from archdsl.layers.definition import Page, fields_of, words_of
+from archdsl.elaborate.values import Context, ElaborationError, UnknownVolume, evaluate
+from archdsl.layers.definition import Definition, fields_of, words_of
 from archdsl.layers.fields import COUNT, POSITIVE
-from archdsl.recipe import WORDS, Recipe, Role, Word
-from archdsl.recipe.elsewhere import WORDS_ELSEWHERE
+from archdsl.recipe import WORDS, Recipe, RecipeOption, RecipeRole
+from archdsl.recipe.elsewhere import OPTIONS_ELSEWHERE
 from archdsl.recipe.schedules import Schedule
 from archdsl.text import syntax
 from archdsl.text.diagnostics import Label
 
 _KINDS = {
-    Role.OPTIMIZER: "an optimizer",
-    Role.SCHEDULE: "a schedule",
-    Role.AUGMENTATION: "an augmentation",
-    Role.LOSS: "a loss",
-    Role.AVERAGE: "an average",
+    RecipeRole.OPTIMIZER: "an optimizer",
+    RecipeRole.SCHEDULE: "a schedule",
+    RecipeRole.AUGMENTATION: "an augmentation",
+    RecipeRole.LOSS: "a loss",
+    RecipeRole.AVERAGE: "an average",
 }
 _NUMBERS = {"batch": COUNT, "epochs": COUNT, "patience": COUNT, "clip": POSITIVE}
 #: Of which a recipe has one, written without the question it answers.
-_HEADLESS = (Role.OPTIMIZER, Role.AVERAGE)
-_HEADS = ("data", *_NUMBERS, Role.AUGMENTATION.value, Role.SCHEDULE.value, Role.LOSS.value)
+_HEADLESS = (RecipeRole.OPTIMIZER, RecipeRole.AVERAGE)
+_HEADS = (
+    "data",
+    *_NUMBERS,
+    RecipeRole.AUGMENTATION.value,
+    RecipeRole.SCHEDULE.value,
+    RecipeRole.LOSS.value,
+)
 
 
 def is_training(step: syntax.Step) -> bool:
@@ -35,10 +41,10 @@ def is_training(step: syntax.Step) -> bool:
     return isinstance(first, syntax.Name) and first.id == "train"
 
 
-def read_recipe(step: syntax.Step, context: Context) -> tuple[Recipe, list[Fault]]:
+def read_recipe(step: syntax.Step, context: Context) -> tuple[Recipe, list[ElaborationError]]:
     """The recipe of a ``train`` section, and what is wrong in it, statement by statement."""
     if len(step.atoms) != 2 or not isinstance(step.atoms[1], syntax.Body) or step.label:
-        raise Fault(
+        raise ElaborationError(
             "misplaced-statement",
             "a recipe is written `train { … }`",
             step.span,
@@ -46,23 +52,25 @@ def read_recipe(step: syntax.Step, context: Context) -> tuple[Recipe, list[Fault
         )
     settings: dict[str, Any] = {}
     places: dict[str, syntax.Step] = {}
-    faults: list[Fault] = []
+    faults: list[ElaborationError] = []
     for statement in _statements(step.atoms[1]):
         try:
             if not isinstance(statement, syntax.Step):
-                raise Fault("misplaced-statement", "a recipe has no such statement", statement.span)
+                raise ElaborationError(
+                    "misplaced-statement", "a recipe has no such statement", statement.span
+                )
             name, value = _read(statement, context)
             if name in places:
-                raise Fault(
+                raise ElaborationError(
                     "repeated-argument",
                     f"the recipe says its {name} twice",
                     statement.span,
                     related=(Label(places[name].span, "first said here"),),
                 )
             places[name], settings[name] = statement, value
-        except Fault as fault:
+        except ElaborationError as fault:
             faults.append(fault)
-        except Unknown:
+        except UnknownVolume:
             pass
     recipe = Recipe(**settings)
     if not faults:
@@ -70,13 +78,13 @@ def read_recipe(step: syntax.Step, context: Context) -> tuple[Recipe, list[Fault
     return recipe, faults
 
 
-def _misfits(recipe: Recipe, places: dict[str, syntax.Step]) -> Iterator[Fault]:
+def _misfits(recipe: Recipe, places: dict[str, syntax.Step]) -> Iterator[ElaborationError]:
     """What two statements say that do not go together."""
     for schedule in recipe.schedule:
         if schedule.is_stepwise and not recipe.optimizer.has_momentum:
             name = recipe.optimizer.name
             raised = f"`{schedule.name}` changes the momentum, and `{name}` has none"
-            yield Fault(
+            yield ElaborationError(
                 "wrong-value",
                 raised,
                 places["schedule"].span,
@@ -86,7 +94,7 @@ def _misfits(recipe: Recipe, places: dict[str, syntax.Step]) -> Iterator[Fault]:
 
 def _statements(body: syntax.Body) -> Iterator[syntax.Statement]:
     if body.forked:
-        raise Fault("unmerged-branches", "a recipe has no branches", body.span)
+        raise ElaborationError("unmerged-branches", "a recipe has no branches", body.span)
     for chain in body.chains:
         yield from chain.statements
 
@@ -95,51 +103,59 @@ def _read(step: syntax.Step, context: Context) -> tuple[str, Any]:
     """Which field of the recipe a statement sets, and its value."""
     head, *atoms = step.atoms
     if not isinstance(head, syntax.Name) or step.label or step.repeat or step.claim:
-        raise Fault("misplaced-statement", "a recipe has no such statement", step.span)
+        raise ElaborationError("misplaced-statement", "a recipe has no such statement", step.span)
     for role in _HEADLESS:
         if head.id in WORDS[role]:
             words = _chain(list(step.atoms), role, context)
             if len(words) > 1:
-                raise Fault("surplus-argument", f"a recipe has one {role.value}", step.span)
+                raise ElaborationError(
+                    "surplus-argument", f"a recipe has one {role.value}", step.span
+                )
             return role.value, words[0]
     if head.id not in _HEADS:
         known = {*_HEADS, *(word for role in _HEADLESS for word in WORDS[role])}
-        raise _unknown(head, known, Role.OPTIMIZER)
+        raise _unknown(head, known, RecipeRole.OPTIMIZER)
     if not atoms:
-        raise Fault("missing-argument", f"`{head.id}` needs an argument", head.span)
+        raise ElaborationError("missing-argument", f"`{head.id}` needs an argument", head.span)
     if head.id == "data":
         return "data", _single_name(head, atoms)
     if head.id in _NUMBERS:
         return head.id, _single_number(head, atoms, context)
-    role = Role(head.id)
+    role = RecipeRole(head.id)
     pages = _chain(atoms, role, context)
-    if role is Role.LOSS:
+    if role is RecipeRole.LOSS:
         if len(pages) > 1:
-            raise Fault("surplus-argument", "a recipe has one loss", step.span)
+            raise ElaborationError("surplus-argument", "a recipe has one loss", step.span)
         return "loss", pages[0]
     for page in pages:
         if isinstance(page, Schedule) and page.is_alone and len(pages) > 1:
-            raise Fault("wrong-value", f"`{page.name}` goes with no other schedule", step.span)
+            raise ElaborationError(
+                "wrong-value", f"`{page.name}` goes with no other schedule", step.span
+            )
     return head.id, tuple(pages)
 
 
 def _single_name(head: syntax.Name, atoms: list[syntax.Atom]) -> str:
     if len(atoms) > 1 or not isinstance(atoms[0], syntax.Name):
-        raise Fault("wrong-value", f"`{head.id}` needs the name of a data set", atoms[0].span)
+        raise ElaborationError(
+            "wrong-value", f"`{head.id}` needs the name of a data set", atoms[0].span
+        )
     return atoms[0].id
 
 
 def _single_number(head: syntax.Name, atoms: list[syntax.Atom], context: Context) -> Any:
     atom, kind = atoms[0], _NUMBERS[head.id]
     if len(atoms) > 1 or not isinstance(atom, (syntax.Number, syntax.Paren, syntax.Name)):
-        raise Fault("wrong-value", f"`{head.id}` needs one number", atom.span)
+        raise ElaborationError("wrong-value", f"`{head.id}` needs one number", atom.span)
     try:
         return kind.convert(evaluate(atom, context))
     except (TypeError, ValueError):
-        raise Fault("wrong-value", f"`{head.id}` must be {kind.phrase}", atom.span) from None
+        raise ElaborationError(
+            "wrong-value", f"`{head.id}` must be {kind.phrase}", atom.span
+        ) from None
 
 
-def _chain(atoms: list[syntax.Atom], role: Role, context: Context) -> list[Word]:
+def _chain(atoms: list[syntax.Atom], role: RecipeRole, context: Context) -> list[RecipeOption]:
     """Words of one role with their arguments: ``random_crop padding=4 hflip``."""
     applications: list[Application] = []
     for atom in atoms:
@@ -155,31 +171,35 @@ def _chain(atoms: list[syntax.Atom], role: Role, context: Context) -> list[Word]
             case syntax.Name():
                 raise _unknown(atom, set(WORDS[role]), role)
             case syntax.Call() | syntax.Body():
-                raise Fault("misplaced-argument", "this has no place in a recipe", atom.span)
+                raise ElaborationError(
+                    "misplaced-argument", "this has no place in a recipe", atom.span
+                )
             case _ if not applications:
-                raise Fault("misplaced-argument", "this follows no word", atom.span)
+                raise ElaborationError("misplaced-argument", "this follows no word", atom.span)
             case _:
                 applications[-1].extend(atom)
     return [bind_page(application, context) for application in applications]  # type: ignore[misc]
 
 
-def _has_field(page: type[Page], word: str) -> bool:
+def _has_field(page: type[Definition], word: str) -> bool:
     return any(item.name == word for item in fields_of(page))
 
 
-def _unknown(word: syntax.Name, known: set[str], role: Role) -> Fault:
-    fixes, hint = meant(word, WORDS[role], _KINDS[role], WORDS_ELSEWHERE[role], known)
+def _unknown(word: syntax.Name, known: set[str], role: RecipeRole) -> ElaborationError:
+    fixes, hint = meant(word, WORDS[role], _KINDS[role], OPTIONS_ELSEWHERE[role], known)
     listed = ", ".join(f"`{name}`" for name in sorted(known))
     message = f"a recipe knows no `{word.id}`"
     if not fixes:
         hint = f"{hint}; known are {listed}" if hint else f"known are {listed}"
-    return Fault("unknown-word", message, word.span, help=hint, fixes=fixes)
+    return ElaborationError("unknown-word", message, word.span, help=hint, fixes=fixes)
 
 
-def _without_sign(word: syntax.Name, page: type[Page], atoms: list[syntax.Atom]) -> Fault:
+def _without_sign(
+    word: syntax.Name, page: type[Definition], atoms: list[syntax.Atom]
+) -> ElaborationError:
     """The fault of an attribute that is written as a word."""
     fix = with_sign(page, word, atoms)
-    return Fault(
+    return ElaborationError(
         "unknown-attribute",
         f"`{page.name}` has no flag `{word.id}`",
         word.span,

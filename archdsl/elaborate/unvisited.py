@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from archdsl.elaborate.definitions import Definitions
 from archdsl.elaborate.initialization import is_initialization
 from archdsl.elaborate.training import is_training
-from archdsl.elaborate.values import VOLUME_NAMES, Fault
-from archdsl.elaborate.words import Sight, is_item, unknown_block, unknown_word
+from archdsl.elaborate.values import VOLUME_NAMES, ElaborationError
+from archdsl.elaborate.words import NameScope, is_item, unknown_block, unknown_word
 from archdsl.layers import REGISTRY, Layer
 from archdsl.layers.definition import fields_of, words_of
 from archdsl.layers.fields import REFERENCE
@@ -27,7 +27,7 @@ def check_words(program: syntax.Program, definitions: Definitions) -> Iterator[D
     if bare:
         span = bare[0].span
         body = syntax.Body(span, (syntax.Chain(span, bare),), forked=False)
-        yield from _body(body, Sight(definitions, shared, set(_labels(body))))
+        yield from _body(body, NameScope(definitions, shared, set(_labels(body))))
     for item in program.items:
         match item:
             case syntax.Block() | syntax.Network():
@@ -37,7 +37,7 @@ def check_words(program: syntax.Program, definitions: Definitions) -> Iterator[D
                     for name in (formal.name, formal.pair)
                     if name is not None
                 }
-                sight = Sight(definitions, shared | formals, set(_labels(item.body)))
+                sight = NameScope(definitions, shared | formals, set(_labels(item.body)))
                 yield from _body(item.body, sight)
 
 
@@ -84,9 +84,9 @@ def _bodies(statement: syntax.Statement) -> Iterator[syntax.Body]:
                 yield otherwise
 
 
-def _body(body: syntax.Body, sight: Sight) -> Iterator[Diagnostic]:
+def _body(body: syntax.Body, sight: NameScope) -> Iterator[Diagnostic]:
     lets = {s.name.id for s in _statements(body) if isinstance(s, syntax.Let)}
-    inner = Sight(sight.definitions, sight.values | lets, sight.parts)
+    inner = NameScope(sight.definitions, sight.values | lets, sight.parts)
     for statement in _statements(body):
         if isinstance(statement, syntax.Step):
             if is_training(statement) or is_initialization(statement):
@@ -100,7 +100,7 @@ def _body(body: syntax.Body, sight: Sight) -> Iterator[Diagnostic]:
             yield from _body(deeper, inner)
 
 
-def _step(step: syntax.Step, sight: Sight) -> Fault | None:
+def _step(step: syntax.Step, sight: NameScope) -> ElaborationError | None:
     """The first unknown word of a statement: what follows it may hang on it."""
     layer: type[Layer] | None = None
     for index, atom in enumerate(step.atoms):
@@ -122,7 +122,7 @@ def _step(step: syntax.Step, sight: Sight) -> Fault | None:
     return None
 
 
-def _is_known(word: str, layer: type[Layer] | None, sight: Sight, *, is_first: bool) -> bool:
+def _is_known(word: str, layer: type[Layer] | None, sight: NameScope, *, is_first: bool) -> bool:
     if word in REGISTRY or (is_first and word in sight.parts):
         return True
     if layer is None:

@@ -16,9 +16,9 @@ from archdsl.network.symbols import (
     Constant,
     Form,
     Operation,
-    Row,
     Size,
     Symbolic,
+    TupleForm,
     Unevaluated,
     Value,
     operate,
@@ -54,7 +54,7 @@ KEYWORDS = frozenset(
 )
 
 
-class Fault(Exception):
+class ElaborationError(Exception):
     """One diagnostic, on its way to the list of the stage."""
 
     def __init__(
@@ -79,7 +79,7 @@ class Fault(Exception):
         )
 
 
-class Unknown(Exception):
+class UnknownVolume(Exception):
     """A value that hangs on a volume that an earlier fault left unknown: stay silent."""
 
 
@@ -117,7 +117,7 @@ class Values:
         refuse_word(name)
         known = self.find(name.id)
         if known:
-            raise Fault(
+            raise ElaborationError(
                 "repeated-name",
                 f"`{name.id}` is a value already",
                 name.span,
@@ -133,7 +133,7 @@ _FLAG_LIKE = re.compile(r"[spgd]\d+(x\d+)?|x\d+")
 
 def refuse_word(name: syntax.Name) -> None:
     if is_word(name.id) or _FLAG_LIKE.fullmatch(name.id):
-        raise Fault(
+        raise ElaborationError(
             "reserved-word",
             f"`{name.id}` is a word of the language and cannot name something else",
             name.span,
@@ -193,7 +193,10 @@ def written(value: Value) -> str:
 
 
 def evaluate(expr: syntax.Expr, context: Context) -> Value:
-    """The value of an expression. Errors: ``Fault``; ``Unknown`` after an earlier one."""
+    """The value of an expression.
+
+    Errors: ``ElaborationError``; ``UnknownVolume`` after an earlier one.
+    """
     return trace(expr, context).value
 
 
@@ -228,7 +231,7 @@ def trace_row(exprs: Iterable[syntax.Expr], context: Context) -> Symbolic:
     values: Any = tuple(one.value for one in traced)
     if all(isinstance(one.form, Constant) for one in traced):
         return Symbolic.constant(values)
-    return Symbolic(values, Row(tuple(one.form for one in traced)))
+    return Symbolic(values, TupleForm(tuple(one.form for one in traced)))
 
 
 def _look_up(name: syntax.Name, context: Context) -> Symbolic:
@@ -239,16 +242,18 @@ def _look_up(name: syntax.Name, context: Context) -> Symbolic:
     found = context.values.find(name.id)
     if found:
         if found[0] is None:
-            raise Unknown
+            raise UnknownVolume
         return found[0]
     if name.id in set(context.parts()):
-        raise Fault(
+        raise ElaborationError(
             "wrong-value", f"`{name.id}` names a part of the network, not a value", name.span
         )
     if name.id in VOLUME_NAMES:
-        raise Fault("undefined-name", f"there is no volume here for `{name.id}`", name.span)
+        raise ElaborationError(
+            "undefined-name", f"there is no volume here for `{name.id}`", name.span
+        )
     known = {*context.values.names(), *VOLUME_NAMES}
-    raise Fault(
+    raise ElaborationError(
         "undefined-name",
         f"nothing named `{name.id}` is defined here",
         name.span,
@@ -258,9 +263,9 @@ def _look_up(name: syntax.Name, context: Context) -> Symbolic:
 
 def _look_up_volume(name: syntax.Name, context: Context) -> int:
     if context.volume is None:
-        raise Unknown
+        raise UnknownVolume
     if context.volume.is_vector and name.id != "C":
-        raise Fault(
+        raise ElaborationError(
             "needs-image",
             f"`{name.id}` is the {'height' if name.id == 'H' else 'width'} of an image; the "
             f"current volume is a vector of {context.volume}",
@@ -284,7 +289,7 @@ def _form_of(expr: syntax.Expr, context: Context) -> Form:
     """The form of an expression whose value nobody asks for, so that it may have none."""
     try:
         return trace(expr, context).form
-    except (Fault, Unknown):
+    except (ElaborationError, UnknownVolume):
         pass
     match expr:
         case syntax.Paren(value=inner):
@@ -341,12 +346,12 @@ def _refuse_chain(expr: syntax.Binary) -> None:
     message = f"`{' '.join(expr.span.text.split())}` is a chain of comparisons"
     if {"true", "false"} & set(texts):
         help = "compare in parentheses: `(C > 1) == true`"
-        raise Fault("wrong-value", message, expr.span, help=help)
+        raise ElaborationError("wrong-value", message, expr.span, help=help)
     written = " and ".join(f"{a} {sign} {b}" for a, sign, b in pairs)
     before = expr.span.source.text[: expr.span.start].rstrip()
     text = f"({written})" if before.endswith("not") else written
     fix = replaced(expr.span, text, f"write `{written}`")
-    raise Fault("wrong-value", message, expr.span, fixes=(fix,))
+    raise ElaborationError("wrong-value", message, expr.span, fixes=(fix,))
 
 
 def _trace_binary(expr: syntax.Binary, context: Context) -> Symbolic:
@@ -368,11 +373,11 @@ def _apply_operator(expr: syntax.Binary, left: Symbolic, right: Symbolic) -> Sym
         return operate(is_true, expr.operator, *forms)
     a, b = _number(left.value, expr.left), _number(right.value, expr.right)
     if expr.operator in ("/", "//", "%") and b == 0:
-        raise Fault("wrong-value", "division by zero", expr.right.span)
+        raise ElaborationError("wrong-value", "division by zero", expr.right.span)
     if expr.operator == "/":
         if isinstance(a, int) and isinstance(b, int):
             if a % b:
-                raise Fault(
+                raise ElaborationError(
                     "inexact-division",
                     f"{a} / {b} does not divide exactly",
                     expr.span,
@@ -382,7 +387,9 @@ def _apply_operator(expr: syntax.Binary, left: Symbolic, right: Symbolic) -> Sym
         return operate(a / b, "/", *forms)
     value: Value = _OPERATORS[expr.operator](a, b)
     if not isinstance(value, bool) and abs(value) > MAX_VALUE:  # type: ignore[arg-type]
-        raise Fault("number-too-large", "the value is beyond the bound of 10¹⁵", expr.span)
+        raise ElaborationError(
+            "number-too-large", "the value is beyond the bound of 10¹⁵", expr.span
+        )
     return operate(value, expr.operator, *forms)
 
 
@@ -398,19 +405,21 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {"min": min, "max": max}
 
 def _trace_call(expr: syntax.Call, context: Context) -> Symbolic:
     if expr.name.id not in _FUNCTIONS:
-        raise Fault(
+        raise ElaborationError(
             "undefined-name",
             f"there is no function `{expr.name.id}` in expressions",
             expr.name.span,
             help="expressions know `min` and `max`",
         )
     if not expr.arguments:
-        raise Fault("missing-argument", f"`{expr.name.id}` needs an argument", expr.span)
+        raise ElaborationError("missing-argument", f"`{expr.name.id}` needs an argument", expr.span)
     numbers = []
     forms = []
     for argument in expr.arguments:
         if argument.pair or argument.keyword:
-            raise Fault("wrong-pair", f"`{expr.name.id}` takes plain values", argument.span)
+            raise ElaborationError(
+                "wrong-pair", f"`{expr.name.id}` takes plain values", argument.span
+            )
         traced = trace(argument.value, context)
         numbers.append(_number(traced.value, argument.value))
         forms.append(traced.form)
@@ -422,13 +431,13 @@ def _trace_call(expr: syntax.Call, context: Context) -> Symbolic:
 
 def _number(value: Value, expr: syntax.Expr) -> int | float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise Fault("wrong-value", "a number is needed here", expr.span)
+        raise ElaborationError("wrong-value", "a number is needed here", expr.span)
     return value
 
 
 def _truth(value: Value, expr: syntax.Expr) -> bool:
     if not isinstance(value, bool):
-        raise Fault(
+        raise ElaborationError(
             "wrong-value",
             "a condition is needed here",
             expr.span,

@@ -7,19 +7,19 @@ from collections.abc import Set
 from archdsl.elaborate.definitions import Definitions
 from archdsl.elaborate.scope import PartNames, Scope
 from archdsl.elaborate.suggestions import meant, with_sign
-from archdsl.elaborate.values import VOLUME_NAMES, Fault, is_word
+from archdsl.elaborate.values import VOLUME_NAMES, ElaborationError, is_word
 from archdsl.layers import REGISTRY, Layer
 from archdsl.layers.definition import called, fields_of, words_of
-from archdsl.layers.elsewhere import LAYERS
+from archdsl.layers.elsewhere import LAYERS_ELSEWHERE
 from archdsl.records import dataclass
 from archdsl.text import syntax
 from archdsl.text.diagnostics import Fix, Label, help_of, suggest
 
 
-def taken(name: syntax.Name, kind: str, parts: PartNames) -> Fault:
+def taken(name: syntax.Name, kind: str, parts: PartNames) -> ElaborationError:
     found = parts.find(name.id)
     assert found is not None
-    return Fault(
+    return ElaborationError(
         "repeated-name",
         f"`{name.id}` names {kind} already",
         name.span,
@@ -28,7 +28,7 @@ def taken(name: syntax.Name, kind: str, parts: PartNames) -> Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class NameScope:
     """The names in sight of a statement: blocks through its definitions, values and parts."""
 
     definitions: Definitions
@@ -36,8 +36,8 @@ class Sight:
     parts: Set[str]
 
 
-def sight_of(scope: Scope) -> Sight:
-    return Sight(scope.definitions, scope.values.names(), scope.parts.names())
+def name_scope_of(scope: Scope) -> NameScope:
+    return NameScope(scope.definitions, scope.values.names(), scope.parts.names())
 
 
 def is_item(step: syntax.Step) -> bool:
@@ -51,11 +51,11 @@ def is_item(step: syntax.Step) -> bool:
             return False
 
 
-def unknown_word(atom: syntax.Name, step: syntax.Step, sight: Sight) -> Fault:
+def unknown_word(atom: syntax.Name, step: syntax.Step, sight: NameScope) -> ElaborationError:
     """What to say of a word that is no layer, flag, value or part in this place."""
     word = atom.id
     if is_item(step):
-        return Fault(
+        return ElaborationError(
             "misplaced-statement",
             f"a {word} stands by itself in the file, not inside another or a network",
             atom.span,
@@ -64,16 +64,16 @@ def unknown_word(atom: syntax.Name, step: syntax.Step, sight: Sight) -> Fault:
     if word == "aux":
         message = "`aux` needs a weight"
         help = "write `aux(0.3) { … }` with the weight of the head's loss"
-        return Fault("missing-argument", message, atom.span, help=help)
+        return ElaborationError("missing-argument", message, atom.span, help=help)
     if sight.definitions.find_block(word):
         message = f"block `{word}` is called with parentheses"
-        return Fault("unknown-word", message, atom.span, help=f"write `{word}(…)`")
+        return ElaborationError("unknown-word", message, atom.span, help=f"write `{word}(…)`")
     if word in sight.parts:
         message = f"the part `{word}` can only begin a statement"
-        return Fault("misplaced-argument", message, atom.span)
+        return ElaborationError("misplaced-argument", message, atom.span)
     if word in sight.values or word in VOLUME_NAMES:
         message = f"the value `{word}` follows no layer"
-        return Fault("misplaced-argument", message, atom.span)
+        return ElaborationError("misplaced-argument", message, atom.span)
     before = _layer_before(atom, step)
     flags = words_of(before) if before else {}
     written = with_sign(before, atom, step.atoms)
@@ -87,28 +87,28 @@ def unknown_word(atom: syntax.Name, step: syntax.Step, sight: Sight) -> Fault:
             listed = ", ".join(f"`{flag}`" for flag in flags)
             hint = f"its flags are {listed}" if flags else "it has no flags"
         message = f"`{before.name}` has no flag `{word}`"
-        return Fault("unknown-attribute", message, atom.span, help=hint, fixes=fixes)
+        return ElaborationError("unknown-attribute", message, atom.span, help=hint, fixes=fixes)
     message = f"`{word}` is no layer" + (f", and no flag of `{before.name}`" if before else "")
     if hint is None:
         parts = sight.parts if atom is step.atoms[0] else ()
         flagged = {*flags, *sight.values} if before else set()
-        fixes, hint = meant(atom, REGISTRY, "a layer", LAYERS, {*flagged, *parts})
+        fixes, hint = meant(atom, REGISTRY, "a layer", LAYERS_ELSEWHERE, {*flagged, *parts})
     if hint is None:
         nearest = suggest(word, sight.definitions.block_names())
         hint = f"did you mean `{nearest}(…)`?" if nearest else "`archdsl layers` lists all layers"
-    return Fault("unknown-word", message, atom.span, help=hint, fixes=fixes)
+    return ElaborationError("unknown-word", message, atom.span, help=hint, fixes=fixes)
 
 
-def unknown_block(call: syntax.Call, definitions: Definitions) -> Fault:
+def unknown_block(call: syntax.Call, definitions: Definitions) -> ElaborationError:
     message = f"there is no block `{call.name.id}`"
     found = called(call.name.id, REGISTRY)
     if found is not None:
         layer, is_same = found
         which = "that is" if is_same else "the nearest here is"
         hint = f"{which} the layer `{layer.name}`, for example `{layer.usage()}`"
-        return Fault("unknown-word", message, call.name.span, help=hint)
-    fixes, help = meant(call.name, REGISTRY, "a layer", LAYERS, definitions.block_names())
-    return Fault("unknown-word", message, call.name.span, help=help, fixes=fixes)
+        return ElaborationError("unknown-word", message, call.name.span, help=hint)
+    fixes, help = meant(call.name, REGISTRY, "a layer", LAYERS_ELSEWHERE, definitions.block_names())
+    return ElaborationError("unknown-word", message, call.name.span, help=help, fixes=fixes)
 
 
 def _layer_before(atom: syntax.Name, step: syntax.Step) -> type[Layer] | None:
@@ -127,7 +127,7 @@ def refuse_labels_in_copies(step: syntax.Step) -> None:
     for atom in step.atoms:
         label = _first_label(atom) if isinstance(atom, syntax.Body) else None
         if label is not None:
-            raise Fault(
+            raise ElaborationError(
                 "repeated-name",
                 f"`{label.id}` would be named once for each copy",
                 label.span,
@@ -158,7 +158,7 @@ def check_aux(call: syntax.Call, step: syntax.Step) -> None:
     if not is_aux(step) or len(step.atoms) > 2 or step.repeat is not None:
         raise misplaced_aux(call)
     if len(step.atoms) < 2 or not isinstance(step.atoms[1], syntax.Body):
-        raise Fault(
+        raise ElaborationError(
             "missing-argument",
             "an auxiliary head needs its layers in braces",
             call.span,
@@ -166,8 +166,8 @@ def check_aux(call: syntax.Call, step: syntax.Step) -> None:
         )
 
 
-def misplaced_aux(call: syntax.Call) -> Fault:
-    return Fault(
+def misplaced_aux(call: syntax.Call) -> ElaborationError:
+    return ElaborationError(
         "misplaced-aux",
         "an auxiliary head is a statement of its own on the trunk of a network",
         call.span,

@@ -10,26 +10,26 @@ from archdsl.collector import without_collector
 from archdsl.formatting.layout import render_layout
 from archdsl.formatting.meaning import is_same
 from archdsl.formatting.reading import read_layout
-from archdsl.text.parser import lex, parse
+from archdsl.text.parser import lex, parse_program
 from archdsl.text.source import Source
 
-__all__ = ["FormatFault", "format_source"]
+__all__ = ["FormatError", "render_formatted"]
 
 
-class FormatFault(Exception):
+class FormatError(Exception):
     """The formatter would have changed what a text means: a fault of its own, never the text's."""
 
 
 @without_collector()
-def format_source(source: Source) -> str:
+def render_formatted(source: Source) -> str:
     """The text of a source in the one style.
 
     Errors:
         ArchError: with every syntax error of the text.
         FormatFault: where the result would mean something else.
     """
-    program = parse(source)
+    program = parse_program(source)
     text = render_layout(*read_layout(source, lex(source)))
-    if text != source.text and not is_same(program, parse(Source(text, source.path))):
-        raise FormatFault(source.path)
+    if text != source.text and not is_same(program, parse_program(Source(text, source.path))):
+        raise FormatError(source.path)
     return text

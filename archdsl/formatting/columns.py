@@ -18,7 +18,7 @@ _NUMBERS = {"INT", "FLOAT", "QUANTITY"}
 
 
 @dataclass(slots=True)
-class Piece:
+class LinePiece:
     """A word, number or sign with what divides it from the piece before."""
 
     text: str
@@ -35,13 +35,13 @@ class Piece:
 
 
 @dataclass(slots=True)
-class Line:
+class TextLine:
     """A line as it will be written."""
 
     number: int
     indent: int
     lead: str = ""
-    pieces: list[Piece] = field(default_factory=list)
+    pieces: list[LinePiece] = field(default_factory=list)
     claim: str | None = None
     comment: str | None = None
     claim_gap: int = 1
@@ -76,7 +76,7 @@ class Line:
         return "".join(parts).rstrip(" ")
 
 
-def _reach(pieces: Sequence[Piece], start: int) -> int:
+def _reach(pieces: Sequence[LinePiece], start: int) -> int:
     """How far a line goes on from a piece before it can be broken again."""
     width = len(pieces[start].text)
     for piece in pieces[start + 1 :]:
@@ -86,7 +86,7 @@ def _reach(pieces: Sequence[Piece], start: int) -> int:
     return width
 
 
-def align(run: Sequence[Line]) -> None:
+def align(run: Sequence[TextLine]) -> None:
     """Put lines beneath one another in columns: those of their author, claims, comments."""
     if any(piece.is_wide for line in run for piece in line.pieces):
         _align_pieces(run)
@@ -99,11 +99,11 @@ def align(run: Sequence[Line]) -> None:
 
 
 def _column(
-    lines: Sequence[Line],
+    lines: Sequence[TextLine],
     gap: int,
-    width: Callable[[Line], int],
-    text: Callable[[Line], str | None],
-) -> Iterator[tuple[Line, int]]:
+    width: Callable[[TextLine], int],
+    text: Callable[[TextLine], str | None],
+) -> Iterator[tuple[TextLine, int]]:
     """The column in which what follows the lines begins; lines that are too long stay out."""
     rows = sorted(
         ((width(line), len(text(line) or ""), line) for line in lines), key=lambda row: row[:2]
@@ -120,19 +120,19 @@ def _column(
 # ── The columns of the author ────────────────────────────────────────────────────────────────
 
 #: A place in a line: the statement, and the word in it.
-Place: TypeAlias = tuple[int, int]
+ColumnPlace: TypeAlias = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
     """A piece that could begin a column: lines agree in it if all before it is of one shape."""
 
-    line: Line
+    line: TextLine
     index: int
     shape: tuple[str, ...]
 
     @property
-    def piece(self) -> Piece:
+    def piece(self) -> LinePiece:
         return self.line.pieces[self.index]
 
     @property
@@ -143,9 +143,9 @@ class _Cell:
         return line.indent + len(line.lead) + spaces + sum(len(piece.text) for piece in before)
 
 
-def _align_pieces(lines: Sequence[Line]) -> None:
+def _align_pieces(lines: Sequence[TextLine]) -> None:
     """Make the columns anew that the author began with a wide space, from left to right."""
-    columns: dict[Place, dict[tuple[str, ...], list[_Cell]]] = {}
+    columns: dict[ColumnPlace, dict[tuple[str, ...], list[_Cell]]] = {}
     for line in lines:
         for place, cell in _cells(line).items() if line.width <= WIDTH else ():
             columns.setdefault(place, {}).setdefault(cell.shape, []).append(cell)
@@ -164,9 +164,9 @@ def _align_cells(cells: Sequence[_Cell]) -> None:
         cell.piece.padding = spaces
 
 
-def _cells(line: Line) -> dict[Place, _Cell]:
+def _cells(line: TextLine) -> dict[ColumnPlace, _Cell]:
     """The pieces of a line that follow a space, by their places."""
-    found: dict[Place, _Cell] = {}
+    found: dict[ColumnPlace, _Cell] = {}
     heads: list[str] = [""]
     shape: list[str] = []
     word = 0
@@ -183,9 +183,9 @@ def _cells(line: Line) -> dict[Place, _Cell]:
     return found
 
 
-def _is_label(line: Line, index: int) -> bool:
+def _is_label(line: TextLine, index: int) -> bool:
     return index + 1 < len(line.pieces) and line.pieces[index + 1].kind == "COLON"
 
 
-def _kind(piece: Piece) -> str:
+def _kind(piece: LinePiece) -> str:
     return "number" if piece.kind in _NUMBERS else piece.kind

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import field, replace
 
-from archdsl.formatting.columns import CONTINUATION, Line, Piece, align
-from archdsl.formatting.reading import Braces, Branch, Comment, Gap, Statement, Word
+from archdsl.formatting.columns import CONTINUATION, LinePiece, TextLine, align
+from archdsl.formatting.reading import Braces, Branch, CommentLexeme, Gap, Statement, WordLexeme
 from archdsl.formatting.rows import (
     Mode,
-    Row,
+    StatementRow,
     fits,
     flat_pieces,
     flat_statement,
@@ -35,43 +35,43 @@ def render_layout(statements: Sequence[Statement], end: Gap) -> str:
 
 
 @dataclass
-class _Place:
+class _Position:
     """Where lines go: how deep, and the run of lines whose columns agree."""
 
     indent: int
-    run: list[Line] = field(default_factory=list)
+    run: list[TextLine] = field(default_factory=list)
 
 
 class _Layout:
     """The lines of a text as they grow."""
 
     def __init__(self) -> None:
-        self.lines: list[Line] = []
-        self.runs: list[list[Line]] = []
+        self.lines: list[TextLine] = []
+        self.runs: list[list[TextLine]] = []
         #: Whether a blank line here would be one too many.
         self.is_fresh = True
 
-    def place(self, indent: int) -> _Place:
-        place = _Place(indent)
+    def place(self, indent: int) -> _Position:
+        place = _Position(indent)
         self.runs.append(place.run)
         return place
 
-    def begin(self, place: _Place, indent: int, lead: str = "") -> Line:
+    def begin(self, place: _Position, indent: int, lead: str = "") -> TextLine:
         """A new line."""
-        line = Line(len(self.lines), indent, lead)
+        line = TextLine(len(self.lines), indent, lead)
         self.lines.append(line)
         place.run.append(line)
         self.is_fresh = False
         return line
 
-    def gap(self, gap: Gap, place: _Place, indent: int, is_last: bool = False) -> None:
+    def gap(self, gap: Gap, place: _Position, indent: int, is_last: bool = False) -> None:
         """Comments and a blank line before a row, or before what ends the braces."""
         for comment in gap.comments:
             self.comment(comment, place, indent)
         if gap.breaks > 1 and not is_last:
             self._blank(place)
 
-    def comment(self, comment: Comment, place: _Place, indent: int) -> None:
+    def comment(self, comment: CommentLexeme, place: _Position, indent: int) -> None:
         """Write a comment behind the last line or on its own, as it stood."""
         last = self.lines[-1] if self.lines else None
         if comment.breaks == 0 and last and last.pieces and last.comment is None:
@@ -79,13 +79,13 @@ class _Layout:
             return
         if comment.breaks > 1:
             self._blank(place)
-        self.lines.append(Line(len(self.lines), indent, comment=comment.text))
+        self.lines.append(TextLine(len(self.lines), indent, comment=comment.text))
         self.is_fresh = False
 
-    def _blank(self, place: _Place) -> None:
+    def _blank(self, place: _Position) -> None:
         if self.is_fresh:
             return
-        self.lines.append(Line(len(self.lines), 0))
+        self.lines.append(TextLine(len(self.lines), 0))
         self.is_fresh = True
         place.run = []
         self.runs.append(place.run)
@@ -93,7 +93,7 @@ class _Layout:
     def rows(
         self,
         statements: Sequence[Statement],
-        place: _Place,
+        place: _Position,
         first_gap: Gap | None = None,
         lead: str = "",
         one_each: bool = False,
@@ -107,16 +107,16 @@ class _Layout:
                 leads = lead if part[0] is statements[0] else ""
                 self.row([part], place, leads)
 
-    def row(self, row: Row, place: _Place, lead: str) -> None:
+    def row(self, row: StatementRow, place: _Position, lead: str) -> None:
         """Write one row."""
-        writer = _Writer(self, place, lead)
+        writer = _LineWriter(self, place, lead)
         must_open = not fits(row, place.indent)
         for index, statements in enumerate(row):
             if index:
-                writer.line.pieces.append(Piece("|", True, "BAR"))
+                writer.line.pieces.append(LinePiece("|", True, "BAR"))
             for number, statement in enumerate(statements):
                 if number:
-                    writer.line.pieces.append(Piece(";", False, "SEP"))
+                    writer.line.pieces.append(LinePiece(";", False, "SEP"))
                 is_last = index == len(row) - 1 and number == len(statements) - 1
                 writer.statement(statement, must_open, is_last)
 
@@ -132,7 +132,7 @@ class _Layout:
             self.rows(branch.statements, place, branch.gap, one_each=one_each)
         self.gap(braces.close, place, indent, is_last=True)
 
-    def branches(self, branches: Sequence[Branch], place: _Place, one_each: bool) -> None:
+    def branches(self, branches: Sequence[Branch], place: _Position, one_each: bool) -> None:
         """Write branches, a ``|`` before the first of each line."""
         for group in _groups(branches, place.indent, one_each):
             self.gap(group[0].gap, place, place.indent - len(BAR))
@@ -160,10 +160,10 @@ def _fitting(group: list[Branch], indent: int) -> list[list[Branch]]:
     return [[branch] for branch in group]
 
 
-class _Writer:
+class _LineWriter:
     """One row being written."""
 
-    def __init__(self, layout: _Layout, place: _Place, lead: str) -> None:
+    def __init__(self, layout: _Layout, place: _Position, lead: str) -> None:
         self.layout = layout
         self.place = place
         self.line = layout.begin(place, place.indent - len(lead), lead)
@@ -179,7 +179,7 @@ class _Writer:
             if index and gap.comments:
                 self._comments(gap)
             line, start = self.line, len(self.line.pieces)
-            if isinstance(part, Word):
+            if isinstance(part, WordLexeme):
                 self.line.pieces.append(piece_of(part))
             else:
                 self._braces(part, next(modes))
@@ -187,7 +187,9 @@ class _Writer:
                 first = line.pieces[start]
                 first.is_spaced, first.is_wide, first.begins = True, statement.gap.is_wide, True
         if claim < len(statement.parts):
-            words = (part.spelling for part in statement.parts[claim:] if isinstance(part, Word))
+            words = (
+                part.spelling for part in statement.parts[claim:] if isinstance(part, WordLexeme)
+            )
             self.line.claim = "".join(" " * w.is_spaced + w.text for w in words).strip()
 
     def _comments(self, gap: Gap) -> None:
@@ -201,13 +203,13 @@ class _Writer:
         if mode is Mode.INLINE:
             self.line.pieces += flat_pieces(braces)
             return
-        self.line.pieces.append(Piece("{", True, "LBRACE", braces.open.is_wide))
+        self.line.pieces.append(LinePiece("{", True, "LBRACE", braces.open.is_wide))
         if mode is Mode.OPEN:
             self.layout.inside(braces, self.place.indent + INDENT)
             self.turn(self.place.indent)
         else:
             self._hanging(braces)
-        self.line.pieces.append(Piece("}", True, "RBRACE"))
+        self.line.pieces.append(LinePiece("}", True, "RBRACE"))
 
     def _hanging(self, braces: Braces) -> None:
         column = self.line.body_width + 1
@@ -216,5 +218,5 @@ class _Writer:
                 self.turn(column)
             for place, statement in enumerate(row):
                 if place:
-                    self.line.pieces.append(Piece(";", False, "SEP"))
+                    self.line.pieces.append(LinePiece(";", False, "SEP"))
                 self.line.pieces += flat_statement(statement)

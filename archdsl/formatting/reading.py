@@ -18,7 +18,7 @@ _NO_STEPS = {*_ITEMS, "USE", "LET", "IF", "EXPECT"}
 
 
 @dataclass(frozen=True, slots=True)
-class Comment:
+class CommentLexeme:
     """A comment, and the line breaks between it and what is before it."""
 
     text: str
@@ -29,7 +29,7 @@ class Comment:
 class Gap:
     """What stands before a lexeme: comments, line breaks behind the last of them, a wide space."""
 
-    comments: tuple[Comment, ...] = ()
+    comments: tuple[CommentLexeme, ...] = ()
     breaks: int = 0
     is_wide: bool = False
 
@@ -39,7 +39,7 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class WordLexeme:
     """A lexeme inside a statement."""
 
     spelling: Spelling
@@ -99,7 +99,7 @@ class Statement:
     """A statement or item; its first word's gap is the statement's own."""
 
     gap: Gap
-    parts: tuple[Part, ...]
+    parts: tuple[StatementPart, ...]
     start: int
     first: str
 
@@ -140,7 +140,7 @@ class Statement:
         return len(self.parts)
 
 
-Part: TypeAlias = Word | Braces
+StatementPart: TypeAlias = WordLexeme | Braces
 
 
 def read_layout(source: Source, lexemes: Sequence[Lexeme]) -> tuple[tuple[Statement, ...], Gap]:
@@ -166,13 +166,13 @@ class _Reader:
         between = self.text[start : self.lexemes[self.index].span.start]
         if between in ("", " "):
             return Gap()
-        comments: list[Comment] = []
+        comments: list[CommentLexeme] = []
         breaks = 0
         for match in _TRIVIA.finditer(between):
             if match.group() == "\n":
                 breaks += 1
                 continue
-            comments.append(Comment(match.group().rstrip(), breaks))
+            comments.append(CommentLexeme(match.group().rstrip(), breaks))
             breaks = 0
         is_wide = not breaks and not comments and between.rpartition(";")[2] not in ("", " ")
         return Gap(tuple(comments), breaks, is_wide)
@@ -196,13 +196,13 @@ class _Reader:
             members.append((self.lexemes[self.index], self.gap()))
             self.index += 1
         spellings = spell(None if isinstance(m, Braces) else m[0] for m in members)
-        parts: list[Part] = []
+        parts: list[StatementPart] = []
         for member, spelling in zip(members, spellings, strict=True):
             if isinstance(member, Braces):
                 parts.append(member)
             else:
                 assert spelling is not None
-                parts.append(Word(spelling, member[1], member[0].span.start))
+                parts.append(WordLexeme(spelling, member[1], member[0].span.start))
         before = parts[0].open if isinstance(parts[0], Braces) else parts[0].gap
         return Statement(before, tuple(parts), first.span.start, first.kind)
 
@@ -233,5 +233,5 @@ def _joined(bar: Gap, first: Gap) -> Gap:
     if not first.comments:
         return Gap(bar.comments, max(bar.breaks, first.breaks), first.is_wide)
     own, *others = first.comments
-    own = Comment(own.text, max(own.breaks, bar.breaks))
+    own = CommentLexeme(own.text, max(own.breaks, bar.breaks))
     return Gap((*bar.comments, own, *others), first.breaks)

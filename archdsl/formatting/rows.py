@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from enum import Enum, auto
 from typing import TypeAlias
 
-from archdsl.formatting.columns import CONTINUATION, WIDTH, Piece
-from archdsl.formatting.reading import Braces, Statement, Word
+from archdsl.formatting.columns import CONTINUATION, WIDTH, LinePiece
+from archdsl.formatting.reading import Braces, Statement, WordLexeme
 
 #: Statements between ``;``, in branches between ``|``: a single one where nothing branches.
-Row: TypeAlias = Sequence[Sequence[Statement]]
+StatementRow: TypeAlias = Sequence[Sequence[Statement]]
 
 
 class Mode(Enum):
@@ -59,9 +59,9 @@ def rows_in(statements: Sequence[Statement], one_each: bool = False) -> Iterator
 # ── Pieces ───────────────────────────────────────────────────────────────────────────────────
 
 
-def piece_of(word: Word) -> Piece:
+def piece_of(word: WordLexeme) -> LinePiece:
     spelling = word.spelling
-    return Piece(
+    return LinePiece(
         spelling.text,
         spelling.is_spaced,
         spelling.kind,
@@ -70,20 +70,20 @@ def piece_of(word: Word) -> Piece:
     )
 
 
-def flat_pieces(braces: Braces) -> Iterator[Piece]:
+def flat_pieces(braces: Braces) -> Iterator[LinePiece]:
     """The pieces of braces on one line."""
-    yield Piece("{", True, "LBRACE", braces.open.is_wide)
+    yield LinePiece("{", True, "LBRACE", braces.open.is_wide)
     for index, branch in enumerate(braces.branches):
         if index or (braces.is_forked and len(braces.branches) == 1):
-            yield Piece("|", True, "BAR")
+            yield LinePiece("|", True, "BAR")
         for number, statement in enumerate(branch.statements):
             if number:
-                yield Piece(";", False, "SEP")
+                yield LinePiece(";", False, "SEP")
             yield from flat_statement(statement)
-    yield Piece("}", bool(braces.branches), "RBRACE")
+    yield LinePiece("}", bool(braces.branches), "RBRACE")
 
 
-def flat_statement(statement: Statement) -> Iterator[Piece]:
+def flat_statement(statement: Statement) -> Iterator[LinePiece]:
     """The pieces of a statement on one line, a space before the first."""
     first = True
     for part in statement.parts:
@@ -99,12 +99,12 @@ def flat_statement(statement: Statement) -> Iterator[Piece]:
 # ── Widths ───────────────────────────────────────────────────────────────────────────────────
 
 
-def fits(row: Row, indent: int) -> bool:
+def fits(row: StatementRow, indent: int) -> bool:
     """Whether the lines of a row are narrow enough, what stands in open braces apart."""
     return all(width <= WIDTH for width in _widths(row, indent))
 
 
-def _widths(row: Row, indent: int) -> Iterator[int]:
+def _widths(row: StatementRow, indent: int) -> Iterator[int]:
     ruler = _Ruler(indent)
     for index, statements in enumerate(row):
         ruler.width += 2 * (index > 0)
@@ -130,7 +130,7 @@ class _Ruler:
         modes = modes_of(statement, False)
         for index, part in enumerate(statement.parts):
             is_spaced = not is_first or index > 0
-            if isinstance(part, Word):
+            if isinstance(part, WordLexeme):
                 if index and part.gap.comments:
                     self.turn(self.indent + CONTINUATION)
                 self.width += len(part.spelling.text)
@@ -155,7 +155,7 @@ class _Ruler:
                 self.width += 2
 
 
-def _flat_width(pieces: Iterator[Piece]) -> int:
+def _flat_width(pieces: Iterator[LinePiece]) -> int:
     """Without a space before the first."""
     width = -1
     for piece in pieces:

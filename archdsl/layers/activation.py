@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from archdsl.layers.call import Call, Option, call
+from archdsl.layers.call import Call, OptionalArgument, call
 from archdsl.layers.fields import COUNT, NUMBER, LayerError, attribute, choice
 from archdsl.layers.layer import Autocast, Example, Family, Saved, UnaryLayer
 from archdsl.layers.volume import Volume
@@ -114,7 +114,7 @@ class LeakyReLU(UnaryLayer):
     negative_slope: float = attribute(NUMBER, "factor of negative numbers", 0.01)
 
     def emit(self, x: Volume) -> Call:
-        return call("nn.LeakyReLU", negative_slope=Option(self.negative_slope, 0.01))
+        return call("nn.LeakyReLU", negative_slope=OptionalArgument(self.negative_slope, 0.01))
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class PReLU(UnaryLayer):
         return self.num_parameters
 
     def emit(self, x: Volume) -> Call:
-        return call("nn.PReLU", num_parameters=Option(self.num_parameters, 1))
+        return call("nn.PReLU", num_parameters=OptionalArgument(self.num_parameters, 1))
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class ELU(UnaryLayer):
     alpha: float = attribute(NUMBER, "the limit for very negative numbers, negated", 1.0)
 
     def emit(self, x: Volume) -> Call:
-        return call("nn.ELU", alpha=Option(self.alpha, 1.0))
+        return call("nn.ELU", alpha=OptionalArgument(self.alpha, 1.0))
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class GELU(UnaryLayer):
     approximate: str = attribute(choice("none", "tanh"), "how Φ is computed", "none")
 
     def emit(self, x: Volume) -> Call:
-        return call("nn.GELU", approximate=Option(self.approximate, "none"))
+        return call("nn.GELU", approximate=OptionalArgument(self.approximate, "none"))
 
 
 @dataclass(frozen=True)

@@ -25,12 +25,12 @@ class Product(int):
 
 
 Value: TypeAlias = Union[
-    int, float, bool, str, tuple[int, ...], tuple[Union[Code, "Call"], ...], "Call", "Operation"
+    int, float, bool, str, tuple[int, ...], tuple[Union[Code, "Call"], ...], "Call", "InfixCode"
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class Option:
+class OptionalArgument:
     """A keyword argument that is written only where it differs from PyTorch's default."""
 
     value: Value
@@ -58,18 +58,18 @@ class Call:
     then: Call | None = None
 
 
-def call(callee: str, *positional: Value, **keywords: Value | Option) -> Call:
+def call(callee: str, *positional: Value, **keywords: Value | OptionalArgument) -> Call:
     """Build a call; pass ``Option(value, default)`` for what the reader need not see."""
     args = [Arg(value) for value in positional]
     for keyword, value in keywords.items():
-        if isinstance(value, Option):
+        if isinstance(value, OptionalArgument):
             args.append(Arg(value.value, keyword, value.default))
         else:
             args.append(Arg(value, keyword))
     return Call(callee, tuple(args))
 
 
-def method(of: Call, name: str, *positional: Value, **keywords: Value | Option) -> Call:
+def method(of: Call, name: str, *positional: Value, **keywords: Value | OptionalArgument) -> Call:
     """A call with a method of its result behind it."""
     if of.then is not None:
         return replace(of, then=method(of.then, name, *positional, **keywords))
@@ -82,7 +82,7 @@ def squared(pair: tuple[int, int]) -> int | tuple[int, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class InfixCode:
     """Operands joined by an operator: ``x + self.branch1(x)``."""
 
     operator: str

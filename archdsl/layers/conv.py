@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from archdsl.layers.call import Call, Option, call, squared
+from archdsl.layers.call import Call, OptionalArgument, call, squared
 from archdsl.layers.fields import (
     BOOLEAN,
     COUNT,
     PADDING,
+    PADDING_PAIR,
     PAIR,
-    SHIFT,
     LayerError,
     attribute,
     positional,
@@ -117,11 +117,11 @@ class Conv(WeightLayer):
             x.channels,
             self.out_channels or x.channels,
             squared(self.kernel_size),
-            stride=Option(squared(self.stride), 1),
-            padding=Option(squared((top, left)) if is_even else 0, 0),
-            dilation=Option(squared(self.dilation), 1),
-            groups=Option(self.groups, 1),
-            bias=Option(self.bias, True),
+            stride=OptionalArgument(squared(self.stride), 1),
+            padding=OptionalArgument(squared((top, left)) if is_even else 0, 0),
+            dilation=OptionalArgument(squared(self.dilation), 1),
+            groups=OptionalArgument(self.groups, 1),
+            bias=OptionalArgument(self.bias, True),
         )
         if is_even:
             return conv
@@ -215,8 +215,10 @@ class Deconv(WeightLayer):
     kernel_size: Pair = positional(PAIR, "height x width of the window")
     out_channels: int | None = positional(COUNT, "channels of the result", default=None)
     stride: Pair = attribute(PAIR, "factor by which the volume grows", (1, 1), letter="s")
-    padding: Pair = attribute(SHIFT, "rows and columns cut off each side", (0, 0), letter="p")
-    output_padding: Pair = attribute(SHIFT, "rows and columns added after", (0, 0))
+    padding: Pair = attribute(
+        PADDING_PAIR, "rows and columns cut off each side", (0, 0), letter="p"
+    )
+    output_padding: Pair = attribute(PADDING_PAIR, "rows and columns added after", (0, 0))
     dilation: Pair = attribute(PAIR, "step inside the window", (1, 1), letter="d")
     groups: int = attribute(COUNT, "groups of channels convolved apart", 1, letter="g")
     bias: bool = attribute(BOOLEAN, "adds one number per channel", True, words={"nobias": False})
@@ -295,10 +297,10 @@ class Deconv(WeightLayer):
             x.channels,
             self.out_channels or x.channels,
             squared(self.kernel_size),
-            stride=Option(squared(self.stride), 1),
-            padding=Option(squared(self.padding), 0),
-            output_padding=Option(squared(self.output_padding), 0),
-            groups=Option(self.groups, 1),
-            bias=Option(self.bias, True),
-            dilation=Option(squared(self.dilation), 1),
+            stride=OptionalArgument(squared(self.stride), 1),
+            padding=OptionalArgument(squared(self.padding), 0),
+            output_padding=OptionalArgument(squared(self.output_padding), 0),
+            groups=OptionalArgument(self.groups, 1),
+            bias=OptionalArgument(self.bias, True),
+            dilation=OptionalArgument(squared(self.dilation), 1),
         )

@@ -7,11 +7,11 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from archdsl.layers.fields import Role
+from archdsl.layers.fields import FieldRole
 from archdsl.records import dataclass
 
 
-class Page:
+class Definition:
     """A word of the language with its arguments; a subclass is a frozen dataclass."""
 
     name: ClassVar[str]
@@ -31,7 +31,9 @@ def normal_form(word: str) -> str:
     return re.sub(r"[_-]", "", word.lower())
 
 
-def called(word: str, pages: Mapping[str, type[Page]]) -> tuple[type[Page], bool] | None:
+def called(
+    word: str, pages: Mapping[str, type[Definition]]
+) -> tuple[type[Definition], bool] | None:
     """The page that a word is another spelling or name of, and whether it is just that."""
     wanted = normal_form(word)
     for page in pages.values():
@@ -48,7 +50,7 @@ class FieldInfo:
     """A field of a page, with its role."""
 
     name: str
-    role: Role
+    role: FieldRole
     default: Any
 
     @property
@@ -56,11 +58,11 @@ class FieldInfo:
         return self.default is dataclasses.MISSING and not self.role.is_derived
 
 
-_fields: dict[type[Page], tuple[FieldInfo, ...]] = {}
-_words: dict[type[Page], dict[str, tuple[FieldInfo, Any]]] = {}
+_fields: dict[type[Definition], tuple[FieldInfo, ...]] = {}
+_words: dict[type[Definition], dict[str, tuple[FieldInfo, Any]]] = {}
 
 
-def fields_of(page: type[Page]) -> tuple[FieldInfo, ...]:
+def fields_of(page: type[Definition]) -> tuple[FieldInfo, ...]:
     """The fields of a page in order."""
     if page not in _fields:
         _fields[page] = tuple(
@@ -70,7 +72,7 @@ def fields_of(page: type[Page]) -> tuple[FieldInfo, ...]:
     return _fields[page]
 
 
-def words_of(page: type[Page]) -> dict[str, tuple[FieldInfo, Any]]:
+def words_of(page: type[Definition]) -> dict[str, tuple[FieldInfo, Any]]:
     """The flags a page understands: ``same``, ``nobias``; each sets one field."""
     if page not in _words:
         _words[page] = {
@@ -81,6 +83,6 @@ def words_of(page: type[Page]) -> dict[str, tuple[FieldInfo, Any]]:
     return _words[page]
 
 
-def letters_of(page: type[Page]) -> dict[str, FieldInfo]:
+def letters_of(page: type[Definition]) -> dict[str, FieldInfo]:
     """The letters a page understands: ``s``, ``p``, ``d``, ``g``."""
     return {item.role.letter: item for item in fields_of(page) if item.role.letter}

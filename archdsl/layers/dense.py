@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archdsl.layers.call import Call, Option, Product, call
+from archdsl.layers.call import Call, OptionalArgument, Product, call
 from archdsl.layers.fields import BOOLEAN, COUNT, attribute, positional
 from archdsl.layers.initializers import Initializer, init_attribute
 from archdsl.layers.layer import (
@@ -64,7 +64,9 @@ class FullyConnected(WeightLayer):
 
     def emit(self, x: Volume) -> Call:
         features = Product(*x.torch_sizes) if x.height * x.width > 1 else x.elements
-        return call("nn.Linear", features, self.out_features, bias=Option(self.bias, True))
+        return call(
+            "nn.Linear", features, self.out_features, bias=OptionalArgument(self.bias, True)
+        )
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ class Linear(WeightLayer):
         return str(self.out_features)
 
     def emit(self, x: Volume) -> Call:
-        bias = Option(self.bias, True)
+        bias = OptionalArgument(self.bias, True)
         if x.is_vector:
             return call("nn.Linear", x.channels, self.out_features, bias=bias)
         return call("nn.Conv2d", x.channels, self.out_features, 1, bias=bias)

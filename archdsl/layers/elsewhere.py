@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from archdsl.layers.definition import normal_form
 
 #: Names as they are documented there, by where that is.
-LAYERS: Mapping[str, str] = {
+LAYERS_ELSEWHERE: Mapping[str, str] = {
     "PyTorch": """
         AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d AdaptiveLogSoftmaxWithLoss
         AdaptiveMaxPool1d AdaptiveMaxPool2d AdaptiveMaxPool3d affine_grid AlphaDropout
@@ -117,7 +117,7 @@ LAYERS: Mapping[str, str] = {
     """,
 }
 
-INITIALIZERS: Mapping[str, str] = {
+INITIALIZERS_ELSEWHERE: Mapping[str, str] = {
     "PyTorch": """
         constant dirac eye kaiming_normal kaiming_uniform normal ones orthogonal sparse
         trunc_normal uniform xavier_normal xavier_uniform zeros

@@ -34,7 +34,7 @@ class LayerError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FieldKind:
     """What values a field takes: a phrase for the reader, and a conversion.
 
     ``convert`` raises ``TypeError`` or ``ValueError`` for what it does not take.
@@ -53,7 +53,7 @@ class Kind:
             return False
 
 
-class WrongPart(ValueError):
+class WrongPartError(ValueError):
     """The count of several numbers is right, and one of them is wrong: what they must be.
 
     ``index`` says which one; None where none alone is to blame.
@@ -65,15 +65,18 @@ class WrongPart(ValueError):
         self.index = index
 
 
-def each_of(values: Sequence[Any], kind: Kind) -> tuple[Any, ...]:
-    """Numbers converted one by one. Errors: ``WrongPart`` for the first that its kind refuses."""
+def each_of(values: Sequence[Any], kind: FieldKind) -> tuple[Any, ...]:
+    """Numbers converted one by one.
+
+    Errors: ``WrongPartError`` for the first that its kind refuses.
+    """
     converted = []
     for index, value in enumerate(values):
         try:
             converted.append(kind.convert(value))
         except (TypeError, ValueError):
             shown = "x".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()
-            raise WrongPart(f"must each be {kind.phrase}, not {shown}", index) from None
+            raise WrongPartError(f"must each be {kind.phrase}, not {shown}", index) from None
     return tuple(converted)
 
 
@@ -137,7 +140,7 @@ def _sides(value: Any) -> tuple[int, ...]:
         raise ValueError
     sides = each_of(value, WHOLE)
     if not any(sides):
-        raise WrongPart("must not all be 0")
+        raise WrongPartError("must not all be 0")
     return sides * 4 if len(sides) == 1 else sides
 
 
@@ -148,22 +151,22 @@ def _sizes(value: Any) -> tuple[int, ...]:
     return each_of(sizes, COUNT)
 
 
-COUNT = Kind("a whole number of at least 1", _integer(1))
-WHOLE = Kind("a whole number of at least 0", _integer(0))
-PAIR = Kind("a size such as `3` or `3x3`, at least 1", _pair(1))
-PADDING = Kind("`same`, or a number such as `1` or `1x2`, at least 0", _padding)
-SHIFT = Kind("a number such as `1` or `1x2`, at least 0", _pair(0))
-NUMBER = Kind("a number", _number)
-POSITIVE = Kind("a number above 0", _positive)
-RATE = Kind("a rate of at least 0 and below 1", _rate)
-BOOLEAN = Kind("`true` or `false`", _boolean)
-INDICES = Kind("a list of channel numbers, from 0", _indices)
-SIDES = Kind("one number, or four: left, right, top, bottom", _sides)
-SIZES = Kind("a volume `28x28x64` or a number of units", _sizes)
-REFERENCE = Kind("the name of an earlier part", lambda value: value)
+COUNT = FieldKind("a whole number of at least 1", _integer(1))
+WHOLE = FieldKind("a whole number of at least 0", _integer(0))
+PAIR = FieldKind("a size such as `3` or `3x3`, at least 1", _pair(1))
+PADDING = FieldKind("`same`, or a number such as `1` or `1x2`, at least 0", _padding)
+PADDING_PAIR = FieldKind("a number such as `1` or `1x2`, at least 0", _pair(0))
+NUMBER = FieldKind("a number", _number)
+POSITIVE = FieldKind("a number above 0", _positive)
+RATE = FieldKind("a rate of at least 0 and below 1", _rate)
+BOOLEAN = FieldKind("`true` or `false`", _boolean)
+INDICES = FieldKind("a list of channel numbers, from 0", _indices)
+SIDES = FieldKind("one number, or four: left, right, top, bottom", _sides)
+SIZES = FieldKind("a volume `28x28x64` or a number of units", _sizes)
+REFERENCE = FieldKind("the name of an earlier part", lambda value: value)
 
 
-def choice(*words: str) -> Kind:
+def choice(*words: str) -> FieldKind:
     """One of a few words."""
 
     def convert(value: Any) -> str:
@@ -171,14 +174,14 @@ def choice(*words: str) -> Kind:
             raise ValueError
         return str(value)
 
-    return Kind("one of " + ", ".join(f"`{word}`" for word in words), convert, words)
+    return FieldKind("one of " + ", ".join(f"`{word}`" for word in words), convert, words)
 
 
 @dataclass(frozen=True, slots=True)
-class Role:
+class FieldRole:
     """How a field is written: its kind, and the shorter spellings it has."""
 
-    kind: Kind
+    kind: FieldKind
     doc: str
     is_positional: bool = False
     is_variadic: bool = False
@@ -187,25 +190,25 @@ class Role:
     words: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def positional(kind: Kind, doc: str, default: Any = _MISSING, variadic: bool = False) -> Any:
+def positional(kind: FieldKind, doc: str, default: Any = _MISSING, variadic: bool = False) -> Any:
     """A field written by its place: ``conv 3x3 64``. Without a default it must be given."""
-    role = Role(kind, doc, is_positional=True, is_variadic=variadic)
+    role = FieldRole(kind, doc, is_positional=True, is_variadic=variadic)
     return field(default=default, metadata={"role": role})
 
 
 def attribute(
-    kind: Kind,
+    kind: FieldKind,
     doc: str,
     default: Any,
     letter: str | None = None,
     words: Mapping[str, Any] | None = None,
 ) -> Any:
     """A field written ``name=value``, by a letter (``s2``) or by a word (``same``)."""
-    role = Role(kind, doc, letter=letter, words=words or {})
+    role = FieldRole(kind, doc, letter=letter, words=words or {})
     return field(default=default, metadata={"role": role})
 
 
 def derived(doc: str) -> Any:
     """A field nobody writes: the stage that places the layer fills it in."""
-    role = Role(COUNT, doc, is_derived=True)
+    role = FieldRole(COUNT, doc, is_derived=True)
     return field(default=0, metadata={"role": role})

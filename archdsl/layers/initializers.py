@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from archdsl.layers.call import Call, Code, Option, call
-from archdsl.layers.definition import Page
-from archdsl.layers.fields import NUMBER, POSITIVE, Kind, attribute, choice, positional
+from archdsl.layers.call import Call, Code, OptionalArgument, call
+from archdsl.layers.definition import Definition
+from archdsl.layers.fields import NUMBER, POSITIVE, FieldKind, attribute, choice, positional
 from archdsl.records import dataclass
 
 #: Beyond all use; what no tensor can hold is refused with it.
@@ -18,25 +18,25 @@ MAX_START = 1000
 INITIALIZERS: dict[str, type[Initializer]] = {}
 
 
-def _bounded(kind: Kind, phrase: str) -> Kind:
+def _bounded(kind: FieldKind, phrase: str) -> FieldKind:
     def convert(value: Any) -> float:
         number: float = kind.convert(value)
         if abs(number) > MAX_START:
             raise ValueError
         return number
 
-    return Kind(phrase, convert)
+    return FieldKind(phrase, convert)
 
 
-SPREAD = _bounded(POSITIVE, f"a number above 0, at most {MAX_START}")
-START = _bounded(NUMBER, f"a number from −{MAX_START} to {MAX_START}")
+STD = _bounded(POSITIVE, f"a number above 0, at most {MAX_START}")
+INITIAL_VALUE = _bounded(NUMBER, f"a number from −{MAX_START} to {MAX_START}")
 
 
 def _bias() -> Any:
-    return attribute(START, "what all biases start as", 0.0)
+    return attribute(INITIAL_VALUE, "what all biases start as", 0.0)
 
 
-class Initializer(Page):
+class Initializer(Definition):
     """What weights and biases start as; each subclass with a ``name`` is a page of the registry."""
 
     #: As the statement of a network writes it.
@@ -84,7 +84,7 @@ class He(Initializer):
     bias: float = _bias()
 
     def emit(self, weight: Code) -> Call:
-        mode = Option(self.mode, "fan_in")
+        mode = OptionalArgument(self.mode, "fan_in")
         return call("nn.init.kaiming_normal_", weight, mode=mode, nonlinearity="relu")
 
 
@@ -111,7 +111,7 @@ class Normal(Initializer):
     akin = ("randn", "random_normal")
     example = "init normal 0.01 bias 1"
 
-    std: float = positional(SPREAD, "standard deviation")
+    std: float = positional(STD, "standard deviation")
     bias: float = _bias()
 
     def emit(self, weight: Code) -> Call:
@@ -126,7 +126,7 @@ class Uniform(Initializer):
     akin = ("rand", "random_uniform")
     example = "init uniform 0.05"
 
-    bound: float = positional(SPREAD, "largest absolute value")
+    bound: float = positional(STD, "largest absolute value")
     bias: float = _bias()
 
     def emit(self, weight: Code) -> Call:
@@ -153,7 +153,7 @@ def _initializer(value: Any) -> Initializer:
     return value
 
 
-INITIALIZER = Kind("an initializer such as `he` or `normal(0.01)`", _initializer)
+INITIALIZER = FieldKind("an initializer such as `he` or `normal(0.01)`", _initializer)
 
 
 def init_attribute() -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any, ClassVar
 
-from archdsl.layers.call import Call, Code, Operation
-from archdsl.layers.definition import Page
+from archdsl.layers.call import Call, Code, InfixCode
+from archdsl.layers.definition import Definition
 from archdsl.layers.fields import LayerError
 from archdsl.layers.initializers import Initializer
 from archdsl.layers.reach import Reach, reads_here
@@ -72,7 +72,7 @@ class Autocast(Enum):
 REGISTRY: dict[str, type[Layer]] = {}
 
 
-class Layer(Page):
+class Layer(Definition):
     """One operation of the language; each subclass with a ``name`` is a page of the registry."""
 
     family: ClassVar[Family]
@@ -180,7 +180,7 @@ def merges() -> tuple[str, ...]:
 class MergeLayer(Layer):
     """A layer that joins branches, an expression in the generated code."""
 
-    def combine(self, operands: tuple[Code, ...]) -> Call | Operation:
+    def combine(self, operands: tuple[Code, ...]) -> Call | InfixCode:
         """The Python expression that joins the branches: of operands, calls of calls, and methods.
 
         Each operand may be an expression of its own, so it stands in the result once.
@@ -189,7 +189,7 @@ class MergeLayer(Layer):
 
 
 @dataclass(frozen=True)
-class Unread(Layer):
+class ErrorNode(Layer):
     """A statement with a fault, in a network that is shown up to it."""
 
     family = Family.PLUMBING

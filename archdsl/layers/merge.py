@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archdsl.layers.call import Call, Code, Operation, call
+from archdsl.layers.call import Call, Code, InfixCode, call
 from archdsl.layers.fields import LayerError
 from archdsl.layers.layer import Example, Family, MergeLayer, Saved
 from archdsl.layers.reach import Reach, reach_all, reads_here
@@ -37,7 +37,7 @@ class Concat(MergeLayer):
             raise LayerError("branch-size-mismatch", f"branches of `concat` differ in {differing}")
         return inputs[0].with_channels(sum(x.channels for x in inputs))
 
-    def combine(self, operands: tuple[Code, ...]) -> Call | Operation:
+    def combine(self, operands: tuple[Code, ...]) -> Call | InfixCode:
         return call("torch.cat", operands, 1)
 
 
@@ -60,8 +60,8 @@ class Add(MergeLayer):
             raise LayerError("branch-size-mismatch", f"branches of `add` differ in {differing}")
         return inputs[0]
 
-    def combine(self, operands: tuple[Code, ...]) -> Call | Operation:
-        return Operation("+", operands)
+    def combine(self, operands: tuple[Code, ...]) -> Call | InfixCode:
+        return InfixCode("+", operands)
 
 
 @dataclass(frozen=True)
@@ -100,5 +100,5 @@ class Multiply(MergeLayer):
         products = [max(x.elements for x in inputs[:n]) for n in range(2, len(inputs))]
         return Saved(inputs=True, numbers=sum(products))
 
-    def combine(self, operands: tuple[Code, ...]) -> Call | Operation:
-        return Operation("*", operands)
+    def combine(self, operands: tuple[Code, ...]) -> Call | InfixCode:
+        return InfixCode("*", operands)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archdsl.layers.call import Call, Option, call
+from archdsl.layers.call import Call, OptionalArgument, call
 from archdsl.layers.fields import (
     BOOLEAN,
     COUNT,
@@ -47,9 +47,9 @@ class BatchNorm(UnaryLayer):
         return call(
             "nn.BatchNorm1d" if x.is_vector else "nn.BatchNorm2d",
             x.channels,
-            eps=Option(self.eps, 1e-5),
-            momentum=Option(self.momentum, 0.1),
-            affine=Option(self.affine, True),
+            eps=OptionalArgument(self.eps, 1e-5),
+            momentum=OptionalArgument(self.momentum, 0.1),
+            affine=OptionalArgument(self.affine, True),
         )
 
 
@@ -93,9 +93,9 @@ class LocalResponseNorm(UnaryLayer):
         return call(
             "nn.LocalResponseNorm",
             self.size,
-            alpha=Option(self.alpha, 1e-4),
-            beta=Option(self.beta, 0.75),
-            k=Option(self.k, 1.0),
+            alpha=OptionalArgument(self.alpha, 1e-4),
+            beta=OptionalArgument(self.beta, 0.75),
+            k=OptionalArgument(self.k, 1.0),
         )
 
 
@@ -127,7 +127,7 @@ class ChannelNorm(nn.LayerNorm):
 
     def emit(self, x: Volume) -> Call:
         callee = "nn.LayerNorm" if x.is_vector else "ChannelNorm"
-        return call(callee, x.channels, eps=Option(self.eps, 1e-5))
+        return call(callee, x.channels, eps=OptionalArgument(self.eps, 1e-5))
 
 
 @dataclass(frozen=True)
@@ -167,8 +167,8 @@ class GroupNorm(UnaryLayer):
             "nn.GroupNorm",
             self.num_groups,
             x.channels,
-            eps=Option(self.eps, 1e-5),
-            affine=Option(self.affine, True),
+            eps=OptionalArgument(self.eps, 1e-5),
+            affine=OptionalArgument(self.affine, True),
         )
 
 
@@ -207,6 +207,6 @@ class InstanceNorm(UnaryLayer):
         return call(
             "nn.InstanceNorm2d",
             x.channels,
-            eps=Option(self.eps, 1e-5),
-            affine=Option(self.affine, False),
+            eps=OptionalArgument(self.eps, 1e-5),
+            affine=OptionalArgument(self.affine, False),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from archdsl.layers.call import Call, Option, call, squared
+from archdsl.layers.call import Call, OptionalArgument, call, squared
 from archdsl.layers.fields import (
     COUNT,
     INDICES,
@@ -193,7 +193,7 @@ class Upsample(UnaryLayer):
         return call(
             "nn.Upsample",
             scale_factor=squared(self.scale_factor),
-            mode=Option(self.mode, "nearest"),
+            mode=OptionalArgument(self.mode, "nearest"),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from archdsl.layers.call import Call, Option, call, squared
+from archdsl.layers.call import Call, OptionalArgument, call, squared
 from archdsl.layers.fields import BOOLEAN, PADDING, PAIR, Change, LayerError, attribute, positional
 from archdsl.layers.layer import Example, Family, Saved, UnaryLayer
 from archdsl.layers.reach import Reach, reach_all, read_adaptive
@@ -100,16 +100,16 @@ class _Pool(UnaryLayer):
         fits = all(side[0] <= k // 2 for side, k in zip(sides, self.kernel_size, strict=True))
         return pads_alike(sides) and fits
 
-    def _emit_pool(self, x: Volume, callee: str, fill: float, **more: Option) -> Call:
+    def _emit_pool(self, x: Volume, callee: str, fill: float, **more: OptionalArgument) -> Call:
         (top, bottom), (left, right) = self._sides(x)
         is_own = self._pads_itself(x)
         pool = call(
             callee,
             squared(self.kernel_size),
-            stride=Option(squared(self._stride), squared(self.kernel_size)),
-            padding=Option(squared((top, left)) if is_own else 0, 0),
+            stride=OptionalArgument(squared(self._stride), squared(self.kernel_size)),
+            padding=OptionalArgument(squared((top, left)) if is_own else 0, 0),
             **more,
-            ceil_mode=Option(self.ceil_mode, False),
+            ceil_mode=OptionalArgument(self.ceil_mode, False),
         )
         if is_own:
             return pool
@@ -151,7 +151,7 @@ class MaxPool(_Pool):
         return replace(super().saves(inputs, out), bytes=8 * out.elements)
 
     def emit(self, x: Volume) -> Call:
-        dilation = Option(squared(self.dilation), 1)
+        dilation = OptionalArgument(squared(self.dilation), 1)
         return self._emit_pool(x, "nn.MaxPool2d", float("-inf"), dilation=dilation)
 
 
@@ -184,7 +184,7 @@ class AveragePool(_Pool):
         return result
 
     def emit(self, x: Volume) -> Call:
-        counted = Option(self.count_include_pad, True)
+        counted = OptionalArgument(self.count_include_pad, True)
         return self._emit_pool(x, "nn.AvgPool2d", 0.0, count_include_pad=counted)
 
 

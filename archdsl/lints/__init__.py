@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator
 
 from archdsl.collector import without_collector
 from archdsl.lints import claims, dead, layers, texts
-from archdsl.lints.subject import Network, Text, Uses
+from archdsl.lints.subject import LintedNetwork, LintedText, Uses
 from archdsl.lints.suppressions import silence
 from archdsl.model import Model
 from archdsl.text import syntax
 from archdsl.text.diagnostics import Diagnostic
 
-__all__ = ["LINT_CODES", "lint"]
+__all__ = ["LINT_CODES", "lint_program"]
 
 #: Lints of a network, by the code of their warnings.
-NETWORK_LINTS: dict[str, Callable[[Network], Iterator[Diagnostic]]] = {
+NETWORK_LINTS: dict[str, Callable[[LintedNetwork], Iterator[Diagnostic]]] = {
     "bias-before-norm": layers.bias_before_norm,
     "dropout-before-norm": layers.dropout_before_norm,
     "dropped-rows": layers.dropped_rows,
@@ -25,7 +25,7 @@ NETWORK_LINTS: dict[str, Callable[[Network], Iterator[Diagnostic]]] = {
     "dead-layer": dead.dead_layer,
 }
 #: Lints of a file.
-TEXT_LINTS: dict[str, Callable[[Text], Iterator[Diagnostic]]] = {
+TEXT_LINTS: dict[str, Callable[[LintedText], Iterator[Diagnostic]]] = {
     "unused-name": texts.unused_name,
     "unused-use": texts.unused_use,
     "constant-condition": texts.constant_condition,
@@ -36,10 +36,12 @@ LINT_CODES = frozenset({*NETWORK_LINTS, *TEXT_LINTS})
 
 
 @without_collector()
-def lint(program: syntax.Program, models: tuple[Model, ...], uses: Uses) -> tuple[Diagnostic, ...]:
+def lint_program(
+    program: syntax.Program, models: tuple[Model, ...], uses: Uses
+) -> tuple[Diagnostic, ...]:
     """The warnings about a file without errors, in the order of its lines, each once."""
-    text = Text(program, models, uses)
-    networks = [Network(model) for model in models]
+    text = LintedText(program, models, uses)
+    networks = [LintedNetwork(model) for model in models]
     found: dict[object, Diagnostic] = {}
     for check in TEXT_LINTS.values():
         for warning in check(text):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from archdsl.lints.subject import Text, warning
+from archdsl.lints.subject import LintedText, warning
 from archdsl.lints.walking import statements_of
 from archdsl.model import Claim
 from archdsl.model.claims import last_digit_of, quantity_of
@@ -18,7 +18,7 @@ MAX_MISS = Decimal("0.25")
 MAX_SLACK = 2
 
 
-def loose_claim(text: Text) -> Iterator[Diagnostic]:
+def loose_claim(text: LintedText) -> Iterator[Diagnostic]:
     """A claim that would hold for quite other networks; of a family's, one loose for them all."""
     claims: dict[Span, list[Claim]] = {}
     for model in text.models:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archdsl.lints.subject import Network
+from archdsl.lints.subject import LintedNetwork
 from archdsl.model.consistency import find_dead
-from archdsl.network.graph import Frame, Node
+from archdsl.network.graph import CallFrame, Node
 from archdsl.network.parts import (
     Chain,
     ForkPart,
@@ -21,7 +21,7 @@ from archdsl.text.diagnostics import Diagnostic
 from archdsl.text.source import Span
 
 
-def dead_layer(network: Network) -> Iterator[Diagnostic]:
+def dead_layer(network: LintedNetwork) -> Iterator[Diagnostic]:
     """Parts whose results reach no output: a name took up the chain elsewhere.
 
     One warning for the outermost part of which nothing is read, or for layers in a row on a line.
@@ -88,7 +88,7 @@ def _nodes_in(part: Part) -> list[int]:
     return [item.node for item in parts if isinstance(item, (LayerPart, ForkPart))]
 
 
-def _place(node: Node, alive: set[int]) -> tuple[Span, tuple[Frame, ...]]:
+def _place(node: Node, alive: set[int]) -> tuple[Span, tuple[CallFrame, ...]]:
     """A dead layer, or the outermost call around it of which nothing is alive; and its frames."""
     for depth, frame in enumerate(node.frames):
         if id(frame) not in alive:

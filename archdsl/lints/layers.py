@@ -9,7 +9,7 @@ from archdsl.layers.activation import Softmax
 from archdsl.layers.definition import words_of
 from archdsl.layers.norm import BatchNorm, InstanceNorm
 from archdsl.layers.regularization import Dropout
-from archdsl.lints.subject import Network, written
+from archdsl.lints.subject import LintedNetwork, written
 from archdsl.network.graph import Node
 from archdsl.recipe.losses import CrossEntropy
 from archdsl.text.diagnostics import Diagnostic, Fix, Label, replaced
@@ -20,7 +20,7 @@ LIGHT = 1_000_000
 HEAVY = 80
 
 
-def bias_before_norm(network: Network) -> Iterator[Diagnostic]:
+def bias_before_norm(network: LintedNetwork) -> Iterator[Diagnostic]:
     """The normalization subtracts each channel's mean, and with it whatever a bias has added."""
     for node in network.model.layers:
         if not isinstance(node.layer, (BatchNorm, InstanceNorm)):
@@ -42,7 +42,7 @@ def bias_before_norm(network: Network) -> Iterator[Diagnostic]:
         )
 
 
-def dropout_before_norm(network: Network) -> Iterator[Diagnostic]:
+def dropout_before_norm(network: LintedNetwork) -> Iterator[Diagnostic]:
     """Dropout changes the variance in training only (Li et al. 2019), which `bn` then expects."""
     for node in network.model.layers:
         if not isinstance(node.layer, BatchNorm):
@@ -60,7 +60,7 @@ def dropout_before_norm(network: Network) -> Iterator[Diagnostic]:
             )
 
 
-def dropped_rows(network: Network) -> Iterator[Diagnostic]:
+def dropped_rows(network: LintedNetwork) -> Iterator[Diagnostic]:
     """A stride that does not fit leaves the last rows and columns out of every window."""
     for node in network.model.layers:
         if not isinstance(node.layer, UnaryLayer):
@@ -92,7 +92,7 @@ def _numbered(axis: str, size: int, count: int) -> str:
     return f"{axis}s {size - count + 1} {'and' if count == 2 else 'to'} {size}"
 
 
-def even_kernel_same(network: Network) -> Iterator[Diagnostic]:
+def even_kernel_same(network: LintedNetwork) -> Iterator[Diagnostic]:
     """An even window cannot be centred: `same` then pads one side more, and the result moves."""
     for node in network.model.layers:
         if getattr(node.layer, "padding", None) != "same":
@@ -109,7 +109,7 @@ def even_kernel_same(network: Network) -> Iterator[Diagnostic]:
             )
 
 
-def softmax_before_loss(network: Network) -> Iterator[Diagnostic]:
+def softmax_before_loss(network: LintedNetwork) -> Iterator[Diagnostic]:
     """Cross-entropy takes logits; a softmax before it costs digits, and PyTorch's takes another."""
     recipe = network.model.recipe
     if recipe is not None and not isinstance(recipe.loss, CrossEntropy):
@@ -124,7 +124,7 @@ def softmax_before_loss(network: Network) -> Iterator[Diagnostic]:
             )
 
 
-def heavy_fc(network: Network) -> Iterator[Diagnostic]:
+def heavy_fc(network: LintedNetwork) -> Iterator[Diagnostic]:
     """Most parameters in one fully-connected layer, behind convolutions."""
     total = network.model.trunk.parameters
     if total < LIGHT:
@@ -143,6 +143,6 @@ def heavy_fc(network: Network) -> Iterator[Diagnostic]:
             )
 
 
-def _is_convolutional(network: Network, node: Node) -> bool:
+def _is_convolutional(network: LintedNetwork, node: Node) -> bool:
     earlier = network.model.nodes[: node.id]
     return any(other.layer.family is Family.CONVOLUTION for other in earlier)

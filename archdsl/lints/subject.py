@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TypeAlias
 
 from archdsl.model import Model
-from archdsl.network.graph import Frame, Node, trail_of
+from archdsl.network.graph import CallFrame, Node, trail_of
 from archdsl.network.parts import AuxPart, walk
 from archdsl.records import dataclass
 from archdsl.text import syntax
@@ -19,7 +19,7 @@ Uses: TypeAlias = Mapping[Span, frozenset[str]]
 
 
 @dataclass(frozen=True, eq=False)
-class Text:
+class LintedText:
     """A file without errors: its tree, its networks, and what it uses."""
 
     program: syntax.Program
@@ -28,7 +28,7 @@ class Text:
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class LintedNetwork:
     """A model, and what many lints ask about it."""
 
     model: Model
@@ -72,7 +72,7 @@ class Network:
         code: str,
         message: str,
         span: Span,
-        frames: tuple[Frame, ...],
+        frames: tuple[CallFrame, ...],
         label: str = "",
         help: str | None = None,
         related: tuple[Label, ...] = (),

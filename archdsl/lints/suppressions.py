@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from archdsl.records import dataclass
-from archdsl.rules import CODES
+from archdsl.rules import RULES
 from archdsl.text.diagnostics import Diagnostic, Edit, Fix, Severity, help_of, respell
 from archdsl.text.source import Source, Span
 
@@ -101,7 +101,7 @@ def _next_code(source: Source, line: int) -> int:
 
 
 def _unused(item: Silence, codes: frozenset[str]) -> Diagnostic:
-    if item.code not in CODES:
+    if item.code not in RULES:
         fixes = respell(item.code, item.span, codes)
         return Diagnostic(
             "unknown-code",

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archdsl.elaborate.values import Context, Fault, Unknown, Values, names_in, truth
+from archdsl.elaborate.values import (
+    Context,
+    ElaborationError,
+    UnknownVolume,
+    Values,
+    names_in,
+    truth,
+)
 from archdsl.layers.regularization import Dropout, DropPath
-from archdsl.lints.subject import Text, warning
+from archdsl.lints.subject import LintedText, warning
 from archdsl.lints.walking import called_names, names_of, statements_of
 from archdsl.text import syntax
 from archdsl.text.diagnostics import Diagnostic, Edit, Fix
@@ -15,7 +22,7 @@ from archdsl.text.source import Span
 _RANDOM = {Dropout.name, DropPath.name}
 
 
-def unused_name(text: Text) -> Iterator[Diagnostic]:
+def unused_name(text: LintedText) -> Iterator[Diagnostic]:
     """A value, a parameter or a block that nothing asks for."""
     items = text.program.items
     names = {id(item): set(names_of(item)) for item in items}
@@ -62,7 +69,7 @@ def _unused(what: str, name: syntax.Name) -> Diagnostic:
     return warning("unused-name", f"{what} `{name.id}` is never used", name.span)
 
 
-def unused_use(text: Text) -> Iterator[Diagnostic]:
+def unused_use(text: LintedText) -> Iterator[Diagnostic]:
     """A file that is brought in for nothing."""
     if not text.uses or not text.models:
         return
@@ -75,7 +82,7 @@ def unused_use(text: Text) -> Iterator[Diagnostic]:
             yield warning("unused-use", message, item.span)
 
 
-def constant_condition(text: Text) -> Iterator[Diagnostic]:
+def constant_condition(text: LintedText) -> Iterator[Diagnostic]:
     """An `if` that always goes one way, as nothing in its condition can change."""
     for item in text.program.items:
         for statement in statements_of(item):
@@ -91,7 +98,7 @@ def constant_condition(text: Text) -> Iterator[Diagnostic]:
 def _constant(cond: syntax.Cond) -> Iterator[Diagnostic]:
     try:
         holds = truth(cond.test, Context(Values(), None, in_network=False))
-    except (Fault, Unknown):
+    except (ElaborationError, UnknownVolume):
         return
     which = "the `else` is never built" if holds else "what follows is never built"
     if holds and cond.otherwise is None:
@@ -100,7 +107,7 @@ def _constant(cond: syntax.Cond) -> Iterator[Diagnostic]:
     yield warning("constant-condition", message, cond.test.span)
 
 
-def no_effect(text: Text) -> Iterator[Diagnostic]:
+def no_effect(text: LintedText) -> Iterator[Diagnostic]:
     """What is written and changes nothing."""
     for item in text.program.items:
         for statement in statements_of(item):

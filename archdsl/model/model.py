@@ -13,7 +13,7 @@ from archdsl.layers import Initializer
 from archdsl.layers.volume import Volume
 from archdsl.model.consistency import count_depth
 from archdsl.model.cost import Cost
-from archdsl.network.graph import Frame, Node
+from archdsl.network.graph import CallFrame, Node
 from archdsl.network.parts import Chain, Member
 from archdsl.recipe import Recipe
 from archdsl.records import dataclass
@@ -125,7 +125,7 @@ class Model:
         """Where the network's own file has the node: itself, or the call that brought it in."""
         return self.place_at(node.span, node.frames)
 
-    def place_at(self, span: Span, frames: tuple[Frame, ...]) -> Span:
+    def place_at(self, span: Span, frames: tuple[CallFrame, ...]) -> Span:
         """Where the network's own file has a place inside calls: itself, or the innermost call."""
         for place in (span, *(frame.span for frame in reversed(frames))):
             if place.source is self.source:

@@ -14,7 +14,7 @@ from archdsl.text.source import Span
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class CallFrame:
     """A block or family call around a layer: its text, its place and the name of its result."""
 
     text: str
@@ -36,12 +36,12 @@ class Node:
     inputs: tuple[int, ...]
     volume: Volume
     span: Span
-    frames: tuple[Frame, ...] = ()
+    frames: tuple[CallFrame, ...] = ()
     head: int | None = None
     forms: tuple[tuple[str, Symbolic], ...] = ()
 
 
-def trail_of(frames: tuple[Frame, ...]) -> tuple[str, ...]:
+def trail_of(frames: tuple[CallFrame, ...]) -> tuple[str, ...]:
     """Where a layer inside calls stands: ``in inception(64, …), called at line 21 as `i3a```."""
     lines = []
     for frame in reversed(frames):

@@ -14,7 +14,7 @@ from archdsl.text.source import Span
 
 
 @dataclass(frozen=True, slots=True)
-class Argument:
+class CallArgument:
     """What a call gives for a parameter, with the form that the caller wrote.
 
     ``default`` is the parameter's own, where it is a constant.
@@ -41,7 +41,7 @@ class CallPart:
 
     name: str | None
     block: syntax.Block
-    arguments: tuple[Argument, ...]
+    arguments: tuple[CallArgument, ...]
     body: Chain
     comment: syntax.Comment | None = field(default=None, compare=False)
 
@@ -95,7 +95,7 @@ class ForkPart:
 
 
 @dataclass(frozen=True, slots=True)
-class RecallPart:
+class ReferencePart:
     """A named part's result, taken up again."""
 
     target: str
@@ -130,7 +130,7 @@ class AuxPart:
 
 
 Part: TypeAlias = (
-    LayerPart | CallPart | GroupPart | RepeatPart | ForkPart | RecallPart | SplitPart | AuxPart
+    LayerPart | CallPart | GroupPart | RepeatPart | ForkPart | ReferencePart | SplitPart | AuxPart
 )
 
 
@@ -173,7 +173,7 @@ class Member:
     """What makes a network a member of a family: the family, and the arguments given for it."""
 
     family: syntax.Network
-    arguments: tuple[Argument, ...]
+    arguments: tuple[CallArgument, ...]
 
 
 def _holds_parts(part: Written) -> bool:
@@ -186,7 +186,7 @@ def with_comment(parts: list[Written], comment: syntax.Comment | None) -> list[W
         return parts
     first, *rest = parts
     match first:
-        case ChoicePart() | RecallPart() | SplitPart():
+        case ChoicePart() | ReferencePart() | SplitPart():
             return [first, *with_comment(rest, comment)]
         case _ if first.comment is None:
             return [replace(first, comment=comment), *rest]
@@ -197,7 +197,7 @@ def with_comment(parts: list[Written], comment: syntax.Comment | None) -> list[W
 def output_of(part: Written) -> int:
     """The node whose result leaves a part."""
     match part:
-        case LayerPart() | ForkPart() | RecallPart() | SplitPart():
+        case LayerPart() | ForkPart() | ReferencePart() | SplitPart():
             return part.node
         case RepeatPart():
             return part.output

@@ -44,7 +44,7 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True)
-class Element:
+class ElementForm:
     """One size of a value such as ``3x5``."""
 
     of: Form
@@ -52,7 +52,7 @@ class Element:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TupleForm:
     """Several values in a row: the channels of ``take(a, b)``."""
 
     elements: tuple[Form, ...]
@@ -74,7 +74,7 @@ class Unevaluated:
     """What ``and`` or ``or`` did not come to, and has no value there: ``H`` of a vector."""
 
 
-Form: TypeAlias = Constant | Parameter | Size | Element | Row | Operation | Unevaluated
+Form: TypeAlias = Constant | Parameter | Size | ElementForm | TupleForm | Operation | Unevaluated
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ _LARGEST = 40
 
 def is_large(form: Form) -> bool:
     """Whether nobody would want to read a form, nor wait until it is written."""
-    if isinstance(form, Row):
+    if isinstance(form, TupleForm):
         return any(map(is_large, form.elements))
     count = 0
     pending: list[Form] = [form]
@@ -104,9 +104,9 @@ def is_large(form: Form) -> bool:
         if count > _LARGEST:
             return True
         match pending.pop():
-            case Element(of=inner):
+            case ElementForm(of=inner):
                 pending.append(inner)
-            case Row(elements=forms) | Operation(operands=forms):
+            case TupleForm(elements=forms) | Operation(operands=forms):
                 pending += forms
     return False
 
@@ -128,10 +128,10 @@ def substitute(form: Form, forms: Mapping[str, Form]) -> Form:
     match form:
         case Parameter(name=name):
             return forms.get(name, form)
-        case Element(of=inner, index=index):
-            return Element(substitute(inner, forms), index)
-        case Row(elements=elements):
-            return Row(tuple(substitute(element, forms) for element in elements))
+        case ElementForm(of=inner, index=index):
+            return ElementForm(substitute(inner, forms), index)
+        case TupleForm(elements=elements):
+            return TupleForm(tuple(substitute(element, forms) for element in elements))
         case Operation(operator=operator, operands=operands):
             return Operation(operator, tuple(substitute(operand, forms) for operand in operands))
         case _:
@@ -143,10 +143,10 @@ def resized(form: Form, size: Callable[[Size], Form]) -> Form:
     match form:
         case Size():
             return size(form)
-        case Element(of=inner, index=index):
-            return Element(resized(inner, size), index)
-        case Row(elements=elements):
-            return Row(tuple(resized(element, size) for element in elements))
+        case ElementForm(of=inner, index=index):
+            return ElementForm(resized(inner, size), index)
+        case TupleForm(elements=elements):
+            return TupleForm(tuple(resized(element, size) for element in elements))
         case Operation(operator=operator, operands=operands):
             return Operation(operator, tuple(resized(operand, size) for operand in operands))
         case _:

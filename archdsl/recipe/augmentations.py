@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from archdsl.layers.fields import COUNT, POSITIVE, RATE, WHOLE, Kind, attribute
-from archdsl.recipe.definition import Role, Word
+from archdsl.layers.fields import COUNT, POSITIVE, RATE, WHOLE, FieldKind, attribute
+from archdsl.recipe.definition import RecipeOption, RecipeRole
 from archdsl.records import dataclass
 
 
@@ -16,14 +16,14 @@ def _magnitude(value: object) -> int:
 
 #: PyTorch has 31 magnitudes.
 MAX_MAGNITUDE = 30
-MAGNITUDE = Kind(f"a whole number from 0 to {MAX_MAGNITUDE}", _magnitude)
+MAGNITUDE = FieldKind(f"a whole number from 0 to {MAX_MAGNITUDE}", _magnitude)
 
 
 @dataclass(frozen=True)
-class Augmentation(Word):
+class Augmentation(RecipeOption):
     """A random change of a training image."""
 
-    role = Role.AUGMENTATION
+    role = RecipeRole.AUGMENTATION
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from archdsl.layers.fields import COUNT, RATE, attribute
-from archdsl.recipe.definition import Role, Word
+from archdsl.recipe.definition import RecipeOption, RecipeRole
 from archdsl.records import dataclass
 
 
 @dataclass(frozen=True)
-class Average(Word):
+class Average(RecipeOption):
     """An average of the weights, which is validated and kept in their place."""
 
-    role = Role.AVERAGE
+    role = RecipeRole.AVERAGE
 
     steps: int = attribute(COUNT, "steps of training between two updates", 1)
 

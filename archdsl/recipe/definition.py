@@ -10,10 +10,10 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any, ClassVar
 
-from archdsl.layers.definition import Page
+from archdsl.layers.definition import Definition
 
 
-class Role(Enum):
+class RecipeRole(Enum):
     """Which question of a recipe a word answers."""
 
     OPTIMIZER = "optimizer"
@@ -23,10 +23,10 @@ class Role(Enum):
     AVERAGE = "average"
 
 
-class Word(Page):
+class RecipeOption(Definition):
     """One word of a recipe; each subclass with a ``name`` is a page of the registry."""
 
-    role: ClassVar[Role]
+    role: ClassVar[RecipeRole]
     example: ClassVar[str]
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -39,4 +39,4 @@ class Word(Page):
         return cls.example
 
 
-WORDS: dict[Role, dict[str, type[Word]]] = {role: {} for role in Role}
+WORDS: dict[RecipeRole, dict[str, type[RecipeOption]]] = {role: {} for role in RecipeRole}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from archdsl.recipe.definition import Role
+from archdsl.recipe.definition import RecipeRole
 
 _OPTIMIZERS: Mapping[str, str] = {
     "PyTorch": """
@@ -103,10 +103,10 @@ _AVERAGES: Mapping[str, str] = {
 }
 
 #: Names as they are documented there, by the question they answer and where that is.
-WORDS_ELSEWHERE: Mapping[Role, Mapping[str, str]] = {
-    Role.OPTIMIZER: _OPTIMIZERS,
-    Role.SCHEDULE: _SCHEDULES,
-    Role.AUGMENTATION: _AUGMENTATIONS,
-    Role.LOSS: _LOSSES,
-    Role.AVERAGE: _AVERAGES,
+OPTIONS_ELSEWHERE: Mapping[RecipeRole, Mapping[str, str]] = {
+    RecipeRole.OPTIMIZER: _OPTIMIZERS,
+    RecipeRole.SCHEDULE: _SCHEDULES,
+    RecipeRole.AUGMENTATION: _AUGMENTATIONS,
+    RecipeRole.LOSS: _LOSSES,
+    RecipeRole.AVERAGE: _AVERAGES,
 }

@@ -5,15 +5,15 @@ from __future__ import annotations
 from archdsl.layers.fields import RATE, attribute
 from archdsl.layers.layer import Saved
 from archdsl.layers.volume import Volume
-from archdsl.recipe.definition import Role, Word
+from archdsl.recipe.definition import RecipeOption, RecipeRole
 from archdsl.records import dataclass
 
 
 @dataclass(frozen=True)
-class Loss(Word):
+class Loss(RecipeOption):
     """What training makes small."""
 
-    role = Role.LOSS
+    role = RecipeRole.LOSS
 
     def saves(self, output: Volume, *, is_probability: bool) -> Saved:
         """What is kept for the backward pass beside the labels; losses work in 4 bytes a number."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from archdsl.layers.fields import BOOLEAN, NUMBER, POSITIVE, RATE, attribute
-from archdsl.recipe.definition import Role, Word
+from archdsl.recipe.definition import RecipeOption, RecipeRole
 from archdsl.records import dataclass
 
 
 @dataclass(frozen=True)
-class Optimizer(Word):
+class Optimizer(RecipeOption):
     """What all optimizers have: a learning rate and weight decay."""
 
-    role = Role.OPTIMIZER
+    role = RecipeRole.OPTIMIZER
 
     lr: float = attribute(POSITIVE, "learning rate", 0.001)
     weight_decay: float = attribute(NUMBER, "L2 penalty on the weights", 0.0)

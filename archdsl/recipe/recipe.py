@@ -7,7 +7,7 @@ from typing import Any
 
 from archdsl.recipe.augmentations import Augmentation
 from archdsl.recipe.averages import Average
-from archdsl.recipe.definition import Word
+from archdsl.recipe.definition import RecipeOption
 from archdsl.recipe.losses import CrossEntropy, Loss
 from archdsl.recipe.optimizers import Adam, Optimizer
 from archdsl.recipe.schedules import Schedule
@@ -38,7 +38,7 @@ class Recipe:
 def recipe_facts(recipe: Recipe) -> dict[str, Any]:
     """A recipe as plain data, each word with its name and all its attributes."""
 
-    def facts(word: Word) -> dict[str, Any]:
+    def facts(word: RecipeOption) -> dict[str, Any]:
         return {"name": word.name, **asdict(word)}  # type: ignore[call-overload]
 
     return {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import cos, pi
 from typing import ClassVar
 
-from archdsl.layers.fields import COUNT, POSITIVE, RATE, Kind, attribute, each_of, positional
-from archdsl.recipe.definition import Role, Word
+from archdsl.layers.fields import COUNT, POSITIVE, RATE, FieldKind, attribute, each_of, positional
+from archdsl.recipe.definition import RecipeOption, RecipeRole
 from archdsl.records import dataclass
 
 
@@ -17,14 +17,14 @@ def _milestones(values: tuple[int, ...]) -> tuple[int, ...]:
     return milestones
 
 
-MILESTONES = Kind("rising numbers of epochs", _milestones)
+MILESTONES = FieldKind("rising numbers of epochs", _milestones)
 
 
 @dataclass(frozen=True)
-class Schedule(Word):
+class Schedule(RecipeOption):
     """A schedule of the learning rate."""
 
-    role = Role.SCHEDULE
+    role = RecipeRole.SCHEDULE
     #: Whether no other schedule goes with it.
     is_alone: ClassVar[bool] = False
     #: Whether it changes the rate, and the momentum, from step to step.

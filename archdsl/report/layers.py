@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from inspect import cleandoc
 
 from archdsl.layers import Family, Initializer, Layer
-from archdsl.layers.definition import FieldInfo, Page, fields_of
+from archdsl.layers.definition import Definition, FieldInfo, fields_of
 from archdsl.layers.layer import Example
 from archdsl.report.statement import render_value
 from archdsl.report.text import columns
@@ -23,7 +23,7 @@ def render_layer_list(
     """All layers by family, then the initializers, a line each."""
     listed, others = list(pages), list(initializers)
     width = max(len(page.name) for page in (*listed, *others))
-    groups: list[tuple[str, Sequence[type[Page]]]] = [
+    groups: list[tuple[str, Sequence[type[Definition]]]] = [
         (family.value, members) for family, members in by_family(listed)
     ]
     if others:
@@ -51,7 +51,7 @@ def render_initializer_page(page: InitializerPage) -> str:
     return "\n".join(lines)
 
 
-def _page(page: type[Page], kind: str, syntax: str) -> list[str]:
+def _page(page: type[Definition], kind: str, syntax: str) -> list[str]:
     lines = [f"{page.name}  ({kind})", "", cleandoc(page.__doc__ or ""), "", f"{_INDENT}{syntax}"]
     written = [(_spelling(item), _meaning(item)) for item in _written(page)]
     if written:
@@ -80,7 +80,7 @@ def render_layers_markdown(
     return "\n".join(lines)
 
 
-def _markdown_page(page: type[Page], syntax: str) -> list[str]:
+def _markdown_page(page: type[Definition], syntax: str) -> list[str]:
     lines = [f"### `{page.name}`", "", cleandoc(page.__doc__ or "")]
     lines += ["", "```text", syntax, "```"]
     written = _written(page)
@@ -108,15 +108,15 @@ def by_family(pages: Iterable[LayerPage]) -> list[tuple[Family, list[LayerPage]]
 # ── One page ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _summary(page: type[Page]) -> str:
+def _summary(page: type[Definition]) -> str:
     return cleandoc(page.__doc__ or "").split("\n\n")[0].replace("\n", " ")
 
 
-def _written(page: type[Page]) -> Sequence[FieldInfo]:
+def _written(page: type[Definition]) -> Sequence[FieldInfo]:
     return [item for item in fields_of(page) if not item.role.is_derived]
 
 
-def syntax_of(page: type[Page]) -> str:
+def syntax_of(page: type[Definition]) -> str:
     """How the layer is written: ``conv KERNEL_SIZE [OUT_CHANNELS] [s…] [same|p…]``."""
     return " ".join([page.name, *(_slot(item) for item in _written(page))])
 

@@ -7,9 +7,9 @@ from textwrap import dedent, fill
 
 from archdsl.report.diagnostics import render_diagnostics
 from archdsl.report.text import paint
-from archdsl.rules import Code, Topic
+from archdsl.rules import Rule, Topic
 
-Topics = Mapping[Topic, tuple[Code, ...]]
+Topics = Mapping[Topic, tuple[Rule, ...]]
 
 _INDENT = "  "
 _WIDTH = 88
@@ -29,7 +29,7 @@ def render_code_list(topics: Topics) -> str:
     return "\n\n".join([*sections, "`archdsl explain CODE` shows the page of a code"])
 
 
-def render_code_page(code: Code, color: bool = False) -> str:
+def render_code_page(code: Rule, color: bool = False) -> str:
     """One code: what is wrong, an example with its message, and the example mended."""
     bold = paint(color, bold=True)
     parts = [f"{bold(code.name)}: {code.summary}", fill(explanation_of(code), _WIDTH)]
@@ -53,7 +53,7 @@ def render_codes_markdown(topics: Topics) -> str:
     return "\n".join(lines)
 
 
-def _markdown_page(code: Code) -> list[str]:
+def _markdown_page(code: Rule) -> list[str]:
     lines = [f"### `{code.name}`", "", f"{code.summary[0].upper()}{code.summary[1:]}."]
     lines += ["", explanation_of(code)]
     if code.reason:
@@ -66,12 +66,12 @@ def _markdown_page(code: Code) -> list[str]:
     return lines
 
 
-def explanation_of(code: Code) -> str:
+def explanation_of(code: Rule) -> str:
     """The explanation as one paragraph."""
     return " ".join(dedent(code.explanation).split())
 
 
-def example_message(code: Code, color: bool = False) -> str:
+def example_message(code: Rule, color: bool = False) -> str:
     """What is said about the example of a code, without the line that counts."""
     from archdsl.frontend import diagnose
     from archdsl.layers.volume import Volume
@@ -83,11 +83,11 @@ def example_message(code: Code, color: bool = False) -> str:
     return text.rpartition("\n\n")[0]
 
 
-def _title(code: Code) -> str:
+def _title(code: Rule) -> str:
     return f"example, with the input {_sizes(code.input)}" if code.input else "example"
 
 
-def _info(code: Code) -> str:
+def _info(code: Rule) -> str:
     return f"arch input={_sizes(code.input)}" if code.input else "arch"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from archdsl.report.rules import explanation_of
-from archdsl.rules import CODES
+from archdsl.rules import RULES
 from archdsl.text.diagnostics import Diagnostic, Fix, Label
 from archdsl.text.source import Source, Span
 from archdsl.version import __version__
@@ -31,7 +31,7 @@ def sarif_document(diagnostics: Iterable[Diagnostic]) -> Document:
 
 
 def _rule(name: str) -> Document:
-    code = CODES[name]
+    code = RULES[name]
     return {
         "id": name,
         "shortDescription": {"text": code.summary},
@@ -41,7 +41,7 @@ def _rule(name: str) -> Document:
 
 
 def _example(name: str) -> str:
-    code = CODES[name]
+    code = RULES[name]
     if code.example is None:
         return code.reason or ""
     return f"Instead of\n\n{code.example}\n\nwrite\n\n{code.fixed}"

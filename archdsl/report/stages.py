@@ -16,7 +16,7 @@ from archdsl.network.parts import (
     GroupPart,
     LayerPart,
     Part,
-    RecallPart,
+    ReferencePart,
     RepeatPart,
 )
 from archdsl.report.statement import render_layer, render_value
@@ -149,7 +149,7 @@ def _part(model: Model, part: Part, depth: int) -> Iterator[str]:
             for branch in part.branches:
                 yield f"{indent}{_INDENT}|{_summary(model, branch)}"
                 yield from _chain(model, branch, depth + 2)
-        case RecallPart():
+        case ReferencePart():
             yield f"{indent}{printable(part.target)} again{_result(model, part.node, [])}"
         case AuxPart():
             yield f"{indent}{name}aux({part.weight:g}){_summary(model, part.body)}"

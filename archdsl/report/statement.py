@@ -6,7 +6,7 @@ from typing import Any
 
 from archdsl.layers import Initializer, Layer
 from archdsl.layers.definition import FieldInfo, fields_of
-from archdsl.recipe import Word
+from archdsl.recipe import RecipeOption
 
 
 def render_layer(layer: Layer) -> str:
@@ -27,12 +27,12 @@ def render_layer(layer: Layer) -> str:
     return " ".join(words)
 
 
-def render_word(word: Word | Initializer) -> str:
+def render_word(word: RecipeOption | Initializer) -> str:
     """A word of a recipe, or an initializer, with all its values but those that are 0 or off."""
     return " ".join(_words(word))
 
 
-def _words(word: Word | Initializer) -> list[str]:
+def _words(word: RecipeOption | Initializer) -> list[str]:
     words = [word.name]
     for item in fields_of(type(word)):
         value = getattr(word, item.name)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from archdsl.rules import arguments, structure, text, training, volumes, warnings, words
-from archdsl.rules.rule import Code, Topic
+from archdsl.rules.rule import Rule, Topic
 
-__all__ = ["CODES", "CODES_BY_TOPIC", "Code", "Topic"]
+__all__ = ["RULES", "RULES_BY_TOPIC", "Rule", "Topic"]
 
-CODES_BY_TOPIC: dict[Topic, tuple[Code, ...]] = {
+RULES_BY_TOPIC: dict[Topic, tuple[Rule, ...]] = {
     Topic.TEXT: text.CODES,
     Topic.WORDS: words.CODES,
     Topic.ARGUMENTS: arguments.CODES,
@@ -17,4 +17,4 @@ CODES_BY_TOPIC: dict[Topic, tuple[Code, ...]] = {
     Topic.WARNINGS: warnings.CODES,
 }
 
-CODES: dict[str, Code] = {code.name: code for codes in CODES_BY_TOPIC.values() for code in codes}
+RULES: dict[str, Rule] = {code.name: code for codes in RULES_BY_TOPIC.values() for code in codes}

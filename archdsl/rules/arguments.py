@@ -1,11 +1,11 @@
 """Codes of the arguments of layers, blocks and families."""
 
-from archdsl.rules.rule import Code
+from archdsl.rules.rule import Rule
 
 _MAP = (28, 28, 16)
 
 CODES = (
-    Code(
+    Rule(
         "missing-argument",
         "a layer, block or family lacks an argument",
         """Some arguments have no sensible default: the units of `fc`, the kernel of `conv`. None
@@ -14,7 +14,7 @@ CODES = (
         "fc 10",
         _MAP,
     ),
-    Code(
+    Rule(
         "surplus-argument",
         "a layer, block or family has an argument too many",
         """All places for arguments are taken. Often the argument belongs to another layer of the
@@ -23,7 +23,7 @@ CODES = (
         "relu",
         _MAP,
     ),
-    Code(
+    Rule(
         "repeated-argument",
         "an argument given twice",
         """The same thing is said twice, perhaps in two spellings: `same` and `p1` both set the
@@ -32,7 +32,7 @@ CODES = (
         "conv 3x3 64 same",
         _MAP,
     ),
-    Code(
+    Rule(
         "wrong-pair",
         "a pair `a→b` where a single value belongs, or the reverse",
         """A block whose parameter is a pair, such as `r3→n3` of `inception`, is called with a
@@ -42,7 +42,7 @@ CODES = (
         "inception(64, 96→128, 16→32, 32)",
         _MAP,
     ),
-    Code(
+    Rule(
         "wrong-value",
         "a value of the wrong kind or out of range",
         """The argument must be of the kind that the message names. A rate of dropout, for example,
@@ -51,7 +51,7 @@ CODES = (
         "dropout 0.5",
         _MAP,
     ),
-    Code(
+    Rule(
         "misplaced-argument",
         "an argument that belongs to no layer",
         """Arguments stand behind the layer they are for. A statement therefore begins with a
@@ -60,7 +60,7 @@ CODES = (
         "conv 3x3 64",
         _MAP,
     ),
-    Code(
+    Rule(
         "inexact-division",
         "`/` that does not divide exactly",
         """Channels are whole numbers, so `/` must leave no rest: 16 / 3 is refused rather than

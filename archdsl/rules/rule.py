@@ -20,7 +20,7 @@ class Topic(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class Rule:
     """What one code means.
 
     ``example`` gives just this code and ``fixed`` none; ``input`` is the volume for both where

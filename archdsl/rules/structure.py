@@ -1,11 +1,11 @@
 """Codes of the structure: branches, blocks, heads, files."""
 
-from archdsl.rules.rule import Code
+from archdsl.rules.rule import Rule
 
 _MAP = (28, 28, 16)
 
 CODES = (
-    Code(
+    Rule(
         "empty-branch",
         "a branch, group, block or network without a layer",
         """A branch must do something. The branch that passes its input on unchanged, as the
@@ -14,7 +14,7 @@ CODES = (
         "add { conv 3x3 same | id }",
         _MAP,
     ),
-    Code(
+    Rule(
         "missing-branches",
         "a merge without branches",
         """A merge such as `concat` joins the results of several branches. It needs at least two,
@@ -23,7 +23,7 @@ CODES = (
         "concat { relu | id }",
         _MAP,
     ),
-    Code(
+    Rule(
         "unmerged-branches",
         "branches that no merge joins",
         """Braces alone only group statements. What becomes of several results must be said by a
@@ -33,7 +33,7 @@ CODES = (
         "concat { conv 1x1 8 | id }",
         _MAP,
     ),
-    Code(
+    Rule(
         "misplaced-aux",
         "an auxiliary head that does not hang off the trunk of a network",
         """An auxiliary head is a second output, which adds its weighted loss in training. It is a
@@ -43,7 +43,7 @@ CODES = (
         "aux(0.3) { gap; fc 10 }\nadd { relu | id }",
         _MAP,
     ),
-    Code(
+    Rule(
         "misplaced-statement",
         "a statement where it has no meaning",
         """Layers belong to a network or a block; `expect` and `train` belong to the body of a
@@ -52,7 +52,7 @@ CODES = (
         "conv 3x3 8\nnetwork Small: 8x8x3 → 10 { fc 10 }",
         "network Small: 8x8x3 → 10 { conv 3x3 8; fc 10 }",
     ),
-    Code(
+    Rule(
         "recursive-block",
         "a block or family that contains itself",
         """A block is replaced by its body when it is called. One that calls itself, even through
@@ -61,7 +61,7 @@ CODES = (
         "block a(n) { b(n) ×2 }\nblock b(n) { conv 3x3 n same }\na(8)",
         _MAP,
     ),
-    Code(
+    Rule(
         "use-cycle",
         "files that use each other",
         """`use` brings the blocks of another file in. Files that use each other in a circle have
@@ -69,7 +69,7 @@ CODES = (
         reason='It takes files on disk: `a.arch` with `use "b.arch"`, and `b.arch` with '
         '`use "a.arch"`.',
     ),
-    Code(
+    Rule(
         "missing-input",
         "bare statements without an input volume",
         """All volumes follow from the first one. A file of bare statements does not say it, so it
@@ -78,7 +78,7 @@ CODES = (
         "conv 3x3 8 relu",
         "network Small: 28x28x16 → 26x26x8 { conv 3x3 8 relu }",
     ),
-    Code(
+    Rule(
         "no-network",
         "a file without a network",
         """The file holds no statement, or none of what was asked for: some commands and functions
@@ -87,7 +87,7 @@ CODES = (
         "# nothing yet",
         "network Small: 8x8x3 → 10 { fc 10 }",
     ),
-    Code(
+    Rule(
         "too-many-layers",
         "a repeat or an expansion beyond the bound",
         """A network has at most 200,000 layers after all repeats and calls. More is taken for a

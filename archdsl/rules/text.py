@@ -1,11 +1,11 @@
 """Codes of a text that cannot be read as a specification."""
 
-from archdsl.rules.rule import Code
+from archdsl.rules.rule import Rule
 
 _MAP = (28, 28, 16)
 
 CODES = (
-    Code(
+    Rule(
         "not-utf8",
         "the file is not UTF-8 text",
         """Specifications are UTF-8 text, so that `×` and `→` mean the same on every machine. The
@@ -13,7 +13,7 @@ CODES = (
         UTF-8 in your editor. ASCII is UTF-8, too.""",
         reason="It takes a file with other bytes, such as one saved as Latin-1 or UTF-16.",
     ),
-    Code(
+    Rule(
         "unreadable-file",
         "the file cannot be read",
         """The file does not exist, you may not read it, it is a folder without specifications, or
@@ -22,7 +22,7 @@ CODES = (
         'use "lost/blocks.arch"\nnetwork Small: 8x8x3 → 10 { fc 10 }',
         "network Small: 8x8x3 → 10 { fc 10 }",
     ),
-    Code(
+    Rule(
         "unexpected-character",
         "a character that is no part of the language",
         """The language is made of words, numbers, strings and a few signs. This character is none
@@ -31,7 +31,7 @@ CODES = (
         "conv 3x3 64 relu",
         _MAP,
     ),
-    Code(
+    Rule(
         "unexpected-word",
         "a word, number or sign where the language does not allow it",
         """Each sign is known, but they do not make a sentence. Arguments of a layer are separated
@@ -40,7 +40,7 @@ CODES = (
         "conv 3x3 64",
         _MAP,
     ),
-    Code(
+    Rule(
         "unclosed-bracket",
         "a brace or parenthesis that is never closed",
         """Every `{` needs its `}` and every `(` its `)`. Two places are shown: where the bracket
@@ -50,7 +50,7 @@ CODES = (
         "concat { conv 1x1 8 | id }",
         _MAP,
     ),
-    Code(
+    Rule(
         "unmatched-bracket",
         "a closing brace or parenthesis that was never opened",
         """This bracket closes nothing: there is one too many, or the one that opens is missing
@@ -59,7 +59,7 @@ CODES = (
         "conv 3x3 8",
         _MAP,
     ),
-    Code(
+    Rule(
         "nested-too-deeply",
         "braces, parentheses or block calls nested beyond the bound",
         """Brackets may be nested 60 deep. No network that people read comes near. The bound keeps
@@ -69,7 +69,7 @@ CODES = (
         "{ relu }",
         _MAP,
     ),
-    Code(
+    Rule(
         "number-too-large",
         "a number beyond the bound",
         """Numbers and the sizes computed from them are at most 10¹⁵. That is far beyond what any

@@ -1,9 +1,9 @@
 """Codes of training, and of the module in torch."""
 
-from archdsl.rules.rule import Code
+from archdsl.rules.rule import Rule
 
 CODES = (
-    Code(
+    Rule(
         "memory-exceeded",
         "a batch that takes more memory than there is",
         """Training keeps the weights, their gradients, the optimizer's state and, for each image
@@ -13,7 +13,7 @@ CODES = (
         reason="It takes a limit on the command line: "
         "`archdsl check --training --batch 256 --memory 8G SPEC`.",
     ),
-    Code(
+    Rule(
         "torch-disagrees",
         "a number that is another in the emitted module",
         """`archdsl check --prove` runs the emitted module on PyTorch's meta device, which has

@@ -1,11 +1,11 @@
 """Codes of volumes that do not fit, and of claims that do not hold."""
 
-from archdsl.rules.rule import Code
+from archdsl.rules.rule import Rule
 
 _MAP = (28, 28, 16)
 
 CODES = (
-    Code(
+    Rule(
         "branch-size-mismatch",
         "branches of a merge differ in size",
         """`concat` joins channels, so its branches must agree in height and width; merges that
@@ -16,7 +16,7 @@ CODES = (
         "concat { conv 1x1 64 | conv 5x5 32 same }",
         _MAP,
     ),
-    Code(
+    Rule(
         "kernel-larger-than-input",
         "a window larger than its padded input",
         """A window of size k with dilation d spans d(k − 1) + 1 positions. On an input of n with
@@ -28,7 +28,7 @@ CODES = (
         "maxpool 4; conv 5x5 8",
         _MAP,
     ),
-    Code(
+    Rule(
         "indivisible-channels",
         "channels that cannot be split into equal groups",
         """With g groups each group reads C/g of the input channels and makes n/g of the n results.
@@ -38,7 +38,7 @@ CODES = (
         "conv 3x3 48 g4",
         _MAP,
     ),
-    Code(
+    Rule(
         "needs-image",
         "a layer of images applied to a vector",
         """Convolutions and pools move a window over height and width. After `flatten` or `fc` the
@@ -47,7 +47,7 @@ CODES = (
         "conv 3x3 8; fc 10",
         _MAP,
     ),
-    Code(
+    Rule(
         "wrong-padding",
         "padding that the layer does not allow",
         """A pool's padding is at most half its kernel, as in PyTorch: otherwise a window could lie
@@ -57,7 +57,7 @@ CODES = (
         "maxpool 3 p1",
         _MAP,
     ),
-    Code(
+    Rule(
         "empty-volume",
         "a volume without elements",
         """A size came out as zero or less. For a transposed convolution the result has
@@ -67,7 +67,7 @@ CODES = (
         "deconv 2x2 8 s2",
         _MAP,
     ),
-    Code(
+    Rule(
         "wrong-volume",
         "a volume that differs from the one written",
         """A volume behind `→` is a check, and so is the output of a network. The message shows the
@@ -77,7 +77,7 @@ CODES = (
         "conv 3x3 64 same → 28x28x64",
         _MAP,
     ),
-    Code(
+    Rule(
         "failed-claim",
         "a claim of `expect` that does not hold",
         """`expect` states a number from a paper, and the network as written has another. `=` is
@@ -87,7 +87,7 @@ CODES = (
         "network Small: 8x8x3 → 10 { fc 10; expect params = 1_920 }",
         "network Small: 8x8x3 → 10 { fc 10; expect params = 1_930 }",
     ),
-    Code(
+    Rule(
         "internal-error",
         "a network that is not what its layers make of it",
         """The volume of each layer is inferred twice: while the text is read, and once more from

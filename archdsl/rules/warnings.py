@@ -1,11 +1,11 @@
 """Codes of what is allowed and probably not meant."""
 
-from archdsl.rules.rule import Code
+from archdsl.rules.rule import Rule
 
 _MAP = (28, 28, 16)
 
 CODES = (
-    Code(
+    Rule(
         "bias-before-norm",
         "a bias that the normalization behind it subtracts",
         """A normalization subtracts the mean of each channel, and with it whatever constant the
@@ -15,7 +15,7 @@ CODES = (
         "conv 3x3 64 same nobias bn relu",
         _MAP,
     ),
-    Code(
+    Rule(
         "dropout-before-norm",
         "dropout before batch normalization",
         """In training dropout scales what it keeps by 1/(1 − p), which raises the variance; in
@@ -25,7 +25,7 @@ CODES = (
         "conv 3x3 64 same nobias bn relu dropout 0.2",
         _MAP,
     ),
-    Code(
+    Rule(
         "dropped-rows",
         "rows or columns at the end of a volume that no window reads",
         """The number of windows is rounded down: ⌊(13 + 2·0 − 2)/2⌋ + 1 = 6. Six windows of 2 read
@@ -35,7 +35,7 @@ CODES = (
         "maxpool 2 ceil",
         (13, 13, 16),
     ),
-    Code(
+    Rule(
         "even-kernel-same",
         "an even window with `same`, which has no middle",
         """`same` with a window of 4 needs 3 rows of padding: 1 before and 2 after. The result is
@@ -45,7 +45,7 @@ CODES = (
         "conv 5x5 8 same",
         _MAP,
     ),
-    Code(
+    Rule(
         "softmax-before-loss",
         "a softmax before a loss that has its own",
         """PyTorch's cross-entropy takes logits and applies log-softmax itself. A softmax before it
@@ -54,7 +54,7 @@ CODES = (
         "network Small: 8x8x3 → 10 { fc 10 softmax }",
         "network Small: 8x8x3 → 10 { fc 10 }",
     ),
-    Code(
+    Rule(
         "heavy-fc",
         "most parameters in one fully-connected layer",
         """A fully-connected layer has a weight for each pair of an input and an output: on a volume
@@ -69,7 +69,7 @@ CODES = (
         "  gap; fc 128 relu; fc 10\n"
         "}",
     ),
-    Code(
+    Rule(
         "dead-layer",
         "layers that no output needs",
         """A name alone continues from that part. What stood between is left behind unless another
@@ -79,7 +79,7 @@ CODES = (
         "a: conv 3x3 8 same\nconcat { conv 1x1 4 relu | a }",
         _MAP,
     ),
-    Code(
+    Rule(
         "unused-name",
         "a value, parameter or block that is never used",
         """What is defined and never used is often a misspelt use elsewhere, or what is left of an
@@ -88,14 +88,14 @@ CODES = (
         "let width = 8\nconv 3x3 width",
         _MAP,
     ),
-    Code(
+    Rule(
         "unused-use",
         "a used file of which nothing is called",
         """`use` brings in blocks and families, and none of this file is called. The line can
         go.""",
         reason='It takes a second file: `use "blocks.arch"` whose blocks are never called.',
     ),
-    Code(
+    Rule(
         "constant-condition",
         "an `if` that always goes one way",
         """The condition is made of constants alone, so one branch is never built. A condition is
@@ -104,7 +104,7 @@ CODES = (
         "conv 3x3 8",
         _MAP,
     ),
-    Code(
+    Rule(
         "no-effect",
         "something written that changes nothing",
         """The network would be the same without it: a repeat of one, dropout with rate 0. Leave it
@@ -113,7 +113,7 @@ CODES = (
         "conv 3x3 8 same relu",
         _MAP,
     ),
-    Code(
+    Rule(
         "loose-claim",
         "a claim that would hold for quite another number",
         """A claim is there to notice a change. A budget of 1M is far above 1,930 parameters and
@@ -122,7 +122,7 @@ CODES = (
         "network Small: 8x8x3 → 10 { fc 10; expect params <= 1M }",
         "network Small: 8x8x3 → 10 { fc 10; expect params <= 2K }",
     ),
-    Code(
+    Rule(
         "unused-ignore",
         "a comment that silences nothing",
         """There is no warning of this code on the line that the comment is about. It was mended,
@@ -132,7 +132,7 @@ CODES = (
         "relu",
         _MAP,
     ),
-    Code(
+    Rule(
         "unknown-code",
         "a comment that silences a warning there is none of",
         """The code between the brackets does not exist, so the comment does nothing.

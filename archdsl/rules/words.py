@@ -1,11 +1,11 @@
 """Codes of words and names."""
 
-from archdsl.rules.rule import Code
+from archdsl.rules.rule import Rule
 
 _MAP = (28, 28, 16)
 
 CODES = (
-    Code(
+    Rule(
         "unknown-word",
         "a word that is no layer, flag, block, value or part",
         """A word is a layer, a flag of the layer before it, or a name that the file defines. This
@@ -15,7 +15,7 @@ CODES = (
         "conv 3x3 64 same relu",
         _MAP,
     ),
-    Code(
+    Rule(
         "unknown-attribute",
         "an attribute the layer does not have",
         """Attributes have PyTorch's names where PyTorch has one, such as `stride=2`, `eps=0.001`
@@ -26,7 +26,7 @@ CODES = (
         "conv 2x2 64 stride=2",
         _MAP,
     ),
-    Code(
+    Rule(
         "undefined-name",
         "a name that nothing defines",
         """A value comes from `let` or is a parameter of the block; a part comes from `name: …`. A
@@ -36,7 +36,7 @@ CODES = (
         "let width = 32\nconv 3x3 (2 * width)",
         _MAP,
     ),
-    Code(
+    Rule(
         "repeated-name",
         "a name defined twice, or used for two different things",
         """A name is a value, a part or a word of the language, never two of them. Two parts with
@@ -46,7 +46,7 @@ CODES = (
         "a: conv 3x3 8; b: relu",
         _MAP,
     ),
-    Code(
+    Rule(
         "reserved-word",
         "a word of the language used as a name",
         """Layers, keywords and short attributes such as `s2` or `x3` have a meaning already. If
@@ -57,7 +57,7 @@ CODES = (
         "conv1: conv 3x3 8",
         _MAP,
     ),
-    Code(
+    Rule(
         "unknown-metric",
         "`expect` names a quantity that is not computed",
         """`expect` compares a number of the network with one that is written. It knows `params`,

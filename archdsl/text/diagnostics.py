@@ -12,7 +12,7 @@ from dataclasses import replace
 from enum import Enum
 
 from archdsl.records import dataclass
-from archdsl.rules import CODES
+from archdsl.rules import RULES
 from archdsl.text.source import Source, Span
 
 
@@ -69,7 +69,7 @@ class Diagnostic:
     fixes: tuple[Fix, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.code not in CODES:
+        if self.code not in RULES:
             raise ValueError(f"undeclared diagnostic code {self.code!r}")
 
     @property

@@ -21,13 +21,13 @@ from archdsl.text.syntax_faults import (
     find_keyword_faults,
     without_statement,
 )
-from archdsl.text.tree import BadToken, TreeBuilder
+from archdsl.text.tree import BadTokenError, TreeBuilder
 
 MAX_SYNTAX_ERRORS = 20
 
 
 @without_collector()
-def parse(source: Source) -> syntax.Program:
+def parse_program(source: Source) -> syntax.Program:
     """Parse a source into its syntax tree.
 
     Errors:
@@ -74,7 +74,7 @@ def _read(source: Source) -> tuple[syntax.Program | None, list[Diagnostic]]:
         except UnexpectedInput as error:
             diagnostic, offset = _describe(source, error)
             errors.append(diagnostic)
-        except BadToken as error:
+        except BadTokenError as error:
             errors.append(error.diagnostic)
             offset = error.offset
         else:

@@ -18,7 +18,7 @@ from archdsl.text.source import Source, Span
 MAX_DIGITS = 18
 
 
-class BadToken(Exception):
+class BadTokenError(Exception):
     def __init__(self, diagnostic: Diagnostic, offset: int) -> None:
         self.diagnostic = diagnostic
         self.offset = offset
@@ -46,7 +46,7 @@ class TreeBuilder(Transformer[Token, Any]):
     def _integer(self, token: Token, digits: str) -> int:
         if len(digits) > MAX_DIGITS:
             span = self._span(token)
-            raise BadToken(
+            raise BadTokenError(
                 Diagnostic("number-too-large", f"a number of {len(digits)} digits", span),
                 span.start,
             )
@@ -56,7 +56,7 @@ class TreeBuilder(Transformer[Token, Any]):
         value = float(token)
         if isinf(value):
             span = self._span(token)
-            raise BadToken(
+            raise BadTokenError(
                 Diagnostic("number-too-large", "a number beyond all bounds", span), span.start
             )
         return value

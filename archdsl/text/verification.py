@@ -30,7 +30,7 @@ ENOUGH_UNREAD, ENOUGH_FOUND = 20, 100
 _Key: TypeAlias = tuple[str, str, int]
 
 
-class Network(Protocol):
+class CheckedNetwork(Protocol):
     """What is to be known of a network without a fault."""
 
     @property
@@ -47,7 +47,7 @@ class Examined:
     """
 
     diagnostics: tuple[Diagnostic, ...]
-    networks: Mapping[str, Network] | None
+    networks: Mapping[str, CheckedNetwork] | None
     others: tuple[Diagnostic, ...] = ()
 
     @property

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from archdsl.codegen import entry_name
 from archdsl.model import Model
-from archdsl.torch_tools.faults import Fault
+from archdsl.torch_tools.faults import ToolError
 from archdsl.torch_tools.network import load_network
 from archdsl.torch_tools.weights import load_weights
 from archdsl.version import __version__
@@ -67,7 +67,7 @@ def export_onnx(
     """
     size = 4 * (model.trunk.parameters + model.heads.parameters)
     if size > MAX_BYTES:
-        raise Fault(
+        raise ToolError(
             f"{model.name} has {size / 1e9:.1f} GB of weights; one ONNX file holds 2 GB at most"
         )
     torch.manual_seed(SEED)
@@ -110,11 +110,11 @@ def _convert(
             )
     except (torch.onnx.OnnxExporterError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise Fault(f"torch cannot export this to ONNX: {reason[:300]}") from None
+        raise ToolError(f"torch cannot export this to ONNX: {reason[:300]}") from None
     proto: onnx.ModelProto = program.model_proto
     reached = {item.domain: item.version for item in proto.opset_import}[""]
     if opset is not None and reached != opset:
-        raise Fault(f"torch cannot export this with opset {opset}, only with {reached}")
+        raise ToolError(f"torch cannot export this with opset {opset}, only with {reached}")
     return proto
 
 
@@ -160,7 +160,7 @@ def _compare(
     difference = float((torch.from_numpy(found) - expected).abs().max())
     scale = float(expected.abs().max())
     if not difference <= TOLERANCE * max(scale, 1e-6):
-        raise Fault(
+        raise ToolError(
             f"the outputs of {model.name} in ONNX are not torch's: they differ by "
             f"{difference:.1e}, where the largest is {scale:.1e}"
         )

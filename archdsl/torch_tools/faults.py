@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Fault(Exception):
+class ToolError(Exception):
     """One clear line for the user; the command exits with 2.
 
     A worker of a data loader passes an exception on as the text of its traceback, from which the

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from archdsl.layers import REGISTRY, Call, MergeLayer, UnaryLayer
-from archdsl.layers.call import Arg, Code, Operation
+from archdsl.layers.call import Arg, Code, InfixCode
 from archdsl.model import Model
 from archdsl.network.graph import Node
 from archdsl.network.parts import AuxPart, walk
@@ -134,7 +134,7 @@ def _evaluate(code: Any, names: Mapping[str, Any]) -> Any:
                 result = _called(getattr(result, then.callee), then.args, names)
                 then = then.then
             return result
-        case Operation():
+        case InfixCode():
             operands = [_evaluate(operand, names) for operand in code.operands]
             return reduce(_OPERATORS[code.operator], operands)
         case Code():

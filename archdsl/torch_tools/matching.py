@@ -15,7 +15,7 @@ from difflib import SequenceMatcher
 from itertools import groupby
 from typing import Literal, TypeAlias
 
-from archdsl.torch_tools.faults import Fault
+from archdsl.torch_tools.faults import ToolError
 
 COUNTER = "num_batches_tracked"
 #: How a pair was found; the pages of the docs explain the words.
@@ -26,7 +26,7 @@ Signature: TypeAlias = tuple[tuple[str, Shape], ...]
 _SHOWN = 6
 
 
-class MatchFault(Fault):
+class MatchFault(ToolError):
     """Two networks that do not match, or match in more than one way."""
 
 

@@ -7,7 +7,7 @@ from types import ModuleType
 
 from torch import nn
 
-from archdsl.torch_tools.faults import Fault
+from archdsl.torch_tools.faults import ToolError
 
 _MODULE = "archdsl_run"
 
@@ -29,13 +29,13 @@ def build_network(module: ModuleType, name: str) -> nn.Module:
     """
     found = getattr(module, name, None)
     if not callable(found):
-        raise Fault(f"the module has no network {name}")
+        raise ToolError(f"the module has no network {name}")
     network = found()
     if not isinstance(network, nn.Module):
-        raise Fault(f"what {name} of the module gives is no network")
+        raise ToolError(f"what {name} of the module gives is no network")
     return network
 
 
 def load_network(source: str, name: str) -> nn.Module:
-    """Build a network from the source of its module. Errors: ``Fault`` where that lacks it."""
+    """Build a network from the source of its module. Errors: ``ToolError`` where that lacks it."""
     return build_network(load_module(source), name)

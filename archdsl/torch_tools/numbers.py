@@ -35,7 +35,7 @@ _SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class NumericMismatch:
     """A number that is not the graph's: of what, of which layer or tensor, and by how much."""
 
     fact: str
@@ -73,15 +73,15 @@ class Comparison:
         self._interpreter = self._new_interpreter()
         self._state = network.state_dict(keep_vars=True)
 
-    def differences(self) -> Iterator[Difference]:
+    def differences(self) -> Iterator[NumericMismatch]:
         """Where the network computes something else than the graph, in training and evaluation."""
         shapes = {(key, tuple(tensor.shape)) for key, tensor in self._state.items()}
         if wrong := shapes ^ set(self._interpreter.shapes().items()):
             key, shape = sorted(wrong)[0]
-            yield Difference("keys", key, None, f"{list(shape)} is on one side alone")
+            yield NumericMismatch("keys", key, None, f"{list(shape)} is on one side alone")
             return
         if len({id(tensor) for tensor in self._state.values()}) < len(self._state):
-            yield Difference("parameters", "", None, "layers share some")
+            yield NumericMismatch("parameters", "", None, "layers share some")
             return
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
@@ -103,7 +103,7 @@ class Comparison:
     def _image(self) -> Tensor:
         return self.scale * torch.randn(self.sample.images, *self.sample.input.torch_sizes)
 
-    def inference_differences(self, deployed: nn.Module) -> Iterator[Difference]:
+    def inference_differences(self, deployed: nn.Module) -> Iterator[NumericMismatch]:
         """Where the network for inference, with the state of this one, gives something else."""
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(self.seed + 1)
@@ -113,15 +113,17 @@ class Comparison:
             found = tensors_of(deployed.eval()(x))
         self.outputs += 1
         if len(found) != 1:
-            yield Difference("number of outputs for inference", "", None, f"there are {len(found)}")
+            yield NumericMismatch(
+                "number of outputs for inference", "", None, f"there are {len(found)}"
+            )
         elif apart := how_far(found[0], expected, FOLDED_TOLERANCE):
-            yield Difference("output for inference", "", None, apart)
+            yield NumericMismatch("output for inference", "", None, apart)
 
-    def _compare_training(self, x: Tensor) -> Iterator[Difference]:
+    def _compare_training(self, x: Tensor) -> Iterator[NumericMismatch]:
         kept = x.detach().clone()
         outputs = tensors_of(self.network.train()(x))
         if apart := how_far(x, kept):
-            yield Difference("input written over", "", None, apart)
+            yield NumericMismatch("input written over", "", None, apart)
             return
         values = self._interpreter.run(x, is_training=True)
         expected = self._interpreter.ends(values, is_training=True)
@@ -134,22 +136,22 @@ class Comparison:
         for key, buffer in self._interpreter.buffers().items():
             self.buffers += 1
             if apart := how_far(self._state[key], buffer):
-                yield Difference("buffer", key, None, apart)
+                yield NumericMismatch("buffer", key, None, apart)
 
     def _compare_outputs(
         self, mode: str, outputs: Sequence[Tensor], expected: Sequence[Tensor]
-    ) -> Iterator[Difference]:
+    ) -> Iterator[NumericMismatch]:
         if len(outputs) != len(expected):
             text = f"there are {len(outputs)}, not {len(expected)}"
-            yield Difference(f"number of outputs in {mode}", "", None, text)
+            yield NumericMismatch(f"number of outputs in {mode}", "", None, text)
             return
         for ours, theirs in zip(outputs, expected, strict=True):
             self.outputs += 1
             self.is_finite &= bool(theirs.isfinite().all())
             if apart := how_far(ours, theirs):
-                yield Difference(f"output in {mode}", "", None, apart)
+                yield NumericMismatch(f"output in {mode}", "", None, apart)
 
-    def _first_difference(self, x: Tensor, values: Mapping[int, Tensor]) -> Difference | None:
+    def _first_difference(self, x: Tensor, values: Mapping[int, Tensor]) -> NumericMismatch | None:
         """The first layer whose module reads, or gives, something else than its node."""
         with _recorded(self.network) as seen:
             self.network.train()(x)
@@ -160,9 +162,9 @@ class Comparison:
             read, given = seen[name]
             x = values[node.inputs[0]]
             if apart := how_far(read, x.flatten(1) if node.layer.flattens else x):
-                return Difference("input", name, node, apart)
+                return NumericMismatch("input", name, node, apart)
             if apart := how_far(given, values[node.id]):
-                return Difference("output", name, node, apart)
+                return NumericMismatch("output", name, node, apart)
         return None
 
     def _compare_gradients(
@@ -171,7 +173,7 @@ class Comparison:
         outputs: Sequence[Tensor],
         expected: Sequence[Tensor],
         values: Mapping[int, Tensor],
-    ) -> Iterator[Difference]:
+    ) -> Iterator[NumericMismatch]:
         trained = {key: tensor for key, tensor in self._state.items() if tensor.requires_grad}
         sources = {"input": x, **trained}
         inner = [value for value in values.values() if value.requires_grad]
@@ -200,7 +202,7 @@ class Comparison:
                 moved = moved or self._roundings(sources.values(), weights, theirs)
                 if _largest(actual - wanted) <= _CHANCE * moved[index]:
                     continue
-                yield Difference("gradient", name, None, apart)
+                yield NumericMismatch("gradient", name, None, apart)
             self.gradients += _largest(wanted) > TOLERANCE * floor
 
     def _roundings(

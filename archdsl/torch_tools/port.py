@@ -15,7 +15,7 @@ from torch import Tensor
 from archdsl.codegen import entry_name
 from archdsl.compilation import compile_module
 from archdsl.model import Model
-from archdsl.torch_tools.faults import Fault
+from archdsl.torch_tools.faults import ToolError
 from archdsl.torch_tools.matching import (
     COUNTER,
     Pair,
@@ -31,7 +31,7 @@ _LENGTH = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PortedTensor:
     """A tensor's old name, new name and shape, and how its module was found.
 
     ``source`` is None for a counter of batches that the source does not keep: it is 0.
@@ -63,9 +63,9 @@ def order_as(shapes: Mapping[str, Shape], models: Sequence[Model], spec: str) ->
     """
     orders = [s for s in map(target_shapes, models) if s == dict(shapes)]
     if not orders:
-        raise Fault(f"no network of {spec} has the names and shapes of the source")
+        raise ToolError(f"no network of {spec} has the names and shapes of the source")
     if any(list(order) != list(orders[0]) for order in orders):
-        raise Fault(f"several networks of {spec} have the names of the source in other orders")
+        raise ToolError(f"several networks of {spec} have the names of the source in other orders")
     return orders[0]
 
 
@@ -76,7 +76,7 @@ def plan_port(
     maps: Sequence[tuple[str, str]] = (),
     drops: Sequence[str] = (),
     is_ordered: bool = True,
-) -> tuple[Row, ...]:
+) -> tuple[PortedTensor, ...]:
     """Which tensor of the source becomes which of the target, for all of both.
 
     Errors:
@@ -102,16 +102,16 @@ def _leaves(pair: Pair, target: Mapping[str, Shape]) -> list[tuple[str, Shape]]:
 
 def _row(
     pair: Pair, leaf: str, shape: Shape, source: Mapping[str, Shape], has_counters: bool
-) -> Row:
+) -> PortedTensor:
     old, new = pair.source.key(leaf), pair.target.key(leaf)
     if old in source:
-        return Row(old, new, shape, pair.ground)
+        return PortedTensor(old, new, shape, pair.ground)
     if has_counters:
-        raise Fault(f"the source has no {old}, though it has such counters elsewhere")
-    return Row(None, new, shape, pair.ground)
+        raise ToolError(f"the source has no {old}, though it has such counters elsewhere")
+    return PortedTensor(None, new, shape, pair.ground)
 
 
-def port(state: Mapping[str, Tensor], rows: Sequence[Row]) -> dict[str, Tensor]:
+def port(state: Mapping[str, Tensor], rows: Sequence[PortedTensor]) -> dict[str, Tensor]:
     """The numbers of a state dict under their new names, unchanged."""
     return {
         row.target: torch.zeros((), dtype=torch.long)

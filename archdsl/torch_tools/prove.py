@@ -25,7 +25,7 @@ from archdsl.network.parts import AuxPart, walk
 from archdsl.text.diagnostics import Diagnostic
 from archdsl.torch_tools.interpret import in_double, unfilled
 from archdsl.torch_tools.network import build_network, load_module
-from archdsl.torch_tools.numbers import Comparison, Difference
+from archdsl.torch_tools.numbers import Comparison, NumericMismatch
 from archdsl.torch_tools.sampling import choose_sample, narrowed
 
 _TORCH = torch.__version__.partition("+")[0]
@@ -160,7 +160,7 @@ class _Court:
         name = "" if node is None else self.model.names[node.id]
         self._tell(node, name, fact, f"archdsl says {ours}, torch says {theirs}")
 
-    def report(self, difference: Difference) -> None:
+    def report(self, difference: NumericMismatch) -> None:
         self._tell(difference.node, difference.name, difference.fact, difference.text)
 
     def _tell(self, node: Node | None, name: str, fact: str, label: str) -> None:

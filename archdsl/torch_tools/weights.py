@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from archdsl.torch_tools.faults import Fault
+from archdsl.torch_tools.faults import ToolError
 
 #: What torch's reader raises on bytes that are not its own: whatever its parts do.
 UNREADABLE = (
@@ -39,19 +39,19 @@ def read_state(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise Fault(f"cannot read {path}: {error.strerror or error}") from None
+        raise ToolError(f"cannot read {path}: {error.strerror or error}") from None
     except (SafetensorError, *UNREADABLE):
-        raise Fault(f"{path} is no file of weights that can be read safely") from None
+        raise ToolError(f"{path} is no file of weights that can be read safely") from None
     if isinstance(loaded, Mapping) and "shards" in loaded:
-        raise Fault(f"{path} has its weights in parts: take the last.safetensors of the run")
+        raise ToolError(f"{path} has its weights in parts: take the last.safetensors of the run")
     if isinstance(loaded, Mapping):
         inner = (loaded[place] for place in _PLACES if isinstance(loaded.get(place), Mapping))
         loaded = next(inner, loaded)
     if not isinstance(loaded, Mapping) or not loaded:
-        raise Fault(f"{path} holds no state dict")
+        raise ToolError(f"{path} holds no state dict")
     for key, value in loaded.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
-            raise Fault(f"{path} holds no state dict: {key!r} is no tensor")
+            raise ToolError(f"{path} holds no state dict: {key!r} is no tensor")
     return dict(loaded)
 
 
@@ -65,7 +65,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
     try:
         network.load_state_dict(state, strict=True)
     except RuntimeError:
-        raise Fault(f"the weights of {path} do not fit: {_misfit(network, state)}") from None
+        raise ToolError(f"the weights of {path} do not fit: {_misfit(network, state)}") from None
 
 
 def _misfit(network: nn.Module, state: Mapping[str, Tensor]) -> str:

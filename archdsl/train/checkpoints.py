@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from archdsl.torch_tools.weights import UNREADABLE
-from archdsl.train.faults import TrainFault
-from archdsl.train.folder import BEST, LAST, Run
+from archdsl.train.faults import TrainError
+from archdsl.train.folder import BEST, LAST, RunFolder
 
 #: Of what is in a checkpoint.
 FORMAT = 1
@@ -50,7 +50,7 @@ def write_atomically(path: Path, write: Callable[[str], Any]) -> None:
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
         # torch.save says of a full disk that its zip writer failed.
-        raise TrainFault(f"cannot write {path}: {_reason(error)}") from error
+        raise TrainError(f"cannot write {path}: {_reason(error)}") from error
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
@@ -81,18 +81,18 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except FileNotFoundError:
-        raise TrainFault(f"there is no checkpoint {path}") from None
+        raise TrainError(f"there is no checkpoint {path}") from None
     except (OSError, *UNREADABLE):
-        raise TrainFault(f"{path} is no checkpoint of a run, or not whole") from None
+        raise TrainError(f"{path} is no checkpoint of a run, or not whole") from None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise TrainFault(f"{path} is no checkpoint of this version of archdsl")
+        raise TrainError(f"{path} is no checkpoint of this version of archdsl")
     for name, kind in _FACTS.items():
         if not isinstance(found.get(name), kind):
-            raise TrainFault(f"{path} is no checkpoint of a run: it lacks `{name}`")
+            raise TrainError(f"{path} is no checkpoint of a run: it lacks `{name}`")
     return found
 
 
-def write_checkpoint(run: Run, state: dict[str, Any], *, is_best: bool) -> None:
+def write_checkpoint(run: RunFolder, state: dict[str, Any], *, is_best: bool) -> None:
     """Write the last checkpoint of a run, by one process; the best is the same file.
 
     Errors:
@@ -110,7 +110,7 @@ def copy_checkpoint(source: Path, target: Path) -> None:
     write_atomically(target, lambda temporary: _copy(source, Path(temporary)))
 
 
-def remove_leftovers(run: Run) -> None:
+def remove_leftovers(run: RunFolder) -> None:
     """Remove what a killed process was writing; by the one that holds the folder."""
     names = (path.name for path in run.files)
     for name in names:
@@ -130,7 +130,7 @@ def _copy(source: Path, target: Path) -> None:
 # ── Of several processes that share the weights ──────────────────────────────────────────────
 
 
-def write_shards(run: Run, parts: dict[str, Any], name: str) -> None:
+def write_shards(run: RunFolder, parts: dict[str, Any], name: str) -> None:
     """Let each process write its parts of the tensors into a new folder of this name.
 
     Errors:
@@ -143,7 +143,7 @@ def write_shards(run: Run, parts: dict[str, Any], name: str) -> None:
         run.checkpoints.mkdir(parents=True, exist_ok=True)
         checkpoint.save(parts, checkpoint_id=run.checkpoints / name)  # type: ignore[attr-defined]
     except (OSError, RuntimeError, CheckpointException) as error:
-        raise TrainFault(f"cannot write {run.checkpoints / name}: {error}") from error
+        raise TrainError(f"cannot write {run.checkpoints / name}: {error}") from error
 
 
 def read_shards(path: Path, parts: dict[str, Any], name: str) -> None:
@@ -159,10 +159,10 @@ def read_shards(path: Path, parts: dict[str, Any], name: str) -> None:
     try:
         checkpoint.load(parts, checkpoint_id=folder)  # type: ignore[attr-defined]
     except (OSError, RuntimeError, ValueError, CheckpointException) as error:
-        raise TrainFault(f"{folder} does not fit, or is not whole: {error}") from None
+        raise TrainError(f"{folder} does not fit, or is not whole: {error}") from None
 
 
-def _forget_shards(run: Run) -> None:
+def _forget_shards(run: RunFolder) -> None:
     """Remove the parts that no checkpoint needs any more."""
     folders = {path.name: path for path in run.checkpoints.glob(f"{SHARDS}-*")}
     if not folders:

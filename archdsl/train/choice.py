@@ -16,15 +16,15 @@ from filelock import FileLock, Timeout
 
 from archdsl.model import Model
 from archdsl.train.checkpoints import remove_leftovers
-from archdsl.train.faults import TrainFault
-from archdsl.train.folder import LAST, Run
-from archdsl.train.options import Options
+from archdsl.train.faults import TrainError
+from archdsl.train.folder import LAST, RunFolder
+from archdsl.train.options import TrainOptions
 
 #: Tells the processes that Lightning starts which folder the first has chosen.
 _CHOSEN = "ARCHDSL_RUN_FOLDER"
 
 
-def choose_folder(model: Model, options: Options) -> Path:
+def choose_folder(model: Model, options: TrainOptions) -> Path:
     """The folder of a run, made and writable: that of the last one to resume, or a new one.
 
     Errors:
@@ -37,15 +37,15 @@ def choose_folder(model: Model, options: Options) -> Path:
         with tempfile.TemporaryFile(dir=folder) as probe:  # each process its own
             probe.write(b"x" * 4096)
     except OSError as error:
-        raise TrainFault(f"cannot write to {folder}: {error.strerror}") from None
+        raise TrainError(f"cannot write to {folder}: {error.strerror}") from None
     os.environ[_CHOSEN] = str(folder)
     return folder
 
 
 def refuse_name(name: str | None) -> None:
-    """A run is in a folder of its own below the output. Errors: ``TrainFault``."""
+    """A run is in a folder of its own below the output. Errors: ``TrainError``."""
     if name is not None and (name in ("", ".", "..") or any(sign in name for sign in "/\\\0")):
-        raise TrainFault(
+        raise TrainError(
             f"`--name` is the name of one folder, and {name!r} is none: --output says where it is"
         )
 
@@ -56,8 +56,8 @@ def is_checkpoint(path: Path) -> bool:
 
 
 @contextmanager
-def hold(run: Run) -> Iterator[None]:
-    """Let no other process train in the folder meanwhile. Errors: ``TrainFault`` where one does."""
+def hold(run: RunFolder) -> Iterator[None]:
+    """Let no other process train in the folder meanwhile. Errors: ``TrainError`` where one does."""
     if not _is_first_process():
         yield
         return
@@ -65,7 +65,7 @@ def hold(run: Run) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise TrainFault(f"another process trains in {run.folder}") from None
+        raise TrainError(f"another process trains in {run.folder}") from None
     except (OSError, NotImplementedError):  # not every file system has locks
         yield
         return
@@ -80,7 +80,7 @@ def hold(run: Run) -> Iterator[None]:
         lock.release()
 
 
-def refuse_another(run: Run, network: str, module_source: str) -> None:
+def refuse_another(run: RunFolder, network: str, module_source: str) -> None:
     """A run goes on with the network that it began with; comments of the spec may change.
 
     Errors:
@@ -88,15 +88,15 @@ def refuse_another(run: Run, network: str, module_source: str) -> None:
     """
     facts = run.read_facts()
     if facts.get("network") != network:
-        raise TrainFault(f"{run.folder} is a run of {facts.get('network')}, and not of {network}")
+        raise TrainError(f"{run.folder} is a run of {facts.get('network')}, and not of {network}")
     try:
         before, now = (_code_of(text) for text in (run.module.read_text("utf-8"), module_source))
     except (OSError, ValueError, SyntaxError, tokenize.TokenError):
-        raise TrainFault(f"{run.module} cannot be read: the run cannot go on") from None
+        raise TrainError(f"{run.module} cannot be read: the run cannot go on") from None
     for old, new in zip_longest(before, now, fillvalue=""):
         if old != new:
             changed = f"`{new}` was `{old}`" if old and new else f"`{old or new}`"
-            raise TrainFault(
+            raise TrainError(
                 f"{run.folder} began with another {network}: {changed}; train it as a new run, or "
                 f"go on with the spec that lies there"
             )
@@ -119,28 +119,28 @@ def _code_of(source: str) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def _choose(model: Model, options: Options) -> Path:
+def _choose(model: Model, options: TrainOptions) -> Path:
     base = options.output / (options.name or model.name.lower())
     if isinstance(options.resume, Path):
         path = options.resume
         if not path.exists():
-            raise TrainFault(f"there is no checkpoint {path}")
+            raise TrainError(f"there is no checkpoint {path}")
         return Path(os.path.abspath(path)).parent.parent if is_checkpoint(path) else path
     is_started_here = "LOCAL_RANK" in os.environ and "TORCHELASTIC_RUN_ID" not in os.environ
     if is_started_here and _CHOSEN in os.environ:
         return Path(os.environ[_CHOSEN])
     if _process_count() > 1:
         if options.name is None:
-            raise TrainFault("several processes need one folder: pass --name")
+            raise TrainError("several processes need one folder: pass --name")
         # The others may come when the first has begun.
         if options.resume is None and _is_first_process() and _is_taken(base):
-            raise TrainFault(f"{base} is taken: pass another --name, or --resume auto to go on")
+            raise TrainError(f"{base} is taken: pass another --name, or --resume auto to go on")
         return base
     if options.resume == "auto":
         folder = _latest(base) if options.name is None else base
-        here = Run(folder)
+        here = RunFolder(folder)
         if _is_others(folder) and not (here.facts.exists() or here.last.exists()):
-            raise TrainFault(f"{folder} has files that are not of a run: pass another --name")
+            raise TrainError(f"{folder} has files that are not of a run: pass another --name")
         return folder
     folder, count = base, 1
     while not _claim(folder):
@@ -153,7 +153,7 @@ def _claim(folder: Path) -> bool:
     """Make a folder, which only one of several runs can do; or take one that is empty."""
     try:
         folder.mkdir(parents=True)
-        Run(folder).lock.touch()
+        RunFolder(folder).lock.touch()
     except OSError:  # it exists; what else it may be is said where it is written to
         return not _is_taken(folder)
     return True

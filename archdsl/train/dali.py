@@ -20,15 +20,15 @@ from torchvision.transforms import v2  # type: ignore[import-untyped]
 from archdsl.recipe.augmentations import Augmentation, HorizontalFlip, Mixing, RandomResizedCrop
 from archdsl.train.data.images import EncodedImages
 from archdsl.train.data.preparation import covering_window, is_padded
-from archdsl.train.faults import TrainFault
-from archdsl.train.loading import Loading, mix
+from archdsl.train.faults import TrainError
+from archdsl.train.loading import Loader, mix
 
 #: The orientations of EXIF that lie on their side.
 _LYING = range(5, 9)
 _ORIENTATION = 0x0112
 
 
-class DaliLoading(Loading):
+class DaliLoading(Loader):
     """The images of one process, by DALI.
 
     Errors:
@@ -47,14 +47,14 @@ class DaliLoading(Loading):
         **rest: Any,
     ) -> None:
         if not isinstance(dataset, EncodedImages) or dataset.skips_broken:
-            raise TrainFault(
+            raise TrainError(
                 "`--loader dali` reads images that are files, of folder: or webdataset:, without "
                 "--skip-broken"
             )
         pages = [page for page in augment if not isinstance(page, Mixing)]
         for page in pages:
             if not isinstance(page, RandomResizedCrop | HorizontalFlip):
-                raise TrainFault(f"`--loader dali` has no `augment {page.name}`")
+                raise TrainError(f"`--loader dali` has no `augment {page.name}`")
         super().__init__(dataset, size, workers=0, **rest)
         self.images = dataset
         self.pages = pages
@@ -88,11 +88,11 @@ class DaliLoading(Loading):
         try:
             from nvidia.dali import fn, pipeline_def, types
         except ImportError:
-            raise TrainFault(
+            raise TrainError(
                 "`--loader dali` needs NVIDIA DALI: see https://docs.nvidia.com/deeplearning/dali"
             ) from None
         is_on_gpu = self.device.type == "cuda"
-        source = Source(self)
+        source = DaliSource(self)
         size = self.images.preparation.size
         frame = self.images.preparation.frame or size
 
@@ -135,7 +135,7 @@ class DaliLoading(Loading):
             positions = list(self.sampler)[start : start + self.part]
             for position in positions:
                 self._refuse(position % self.sampler.size)
-            raise TrainFault(f"DALI fails in epoch {epoch + 1}: {error}") from None
+            raise TrainError(f"DALI fails in epoch {epoch + 1}: {error}") from None
         # DALI writes the next batch over this one.
         return _tensor_of(images), _tensor_of(labels).flatten().long()
 
@@ -143,7 +143,7 @@ class DaliLoading(Loading):
         image, _ = self.images.decode(index)
         height, width = image.shape[1:]
         if is_padded(height, width, self.images.preparation.size):
-            raise TrainFault(
+            raise TrainError(
                 f"{self.images.name_of(index)} is {height}×{width}, which is padded to the input: "
                 "`--loader dali` does not pad"
             )
@@ -154,7 +154,7 @@ def _tensor_of(batch: Any) -> Tensor:
     return tensor.clone()
 
 
-class Source:
+class DaliSource:
     """What DALI's workers ask for an image: bytes, window, mirroring and class.
 
     The epochs follow each other from the one that the loading is at; a window is drawn for a

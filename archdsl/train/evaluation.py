@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from archdsl.train.checkpoints import write_text
 from archdsl.train.data import open_data
-from archdsl.train.faults import TrainFault
+from archdsl.train.faults import TrainError
 from archdsl.train.finished import Finished
 from archdsl.train.report import save_figure
 
@@ -34,7 +34,7 @@ class Evaluation:
     confusion: tuple[tuple[int, ...], ...]
 
 
-def evaluate(
+def evaluate_run(
     finished: Finished, data: str | None, *, root: Path, download: bool, workers: int, device: str
 ) -> Evaluation:
     """Evaluate on the validation images of a data set, the run's own by default.
@@ -53,9 +53,9 @@ def evaluate(
         skip_broken=bool(facts["options"].get("skip_broken")),
     )
     if opened.finished != facts["data"].get("finished", False):
-        raise TrainFault(f"the run and {opened.name} do not agree on who normalizes the images")
+        raise TrainError(f"the run and {opened.name} do not agree on who normalizes the images")
     if len(opened.classes) != len(finished.classes):
-        raise TrainFault(
+        raise TrainError(
             f"the network tells {len(finished.classes)} classes apart, {opened.name} has "
             f"{len(opened.classes)}"
         )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from archdsl.torch_tools.faults import Fault
+from archdsl.torch_tools.faults import ToolError
 
 
-class TrainFault(Fault):
+class TrainError(ToolError):
     """A fault of a run: its data, its folder, its numbers."""

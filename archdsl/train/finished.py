@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from archdsl.layers.volume import Volume
 from archdsl.report.text import count_of
-from archdsl.torch_tools.faults import Fault
+from archdsl.torch_tools.faults import ToolError
 from archdsl.torch_tools.network import load_network
 from archdsl.torch_tools.weights import load_weights
 from archdsl.train.checkpoints import SHARDS, read_checkpoint
-from archdsl.train.faults import TrainFault
-from archdsl.train.folder import Run
+from archdsl.train.faults import TrainError
+from archdsl.train.folder import RunFolder
 
 Which = Literal["best", "last"]
 
@@ -39,7 +39,7 @@ _NEEDED: dict[tuple[str, ...], type] = {
 class Finished:
     """A network with trained weights, in evaluation mode, and the facts of its run."""
 
-    run: Run
+    run: RunFolder
     network: nn.Module
     facts: dict[str, Any]
 
@@ -69,31 +69,31 @@ def open_run(folder: Path, which: Which = "best", device: str = "cpu") -> Finish
     """
     is_here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not is_here.get(device, True):
-        raise TrainFault(f"there is no {device} device here")
-    run = Run(folder)
+        raise TrainError(f"there is no {device} device here")
+    run = RunFolder(folder)
     facts = run.read_facts()
     _check_facts(run, facts)
     try:
         source = run.module.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise TrainFault(f"cannot read {run.module}: {error}") from None
+        raise TrainError(f"cannot read {run.module}: {error}") from None
     try:
         network = load_network(source, facts["class"])
     # It is executed, and may have been changed by hand.
     except Exception as error:
-        raise TrainFault(f"{run.module} cannot be run: {type(error).__name__}: {error}") from None
+        raise TrainError(f"{run.module} cannot be run: {type(error).__name__}: {error}") from None
     try:
         load_weights(network, weights_of(run, which))
-    except TrainFault:
+    except TrainError:
         raise
-    except Fault as fault:
-        raise TrainFault(str(fault)) from None
+    except ToolError as fault:
+        raise TrainError(str(fault)) from None
     finished = Finished(run, network.to(device).eval(), facts)
     _check_network(finished, device)
     return finished
 
 
-def weights_of(run: Run, which: Which = "best") -> Path:
+def weights_of(run: RunFolder, which: Which = "best") -> Path:
     """The file that has the best, or the last, weights of a run.
 
     Errors:
@@ -106,25 +106,25 @@ def weights_of(run: Run, which: Which = "best") -> Path:
     for path in (run.weights, run.best, *last) if which == "best" else last:
         if path.exists():
             return path
-    raise TrainFault(f"{run.folder} has no weights yet")
+    raise TrainError(f"{run.folder} has no weights yet")
 
 
-def _check_facts(run: Run, facts: dict[str, Any]) -> None:
+def _check_facts(run: RunFolder, facts: dict[str, Any]) -> None:
     for names, kind in _NEEDED.items():
         value: Any = facts
         for name in names:
             value = value.get(name) if isinstance(value, dict) else None
         if not isinstance(value, kind):
-            raise TrainFault(f"{run.facts} is damaged: `{'.'.join(names)}` is not there")
+            raise TrainError(f"{run.facts} is damaged: `{'.'.join(names)}` is not there")
     sizes, data = facts["input"], facts["data"]
     if not all(isinstance(size, int) and size > 0 for size in sizes) or len(sizes) not in (1, 3):
-        raise TrainFault(f"{run.facts} is damaged: `input` is {sizes}")
+        raise TrainError(f"{run.facts} is damaged: `input` is {sizes}")
     if not data["classes"] or not all(isinstance(name, str) for name in data["classes"]):
-        raise TrainFault(f"{run.facts} is damaged: `data.classes` are no names")
+        raise TrainError(f"{run.facts} is damaged: `data.classes` are no names")
     for name in ("mean", "std"):
         values = data[name]
         if len(values) != sizes[-1] or not all(isinstance(value, int | float) for value in values):
-            raise TrainFault(f"{run.facts} is damaged: `data.{name}` is {values}")
+            raise TrainError(f"{run.facts} is damaged: `data.{name}` is {values}")
 
 
 def _check_network(finished: Finished, device: str) -> None:
@@ -134,9 +134,9 @@ def _check_network(finished: Finished, device: str) -> None:
         found = list(finished.probabilities(image).shape)
     except Exception as error:
         line = str(error).partition("\n")[0]
-        raise TrainFault(f"{finished.run.module} does not run: {line}") from None
+        raise TrainError(f"{finished.run.module} does not run: {line}") from None
     if found != [1, len(finished.classes)]:
-        raise TrainFault(
+        raise TrainError(
             f"{finished.run.facts} names {count_of(len(finished.classes), 'class')}, "
             f"{finished.run.module} gives {count_of(found[-1], 'number')}"
         )

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from archdsl.train.faults import TrainFault
+from archdsl.train.faults import TrainError
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
 
 
 @dataclass(frozen=True)
-class Run:
+class RunFolder:
     """The folder of a run and the names of what is in it."""
 
     folder: Path
@@ -82,11 +82,11 @@ class Run:
         return (*own, self.weights, self.last_weights, *curves)
 
     def read_facts(self) -> dict[str, Any]:
-        """What ``run.json`` says. Errors: ``TrainFault`` where the folder is no run."""
+        """What ``run.json`` says. Errors: ``TrainError`` where the folder is no run."""
         try:
             facts: dict[str, Any] = json.loads(self.facts.read_text("utf-8"))
         except (OSError, ValueError):
-            raise TrainFault(f"{self.folder} is no folder of a run") from None
+            raise TrainError(f"{self.folder} is no folder of a run") from None
         if not isinstance(facts, dict):
-            raise TrainFault(f"{self.facts} does not say what a run is")
+            raise TrainError(f"{self.facts} does not say what a run is")
         return facts

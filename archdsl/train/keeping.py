@@ -26,11 +26,11 @@ from archdsl.train.checkpoints import (
     write_checkpoint,
     write_shards,
 )
-from archdsl.train.faults import TrainFault
-from archdsl.train.folder import Run
+from archdsl.train.faults import TrainError
+from archdsl.train.folder import RunFolder
 from archdsl.train.logs import Logs
-from archdsl.train.loop import Loop, Progress, Watcher
-from archdsl.train.options import Options
+from archdsl.train.loop import Progress, TrainingLoop, Watcher
+from archdsl.train.options import TrainOptions
 from archdsl.train.report import write_report
 from archdsl.train.resuming import Resumed
 from archdsl.train.task import load_optimizer
@@ -43,11 +43,11 @@ class Keeper(Watcher):
 
     def __init__(
         self,
-        run: Run,
+        run: RunFolder,
         fabric: Fabric,
         network: nn.Module,
         optimizer: torch.optim.Optimizer,
-        options: Options,
+        options: TrainOptions,
         progress: Progress,
         average: Averaging | None,
         told: State,
@@ -65,7 +65,7 @@ class Keeper(Watcher):
             self.logs = Logs(run, options.log, progress.history)
             self.logs.write_table(progress.history)
 
-    def on_epoch(self, loop: Loop) -> None:
+    def on_epoch(self, loop: TrainingLoop) -> None:
         progress = loop.progress
         is_best = progress.best == progress.epoch - 1
         # Behind a crash between the two the epoch is run again, to the same weights.
@@ -75,10 +75,10 @@ class Keeper(Watcher):
         if self.logs is not None:
             self.logs.write(progress.history)
 
-    def on_checkpoint(self, loop: Loop) -> None:
+    def on_checkpoint(self, loop: TrainingLoop) -> None:
         self._save(loop.progress, is_best=False)
 
-    def finish(self, loop: Loop) -> None:
+    def finish(self, loop: TrainingLoop) -> None:
         """Leave the last weights and the report, be the run over or stopped."""
         self._write_weights(self.run.last_weights)
         if self.logs is not None:
@@ -149,7 +149,7 @@ def restore(
     is_sharded = any(hasattr(tensor, "full_tensor") for tensor in network.parameters())
     if is_sharded != (SHARDS in state):
         wanted = "with" if SHARDS in state else "without"
-        raise TrainFault(f"{path} was written {wanted} `--strategy fsdp`: go on likewise")
+        raise TrainError(f"{path} was written {wanted} `--strategy fsdp`: go on likewise")
     try:
         if is_sharded:
             parts = _parts(network, optimizer)
@@ -171,5 +171,5 @@ def restore(
         if state["precision"]:
             fabric.strategy.precision.load_state_dict(state["precision"])
     except (RuntimeError, KeyError, ValueError) as error:
-        raise TrainFault(f"{path} does not fit the network: {error}") from None
+        raise TrainError(f"{path} does not fit the network: {error}") from None
     return resumed.progress

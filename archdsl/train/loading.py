@@ -113,7 +113,7 @@ def _seeded(seed: int, *, also_python: bool) -> Iterator[None]:
             np.random.set_state(others[1])
 
 
-class Loading:
+class Loader:
     """The images of one process, in the steps of a run.
 
     A step takes ``batch`` images of this process, in ``parts`` that are computed one by one.

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from archdsl.train.checkpoints import write_text
-from archdsl.train.faults import TrainFault
-from archdsl.train.folder import Run
+from archdsl.train.faults import TrainError
+from archdsl.train.folder import RunFolder
 
 #: What was measured in an epoch, by name.
 Row = dict[str, float]
@@ -33,7 +33,7 @@ COLUMNS = {
 class Logs:
     """Writes what each epoch came to."""
 
-    def __init__(self, run: Run, names: Sequence[str], history: Sequence[Row]) -> None:
+    def __init__(self, run: RunFolder, names: Sequence[str], history: Sequence[Row]) -> None:
         self.run = run
         self.has_csv = "csv" in names
         self.events: Any = None
@@ -52,7 +52,7 @@ class Logs:
             write_text(self.run.metrics, text)
 
     def write(self, history: Sequence[Row]) -> None:
-        """Write the row of an epoch. Errors: ``TrainFault`` where the disk is full."""
+        """Write the row of an epoch. Errors: ``TrainError`` where the disk is full."""
         self.write_table(history)
         if self.events is not None and history:
             row, events = history[-1], self.events
@@ -72,7 +72,7 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise TrainFault(f"cannot write {path}: {error.strerror or error}") from error
+        raise TrainError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def render_csv(history: Sequence[Row]) -> str:
@@ -85,7 +85,7 @@ def render_csv(history: Sequence[Row]) -> str:
     return out.getvalue()
 
 
-def read_metrics(run: Run) -> list[Row]:
+def read_metrics(run: RunFolder) -> list[Row]:
     """The rows of a run's ``metrics.csv``; none where it has no such file."""
     if not run.metrics.exists():
         return []

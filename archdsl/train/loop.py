@@ -17,10 +17,10 @@ from archdsl.recipe.recipe import Recipe
 from archdsl.train.averaging import Averaging
 from archdsl.train.data import ImageData
 from archdsl.train.data.augmentation import plan_mixing
-from archdsl.train.faults import TrainFault
-from archdsl.train.loading import Loading, mix
+from archdsl.train.faults import TrainError
+from archdsl.train.loading import Loader, mix
 from archdsl.train.logs import Row
-from archdsl.train.options import Options
+from archdsl.train.options import TrainOptions
 from archdsl.train.processes import Agreement, add_up, share_buffers
 from archdsl.train.stopping import Stopping
 from archdsl.train.task import Classification, set_rate
@@ -29,7 +29,7 @@ from archdsl.train.task import Classification, set_rate
 _LOOK = 50
 
 
-class NotFinite(TrainFault):
+class NotFinite(TrainError):
     """The loss became infinite or no number, or a weight did."""
 
     def __init__(self, what: str, epoch: int, step: int | None = None) -> None:
@@ -72,20 +72,20 @@ class Progress:
 class Watcher:
     """Who is told how the loop gets on. Each does as little as it can: steps may be short."""
 
-    def on_step(self, loop: Loop) -> None:
+    def on_step(self, loop: TrainingLoop) -> None:
         """A step is over."""
 
-    def on_epoch(self, loop: Loop) -> None:
+    def on_epoch(self, loop: TrainingLoop) -> None:
         """An epoch and its validation are over; the row is the last of the history."""
 
-    def on_checkpoint(self, loop: Loop) -> None:
+    def on_checkpoint(self, loop: TrainingLoop) -> None:
         """The run is to be saved as it is, amid an epoch."""
 
-    def on_end(self, loop: Loop) -> None:
+    def on_end(self, loop: TrainingLoop) -> None:
         """Nothing follows, for whatever reason."""
 
 
-class Loop:
+class TrainingLoop:
     """Trains a network from where its progress says it is."""
 
     def __init__(
@@ -95,10 +95,10 @@ class Loop:
         optimizer: torch.optim.Optimizer,
         task: Classification,
         recipe: Recipe,
-        options: Options,
+        options: TrainOptions,
         data: ImageData,
-        training: Loading,
-        validation: Loading,
+        training: Loader,
+        validation: Loader,
         progress: Progress,
         average: Averaging | None = None,
         watchers: tuple[Watcher, ...] = (),

@@ -16,7 +16,7 @@ PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
 @dataclass(frozen=True)
-class Options:
+class TrainOptions:
     """Flags of ``archdsl train``; each docstring of the command line says the same.
 
     ``devices`` counts per node. ``overfit`` is a number of images to train and validate on, and
@@ -50,7 +50,7 @@ class Options:
     color: Literal["auto", "always", "never"] = "auto"
 
 
-def count_workers(options: Options, data: ImageData, fabric: Fabric) -> int:
+def count_workers(options: TrainOptions, data: ImageData, fabric: Fabric) -> int:
     """How many processes read images for each one that trains: its share of the cores.
 
     None where nothing has to be read.

@@ -15,11 +15,11 @@ from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
 
-from archdsl.train.faults import TrainFault
-from archdsl.train.options import PRECISIONS, Options
+from archdsl.train.faults import TrainError
+from archdsl.train.options import PRECISIONS, TrainOptions
 
 
-def start_processes(options: Options) -> Fabric:
+def start_processes(options: TrainOptions) -> Fabric:
     """Start the processes that the flags ask for, or join those that torchrun or SLURM started.
 
     Errors:
@@ -27,15 +27,15 @@ def start_processes(options: Options) -> Fabric:
     """
     _quieten()
     if options.device == "cuda" and not torch.cuda.is_available():
-        raise TrainFault("there is no CUDA device here; --device auto takes what there is")
+        raise TrainError("there is no CUDA device here; --device auto takes what there is")
     if options.device == "mps" and not torch.backends.mps.is_available():
-        raise TrainFault("there is no MPS device here; --device auto takes what there is")
+        raise TrainError("there is no MPS device here; --device auto takes what there is")
     has_gpu = torch.cuda.is_available() and options.device in ("auto", "cuda")
     if options.precision == "16" and not has_gpu:
         # Fabric would take bf16 instead.
-        raise TrainFault("`--precision 16` needs a CUDA device; on a CPU there is `bf16`")
+        raise TrainError("`--precision 16` needs a CUDA device; on a CPU there is `bf16`")
     if options.sync_bn and not has_gpu:
-        raise TrainFault("`--sync-bn` needs CUDA devices: PyTorch has it for no other")
+        raise TrainError("`--sync-bn` needs CUDA devices: PyTorch has it for no other")
     devices = options.devices or _count_of_torchrun() or "auto"
     strategy = _sharding(devices, options) if options.strategy == "fsdp" else options.strategy
     try:
@@ -48,7 +48,7 @@ def start_processes(options: Options) -> Fabric:
         )
         fabric.launch()
     except (ValueError, RuntimeError, MisconfigurationException) as error:
-        raise TrainFault(" ".join(str(error).split())) from None
+        raise TrainError(" ".join(str(error).split())) from None
     return fabric
 
 
@@ -67,7 +67,7 @@ def _count_of_torchrun() -> int | None:
     return int(os.environ["LOCAL_WORLD_SIZE"])
 
 
-def _sharding(devices: int | str, options: Options) -> ModelParallelStrategy:
+def _sharding(devices: int | str, options: TrainOptions) -> ModelParallelStrategy:
     """Weights, gradients and the optimizer's state spread over all processes (FSDP2)."""
     local = devices if isinstance(devices, int) else max(torch.cuda.device_count(), 1)
     return ModelParallelStrategy(
@@ -150,7 +150,7 @@ def telling_of_lost_processes(fabric: Fabric) -> Iterator[None]:
             end_processes()  # NCCL would wait for those that do not come any more
         if fabric.world_size == 1 or not _is_of_connection(error):
             raise
-        raise TrainFault(
+        raise TrainError(
             f"process {fabric.global_rank} lost another process of the run: that one has died, or "
             "the network between them; resume with `--resume auto`"
         ) from None

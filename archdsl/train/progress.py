@@ -9,7 +9,7 @@ from lightning_fabric import Fabric
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from archdsl.train.loop import Loop, Watcher
+from archdsl.train.loop import TrainingLoop, Watcher
 
 #: Seconds between two looks at the loss, for which a GPU has to be waited.
 _REFRESH = 0.5
@@ -44,7 +44,7 @@ class _Lines(Watcher):
     def __init__(self) -> None:
         self.has_heading = False
 
-    def on_epoch(self, loop: Loop) -> None:
+    def on_epoch(self, loop: TrainingLoop) -> None:
         row, epochs = loop.progress.history[-1], str(loop.recipe.epochs)
         width = max(len("epoch"), 2 * len(epochs) + 1)
         if not self.has_heading:
@@ -81,7 +81,7 @@ class _Bar(_Lines):
         self.task = self.bar.add_task("", total=None, numbers="")
         self.shown = 0.0
 
-    def on_step(self, loop: Loop) -> None:
+    def on_step(self, loop: TrainingLoop) -> None:
         now = time.monotonic()
         progress = loop.progress
         is_last = progress.step == loop.steps_in_epoch
@@ -106,11 +106,11 @@ class _Bar(_Lines):
         else:
             self.bar.refresh()
 
-    def on_epoch(self, loop: Loop) -> None:
+    def on_epoch(self, loop: TrainingLoop) -> None:
         self.bar.stop()
         super().on_epoch(loop)
 
-    def on_end(self, loop: Loop) -> None:
+    def on_end(self, loop: TrainingLoop) -> None:
         self.bar.stop()
 
     def show(self, line: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archdsl.train.checkpoints import write_atomically, write_text
-from archdsl.train.folder import Run
+from archdsl.train.folder import RunFolder
 from archdsl.train.logs import Row
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _PANELS = {
 }
 
 
-def write_report(run: Run, history: Sequence[Row]) -> None:
+def write_report(run: RunFolder, history: Sequence[Row]) -> None:
     """Write ``curves.svg``, ``curves.png`` and ``report.md`` from the rows of the epochs."""
     if not history:
         return
@@ -46,7 +46,7 @@ def write_report(run: Run, history: Sequence[Row]) -> None:
     write_text(run.report, text)
 
 
-def _draw_curves(run: Run, metrics: Sequence[Row]) -> None:
+def _draw_curves(run: RunFolder, metrics: Sequence[Row]) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 

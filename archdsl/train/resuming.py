@@ -10,17 +10,17 @@ from archdsl.recipe import Recipe
 from archdsl.train.checkpoints import copy_checkpoint, read_checkpoint
 from archdsl.train.choice import is_checkpoint
 from archdsl.train.data import ImageData
-from archdsl.train.faults import TrainFault
-from archdsl.train.folder import Run
+from archdsl.train.faults import TrainError
+from archdsl.train.folder import RunFolder
 from archdsl.train.loop import Progress
-from archdsl.train.options import Options
+from archdsl.train.options import TrainOptions
 from archdsl.train.report import changes_between
 
 #: Data that may lie elsewhere tomorrow.
 _FILES = ("folder", "imagenet", "webdataset")
 
 
-def find_checkpoint(run: Run, options: Options) -> Path | None:
+def find_checkpoint(run: RunFolder, options: TrainOptions) -> Path | None:
     """The checkpoint that a run is to go on from; None for a new one.
 
     Errors:
@@ -31,7 +31,7 @@ def find_checkpoint(run: Run, options: Options) -> Path | None:
     if isinstance(options.resume, Path) and is_checkpoint(options.resume):
         return options.resume  # which was looked for when the folder was chosen
     if not run.last.exists() and options.resume != "auto":
-        raise TrainFault(f"there is no checkpoint {run.last}")
+        raise TrainError(f"there is no checkpoint {run.last}")
     return run.last if run.last.exists() else None
 
 
@@ -44,7 +44,7 @@ class Resumed:
 
     @classmethod
     def read(cls, path: Path) -> Resumed:
-        """Errors: ``TrainFault`` for what is no checkpoint of a run."""
+        """Errors: ``TrainError`` for what is no checkpoint of a run."""
         return cls(path, read_checkpoint(path))
 
     @property
@@ -65,7 +65,7 @@ class Resumed:
             [dict(row) for row in state["history"]],
         )
 
-    def refuse_other_ways(self, recipe: Recipe, options: Options, data: ImageData) -> None:
+    def refuse_other_ways(self, recipe: Recipe, options: TrainOptions, data: ImageData) -> None:
         """Refuse what a run cannot go on with; all other flags count from here on.
 
         Errors:
@@ -73,13 +73,13 @@ class Resumed:
         """
         done = self.state["epoch"]
         if done > recipe.epochs:
-            raise TrainFault(
+            raise TrainError(
                 f"{self.path} has {done} epochs behind it, which are more than {recipe.epochs}: "
                 "pass --epochs with more, or begin a new run"
             )
         before, optimizer = self.told["recipe"]["optimizer"]["name"], recipe.optimizer.name
         if optimizer != before:
-            raise TrainFault(f"the run began with {before}, and cannot go on with {optimizer}")
+            raise TrainError(f"the run began with {before}, and cannot go on with {optimizer}")
         self._refuse_other_data(data)
         if not self.state["step"]:
             return
@@ -89,7 +89,7 @@ class Resumed:
             ("a seed of", self.told["options"]["seed"], options.seed),
         ):
             if old != new:
-                raise TrainFault(
+                raise TrainError(
                     f"{self.path} is amid epoch {done + 1}, which has {what} {old}, not {new}"
                 )
 
@@ -98,12 +98,12 @@ class Resumed:
         old, new = self.told["data"], data_facts(data)
         kinds = [facts["name"].partition(":")[0] for facts in (old, new)]
         if kinds[0] != kinds[1] or (old["name"] != new["name"] and kinds[0] not in _FILES):
-            raise TrainFault(
+            raise TrainError(
                 f"the run began with the data {old['name']}, and cannot go on with {new['name']}"
             )
         for name in ("train", "validation", "classes"):
             if old[name] != new[name]:
-                raise TrainFault(
+                raise TrainError(
                     f"the run began with other data: its {name} of {old['name']} were "
                     f"{_short(old[name])}, those of {new['name']} are {_short(new[name])}"
                 )
@@ -116,7 +116,7 @@ class Resumed:
             stretches.append({"until": str(self.progress), **told})
         return stretches
 
-    def put_in_place(self, run: Run) -> None:
+    def put_in_place(self, run: RunFolder) -> None:
         """Make the checkpoint the last one, and the best where it is: a crash may have hindered.
 
         Errors:

@@ -31,12 +31,12 @@ from archdsl.train.averaging import Averaging
 from archdsl.train.checkpoints import write_text
 from archdsl.train.choice import choose_folder, hold, refuse_another, refuse_name
 from archdsl.train.data import ImageData, open_data
-from archdsl.train.faults import TrainFault
-from archdsl.train.folder import Run
+from archdsl.train.faults import TrainError
+from archdsl.train.folder import RunFolder
 from archdsl.train.keeping import Keeper, restore
-from archdsl.train.loading import Loading
-from archdsl.train.loop import Loop, NotFinite, Progress, Watcher
-from archdsl.train.options import Options, count_workers
+from archdsl.train.loading import Loader
+from archdsl.train.loop import NotFinite, Progress, TrainingLoop, Watcher
+from archdsl.train.options import TrainOptions, count_workers
 from archdsl.train.processes import start_processes, telling_of_lost_processes
 from archdsl.train.progress import progress_watchers, show_note
 from archdsl.train.report import changes_of
@@ -59,7 +59,7 @@ class Outcome:
     its end, and ``progress`` how far it is.
     """
 
-    run: Run
+    run: RunFolder
     metrics: dict[str, float]
     progress: Progress
     broken: tuple[str, ...] = ()
@@ -74,7 +74,7 @@ class Outcome:
         return self.progress.epoch
 
 
-def train(model: Model, module_source: str, recipe: Recipe, options: Options) -> Outcome:
+def train_model(model: Model, module_source: str, recipe: Recipe, options: TrainOptions) -> Outcome:
     """Train a network. Leaves a run folder; on a fault the last good checkpoint stays.
 
     A dry run leaves nothing.
@@ -87,19 +87,19 @@ def train(model: Model, module_source: str, recipe: Recipe, options: Options) ->
     if options.overfit:
         recipe = replace(recipe, augment=())
     if recipe.batch % options.accumulate:
-        raise TrainFault(
+        raise TrainError(
             f"a batch of {recipe.batch} cannot be split into {options.accumulate} accumulated parts"
         )
     if recipe.average and options.strategy == "fsdp":
-        raise TrainFault(f"`{recipe.average.name}` does not go with `--strategy fsdp`")
+        raise TrainError(f"`{recipe.average.name}` does not go with `--strategy fsdp`")
     _refuse_volumes(model)
     data = _open(model, recipe, options)
     _refuse_misfit(model, data)
     if options.dry_run:
         with TemporaryDirectory() as folder, ending_workers():
             options = replace(options, resume=None)
-            return _train(Run(Path(folder)), model, module_source, recipe, options, data)
-    run = Run(choose_folder(model, options))
+            return _train(RunFolder(Path(folder)), model, module_source, recipe, options, data)
+    run = RunFolder(choose_folder(model, options))
     if find_checkpoint(run, options) is not None:
         refuse_another(run, model.name, module_source)  # before a lock is put into the folder
     with hold(run), ending_workers():
@@ -107,7 +107,12 @@ def train(model: Model, module_source: str, recipe: Recipe, options: Options) ->
 
 
 def _train(
-    run: Run, model: Model, module_source: str, recipe: Recipe, options: Options, data: ImageData
+    run: RunFolder,
+    model: Model,
+    module_source: str,
+    recipe: Recipe,
+    options: TrainOptions,
+    data: ImageData,
 ) -> Outcome:
     seed_everything(options.seed, verbose=False)
     _set_up_torch(options)
@@ -145,7 +150,7 @@ def _train(
         keeper = Keeper(run, fabric, network, optimizer, options, progress, average, told)
         if not options.dry_run:
             watchers.insert(0, keeper)
-        loop = Loop(
+        loop = TrainingLoop(
             fabric,
             wrapped,
             fabric.setup_optimizers(optimizer),  # type: ignore[arg-type]
@@ -173,14 +178,14 @@ def _train(
 
 @contextmanager
 def _explaining(
-    run: Run, model: Model, recipe: Recipe, options: Options, fabric: Fabric
+    run: RunFolder, model: Model, recipe: Recipe, options: TrainOptions, fabric: Fabric
 ) -> Iterator[None]:
     """Say what a loss that is no number leaves, and what memory would suffice."""
     try:
         yield
     except NotFinite as fault:
         good = f"; the last checkpoint is {run.last}" if run.last.exists() else ""
-        raise TrainFault(f"{fault}{good}") from None
+        raise TrainError(f"{fault}{good}") from None
     except (torch.OutOfMemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
@@ -188,7 +193,9 @@ def _explaining(
         raise _memory_fault(model, recipe, options, shares) from error
 
 
-def _resumed(run: Run, recipe: Recipe, options: Options, data: ImageData) -> Resumed | None:
+def _resumed(
+    run: RunFolder, recipe: Recipe, options: TrainOptions, data: ImageData
+) -> Resumed | None:
     """What the run goes on from, if it does; before anything is written."""
     path = find_checkpoint(run, options)
     if path is None:
@@ -199,11 +206,11 @@ def _resumed(run: Run, recipe: Recipe, options: Options, data: ImageData) -> Res
 
 
 def _loadings(
-    data: ImageData, recipe: Recipe, fabric: Fabric, options: Options
-) -> tuple[Loading, Loading]:
+    data: ImageData, recipe: Recipe, fabric: Fabric, options: TrainOptions
+) -> tuple[Loader, Loader]:
     """The images of training and of validation for this process."""
     workers = count_workers(options, data, fabric)
-    make: Callable[..., Loading] = Loading
+    make: Callable[..., Loader] = Loader
     if options.loader == "dali":
         from archdsl.train.dali import DaliLoading
 
@@ -229,7 +236,7 @@ def _loadings(
 # ── Before ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _set_up_torch(options: Options) -> None:
+def _set_up_torch(options: TrainOptions) -> None:
     """What is of the whole process: convolutions on a GPU may look for their quickest way."""
     torch.use_deterministic_algorithms(options.deterministic)
     if options.deterministic:
@@ -238,7 +245,7 @@ def _set_up_torch(options: Options) -> None:
     torch.backends.cudnn.benchmark = not options.deterministic
 
 
-def _open(model: Model, recipe: Recipe, options: Options) -> ImageData:
+def _open(model: Model, recipe: Recipe, options: TrainOptions) -> ImageData:
     with _one_at_a_time(options):
         data = open_data(
             recipe.data or DEFAULT_DATA,
@@ -258,7 +265,7 @@ def _open(model: Model, recipe: Recipe, options: Options) -> ImageData:
 
 
 @contextmanager
-def _one_at_a_time(options: Options) -> Iterator[None]:
+def _one_at_a_time(options: TrainOptions) -> Iterator[None]:
     """Where data may be fetched, the processes of a run look one after the other."""
     if not options.download:
         yield
@@ -266,14 +273,14 @@ def _one_at_a_time(options: Options) -> Iterator[None]:
     try:
         options.data_root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise TrainFault(f"cannot write to {options.data_root}: {error.strerror}") from None
+        raise TrainError(f"cannot write to {options.data_root}: {error.strerror}") from None
     with FileLock(options.data_root / ".archdsl.lock"):
         yield
 
 
 def _refuse_volumes(model: Model) -> None:
     if not model.output.is_vector:
-        raise TrainFault(
+        raise TrainError(
             f"{model.name} ends in {model.output}; training wants one number a class: "
             "end with `gap; flatten` or `fc`"
         )
@@ -282,26 +289,26 @@ def _refuse_volumes(model: Model) -> None:
 def _refuse_misfit(model: Model, data: ImageData) -> None:
     """The classes of the data must be the numbers the network gives."""
     if len(data.classes) != model.output.channels:
-        raise TrainFault(
+        raise TrainError(
             f"{model.name} tells {model.output.channels} classes apart, "
             f"{data.name} has {len(data.classes)}"
         )
 
 
-def _refuse_full_disk(run: Run, model: Model, recipe: Recipe) -> None:
+def _refuse_full_disk(run: RunFolder, model: Model, recipe: Recipe) -> None:
     """The last checkpoint, the best and one that is being written must fit; so must the weights."""
     parameters = model.trunk.parameters + model.heads.parameters
     copies = 1 + recipe.optimizer.count_state() + bool(recipe.average)
     needed = BYTES_PER_NUMBER * parameters * (3 * copies + 3)
     free = shutil.disk_usage(run.folder).free
     if free < needed:
-        raise TrainFault(
+        raise TrainError(
             f"{run.folder} has {render_bytes(free)} free; checkpoints need {render_bytes(needed)}"
         )
 
 
 def _facts(
-    model: Model, recipe: Recipe, options: Options, data: ImageData, resumed: Resumed | None
+    model: Model, recipe: Recipe, options: TrainOptions, data: ImageData, resumed: Resumed | None
 ) -> dict[str, Any]:
     """Everything needed to run it again, but for spec and module."""
     facts: dict[str, Any] = {
@@ -327,7 +334,7 @@ def _facts(
     return facts
 
 
-def _write_facts(run: Run, model: Model, module_source: str, facts: dict[str, Any]) -> None:
+def _write_facts(run: RunFolder, model: Model, module_source: str, facts: dict[str, Any]) -> None:
     """The facts, by which a folder is known as that of a run; then spec and generated module."""
     write_text(run.facts, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
     write_text(run.spec, model.source.text)
@@ -340,11 +347,11 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def _refuse_late_average(recipe: Recipe, training: Loading) -> None:
+def _refuse_late_average(recipe: Recipe, training: Loader) -> None:
     """An average of a single step, at the beginning, is none."""
     steps = recipe.epochs * training.steps
     if recipe.average and recipe.average.steps >= steps > 1:
-        raise TrainFault(
+        raise TrainError(
             f"`ema steps={recipe.average.steps}`: the run has {steps:,} steps, and the average "
             "would be that of the first alone"
         )
@@ -357,7 +364,7 @@ def _gives_probabilities(model: Model) -> bool:
 # ── The network ──────────────────────────────────────────────────────────────────────────────
 
 
-def _network(source: str, model: Model, options: Options) -> nn.Module:
+def _network(source: str, model: Model, options: TrainOptions) -> nn.Module:
     network = load_network(source, entry_name(model))
     # What is to be shared out must lie in the order of its sizes.
     if options.channels_last and options.strategy != "fsdp" and not model.input.is_vector:
@@ -369,11 +376,11 @@ def _network(source: str, model: Model, options: Options) -> nn.Module:
     return network
 
 
-def _batch_per_process(recipe: Recipe, fabric: Fabric, options: Options) -> int:
+def _batch_per_process(recipe: Recipe, fabric: Fabric, options: TrainOptions) -> int:
     """The recipe's batch is over all processes and accumulated parts together."""
     shares = fabric.world_size * options.accumulate
     if recipe.batch % shares:
-        raise TrainFault(
+        raise TrainError(
             f"a batch of {recipe.batch} cannot be split over {fabric.world_size} processes and "
             f"{options.accumulate} accumulated steps"
         )
@@ -388,16 +395,16 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return "out of memory" in text or "can't allocate memory" in text
 
 
-def _memory_fault(model: Model, recipe: Recipe, options: Options, shares: int) -> TrainFault:
+def _memory_fault(model: Model, recipe: Recipe, options: TrainOptions, shares: int) -> TrainError:
     """Say what the run needs and, where the device tells its memory, what batch would fit."""
     batch = max(recipe.batch // shares, 1)
     memory = estimate_memory(model, batch=batch, recipe=recipe, precision=options.precision)
     needs = f"{model.name} with {batch} images a device needs {render_bytes(memory.total)}"
     if not torch.cuda.is_available():
-        return TrainFault(f"{needs}, which does not fit into memory: pass a smaller --batch")
+        return TrainError(f"{needs}, which does not fit into memory: pass a smaller --batch")
     available = torch.cuda.get_device_properties(0).total_memory
     largest = memory.largest_batch(available)
-    return TrainFault(
+    return TrainError(
         f"{needs}, which does not fit into memory ({render_bytes(available)}); the largest batch "
         f"that fits is {largest * shares}"
     )

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from archdsl.train.faults import TrainFault
+from archdsl.train.faults import TrainError
 
 #: Ctrl-C, the end of a job, and what SLURM sends ahead of it where it is asked to.
 _SIGNALS = tuple(
@@ -84,7 +84,7 @@ def exit_code_of(number: int) -> int:
 def requeue(number: int) -> bool:
     """Put the job back into SLURM's queue where that is what the signal asks for.
 
-    Gives whether it was. Errors: ``TrainFault`` where SLURM refuses.
+    Gives whether it was. Errors: ``TrainError`` where SLURM refuses.
     """
     job = os.environ.get("SLURM_JOB_ID")
     if number != _REQUEUE or job is None:
@@ -95,5 +95,5 @@ def requeue(number: int) -> bool:
         )
     except (OSError, subprocess.SubprocessError) as error:
         said = getattr(error, "stderr", "") or str(error)
-        raise TrainFault(f"the run is saved, but job {job} is not requeued: {said}") from None
+        raise TrainError(f"the run is saved, but job {job} is not requeued: {said}") from None
     return True

@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from archdsl.collector import without_collector
 from archdsl.deployment import Deployment
 from archdsl.model import Model
-from archdsl.validation.comparing import Network
-from archdsl.validation.faults import InvalidModule
+from archdsl.validation.comparing import ComparedNetwork
+from archdsl.validation.faults import InvalidModuleError
 from archdsl.validation.graphs import expected_graphs, recorded_graphs
-from archdsl.validation.loading import Loading
+from archdsl.validation.loading import StateLoading
 from archdsl.validation.subject import Subject
 
-__all__ = ["InvalidModule", "expected_graphs", "recorded_graphs", "validate"]
+__all__ = ["InvalidModuleError", "expected_graphs", "recorded_graphs", "validate"]
 
 
 @without_collector()
@@ -39,11 +39,11 @@ def validate(
     subject = Subject(source, models, is_foreign=is_foreign)
     for name, wanted in networks.items():
         with subject.emitted.blaming(name, models[name].span):
-            network = Network(subject.build(name), subject.expect(name))
+            network = ComparedNetwork(subject.build(name), subject.expect(name))
             network.compare_layers()
             network.compare_starts()
             network.compare_heads()
             network.compare_run(True)
             network.compare_run(False)
             if isinstance(wanted, Deployment):
-                Loading(wanted, network).compare()
+                StateLoading(wanted, network).compare()

@@ -7,26 +7,26 @@ from collections.abc import Iterable
 from typing import Any
 
 from archdsl.network.graph import Node
-from archdsl.validation.expected import Expected, Start, is_free
-from archdsl.validation.faults import Difference
-from archdsl.validation.layers import Helper, Leaf
+from archdsl.validation.expected import Expected, InitialState, is_free
+from archdsl.validation.faults import StepMismatchError
+from archdsl.validation.layers import Helper, LayerStandIn
 from archdsl.validation.modules import Module
-from archdsl.validation.values import Arguments, Frozen, Parameter, Tensor, shown
+from archdsl.validation.values import Arguments, Frozen, ParameterValue, Tensor, shown
 
 _TIMES = {0: "not at all", 1: "once", 2: "twice"}
 #: Layers that may stand between two nodes without being one: they change no number.
 _PASSING = ("nn.Flatten", "nn.Identity")
 
 
-class Network:
+class ComparedNetwork:
     """A network as the module builds it: its layers by name, and all that holds them."""
 
     def __init__(self, network: object, expected: Expected) -> None:
         if not isinstance(network, Module):
-            raise Difference("what it builds is no nn.Module")
+            raise StepMismatchError("what it builds is no nn.Module")
         self.module = network
         self.expected = expected
-        self.leaves: dict[str, Leaf] = {}
+        self.leaves: dict[str, LayerStandIn] = {}
         self.containers: list[Module] = []
         self._collect(network)
 
@@ -36,16 +36,18 @@ class Network:
         while stack:
             path, module = stack.pop()
             if id(module) in names:
-                line = module.line if isinstance(module, Leaf) else None
-                raise Difference(f"`{path}` is the same module as `{names[id(module)]}`", line=line)
+                line = module.line if isinstance(module, LayerStandIn) else None
+                raise StepMismatchError(
+                    f"`{path}` is the same module as `{names[id(module)]}`", line=line
+                )
             names[id(module)] = path
-            if isinstance(module, Leaf):
+            if isinstance(module, LayerStandIn):
                 self.leaves[path] = module
                 continue
             self.containers.append(module)
             for name in (*module.own_parameters(), *module.own_buffers()):
                 full = f"{path}.{name}" if path else name
-                raise Difference(f"`{full}` is a tensor of its own, which no layer has")
+                raise StepMismatchError(f"`{full}` is a tensor of its own, which no layer has")
             start = f"{path}." if path else ""
             inner = module._modules
             stack += [(start + n, m) for n, m in reversed(inner.items()) if m is not None]
@@ -61,20 +63,20 @@ class Network:
                 if leaf.callee in _PASSING:
                     continue
                 fact = f"`{path}` is a {leaf.callee}; the spec has no layer of that name"
-                raise Difference(fact, line=leaf.line)
+                raise StepMismatchError(fact, line=leaf.line)
             if leaf.callee != found.callee:
                 fact = f"`{path}` is a {leaf.callee}; by the spec it is a {found.callee}"
-                raise Difference(fact, line=leaf.line, node=found.node)
+                raise StepMismatchError(fact, line=leaf.line, node=found.node)
             if leaf.arguments != found.arguments:
                 fact = f"`{path}` has {_differing(leaf.arguments, found.arguments)}"
-                raise Difference(fact, line=leaf.line, node=found.node)
+                raise StepMismatchError(fact, line=leaf.line, node=found.node)
             leaf.__dict__["path"] = path
             if isinstance(leaf, Helper):
                 leaf.__dict__["pieces"] = self.expected.pieces[path]
         for path, found in wanted.items():
             if path not in self.leaves:
                 fact = f"it has no `{path}`, by the spec a {found.callee}"
-                raise Difference(fact, node=found.node)
+                raise StepMismatchError(fact, node=found.node)
         self._compare_order()
 
     def _compare_order(self) -> None:
@@ -86,7 +88,7 @@ class Network:
             if found != right:
                 fact = f"in its state dict `{found}` comes where by the spec `{right}` does"
                 node = self.expected.wanted[found].node
-                raise Difference(fact, line=self.leaves[found].line, node=node)
+                raise StepMismatchError(fact, line=self.leaves[found].line, node=node)
 
     # ── Steps ────────────────────────────────────────────────────────────────────────────────
 
@@ -95,7 +97,7 @@ class Network:
         for module in self.containers:
             module.__dict__["training"] = is_training
             module.__dict__["is_running"] = True
-        run = Run(self.expected, is_training)
+        run = ModuleRun(self.expected, is_training)
         try:
             output = self.module(Tensor(run, 0))
         finally:
@@ -106,20 +108,20 @@ class Network:
             self._explain_steps(run, found, wanted)
         self._compare_outputs(run, output)
 
-    def _explain_steps(self, run: Run, found: Counter[int], wanted: Counter[int]) -> None:
+    def _explain_steps(self, run: ModuleRun, found: Counter[int], wanted: Counter[int]) -> None:
         for id in sorted({*found, *wanted}):
             if found[id] != wanted[id]:
                 often = (found[id], wanted[id])
                 has, right = (_TIMES.get(count, f"{count} times") for count in often)
                 fact = f"in {run.mode} {run.name(id)} is computed {has}; by the spec {right}"
                 node = self.expected.flow.owners[id]
-                raise Difference(fact, node=node, line=self._line_of(node))
+                raise StepMismatchError(fact, node=node, line=self._line_of(node))
 
     def _line_of(self, node: Node | None) -> int | None:
         leaf = self.leaves.get(self.expected.model.names.get(node.id, "")) if node else None
         return leaf.line if leaf is not None else None
 
-    def _compare_outputs(self, run: Run, output: object) -> None:
+    def _compare_outputs(self, run: ModuleRun, output: object) -> None:
         wanted = self.expected.outputs
         found = list(output) if isinstance(output, tuple) else [output]
         is_due = len(wanted) > 1 and len(found) == len(wanted)
@@ -129,14 +131,14 @@ class Network:
             found = [found[0], *(item for item in found[1:] if item is not None)]
             wanted = wanted[:1]
         if isinstance(output, tuple) and not is_due:
-            raise Difference(f"in {run.mode} it gives a tuple of {len(output)}")
+            raise StepMismatchError(f"in {run.mode} it gives a tuple of {len(output)}")
         ids = [item.id if type(item) is Tensor else None for item in found]
         if ids != wanted:
             given = ", ".join("None" if id is None else run.name(id) for id in ids)
             right = ", ".join(map(run.name, wanted))
             owner = self.expected.flow.owners[wanted[0]]
             fact = f"in {run.mode} it gives {given}; by the spec {right}"
-            raise Difference(fact, node=owner)
+            raise StepMismatchError(fact, node=owner)
 
     # ── What is not a step ───────────────────────────────────────────────────────────────────
 
@@ -146,7 +148,7 @@ class Network:
         wanted = self.expected.weights
         is_numbers = isinstance(found, tuple) and all(type(w) in (int, float) for w in found)
         if not is_numbers or found != wanted:
-            raise Difference(f"`aux_weights` is {found!r}; by the spec {wanted}")
+            raise StepMismatchError(f"`aux_weights` is {found!r}; by the spec {wanted}")
 
     def compare_starts(self) -> None:
         """What weights start as; what the spec says nothing of starts as PyTorch has it."""
@@ -163,14 +165,14 @@ class Network:
                         f"`{path}.{name}` starts as {_start(parameter.start)}; "
                         f"by the spec as {_start(right)}"
                     )
-                    raise Difference(fact, node=wanted.node)
+                    raise StepMismatchError(fact, node=wanted.node)
 
 
-def _parameters_of(leaf: Leaf) -> Iterable[tuple[str, Parameter]]:
+def _parameters_of(leaf: LayerStandIn) -> Iterable[tuple[str, ParameterValue]]:
     return leaf.named_parameters() if leaf._modules else leaf.own_parameters().items()
 
 
-def _start(start: Start | None) -> str:
+def _start(start: InitialState | None) -> str:
     if start is None:
         return "PyTorch's own"
     name, arguments = start
@@ -190,7 +192,7 @@ def _differing(found: Arguments, wanted: Arguments) -> str:
     return f"{has}; by the spec {right}"
 
 
-class Run:
+class ModuleRun:
     """One pass: each step is looked up among those of the Model as it is taken."""
 
     def __init__(self, expected: Expected, is_training: bool) -> None:
@@ -216,18 +218,18 @@ class Run:
         if id is not None:
             owner = self.expected.flow.owners[id]
             fact = f"{self.name(id)} is computed in {self.mode}; by the spec in training alone"
-            raise Difference(fact, node=owner)
+            raise StepMismatchError(fact, node=owner)
         if wanted is not None:
             right = next(s[1] for s in self.ids if s[0] == function and len(s) == 2)
             fact = f"`{function}` reads {self.name(arguments[0])}; by the spec {self.name(right)}"
-            raise Difference(fact, node=wanted.node)
+            raise StepMismatchError(fact, node=wanted.node)
         names = ", ".join(map(self._shown, arguments))
         near = self._nearest(function, arguments)
         fact = f"it computes {function}({names}), which the spec has not"
         if near is not None:
             fact += f"; near it is {self.name(near)}"
         owner = self.expected.flow.owners[near] if near is not None else None
-        raise Difference(fact, node=owner)
+        raise StepMismatchError(fact, node=owner)
 
     def _nearest(self, function: str, arguments: list[Frozen]) -> int | None:
         """The step of the Model that has most in common with one that it has not."""

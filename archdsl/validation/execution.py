@@ -11,8 +11,8 @@ from types import FunctionType, TracebackType
 from typing import Any
 
 from archdsl.text.source import Span
-from archdsl.validation.faults import FILENAME, Difference, InvalidModule, Place
-from archdsl.validation.layers import Helper, Leaf
+from archdsl.validation.faults import FILENAME, InvalidModuleError, Place, StepMismatchError
+from archdsl.validation.layers import Helper, LayerStandIn
 from archdsl.validation.library import Torch, builtins_of
 from archdsl.validation.modules import Module
 from archdsl.validation.signatures import Bound, Signature
@@ -67,17 +67,17 @@ class Emitted:
         name = match[1]
         cls = self.names.get(name)
         if not isinstance(cls, type) or not issubclass(cls, Module):
-            raise Difference(f"it lacks the class {name}, which a layer needs")
+            raise StepMismatchError(f"it lacks the class {name}, which a layer needs")
         start = f"\n{self.source}\n".find(f"\n{support}\n")
         first = self.source.count("\n", 0, max(start, 0)) + 1
         own = [value for value in vars(cls).values() if isinstance(value, FunctionType)]
         lines = range(first, first + support.count("\n") + 1)
         if start < 0 or any(f.__code__.co_firstlineno not in lines for f in own):
             line = own[0].__code__.co_firstlineno if own else None
-            raise Difference(f"the class {name} is not that of its layer", line=line)
+            raise StepMismatchError(f"the class {name} is not that of its layer", line=line)
         for word, known in self._imports().items():
             if re.search(rf"\b{word}\b", support) and self.names.get(word) is not known:
-                raise Difference(f"the class {name} needs {word}, which is not imported")
+                raise StepMismatchError(f"the class {name} needs {word}, which is not imported")
         self.helpers[name] = _signature_of(cls)
         self.names[name] = _helper_class(name, cls, self.helpers[name])
 
@@ -88,13 +88,13 @@ class Emitted:
 
     @contextmanager
     def blaming(self, network: str, span: Span | None = None) -> Iterator[None]:
-        """Turn whatever goes wrong inside into an ``InvalidModule`` with its places.
+        """Turn whatever goes wrong inside into an ``InvalidModuleError`` with its places.
 
         ``span`` is the place in the spec where no node is to blame.
         """
         try:
             yield
-        except Difference as found:
+        except StepMismatchError as found:
             line = found.line or _line_of(found) or self._definition_of(network)
             place = found.node.span if found.node else span
             raise self._invalid(network, found.fact, line, place) from None
@@ -107,11 +107,11 @@ class Emitted:
 
     def _invalid(
         self, network: str, fact: str, line: int | None, span: Span | None = None
-    ) -> InvalidModule:
+    ) -> InvalidModuleError:
         lines = self.source.splitlines()
         is_known = line is not None and 0 < line <= len(lines)
         place = Place(line, lines[line - 1].strip()) if line is not None and is_known else None
-        return InvalidModule(network, fact, place, span)
+        return InvalidModuleError(network, fact, place, span)
 
     def _definition_of(self, name: str) -> int | None:
         found = re.search(rf"^(?:class|def) {re.escape(name)}\b", self.source, re.MULTILINE)
@@ -128,7 +128,7 @@ class _Definitions(dict[str, Any]):
     def __setitem__(self, name: str, value: Any) -> None:
         old = self.names.get(name)
         if isinstance(old, type | FunctionType):
-            raise Difference(f"`{name}` is defined twice")
+            raise StepMismatchError(f"`{name}` is defined twice")
         super().__setitem__(name, value)
         self.names[name] = value
 
@@ -150,12 +150,12 @@ def _check_attributes(source: str) -> None:
         if not isinstance(node, ast.Attribute) or not node.attr.startswith("__"):
             continue
         if node.attr not in ("__init__", "__name__", "__doc__", "__qualname__"):
-            raise Difference(f"it reaches for `{node.attr}`", line=node.lineno)
+            raise StepMismatchError(f"it reaches for `{node.attr}`", line=node.lineno)
 
 
 def _signature_of(cls: type[Module]) -> Signature:
     """How a helper class is called."""
-    if issubclass(cls, Leaf) and cls.__init__ is Leaf.__init__:
+    if issubclass(cls, LayerStandIn) and cls.__init__ is LayerStandIn.__init__:
         return cls.signature
     signature = inspect.signature(cls)
 
@@ -169,7 +169,7 @@ def _signature_of(cls: type[Module]) -> Signature:
 
 def _helper_class(name: str, cls: type[Module], signature: Signature) -> type[Helper]:
     bases: tuple[type, ...] = (Helper,)
-    if issubclass(cls, Leaf):  # so that what it extends is found by ``isinstance``
+    if issubclass(cls, LayerStandIn):  # so that what it extends is found by ``isinstance``
         bases = (Helper, *cls.__bases__)
     attributes = {
         "callee": name,

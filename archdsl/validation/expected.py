@@ -13,7 +13,7 @@ from functools import reduce
 from typing import Any, TypeAlias
 
 from archdsl.layers import Call, Initializer, Layer, MergeLayer, UnaryLayer, WeightLayer
-from archdsl.layers.call import Code, Operation
+from archdsl.layers.call import Code, InfixCode
 from archdsl.layers.volume import Volume
 from archdsl.model import Model
 from archdsl.network.graph import Node, sources_of
@@ -24,7 +24,7 @@ from archdsl.validation.signatures import Signature
 from archdsl.validation.values import Arguments, Frozen, Tensor, flatten
 
 #: The function that fills a tensor, and its other arguments.
-Start: TypeAlias = tuple[str, Arguments]
+InitialState: TypeAlias = tuple[str, Arguments]
 #: What the calls of one network's nodes are, each made once for equal layers and volumes.
 Calls: TypeAlias = dict[int, Call]
 Memo: TypeAlias = dict[tuple[Layer, Volume], Call]
@@ -69,7 +69,7 @@ def calls_within(call: Call) -> Iterator[Call]:
             yield from calls_within(arg.value)
 
 
-class Flow:
+class StepNumbering:
     """The steps of a network from tensor to tensor, each under a number.
 
     A step is what is done and the numbers of what it is done to. Equal steps have one number, so
@@ -113,14 +113,14 @@ class Expected:
         self.model = model
         self.torch = torch
         self.helpers = helpers
-        self.flow = Flow()
+        self.flow = StepNumbering()
         self.wanted: dict[str, Wanted] = {}
         #: By path, how many results a module gives where it gives several.
         self.pieces: Counter[str] = Counter()
         #: By node, what its weight and its bias start as.
-        self.starts: dict[int, tuple[Start, Start | None]] = {}
+        self.starts: dict[int, tuple[InitialState, InitialState | None]] = {}
         self._frozen: dict[int, list[tuple[str, str, Arguments]]] = {}
-        self._started: dict[tuple[Initializer, bool], tuple[Start, Start | None]] = {}
+        self._started: dict[tuple[Initializer, bool], tuple[InitialState, InitialState | None]] = {}
         self._results = {0: 0}
         self._sources = sources_of(model.graph)
         taken: dict[bool, list[int]] = {True: [], False: []}
@@ -204,7 +204,7 @@ class Expected:
                 kwargs[name] = _Module(self, value)
         return freeze_all(signature(*args, **kwargs))
 
-    def _starts_of(self, init: Initializer, bias: bool) -> tuple[Start, Start | None]:
+    def _starts_of(self, init: Initializer, bias: bool) -> tuple[InitialState, InitialState | None]:
         key = (init, bias)
         if key not in self._started:
             tensor = Code("tensor")
@@ -212,7 +212,7 @@ class Expected:
             self._started[key] = weight, self._start(init.emit_bias(tensor)) if bias else None
         return self._started[key]
 
-    def _start(self, call: Call) -> Start:
+    def _start(self, call: Call) -> InitialState:
         args, kwargs = _split(call)
         _, arguments = bind_initializer(self.torch.signature_of(call.callee), args, kwargs)
         return call.callee, arguments
@@ -222,7 +222,7 @@ class Expected:
         match value:
             case Code():
                 return operands[value]
-            case Operation(operator=operator, operands=inner):
+            case InfixCode(operator=operator, operands=inner):
                 values = [self._evaluate(item, operands) for item in inner]
                 return reduce(_OPERATORS[operator], values)
             case Call():

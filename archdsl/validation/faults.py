@@ -19,7 +19,7 @@ class Place:
     text: str
 
 
-class InvalidModule(Exception):
+class InvalidModuleError(Exception):
     """The text of a module computes something else than the Model it was written from.
 
     ``fact`` says what it does and what the spec says; ``place`` is the line of the module and
@@ -48,7 +48,7 @@ class InvalidModule(Exception):
         return f"{self.fact} ({'; '.join(where)})" if where else self.fact
 
 
-class Difference(Exception):
+class StepMismatchError(Exception):
     """A step of a module that its Model does not have, before anybody knows the line.
 
     ``line`` is that of the module where it is known, ``node`` the one that is meant.

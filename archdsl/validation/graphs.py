@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 from archdsl.model import Model
-from archdsl.validation.comparing import Network
-from archdsl.validation.expected import Flow
+from archdsl.validation.comparing import ComparedNetwork
+from archdsl.validation.expected import StepNumbering
 from archdsl.validation.subject import Subject
 from archdsl.validation.values import Arguments, Frozen, Tensor
 
@@ -55,7 +55,7 @@ def recorded_graphs(source: str, models: Mapping[str, Model]) -> dict[str, Graph
     found: dict[str, Graphs] = {}
     for name in models:
         with subject.emitted.blaming(name):
-            network = Network(subject.build(name), subject.expect(name))
+            network = ComparedNetwork(subject.build(name), subject.expect(name))
             calls: dict[str, _Call] = {}
             for path, leaf in network.leaves.items():
                 calls[path] = leaf.callee, leaf.arguments
@@ -70,17 +70,17 @@ def recorded_graphs(source: str, models: Mapping[str, Model]) -> dict[str, Graph
 
 
 def _record(
-    network: Network, is_training: bool, calls: Mapping[str, _Call]
+    network: ComparedNetwork, is_training: bool, calls: Mapping[str, _Call]
 ) -> networkx.MultiDiGraph[str]:
     for module in network.containers:
         module.__dict__["training"] = is_training
-    flow = Flow()
+    flow = StepNumbering()
     network.module(Tensor(flow, 0))
     return _graph(flow, Counter(flow.taken), calls)
 
 
 def _graph(
-    flow: Flow, steps: Mapping[int, int], calls: Mapping[str, _Call]
+    flow: StepNumbering, steps: Mapping[int, int], calls: Mapping[str, _Call]
 ) -> networkx.MultiDiGraph[str]:
     import networkx
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from types import CodeType, FrameType
 from typing import Any, ClassVar
 
-from archdsl.validation.faults import Difference
+from archdsl.validation.faults import StepMismatchError
 from archdsl.validation.modules import Module
 from archdsl.validation.signatures import SQUARE, Signature, buffers_of, parameters_of
 from archdsl.validation.values import (
     Arguments,
     Frozen,
-    Parameter,
+    ParameterValue,
     Tensor,
     Trace,
     flatten,
@@ -26,7 +26,7 @@ def _place_of(frame: FrameType) -> tuple[CodeType, int]:
     return frame.f_code, frame.f_lasti
 
 
-class Leaf(Module):
+class LayerStandIn(Module):
     """A layer: what it was called with, where in the module, and where it stands in the network."""
 
     callee: ClassVar[str]
@@ -54,7 +54,7 @@ class Leaf(Module):
         return next((n for a, b, n in code.co_lines() if a <= instruction < b), None)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        raise Difference(f"`{name}` of a {self.callee} is changed", line=self.line)
+        raise StepMismatchError(f"`{name}` of a {self.callee} is changed", line=self.line)
 
     def __getattr__(self, name: str) -> Any:
         parameters = self.own_parameters()
@@ -85,19 +85,21 @@ class Leaf(Module):
             return x
         if self.callee == "nn.Flatten":
             return flatten(x, **self.bound)
-        raise Difference(f"a {self.callee} is applied that the network has not", line=self.line)
+        raise StepMismatchError(
+            f"a {self.callee} is applied that the network has not", line=self.line
+        )
 
     @property
     def frozen(self) -> Frozen:
         """The layer as an argument of another one."""
         return ("module", self.callee, tuple(self.arguments.items()))
 
-    def own_parameters(self) -> dict[str, Parameter]:
+    def own_parameters(self) -> dict[str, ParameterValue]:
         # Most networks say nothing of them: they are made when they are asked for.
-        found: dict[str, Parameter] | None = self.__dict__["_parameters"]
+        found: dict[str, ParameterValue] | None = self.__dict__["_parameters"]
         if found is None:
             names = self.parameter_names()
-            found = self.__dict__["_parameters"] = {name: Parameter() for name in names}
+            found = self.__dict__["_parameters"] = {name: ParameterValue() for name in names}
         return found
 
     def parameter_names(self) -> tuple[str, ...]:
@@ -111,7 +113,7 @@ class Leaf(Module):
         return bool(self.parameter_names() or self.own_buffers())
 
 
-class Helper(Leaf):
+class Helper(LayerStandIn):
     """A layer of a class that its definition brings along, which is not looked into.
 
     The class has run, so its parameters and the modules in it are there. ``pieces`` is how many

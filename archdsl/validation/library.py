@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn, Protocol
 
 from archdsl.layers import Arg, Call
-from archdsl.validation.faults import Difference
-from archdsl.validation.layers import Leaf
+from archdsl.validation.faults import StepMismatchError
+from archdsl.validation.layers import LayerStandIn
 from archdsl.validation.modules import Module, ModuleDict, ModuleList, Sequential
 from archdsl.validation.signatures import FUNCTIONS, INITIALIZERS, LAYERS, Bound, Signature
-from archdsl.validation.values import Constant, Frozen, Parameter, Tensor, flatten, freeze
+from archdsl.validation.values import ConstantValue, Frozen, ParameterValue, Tensor, flatten, freeze
 
 
 class Library:
@@ -31,7 +31,7 @@ class Library:
         self.__dict__["_name"] = name
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise Difference(f"`{self._name}.{name}` is changed")
+        raise StepMismatchError(f"`{self._name}.{name}` is changed")
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"`{self._name}.{name}` is nothing that a module may use")
@@ -43,7 +43,7 @@ class _Functions(Library):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(f"`{self._name}.{name}` is nothing that a module may use")
-        return Function(f"{self._name}.{name}", _as_written)
+        return LibraryFunction(f"{self._name}.{name}", _as_written)
 
 
 class Operand(Protocol):
@@ -52,7 +52,7 @@ class Operand(Protocol):
     def call_function(self, name: str, bound: Bound) -> Any: ...
 
 
-class Function:
+class LibraryFunction:
     """A function of tensors; what it gives is up to them."""
 
     def __init__(self, name: str, signature: Signature) -> None:
@@ -103,10 +103,10 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _initializer(name: str, signature: Signature) -> Callable[..., Parameter]:
-    def start(*args: Any, **kwargs: Any) -> Parameter:
+def _initializer(name: str, signature: Signature) -> Callable[..., ParameterValue]:
+    def start(*args: Any, **kwargs: Any) -> ParameterValue:
         tensor, arguments = bind_initializer(signature, args, kwargs)
-        if not isinstance(tensor, Parameter):
+        if not isinstance(tensor, ParameterValue):
             raise TypeError(f"nn.init.{name} is given {tensor!r}, which is no parameter")
         tensor.start = (f"nn.init.{name}", arguments)
         return tensor
@@ -123,14 +123,14 @@ def bind_initializer(
     return tensor, {name: freeze(value) for name, value in bound.items()}
 
 
-def layer_class(name: str, signature: Signature) -> type[Leaf]:
+def layer_class(name: str, signature: Signature) -> type[LayerStandIn]:
     """The stand-in for a layer of ``torch.nn``."""
     attributes = {
         "callee": f"nn.{name}",
         "signature": staticmethod(signature),
         "__module__": __name__,
     }
-    return type(name, (Leaf,), attributes)
+    return type(name, (LayerStandIn,), attributes)
 
 
 _LAYERS = {name: layer_class(name, signature) for name, signature in LAYERS.items()}
@@ -141,13 +141,15 @@ _NN: dict[str, Any] = _LAYERS | {
     "Sequential": Sequential,
     "ModuleList": ModuleList,
     "ModuleDict": ModuleDict,
-    "Parameter": Parameter,
+    "ParameterValue": ParameterValue,
     "functional": _FUNCTIONAL,
 }
 _TORCH: dict[str, Any] = {
-    name: Function(f"torch.{name}", signature) for name, signature in FUNCTIONS.items()
+    name: LibraryFunction(f"torch.{name}", signature) for name, signature in FUNCTIONS.items()
 }
-_TORCH |= dict.fromkeys(("ones", "zeros", "empty", "full", "rand", "randn", "tensor"), Constant)
+_TORCH |= dict.fromkeys(
+    ("ones", "zeros", "empty", "full", "rand", "randn", "tensor"), ConstantValue
+)
 _TORCH |= {
     "flatten": lambda input, start_dim=0, end_dim=-1: (
         flatten(input, start_dim, end_dim)
@@ -288,14 +290,14 @@ _BUILTINS: dict[str, Any] = {name: getattr(builtins, name) for name in _ALLOWED.
 }
 
 
-class Unknown:
+class UnknownImport:
     """Something of a library that a user's template imports. What is made of it is unknown, too."""
 
-    def __getattr__(self, name: str) -> Unknown:
-        return Unknown()
+    def __getattr__(self, name: str) -> UnknownImport:
+        return UnknownImport()
 
-    def __call__(self, *_: object, **__: object) -> Unknown:
-        return Unknown()
+    def __call__(self, *_: object, **__: object) -> UnknownImport:
+        return UnknownImport()
 
 
 def builtins_of(torch: Torch, *, is_foreign: bool) -> dict[str, Any]:
@@ -309,8 +311,8 @@ def builtins_of(torch: Torch, *, is_foreign: bool) -> dict[str, Any]:
             if name in _PYTHON:
                 return _PYTHON[name] if names else _PYTHON[first]
             if is_foreign:
-                return Unknown()
-            raise Difference(f"it imports {name}")
+                return UnknownImport()
+            raise StepMismatchError(f"it imports {name}")
         found: Any = torch.torch
         for part in rest if names else ():
             found = getattr(found, part)

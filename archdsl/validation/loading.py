@@ -14,10 +14,10 @@ from archdsl.deployment import Deployment, Origin
 from archdsl.layers import UnaryLayer
 from archdsl.layers.norm import BatchNorm
 from archdsl.network.graph import Node
-from archdsl.validation.comparing import Network
-from archdsl.validation.faults import Difference
-from archdsl.validation.layers import Leaf
-from archdsl.validation.numbers import Number, Shape, join
+from archdsl.validation.comparing import ComparedNetwork
+from archdsl.validation.faults import StepMismatchError
+from archdsl.validation.layers import LayerStandIn
+from archdsl.validation.numbers import Shape, TensorNumber, join
 from archdsl.validation.signatures import weight_shape
 
 #: Numbers that no mistake maps onto one another: the fractions of multiples of the golden ratio.
@@ -25,15 +25,15 @@ _STEP = (sqrt(5) - 1) / 2
 _TOLERANCE = 1e-9
 
 
-class Loading:
+class StateLoading:
     """The plain state of a deployment, and what the network for inference is to make of it."""
 
-    def __init__(self, deployment: Deployment, network: Network) -> None:
+    def __init__(self, deployment: Deployment, network: ComparedNetwork) -> None:
         self.deployment = deployment
         self.network = network
-        self.state: dict[str, Number] = {}
+        self.state: dict[str, TensorNumber] = {}
         #: By key of the network for inference, what it is to get.
-        self.wanted: dict[str, Number] = {}
+        self.wanted: dict[str, TensorNumber] = {}
         #: By key, the node of the network for inference that has it.
         self.nodes: dict[str, Node] = {}
         paths = network.expected.modules_by_node()
@@ -44,7 +44,9 @@ class Loading:
             if plain.head is not None:
                 self._tensor(f"{deployment.plain.names[plain.id]}.weight", ())
 
-    def _expect(self, leaf: Leaf, path: str, node: int, origins: tuple[Origin, ...]) -> None:
+    def _expect(
+        self, leaf: LayerStandIn, path: str, node: int, origins: tuple[Origin, ...]
+    ) -> None:
         keys = leaf.state_keys()
         name = self.network.expected.model.names[node]
         below = path[len(name) :]
@@ -60,22 +62,24 @@ class Loading:
             parts = [bias if key.endswith("bias") else weight for weight, bias in folded]
             self._want(f"{path}.{key}", node, join(parts))
 
-    def _want(self, key: str, node: int, value: Number) -> None:
+    def _want(self, key: str, node: int, value: TensorNumber) -> None:
         self.wanted[key] = value
         self.nodes[key] = self.network.expected.model.nodes[node]
 
-    def _fold(self, origin: Origin) -> tuple[Number, Number]:
+    def _fold(self, origin: Origin) -> tuple[TensorNumber, TensorNumber]:
         """Weight and bias of a plain layer with its normalization: Ioffe & Szegedy 2015."""
         name, shape = self._owner(origin.layer)
         channels = shape[:1]
         weight = self._tensor(f"{name}.weight", shape)
         has_bias = getattr(origin.layer.layer, "bias", False)
-        bias = self._tensor(f"{name}.bias", channels) if has_bias else Number((0.0,), channels)
+        bias = (
+            self._tensor(f"{name}.bias", channels) if has_bias else TensorNumber((0.0,), channels)
+        )
         if origin.norm is None:
             return weight, bias
         layer, norm = origin.norm.layer, self.deployment.plain.names[origin.norm.id]
         assert isinstance(layer, BatchNorm)
-        scale, shift = Number((1.0,), channels), Number((0.0,), channels)
+        scale, shift = TensorNumber((1.0,), channels), TensorNumber((0.0,), channels)
         if layer.affine:
             scale = self._tensor(f"{norm}.weight", channels)
             shift = self._tensor(f"{norm}.bias", channels)
@@ -94,9 +98,9 @@ class Loading:
         *_, (suffix, callee, arguments) = self.network.expected.describe(call)
         return plain.names[node.id] + suffix, weight_shape(callee, arguments)
 
-    def _tensor(self, key: str, shape: Shape) -> Number:
+    def _tensor(self, key: str, shape: Shape) -> TensorNumber:
         value = 0.5 + (len(self.state) + 1) * _STEP % 1
-        return self.state.setdefault(key, Number((value,), shape))
+        return self.state.setdefault(key, TensorNumber((value,), shape))
 
     # ── Trying it ────────────────────────────────────────────────────────────────────────────
 
@@ -104,14 +108,14 @@ class Loading:
         """Each tensor gets its numbers; a state that lacks one, or has more, is refused."""
         found = self._load(self.state)
         if found is None:
-            raise Difference("load_training_state loads nothing")
+            raise StepMismatchError("load_training_state loads nothing")
         for key, value in self.wanted.items():
             if key not in found:
-                raise Difference(f"`{key}` is not loaded", node=self.nodes[key])
+                raise StepMismatchError(f"`{key}` is not loaded", node=self.nodes[key])
             if not _is_close(found[key], value):
                 fact = f"`{key}` is loaded with the wrong numbers of the plain network"
-                raise Difference(fact, node=self.nodes[key])
-        extra = self.state | {"surplus.weight": Number((1.0,), ())}
+                raise StepMismatchError(fact, node=self.nodes[key])
+        extra = self.state | {"surplus.weight": TensorNumber((1.0,), ())}
         heads = {n.id for n in self.deployment.plain.nodes if n.head is not None}
         unused = tuple(f"{self.deployment.plain.names[id]}." for id in heads)
         needed = [
@@ -125,28 +129,30 @@ class Loading:
             trials.append((lacking, "is missing"))
         for state, fault in trials:
             if self.state and self._is_taken(state):
-                raise Difference(f"load_training_state takes a state in which a tensor {fault}")
+                raise StepMismatchError(
+                    f"load_training_state takes a state in which a tensor {fault}"
+                )
 
-    def _is_taken(self, state: Mapping[str, Number]) -> bool:
+    def _is_taken(self, state: Mapping[str, TensorNumber]) -> bool:
         try:
             self._load(state)
         except RuntimeError:
             return False
         return True
 
-    def _load(self, state: Mapping[str, Number]) -> Mapping[str, Number] | None:
+    def _load(self, state: Mapping[str, TensorNumber]) -> Mapping[str, TensorNumber] | None:
         given = dict(state)
         module = self.network.module
         module.__dict__["loaded"] = None
         module.load_training_state(given)  # type: ignore[attr-defined]
         if given.keys() != state.keys() or any(given[key] is not state[key] for key in state):
-            raise Difference("load_training_state changes the state that it is given")
-        loaded: Mapping[str, Number] | None = module.__dict__["loaded"]
+            raise StepMismatchError("load_training_state changes the state that it is given")
+        loaded: Mapping[str, TensorNumber] | None = module.__dict__["loaded"]
         return loaded
 
 
-def _is_close(found: object, wanted: Number) -> bool:
-    if not isinstance(found, Number) or found.shape != wanted.shape:
+def _is_close(found: object, wanted: TensorNumber) -> bool:
+    if not isinstance(found, TensorNumber) or found.shape != wanted.shape:
         return False
     if len(found.parts) != len(wanted.parts):
         return False

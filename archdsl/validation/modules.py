@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, overload
 
 from archdsl.classplan import RESERVED_ATTRIBUTES
-from archdsl.validation.faults import Difference
-from archdsl.validation.values import Parameter
+from archdsl.validation.faults import StepMismatchError
+from archdsl.validation.values import ParameterValue
 
 
 class Module:
@@ -19,14 +19,14 @@ class Module:
 
     training: bool
     _modules: dict[str, Module | None]
-    _parameters: dict[str, Parameter | None]
+    _parameters: dict[str, ParameterValue | None]
     #: Whether a condition may put another module in the place of this one: it does nothing.
     is_passing: ClassVar[bool] = False
 
     def __init__(self) -> None:
         values = self.__dict__
         if "_modules" in values:
-            raise Difference("`super().__init__` is called twice")
+            raise StepMismatchError("`super().__init__` is called twice")
         values["_modules"] = {}
         values["_parameters"] = {}
         values["training"] = True
@@ -35,15 +35,15 @@ class Module:
         values = self.__dict__
         modules = values.get("_modules")
         if values.get("is_running"):
-            raise Difference(f"`self.{name}` changes while the network runs")
-        if isinstance(value, Module | Parameter):
+            raise StepMismatchError(f"`self.{name}` changes while the network runs")
+        if isinstance(value, Module | ParameterValue):
             if modules is None:
                 raise AttributeError("cannot assign a module before Module.__init__() call")
             self._check_name(name)
             table = modules if isinstance(value, Module) else self._parameters
             old = table.get(name)
             if isinstance(old, Module) and not old.is_passing:
-                raise Difference(f"`self.{name}` is made twice")
+                raise StepMismatchError(f"`self.{name}` is made twice")
             table[name] = value  # type: ignore[assignment]
         elif modules is not None and (name in modules or name in self._parameters):
             if value is not None:
@@ -57,11 +57,13 @@ class Module:
     def _check_name(self, name: str) -> None:
         is_torch = name in RESERVED_ATTRIBUTES or name.startswith("_")
         if is_torch or hasattr(type(self), name):
-            raise Difference(f"`{name}` is an attribute of every module and cannot be a layer")
+            raise StepMismatchError(
+                f"`{name}` is an attribute of every module and cannot be a layer"
+            )
 
     def __delattr__(self, name: str) -> None:
         if self.__dict__.get("is_running"):
-            raise Difference(f"`self.{name}` goes while the network runs")
+            raise StepMismatchError(f"`self.{name}` goes while the network runs")
         self._modules.pop(name, None)
         self._parameters.pop(name, None)
         del self.__dict__[name]
@@ -81,7 +83,7 @@ class Module:
 
     register_module = add_module
 
-    def register_parameter(self, name: str, parameter: Parameter | None) -> None:
+    def register_parameter(self, name: str, parameter: ParameterValue | None) -> None:
         self._parameters[name] = parameter
         self.__dict__[name] = parameter
 
@@ -111,14 +113,14 @@ class Module:
     def modules(self) -> Iterator[Module]:
         return (module for _, module in self.named_modules())
 
-    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+    def named_parameters(self) -> Iterator[tuple[str, ParameterValue]]:
         return (
             (f"{path}.{name}" if path else name, parameter)
             for path, module in self.named_modules()
             for name, parameter in module.own_parameters().items()
         )
 
-    def parameters(self) -> Iterator[Parameter]:
+    def parameters(self) -> Iterator[ParameterValue]:
         return (parameter for _, parameter in self.named_parameters())
 
     def get_submodule(self, target: str) -> Module:
@@ -129,7 +131,7 @@ class Module:
             raise AttributeError(f"{type(self).__name__} has no module `{target}`")
         return module
 
-    def get_parameter(self, target: str) -> Parameter:
+    def get_parameter(self, target: str) -> ParameterValue:
         path, _, name = target.rpartition(".")
         parameter = self.get_submodule(path).own_parameters().get(name)
         if parameter is None:
@@ -143,7 +145,7 @@ class Module:
         function(self)
         return self
 
-    def own_parameters(self) -> dict[str, Parameter]:
+    def own_parameters(self) -> dict[str, ParameterValue]:
         """The parameters of the module itself."""
         return {name: p for name, p in self._parameters.items() if p is not None}
 

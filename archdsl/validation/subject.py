@@ -13,7 +13,7 @@ from archdsl.validation.expected import (
     emit_calls,
     initializing_calls,
 )
-from archdsl.validation.faults import Difference
+from archdsl.validation.faults import StepMismatchError
 from archdsl.validation.library import Torch
 
 
@@ -42,9 +42,9 @@ class Subject:
         """The network of a name, as the module builds it."""
         names = self.emitted.names
         if name not in names:
-            raise Difference("the module does not have it")
+            raise StepMismatchError("the module does not have it")
         if name not in names.get("__all__", [name]):
-            raise Difference("`__all__` does not have it")
+            raise StepMismatchError("`__all__` does not have it")
         return names[name]()
 
 

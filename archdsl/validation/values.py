@@ -131,7 +131,7 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     return x.trace.operate("flatten", ("tensor", x.id), *(() if dims == (1, -1) else dims))
 
 
-class Parameter:
+class ParameterValue:
     """A tensor that trains; ``start`` is the function that filled it last, and its arguments."""
 
     __slots__ = ("start",)
@@ -140,7 +140,7 @@ class Parameter:
         self.start: tuple[str, Arguments] | None = None
 
 
-class Constant:
+class ConstantValue:
     """A tensor that a module makes itself, such as ``torch.ones(3)``."""
 
     def __init__(self, *_: object, **__: object) -> None:

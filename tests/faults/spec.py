@@ -11,7 +11,7 @@ from archdsl.elaborate.initialization import is_initialization
 from archdsl.elaborate.training import is_training
 from archdsl.layers import REGISTRY
 from archdsl.text import syntax
-from archdsl.text.parser import parse
+from archdsl.text.parser import parse_program
 from archdsl.text.source import Source, Span
 
 
@@ -51,7 +51,7 @@ class Spec:
 
     @cached_property
     def program(self) -> syntax.Program:
-        return parse(self.source)
+        return parse_program(self.source)
 
     def items(self, kind: type) -> list[syntax.Item]:
         return [item for item in self.program.items if isinstance(item, kind)]

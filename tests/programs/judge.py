@@ -25,7 +25,7 @@ from archdsl.network.parts import AuxPart, walk
 from archdsl.text.diagnostics import ArchError
 from archdsl.text.source import Source
 from archdsl.torch_tools.interpret import in_double, unfilled
-from archdsl.torch_tools.numbers import Comparison, Difference
+from archdsl.torch_tools.numbers import Comparison, NumericMismatch
 from programs.meaning import Meaning
 
 #: Of the image: what is multiplied by itself again and again needs a small one to stay finite.
@@ -198,7 +198,7 @@ def _compare(model: Model, build: Callable[[], nn.Module], seed: int, scale: flo
     return comparison
 
 
-def _refuse(model: Model, differences: Iterable[Difference]) -> None:
+def _refuse(model: Model, differences: Iterable[NumericMismatch]) -> None:
     for found in differences:
         raise Mismatch(found.fact, f"{model.name}, {found.name}: {found.text}")
 

@@ -17,7 +17,7 @@ _FONTS = ", ".join((FAMILY, *FALLBACKS))
 
 def svg_of(picture: Picture, theme: Theme, *, is_bundled: bool = False) -> str:
     """The picture as SVG text; ``is_bundled`` where the bundled typeface alone will be at hand."""
-    writer = _Writer(palette_of(theme), is_bundled)
+    writer = _SvgWriter(palette_of(theme), is_bundled)
     writer.group("", picture.marks)
     width, height = (side * picture.scale for side in (picture.width, picture.height))
     box = f"0 0 {number(picture.width)} {number(picture.height)}"
@@ -37,7 +37,7 @@ def svg_of(picture: Picture, theme: Theme, *, is_bundled: bool = False) -> str:
 
 def fragment_of(marks: Iterable[Mark]) -> str:
     """Marks as SVG elements for a page of its own, whose style colours the classes of roles."""
-    writer = _Writer(palette_of("light"), False)
+    writer = _SvgWriter(palette_of("light"), False)
     writer.group("", tuple(marks))
     return "".join(writer.lines)
 
@@ -64,7 +64,7 @@ def _dark_style(roles: dict[str, None]) -> str:
     return "\n@media (prefers-color-scheme: dark) {\n" + "\n".join(rules) + "\n}\n"
 
 
-class _Writer:
+class _SvgWriter:
     def __init__(self, palette: Palette, is_bundled: bool) -> None:
         self.palette = palette
         self.is_bundled = is_bundled

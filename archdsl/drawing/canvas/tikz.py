@@ -35,7 +35,7 @@ _SPELLED = {
 
 def tikz_of(picture: Picture, theme: Theme) -> str:
     """A ``tikzpicture`` with its colours; it needs the package ``tikz`` and nothing else."""
-    writer = _Writer(palette_of(theme), picture.scale)
+    writer = _TikzWriter(palette_of(theme), picture.scale)
     width, height = picture.width * picture.scale, picture.height * picture.scale
     if theme == "dark":
         writer.line(rectangle(0.0, 0.0, picture.width, picture.height, fill="page"))
@@ -68,7 +68,7 @@ def spelled_for_tex(text: str) -> str:
     return "".join(_SPELLED.get(sign, sign) for sign in _comment(text))
 
 
-class _Writer:
+class _TikzWriter:
     def __init__(self, palette: Palette, scale: float) -> None:
         self.palette = palette
         self.scale = scale

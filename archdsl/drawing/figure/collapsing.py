@@ -6,29 +6,29 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from archdsl.drawing.figure.figure import Box, Cluster, Fork, Item, Kind, boxes_in
+from archdsl.drawing.figure.figure import Box, Cluster, ClusterKind, FigureItem, Fork, boxes_in
 from archdsl.layers import Family
 from archdsl.network.graph import Node
 
 
-def depth_of(items: Iterable[Item]) -> int:
+def depth_of(items: Iterable[FigureItem]) -> int:
     """How many clusters stand in each other at most."""
     deepest = 0
     for item in items:
         match item:
             case Cluster():
-                deepest = max(deepest, (item.kind is Kind.PART) + depth_of(item.items))
+                deepest = max(deepest, (item.kind is ClusterKind.PART) + depth_of(item.items))
             case Fork():
                 deepest = max([deepest, *map(depth_of, item.branches)])
     return deepest
 
 
-def flatten(items: Iterable[Item]) -> tuple[Item, ...]:
+def flatten(items: Iterable[FigureItem]) -> tuple[FigureItem, ...]:
     """The items without the clusters around them; auxiliary heads keep theirs."""
-    result: list[Item] = []
+    result: list[FigureItem] = []
     for item in items:
         match item:
-            case Cluster(kind=Kind.PART):
+            case Cluster(kind=ClusterKind.PART):
                 result += flatten(item.items)
             case Cluster():
                 result.append(replace(item, items=flatten(item.items)))
@@ -40,7 +40,7 @@ def flatten(items: Iterable[Item]) -> tuple[Item, ...]:
     return tuple(result)
 
 
-class Closer:
+class Collapser:
     """Closes clusters deeper than ``depth``, but for those of a name, and those around them.
 
     Where it ``joins``, closed neighbours of one kind become one box.
@@ -63,13 +63,13 @@ class Closer:
         self.open = open
         self.joins = joins
 
-    def close(self, items: Iterable[Item], depth: int = 0) -> tuple[Item, ...]:
+    def close(self, items: Iterable[FigureItem], depth: int = 0) -> tuple[FigureItem, ...]:
         closed = [self._close(item, depth) for item in items]
         return tuple(self._joined(closed) if self.joins else closed)
 
-    def _close(self, item: Item, depth: int) -> Item:
+    def _close(self, item: FigureItem, depth: int) -> FigureItem:
         match item:
-            case Cluster(kind=Kind.PART):
+            case Cluster(kind=ClusterKind.PART):
                 if self.leaves_open(item, depth):
                     return replace(item, items=self.close(item.items, depth + 1))
                 return self._box(item)
@@ -86,7 +86,7 @@ class Closer:
         is_open = depth < self.depth or self._is_open(cluster)
         return is_open or not self.may_close(cluster)
 
-    def _is_open(self, item: Item) -> bool:
+    def _is_open(self, item: FigureItem) -> bool:
         match item:
             case Cluster():
                 is_named = item.name in self.open or item.title in self.open
@@ -118,9 +118,9 @@ class Closer:
             return "→".join(map(str, numbers[:3])) + "→…→" + "→".join(map(str, numbers[3:]))
         return "→".join(map(str, numbers))
 
-    def _joined(self, items: list[Item]) -> list[Item]:
+    def _joined(self, items: list[FigureItem]) -> list[FigureItem]:
         """Closed neighbours of one kind in line as one box that says what varies."""
-        result: list[Item] = []
+        result: list[FigureItem] = []
         run: list[Box] = []
         for item, after in pairwise([*items, None]):
             if item is None:
@@ -135,7 +135,7 @@ class Closer:
                 result.append(item)
         return result
 
-    def _continues(self, box: Box, after: Item) -> bool:
+    def _continues(self, box: Box, after: FigureItem) -> bool:
         if not isinstance(after, Box) or after.block is None or box.block is None:
             return False
         if not box.block.title or after.block.title != box.block.title or after.count > 1:

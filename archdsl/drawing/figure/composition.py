@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from archdsl.drawing.faults import DrawingError
-from archdsl.drawing.figure.collapsing import Closer, flatten
+from archdsl.drawing.figure.collapsing import Collapser, flatten
 from archdsl.drawing.figure.edges import OUTPUT, Edges, volume_text
 from archdsl.drawing.figure.figure import (
     Box,
     Cluster,
+    ClusterKind,
     Figure,
+    FigureItem,
     Fork,
-    Item,
-    Kind,
     boxes_in,
     input_of,
     printable,
@@ -25,7 +25,7 @@ from archdsl.drawing.figure.heat import MEASURES
 from archdsl.drawing.options import Options
 from archdsl.layers import Family, Layer
 from archdsl.layers.definition import fields_of
-from archdsl.layers.layer import Unread
+from archdsl.layers.layer import ErrorNode
 from archdsl.model import Model, PartialModel
 from archdsl.network.parts import (
     AuxPart,
@@ -35,7 +35,7 @@ from archdsl.network.parts import (
     GroupPart,
     LayerPart,
     Part,
-    RecallPart,
+    ReferencePart,
     RepeatPart,
     SplitPart,
     output_of,
@@ -82,7 +82,7 @@ def compose_closed(model: Model, options: Options = _DEFAULT) -> Figure:
 
 def title_of(layer: Layer) -> str:
     """The layer's word, and its kernel where it has one: ``conv 3×3``."""
-    if isinstance(layer, Unread):
+    if isinstance(layer, ErrorNode):
         return printable(layer.text)
     if any(field.name == "kernel_size" for field in fields_of(type(layer))):
         height, width = vars(layer)["kernel_size"]
@@ -130,23 +130,23 @@ class _Composer:
         inner = self._all()
         if options.depth is not None:
             depth, is_open = options.depth, options.open
-            closer = Closer(self.nodes, self.consumers, depth, is_open, may_close=self.may_close)
+            closer = Collapser(self.nodes, self.consumers, depth, is_open, may_close=self.may_close)
             inner = closer.close(inner)
         keys = self._keys(inner) if options.legend != "off" else ()
         return self._whole(inner, keys)
 
     def closed(self) -> Figure:
-        closer = Closer(self.nodes, self.consumers, 0, (), joins=False)
+        closer = Collapser(self.nodes, self.consumers, 0, (), joins=False)
         inner = closer.close(self._all())
         return replace(self._whole(inner), insides=self._insides(inner, closer))
 
-    def _all(self) -> tuple[Item, ...]:
+    def _all(self) -> tuple[FigureItem, ...]:
         """All items, open and folded as the options say."""
         self._check_open()
         items = self._items(self.model.chain)
         return flatten(items) if self.options.flat else items
 
-    def _whole(self, inner: tuple[Item, ...], keys: tuple[Figure, ...] = ()) -> Figure:
+    def _whole(self, inner: tuple[FigureItem, ...], keys: tuple[Figure, ...] = ()) -> Figure:
         """The figure of all items, between input and output."""
         model = self.model
         if self.faults:
@@ -157,7 +157,7 @@ class _Composer:
         edges = Edges(model, items, self.options.shapes, not self.is_complete)
         return self._figure(items, edges, keys)
 
-    def _insides(self, items: Iterable[Item], closer: Closer) -> dict[int, Figure]:
+    def _insides(self, items: Iterable[FigureItem], closer: Collapser) -> dict[int, Figure]:
         insides = {}
         for box in (box for item in items for box in boxes_in(item)):
             if box.block is not None:
@@ -175,7 +175,7 @@ class _Composer:
         return self._figure((start, block), edges)
 
     def _figure(
-        self, items: tuple[Item, ...], edges: Edges, keys: tuple[Figure, ...] = ()
+        self, items: tuple[FigureItem, ...], edges: Edges, keys: tuple[Figure, ...] = ()
     ) -> Figure:
         model = self.model
         boxes = [box for item in items for box in boxes_in(item)]
@@ -206,7 +206,7 @@ class _Composer:
             tuple(edges.recalls),
         )
 
-    def _keys(self, items: Iterable[Item]) -> tuple[Figure, ...]:
+    def _keys(self, items: Iterable[FigureItem]) -> tuple[Figure, ...]:
         """The closed blocks from the inside, one of each kind; those inside them as well."""
         keys: dict[str, Figure] = {}
         waiting = [box.block for item in items for box in boxes_in(item) if box.block]
@@ -214,13 +214,13 @@ class _Composer:
             block = waiting.pop(0)
             if not block.title or block.title in keys:
                 continue
-            closer = Closer(self.nodes, self.consumers, 0, self.options.open)
+            closer = Collapser(self.nodes, self.consumers, 0, self.options.open)
             inner = closer.close(block.items)
             keys[block.title] = self._part(replace(block, items=inner, count=1))
             waiting += [box.block for item in inner for box in boxes_in(item) if box.block]
         return tuple(keys.values())
 
-    def _with_faults(self, item: Item) -> Item:
+    def _with_faults(self, item: FigureItem) -> FigureItem:
         """The item, its closed blocks with the faults inside of them."""
         match item:
             case Box(fault=None):
@@ -294,11 +294,11 @@ class _Composer:
 
     # ── Parts ────────────────────────────────────────────────────────────────────────────────
 
-    def _items(self, chain: Chain, name: str | None = None) -> tuple[Item, ...]:
+    def _items(self, chain: Chain, name: str | None = None) -> tuple[FigureItem, ...]:
         """The items of a chain, folded; as written where the part of that name shall be open."""
         return self._folded(self._placed(chain), name)
 
-    def _folded(self, placed: list[Placed], name: str | None) -> tuple[Item, ...]:
+    def _folded(self, placed: list[Placed], name: str | None) -> tuple[FigureItem, ...]:
         if self.options.flat or (name is not None and name in self.options.open):
             return tuple(item.item for item in placed)
         return tuple(fold(placed, self.nodes, self.consumers, self.options.open))
@@ -318,7 +318,7 @@ class _Composer:
             flow = flow if isinstance(part, AuxPart) else output_of(part)
         return placed
 
-    def _fuse(self, before: Item, part: LayerPart) -> Item | None:
+    def _fuse(self, before: FigureItem, part: LayerPart) -> FigureItem | None:
         """The item before with the layer in its last box, where papers would write it there."""
         box = before.merge if isinstance(before, Fork) else before
         node = self.nodes[part.node]
@@ -362,7 +362,7 @@ class _Composer:
                 detail = f"{_sum_text(channels)} = {first.volume.channels}"
         return " · ".join(filter(None, (detail, " ".join(_in_short(n.layer) for n in fused))))
 
-    def _item(self, part: Part) -> Item | None:
+    def _item(self, part: Part) -> FigureItem | None:
         """A part as an item; None where nothing of it is drawn."""
         match part:
             case LayerPart():
@@ -382,22 +382,22 @@ class _Composer:
                 items = self._items(part.body)
                 if not items:
                     return None
-                return Cluster(title, part.name, items, part.body.output, Kind.HEAD)
+                return Cluster(title, part.name, items, part.body.output, ClusterKind.HEAD)
             case ForkPart():
                 branches = tuple(self._items(branch) for branch in part.branches)
                 starts = tuple(_start(branch) for branch in part.branches)
                 return Fork(part.branches[0].input, branches, starts, self._box(part.node))
-            case RecallPart() | SplitPart():
+            case ReferencePart() | SplitPart():
                 return None
 
     def _enclose(
         self,
         title: str,
         name: str | None,
-        items: tuple[Item, ...],
+        items: tuple[FigureItem, ...],
         output: int,
         is_repeat: bool = False,
-    ) -> Item | None:
+    ) -> FigureItem | None:
         """A cluster around items; a single one that has no name yet is named instead."""
         label = " · ".join(filter(None, (title, name)))
         match items:
@@ -405,7 +405,7 @@ class _Composer:
                 return None
             case (Box(name=None) as box,) if box.members[-1] == output:
                 return replace(box, name=label)
-            case (Cluster(name=None, kind=Kind.PART) as inner,) if not title:
+            case (Cluster(name=None, kind=ClusterKind.PART) as inner,) if not title:
                 # An untitled cluster is a folded run, whose count belongs to a repeat of this name.
                 if inner.title or is_repeat:
                     return replace(inner, name=name)
@@ -415,6 +415,6 @@ class _Composer:
 def _start(chain: Chain) -> int:
     """The node a branch starts from."""
     match chain.parts:
-        case (RecallPart(node=node), *_):
+        case (ReferencePart(node=node), *_):
             return node
     return chain.input

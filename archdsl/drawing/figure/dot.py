@@ -13,12 +13,12 @@ from archdsl.drawing.canvas.palette import LIGHT, border_of, fill_of
 from archdsl.drawing.figure.figure import (
     Box,
     Cluster,
+    ClusterKind,
     Edge,
+    EdgeRole,
     Figure,
+    FigureItem,
     Fork,
-    Item,
-    Kind,
-    Role,
     printable,
 )
 from archdsl.layers import Family
@@ -59,11 +59,11 @@ FONT = "Helvetica"
 #: How hard the layout pulls an edge short and straight. The trunk's weight exceeds the one that
 #: Graphviz gives to narrow clusters, which would else bend the trunk to save a few points.
 _WEIGHTS = {
-    Role.TRUNK: "200",
-    Role.BRANCH: "3",
-    Role.INNER: "200",
-    Role.MERGE: "1",
-    Role.HEAD: "1",
+    EdgeRole.TRUNK: "200",
+    EdgeRole.BRANCH: "3",
+    EdgeRole.INNER: "200",
+    EdgeRole.MERGE: "1",
+    EdgeRole.HEAD: "1",
 }
 
 
@@ -128,7 +128,7 @@ def _plain(text: str) -> str:
 
 def _add_items(
     graph: graphviz.Digraph,
-    items: Iterable[Item],
+    items: Iterable[FigureItem],
     tooltips: dict[int, str],
     depth: int,
     numbers: Iterator[int],
@@ -151,8 +151,8 @@ def _add_items(
                 _align(graph, item)
 
 
-def _is_head(item: Item) -> bool:
-    return isinstance(item, Cluster) and item.kind is Kind.HEAD
+def _is_head(item: FigureItem) -> bool:
+    return isinstance(item, Cluster) and item.kind is ClusterKind.HEAD
 
 
 def _align(graph: graphviz.Digraph, fork: Fork) -> None:
@@ -220,7 +220,7 @@ def _cluster_attributes(cluster: Cluster, depth: int) -> dict[str, str]:
         "labelloc": "b",
         "margin": "9",
         "penwidth": "1",
-        "style": "rounded,filled" + (",dashed" if cluster.kind is Kind.HEAD else ""),
+        "style": "rounded,filled" + (",dashed" if cluster.kind is ClusterKind.HEAD else ""),
         "tooltip": quoted(" · ".join(_words(cluster))),
     }
 
@@ -228,7 +228,7 @@ def _cluster_attributes(cluster: Cluster, depth: int) -> dict[str, str]:
 def _cluster_label(cluster: Cluster) -> str:
     first, *rest = _words(cluster) or [""]
     first = f"<B>{html(first)}</B>" if first else ""
-    if cluster.kind is Kind.HEAD or _is_wide(cluster):
+    if cluster.kind is ClusterKind.HEAD or _is_wide(cluster):
         return f"<{' · '.join((first, *map(html, rest)))}{_times(cluster.count)}>"
     # Short lines leave room for the trunk, which passes to the right of them.
     end = '<BR ALIGN="LEFT"/>'
@@ -245,7 +245,7 @@ def _is_wide(cluster: Cluster) -> bool:
 
 def _words(cluster: Cluster) -> list[str]:
     """The block and the name of this part; the name alone where it begins with the block's."""
-    if cluster.kind is Kind.HEAD:
+    if cluster.kind is ClusterKind.HEAD:
         return [cluster.name or "aux", cluster.title]
     if cluster.name and cluster.name.startswith(cluster.title):
         return [cluster.name]
@@ -254,7 +254,7 @@ def _words(cluster: Cluster) -> list[str]:
 
 def _add_edge(graph: graphviz.Digraph, edge: Edge) -> None:
     attributes = {"weight": _WEIGHTS[edge.role]}
-    if edge.role is Role.HEAD:
+    if edge.role is EdgeRole.HEAD:
         attributes["style"] = "dashed"
     if edge.label:
         attributes["label"] = quoted(f" {edge.label}")

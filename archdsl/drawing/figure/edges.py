@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from archdsl.drawing.figure.figure import Box, Cluster, Edge, Fork, Item, Kind, Role, boxes_in
+from archdsl.drawing.figure.figure import (
+    Box,
+    Cluster,
+    ClusterKind,
+    Edge,
+    EdgeRole,
+    FigureItem,
+    Fork,
+    boxes_in,
+)
 from archdsl.drawing.options import Shapes
 from archdsl.layers import Family
 from archdsl.layers.volume import Volume
@@ -24,7 +33,7 @@ class Edges:
     """Collects the edges in the order of the spec, each from box to box."""
 
     def __init__(
-        self, model: Model, items: tuple[Item, ...], shapes: Shapes, is_part: bool = False
+        self, model: Model, items: tuple[FigureItem, ...], shapes: Shapes, is_part: bool = False
     ) -> None:
         self.model = model
         self.shapes = shapes
@@ -43,14 +52,14 @@ class Edges:
         for item in items[1:] if is_part else items[1:-1]:
             edges += self._into(item)
         if not is_part:
-            edges.append(Edge(self.box_of[model.chain.output].id, OUTPUT, "", Role.TRUNK))
+            edges.append(Edge(self.box_of[model.chain.output].id, OUTPUT, "", EdgeRole.TRUNK))
         # After the trunk's edges, so that the heads stand to the right of the trunk in DOT.
         for head in self.heads:
             first, *rest = [edge for item in head.items for edge in self._into(item)]
-            edges += [replace(first, role=Role.HEAD), *rest]
+            edges += [replace(first, role=EdgeRole.HEAD), *rest]
         self.edges = tuple(edges)
 
-    def _find_merges(self, items: tuple[Item, ...]) -> None:
+    def _find_merges(self, items: tuple[FigureItem, ...]) -> None:
         """What flows into each fork, by the id of its merge's box."""
         for item in items:
             match item:
@@ -61,7 +70,7 @@ class Edges:
                     for branch in item.branches:
                         self._find_merges(branch)
 
-    def _into(self, item: Item, role: Role = Role.TRUNK) -> list[Edge]:
+    def _into(self, item: FigureItem, role: EdgeRole = EdgeRole.TRUNK) -> list[Edge]:
         match item:
             case Box(block=None):
                 return self._edges(self.nodes[item.nodes[0]].inputs, item, role)
@@ -71,7 +80,7 @@ class Edges:
                 outer = [s for s in used if s not in own]
                 tails = {self.box_of[s].id if s in self.box_of else s: s for s in outer}
                 return self._edges(tails.values(), item, role)
-            case Cluster(kind=Kind.HEAD):
+            case Cluster(kind=ClusterKind.HEAD):
                 self.heads.append(item)
                 return []
             case Cluster():
@@ -83,11 +92,11 @@ class Edges:
                 sources = self.nodes[item.merge.nodes[0]].inputs
                 for branch, source in zip(item.branches, sources, strict=True):
                     for number, inner in enumerate(branch):
-                        edges += self._into(inner, Role.INNER if number else Role.BRANCH)
-                    edges += self._edges((source,), item.merge, Role.MERGE)
+                        edges += self._into(inner, EdgeRole.INNER if number else EdgeRole.BRANCH)
+                    edges += self._edges((source,), item.merge, EdgeRole.MERGE)
                 return edges
 
-    def _edges(self, sources: Iterable[int], head: Box, role: Role) -> list[Edge]:
+    def _edges(self, sources: Iterable[int], head: Box, role: EdgeRole) -> list[Edge]:
         """An edge from each source; a part shown alone has none from outside of it."""
         edges = []
         for source in sources:
@@ -97,9 +106,9 @@ class Edges:
                 self.recalls[head.id] = None
         return edges
 
-    def _edge(self, source: int, head: Box, role: Role) -> Edge:
+    def _edge(self, source: int, head: Box, role: EdgeRole) -> Edge:
         tail = self.box_of[source]
-        return Edge(tail.id, head.id, self._label(tail, head, role is Role.INNER), role)
+        return Edge(tail.id, head.id, self._label(tail, head, role is EdgeRole.INNER), role)
 
     def _label(self, tail: Box, head: Box, within_branch: bool) -> str:
         """The volume, where the tail changed it and no edge from there says so yet.

@@ -49,7 +49,7 @@ class Box:
         return self.family.value if self.block is None else "block"
 
 
-class Kind(Enum):
+class ClusterKind(Enum):
     """What a cluster encloses."""
 
     PART = "part"
@@ -62,9 +62,9 @@ class Cluster:
 
     title: str
     name: str | None
-    items: tuple[Item, ...]
+    items: tuple[FigureItem, ...]
     output: int
-    kind: Kind = Kind.PART
+    kind: ClusterKind = ClusterKind.PART
     count: int = 1
 
 
@@ -77,15 +77,15 @@ class Fork:
     """
 
     input: int
-    branches: tuple[tuple[Item, ...], ...]
+    branches: tuple[tuple[FigureItem, ...], ...]
     starts: tuple[int, ...]
     merge: Box
 
 
-Item: TypeAlias = Box | Cluster | Fork
+FigureItem: TypeAlias = Box | Cluster | Fork
 
 
-class Role(Enum):
+class EdgeRole(Enum):
     """What an edge is in the layout; the data it carries is drawn alike."""
 
     TRUNK = "trunk"
@@ -102,7 +102,7 @@ class Edge:
     tail: int
     head: int
     label: str
-    role: Role
+    role: EdgeRole
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Figure:
 
     title: str
     description: str
-    items: tuple[Item, ...]
+    items: tuple[FigureItem, ...]
     edges: tuple[Edge, ...]
     tooltips: dict[int, str]
     #: By node, the id of the box that stands for it.
@@ -128,7 +128,7 @@ class Figure:
     insides: dict[int, Figure] = field(default_factory=dict)
 
 
-def boxes_in(item: Item) -> Iterator[Box]:
+def boxes_in(item: FigureItem) -> Iterator[Box]:
     """The boxes of an item, in the order of the spec."""
     match item:
         case Box():
@@ -143,7 +143,7 @@ def boxes_in(item: Item) -> Iterator[Box]:
             yield item.merge
 
 
-def input_of(item: Item, nodes: Sequence[Node]) -> int:
+def input_of(item: FigureItem, nodes: Sequence[Node]) -> int:
     """The node whose result flows into an item."""
     match item:
         case Box(block=Cluster() as block):
@@ -156,7 +156,7 @@ def input_of(item: Item, nodes: Sequence[Node]) -> int:
             return item.input
 
 
-def output_of(item: Item) -> int:
+def output_of(item: FigureItem) -> int:
     """The node whose result leaves an item."""
     match item:
         case Box():

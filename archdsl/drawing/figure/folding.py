@@ -10,7 +10,15 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from archdsl.drawing.figure.figure import Box, Cluster, Fork, Item, Kind, boxes_in, output_of
+from archdsl.drawing.figure.figure import (
+    Box,
+    Cluster,
+    ClusterKind,
+    FigureItem,
+    Fork,
+    boxes_in,
+    output_of,
+)
 from archdsl.network.graph import Node
 
 #: The longest run of different neighbours that is looked for, repeated.
@@ -21,7 +29,7 @@ MAX_PERIOD = 12
 class Placed:
     """An item of a chain, with the node whose result flows into it."""
 
-    item: Item
+    item: FigureItem
     input: int
 
 
@@ -30,7 +38,7 @@ def fold(
     nodes: Sequence[Node],
     consumers: Sequence[int],
     open: Sequence[str] = (),
-) -> list[Item]:
+) -> list[FigureItem]:
     """Fold the items of one chain, but for those named in ``open``.
 
     ``consumers`` counts, by node, the uses of its result.
@@ -46,7 +54,7 @@ def fold(
         output_of(here.item) == after.input and _feeds_only(here.item, after.item, nodes, consumers)
         for here, after in pairwise(placed)
     ]
-    result: list[Item] = []
+    result: list[FigureItem] = []
     start = 0
     while start < len(placed):
         period, count = _best_run(signs, named, closed, start)
@@ -78,7 +86,7 @@ def _best_run(
     return 1, 1
 
 
-def _signature(item: Item, input: int, nodes: Sequence[Node]) -> Hashable:
+def _signature(item: FigureItem, input: int, nodes: Sequence[Node]) -> Hashable:
     """Equal for items that are drawn alike and wired alike."""
     base = min(node for box in boxes_in(item) for node in box.members)
 
@@ -87,7 +95,7 @@ def _signature(item: Item, input: int, nodes: Sequence[Node]) -> Hashable:
             return source - base
         return "input" if source == input else ("outside", source)
 
-    def sign(part: Item) -> Hashable:
+    def sign(part: FigureItem) -> Hashable:
         match part:
             case Box():
                 inner = tuple(
@@ -95,7 +103,7 @@ def _signature(item: Item, input: int, nodes: Sequence[Node]) -> Hashable:
                     for n in part.nodes
                 )
                 return (part.name, inner, part.count, part.fault)
-            case Cluster(kind=Kind.HEAD):
+            case Cluster(kind=ClusterKind.HEAD):
                 return ("head", base)  # each head is drawn
             case Cluster():
                 return (part.title, part.name, part.count, tuple(map(sign, part.items)))
@@ -107,7 +115,9 @@ def _signature(item: Item, input: int, nodes: Sequence[Node]) -> Hashable:
     return sign(item if isinstance(item, Fork) else replace(item, name=None))
 
 
-def _feeds_only(item: Item, after: Item, nodes: Sequence[Node], consumers: Sequence[int]) -> bool:
+def _feeds_only(
+    item: FigureItem, after: FigureItem, nodes: Sequence[Node], consumers: Sequence[int]
+) -> bool:
     """Whether all uses of an item's results are inside it and in the item after it."""
     own = {node for box in boxes_in(item) for node in box.members}
     uses = 0
@@ -117,7 +127,7 @@ def _feeds_only(item: Item, after: Item, nodes: Sequence[Node], consumers: Seque
     return uses == sum(consumers[node] for node in own)
 
 
-def _one_for(copies: list[list[Item]]) -> list[Item]:
+def _one_for(copies: list[list[FigureItem]]) -> list[FigureItem]:
     """One item for equal copies: a box or cluster as it is, more of them in a cluster."""
     merged = [_absorb(list(same)) for same in zip(*copies, strict=True)]
     output = output_of(copies[-1][-1])
@@ -131,7 +141,7 @@ def _one_for(copies: list[list[Item]]) -> list[Item]:
             return [Cluster("", None, tuple(merged), output, count=len(copies))]
 
 
-def _names(copies: list[list[Item]]) -> str | None:
+def _names(copies: list[list[FigureItem]]) -> str | None:
     """The name of one copy, or of the first and last: ``i4b–i4d``."""
     names = [_name_of(copy[0]) for copy in copies]
     first, last = names[0], names[-1]
@@ -140,11 +150,11 @@ def _names(copies: list[list[Item]]) -> str | None:
     return f"{first}–{last}" if first else last
 
 
-def _name_of(item: Item) -> str | None:
+def _name_of(item: FigureItem) -> str | None:
     return None if isinstance(item, Fork) else item.name
 
 
-def _absorb(same: list[Item]) -> Item:
+def _absorb(same: list[FigureItem]) -> FigureItem:
     """The first of equal items, standing for the members of all of them."""
     match same[0]:
         case Box() as box:

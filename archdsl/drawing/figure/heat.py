@@ -102,7 +102,7 @@ MEASURES: dict[ColorBy, Measure] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class HeatScale:
     """The colours between the smallest number that is not 0, and the largest."""
 
     measure: Measure
@@ -149,10 +149,10 @@ class Scale:
         ]
 
 
-def scale_of(measure: Measure, heats: Sequence[Heat]) -> Scale:
+def scale_of(measure: Measure, heats: Sequence[Heat]) -> HeatScale:
     """The scale over the numbers of a picture."""
     values = [heat.value for heat in heats if heat.value > 0] or [1.0]
-    return Scale(measure, min(values), max(values))
+    return HeatScale(measure, min(values), max(values))
 
 
 def ink_on(fill: str) -> str:

@@ -6,9 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from archdsl.drawing.figure.figure import Cluster, Figure, Item, Kind, boxes_in
+from archdsl.drawing.figure.figure import Cluster, ClusterKind, Figure, FigureItem, boxes_in
 from archdsl.drawing.graph.boxes import Type
-from archdsl.drawing.graph.elements import Element, Flow, Frame, Label, Spot, Wire, elements_in
+from archdsl.drawing.graph.elements import (
+    ClusterFrame,
+    EdgeLabel,
+    Element,
+    PlacedBox,
+    PlacedChain,
+    Wire,
+    elements_in,
+)
 from archdsl.drawing.graph.layout import LANE, Layout
 
 #: The most columns that are tried, and how much longer one may get to end with a stage.
@@ -17,36 +25,36 @@ _SLACK = 1.12
 
 
 @dataclass(frozen=True, slots=True)
-class Strip:
+class TrunkSegment:
     """An item of the trunk with the heads on its input, and the clusters that it stands in."""
 
     path: tuple[Cluster, ...]
-    items: tuple[Item, ...]
+    items: tuple[FigureItem, ...]
     length: float = 0.0
 
 
-def strips_of(items: Sequence[Item], path: tuple[Cluster, ...] = ()) -> list[Strip]:
+def strips_of(items: Sequence[FigureItem], path: tuple[Cluster, ...] = ()) -> list[TrunkSegment]:
     """The trunk in the smallest pieces that may stand in columns of their own."""
-    strips: list[Strip] = []
-    heads: tuple[Item, ...] = ()
+    strips: list[TrunkSegment] = []
+    heads: tuple[FigureItem, ...] = ()
     for item in items:
         match item:
-            case Cluster(kind=Kind.HEAD):
+            case Cluster(kind=ClusterKind.HEAD):
                 heads += (item,)
                 continue
-            case Cluster(kind=Kind.PART, count=1) if len(item.items) > 1:
+            case Cluster(kind=ClusterKind.PART, count=1) if len(item.items) > 1:
                 inner = strips_of(item.items, (*path, item))
                 first = replace(inner[0], items=(*heads, *inner[0].items))
                 strips += [first, *inner[1:]]
             case _:
-                strips.append(Strip(path, (*heads, item)))
+                strips.append(TrunkSegment(path, (*heads, item)))
         heads = ()
     if heads:
         strips[-1] = replace(strips[-1], items=(*strips[-1].items, *heads))
     return strips
 
 
-def measured(strips: Sequence[Strip], figure: Figure, layout: Layout) -> list[Strip]:
+def measured(strips: Sequence[TrunkSegment], figure: Figure, layout: Layout) -> list[TrunkSegment]:
     """The strips with their lengths along the flow, the way to the next one included."""
     result = []
     source: int | None = None
@@ -58,7 +66,7 @@ def measured(strips: Sequence[Strip], figure: Figure, layout: Layout) -> list[St
     return result
 
 
-def _output(strip: Strip) -> int:
+def _output(strip: TrunkSegment) -> int:
     trunk = [item for item in strip.items if not is_head(item)]
     last = trunk[-1]
     if isinstance(last, Cluster):
@@ -66,12 +74,12 @@ def _output(strip: Strip) -> int:
     return list(boxes_in(last))[-1].members[-1]
 
 
-def is_head(item: Item) -> bool:
+def is_head(item: FigureItem) -> bool:
     """Whether an item is an auxiliary head."""
-    return isinstance(item, Cluster) and item.kind is Kind.HEAD
+    return isinstance(item, Cluster) and item.kind is ClusterKind.HEAD
 
 
-def cuts_of(strips: Sequence[Strip], figure: Figure, through_skips: bool) -> list[bool]:
+def cuts_of(strips: Sequence[TrunkSegment], figure: Figure, through_skips: bool) -> list[bool]:
     """Behind each strip but the last, whether the trunk may be cut: one result alone passes there.
 
     With ``through_skips`` others may pass that leave the order of the chain.
@@ -100,15 +108,19 @@ def cuts_of(strips: Sequence[Strip], figure: Figure, through_skips: bool) -> lis
     return may_cut
 
 
-def is_stage_end(strips: Sequence[Strip], figure: Figure) -> list[bool]:
+def is_stage_end(strips: Sequence[TrunkSegment], figure: Figure) -> list[bool]:
     """Behind each strip but the last, whether the next one changes height or width."""
     sizes = [figure.volumes[figure.box_of[_output(strip)]].sizes[:-1] for strip in strips]
     return [here != after for here, after in pairwise(sizes)]
 
 
 def partition(
-    strips: Sequence[Strip], may_cut: Sequence[bool], ends: Sequence[bool], count: int, title: float
-) -> list[list[Strip]]:
+    strips: Sequence[TrunkSegment],
+    may_cut: Sequence[bool],
+    ends: Sequence[bool],
+    count: int,
+    title: float,
+) -> list[list[TrunkSegment]]:
     """The strips in at most ``count`` runs, the longest as short as can be."""
     low, high = max(strip.length for strip in strips), sum(s.length for s in strips)
     high += 2 * title * len(strips)
@@ -124,15 +136,15 @@ def partition(
 
 
 def _filled(
-    strips: Sequence[Strip],
+    strips: Sequence[TrunkSegment],
     may_cut: Sequence[bool],
     ends: Sequence[bool],
     limit: float,
     title: float,
     slack: float,
-) -> list[list[Strip]]:
+) -> list[list[TrunkSegment]]:
     """Runs filled one after the other up to a limit; back to a stage's end that is near."""
-    runs: list[list[Strip]] = []
+    runs: list[list[TrunkSegment]] = []
     start = 0
     while start < len(strips):
         length, stop, stage = 0.0, None, None
@@ -157,9 +169,11 @@ def _filled(
     return runs
 
 
-def items_of(run: Sequence[Strip], before: frozenset[int], depth: int = 0) -> tuple[Item, ...]:
+def items_of(
+    run: Sequence[TrunkSegment], before: frozenset[int], depth: int = 0
+) -> tuple[FigureItem, ...]:
     """The items of a run, in their clusters again; ``before`` are those begun in other columns."""
-    items: list[Item] = []
+    items: list[FigureItem] = []
     number = 0
     while number < len(run):
         strip = run[number]
@@ -184,7 +198,7 @@ def items_of(run: Sequence[Strip], before: frozenset[int], depth: int = 0) -> tu
 class Columns:
     """The trunk in columns, and the edges between boxes of different ones that are no trunk."""
 
-    flows: tuple[Flow, ...]
+    flows: tuple[PlacedChain, ...]
     skips: tuple[tuple[int, int], ...] = ()
 
 
@@ -210,7 +224,7 @@ class Trunk:
             return Columns((with_recalls(layout.stack(figure.items, None), figure, layout),))
         title = 2 * self.type.pad + (1.25 * self.type.cluster if self.goes_down else 0.0)
         runs = partition(self._strips, self._cuts[through_skips], self._ends, count, title)
-        flows: list[Flow] = []
+        flows: list[PlacedChain] = []
         source: int | None = None
         before: frozenset[int] = frozenset()
         for run in runs:
@@ -223,7 +237,7 @@ class Trunk:
             spot.box.id: number
             for number, flow in enumerate(flows)
             for spot in elements_in(flow.elements)
-            if isinstance(spot, Spot)
+            if isinstance(spot, PlacedBox)
         }
         skips = tuple(
             (tail, head) for tail, head in _undrawn(figure, layout) if homes[tail] != homes[head]
@@ -231,9 +245,9 @@ class Trunk:
         return Columns(tuple(flows), skips)
 
 
-def with_recalls(flow: Flow, figure: Figure, layout: Layout) -> Flow:
+def with_recalls(flow: PlacedChain, figure: Figure, layout: Layout) -> PlacedChain:
     """A column with wires for the edges that leave the order of its chains, each in a lane."""
-    spots = {e.box.id: e for e in elements_in(flow.elements) if isinstance(e, Spot)}
+    spots = {e.box.id: e for e in elements_in(flow.elements) if isinstance(e, PlacedBox)}
     rest = [
         (spots[tail], spots[head])
         for tail, head in _undrawn(figure, layout)
@@ -267,20 +281,20 @@ def _undrawn(figure: Figure, layout: Layout) -> list[tuple[int, int]]:
     return rest
 
 
-def _reaches(flow: Flow, layout: Layout) -> list[tuple[float, float, float]]:
+def _reaches(flow: PlacedChain, layout: Layout) -> list[tuple[float, float, float]]:
     """How far the elements of a column reach across, by stretches along it."""
     reaches = []
     for element in elements_in(flow.elements):
         match element:
-            case Spot():
+            case PlacedBox():
                 half = element.across / 2
                 reaches.append((element.u, element.u + element.along, element.v + half))
-            case Frame():
+            case ClusterFrame():
                 reaches.append((*element.u, element.v[1]))
             case Wire():
                 us, vs = [u for u, _ in element.points], [v for _, v in element.points]
                 reaches.append((min(us), max(us), max(vs)))
-            case Label():
+            case EdgeLabel():
                 across = layout.across(element.text) if not element.is_before else 0.0
                 reaches.append((element.u - 5.0, element.u + 5.0, element.v + across))
     return reaches

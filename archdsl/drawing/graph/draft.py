@@ -12,7 +12,7 @@ from archdsl.drawing.figure.figure import Box, Figure, boxes_in
 from archdsl.drawing.figure.heat import BAR_HEIGHT, BAR_WIDTH, MEASURES, scale_of
 from archdsl.drawing.graph.boxes import SPACIOUS, Type, marks_of, size_of
 from archdsl.drawing.graph.columns import Columns, Trunk
-from archdsl.drawing.graph.elements import Element, Label, Spot, Wire, elements_in
+from archdsl.drawing.graph.elements import EdgeLabel, Element, PlacedBox, Wire, elements_in
 from archdsl.drawing.graph.layout import LANE
 from archdsl.drawing.graph.sheet import Panel, Sheet
 from archdsl.drawing.options import Options
@@ -26,7 +26,7 @@ KEY_GAP = 18.0
 KeyPlace: TypeAlias = Literal["right", "below", "none"]
 
 
-class Draft:
+class FigureDraft:
     """A figure with its type and its keys, to be drawn in one layout or another."""
 
     def __init__(self, figure: Figure, type: Type, options: Options) -> None:
@@ -130,13 +130,13 @@ def _gutters(columns: Columns) -> list[float]:
     return gutters
 
 
-def _homes(columns: Columns) -> dict[int, tuple[int, Spot]]:
+def _homes(columns: Columns) -> dict[int, tuple[int, PlacedBox]]:
     """By the id of a box, its column and its place there."""
     return {
         element.box.id: (number, element)
         for number, flow in enumerate(columns.flows)
         for element in elements_in(flow.elements)
-        if isinstance(element, Spot)
+        if isinstance(element, PlacedBox)
     }
 
 
@@ -162,7 +162,7 @@ def _side_by_side(
             way = ((u, v), (under, v), (under, lane), (top, lane), (top, axis))
             wires.append(Wire((*way, (flow.first, axis)), flow.has_arrow))
             if flow.label:
-                wires.append(Label(flow.label, u + (6.5 if goes_down else room / 2 + 3.0), v))
+                wires.append(EdgeLabel(flow.label, u + (6.5 if goes_down else room / 2 + 3.0), v))
         placed.append([element.moved(0.0, axis) for element in flow.elements])
         exit = (max(flow.last, flow.length), axis, axis + flow.right)
         if flow.length > flow.last and flow is not columns.flows[-1]:

@@ -13,7 +13,7 @@ from archdsl.drawing.figure.figure import Box, Cluster
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
+class PlacedBox:
     """A box in place, its middle at (``u`` + ``along`` / 2, ``v``)."""
 
     box: Box
@@ -22,7 +22,7 @@ class Spot:
     along: float
     across: float
 
-    def moved(self, du: float, dv: float) -> Spot:
+    def moved(self, du: float, dv: float) -> PlacedBox:
         return replace(self, u=self.u + du, v=self.v + dv)
 
 
@@ -39,7 +39,7 @@ class Wire:
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
+class EdgeLabel:
     """A volume beside the middle of a wire; on its other side where ``is_before``."""
 
     text: str
@@ -47,12 +47,12 @@ class Label:
     v: float
     is_before: bool = False
 
-    def moved(self, du: float, dv: float) -> Label:
+    def moved(self, du: float, dv: float) -> EdgeLabel:
         return replace(self, u=self.u + du, v=self.v + dv)
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class ClusterFrame:
     """A block's rectangle around its elements; the title begins at ``(title_u, title_v)``."""
 
     cluster: Cluster
@@ -62,8 +62,8 @@ class Frame:
     title_at: tuple[float, float]
     elements: tuple[Element, ...]
 
-    def moved(self, du: float, dv: float) -> Frame:
-        return Frame(
+    def moved(self, du: float, dv: float) -> ClusterFrame:
+        return ClusterFrame(
             self.cluster,
             self.title,
             (self.u[0] + du, self.u[1] + du),
@@ -75,11 +75,11 @@ class Frame:
 
 #: Block, name and count of a frame.
 TitleLine: TypeAlias = tuple[str, str, str]
-Element: TypeAlias = Spot | Wire | Label | Frame
+Element: TypeAlias = PlacedBox | Wire | EdgeLabel | ClusterFrame
 
 
 @dataclass(frozen=True, slots=True)
-class Flow:
+class PlacedChain:
     """A piece laid out on its axis ``v`` = 0, from ``u`` = 0 to ``length``.
 
     The wire into it ends at ``first``, the wire out of it begins at ``last``. Beside the axis it
@@ -103,5 +103,5 @@ def elements_in(elements: Sequence[Element]) -> Iterator[Element]:
     """All elements, those in frames too; a frame before what it frames."""
     for element in elements:
         yield element
-        if isinstance(element, Frame):
+        if isinstance(element, ClusterFrame):
             yield from elements_in(element.elements)

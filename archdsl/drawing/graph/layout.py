@@ -13,9 +13,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from archdsl.drawing.canvas.typeface import shortened, text_width
-from archdsl.drawing.figure.figure import Box, Cluster, Figure, Fork, Item, Kind, output_of
+from archdsl.drawing.figure.figure import (
+    Box,
+    Cluster,
+    ClusterKind,
+    Figure,
+    FigureItem,
+    Fork,
+    output_of,
+)
 from archdsl.drawing.graph.boxes import Type, size_of
-from archdsl.drawing.graph.elements import Element, Flow, Frame, Label, Spot, TitleLine, Wire
+from archdsl.drawing.graph.elements import (
+    ClusterFrame,
+    EdgeLabel,
+    Element,
+    PlacedBox,
+    PlacedChain,
+    TitleLine,
+    Wire,
+)
 
 #: Between the cards of a frame that stands for several.
 CARD = 3.0
@@ -33,7 +49,7 @@ class _Chain:
 
     elements: list[Element] = field(default_factory=list)
     profile: list[tuple[float, float, float]] = field(default_factory=list)
-    heads: list[tuple[float, Flow]] = field(default_factory=list)
+    heads: list[tuple[float, PlacedChain]] = field(default_factory=list)
     left: float = 0.0
     first: float = 0.0
     last: float = 0.0
@@ -42,9 +58,9 @@ class _Chain:
     is_fed: bool = True
     has_arrow: bool = True
 
-    def flow(self) -> Flow:
+    def flow(self) -> PlacedChain:
         right = max((reach for _, _, reach in self.profile), default=0.0)
-        return Flow(
+        return PlacedChain(
             self.end,
             self.left,
             right,
@@ -59,7 +75,7 @@ class _Chain:
 def frame_title(cluster: Cluster) -> TitleLine:
     """Block, name and count of a frame; the name alone where it begins with the block's."""
     times = f"×{cluster.count}" if cluster.count > 1 else ""
-    if cluster.kind is Kind.HEAD:
+    if cluster.kind is ClusterKind.HEAD:
         return cluster.name or "aux", cluster.title, times
     name = cluster.name or ""
     if not cluster.title or name.startswith(cluster.title):
@@ -85,10 +101,10 @@ class Layout:
 
     # ── Chains ───────────────────────────────────────────────────────────────────────────────
 
-    def stack(self, items: Sequence[Item], source: int | None) -> Flow:
+    def stack(self, items: Sequence[FigureItem], source: int | None) -> PlacedChain:
         """Items along the flow. ``source`` is the box whose result flows in."""
         chain = _Chain()
-        taps: list[Item] = []
+        taps: list[FigureItem] = []
         for item in items:
             if _is_head(item):
                 taps.append(item)
@@ -104,7 +120,9 @@ class Layout:
         self._place_heads(chain)
         return chain.flow()
 
-    def _append(self, chain: _Chain, item: Item, source: int | None, taps: list[Item]) -> None:
+    def _append(
+        self, chain: _Chain, item: FigureItem, source: int | None, taps: list[FigureItem]
+    ) -> None:
         """Put an item behind a chain; ``taps`` are the heads on the wire between the two."""
         flow = self.item(item, source)
         label = "" if chain.is_first or source is None else self.labels.get(source, "")
@@ -120,7 +138,7 @@ class Layout:
                 chain.elements.append(Wire(way, flow.has_arrow))
         if label:
             across = self.across(label)
-            chain.elements.append(Label(label, (before + start) / 2, 0.0, is_before=bool(taps)))
+            chain.elements.append(EdgeLabel(label, (before + start) / 2, 0.0, is_before=bool(taps)))
             if taps:
                 chain.left = max(chain.left, across)
             else:
@@ -160,7 +178,7 @@ class Layout:
 
     # ── Items ────────────────────────────────────────────────────────────────────────────────
 
-    def item(self, item: Item, source: int | None) -> Flow:
+    def item(self, item: FigureItem, source: int | None) -> PlacedChain:
         match item:
             case Box():
                 return self._box(item, source)
@@ -169,27 +187,27 @@ class Layout:
             case Fork():
                 return self._fork(item, source)
 
-    def _box(self, box: Box, source: int | None) -> Flow:
+    def _box(self, box: Box, source: int | None) -> PlacedChain:
         tails = self.tails.get(box.id, [])
         is_fed = source is not None and source in tails
         if is_fed and source is not None:
             self.drawn[source, box.id] += 1
         spot = self._spot(box, 0.0, 0.0)
         half = spot.across / 2
-        return Flow(spot.along, half, half, (spot,), 0.0, spot.along, is_fed)
+        return PlacedChain(spot.along, half, half, (spot,), 0.0, spot.along, is_fed)
 
-    def _spot(self, box: Box, u: float, v: float) -> Spot:
+    def _spot(self, box: Box, u: float, v: float) -> PlacedBox:
         width, height = size_of(box, self.type, self.notes.get(box.id, ""), self.goes_down)
         along, across = (height, width) if self.goes_down else (width, height)
-        return Spot(box, u, v, along, across)
+        return PlacedBox(box, u, v, along, across)
 
-    def _frame(self, cluster: Cluster, source: int | None) -> Flow:
+    def _frame(self, cluster: Cluster, source: int | None) -> PlacedChain:
         inner = self.stack(cluster.items, source)
         pad, edge = self.type.pad, self.type.pad / 2 + 1.0
         bold, plain, times = frame_title(cluster)
         bold = shortened(bold, self.type.cluster, _TITLE, bold=True)
         title: tuple[TitleLine, ...] = ((bold, shortened(plain, self.type.cluster, _TITLE), times),)
-        if cluster.kind is Kind.HEAD and self.goes_down:
+        if cluster.kind is ClusterKind.HEAD and self.goes_down:
             title = ((bold, "", ""), *(("", line, "") for line in plain.split(" · ")))
         width = max(title_width(line, self.type) for line in title)
         height = 1.25 * self.type.cluster * len(title) if width else 0.0
@@ -200,7 +218,7 @@ class Layout:
             left += height
             at = (pad, edge - left)
             length = max(start + inner.length + pad, width + 2 * pad)
-        elif cluster.kind is Kind.HEAD:
+        elif cluster.kind is ClusterKind.HEAD:
             # Nothing leaves a head, so that its title stands below.
             room = max(0.0, width + 2 * edge - left - right) / 2
             left, right, below = left + room, right + room, height
@@ -215,10 +233,10 @@ class Layout:
                 at = (edge, edge - left)
             length = start + inner.length + pad
         elements = tuple(element.moved(start, 0.0) for element in inner.elements)
-        frame = Frame(cluster, title, (0.0, length), (-left, right), at, elements)
+        frame = ClusterFrame(cluster, title, (0.0, length), (-left, right), at, elements)
         # The cards behind it stick out at its upper right corner.
         before, after = (cards, 0.0) if self.goes_down else (0.0, cards)
-        return Flow(
+        return PlacedChain(
             length + before + after,
             left + (0.0 if self.goes_down else cards),
             right + (cards if self.goes_down else 0.0),
@@ -231,10 +249,10 @@ class Layout:
 
     # ── Forks ────────────────────────────────────────────────────────────────────────────────
 
-    def _fork(self, fork: Fork, source: int | None) -> Flow:
+    def _fork(self, fork: Fork, source: int | None) -> PlacedChain:
         """Branches side by side in the order of the spec, and their merge."""
         is_live = source is not None and self.box_of[fork.input] == source
-        flows: list[Flow] = []
+        flows: list[PlacedChain] = []
         live: list[bool] = []
         for branch, start in zip(fork.branches, fork.starts, strict=True):
             here = is_live and start == fork.input
@@ -242,7 +260,7 @@ class Layout:
             flows.append(
                 self.stack(branch, source if here else None)
                 if branch
-                else Flow(0.0, 0.0, 0.0, (), is_fed=here, has_arrow=False)
+                else PlacedChain(0.0, 0.0, 0.0, (), is_fed=here, has_arrow=False)
             )
             tail = self.box_of[output_of(branch[-1])] if branch else source
             if (branch or here) and tail is not None:
@@ -254,7 +272,7 @@ class Layout:
         return self._beside(axis, flows, live, [bool(b) for b in fork.branches], merge, is_live)
 
     @staticmethod
-    def _axis(fork: Fork, flows: list[Flow], live: list[bool]) -> int | None:
+    def _axis(fork: Fork, flows: list[PlacedChain], live: list[bool]) -> int | None:
         """The branch that stays on the axis; None where all share the width."""
         bodies = [n for n, branch in enumerate(fork.branches) if branch and live[n]]
         if not bodies:
@@ -264,7 +282,7 @@ class Layout:
             return None
         return bodies[lengths.index(max(lengths))]
 
-    def _centred(self, flows: list[Flow], merge: Spot, is_live: bool) -> Flow:
+    def _centred(self, flows: list[PlacedChain], merge: PlacedBox, is_live: bool) -> PlacedChain:
         gap, fan = self.type.gap, self.type.step + 2.0
         width = sum(f.left + f.right for f in flows) + gap * (len(flows) - 1)
         at, axes = -width / 2, []
@@ -289,7 +307,7 @@ class Layout:
         elements.append(merge.moved(end + drop, 0.0))
         half = merge.across / 2
         length = end + drop + merge.along
-        return Flow(
+        return PlacedChain(
             length,
             max(width / 2, half),
             max(width / 2, half),
@@ -303,12 +321,12 @@ class Layout:
     def _beside(
         self,
         axis: int,
-        flows: list[Flow],
+        flows: list[PlacedChain],
         live: list[bool],
         is_body: list[bool],
-        merge: Spot,
+        merge: PlacedBox,
         is_live: bool,
-    ) -> Flow:
+    ) -> PlacedChain:
         """One branch on the axis, the others to its sides and into the sides of the merge."""
         main = flows[axis]
         others = [n for n in range(len(flows)) if n != axis and (is_body[n] or live[n])]
@@ -349,7 +367,7 @@ class Layout:
                 elements.append(Wire(((0.0, 0.0), (0.0, v), (middle, v), (middle, side * half))))
         elements.append(merge.moved(top, 0.0))
         length = top + merge.along
-        return Flow(
+        return PlacedChain(
             length, reach[-1], reach[1], tuple(elements), first, length, live[axis], has_arrow
         )
 
@@ -375,5 +393,5 @@ def _bent(
     return begin, (bus, begin[1]), (bus, end[1]), end
 
 
-def _is_head(item: Item) -> bool:
-    return isinstance(item, Cluster) and item.kind is Kind.HEAD
+def _is_head(item: FigureItem) -> bool:
+    return isinstance(item, Cluster) and item.kind is ClusterKind.HEAD

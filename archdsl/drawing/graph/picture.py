@@ -9,7 +9,7 @@ from archdsl.drawing.figure.collapsing import depth_of
 from archdsl.drawing.figure.composition import compose_figure
 from archdsl.drawing.graph.boxes import COMPACT, SPACIOUS, Type
 from archdsl.drawing.graph.columns import Columns, Trunk
-from archdsl.drawing.graph.draft import Draft, KeyPlace
+from archdsl.drawing.graph.draft import FigureDraft, KeyPlace
 from archdsl.drawing.options import PAGES, SMALLEST_TEXT, Options, Page
 from archdsl.model import Model
 
@@ -22,7 +22,7 @@ def graph_picture(model: Model, options: Options) -> Picture:
     """
     if options.fit == "none":
         goes_down = options.direction != "right"
-        draft = Draft(compose_figure(model, options), SPACIOUS, options)
+        draft = FigureDraft(compose_figure(model, options), SPACIOUS, options)
         columns = Trunk(draft.figure, SPACIOUS, goes_down).columns(1)
         return draft.picture(columns, goes_down, "right" if goes_down else "below")
     return _fitted(model, options, PAGES[options.fit])
@@ -33,7 +33,7 @@ def _fitted(model: Model, options: Options, page: Page) -> Picture:
     best: Picture | None = None
     for wish, type in _wishes(model, options):
         figure = compose_figure(model, wish, is_terse=type is COMPACT)
-        picture = _largest(Draft(figure, type, wish), page)
+        picture = _largest(FigureDraft(figure, type, wish), page)
         if best is None or picture.smallest_text > best.smallest_text + 0.05:
             best = picture
             if wish.depth != options.depth:
@@ -59,7 +59,7 @@ def _wishes(model: Model, options: Options) -> list[tuple[Options, Type]]:
     return wishes
 
 
-def _largest(draft: Draft, page: Page) -> Picture:
+def _largest(draft: FigureDraft, page: Page) -> Picture:
     """The picture with the largest text; without a key that it has no room for."""
     places: tuple[KeyPlace, ...] = ("right", "below") if draft.figure.keys else ("none",)
     pictures = [_in_columns(draft, page, place) for place in places]
@@ -69,7 +69,7 @@ def _largest(draft: Draft, page: Page) -> Picture:
     return best
 
 
-def _in_columns(draft: Draft, page: Page, place: KeyPlace) -> Picture:
+def _in_columns(draft: FigureDraft, page: Page, place: KeyPlace) -> Picture:
     """The picture in the columns and the direction that leave the text largest."""
     tries = [
         _best_columns(draft, page, place, goes_down, through_skips=False)
@@ -98,7 +98,7 @@ class _Found:
 
 
 def _best_columns(
-    draft: Draft, page: Page, place: KeyPlace, goes_down: bool, through_skips: bool
+    draft: FigureDraft, page: Page, place: KeyPlace, goes_down: bool, through_skips: bool
 ) -> _Found:
     """The number of columns that leaves the text largest; few where it is legible with few."""
     if not goes_down and draft.options.direction == "right" and page.height > page.width:

@@ -7,10 +7,17 @@ from dataclasses import dataclass
 
 from archdsl.drawing.canvas.marks import Group, Mark, Point, Text, moved, rectangle
 from archdsl.drawing.canvas.typeface import text_width
-from archdsl.drawing.figure.figure import Figure, Kind
-from archdsl.drawing.figure.heat import Scale
+from archdsl.drawing.figure.figure import ClusterKind, Figure
+from archdsl.drawing.figure.heat import HeatScale
 from archdsl.drawing.graph.boxes import Type, marks_of
-from archdsl.drawing.graph.elements import Element, Frame, Label, Spot, Wire, elements_in
+from archdsl.drawing.graph.elements import (
+    ClusterFrame,
+    EdgeLabel,
+    Element,
+    PlacedBox,
+    Wire,
+    elements_in,
+)
 from archdsl.drawing.graph.layout import CARD
 from archdsl.drawing.graph.wires import wire_marks
 
@@ -30,7 +37,7 @@ class Sheet:
     """Draws elements, turned so that the flow goes down or to the right."""
 
     def __init__(
-        self, figure: Figure, type: Type, goes_down: bool, scale: Scale | None = None
+        self, figure: Figure, type: Type, goes_down: bool, scale: HeatScale | None = None
     ) -> None:
         self.figure = figure
         self.scale = scale
@@ -38,7 +45,7 @@ class Sheet:
         self.goes_down = goes_down
         self.marks: list[Mark] = []
         self.corners: list[Point] = []
-        self.faulty: list[Spot] = []
+        self.faulty: list[PlacedBox] = []
 
     def at(self, u: float, v: float) -> Point:
         point = (v, u) if self.goes_down else (u, v)
@@ -47,7 +54,7 @@ class Sheet:
 
     def add(self, elements: Sequence[Element]) -> None:
         inside = elements_in(elements)
-        self.faulty += [e for e in inside if isinstance(e, Spot) and e.box.fault]
+        self.faulty += [e for e in inside if isinstance(e, PlacedBox) and e.box.fault]
         self.marks += self._all(elements)
 
     def _all(self, elements: Sequence[Element]) -> list[Mark]:
@@ -57,15 +64,15 @@ class Sheet:
         marks: list[Mark] = []
         for element in others:
             match element:
-                case Spot():
+                case PlacedBox():
                     marks.append(self.spot(element))
-                case Label():
+                case EdgeLabel():
                     marks.append(self.label(element))
-                case Frame():
+                case ClusterFrame():
                     marks.append(self._frame(element))
         return marks + [self._wire(wire) for wire in lines]
 
-    def spot(self, spot: Spot) -> Group:
+    def spot(self, spot: PlacedBox) -> Group:
         """A box in place."""
         box = spot.box
         x, y = self.at(spot.u, spot.v - spot.across / 2)
@@ -76,7 +83,7 @@ class Sheet:
         marks = marks_of(box, x, y, self.type, note, paints, self.goes_down)
         return Group(marks, self.figure.tooltips[box.id], ("node", box.look))
 
-    def label(self, label: Label) -> Text:
+    def label(self, label: EdgeLabel) -> Text:
         """A volume in place."""
         x, y = self.at(label.u, label.v)
         width = text_width(label.text, self.type.edge)
@@ -91,13 +98,13 @@ class Sheet:
         self.at(label.u, label.v + 4 + width)
         return Text((x + 4, y + down), label.text, self.type.edge, "muted", anchor="start")
 
-    def _frame(self, frame: Frame) -> Group:
+    def _frame(self, frame: ClusterFrame) -> Group:
         x, y = self.at(frame.u[0], frame.v[0])
         right, bottom = self.at(frame.u[1], frame.v[1])
         width, height = right - x, bottom - y
         fill, border = "cluster", "cluster-border"
         cluster = frame.cluster
-        dash = (4.0, 3.0) if cluster.kind is Kind.HEAD else ()
+        dash = (4.0, 3.0) if cluster.kind is ClusterKind.HEAD else ()
         marks: list[Mark] = []
         shifts = (2 * CARD, CARD, 0.0) if cluster.count > 1 else (0.0,)
         self.corners.append((right + max(shifts), y - max(shifts)))
@@ -119,7 +126,7 @@ class Sheet:
         title = " · ".join(filter(None, (piece for line in frame.title for piece in line)))
         return Group(tuple(marks), title, ("cluster", cluster.kind.value))
 
-    def title(self, frame: Frame) -> list[Mark]:
+    def title(self, frame: ClusterFrame) -> list[Mark]:
         """The title of a frame in place."""
         size = self.type.cluster
         left, y = self.at(*frame.title_at)
@@ -146,7 +153,7 @@ class Sheet:
         return Panel(marks, right - left, bottom - top)
 
 
-def _fails(spot: Spot, wire: Wire) -> bool:
+def _fails(spot: PlacedBox, wire: Wire) -> bool:
     """Whether a wire carries what is wrong at a box: into it, or out of it."""
     u, v = wire.points[0 if spot.box.fails_after else -1]
     along = spot.u - 0.5 <= u <= spot.u + spot.along + 0.5

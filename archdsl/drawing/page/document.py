@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from archdsl.drawing.canvas.palette import DARK, Palette, palette_of
 from archdsl.drawing.canvas.typeface import BOLD, FAMILY, REGULAR
-from archdsl.drawing.figure.collapsing import Closer
+from archdsl.drawing.figure.collapsing import Collapser
 from archdsl.drawing.figure.composition import compose_closed
 from archdsl.drawing.figure.edges import OUTPUT, volume_text
 from archdsl.drawing.figure.figure import Box, Figure, boxes_in
@@ -68,7 +68,7 @@ _Rows: TypeAlias = dict[int, dict[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _SpecLine:
     """A line of the spec, with the nodes that it makes."""
 
     number: int
@@ -81,7 +81,7 @@ def _network(model: Model, options: Options) -> dict[str, Any]:
 
     figure = compose_closed(model, options)
     depth = _depth_of(figure) if options.depth is None else options.depth
-    closer = Closer(model.nodes, (), depth, options.open)
+    closer = Collapser(model.nodes, (), depth, options.open)
     sections = list(sections_of(model))
     rows = {
         node: dict(zip(HEADER, row, strict=True))
@@ -154,14 +154,14 @@ def _spoken(card: dict[str, Any]) -> str:
     return ", ".join([card["title"], *(f"{term} {fact}" for term, fact in card["facts"])])
 
 
-def _lines(model: Model) -> list[_Line]:
+def _lines(model: Model) -> list[_SpecLine]:
     from archdsl.report.text import printable
 
     nodes: dict[int, list[int]] = {}
     for node in model.layers:
         nodes.setdefault(model.place_of(node).line, []).append(node.id)
     return [
-        _Line(number, printable(text.rstrip("\r").expandtabs(4)), tuple(nodes.get(number, ())))
+        _SpecLine(number, printable(text.rstrip("\r").expandtabs(4)), tuple(nodes.get(number, ())))
         for number, text in enumerate(model.source.text.removesuffix("\n").split("\n"), start=1)
     ]
 

@@ -15,10 +15,18 @@ from typing import Any, TypeAlias
 
 from archdsl.drawing.canvas.svg import fragment_of
 from archdsl.drawing.figure.edges import OUTPUT
-from archdsl.drawing.figure.figure import Box, Cluster, Figure, Kind, boxes_in, output_of
+from archdsl.drawing.figure.figure import Box, Cluster, ClusterKind, Figure, boxes_in, output_of
 from archdsl.drawing.graph.boxes import SPACIOUS
 from archdsl.drawing.graph.columns import with_recalls
-from archdsl.drawing.graph.elements import Element, Flow, Frame, Label, Spot, Wire, elements_in
+from archdsl.drawing.graph.elements import (
+    ClusterFrame,
+    EdgeLabel,
+    Element,
+    PlacedBox,
+    PlacedChain,
+    Wire,
+    elements_in,
+)
 from archdsl.drawing.graph.layout import CARD, Layout
 from archdsl.drawing.graph.sheet import Sheet
 
@@ -44,7 +52,7 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _Surroundings:
     """Where pieces stand: their figure, inside ``depth`` blocks, with the keys of boxes by id."""
 
     figure: Figure
@@ -61,7 +69,7 @@ class _Head:
     """The frame of an auxiliary head, and the wire that leads to its first box."""
 
     key: int
-    frame: Frame
+    frame: ClusterFrame
     wire: Wire
 
     @property
@@ -75,12 +83,12 @@ class _Head:
 
 def scene_of(figure: Figure, is_open: IsOpen, spoken: Callable[[Box], str]) -> Scene:
     """The scene of a whole network; ``spoken`` says what a box is to those who do not see it."""
-    writer = _Writer(is_open, spoken)
+    writer = _SceneWriter(is_open, spoken)
     markup, data = writer.scene(figure, None, 0)
     return Scene(markup, data, writer.boxes)
 
 
-class _Writer:
+class _SceneWriter:
     def __init__(self, is_open: IsOpen, spoken: Callable[[Box], str]) -> None:
         self.is_open = is_open
         self.spoken = spoken
@@ -99,7 +107,7 @@ class _Writer:
         flow = with_recalls(layout.stack(items, source), figure, layout)
         keys: dict[int, int] = {}
         elements = (*flow.elements, *_ends(flow, source), *_recalls(flow, figure, side))
-        markup, data = self._pieces(elements, _Place(figure, keys, depth))
+        markup, data = self._pieces(elements, _Surroundings(figure, keys, depth))
         data |= {
             "length": _rounded(flow.length),
             "left": _rounded(flow.left),
@@ -114,19 +122,19 @@ class _Writer:
         }
         return markup, data
 
-    def _pieces(self, elements: Sequence[Element], place: _Place) -> tuple[str, Data]:
+    def _pieces(self, elements: Sequence[Element], place: _Surroundings) -> tuple[str, Data]:
         """The pieces of a scene, heads as scenes in it: what opens beside one does not stretch it.
 
         Wires come last, so that nothing hides them.
         """
         flat = [*_without_heads(elements)]
-        spots = [(next(self.keys), e) for e in flat if isinstance(e, Spot)]
+        spots = [(next(self.keys), e) for e in flat if isinstance(e, PlacedBox)]
         place.keys.update((spot.box.id, key) for key, spot in spots)
         wires = [e for e in flat if isinstance(e, Wire)]
         heads = [
             _Head(next(self.keys), frame, next(w for w in wires if _leads_into(w, frame)))
             for frame in flat
-            if isinstance(frame, Frame) and frame.cluster.kind is Kind.HEAD
+            if isinstance(frame, ClusterFrame) and frame.cluster.kind is ClusterKind.HEAD
         ]
         cut = {id(head.wire): head for head in heads}
         ends = [(key, _area_of(spot)) for key, spot in spots]
@@ -135,9 +143,9 @@ class _Writer:
             "frames": [
                 self._frame(e, place)
                 for e in flat
-                if isinstance(e, Frame) and e.cluster.kind is not Kind.HEAD
+                if isinstance(e, ClusterFrame) and e.cluster.kind is not ClusterKind.HEAD
             ],
-            "labels": [self._label(e, place) for e in flat if isinstance(e, Label)],
+            "labels": [self._label(e, place) for e in flat if isinstance(e, EdgeLabel)],
             "spots": [self._spot(key, spot, place) for key, spot in spots]
             + [self._head(head, place) for head in heads],
             "wires": [
@@ -148,7 +156,7 @@ class _Writer:
         markup = "\n".join(text for made in pieces.values() for text, _ in made)
         return markup, {name: [data for _, data in made] for name, made in pieces.items()}
 
-    def _head(self, head: _Head, place: _Place) -> tuple[str, Data]:
+    def _head(self, head: _Head, place: _Surroundings) -> tuple[str, Data]:
         """An auxiliary head: always open, and moved as a whole."""
         frame = head.frame.moved(-head.frame.u[0], -head.axis)
         first = head.wire.points[-1][0] - head.frame.u[0]
@@ -180,7 +188,7 @@ class _Writer:
         start = f'<g class="holder" data-key="{head.key}" role="group" aria-label="{title}">'
         return f"{start}{around[0]}{markup}</g>", data
 
-    def _spot(self, key: int, spot: Spot, place: _Place) -> tuple[str, Data]:
+    def _spot(self, key: int, spot: PlacedBox, place: _Surroundings) -> tuple[str, Data]:
         box, figure = spot.box, place.figure
         self.boxes[key] = box
         data: Data = {
@@ -207,9 +215,9 @@ class _Writer:
             data,
         )
 
-    def _frame(self, frame: Frame, place: _Place) -> tuple[str, Data]:
+    def _frame(self, frame: ClusterFrame, place: _Surroundings) -> tuple[str, Data]:
         key = next(self.keys)
-        is_head = frame.cluster.kind is Kind.HEAD
+        is_head = frame.cluster.kind is ClusterKind.HEAD
         cards = [2 * CARD, CARD, 0.0] if frame.cluster.count > 1 else [0.0]
         dash = ' stroke-dasharray="4 3"' if is_head else ""
         rectangle = f'<rect rx="6" class="f-cluster s-cluster-border"{dash}/>'
@@ -227,7 +235,7 @@ class _Writer:
             data,
         )
 
-    def _label(self, label: Label, place: _Place) -> tuple[str, Data]:
+    def _label(self, label: EdgeLabel, place: _Surroundings) -> tuple[str, Data]:
         key = next(self.keys)
         shown = fragment_of([place.sheet.label(label.moved(-label.u, -label.v))])
         data = {"key": key, "u": _rounded(label.u), "v": _rounded(label.v)}
@@ -262,7 +270,7 @@ def _exit_of(figure: Figure) -> int:
     return figure.box_of[output_of(figure.items[-1])]
 
 
-def _ends(flow: Flow, source: int | None) -> list[Element]:
+def _ends(flow: PlacedChain, source: int | None) -> list[Element]:
     """The wires from the edge of a block to its first box, and from its last one."""
     wires: list[Element] = []
     if source is None:
@@ -274,9 +282,9 @@ def _ends(flow: Flow, source: int | None) -> list[Element]:
     return wires
 
 
-def _recalls(flow: Flow, figure: Figure, side: float) -> list[Wire]:
+def _recalls(flow: PlacedChain, figure: Figure, side: float) -> list[Wire]:
     """The wires from the right border of a block to its boxes that take up results from outside."""
-    spots = {e.box.id: e for e in elements_in(flow.elements) if isinstance(e, Spot)}
+    spots = {e.box.id: e for e in elements_in(flow.elements) if isinstance(e, PlacedBox)}
     lane = flow.right - SPACIOUS.pad / 2
     wires = []
     for spot in map(spots.__getitem__, figure.recalls):
@@ -290,15 +298,15 @@ def _without_heads(elements: Sequence[Element]) -> Iterator[Element]:
     """All elements but those in heads; a frame before what it frames."""
     for element in elements:
         yield element
-        if isinstance(element, Frame) and element.cluster.kind is not Kind.HEAD:
+        if isinstance(element, ClusterFrame) and element.cluster.kind is not ClusterKind.HEAD:
             yield from _without_heads(element.elements)
 
 
-def _leads_into(wire: Wire, frame: Frame) -> bool:
+def _leads_into(wire: Wire, frame: ClusterFrame) -> bool:
     return wire.is_dashed and _is_in(wire.points[-1], (*frame.u, *frame.v))
 
 
-def _area_of(spot: Spot) -> _Area:
+def _area_of(spot: PlacedBox) -> _Area:
     half = spot.across / 2
     return spot.u, spot.u + spot.along, spot.v - half, spot.v + half
 

@@ -14,7 +14,7 @@ from itertools import zip_longest
 from archdsl.drawing.figure.edges import volume_text
 from archdsl.drawing.figure.figure import printable
 from archdsl.drawing.tables.stages import value_text
-from archdsl.drawing.tables.table import Align, Cell, Row, Table
+from archdsl.drawing.tables.table import Align, Table, TableCell, TableRow
 from archdsl.drawing.tables.trunk import (
     Entry,
     entries,
@@ -37,17 +37,19 @@ def configuration_table(models: Sequence[Model]) -> Table:
     networks = [_network(model) for model in models]
     columns: list[Align] = ["centre"] * len(models)
     layers = [str(model.trunk.weight_layers) for model in models]
-    rows = [Row(_cells("weight layers", layers, False))]
+    rows = [TableRow(_cells("weight layers", layers, False))]
     inputs = [volume_text(model.input) for model in models]
-    rows.append(Row(_cells("input", inputs, True), is_ruled=True))
+    rows.append(TableRow(_cells("input", inputs, True), is_ruled=True))
     for stage in zip_longest(*(network.stages for network in networks), fillvalue=_Stage()):
         rows += _stage_rows(stage)
     rows += _ruled(_lines([network.dense for network in networks], joins=True))
     millions = [_millions(model.trunk.parameters) for model in models]
-    rows.append(Row((Cell("parameters (millions)", "parameters"), *millions), is_ruled=True))
+    rows.append(
+        TableRow((TableCell("parameters (millions)", "parameters"), *millions), is_ruled=True)
+    )
     names = [printable(model.name) for model in models]
     title = " · ".join(names)
-    head = (Cell(), *(Cell(name) for name in names))
+    head = (TableCell(), *(TableCell(name) for name in names))
     return Table(title, ("left", *columns), head, tuple(rows), _NOTES)
 
 
@@ -140,33 +142,35 @@ def _pooling(model: Model, entry: Entry) -> str:
 # ── Rows ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def _stage_rows(stages: Sequence[_Stage]) -> list[Row]:
+def _stage_rows(stages: Sequence[_Stage]) -> list[TableRow]:
     sizes = {stage.size for stage in stages if stage.lines}
     label = sizes.pop() if len(sizes) == 1 else ""
     rows = _ruled(_lines([stage.lines for stage in stages], label=label))
     poolings = [stage.pooling for stage in stages]
-    return rows + ([Row(_cells("", poolings, True), is_ruled=True)] if any(poolings) else [])
+    return rows + ([TableRow(_cells("", poolings, True), is_ruled=True)] if any(poolings) else [])
 
 
-def _lines(columns: Sequence[Sequence[str]], joins: bool = False, label: str = "") -> list[Row]:
-    rows = [Row(_cells("", texts, joins)) for texts in zip_longest(*columns, fillvalue="")]
+def _lines(
+    columns: Sequence[Sequence[str]], joins: bool = False, label: str = ""
+) -> list[TableRow]:
+    rows = [TableRow(_cells("", texts, joins)) for texts in zip_longest(*columns, fillvalue="")]
     if rows and label:
-        rows[0] = Row((Cell(label), *rows[0].cells[1:]))
+        rows[0] = TableRow((TableCell(label), *rows[0].cells[1:]))
     return rows
 
 
-def _ruled(rows: list[Row]) -> list[Row]:
-    return [Row(rows[0].cells, is_ruled=True), *rows[1:]] if rows else []
+def _ruled(rows: list[TableRow]) -> list[TableRow]:
+    return [TableRow(rows[0].cells, is_ruled=True), *rows[1:]] if rows else []
 
 
-def _cells(label: str, texts: Sequence[str], joins: bool) -> tuple[Cell, ...]:
+def _cells(label: str, texts: Sequence[str], joins: bool) -> tuple[TableCell, ...]:
     if joins and len(set(texts)) == 1:
-        return (Cell(label), Cell(texts[0], span=len(texts)))
-    return (Cell(label), *(Cell(text) for text in texts))
+        return (TableCell(label), TableCell(texts[0], span=len(texts)))
+    return (TableCell(label), *(TableCell(text) for text in texts))
 
 
-def _millions(number: int) -> Cell:
+def _millions(number: int) -> TableCell:
     """Three digits at least: ``138``, ``6.62``."""
     millions = number / 1e6
     digits = 0 if millions >= 99.5 else 1 if millions >= 9.95 else 2 if millions >= 0.995 else 3
-    return Cell(f"{millions:.{digits}f}", str(number))
+    return TableCell(f"{millions:.{digits}f}", str(number))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from archdsl.drawing.figure.edges import volume_text
 from archdsl.drawing.figure.figure import printable
 from archdsl.drawing.tables.headings import headings_of
-from archdsl.drawing.tables.table import Align, Cell, Row, Table
+from archdsl.drawing.tables.table import Align, Table, TableCell, TableRow
 from archdsl.drawing.tables.trunk import Entry, entries, kernel_of, size_text, stride_of
 from archdsl.layers import Family
 from archdsl.layers.definition import fields_of
@@ -39,14 +39,14 @@ def stage_table(model: Model) -> Table:
     return Table(
         printable(model.name),
         alignments,
-        tuple(Cell(text) for text in head),
+        tuple(TableCell(text) for text in head),
         (*rows, total),
         tuple(_notes(model)),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _StageLine:
     """A row before it is written."""
 
     type: str
@@ -61,10 +61,10 @@ class _Line:
     count: int = 1
 
 
-def _line(model: Model, entry: Entry) -> _Line:
+def _line(model: Model, entry: Entry) -> _StageLine:
     costs = [model.costs[node] for node in entry.nodes]
     headings = headings_of(entry.call.block) if entry.call else {}
-    return _Line(
+    return _StageLine(
         _type(entry),
         _patch(model, entry),
         volume_text(model.nodes[entry.output].volume),
@@ -139,9 +139,9 @@ def depth_of(model: Model, start: int, end: int) -> int:
     return depths.get(end, 0)
 
 
-def _folded(lines: Iterable[_Line]) -> list[_Line]:
+def _folded(lines: Iterable[_StageLine]) -> list[_StageLine]:
     """Equal neighbours as one row ``×N``."""
-    found: list[_Line] = []
+    found: list[_StageLine] = []
     for line in lines:
         if found and _look(found[-1]) == _look(line):
             last = found[-1]
@@ -157,11 +157,11 @@ def _folded(lines: Iterable[_Line]) -> list[_Line]:
     return found
 
 
-def _look(line: _Line) -> tuple[object, ...]:
+def _look(line: _StageLine) -> tuple[object, ...]:
     return (line.type, line.patch, line.output, line.arguments)
 
 
-def _columns(lines: Sequence[_Line]) -> dict[str, str]:
+def _columns(lines: Sequence[_StageLine]) -> dict[str, str]:
     """The parameters of all blocks in the order they occur, with a heading for each.
 
     A heading that two blocks, or two parameters, do not share is the parameter's name.
@@ -176,28 +176,28 @@ def _columns(lines: Sequence[_Line]) -> dict[str, str]:
     return {key: text if seen.count(text) == 1 else key for key, text in columns.items()}
 
 
-def _row(line: _Line, columns: Iterable[str]) -> Row:
+def _row(line: _StageLine, columns: Iterable[str]) -> TableRow:
     arguments = dict(line.arguments)
     times = f" ×{line.count}" if line.count > 1 else ""
     texts = [line.type + times, line.patch, line.output, str(line.depth)]
-    cells = [Cell(text) for text in texts + [arguments.get(key, "") for key in columns]]
-    return Row((*cells, _kilos(line.weights), _millions(line.macs)))
+    cells = [TableCell(text) for text in texts + [arguments.get(key, "") for key in columns]]
+    return TableRow((*cells, _kilos(line.weights), _millions(line.macs)))
 
 
-def _total(model: Model, lines: Sequence[_Line], arguments: int) -> Row:
-    blank = [Cell()] * arguments
+def _total(model: Model, lines: Sequence[_StageLine], arguments: int) -> TableRow:
+    blank = [TableCell()] * arguments
     depth = str(depth_of(model, 0, model.chain.output))
     weights, macs = sum(line.weights for line in lines), sum(line.macs for line in lines)
-    first = (Cell("total"), Cell(), Cell(), Cell(depth))
-    return Row((*first, *blank, _kilos(weights), _millions(macs)), is_ruled=True)
+    first = (TableCell("total"), TableCell(), TableCell(), TableCell(depth))
+    return TableRow((*first, *blank, _kilos(weights), _millions(macs)), is_ruled=True)
 
 
-def _kilos(number: int) -> Cell:
-    return Cell(_scaled(number / KILO, "K"), str(number)) if number else Cell()
+def _kilos(number: int) -> TableCell:
+    return TableCell(_scaled(number / KILO, "K"), str(number)) if number else TableCell()
 
 
-def _millions(number: int) -> Cell:
-    return Cell(_scaled(number / 1e6, "M"), str(number)) if number else Cell()
+def _millions(number: int) -> TableCell:
+    return TableCell(_scaled(number / 1e6, "M"), str(number)) if number else TableCell()
 
 
 def _scaled(number: float, unit: str) -> str:

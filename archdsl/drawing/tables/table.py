@@ -10,7 +10,7 @@ Align: TypeAlias = Literal["left", "right", "centre"]
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class TableCell:
     """The text of one column, or of ``span`` columns; ``exact`` is what a program reads."""
 
     text: str = ""
@@ -23,7 +23,7 @@ class Cell:
         return self.exact or self.text
 
 
-def placed(cells: Sequence[Cell]) -> Iterator[tuple[int, Cell]]:
+def placed(cells: Sequence[TableCell]) -> Iterator[tuple[int, TableCell]]:
     """Each cell with the number of its first column."""
     at = 0
     for cell in cells:
@@ -32,10 +32,10 @@ def placed(cells: Sequence[Cell]) -> Iterator[tuple[int, Cell]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """Cells that fill all columns; ``is_ruled`` puts a line above them."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
     is_ruled: bool = False
 
 
@@ -45,6 +45,6 @@ class Table:
 
     title: str
     alignments: tuple[Align, ...]
-    head: tuple[Cell, ...]
-    rows: tuple[Row, ...]
+    head: tuple[TableCell, ...]
+    rows: tuple[TableRow, ...]
     notes: tuple[str, ...] = ()

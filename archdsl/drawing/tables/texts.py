@@ -7,16 +7,16 @@ import io
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 
-from archdsl.drawing.tables.table import Align, Cell, Table, placed
+from archdsl.drawing.tables.table import Align, Table, TableCell, placed
 
 _GAP = "  "
 
 
-def spread(cells: Sequence[Cell]) -> Iterator[Cell]:
+def spread(cells: Sequence[TableCell]) -> Iterator[TableCell]:
     """A cell for each column: one that spans several is repeated."""
     for cell in cells:
         for _ in range(cell.span):
-            yield Cell(cell.text, cell.exact)
+            yield TableCell(cell.text, cell.exact)
 
 
 # ── Plain text ───────────────────────────────────────────────────────────────────────────────
@@ -50,7 +50,7 @@ def _widths(table: Table) -> list[int]:
     return widths
 
 
-def _line(cells: Sequence[Cell], table: Table, widths: Sequence[int]) -> str:
+def _line(cells: Sequence[TableCell], table: Table, widths: Sequence[int]) -> str:
     texts = []
     for at, cell in placed(cells):
         width = sum(widths[at : at + cell.span]) + len(_GAP) * (cell.span - 1)
@@ -146,11 +146,11 @@ def latex_of(table: Table) -> str:
     return "\n".join([*lines, "\\end{table}"]) + "\n"
 
 
-def _latex_row(cells: Sequence[Cell]) -> str:
+def _latex_row(cells: Sequence[TableCell]) -> str:
     return " & ".join(_latex_cell(cell) for cell in cells) + r" \\"
 
 
-def _latex_cell(cell: Cell) -> str:
+def _latex_cell(cell: TableCell) -> str:
     text = _latex(cell.text)
     return text if cell.span == 1 else f"\\multicolumn{{{cell.span}}}{{c}}{{{text}}}"
 

@@ -16,7 +16,7 @@ from archdsl.network.parts import (
     GroupPart,
     LayerPart,
     Part,
-    RecallPart,
+    ReferencePart,
     RepeatPart,
     walk,
 )
@@ -92,7 +92,7 @@ def _in_chain(model: Model, chain: Chain, is_grouped: bool) -> Iterator[Entry]:
                 for copy in part.copies:
                     yield from _in_chain(model, copy, is_grouped)
                 flow = part.copies[-1].output
-            case RecallPart():
+            case ReferencePart():
                 flow = part.node
             case AuxPart():
                 pass

@@ -8,7 +8,7 @@ from dataclasses import replace
 from archdsl.drawing.canvas.marks import Group, Mark, Picture, Text, polyline
 from archdsl.drawing.canvas.typeface import text_width
 from archdsl.drawing.options import PAGES, SMALLEST_TEXT, Options
-from archdsl.drawing.tables.table import Cell, Table, placed
+from archdsl.drawing.tables.table import Table, TableCell, placed
 
 _TITLE = 11.0
 _SIZE = 9.0
@@ -75,7 +75,7 @@ class _Setter:
         self.marks.append(polyline(ends, stroke="ink", line=line))
         self.y += _AIR - 1.0
 
-    def _row(self, cells: Sequence[Cell], bold: bool = False) -> None:
+    def _row(self, cells: Sequence[TableCell], bold: bool = False) -> None:
         self.y += _LEADING * _SIZE - 1.0
         texts: list[Mark] = []
         for at, cell in placed(cells):

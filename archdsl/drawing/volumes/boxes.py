@@ -9,10 +9,10 @@ from archdsl.drawing.canvas.marks import Group, Mark, Point, Text, moved
 from archdsl.drawing.canvas.palette import shades_of
 from archdsl.drawing.canvas.typeface import shortened, text_width
 from archdsl.drawing.figure.figure import Box, Figure, boxes_in
-from archdsl.drawing.figure.heat import Scale as HeatScale
+from archdsl.drawing.figure.heat import HeatScale
 from archdsl.drawing.graph.wires import wire_marks
 from archdsl.drawing.options import Options
-from archdsl.drawing.volumes.cuboids import Ruler, Size, solid_marks
+from archdsl.drawing.volumes.cuboids import CuboidSize, Ruler, solid_marks
 from archdsl.layers import Family
 from archdsl.layers.definition import fields_of
 from archdsl.layers.volume import Volume
@@ -46,7 +46,7 @@ class Port:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class LayoutBox:
     """A piece from x = 0 on the axis y = 0, with all its marks between ``-up`` and ``down``.
 
     The wire into it ends at ``entry``, the wire out of it begins at ``exit``, both on the axis.
@@ -80,7 +80,7 @@ class Canvas:
         self.width = max(self.width, right)
         self.up, self.down = max(self.up, -top), max(self.down, bottom)
 
-    def put(self, cell: Cell, x: float, y: float) -> None:
+    def put(self, cell: LayoutBox, x: float, y: float) -> None:
         """Add a cell with its left end on its axis at a point."""
         self.marks += [moved(mark, x, y) for mark in cell.marks]
         for id, port in cell.ports.items():
@@ -95,8 +95,8 @@ class Canvas:
         ys = [y for _, y in way]
         self.reach(max(x for x, _ in way), min(ys) - 2.5, max(ys) + 2.5)
 
-    def cell(self, entry: float, exit: float, parts: bool = False) -> Cell:
-        return Cell(
+    def cell(self, entry: float, exit: float, parts: bool = False) -> LayoutBox:
+        return LayoutBox(
             self.width,
             self.up,
             self.down,
@@ -140,7 +140,7 @@ class Boxes:
         self.options = options
         self.heat = heat
 
-    def cell(self, box: Box, before: Volume | None) -> Cell:
+    def cell(self, box: Box, before: Volume | None) -> LayoutBox:
         """A box: what it is as high as above it, channels, name and operation below it."""
         volume = self.figure.volumes[box.id]
         groups = self._groups(box)
@@ -180,7 +180,7 @@ class Boxes:
         canvas.ports[box.id] = Port(left - fan, left + wide + fan, 0.0, 0.0, width)
         return canvas.cell(left - fan, left + wide + fan, parts=groups > 1)
 
-    def _copies(self, box: Box, size: Size) -> list[tuple[Size, tuple[int, ...]]]:
+    def _copies(self, box: Box, size: CuboidSize) -> list[tuple[CuboidSize, tuple[int, ...]]]:
         """The boxes that touch, each with its parts; where all fit, each at its own width."""
         count = min(box.count, max(2, int(_RUN // size.width)))
         if count < len(box.run) or not box.run:
@@ -212,7 +212,7 @@ class Boxes:
         before = self.model.nodes[node.inputs[0]].volume
         return not node.layer.has_weights and node.volume.channels == before.channels
 
-    def _size(self, box: Box, groups: int) -> Size:
+    def _size(self, box: Box, groups: int) -> CuboidSize:
         volume = self.figure.volumes[box.id]
         if groups > 1:
             volume = volume.with_channels(volume.channels // groups)

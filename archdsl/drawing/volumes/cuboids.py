@@ -9,7 +9,7 @@ from math import log2, sqrt
 
 from archdsl.drawing.canvas.marks import Mark, polygon, polyline, rectangle
 from archdsl.drawing.canvas.palette import border_of, fill_of, side_of, top_of
-from archdsl.drawing.options import Scale
+from archdsl.drawing.options import BoxScale
 from archdsl.layers.volume import Volume
 
 #: Height of a box: ``H0 + A · log₂(rows)``; width: ``W0 + B · log₂(channels)``, in points.
@@ -31,7 +31,7 @@ _SIGNS = {"log": "log₂", "sqrt": "square-root", "linear": "linear"}
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class CuboidSize:
     """A box in points: its front, and how far it reaches to the right and up behind it."""
 
     width: float
@@ -43,22 +43,22 @@ class Size:
 class Ruler:
     """From volumes to sizes. All scales draw the largest size of a picture alike."""
 
-    scale: Scale
+    scale: BoxScale
     most_rows: int
     most_channels: int
     most_units: int
     zoom: float = 1.0
 
-    def size(self, volume: Volume, is_slab: bool = False) -> Size:
+    def size(self, volume: Volume, is_slab: bool = False) -> CuboidSize:
         """The box of a volume; of a vector, a bar."""
         if len(volume.sizes) == 1:
             height = H0 + U * self._share(volume.channels, self.most_units)
-            return Size(BAR * self.zoom, height * self.zoom, SLANT * H0 * self.zoom)
+            return CuboidSize(BAR * self.zoom, height * self.zoom, SLANT * H0 * self.zoom)
         height = H0 + A * self._share(volume.height, self.most_rows)
         depth = H0 + A * self._share(volume.width, self.most_rows)
         width = W0 + B * self._share(volume.channels, self.most_channels)
         thick = SLAB if is_slab else width
-        return Size(thick * self.zoom, height * self.zoom, SLANT * depth * self.zoom)
+        return CuboidSize(thick * self.zoom, height * self.zoom, SLANT * depth * self.zoom)
 
     def _share(self, number: int, most: int) -> float:
         """``log₂(number)``, or what grows like another scale to the same end."""
@@ -81,7 +81,7 @@ class Ruler:
         )
 
 
-def ruler_for(volumes: Sequence[Volume], scale: Scale, zoom: float = 1.0) -> Ruler:
+def ruler_for(volumes: Sequence[Volume], scale: BoxScale, zoom: float = 1.0) -> Ruler:
     """The ruler by the largest of some volumes."""
     images = [volume for volume in volumes if len(volume.sizes) > 1]
     return Ruler(
@@ -96,7 +96,7 @@ def ruler_for(volumes: Sequence[Volume], scale: Scale, zoom: float = 1.0) -> Rul
 def solid_marks(
     x: float,
     y: float,
-    size: Size,
+    size: CuboidSize,
     look: str,
     parts: Sequence[int] = (),
     heat: tuple[str, str, str] | None = None,

@@ -13,10 +13,10 @@ from archdsl.drawing.canvas.typeface import text_width
 from archdsl.drawing.faults import DrawingError
 from archdsl.drawing.figure.composition import compose_figure
 from archdsl.drawing.figure.edges import OUTPUT
-from archdsl.drawing.figure.figure import Cluster, Figure, Fork, Item, boxes_in
-from archdsl.drawing.figure.heat import BAR_HEIGHT, BAR_WIDTH, MEASURES, Scale, scale_of
+from archdsl.drawing.figure.figure import Cluster, Figure, FigureItem, Fork, boxes_in
+from archdsl.drawing.figure.heat import BAR_HEIGHT, BAR_WIDTH, MEASURES, HeatScale, scale_of
 from archdsl.drawing.graph.columns import (
-    Strip,
+    TrunkSegment,
     cuts_of,
     is_head,
     is_stage_end,
@@ -52,7 +52,7 @@ def volumes_picture(model: Model, options: Options) -> Picture:
     if options.direction == "down":
         raise DrawingError("volumes are drawn from left to right, not down")
     if options.fit == "none":
-        stage = Stage(model, _composed(model, options), options, 1.0)
+        stage = VolumeFigure(model, _composed(model, options), options, 1.0)
         return stage.picture(1, is_u=True, has_keys=True)
     return _fitted(model, options, PAGES[options.fit])
 
@@ -73,18 +73,20 @@ def _has_branches(cluster: Cluster) -> bool:
     return bool(cluster.title) and any(map(_forks, cluster.items))
 
 
-def _forks(item: Item) -> bool:
+def _forks(item: FigureItem) -> bool:
     return isinstance(item, Fork) or (isinstance(item, Cluster) and any(map(_forks, item.items)))
 
 
-class Stage:
+class VolumeFigure:
     """A figure at one size of its boxes, to be laid out in one way or another."""
 
     def __init__(self, model: Model, figure: Figure, options: Options, zoom: float) -> None:
         self.figure = figure
         self.options = options
         measure = MEASURES.get(options.color_by)
-        self.scale: Scale | None = scale_of(measure, [*figure.heats.values()]) if measure else None
+        self.scale: HeatScale | None = (
+            scale_of(measure, [*figure.heats.values()]) if measure else None
+        )
         shown = [volume for f in (figure, *figure.keys) for volume in f.volumes.values()]
         self.ruler: Ruler = ruler_for(shown, options.scale, zoom)
 
@@ -98,7 +100,7 @@ class Stage:
         self.strips = self._measured(strips_of(figure.items))
         self.stages = u_stages(self.main)
 
-    def _measured(self, strips: Sequence[Strip]) -> list[Strip]:
+    def _measured(self, strips: Sequence[TrunkSegment]) -> list[TrunkSegment]:
         """The strips with their widths."""
         result = []
         source: int | None = None
@@ -137,18 +139,18 @@ class Stage:
         keys = sum(key.height for key in self.keys) if wish.has_keys else 0.0
         return min(page.width / width, page.height / (sum(high) + keys), page.growth)
 
-    def _parted(self, count: int, through_skips: bool) -> list[list[Strip]]:
+    def _parted(self, count: int, through_skips: bool) -> list[list[TrunkSegment]]:
         if count == 1:
             return [self.strips]
         ends = is_stage_end(self.strips, self.figure)
         cuts = cuts_of(self.strips, self.figure, through_skips)
         return partition(self.strips, cuts, ends, count, 2 * PAD)
 
-    def _runs(self, count: int, through_skips: bool) -> list[tuple[Item, ...]]:
+    def _runs(self, count: int, through_skips: bool) -> list[tuple[FigureItem, ...]]:
         if count == 1:
             return [self.figure.items]
         before: frozenset[int] = frozenset()
-        runs: list[tuple[Item, ...]] = []
+        runs: list[tuple[FigureItem, ...]] = []
         for run in self._parted(count, through_skips):
             items = items_of(run, before)
             heads = tuple(takewhile(is_head, items))
@@ -184,7 +186,7 @@ class Stage:
         yield Panel(marks, across, LEADING * len(lines))
 
 
-def _is_trunk(strip: Strip) -> bool:
+def _is_trunk(strip: TrunkSegment) -> bool:
     item = strip.items[-1]
     return not is_head(item) and all(box.id != OUTPUT for box in boxes_in(item))
 
@@ -259,11 +261,11 @@ def _fitted(model: Model, options: Options, page: Page) -> Picture:
     if options.direction == "right" and page.height > page.width:
         page = replace(page, width=page.height, height=page.width)
     best: Picture | None = None
-    stages: dict[tuple[int, float], Stage] = {}
+    stages: dict[tuple[int, float], VolumeFigure] = {}
     for wish in _wishes(model, options, page):
         for zoom in ZOOMS:
             key = (id(wish.figure), zoom)
-            stage = stages.get(key) or Stage(model, wish.figure, options, zoom)
+            stage = stages.get(key) or VolumeFigure(model, wish.figure, options, zoom)
             stages[key] = stage
             if wish.is_u and stage.stages is None:
                 break
@@ -300,7 +302,7 @@ def _wishes(model: Model, options: Options, page: Page) -> Iterator[_Wish]:
             yield replace(wish, has_keys=False)
 
 
-def _promising(stage: Stage, page: Page, wish: _Wish, best: Picture | None) -> list[int]:
+def _promising(stage: VolumeFigure, page: Page, wish: _Wish, best: Picture | None) -> list[int]:
     """The numbers of rows that are worth a try: about the best, and better than what there is."""
     if wish.is_u:
         return [1]
@@ -314,7 +316,7 @@ def _promising(stage: Stage, page: Page, wish: _Wish, best: Picture | None) -> l
     return [count for count, scale in scales.items() if scale >= max(enough, 0.7 * largest)]
 
 
-def _largest(stage: Stage, page: Page, wish: _Wish, counts: Sequence[int]) -> Picture:
+def _largest(stage: VolumeFigure, page: Page, wish: _Wish, counts: Sequence[int]) -> Picture:
     """The picture in the rows that leave its text largest; in few where it is legible so."""
     best: Picture | None = None
     worse = 0

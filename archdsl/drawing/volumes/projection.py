@@ -12,16 +12,25 @@ from archdsl.drawing.figure.edges import OUTPUT
 from archdsl.drawing.figure.figure import (
     Box,
     Cluster,
+    ClusterKind,
     Figure,
+    FigureItem,
     Fork,
-    Item,
-    Kind,
     boxes_in,
     output_of,
 )
 from archdsl.drawing.graph.columns import is_head
 from archdsl.drawing.graph.sheet import DASH
-from archdsl.drawing.volumes.boxes import LEADING, LINE, TEXT, Boxes, Canvas, Cell, broken, stacked
+from archdsl.drawing.volumes.boxes import (
+    LEADING,
+    LINE,
+    TEXT,
+    Boxes,
+    Canvas,
+    LayoutBox,
+    broken,
+    stacked,
+)
 
 #: Between neighbours on an axis; beside branches; between branches; around a frame.
 GAP, FAN, BETWEEN, PAD = 14.0, 13.0, 7.0, 7.0
@@ -35,7 +44,7 @@ _CARD = 2.5
 class _Row:
     """Branches that are drawn as one: those behind the first are named by their boxes' ids."""
 
-    items: tuple[Item, ...]
+    items: tuple[FigureItem, ...]
     start: int
     others: tuple[tuple[Box, ...], ...] = ()
 
@@ -48,7 +57,7 @@ class Projection:
         self.boxes = boxes
         self.edges = {(edge.tail, edge.head) for edge in figure.edges}
 
-    def item(self, item: Item, source: int | None) -> Cell:
+    def item(self, item: FigureItem, source: int | None) -> LayoutBox:
         """An item behind the box ``source``."""
         match item:
             case Box():
@@ -59,15 +68,15 @@ class Projection:
             case Fork():
                 return self._fork(item)
 
-    def source_of(self, item: Item) -> int:
+    def source_of(self, item: FigureItem) -> int:
         """The id of the box whose result leaves an item."""
         return self.figure.box_of[output_of(item)]
 
-    def links(self, tail: int, item: Item) -> set[tuple[int, int]]:
+    def links(self, tail: int, item: FigureItem) -> set[tuple[int, int]]:
         """The edges from a box into an item."""
         return {(tail, box.id) for box in boxes_in(item)} & self.edges
 
-    def chain(self, items: Sequence[Item], source: int | None) -> Cell:
+    def chain(self, items: Sequence[FigureItem], source: int | None) -> LayoutBox:
         """Items on one axis, auxiliary heads below it; the network's output is its last volume."""
         canvas = Canvas()
         at = entry = exit = 0.0
@@ -114,7 +123,7 @@ class Projection:
             if source is not None:
                 canvas.drawn |= self.links(source, head)
 
-    def _fork(self, fork: Fork) -> Cell:
+    def _fork(self, fork: Fork) -> LayoutBox:
         """Branches below each other, and what joins them behind them."""
         source = self.figure.box_of[fork.input]
         rows = _rows(fork, self.figure)
@@ -163,7 +172,7 @@ class Projection:
                 drawn |= self.links(self.source_of(before), after)
         return drawn
 
-    def _framed(self, cluster: Cluster, source: int | None) -> Cell:
+    def _framed(self, cluster: Cluster, source: int | None) -> LayoutBox:
         """A block, group or head in its frame, the title above on the left."""
         inner = self.chain(cluster.items, source)
         times = f"×{cluster.count}" if cluster.count > 1 else ""
@@ -178,7 +187,7 @@ class Projection:
         over = LEADING * len(lines) + (3.0 if lines else 0.0)
         top, bottom = -(inner.up + PAD + over), inner.down + PAD
         width = max([inner.width, *(right for _, right in lines)]) + 2 * PAD
-        dash = DASH if cluster.kind is Kind.HEAD else ()
+        dash = DASH if cluster.kind is ClusterKind.HEAD else ()
         marks: list[Mark] = []
         shifts = (2 * _CARD, _CARD, 0.0) if times else (0.0,)
         for shift in shifts:
@@ -244,7 +253,7 @@ def _sign(row: _Row, figure: Figure) -> Hashable:
     return tuple((b.title, b.family, b.count, b.name, figure.volumes[b.id]) for b in boxes)
 
 
-def _plain(items: Sequence[Item]) -> tuple[Box, ...]:
+def _plain(items: Sequence[FigureItem]) -> tuple[Box, ...]:
     return tuple(item for item in items if isinstance(item, Box))
 
 

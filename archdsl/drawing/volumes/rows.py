@@ -6,19 +6,19 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from archdsl.drawing.canvas.marks import moved
-from archdsl.drawing.figure.figure import Item
+from archdsl.drawing.figure.figure import FigureItem
 from archdsl.drawing.graph.columns import is_head
 from archdsl.drawing.graph.sheet import Panel
-from archdsl.drawing.volumes.boxes import Canvas, Cell
+from archdsl.drawing.volumes.boxes import Canvas, LayoutBox
 from archdsl.drawing.volumes.projection import Projection
 
 #: Between rows; before a row that goes on from another; between the lanes of skips.
 ROW_GAP, TURN, LANE = 16.0, 18.0, 7.0
 
 
-def rows_panel(projection: Projection, runs: Sequence[Sequence[Item]]) -> Panel:
+def rows_panel(projection: Projection, runs: Sequence[Sequence[FigureItem]]) -> Panel:
     """The runs of a trunk in rows below each other."""
-    cells: list[Cell] = []
+    cells: list[LayoutBox] = []
     source: int | None = None
     drawn: set[tuple[int, int]] = set()
     for run in runs:
@@ -47,7 +47,7 @@ def rows_panel(projection: Projection, runs: Sequence[Sequence[Item]]) -> Panel:
     return Panel(marks, canvas.width, up + canvas.down)
 
 
-def _turns(canvas: Canvas, cells: Sequence[Cell], axes: Sequence[float]) -> None:
+def _turns(canvas: Canvas, cells: Sequence[LayoutBox], axes: Sequence[float]) -> None:
     """The wire from the end of each row to the begin of the next."""
     for number in range(len(cells) - 1):
         here, after = cells[number], cells[number + 1]
@@ -64,7 +64,7 @@ Skips: TypeAlias = dict[tuple[int, int], tuple[int, int]]
 
 def skips_of(
     projection: Projection,
-    cells: Sequence[Cell],
+    cells: Sequence[LayoutBox],
     homes: Mapping[int, int],
     drawn: Iterable[tuple[int, int]],
 ) -> Skips:

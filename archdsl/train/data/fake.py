@@ -14,7 +14,7 @@ from archdsl.recipe.augmentations import Augmentation
 from archdsl.train.data.augmentation import is_enlarged, plan_preparations
 from archdsl.train.data.images import ImageData, Sample
 from archdsl.train.data.preparation import IMAGENET, Preparation
-from archdsl.train.faults import TrainFault
+from archdsl.train.faults import TrainError
 
 #: A class is a grid of this many fields each way, of the brightnesses below ``_BRIGHTEST``.
 _FIELDS = 4
@@ -37,9 +37,9 @@ def open_fake(
     learn from it; all follows from ``seed`` and the image's index.
     """
     if not (count.isascii() and count.isdecimal() and int(count) > 0):
-        raise TrainFault(f"`{name}`: write a number of images above 0, such as `fake:64`")
+        raise TrainError(f"`{name}`: write a number of images above 0, such as `fake:64`")
     if classes < 1:
-        raise TrainFault(f"`{name}`: {classes} classes cannot be made up")
+        raise TrainError(f"`{name}`: {classes} classes cannot be made up")
     statistics = IMAGENET.for_channels(input.channels)
     prepare_training, prepare = plan_preparations(input, augment)
     number = int(count)

@@ -11,7 +11,7 @@ from archdsl.recipe.augmentations import Augmentation
 from archdsl.train.data.augmentation import is_enlarged, plan_preparations
 from archdsl.train.data.images import FileImages, ImageData
 from archdsl.train.data.preparation import IMAGENET
-from archdsl.train.faults import TrainFault
+from archdsl.train.faults import TrainError
 
 #: What torchvision's ImageFolder takes for images.
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
@@ -29,19 +29,19 @@ def open_folder(
 ) -> ImageData:
     """The images of ``train/CLASS/`` and ``val/CLASS/``, at any depth; classes in sorted order.
 
-    Raises ``TrainFault`` naming the path where a part or the images of a class are missing, a
+    Raises ``TrainError`` naming the path where a part or the images of a class are missing, a
     class is in one part alone, or a folder cannot be read.
     """
     if not path.is_dir():
-        raise TrainFault(f"{path} is {'no folder' if path.exists() else 'not there'}")
+        raise TrainError(f"{path} is {'no folder' if path.exists() else 'not there'}")
     for part in _PARTS:
         if not (path / part).is_dir():
-            raise TrainFault(f"{path} lacks {part}/: images belong in train/CLASS/ and val/CLASS/")
+            raise TrainError(f"{path} lacks {part}/: images belong in train/CLASS/ and val/CLASS/")
     try:
         classes = _list_classes(path)
         training, validation = (_list_images(path / part, classes) for part in _PARTS)
     except OSError as error:
-        raise TrainFault(f"{error.filename or path}: cannot be read: {error.strerror}") from error
+        raise TrainError(f"{error.filename or path}: cannot be read: {error.strerror}") from error
     statistics = IMAGENET.for_channels(input.channels)
     prepare_training, prepare = plan_preparations(input, augment)
     return ImageData(
@@ -59,7 +59,7 @@ def open_folder(
 def _list_classes(path: Path) -> tuple[str, ...]:
     training, validation = (set(_list_folders(path / part)) for part in _PARTS)
     if not training | validation:
-        raise TrainFault(f"{path / 'train'} has no folder: each class has one with its images")
+        raise TrainError(f"{path / 'train'} has no folder: each class has one with its images")
     for here, there, missing in (
         ("train", "val", training - validation),
         ("val", "train", validation - training),
@@ -67,7 +67,7 @@ def _list_classes(path: Path) -> tuple[str, ...]:
         if missing:
             first = min(missing)
             others = f", nor {len(missing) - 1} further classes" if len(missing) > 1 else ""
-            raise TrainFault(
+            raise TrainError(
                 f"{path / here / first} is there, {path / there / first} is not{others}: "
                 "both parts need the same classes"
             )
@@ -88,7 +88,7 @@ def _list_images(part: Path, classes: Iterable[str]) -> tuple[list[str], list[in
     for label, name in enumerate(classes):
         found = sorted(_walk(part / name))
         if not found:
-            raise TrainFault(f"{part / name} has no image ({' '.join(EXTENSIONS)})")
+            raise TrainError(f"{part / name} has no image ({' '.join(EXTENSIONS)})")
         paths += found
         labels += [label] * len(found)
     return paths, labels

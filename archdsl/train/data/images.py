@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
-from archdsl.train.data.decoding import BrokenImage, decode_content, read_content
+from archdsl.train.data.decoding import BrokenImageError, decode_content, read_content
 from archdsl.train.data.preparation import Normalization, Preparation, Statistics
-from archdsl.train.faults import TrainFault
+from archdsl.train.faults import TrainError
 
 #: An image of the network's input volume, C×H×W, and the index of its class. Its numbers are pixels
 #: from 0 to 255, mostly uint8; or they are normalized already, where the user's data are.
@@ -110,7 +110,7 @@ class MemoryImages(Dataset[Sample]):
 class EncodedImages(Dataset[Sample]):
     """Images decoded when asked for; a subclass knows where their bytes are.
 
-    One that does not decode is a ``TrainFault`` naming it. With ``skip_broken`` the next good one
+    One that does not decode is a ``TrainError`` naming it. With ``skip_broken`` the next good one
     takes its place, label and all: which one depends on the files alone, not on workers or on the
     order of reading. Flags in memory shared with the workers tell which broken ones were met, each
     counted once.
@@ -133,7 +133,7 @@ class EncodedImages(Dataset[Sample]):
         raise NotImplementedError
 
     def read(self, index: int) -> bytes:
-        """Its bytes. Raises ``TrainFault`` where they cannot be read."""
+        """Its bytes. Raises ``TrainError`` where they cannot be read."""
         raise NotImplementedError
 
     def __len__(self) -> int:
@@ -159,17 +159,17 @@ class EncodedImages(Dataset[Sample]):
         if self._broken is None:
             try:
                 return self._decode_one(index), index
-            except BrokenImage as error:
-                raise TrainFault(f"{error}; `--skip-broken` goes on without it") from error
+            except BrokenImageError as error:
+                raise TrainError(f"{error}; `--skip-broken` goes on without it") from error
         for candidate in (*range(index, len(self)), *range(index)):
             if self._broken[candidate]:
                 continue
             try:
                 return self._decode_one(candidate), candidate
-            except BrokenImage:
+            except BrokenImageError:
                 self._broken[candidate] = True
         folder = os.path.commonpath([self.name_of(0), self.name_of(len(self) - 1)])
-        raise TrainFault(f"{folder}: no image can be decoded")
+        raise TrainError(f"{folder}: no image can be decoded")
 
     def _decode_one(self, index: int) -> Tensor:
         channels = self.preparation.input.channels

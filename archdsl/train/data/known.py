@@ -17,7 +17,7 @@ from archdsl.train.data.augmentation import is_enlarged, plan_preparations
 from archdsl.train.data.decoding import with_channels
 from archdsl.train.data.images import ImageData, MemoryImages
 from archdsl.train.data.preparation import Preparation, Statistics, pad_small
-from archdsl.train.faults import TrainFault
+from archdsl.train.faults import TrainError
 
 #: Means and deviations of the training images, all pixels of a channel together. MNIST's are the
 #: ones of PyTorch's own example (pytorch/examples, mnist/main.py).
@@ -48,7 +48,7 @@ def open_known(
 ) -> ImageData:
     """Torchvision's set of that name, all of it in memory: its test images are the validation.
 
-    Raises ``TrainFault`` where the set is not in ``root`` and may not or cannot be fetched, or
+    Raises ``TrainError`` where the set is not in ``root`` and may not or cannot be fetched, or
     where its files are damaged.
     """
     known = KNOWN[name]
@@ -81,11 +81,11 @@ def _read(name: str, root: Path, train: bool, download: bool) -> Any:
     except Exception as error:
         why = str(error) or type(error).__name__
         if download:
-            raise TrainFault(f"{name} could not be fetched into {folder}: {why}") from error
+            raise TrainError(f"{name} could not be fetched into {folder}: {why}") from error
         if "not found" in why:
             state = "is incomplete or damaged in" if folder.exists() else "is not in"
-            raise TrainFault(f"{name} {state} {folder}: fetch it with `--download`") from error
-        raise TrainFault(f"{name} is damaged in {folder}: {why}") from error
+            raise TrainError(f"{name} {state} {folder}: fetch it with `--download`") from error
+        raise TrainError(f"{name} is damaged in {folder}: {why}") from error
 
 
 def _hold(name: str, read: Any, root: Path, prepare: Preparation) -> MemoryImages:
@@ -94,11 +94,11 @@ def _hold(name: str, read: Any, root: Path, prepare: Preparation) -> MemoryImage
     labels: Tensor = torch.as_tensor(read.targets)
     folder = root / KNOWN[name].folder
     if len(images) != len(labels) or not len(images):
-        raise TrainFault(
+        raise TrainError(
             f"{name} is damaged in {folder}: {len(images)} images and {len(labels)} labels"
         )
     if not 0 <= labels.min() <= labels.max() < len(read.classes):
-        raise TrainFault(
+        raise TrainError(
             f"{name} is damaged in {folder}: a label of {int(labels.max())}, "
             f"with {len(read.classes)} classes"
         )

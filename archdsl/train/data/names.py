@@ -15,7 +15,7 @@ from archdsl.train.data.known import KNOWN, open_known
 from archdsl.train.data.own import open_own
 from archdsl.train.data.preparation import check_input
 from archdsl.train.data.shards import open_shards
-from archdsl.train.faults import TrainFault
+from archdsl.train.faults import TrainError
 
 #: What `data` and `--data` take, as a user writes it.
 DATA_NAMES = (
@@ -57,7 +57,7 @@ def open_data(
     ``webdataset:`` and ``fake:``, and ``seed`` the latter; the held-out digits are the same 1,000
     whatever the seed.
 
-    Raises ``TrainFault`` for an unknown name, data that is absent, empty, damaged or unreadable, an
+    Raises ``TrainError`` for an unknown name, data that is absent, empty, damaged or unreadable, an
     input that is no image, or an augmentation the input does not allow.
     """
     check_input(input)
@@ -67,7 +67,7 @@ def open_data(
             return open_digits(input, augment)
         case "imagenet", "", _:
             if not is_image_folder(root / "imagenet"):
-                raise TrainFault(
+                raise TrainError(
                     "imagenet is not fetched: name its folder with `--data folder:PATH`, where "
                     f"PATH holds train/CLASS/ and val/CLASS/, or put it into {root / 'imagenet'}"
                 )
@@ -92,7 +92,7 @@ def open_data(
             return open_known(name, root, download, input, augment)
         case module, ":", function if module and function and module not in _PLAIN:
             return open_own(name, module, function, input, augment)
-    raise TrainFault(f"there is no data `{name}`: {_suggestion(name)}")
+    raise TrainError(f"there is no data `{name}`: {_suggestion(name)}")
 
 
 def _suggestion(name: str) -> str:

@@ -22,7 +22,7 @@ from archdsl.train.data.augmentation import is_enlarged, plan_preparations
 from archdsl.train.data.decoding import pixels_of, with_channels
 from archdsl.train.data.images import ImageData, Sample
 from archdsl.train.data.preparation import IMAGENET, Preparation, Statistics
-from archdsl.train.faults import TrainFault
+from archdsl.train.faults import TrainError
 
 _WANTED = "(train_dataset, validation_dataset, classes) or an ImageData"
 
@@ -37,25 +37,25 @@ def open_own(
     raw, Pillow's or uint8 tensors C×h×w, and then prepared as those of a folder are; or float
     tensors C×H×W of the input's volume, finished.
 
-    Raises ``TrainFault`` where the function is not there, fails, or gives anything else, and, when
+    Raises ``TrainError`` where the function is not there, fails, or gives anything else, and, when
     an image is asked for, where it does not fit the input, holds a NaN, or has no class.
     """
     made = _call(name, module, function)
     if isinstance(made, ImageData):
         if augment:
-            raise TrainFault(f"`{name}` gives finished images: take `augment` out of the recipe")
+            raise TrainError(f"`{name}` gives finished images: take `augment` out of the recipe")
         _check_counts(name, made.train, made.validation)
         return made
     if not isinstance(made, tuple) or len(made) != 3:
-        raise TrainFault(f"`{name}` gives {_describe(made)}, not {_WANTED}")
+        raise TrainError(f"`{name}` gives {_describe(made)}, not {_WANTED}")
     train, validation, classes = made
     if isinstance(classes, str) or not isinstance(classes, Sequence) or not classes:
-        raise TrainFault(f"`{name}` gives {_describe(classes)} for the names of the classes")
+        raise TrainError(f"`{name}` gives {_describe(classes)} for the names of the classes")
     _check_counts(name, train, validation)
     names = tuple(map(str, classes))
     finished = _is_finished(_fetch(name, train, 0))
     if finished and augment:
-        raise TrainFault(
+        raise TrainError(
             f"`{name}` gives finished images, float tensors: `augment` needs uint8 tensors or "
             "Pillow's images"
         )
@@ -83,39 +83,39 @@ def _call(name: str, module: str, function: str) -> Any:
         imported = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise TrainFault(f"`{name}`: {module} needs {error.name}, not installed") from error
+            raise TrainError(f"`{name}`: {module} needs {error.name}, not installed") from error
         hint = did_you_mean(module, ("folder", "fake"))
-        raise TrainFault(
+        raise TrainError(
             f"`{name}`: there is no module {module}{f': {hint}' if hint else ''}"
         ) from error
     except Exception as error:
-        raise TrainFault(f"`{name}`: importing {module} fails: {_describe(error)}") from error
+        raise TrainError(f"`{name}`: importing {module} fails: {_describe(error)}") from error
     try:
         maker = getattr(imported, function)
     except AttributeError as error:
         hint = did_you_mean(function, (word for word in vars(imported) if word[0] != "_"))
-        raise TrainFault(
+        raise TrainError(
             f"`{name}`: {module} has no {function}{f': {hint}' if hint else ''}"
         ) from error
     if not callable(maker):
-        raise TrainFault(f"`{name}`: {function} is {_describe(maker)}, not a function")
+        raise TrainError(f"`{name}`: {function} is {_describe(maker)}, not a function")
     try:
         return maker()
-    except TrainFault:
+    except TrainError:
         raise
     except Exception as error:
-        raise TrainFault(f"`{name}`: {function}() fails: {_describe(error)}") from error
+        raise TrainError(f"`{name}`: {function}() fails: {_describe(error)}") from error
 
 
 def _check_counts(name: str, train: Any, validation: Any) -> None:
     for part, dataset in (("train", train), ("validation", validation)):
         if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
-            raise TrainFault(
+            raise TrainError(
                 f"`{name}` gives {_describe(dataset)} for {part}: a data set has a length and an "
                 "image at each index"
             )
         if not len(dataset):
-            raise TrainFault(f"`{name}` gives no image for {part}")
+            raise TrainError(f"`{name}` gives no image for {part}")
 
 
 def _describe(thing: Any) -> str:
@@ -130,10 +130,10 @@ def _fetch(name: str, own: Any, index: int) -> Any:
     """An item of the user's data set."""
     try:
         return own[index]
-    except TrainFault:
+    except TrainError:
         raise
     except Exception as error:
-        raise TrainFault(f"`{name}`: image {index} fails: {_describe(error)}") from error
+        raise TrainError(f"`{name}`: image {index} fails: {_describe(error)}") from error
 
 
 def _is_finished(item: Any) -> bool:
@@ -207,5 +207,5 @@ class OwnImages(Dataset[Sample]):
             raise self._fault(index, f"has the label {label}, with {self.classes} classes from 0")
         return int(label)
 
-    def _fault(self, index: int, what: str) -> TrainFault:
-        return TrainFault(f"`{self.name}`: image {index} {what}")
+    def _fault(self, index: int, what: str) -> TrainError:
+        return TrainError(f"`{self.name}`: image {index} {what}")

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]
 
 from archdsl.layers.volume import Volume
-from archdsl.train.data.decoding import BrokenImage, decode_image
-from archdsl.train.faults import TrainFault
+from archdsl.train.data.decoding import BrokenImageError, decode_image
+from archdsl.train.faults import TrainError
 
 #: An image this many pixels smaller than the input, or less, is padded instead of enlarged: the
 #: 28×28 digits stand in the 32×32 field of LeNet-5 (LeCun et al. 1998, section II.B).
@@ -114,11 +114,11 @@ def enlarge(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def check_input(input: Volume) -> None:
-    """Raises ``TrainFault`` for an input that is no grey or coloured image."""
+    """Raises ``TrainError`` for an input that is no grey or coloured image."""
     if input.is_vector:
-        raise TrainFault(f"the network takes {input}, a vector: images need a height and a width")
+        raise TrainError(f"the network takes {input}, a vector: images need a height and a width")
     if input.channels not in (1, 3):
-        raise TrainFault(
+        raise TrainError(
             f"the network takes {input}: images have 1 channel or 3, not {input.channels}"
         )
 
@@ -175,7 +175,7 @@ def prepare_image(
     """One file as the network takes it: float32 C×H×W, prepared as validation images are.
 
     ``mean``, ``std`` and ``enlarged`` are those of the ``ImageData`` it was trained with. Raises
-    ``TrainFault`` naming the file where it cannot be read or decoded.
+    ``TrainError`` naming the file where it cannot be read or decoded.
     """
     check_input(input)
     size = input.height, input.width
@@ -183,6 +183,6 @@ def prepare_image(
     prepare = Preparation(input, enlarge(size) if enlarged else size)
     try:
         pixels = decode_image(path, input.channels)
-    except BrokenImage as error:
-        raise TrainFault(str(error)) from error
+    except BrokenImageError as error:
+        raise TrainError(str(error)) from error
     return Normalization(statistics)(prepare(pixels.unsqueeze(0)).squeeze(0))

@@ -28,7 +28,7 @@ from archdsl.train.data.augmentation import is_enlarged, plan_preparations
 from archdsl.train.data.folder import EXTENSIONS
 from archdsl.train.data.images import EncodedImages, ImageData
 from archdsl.train.data.preparation import IMAGENET, Preparation
-from archdsl.train.faults import TrainFault
+from archdsl.train.faults import TrainError
 
 _LABEL = "cls"
 #: What a place begins with that is not a path of this machine.
@@ -52,12 +52,12 @@ def open_shards(
     fetched into ``root``, with ``download`` alone; WebDataset opens it. Classes are called by their
     numbers.
 
-    Raises ``TrainFault`` for shards that are not there or are damaged, and for samples without an
+    Raises ``TrainError`` for shards that are not there or are damaged, and for samples without an
     image or without a class below ``classes``.
     """
     parts = _split(patterns)
     if len(parts) != 2:
-        raise TrainFault(
+        raise TrainError(
             f"`{name}`: write two patterns with a comma between, to train with and to validate"
         )
     opened = [_open_part(name, part, root, download) for part in parts]
@@ -101,11 +101,11 @@ class Index:
     places: npt.NDArray[np.int64]
 
     def check_labels(self, classes: int) -> None:
-        """Raises ``TrainFault`` naming a sample whose class is none of so many."""
+        """Raises ``TrainError`` naming a sample whose class is none of so many."""
         wrong = np.flatnonzero((self.places[:, 3] < 0) | (self.places[:, 3] >= classes))
         if len(wrong):
             shard, _, _, label = self.places[wrong[0]]
-            raise TrainFault(
+            raise TrainError(
                 f"{self.shards[shard]}: {self.keys[wrong[0]]} has the class {label}, with "
                 f"{classes} classes from 0"
             )
@@ -114,7 +114,7 @@ class Index:
 def _open_part(name: str, pattern: str, root: Path, download: bool) -> Index:
     shards = [path for place in _expand(name, pattern) for path in _local(place, root, download)]
     if not shards:
-        raise TrainFault(f"{pattern}: there is no such shard")
+        raise TrainError(f"{pattern}: there is no such shard")
     keys: list[str] = []
     places: list[tuple[int, int, int, int]] = []
     for number, shard in enumerate(shards):
@@ -122,7 +122,7 @@ def _open_part(name: str, pattern: str, root: Path, download: bool) -> Index:
             keys.append(key)
             places.append((number, *place))
     if not places:
-        raise TrainFault(f"{pattern}: the shards are empty")
+        raise TrainError(f"{pattern}: the shards are empty")
     return Index(tuple(shards), tuple(keys), np.array(places, np.int64))
 
 
@@ -130,7 +130,7 @@ def _expand(name: str, pattern: str) -> list[str]:
     try:
         from webdataset.shardlists import expand_urls
     except ModuleNotFoundError:
-        raise TrainFault(
+        raise TrainError(
             f"`{name}` needs the package `webdataset`: pip install 'archdsl[shards]'"
         ) from None
     places: list[str] = expand_urls(pattern)
@@ -144,7 +144,7 @@ def _local(place: str, root: Path, download: bool) -> list[str]:
     path = root / "shards" / f"{sha256(place.encode()).hexdigest()[:16]}-{_tail(place)}"
     if not path.exists():
         if not download:
-            raise TrainFault(f"{place} is not in {path.parent}: fetch it with `--download`")
+            raise TrainError(f"{place} is not in {path.parent}: fetch it with `--download`")
         _fetch(place, path)
     return [str(path)]
 
@@ -163,9 +163,9 @@ def _fetch(place: str, path: Path) -> None:
                 copyfileobj(source, file)
         # curl or another program has failed, or the network.
         except Exception as error:
-            raise TrainFault(f"{place} could not be fetched: {error}") from error
+            raise TrainError(f"{place} could not be fetched: {error}") from error
         if not os.path.getsize(target):
-            raise TrainFault(f"{place} could not be fetched: there is nothing")
+            raise TrainError(f"{place} could not be fetched: there is nothing")
 
     write_atomically(path, write)
 
@@ -190,9 +190,9 @@ def _read_shard(path: str) -> Iterator[tuple[str, tuple[int, int, int]]]:
                 elif f"{dot}{ending.lower()}" in EXTENSIONS:
                     image = member.offset_data, member.size
     except FileNotFoundError:
-        raise TrainFault(f"{path}: there is no such shard") from None
+        raise TrainError(f"{path}: there is no such shard") from None
     except (OSError, tarfile.TarError) as error:
-        raise TrainFault(f"{path}: cannot be read as tar, uncompressed: {error}") from None
+        raise TrainError(f"{path}: cannot be read as tar, uncompressed: {error}") from None
     if key:
         yield key, _place(path, key, image, label)
 
@@ -201,9 +201,9 @@ def _place(
     path: str, key: str, image: tuple[int, int] | None, label: bytes | None
 ) -> tuple[int, int, int]:
     if image is None:
-        raise TrainFault(f"{path}: {key} has no image ({' '.join(EXTENSIONS)})")
+        raise TrainError(f"{path}: {key} has no image ({' '.join(EXTENSIONS)})")
     if label is None or not label.strip().isdigit():
-        raise TrainFault(f"{path}: {key} has no number in {key}.{_LABEL}")
+        raise TrainError(f"{path}: {key} has no number in {key}.{_LABEL}")
     return *image, int(label)
 
 
@@ -225,4 +225,4 @@ class ShardImages(EncodedImages):
             with open(path, "rb", buffering=0) as file:
                 return os.pread(file.fileno(), size, first)
         except OSError as error:
-            raise TrainFault(f"{path}: cannot be read: {error.strerror or error}") from error
+            raise TrainError(f"{path}: cannot be read: {error.strerror or error}") from error
