@@ -59,23 +59,23 @@ class _Cells:
         to there.
         """
         parser = _parser()
-        wishes = _parsed(parser, line)
-        models, diagnostics = read_partly(Source(cell, "<cell>"), wishes.input)
-        self._show(models, wishes, parser)
+        arguments = _parsed(parser, line)
+        models, diagnostics = read_partly(Source(cell, "<cell>"), arguments.input)
+        self._show(models, arguments, parser)
         if diagnostics:
             print(render_diagnostics(diagnostics, color=True), file=sys.stderr)
-        elif wishes.name is not None:
-            self.shell.user_ns[wishes.name] = models[0] if len(models) == 1 else models
+        elif arguments.name is not None:
+            self.shell.user_ns[arguments.name] = models[0] if len(models) == 1 else models
 
-    def _show(self, models: tuple[Model, ...], wishes: Any, parser: _Parser) -> None:
+    def _show(self, models: tuple[Model, ...], arguments: Any, parser: _Parser) -> None:
         from IPython.display import display
 
-        options = Options(fit=wishes.fit)
+        options = Options(fit=arguments.fit)
         try:
-            for drawn in _together(models, wishes.style):
-                is_table = wishes.style == "table"
-                format = "md" if is_table and wishes.fit == "none" else "svg"
-                drawing = render_drawing(drawn, format, options, wishes.style)
+            for drawn in _together(models, arguments.style):
+                is_table = arguments.style == "table"
+                format = "md" if is_table and arguments.fit == "none" else "svg"
+                drawing = render_drawing(drawn, format, options, arguments.style)
                 display(drawing)  # type: ignore[no-untyped-call]
                 for note in drawing.notes:
                     print(f"note: {printable(note)}")
@@ -98,12 +98,12 @@ def _together(models: tuple[Model, ...], style: str) -> list[tuple[Model, ...]]:
 
 def _parsed(parser: _Parser, line: str) -> Any:
     try:
-        wishes = parser.parse_args(shlex.split(line))
-        wishes.input = wishes.input and read_input(wishes.input)
+        arguments = parser.parse_args(shlex.split(line))
+        arguments.input = arguments.input and read_input(arguments.input)
     except ValueError as error:  # an odd quote, or no volume
         parser.error(str(error))
     except argparse.ArgumentError as error:
         parser.error(str(error))
-    if wishes.name is not None and not wishes.name.isidentifier():
-        parser.error(f"{wishes.name!r} is no name of a variable")
-    return wishes
+    if arguments.name is not None and not arguments.name.isidentifier():
+        parser.error(f"{arguments.name!r} is no name of a variable")
+    return arguments

@@ -2,7 +2,7 @@
 
     python fuzz/models.py FOUND specs specs/torchvision archdsl/std -dict=fuzz/words.dict
 
-Whatever is said of a text must render, and whatever is offered to mend it must apply. See README.md
+Whatever is said of a text must render, and whatever is offered to fix it must apply. See README.md
 beside this file.
 """
 

@@ -1,4 +1,4 @@
-"""The pages of the codes: each example gives its code and no other, each mended text none."""
+"""The pages of the codes: each example gives its code and no other, each fixed text none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from conftest import ROOT
 from archdsl.cli import main
 from archdsl.frontend import diagnose
 from archdsl.layers.volume import Volume
-from archdsl.report.rules import explanation_of, render_codes_markdown
+from archdsl.report.rules import explanation_of, render_rules_markdown
 from archdsl.rules import RULES, RULES_BY_TOPIC, Rule, Topic
 from archdsl.text.diagnostics import Diagnostic, Severity
 from archdsl.text.source import Source
@@ -23,28 +23,28 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def found(text: str, code: Rule) -> tuple[Diagnostic, ...]:
-    input = Volume(code.input) if code.input else None
+def found(text: str, rule: Rule) -> tuple[Diagnostic, ...]:
+    input = Volume(rule.input) if rule.input else None
     return diagnose(Source(text, "example.arch"), input)
 
 
-@pytest.mark.parametrize("code", ALL, ids=lambda code: code.name)
-def test_an_example_gives_its_code_and_its_mended_text_none(code: Rule) -> None:
-    if code.example is None:
-        assert code.fixed is None
-        assert code.reason
+@pytest.mark.parametrize("rule", ALL, ids=lambda rule: rule.name)
+def test_an_example_gives_its_code_and_its_fixed_text_none(rule: Rule) -> None:
+    if rule.example is None:
+        assert rule.fixed is None
+        assert rule.reason
         return
-    assert code.reason is None
-    (diagnostic,) = found(code.example, code)
-    assert diagnostic.code == code.name
-    is_warning = code in RULES_BY_TOPIC[Topic.WARNINGS]
+    assert rule.reason is None
+    (diagnostic,) = found(rule.example, rule)
+    assert diagnostic.code == rule.name
+    is_warning = rule in RULES_BY_TOPIC[Topic.WARNINGS]
     assert (diagnostic.severity is Severity.WARNING) == is_warning
-    assert code.fixed
-    assert found(code.fixed, code) == ()
+    assert rule.fixed
+    assert found(rule.fixed, rule) == ()
 
 
 def test_few_codes_are_without_an_example() -> None:
-    without = {code.name for code in ALL if code.example is None}
+    without = {rule.name for rule in ALL if rule.example is None}
     assert without == {
         "not-utf8",
         "use-cycle",
@@ -55,12 +55,12 @@ def test_few_codes_are_without_an_example() -> None:
     }
 
 
-@pytest.mark.parametrize("code", ALL, ids=lambda code: code.name)
-def test_an_explanation_is_a_few_sentences(code: Rule) -> None:
-    text = explanation_of(code)
+@pytest.mark.parametrize("rule", ALL, ids=lambda rule: rule.name)
+def test_an_explanation_is_a_few_sentences(rule: Rule) -> None:
+    text = explanation_of(rule)
     assert 60 < len(text) < 700
     assert text.endswith(".")
-    assert not code.summary.endswith(".")
+    assert not rule.summary.endswith(".")
 
 
 def test_every_code_has_one_topic() -> None:
@@ -69,7 +69,7 @@ def test_every_code_has_one_topic() -> None:
 
 
 def test_the_documentation_is_fresh() -> None:
-    expected = render_codes_markdown(RULES_BY_TOPIC) + "\n"
+    expected = render_rules_markdown(RULES_BY_TOPIC) + "\n"
     assert (ROOT / "docs" / "diagnostics.md").read_text("utf-8") == expected, "run `make docs`"
 
 
@@ -105,7 +105,7 @@ error[surplus-argument]: `relu` has no place for the argument `3`
   |
 help: its arguments by place: none
 
-mended
+fixed
 
   relu
 """
@@ -117,14 +117,14 @@ def test_without_a_code_all_are_listed(capsys: pytest.CaptureFixture[str]) -> No
     assert code == 0
     assert [name for name in RULES if f"\n  {name} " not in out] == []
     assert out.startswith("text\n  not-utf8 ")
-    assert out.endswith("\n\n`archdsl explain CODE` shows the page of a code\n")
+    assert out.endswith("\n\n`archdsl explain RULE` shows a rule\n")
 
 
 @pytest.mark.parametrize(
     ("typed", "help"),
     [
         ("wrong-volum", "did you mean `wrong-volume`?"),
-        ("x", "`archdsl explain` lists all codes"),
+        ("x", "`archdsl explain` lists all rules"),
     ],
 )
 def test_an_unknown_code_is_refused(

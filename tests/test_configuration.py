@@ -73,7 +73,7 @@ def test_without_a_section_the_defaults_hold(here: Path) -> None:
         ),
         (
             '[tool.archdsl.per-file-ignores]\n"a" = ["x-y"]',
-            "5: `per-file-ignores`: there is no warning `x-y`; `archdsl explain` lists all codes",
+            "5: `per-file-ignores`: there is no warning `x-y`; `archdsl explain` lists all rules",
         ),
     ],
 )

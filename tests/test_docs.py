@@ -18,7 +18,7 @@ from archdsl.cli.train import train
 from archdsl.drawing.styles import STYLES, TABLE_FORMATS
 from archdsl.elaborate import standard_names
 from archdsl.elaborate.binding import signature
-from archdsl.elaborate.definitions import standard_block
+from archdsl.elaborate.environment import standard_block
 from archdsl.elaborate.values import KEYWORDS
 from archdsl.frontend import read_input, read_models
 from archdsl.layers import INITIALIZERS, REGISTRY
@@ -224,9 +224,9 @@ def test_pictures_page_has_the_formats_and_options_of_each_style() -> None:
     for known in STYLES:
         for format in known.formats:
             text = known.texts.get(format)
-            heeded = text.options if text else known.options
-            heeded = frozenset() if format in TABLE_FORMATS else heeded
-            actual[known.name, format] = {name.replace("_", "-") for name in heeded}
+            supported = text.options if text else known.options
+            supported = frozenset() if format in TABLE_FORMATS else supported
+            actual[known.name, format] = {name.replace("_", "-") for name in supported}
     assert found == actual
 
 

@@ -20,7 +20,7 @@ from archdsl.layers import INITIALIZERS, REGISTRY
 from archdsl.layers.definition import Definition, called, normal_form
 from archdsl.layers.elsewhere import INITIALIZERS_ELSEWHERE, LAYERS_ELSEWHERE, forms_of, places_of
 from archdsl.layers.volume import Volume
-from archdsl.recipe import WORDS, RecipeRole
+from archdsl.recipe import OPTIONS, RecipeRole
 from archdsl.recipe.elsewhere import OPTIONS_ELSEWHERE
 from archdsl.text import syntax
 from archdsl.text.diagnostics import Fix, is_slip
@@ -58,11 +58,11 @@ ADAPTIVE |= {"MultiLabelSoftMarginLoss", "TripletMarginWithDistanceLoss"}
 
 
 def fixes_of(
-    word: str, pages: Mapping[str, type[Definition]], elsewhere: Mapping[str, str]
+    word: str, definitions: Mapping[str, type[Definition]], elsewhere: Mapping[str, str]
 ) -> tuple[Fix, ...]:
     source = Source(word)
     name = syntax.Name(Span(source, 0, len(word)), word)
-    return meant(name, pages, "a layer", elsewhere)[0]
+    return meant(name, definitions, "a layer", elsewhere)[0]
 
 
 def _name_of(found: tuple[type[Definition], bool] | None) -> list[str]:
@@ -108,10 +108,10 @@ def test_a_word_of_torch_s_training_is_no_misspelling(role: RecipeRole) -> None:
         if name in ADAPTIVE:
             continue
         for word in spellings(name):
-            if word in WORDS[role]:
+            if word in OPTIONS[role]:
                 continue
-            found = called(word, WORDS[role])
-            fixes = fixes_of(word, WORDS[role], OPTIONS_ELSEWHERE[role])
+            found = called(word, OPTIONS[role])
+            fixes = fixes_of(word, OPTIONS[role], OPTIONS_ELSEWHERE[role])
             assert [f.edits[0].replacement for f in fixes] == _name_of(found)
 
 
@@ -139,11 +139,13 @@ def test_another_name_is_the_same_layer_or_one_like_it(word: str, is_same: bool)
 
 
 def test_no_synonym_has_two_meanings() -> None:
-    for pages in (REGISTRY, INITIALIZERS, *WORDS.values()):
+    for definitions in (REGISTRY, INITIALIZERS, *OPTIONS.values()):
         words = [
             form
-            for page in pages.values()
-            for form in {*map(normal_form, (page.name, *page.synonyms, *page.akin))}
+            for definition in definitions.values()
+            for form in {
+                *map(normal_form, (definition.name, *definition.synonyms, *definition.akin))
+            }
         ]
         assert len(words) == len(set(words))
 
@@ -173,25 +175,25 @@ def _one_off(word: str) -> Iterator[str]:
             yield before + after[1] + after[0] + after[2:]
 
 
-ALL_PAGES = [(REGISTRY, LAYERS_ELSEWHERE), (INITIALIZERS, INITIALIZERS_ELSEWHERE)]
-ALL_PAGES += [(WORDS[role], OPTIONS_ELSEWHERE[role]) for role in RecipeRole]
+ALL_DEFINITIONS = [(REGISTRY, LAYERS_ELSEWHERE), (INITIALIZERS, INITIALIZERS_ELSEWHERE)]
+ALL_DEFINITIONS += [(OPTIONS[role], OPTIONS_ELSEWHERE[role]) for role in RecipeRole]
 
 
-@pytest.mark.parametrize("index", range(len(ALL_PAGES)))
-def test_a_misspelling_mends_to_the_word_or_is_left(index: int) -> None:
+@pytest.mark.parametrize("index", range(len(ALL_DEFINITIONS)))
+def test_a_misspelling_fixes_to_the_word_or_is_left(index: int) -> None:
     """One letter away from a word: what would be written unasked is that word, or none."""
-    pages, elsewhere = ALL_PAGES[index]
+    definitions, elsewhere = ALL_DEFINITIONS[index]
     chosen = random.Random(index)
-    mended = 0
-    for word in pages:
-        others = sorted(set(_one_off(word)) - {word, "", *pages})
+    fixed = 0
+    for word in definitions:
+        others = sorted(set(_one_off(word)) - {word, "", *definitions})
         for typed in chosen.sample(others, min(60, len(others))):
-            if called(typed, pages):
+            if called(typed, definitions):
                 continue
-            kept = [fix for fix in fixes_of(typed, pages, elsewhere) if fix.keeps_choices]
+            kept = [fix for fix in fixes_of(typed, definitions, elsewhere) if fix.keeps_choices]
             assert [fix.edits[0].replacement for fix in kept] in ([], [word]), typed
-            mended += len(kept)
-    assert mended > 25
+            fixed += len(kept)
+    assert fixed > 25
 
 
 def test_two_letters_away_is_never_written_unasked() -> None:

@@ -48,9 +48,9 @@ def test_goals(outcomes: list[Outcome]) -> None:
 
 def test_fixes(outcomes: list[Outcome]) -> None:
     """Each fix that is offered makes its message disappear, and nearly always there is one."""
-    assert [_place(o) for o in outcomes if o.is_mended is False] == []
-    mendable = [outcome for outcome in outcomes if outcome.fault.is_mendable]
-    assert sum(outcome.is_mended is True for outcome in mendable) >= 0.99 * len(mendable)
+    assert [_place(o) for o in outcomes if o.is_fixed is False] == []
+    fixable = [outcome for outcome in outcomes if outcome.fault.is_fixable]
+    assert sum(outcome.is_fixed is True for outcome in fixable) >= 0.99 * len(fixable)
 
 
 def test_page_is_fresh(outcomes: list[Outcome]) -> None:

@@ -31,11 +31,11 @@ def test_fix_writes_and_says_so(call) -> None:
     assert (result.code, result.err) == (0, "note: fixed 2 errors in specs/n.arch\n")
 
 
-def test_check_says_what_fix_would_mend(call) -> None:
+def test_check_says_what_fix_would_fix(call) -> None:
     write("specs/n.arch", WRONG)
     result = call("check")
     assert result.code == 1
-    assert result.err.endswith("1 error\nnote: `archdsl check --fix` mends 1 of 1\n")
+    assert result.err.endswith("1 error\nnote: `archdsl check --fix` fixes 1 of 1\n")
 
 
 def test_diff_shows_and_writes_nothing(call) -> None:
@@ -71,7 +71,7 @@ def test_line_ends_and_byte_order_mark_stay(call, text: str) -> None:
     assert file.read_bytes() == expected.encode()
 
 
-def test_a_used_file_is_mended_by_its_own_name(call) -> None:
+def test_a_used_file_is_fixed_by_its_own_name(call) -> None:
     library = write("blocks.arch", "block cell(n) { conv 3x3 n smae }\n")
     write("n.arch", 'use "blocks.arch"\nnetwork N: 8x8x3 → 8x8x4 { cell(4) }\n')
     assert call("check", "--fix", "n.arch").code == 1

@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 from test_corpus import CASES, Case
 
-from archdsl.cli.fixing import mend
+from archdsl.cli.fixing import fix_source
 from archdsl.elaborate.findings import Findings
 from archdsl.frontend import diagnose
 from archdsl.layers.volume import Volume
@@ -38,11 +38,11 @@ def test_fixes_of_the_corpus(case: Case, tmp_path: Path, monkeypatch: pytest.Mon
     found = diagnose(source, input)
     before = {(d.code, d.message) for d in found}
     for diagnostic, fix in _fixes(source, found):
-        mended = apply_fixes(source, [diagnostic], unsafe=True)
-        assert mended.diagnostics == (diagnostic,)
-        after = diagnose(Source(mended.text, source.path), input)
+        fixed = apply_fixes(source, [diagnostic], unsafe=True)
+        assert fixed.diagnostics == (diagnostic,)
+        after = diagnose(Source(fixed.text, source.path), input)
         same = [d for d in after if (d.code, d.message) == (diagnostic.code, diagnostic.message)]
-        assert not same, mended.text
+        assert not same, fixed.text
         lines = {edit.span.line for edit in fix.edits} | {_line(diagnostic)}
         new = [
             d
@@ -51,7 +51,7 @@ def test_fixes_of_the_corpus(case: Case, tmp_path: Path, monkeypatch: pytest.Mon
             and (d.code, d.message) not in before
             and _line(d) in lines
         ]
-        assert not new, (mended.text, new)
+        assert not new, (fixed.text, new)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -67,7 +67,7 @@ def test_what_is_meant_can_be_written(
 
 
 #: A text with a fault and the text after all its fixes, numbers and claims among them.
-MENDED = {
+FIXED = {
     "cnov 3x3 8": "conv 3x3 8",
     "batchnorm Dense 10": "bn fc 10",
     "conv 3x3 8 smae": "conv 3x3 8 same",
@@ -121,17 +121,17 @@ MENDED = {
 }
 
 
-@pytest.mark.parametrize(("before", "after"), MENDED.items(), ids=MENDED)
-def test_mended(before: str, after: str) -> None:
-    text, _ = mend(Source(before, "x.arch"), Volume((28, 28, 16)), unsafe=True)
+@pytest.mark.parametrize(("before", "after"), FIXED.items(), ids=FIXED)
+def test_fixed(before: str, after: str) -> None:
+    text, _ = fix_source(Source(before, "x.arch"), Volume((28, 28, 16)), unsafe=True)
     assert text == after
-    assert mend(Source(text, "x.arch"), Volume((28, 28, 16)), unsafe=True) == (text, ())
+    assert fix_source(Source(text, "x.arch"), Volume((28, 28, 16)), unsafe=True) == (text, ())
 
 
 def test_a_missing_flatten_is_written() -> None:
     text = "network N: 8x8x3 → 10 { conv 1x1 10; gap → 1x1x10\n expect params = 40 }"
-    mended, faults = mend(Source(text), None)
-    assert mended == text.replace("1x1x10", "1x1x10; flatten")
+    fixed, faults = fix_source(Source(text), None)
+    assert fixed == text.replace("1x1x10", "1x1x10; flatten")
     assert [fault.code for fault in faults] == ["wrong-volume"]
 
 
@@ -146,8 +146,8 @@ def test_what_ships_with_the_tool_is_not_changed() -> None:
 
 def test_only_safe_fixes_unless_asked() -> None:
     text = "conv 3x3 8 → 27x27x8; conv 3x3 8 smae"
-    mended, _ = mend(Source(text), Volume((28, 28, 16)))
-    assert mended == "conv 3x3 8 → 27x27x8; conv 3x3 8 same"
+    fixed, _ = fix_source(Source(text), Volume((28, 28, 16)))
+    assert fixed == "conv 3x3 8 → 27x27x8; conv 3x3 8 same"
 
 
 def test_a_brace_is_put_back() -> None:
@@ -157,8 +157,8 @@ def test_a_brace_is_put_back() -> None:
         for match in re.finditer(r"^ *\}\n", text, re.MULTILINE):
             without = Source(text[: match.start()] + text[match.end() :])
             (fault,) = find_bracket_faults(without)
-            mended = apply_fixes(without, [fault], unsafe=True).text
-            assert _code(mended) == _code(text), (path, match.start())
+            fixed = apply_fixes(without, [fault], unsafe=True).text
+            assert _code(fixed) == _code(text), (path, match.start())
 
 
 def _code(text: str) -> list[str]:

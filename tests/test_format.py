@@ -278,7 +278,7 @@ network N(classes=10): 32x32x3 → classes {
     )
 
 
-def test_wrong_volumes_are_mended_and_expressions_stay() -> None:
+def test_wrong_volumes_are_fixed_and_expressions_stay() -> None:
     text = "let c = 8\nconv 3x3 8 → 1x1x1; relu → (c)\nflatten → 5\n"
     with pytest.raises(ArchError, match="the volume here is 6x6x8, not 8"):
         archdsl.format(text, volumes=True, input="8x8x3")

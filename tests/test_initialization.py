@@ -56,17 +56,19 @@ def test_every_initializer_is_drawn() -> None:
     assert {written.partition("(")[0] for written in SPREADS} == INITIALIZERS.keys()
 
 
-@pytest.mark.parametrize("page", INITIALIZERS.values(), ids=lambda page: page.name)
-def test_page_is_complete(page: type[Initializer]) -> None:
+@pytest.mark.parametrize(
+    "definition", INITIALIZERS.values(), ids=lambda definition: definition.name
+)
+def test_definition_is_complete(definition: type[Initializer]) -> None:
     """Its example reads as a statement and, written as an attribute, means the same."""
-    assert page.__doc__
-    assert all(item.role.doc for item in fields_of(page))
-    init = archdsl.parse(f"fc 10; {page.example}", input="4").init
-    assert isinstance(init, page)
+    assert definition.__doc__
+    assert all(item.role.doc for item in fields_of(definition))
+    init = archdsl.parse(f"fc 10; {definition.example}", input="4").init
+    assert isinstance(init, definition)
     own = archdsl.parse(f"fc 10 init={render_value(init)}", input="4")
     assert own.init is None
     assert own.layers[0].layer.init == init
-    assert f"`{page.name}`" in (ROOT / "docs" / "language.md").read_text("utf-8")
+    assert f"`{definition.name}`" in (ROOT / "docs" / "language.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize(

@@ -148,8 +148,8 @@ def test_a_fault_in_a_block_keeps_its_frame_and_its_name() -> None:
 def test_a_closed_block_says_the_fault_inside() -> None:
     model = partial(in_network("a: inception(4, 4→4, 4→4, 4); mix: { conv 3x3 4; conv 9x9 4 }"))
     figure = compose_figure(model, Options(depth=0))
-    closed = [box for box in boxes_of(figure) if box.block]
-    assert [box.fault for box in closed] == [
+    collapsed = [box for box in boxes_of(figure) if box.block]
+    assert [box.fault for box in collapsed] == [
         None,
         "a window of height 9 does not fit into an input of height 6",
     ]

@@ -24,7 +24,7 @@ def test_example_agrees_with_torch(example: Example) -> None:
 
 
 @pytest.mark.parametrize("name", REGISTRY)
-def test_page_is_complete(name: str) -> None:
+def test_definition_is_complete(name: str) -> None:
     layer = REGISTRY[name]
     assert layer.__doc__
     assert layer.examples, "a rule without an example that torch judges does not exist"

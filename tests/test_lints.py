@@ -11,7 +11,7 @@ import archdsl
 from archdsl.frontend import diagnose, read_source
 from archdsl.layers.volume import Volume
 from archdsl.lints import LINT_CODES
-from archdsl.lints.suppressions import find_silences
+from archdsl.lints.suppressions import find_suppressions
 from archdsl.rules import RULES
 from archdsl.text.diagnostics import Severity
 from archdsl.text.source import Source
@@ -25,10 +25,10 @@ def test_no_warning_of_what_ships(path: Path) -> None:
     assert diagnose(read_source(path)) == ()
 
 
-def test_few_silences_ship() -> None:
+def test_few_suppressions_ship() -> None:
     """Each is a thing its original really does: a row that is dropped, a bias before a norm."""
-    silences = [s.code for path in FILES for s in find_silences(read_source(path))]
-    assert sorted(silences) == 4 * ["bias-before-norm"] + 3 * ["dropped-rows"]
+    suppressions = [s.code for path in FILES for s in find_suppressions(read_source(path))]
+    assert sorted(suppressions) == 4 * ["bias-before-norm"] + 3 * ["dropped-rows"]
 
 
 def test_every_code_of_a_lint_is_declared() -> None:
@@ -58,7 +58,7 @@ def test_warnings_of_a_file_from_python(tmp_path: Path) -> None:
         "relu; maxpool 2  # archdsl: ignore[dropped-rows] as the original",
     ],
 )
-def test_silences(text: str) -> None:
+def test_suppressions(text: str) -> None:
     found = [d.code for d in diagnose(Source(text), IMAGE)]
     assert found == ([] if "archdsl" in text else ["dropped-rows"])
 
@@ -67,7 +67,7 @@ def test_silences(text: str) -> None:
     ("comment", "codes"),
     [("", ["bias-before-norm"]), ("  # archdsl: ignore[bias-before-norm]", [])],
 )
-def test_a_silence_in_the_file_of_the_layer_counts(
+def test_a_suppression_in_the_file_of_the_layer_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comment: str, codes: list[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -29,7 +29,7 @@ from archdsl.layers.activation import Softmax
 from archdsl.layers.regularization import Dropout
 from archdsl.model import Model
 from archdsl.model.memory import Precision, estimate_memory
-from archdsl.recipe import WORDS, Recipe, RecipeRole, averages, optimizers
+from archdsl.recipe import OPTIONS, Recipe, RecipeRole, averages, optimizers
 from archdsl.recipe.losses import MeanSquaredError
 from archdsl.train.averaging import Averaging
 
@@ -319,15 +319,15 @@ def test_the_sums_of_a_small_network(recipe: str, state: int) -> None:
 
 def test_an_average_is_another_copy_of_the_weights() -> None:
     model = archdsl.load(ROOT / "specs" / "lenet5.arch")
-    page = averages.ExponentialMovingAverage()
+    definition = averages.ExponentialMovingAverage()
     plain = estimate_memory(model, batch=4, recipe=Recipe())
-    averaged = estimate_memory(model, batch=4, recipe=Recipe(average=page))
-    kept = Averaging(page, build(model)).network.parameters()
+    averaged = estimate_memory(model, batch=4, recipe=Recipe(average=definition))
+    kept = Averaging(definition, build(model)).network.parameters()
     assert averaged.weights - plain.weights == sum(4 * tensor.numel() for tensor in kept)
     assert averaged.total - plain.total == averaged.weights - plain.weights
 
 
-@pytest.mark.parametrize("optimizer", list(WORDS[RecipeRole.OPTIMIZER].values()))
+@pytest.mark.parametrize("optimizer", list(OPTIONS[RecipeRole.OPTIMIZER].values()))
 def test_an_optimizer_keeps_what_it_says(optimizer: type[optimizers.Optimizer]) -> None:
     classes = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop"}
     weight = nn.Parameter(torch.ones(100))

@@ -59,8 +59,8 @@ class _Reader(HTMLParser):
         return [(attrs, text) for (name, attrs), text in pairs if name == tag]
 
 
-def page_of(*models: archdsl.Model, **wishes: Any) -> str:
-    return render_drawing(models, "html", Options(**wishes)).content.decode()
+def page_of(*models: archdsl.Model, **chosen: Any) -> str:
+    return render_drawing(models, "html", Options(**chosen)).content.decode()
 
 
 def draw(*argv: str) -> None:
@@ -75,11 +75,11 @@ def data_of(page: str, number: int = 0) -> Any:
     return json.loads(scripts[number][1])
 
 
-def spots_in(scene: Any) -> Iterator[Any]:
-    for spot in scene["spots"]:
-        yield spot
-        if "scene" in spot:
-            yield from spots_in(spot["scene"])
+def boxes_in(scene: Any) -> Iterator[Any]:
+    for box in scene["boxes"]:
+        yield box
+        if "scene" in box:
+            yield from boxes_in(box["scene"])
 
 
 @pytest.fixture(scope="module")
@@ -156,17 +156,17 @@ def test_each_layer_has_one_innermost_box(name: str) -> None:
     page = page_of(*models)
     for number, model in enumerate(models):
         scene = data_of(page, number)["scene"]
-        leaves = [spot for spot in spots_in(scene) if "scene" not in spot]
-        nodes = [node for spot in leaves for node in spot["nodes"]]
+        leaves = [box for box in boxes_in(scene) if "scene" not in box]
+        nodes = [node for box in leaves for node in box["nodes"]]
         assert sorted(nodes) == [node.id for node in model.nodes]
-        for spot in spots_in(scene):
-            if "scene" in spot and not spot.get("isHead"):
-                inner = {node for leaf in spots_in(spot["scene"]) for node in leaf["nodes"]}
-                assert inner == set(spot["nodes"])
+        for box in boxes_in(scene):
+            if "scene" in box and not box.get("isHead"):
+                inner = {node for leaf in boxes_in(box["scene"]) for node in leaf["nodes"]}
+                assert inner == set(box["nodes"])
 
 
 @pytest.mark.parametrize(
-    ("wishes", "names"),
+    ("chosen", "names"),
     [
         ({"depth": 0}, set()),
         ({"depth": 1}, {"a", "c", "d", "f", "g", "h"}),
@@ -175,17 +175,17 @@ def test_each_layer_has_one_innermost_box(name: str) -> None:
     ],
 )
 def test_depth_and_open_say_what_is_open_at_first(
-    nested: archdsl.Model, wishes: dict[str, Any], names: set[str]
+    nested: archdsl.Model, chosen: dict[str, Any], names: set[str]
 ) -> None:
-    data = data_of(page_of(nested, **wishes))
-    is_open = [spot for spot in spots_in(data["scene"]) if spot.get("isOpen")]
+    data = data_of(page_of(nested, **chosen))
+    is_open = [box for box in boxes_in(data["scene"]) if box.get("isOpen")]
     shown = {data["cards"][str(s["key"])]["title"] for s in is_open if not s.get("isHead")}
     assert shown == names
 
 
 def test_blocks_are_open_at_first_if_the_boxes_are_few(googlenet: archdsl.Model) -> None:
     def shown(model: archdsl.Model) -> tuple[int, int]:
-        blocks = [s for s in spots_in(data_of(page_of(model))["scene"]) if "isOpen" in s]
+        blocks = [s for s in boxes_in(data_of(page_of(model))["scene"]) if "isOpen" in s]
         blocks = [s for s in blocks if not s.get("isHead")]
         return sum(s["isOpen"] for s in blocks), len(blocks)
 
@@ -201,10 +201,10 @@ def test_blocks_are_open_at_first_if_the_boxes_are_few(googlenet: archdsl.Model)
 
 def test_a_flat_page_has_no_blocks(nested: archdsl.Model) -> None:
     data = data_of(page_of(nested, flat=True))
-    assert [s for s in spots_in(data["scene"]) if "scene" in s and not s.get("isHead")] == []
+    assert [s for s in boxes_in(data["scene"]) if "scene" in s and not s.get("isHead")] == []
 
 
-def test_options_that_a_page_does_not_heed_are_refused(nested: archdsl.Model) -> None:
+def test_options_that_a_page_does_not_support_are_refused(nested: archdsl.Model) -> None:
     with pytest.raises(DrawingError, match=r"^the graph style as html has no option --fit$"):
         page_of(nested, fit="a4")
     with pytest.raises(DrawingError, match=r"^no part is named 'z' "):

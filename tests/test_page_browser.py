@@ -42,10 +42,10 @@ def opened(browser: Any, tmp_path: Path) -> Iterator[Open]:
     complaints: list[str] = []
     pages: list[Any] = []
 
-    def open_page(text: str, **wishes: Any) -> Any:
+    def open_page(text: str, **chosen: Any) -> Any:
         path = tmp_path / f"{len(pages)}.html"
         path.write_text(text, "utf-8")
-        tab = browser.new_page(**{"viewport": {"width": 1400, "height": 900}, **wishes})
+        tab = browser.new_page(**{"viewport": {"width": 1400, "height": 900}, **chosen})
         pages.append(tab)
         tab.on("console", lambda message: complaints.append(f"console: {message.text}"))
         tab.on("pageerror", lambda error: complaints.append(f"error: {error}"))
@@ -93,13 +93,13 @@ def test_blocks_expand_and_collapse(opened: Open, googlenet: archdsl.Model) -> N
 
 #: The boxes on the screen that overlap, and the wires that are askew or end off their boxes.
 FAULTS = """() => {
-  const shown = [...current.spots.values()].filter((s) => !s.isHead && current.isShown(s.key));
-  const areaOf = (spot) => {
-    const part = spot.isOpen ? ":scope > .inside > .frame > rect:last-of-type" : ":scope > .face";
-    return current.elements.get(spot.key).querySelector(part).getBoundingClientRect();
+  const shown = [...current.boxes.values()].filter((s) => !s.isHead && current.isShown(s.key));
+  const areaOf = (box) => {
+    const part = box.isOpen ? ":scope > .inside > .frame > rect:last-of-type" : ":scope > .face";
+    return current.elements.get(box.key).querySelector(part).getBoundingClientRect();
   };
-  const around = (spot, other) => {
-    for (let s = spot; s; s = s.parent) if (s === other) return true;
+  const around = (box, other) => {
+    for (let s = box; s; s = s.parent) if (s === other) return true;
     return false;
   };
   const faults = [];
@@ -111,19 +111,19 @@ FAULTS = """() => {
   }
   const walk = (scene) => {
     for (const wire of scene.wires) {
-      const points = pointsOf(scene, wire, current.spots);
+      const points = pointsOf(scene, wire, current.boxes);
       points.slice(1).forEach((point, i) => {
         const [dx, dy] = [Math.abs(point.x - points[i].x), Math.abs(point.y - points[i].y)];
         if (Math.min(dx, dy) > 0.1) faults.push(`wire ${wire.key} is askew`);
       });
-      const head = current.spots.get(wire.head);
+      const head = current.boxes.get(wire.head);
       if (!head || head.isOpen) continue;
       const { x, y } = points[points.length - 1];
       const dx = Math.abs(x - scene.x(head.v)), dy = y - scene.y(head.u);
       const isOff = dx > head.right + 0.1 || dy < -0.1 || dy > head.along + 0.1;
       if (isOff) faults.push(`wire ${wire.key} ends off its box`);
     }
-    for (const spot of scene.spots) if (spot.isOpen) walk(spot.scene);
+    for (const box of scene.boxes) if (box.isOpen) walk(box.scene);
   };
   walk(current.scene);
   return faults;

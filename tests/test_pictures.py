@@ -1,4 +1,4 @@
-"""Pictures on pages: how large their text is, what is closed, and what is written of them."""
+"""Pictures on pages: how large their text is, what is collapsed, and what is written of them."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_googlenet_is_on_a4_with_all_its_branches(googlenet: archdsl.Model) -> N
 def test_what_is_closed_for_a_page_is_said_and_shown_once(googlenet: archdsl.Model) -> None:
     drawing = render_drawing(googlenet, "svg", Options(fit="column"))
     assert drawing.notes == (
-        "blocks are closed below depth 0, so that the text is legible on a column",
+        "blocks are collapsed below depth 0, so that the text is legible on a column",
     )
     texts = [text.text for text in ElementTree.fromstring(drawing.content).iter(f"{SVG}text")]
     assert "i4b–i4d" in texts
@@ -159,10 +159,10 @@ def test_a_skip_is_not_cut() -> None:
 def test_no_two_boxes_overlap_and_each_lies_in_its_frame(name: str, goes_down: bool) -> None:
     figure = compose_figure(model_of(name))
     (column,) = Trunk(figure, SPACIOUS, goes_down).columns(1).flows
-    spots = [e for e in elements_in(column.elements) if isinstance(e, PlacedBox)]
-    assert len(spots) == len(boxes_of(figure))
-    for number, one in enumerate(spots):
-        for other in spots[number + 1 :]:
+    placed_boxes = [e for e in elements_in(column.elements) if isinstance(e, PlacedBox)]
+    assert len(placed_boxes) == len(boxes_of(figure))
+    for number, one in enumerate(placed_boxes):
+        for other in placed_boxes[number + 1 :]:
             is_apart = (
                 one.u + one.along <= other.u
                 or other.u + other.along <= one.u
@@ -172,21 +172,21 @@ def test_no_two_boxes_overlap_and_each_lies_in_its_frame(name: str, goes_down: b
     for frame in elements_in(column.elements):
         if not isinstance(frame, ClusterFrame):
             continue
-        for spot in elements_in(frame.elements):
-            if isinstance(spot, PlacedBox):
-                assert frame.u[0] < spot.u
-                assert spot.u + spot.along < frame.u[1]
-                assert frame.v[0] < spot.v - spot.across / 2
-                assert spot.v + spot.across / 2 < frame.v[1]
+        for placed in elements_in(frame.elements):
+            if isinstance(placed, PlacedBox):
+                assert frame.u[0] < placed.u
+                assert placed.u + placed.along < frame.u[1]
+                assert frame.v[0] < placed.v - placed.across / 2
+                assert placed.v + placed.across / 2 < frame.v[1]
 
 
-def _touches(point: tuple[float, float], spot: PlacedBox) -> bool:
+def _touches(point: tuple[float, float], placed: PlacedBox) -> bool:
     """Whether a point is on the border of a box, of which some have round ends."""
     u, v = point
-    half = spot.across / 2
+    half = placed.across / 2
     return (
-        spot.u - 0.1 <= u <= spot.u + spot.along + 0.1
-        and spot.v - half - 0.1 <= v <= spot.v + half + 0.1
+        placed.u - 0.1 <= u <= placed.u + placed.along + 0.1
+        and placed.v - half - 0.1 <= v <= placed.v + half + 0.1
     )
 
 
@@ -199,12 +199,12 @@ def test_wires_lead_into_and_out_of_each_box(text: str, depth: int | None, goes_
     (column,) = Trunk(figure, SPACIOUS, goes_down).columns(1).flows
     elements = list(elements_in(column.elements))
     wires = [e for e in elements if isinstance(e, Wire)]
-    for spot in (e for e in elements if isinstance(e, PlacedBox)):
-        tails = sum(edge.tail == spot.box.id for edge in figure.edges)
-        heads = sum(edge.head == spot.box.id for edge in figure.edges)
-        begun = sum(_touches(wire.points[0], spot) for wire in wires)
-        ended = sum(_touches(wire.points[-1], spot) and wire.has_arrow for wire in wires)
-        assert ended == heads, (spot.box.title, spot.box.detail)
+    for placed in (e for e in elements if isinstance(e, PlacedBox)):
+        tails = sum(edge.tail == placed.box.id for edge in figure.edges)
+        heads = sum(edge.head == placed.box.id for edge in figure.edges)
+        begun = sum(_touches(wire.points[0], placed) for wire in wires)
+        ended = sum(_touches(wire.points[-1], placed) and wire.has_arrow for wire in wires)
+        assert ended == heads, (placed.box.title, placed.box.detail)
         assert min(tails, 1) <= begun <= max(tails, 1) or not tails
 
 
@@ -215,18 +215,20 @@ def test_branches_stand_in_the_order_of_the_spec_on_one_row(googlenet: archdsl.M
         for e in elements_in(column.elements)
         if isinstance(e, ClusterFrame) and e.cluster.name == "i3a"
     )
-    spots = [e for e in frame.elements if isinstance(e, PlacedBox)]
-    top = min(spot.u for spot in spots)
-    row = sorted((spot for spot in spots if spot.u == top), key=lambda spot: spot.v)
-    titles = [(spot.box.title, spot.box.detail.split()[0]) for spot in row]
+    placed_boxes = [e for e in frame.elements if isinstance(e, PlacedBox)]
+    top = min(placed.u for placed in placed_boxes)
+    row = sorted(
+        (placed for placed in placed_boxes if placed.u == top), key=lambda placed: placed.v
+    )
+    titles = [(placed.box.title, placed.box.detail.split()[0]) for placed in row]
     assert titles == [
         ("conv 1×1", "64"),
         ("conv 1×1", "96"),
         ("conv 1×1", "16"),
         ("maxpool 3×3", "s1"),
     ]
-    assert spots[-1].box.title == "concat"
-    assert spots[-1].u > max(spot.u + spot.along for spot in spots[:-1])
+    assert placed_boxes[-1].box.title == "concat"
+    assert placed_boxes[-1].u > max(placed.u + placed.along for placed in placed_boxes[:-1])
 
 
 def _extent(text: Text) -> tuple[float, float, float, float]:
@@ -258,8 +260,8 @@ def test_no_two_texts_overlap_and_none_leaves_the_picture(name: str, fit: Fit) -
 def test_a_trunk_is_straight() -> None:
     figure = compose_figure(model_of("resnet50"))
     (column,) = Trunk(figure, SPACIOUS, True).columns(1).flows
-    spots = {e.box.id: e for e in elements_in(column.elements) if isinstance(e, PlacedBox)}
-    assert {spots[box.id].v for box in boxes_of(figure) if box.name != "downsample"} == {0.0}
+    placed_boxes = {e.box.id: e for e in elements_in(column.elements) if isinstance(e, PlacedBox)}
+    assert {placed_boxes[box.id].v for box in boxes_of(figure) if box.name != "downsample"} == {0.0}
 
 
 def test_texts_fit_in_their_boxes(googlenet: archdsl.Model) -> None:
@@ -272,15 +274,15 @@ def test_texts_fit_in_their_boxes(googlenet: archdsl.Model) -> None:
 # ── Options ──────────────────────────────────────────────────────────────────────────────────
 
 
-def titles_of(model: archdsl.Model, **wishes: object) -> list[str]:
-    return [box.title for box in boxes_of(compose_figure(model, Options(**wishes)))]  # type: ignore[arg-type]
+def titles_of(model: archdsl.Model, **chosen: object) -> list[str]:
+    return [box.title for box in boxes_of(compose_figure(model, Options(**chosen)))]  # type: ignore[arg-type]
 
 
 def test_depth_closes_and_open_opens(googlenet: archdsl.Model) -> None:
-    closed = titles_of(googlenet, depth=0)
-    assert closed.count("inception") == 5
-    assert "concat" not in closed
-    assert "conv2" in closed
+    collapsed = titles_of(googlenet, depth=0)
+    assert collapsed.count("inception") == 5
+    assert "concat" not in collapsed
+    assert "conv2" in collapsed
     opened = titles_of(googlenet, depth=0, open=("i4b",))
     assert opened.count("concat") == 1
     assert titles_of(googlenet, depth=1) == titles_of(googlenet)
@@ -300,8 +302,8 @@ def test_flat_has_each_layer_and_no_frames() -> None:
 
 
 def test_shapes_and_names(googlenet: archdsl.Model) -> None:
-    def labels(**wishes: object) -> int:
-        figure = compose_figure(googlenet, Options(**wishes))  # type: ignore[arg-type]
+    def labels(**chosen: object) -> int:
+        figure = compose_figure(googlenet, Options(**chosen))  # type: ignore[arg-type]
         return sum(bool(edge.label) for edge in figure.edges)
 
     assert labels(shapes="none") == 0 < labels() < labels(shapes="all")

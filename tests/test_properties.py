@@ -57,7 +57,7 @@ UNARY = sorted(name for name, layer in REGISTRY.items() if issubclass(layer, Una
 
 @st.composite
 def layers(draw: Any, names: Sequence[str] = UNARY) -> str:
-    """A layer of one input with random arguments of the kinds its page declares."""
+    """A layer of one input with random arguments of the kinds its definition declares."""
     layer = REGISTRY[draw(st.sampled_from(names))]
     words = [layer.name]
     for item in fields_of(layer):

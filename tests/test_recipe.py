@@ -1,4 +1,4 @@
-"""Recipes: read from specs, and every word of them on a page."""
+"""Recipes: read from specs, and every option on a definition."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import archdsl
 from archdsl.frontend import read_models
 from archdsl.layers.definition import fields_of
 from archdsl.recipe import (
-    WORDS,
+    OPTIONS,
     Recipe,
     RecipeOption,
     RecipeRole,
@@ -25,7 +25,9 @@ from archdsl.recipe.losses import CrossEntropy, MeanSquaredError
 from archdsl.text.diagnostics import ArchError
 from archdsl.text.source import Source
 
-PAGES = [page for pages in WORDS.values() for page in pages.values()]
+DEFINITIONS = [
+    definition for definitions in OPTIONS.values() for definition in definitions.values()
+]
 
 
 def recipe_of(text: str) -> Recipe:
@@ -83,16 +85,16 @@ def test_a_member_replaces_the_recipe_of_its_family() -> None:
     assert (b.recipe.epochs, b.recipe.batch) == (7, 64)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_page_is_complete(page: type[RecipeOption]) -> None:
-    """Each word reads its own example, and the language page names it."""
-    assert page.__doc__
-    assert all(item.role.doc for item in fields_of(page))
-    optimizer = "" if page.role is RecipeRole.OPTIMIZER else "sgd momentum=0.9; "
-    recipe = recipe_of(f"train {{ {optimizer}{page.example} }}")
+@pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition.name)
+def test_definition_is_complete(definition: type[RecipeOption]) -> None:
+    """Each word reads its own example, and the language definition names it."""
+    assert definition.__doc__
+    assert all(item.role.doc for item in fields_of(definition))
+    optimizer = "" if definition.role is RecipeRole.OPTIMIZER else "sgd momentum=0.9; "
+    recipe = recipe_of(f"train {{ {optimizer}{definition.example} }}")
     said = [recipe.optimizer, recipe.loss, *recipe.schedule, *recipe.augment, recipe.average]
-    assert page in {type(word) for word in said}
-    assert f"`{page.name}`" in (ROOT / "docs" / "language.md").read_text("utf-8")
+    assert definition in {type(word) for word in said}
+    assert f"`{definition.name}`" in (ROOT / "docs" / "language.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def test_schedules_in_a_row_multiply() -> None:
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.3, 0.5, 0.95])
 @pytest.mark.parametrize("name", ["SGD", "Adam"])
 def test_onecycle_is_pytorchs(total: int, share: float, name: str) -> None:
-    page = schedules.OneCycle(pct_start=share, div_factor=20.0, final_div_factor=50.0)
+    definition = schedules.OneCycle(pct_start=share, div_factor=20.0, final_div_factor=50.0)
     weights = [torch.zeros(1, requires_grad=True)]
     optimizer = torch.optim.SGD(weights, 0.1, 0.9) if name == "SGD" else torch.optim.Adam(weights)
     try:
@@ -128,13 +130,13 @@ def test_onecycle_is_pytorchs(total: int, share: float, name: str) -> None:
             optimizer, 0.1, total, pct_start=share, div_factor=20.0, final_div_factor=50.0
         )
     except ZeroDivisionError:  # where the rate has one step to rise in
-        assert page.factor_at_step(0, total) == 1.0
+        assert definition.factor_at_step(0, total) == 1.0
         return
     for step in range(total):
         group = optimizer.param_groups[0]
-        assert 0.1 * page.factor_at_step(step, total) == pytest.approx(group["lr"], abs=1e-12)
+        assert 0.1 * definition.factor_at_step(step, total) == pytest.approx(group["lr"], abs=1e-12)
         momentum = group["betas"][0] if name == "Adam" else group["momentum"]
-        assert page.momentum_at_step(step, total) == pytest.approx(momentum)
+        assert definition.momentum_at_step(step, total) == pytest.approx(momentum)
         optimizer.step()
         if step < total - 1:
             cycle.step()
@@ -170,4 +172,4 @@ def test_onecycle_goes_with_what_has_a_momentum() -> None:
 
 
 def test_roles_are_all_in_use() -> None:
-    assert all(WORDS[role] for role in RecipeRole)
+    assert all(OPTIONS[role] for role in RecipeRole)

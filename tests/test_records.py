@@ -161,7 +161,7 @@ def test_no_layer_gets_its_init_before_it_is_wanted() -> None:
     """What is saved at the start of each command: a program is looked at that only imports."""
     code = (
         "from archdsl.layers import REGISTRY\n"
-        "print(sum('first' in page.__init__.__qualname__ for page in REGISTRY.values()))"
+        "print(sum('first' in layer.__init__.__qualname__ for layer in REGISTRY.values()))"
     )
     printed = subprocess.check_output([sys.executable, "-c", code], text=True)
     assert int(printed) == len(REGISTRY)

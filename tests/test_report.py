@@ -14,8 +14,8 @@ from archdsl.layers.volume import Volume
 from archdsl.model import Model
 from archdsl.report.json import report_document
 from archdsl.report.layers import (
+    render_layer_definition,
     render_layer_list,
-    render_layer_page,
     render_layers_markdown,
     syntax_of,
 )
@@ -220,7 +220,7 @@ def test_a_diagnostic_in_json() -> None:
         context=("in block(1)",),
         notes=("n",),
         help="h",
-        fixes=(Fix("mend", (Edit(at(source, "ab"), "cd"),), is_safe=False),),
+        fixes=(Fix("respell", (Edit(at(source, "ab"), "cd"),), is_safe=False),),
     )
     placeless = Diagnostic("no-network", "none", None, path="x.arch")
     assert report_document([], [diagnostic, placeless]) == {
@@ -265,7 +265,7 @@ def test_a_diagnostic_in_json() -> None:
                 "help": "h",
                 "fixes": [
                     {
-                        "message": "mend",
+                        "message": "respell",
                         "safe": False,
                         "edits": [
                             {
@@ -307,7 +307,7 @@ def test_a_diagnostic_in_json() -> None:
 
 
 def test_the_page_of_a_layer() -> None:
-    page = render_layer_page(REGISTRY["dropout"])
+    page = render_layer_definition(REGISTRY["dropout"])
     expect_text(
         page,
         """

@@ -13,7 +13,7 @@ from archdsl.model.proof import Proof
 from archdsl.report.diagnostics import render_diagnostics
 from archdsl.report.memory import render_memory
 from archdsl.report.proof import render_proof
-from archdsl.report.rules import render_code_page
+from archdsl.report.rules import render_rule
 from archdsl.report.table import render_report
 from archdsl.rules import RULES
 from archdsl.text.diagnostics import Diagnostic, Label, Severity
@@ -69,11 +69,11 @@ def test_a_diagnostic() -> None:
 
 
 def test_a_page_of_a_code() -> None:
-    page = render_code_page(RULES["wrong-value"], color=True)
-    assert click.unstyle(page) == render_code_page(RULES["wrong-value"])
+    page = render_rule(RULES["wrong-value"], color=True)
+    assert click.unstyle(page) == render_rule(RULES["wrong-value"])
     painted = tagged(page).splitlines()
     assert painted[0].startswith("<bold>wrong-value</>: ")
-    assert "<bold>mended</>" in painted
+    assert "<bold>fixed</>" in painted
     assert any(line.startswith("<red bold>error[wrong-value]</>") for line in painted)
 
 

@@ -19,7 +19,7 @@ from archdsl.drawing.tables.headings import headings_of
 from archdsl.drawing.tables.stages import depth_of
 from archdsl.drawing.tables.texts import TEXTS
 from archdsl.drawing.tables.typeset import typeset
-from archdsl.elaborate.definitions import standard_block
+from archdsl.elaborate.environment import standard_block
 
 SPECS = ROOT / "specs"
 EXPECTED = Path(__file__).parent / "tables"

@@ -384,7 +384,7 @@ def test_broken_images_are_named_or_left_out(tmp_path: Path) -> None:
 # ── The command line ─────────────────────────────────────────────────────────────────────────
 
 
-def test_commands_report_what_the_user_can_mend(tmp_path: Path) -> None:
+def test_commands_report_what_the_user_can_fix(tmp_path: Path) -> None:
     spec = str(write_spec(tmp_path))
     for words, message in (
         (["train", spec, "--data", "digits", "--output", str(tmp_path)], "tells 4 classes apart"),

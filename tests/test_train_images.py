@@ -31,7 +31,7 @@ from archdsl.recipe.augmentations import (
     Rotate,
     Shift,
 )
-from archdsl.recipe.definition import WORDS, RecipeRole
+from archdsl.recipe.definition import OPTIONS, RecipeRole
 from archdsl.train.data import ImageData, open_data, prepare_image
 from archdsl.train.data.augmentation import plan_mixing
 from archdsl.train.data.decoding import BrokenImageError, decode_image
@@ -195,7 +195,7 @@ def test_broken_images_of_a_subset_are_counted(folder: Path, broken: tuple[Path,
 
 PAGES: list[Augmentation] = [
     page()  # type: ignore[misc]
-    for page in WORDS[RecipeRole.AUGMENTATION].values()
+    for page in OPTIONS[RecipeRole.AUGMENTATION].values()
     if not issubclass(page, Mixing)
 ]
 

@@ -91,16 +91,18 @@ def loss_of(recipe: Recipe, output: Any, labels: Tensor) -> Tensor:
     return F.cross_entropy(output, labels, label_smoothing=recipe.loss.smoothing)
 
 
-def decayed(network: nn.Module, page: Any) -> list[dict[str, Any]]:
+def decayed(network: nn.Module, definition: Any) -> list[dict[str, Any]]:
     """Each parameter by itself: torchvision's reference has custom keys, then normalizations."""
     groups = []
     for module in network.modules():
         for name, parameter in module.named_parameters(recurse=False):
-            decay = page.weight_decay
+            decay = definition.weight_decay
             if isinstance(module, nn.BatchNorm2d | nn.LayerNorm | nn.GroupNorm):
-                decay = decay if page.norm_weight_decay is None else page.norm_weight_decay
-            if name == "bias" and page.bias_weight_decay is not None:
-                decay = page.bias_weight_decay
+                decay = (
+                    decay if definition.norm_weight_decay is None else definition.norm_weight_decay
+                )
+            if name == "bias" and definition.bias_weight_decay is not None:
+                decay = definition.bias_weight_decay
             groups.append({"params": [parameter], "weight_decay": decay})
     return groups
 
@@ -111,10 +113,12 @@ def train_plainly(network: nn.Module, model: Model, recipe: Recipe, optimizer: A
     Gives what is validated: the network, or the average of its weights.
     """
     images, held_out = images_of(model, recipe)
-    plateau = [page for page in recipe.schedule if isinstance(page, schedules.Plateau)]
+    plateau = [
+        definition for definition in recipe.schedule if isinstance(definition, schedules.Plateau)
+    ]
     steps = -(-len(images) // recipe.batch)
     cycle = average = None
-    if any(isinstance(page, schedules.OneCycle) for page in recipe.schedule):
+    if any(isinstance(definition, schedules.OneCycle) for definition in recipe.schedule):
         cycle = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, recipe.optimizer.lr, recipe.epochs * steps
         )
@@ -123,11 +127,14 @@ def train_plainly(network: nn.Module, model: Model, recipe: Recipe, optimizer: A
             network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average.decay), use_buffers=True
         )
     mixes = {"mixup": v2.MixUp, "cutmix": v2.CutMix}
-    mixing = [mixes[page.name](alpha=page.alpha, num_classes=4) for page in recipe.augment]
+    mixing = [
+        mixes[definition.name](alpha=definition.alpha, num_classes=4)
+        for definition in recipe.augment
+    ]
     step = 0
     for epoch in range(recipe.epochs):
         for group in optimizer.param_groups if not plateau and not cycle else ():
-            factors = [page.factor_at(epoch, recipe.epochs) for page in recipe.schedule]
+            factors = [definition.factor_at(epoch, recipe.epochs) for definition in recipe.schedule]
             group["lr"] = recipe.optimizer.lr * torch.tensor(factors).double().prod().item()
         sampler = EpochSampler(len(images), seed=0, shuffle=True)
         sampler.epoch = epoch
@@ -236,7 +243,7 @@ def compare_with_a_plain_loop(
     tmp_path: Path, text: str, recipe: Recipe, flags: dict[str, Any]
 ) -> None:
     recipe = replace(recipe, data="fake:24", batch=8, epochs=4)
-    page, model = recipe.optimizer, archdsl.parse(text)
+    definition, model = recipe.optimizer, archdsl.parse(text)
     torch.manual_seed(0)
     network = build(model)
     made = {
@@ -244,10 +251,10 @@ def compare_with_a_plain_loop(
         "adam": torch.optim.Adam,
         "adamw": torch.optim.AdamW,
         "rmsprop": torch.optim.RMSprop,
-    }[page.name]
+    }[definition.name]
     names = ("lr", "momentum", "nesterov", "alpha", "eps")
-    settings = {name: getattr(page, name) for name in names if hasattr(page, name)}
-    optimizer = made(decayed(network, page), **settings)
+    settings = {name: getattr(definition, name) for name in names if hasattr(definition, name)}
+    optimizer = made(decayed(network, definition), **settings)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     network = train_plainly(network, model, recipe, optimizer)
     found = load_file(run(text, tmp_path, recipe, **flags).run.last_weights)

@@ -76,8 +76,8 @@ def test_states_of_layers_are_torchs() -> None:
 
 def test_no_initializer_is_unknown() -> None:
     known = {f"nn.init.{name}" for name in stand_ins.INITIALIZERS}
-    for page in INITIALIZERS.values():
-        init = archdsl.parse(f"fc 10; {page.example}", input="4").init
+    for definition in INITIALIZERS.values():
+        init = archdsl.parse(f"fc 10; {definition.example}", input="4").init
         assert init is not None
         assert {init.emit(Code("w")).callee, init.emit_bias(Code("b")).callee} <= known
 

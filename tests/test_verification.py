@@ -11,12 +11,12 @@ import pytest
 from conftest import ROOT
 from test_corpus import CASES, Case
 
-from archdsl.cli.fixing import mend
+from archdsl.cli.fixing import fix_source
 from archdsl.frontend import diagnose, read_models
 from archdsl.layers.volume import Volume
 from archdsl.text import verification
 from archdsl.text.diagnostics import ArchError, Diagnostic, Severity, replaced
-from archdsl.text.fixes import Mended, apply_fixes
+from archdsl.text.fixes import FixedText, apply_fixes
 from archdsl.text.source import Source, Span
 from archdsl.text.verification import Examined, verify
 
@@ -80,8 +80,8 @@ LEFT = [
 
 
 @pytest.mark.parametrize(("before", "after"), SAFE.items(), ids=SAFE)
-def test_what_is_mended_unasked(before: str, after: str) -> None:
-    text, faults = mend(Source(before, "x.arch"), IMAGE)
+def test_what_is_fixed_unasked(before: str, after: str) -> None:
+    text, faults = fix_source(Source(before, "x.arch"), IMAGE)
     assert text == after
     assert faults
     assert not _errors(diagnose(Source(after, "x.arch"), IMAGE))
@@ -90,7 +90,7 @@ def test_what_is_mended_unasked(before: str, after: str) -> None:
 @pytest.mark.parametrize("text", LEFT)
 def test_what_is_left_alone_unasked(text: str) -> None:
     source = Source(text, "x.arch")
-    assert mend(source, IMAGE) == (text, ())
+    assert fix_source(source, IMAGE) == (text, ())
     assert not any(fix.is_safe for found in diagnose(source, IMAGE) for fix in found.fixes)
 
 
@@ -110,7 +110,7 @@ def test_what_is_left_alone_unasked(text: str) -> None:
     ],
 )
 def test_headers_and_claims(before: str, after: str | None) -> None:
-    assert mend(Source(before), None)[0] == (after or before)
+    assert fix_source(Source(before), None)[0] == (after or before)
 
 
 def test_where_no_fix_can_be_right_none_is_offered() -> None:
@@ -136,10 +136,10 @@ def test_safe_fixes_of_the_corpus_bring_nothing_new(
     before = diagnose(source, input)
     safe = [d for d in before if any(fix.is_safe for fix in d.fixes)]
     for group in [*([d] for d in safe), safe]:
-        mended = apply_fixes(source, group)
-        if not mended.diagnostics:
+        fixed = apply_fixes(source, group)
+        if not fixed.diagnostics:
             continue  # of another file
-        text, _ = mend(Source(mended.text, source.path), input)
+        text, _ = fix_source(Source(fixed.text, source.path), input)
         after = diagnose(Source(text, source.path), input)
         new = _said(after) - _said(before)
         assert not new or len(_errors(after)) <= len(_errors(before)), (text, new)
@@ -159,7 +159,7 @@ network Large: 8x8x3 → 8x8x8 { cell(8) }
 """
     (found,) = diagnose(Source(text))
     assert [fix.is_safe for fix in found.fixes] == [True]
-    small = read_models(Source(mend(Source(text), None)[0]))[0]
+    small = read_models(Source(fix_source(Source(text), None)[0]))[0]
     assert [node.layer.name for node in small.layers] == ["conv"]
 
 
@@ -203,19 +203,19 @@ def test_warnings_must_not_bring_warnings() -> None:
 # ── Files that use one another ───────────────────────────────────────────────────────────────
 
 
-def test_a_library_is_mended_where_those_that_use_it_stay_right(
+def test_a_library_is_fixed_where_those_that_use_it_stay_right(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     library = Source("block cell(n) { conv 3x3 n smae }\n", "cell.arch")
     Path("cell.arch").write_text(library.text, "utf-8")
-    for output, is_mended in (("8x8x4", True), ("6x6x4", False)):
+    for output, is_fixed in (("8x8x4", True), ("6x6x4", False)):
         user = Source(f'use "cell.arch"\nnetwork N: 8x8x3 → {output} {{ cell(4) }}\n', "n.arch")
-        mended, _ = mend(library, None, users=[user], texts={user.path: user})
-        assert ("same" in mended) is is_mended
+        fixed, _ = fix_source(library, None, users=[user], texts={user.path: user})
+        assert ("same" in fixed) is is_fixed
         # And where the fault is found in the file that uses it.
         (found,) = diagnose(user)
-        assert [fix.is_safe for fix in found.fixes] == [is_mended]
+        assert [fix.is_safe for fix in found.fixes] == [is_fixed]
 
 
 # ── Many faults ──────────────────────────────────────────────────────────────────────────────
@@ -269,7 +269,7 @@ def test_a_fix_that_nobody_has_verified_is_not_safe() -> None:
     (found,) = refused.value.diagnostics
     assert found.fixes[0].keeps_choices
     assert not found.fixes[0].is_safe
-    assert apply_fixes(source, [found]) == Mended("cnov 3x3 8", ())
+    assert apply_fixes(source, [found]) == FixedText("cnov 3x3 8", ())
 
 
 def test_a_faulty_googlenet_is_checked_in_good_time() -> None:

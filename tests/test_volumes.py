@@ -42,8 +42,8 @@ def models() -> dict[str, archdsl.Model]:
 
 
 @cache
-def drawn(name: str, fit: Fit = "none", **wishes: str) -> Picture:
-    return volumes_picture(models()[name], Options(fit=fit, **wishes))  # type: ignore[arg-type]
+def drawn(name: str, fit: Fit = "none", **chosen: str) -> Picture:
+    return volumes_picture(models()[name], Options(fit=fit, **chosen))  # type: ignore[arg-type]
 
 
 NETS = {
@@ -98,8 +98,8 @@ def overlaps_in(picture: Picture) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("name", models())
 def test_no_labels_overlap_and_all_lie_in_the_picture(name: str) -> None:
-    for wishes in ({}, {"shapes": "all"}, {"scale": "linear"}):
-        picture = drawn(name, **wishes)
+    for chosen in ({}, {"shapes": "all"}, {"scale": "linear"}):
+        picture = drawn(name, **chosen)
         assert overlaps_in(picture) == []
         for mark in single_marks(picture.marks):
             bounds = bounds_of(mark)
@@ -222,12 +222,12 @@ def test_many_groups_are_said_not_drawn() -> None:
 
 def test_a_module_is_one_group_of_boxes_or_opened() -> None:
     model = models()[NETS["googlenet"]]
-    closed = drawn(NETS["googlenet"])
-    blocks = groups_in(closed.marks, "block")
+    collapsed = drawn(NETS["googlenet"])
+    blocks = groups_in(collapsed.marks, "block")
     titles = [" ".join(t.text for t in texts_in(b.marks)) for b in blocks]
     assert titles[2] == "528 i4b–i4d inception ×3 512→512→ 512→528"
-    assert len(groups_in(closed.marks, "merge")) == 1  # the module from the inside, once
-    assert len(groups_in(closed.marks, "head")) == 2
+    assert len(groups_in(collapsed.marks, "merge")) == 1  # the module from the inside, once
+    assert len(groups_in(collapsed.marks, "head")) == 2
     opened = volumes_picture(model, Options(open=("i4e",)))
     assert len(groups_in(opened.marks, "merge")) == 2
     assert len(groups_in(opened.marks, "block")) == len(blocks) - 1

@@ -90,14 +90,14 @@ def main() -> int:
     parser.add_argument("--only", help="only questions whose name begins with this")
     parser.add_argument("--random", type=int, default=40, help="random programs (40)")
     parser.add_argument("--keep", type=Path, help="a folder to leave all answers in")
-    wishes = parser.parse_args()
+    arguments = parser.parse_args()
     with TemporaryDirectory() as made:
-        folder = wishes.keep or Path(made)
-        _gather(wishes.before.resolve(), folder / "inputs", wishes.random)
-        questions = list(_asked(folder / "inputs", wishes.only or ""))
+        folder = arguments.keep or Path(made)
+        _gather(arguments.before.resolve(), folder / "inputs", arguments.random)
+        questions = list(_asked(folder / "inputs", arguments.only or ""))
         answers = [
             _ask(tree.resolve(), folder / side, folder, questions)
-            for side, tree in (("before", wishes.before), ("after", wishes.after))
+            for side, tree in (("before", arguments.before), ("after", arguments.after))
         ]
         return _compare(*answers)
 

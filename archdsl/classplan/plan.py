@@ -78,7 +78,7 @@ def in_row(items: Iterable[PlanItem]) -> Iterator[PlanItem]:
 class ApplyStep:
     """``x = self.attribute(x)``; ``flatten`` where x must become a vector first.
 
-    With ``recalls`` the item reads earlier parts too. ``each`` marks a named repeat whose copies
+    With ``references`` the item reads earlier parts too. ``each`` marks a named repeat whose copies
     do so: a ``nn.ModuleList`` walked in a loop. With ``pieces`` it gives several results, and x
     stays what it was.
     """
@@ -87,7 +87,7 @@ class ApplyStep:
     item: PlanItem
     output: int
     flatten: bool = False
-    recalls: tuple[ReferencePart, ...] = ()
+    references: tuple[ReferencePart, ...] = ()
     each: bool = False
     label: str | None = None
     pieces: tuple[int, ...] = ()
@@ -155,7 +155,7 @@ class ClassPlan:
     output: int
     steps: tuple[PlanStep, ...]
     row: tuple[PlanItem, ...] | None
-    recalls: tuple[ReferencePart, ...]
+    references: tuple[ReferencePart, ...]
 
 
 def applies_of(steps: Iterable[PlanStep]) -> Iterator[ApplyStep]:

@@ -96,8 +96,8 @@ class _Planner:
             return ClassPlan(title, origin, call, chain.input, chain.output, (), row, ())
         steps = Names(self.nodes).name(self._steps(chain.written))
         # A block takes up nothing from outside: a part of it that has no layers is what flows in.
-        recalls = tuple(_recalls_from_outside(steps, {chain.input} if call else set()))
-        return ClassPlan(title, origin, call, chain.input, chain.output, steps, None, recalls)
+        references = tuple(_references_from_outside(steps, {chain.input} if call else set()))
+        return ClassPlan(title, origin, call, chain.input, chain.output, steps, None, references)
 
     # ── Rows ─────────────────────────────────────────────────────────────────────────────────
 
@@ -214,8 +214,8 @@ class _Planner:
 
     def _apply(self, part: Written) -> ApplyStep:
         item = self._item(part)
-        recalls = tuple(_recalls_of(item))
-        each = isinstance(part, RepeatPart) and bool(recalls)
+        references = tuple(_references_of(item))
+        each = isinstance(part, RepeatPart) and bool(references)
         flatten = False
         if not each:
             item, flatten = self._lift(item)
@@ -224,7 +224,7 @@ class _Planner:
         pieces = part.pieces if isinstance(part, SplitPart) else ()
         comment = part.comment if isinstance(part, (GroupPart, RepeatPart, AuxPart)) else None
         output = output_of(part)
-        return ApplyStep(attribute, item, output, flatten, recalls, each, name, pieces, comment)
+        return ApplyStep(attribute, item, output, flatten, references, each, name, pieces, comment)
 
     def _lift(self, item: PlanItem) -> tuple[PlanItem, bool]:
         """Take a flattening at the very start out of the row, into ``forward``."""
@@ -255,26 +255,26 @@ def _is_in_row(part: Written) -> bool:
             return False
 
 
-def _recalls_of(item: PlanItem) -> Iterator[ReferencePart]:
+def _references_of(item: PlanItem) -> Iterator[ReferencePart]:
     """The outer parts an item reads besides its input, each once."""
     match item:
         case InstanceItem(plan=plan):
-            yield from plan.recalls
+            yield from plan.references
         case SequentialItem(items=items):
             seen = set()
             for inner in in_row(items):
-                for recall in _recalls_of(inner):
-                    if recall.node not in seen:
-                        seen.add(recall.node)
-                        yield recall
+                for reference in _references_of(inner):
+                    if reference.node not in seen:
+                        seen.add(reference.node)
+                        yield reference
 
 
-def _recalls_from_outside(steps: Iterable[PlanStep], made: set[int]) -> Iterator[ReferencePart]:
-    """The recalls of what is not there, nor made by the steps before, each once.
+def _references_from_outside(steps: Iterable[PlanStep], made: set[int]) -> Iterator[ReferencePart]:
+    """The references of what is not there, nor made by the steps before, each once.
 
     In their order: a call that is empty for its arguments gives the node that it was given.
     """
-    for what in _made_and_recalled(steps):
+    for what in _made_and_referenced(steps):
         if isinstance(what, int):
             made.add(what)
         elif what.node not in made:
@@ -282,23 +282,23 @@ def _recalls_from_outside(steps: Iterable[PlanStep], made: set[int]) -> Iterator
             yield what
 
 
-def _made_and_recalled(steps: Iterable[PlanStep]) -> Iterator[int | ReferencePart]:
+def _made_and_referenced(steps: Iterable[PlanStep]) -> Iterator[int | ReferencePart]:
     """The nodes that steps make and the parts that they take up, in the order of execution."""
     for step in steps:
         match step:
             case ApplyStep():
-                yield from step.recalls
+                yield from step.references
                 yield from (step.output, *step.pieces)
             case HeadStep():
-                yield from step.apply.recalls
+                yield from step.apply.references
             case ReferenceStep():
                 yield step.part
             case ForkStep():
                 for branch in step.branches:
-                    yield from _made_and_recalled(branch)
+                    yield from _made_and_referenced(branch)
                 yield step.node
             case OptionStep():
-                yield from _made_and_recalled(step.steps)
+                yield from _made_and_referenced(step.steps)
             case CopiesStep():
                 for copy in step.copies:
-                    yield from _made_and_recalled(copy)
+                    yield from _made_and_referenced(copy)

@@ -74,7 +74,7 @@ def _complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[Co
     help="A device's memory, such as 80G or 500M: which batch fits?",
 )
 @click.option("--prove", is_flag=True, help="Compare each number with the modules in torch.")
-@click.option("--fix", is_flag=True, help="Mend what is written wrongly in the files, then check.")
+@click.option("--fix", is_flag=True, help="Fix what is written wrongly in the files, then check.")
 @click.option(
     "--unsafe-fixes", is_flag=True, help="With --fix, also change numbers, claims and layers."
 )
@@ -127,12 +127,12 @@ def check(
     if watch:
         _refuse_watch(ctx, paths, configuration, changes=fix or diff)
     if fix or diff:
-        from archdsl.cli.fixing import mend_files, print_mended
+        from archdsl.cli.fixing import fix_files, print_mended
 
-        mended = mend_files(paths, input_volume, unsafe=unsafe_fixes, configuration=configuration)
-        print_mended(mended, is_written=not diff)
+        fixed = fix_files(paths, input_volume, unsafe=unsafe_fixes, configuration=configuration)
+        print_mended(fixed, is_written=not diff)
         if diff:
-            ctx.exit(FINDINGS if mended else CLEAN)
+            ctx.exit(FINDINGS if fixed else CLEAN)
 
     def run() -> CheckReport:
         reading = read_specs(paths, input_volume, lints=True)

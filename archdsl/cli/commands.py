@@ -6,7 +6,7 @@ import importlib
 
 import click
 
-from archdsl.cli.lazy_help import Pages
+from archdsl.cli.lazy_help import HelpedGroup
 
 #: In the order of the help page.
 MODULES = (
@@ -26,7 +26,7 @@ MODULES = (
 )
 
 
-class Commands(Pages):
+class Commands(HelpedGroup):
     """A group whose commands are modules of ``archdsl.cli`` with one function of their name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

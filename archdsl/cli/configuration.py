@@ -93,7 +93,7 @@ def check_code(code: object) -> str:
         return str(code)
     if code in RULES:
         raise ValueError(f"`{code}` is an error, and errors are not ignored")
-    hint = did_you_mean(str(code), WARNING_CODES) or "`archdsl explain` lists all codes"
+    hint = did_you_mean(str(code), WARNING_CODES) or "`archdsl explain` lists all rules"
     raise ValueError(f"there is no warning `{code}`; {hint}")
 
 

@@ -69,7 +69,7 @@ FOLDER = "drawings"
     "--depth",
     type=click.IntRange(0),
     metavar="N",
-    help="Draw blocks within blocks N deep, and deeper ones closed.  "
+    help="Draw blocks within blocks N deep, and deeper ones collapsed.  "
     "[default: all open; in HTML up to 30 boxes]",
 )
 @click.option(
@@ -93,7 +93,7 @@ FOLDER = "drawings"
     type=click.Choice(get_args(Legend)),
     default="auto",
     show_default=True,
-    help="The key: closed blocks from the inside, and with `on` the families.",
+    help="The key: collapsed blocks from the inside, and with `on` the families.",
 )
 @click.option(
     "--color-by",
@@ -135,7 +135,7 @@ def draw(
     open_parts: tuple[str, ...],
     input_volume: Volume | None,
     color: ColorChoice,
-    **wishes: Any,
+    **choices: Any,
 ) -> None:
     """Draw networks: one picture each, as SVG, PNG, PDF, TikZ, HTML or Graphviz DOT, or a table.
 
@@ -157,7 +157,7 @@ def draw(
     """
     chosen = style_named(style)
     format = _format(ctx, output, given, chosen)
-    options = Options(open=open_parts, **wishes)
+    options = Options(open=open_parts, **choices)
     reading = read_specs(paths, input_volume, keeps_going=keep_going)
     print_diagnostics(reading.diagnostics, color)
     if reading.diagnostics and not (keep_going and reading.models):

@@ -16,9 +16,9 @@ from archdsl.text.diagnostics import did_you_mean
 
 def _complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
     return [
-        CompletionItem(code.name, help=code.summary)
-        for code in RULES.values()
-        if code.name.startswith(typed)
+        CompletionItem(rule.name, help=rule.summary)
+        for rule in RULES.values()
+        if rule.name.startswith(typed)
     ]
 
 
@@ -43,20 +43,20 @@ def explain(names: tuple[str, ...], output_format: str, color: ColorChoice) -> N
 
     Exit codes: 0 shown, 2 an unknown code.
     """
-    from archdsl.report.rules import render_code_list, render_code_page, render_codes_markdown
+    from archdsl.report.rules import render_rule, render_rule_list, render_rules_markdown
 
     for name in names:
         if name not in RULES:
-            help = did_you_mean(name, RULES) or "`archdsl explain` lists all codes"
+            help = did_you_mean(name, RULES) or "`archdsl explain` lists all rules"
             raise Refusal(f"there is no code `{name}`; {help}")
     if output_format == "md":
         if names:
             raise Refusal("`--format md` is for all codes at once: leave the codes out")
-        print_text(render_codes_markdown(RULES_BY_TOPIC))
+        print_text(render_rules_markdown(RULES_BY_TOPIC))
         return
     is_colored = wants_color(color, sys.stdout)
     if names:
-        pages = [render_code_page(RULES[name], is_colored) for name in names]
+        pages = [render_rule(RULES[name], is_colored) for name in names]
         print_text("\n\n".join(pages), is_colored)
     else:
-        print_text(render_code_list(RULES_BY_TOPIC))
+        print_text(render_rule_list(RULES_BY_TOPIC))

@@ -10,7 +10,7 @@ from archdsl.cli.terminal import Refusal
 
 @contextmanager
 def needing(extra: str, user: str) -> Iterator[None]:
-    """Turn a missing package, and what the user can mend, into one line and exit code 2.
+    """Turn a missing package, and what the user can fix, into one line and exit code 2.
 
     ``user`` is what needs the extra: ``training``.
     """

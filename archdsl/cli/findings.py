@@ -110,9 +110,9 @@ def _print_tables(findings: CheckReport, color: ColorChoice) -> None:
     if len(reading.models) > 1:
         print_text("\n" + _summary(findings))
     print_diagnostics(findings.diagnostics, color)
-    mendable = sum(any(fix.is_safe for fix in d.fixes) for d in findings.diagnostics)
-    if mendable and findings.diagnostics[0].file != "<stdin>":
-        print_note(f"`archdsl check --fix` mends {mendable} of {len(findings.diagnostics)}")
+    fixable = sum(any(fix.is_safe for fix in d.fixes) for d in findings.diagnostics)
+    if fixable and findings.diagnostics[0].file != "<stdin>":
+        print_note(f"`archdsl check --fix` fixes {fixable} of {len(findings.diagnostics)}")
 
 
 def _summary(findings: CheckReport) -> str:

@@ -27,7 +27,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
-class MendedFile:
+class FixedFile:
     """A file's text before and after its fixes."""
 
     path: str
@@ -36,33 +36,33 @@ class MendedFile:
     faults: tuple[Diagnostic, ...]
 
 
-def mend_files(
+def fix_files(
     paths: Sequence[str],
     input: Volume | None,
     *,
     unsafe: bool = False,
     configuration: Configuration = DEFAULTS,
-) -> list[MendedFile]:
+) -> list[FixedFile]:
     """The files of a call that fixes change, but none that ships with the tool.
 
-    Warnings that are ignored are not mended. Files that cannot be read are left to the check.
+    Warnings that are ignored are not fixed. Files that cannot be read are left to the check.
 
     Errors:
         Refusal: for the standard input, which is no file.
     """
-    mended = []
+    fixed = []
     sources = _read(paths)
     for path, source in sources.items():
         if SHIPPED in Path(path).resolve().parents:
             continue
         users = [other for other in sources.values() if path in _used_by(other, sources)]
-        after, faults = mend(
+        after, faults = fix_source(
             source, input, unsafe=unsafe, configuration=configuration, users=users, texts=sources
         )
         if after != source.text:
-            mended.append(MendedFile(path, source.text, after, faults))
+            fixed.append(FixedFile(path, source.text, after, faults))
             sources[path] = Source(after, path)
-    return mended
+    return fixed
 
 
 def _read(paths: Sequence[str]) -> dict[str, Source]:
@@ -90,7 +90,7 @@ def _used_by(source: Source, sources: Mapping[str, Source]) -> set[str]:
     return found
 
 
-def mend(
+def fix_source(
     source: Source,
     input: Volume | None,
     *,
@@ -99,7 +99,7 @@ def mend(
     users: Sequence[Source] = (),
     texts: Mapping[str, Source] | None = None,
 ) -> tuple[str, tuple[Diagnostic, ...]]:
-    """A text with its fixes carried out, round after round, and what they mended.
+    """A text with its fixes carried out, round after round, and what they fixed.
 
     ``users`` are files that use it, ``texts`` what used files hold: see ``diagnose``.
     """
@@ -108,16 +108,16 @@ def mend(
     for _ in range(MAX_ROUNDS):
         current = {**(texts or {}), source.path: source}
         found = configuration.keep(diagnose(source, input, users=users, texts=current))
-        mended = apply_fixes(source, found, unsafe=unsafe)
-        if not mended.diagnostics or mended.text in seen:
+        fixed = apply_fixes(source, found, unsafe=unsafe)
+        if not fixed.diagnostics or fixed.text in seen:
             break
-        seen.add(mended.text)
-        faults += mended.diagnostics
-        source = Source(mended.text, source.path)
+        seen.add(fixed.text)
+        faults += fixed.diagnostics
+        source = Source(fixed.text, source.path)
     return source.text, tuple(faults)
 
 
-def print_mended(files: Sequence[MendedFile], *, is_written: bool) -> None:
+def print_mended(files: Sequence[FixedFile], *, is_written: bool) -> None:
     """Write the files, all or none, and say so; or show the lines that would change."""
     if not is_written:
         for file in files:
@@ -130,12 +130,12 @@ def print_mended(files: Sequence[MendedFile], *, is_written: bool) -> None:
         print_note(f"fixed {counted} in {file.path}")
 
 
-def _encode(file: MendedFile) -> bytes:
+def _encode(file: FixedFile) -> bytes:
     with Path(file.path).open("rb") as opened:
         mark = _BYTE_ORDER_MARK if opened.read(3) == _BYTE_ORDER_MARK else b""
     return mark + file.after.encode("utf-8")
 
 
-def _diff(file: MendedFile) -> str:
+def _diff(file: FixedFile) -> str:
     before, after = (text.splitlines() for text in (file.before, file.after))
     return "\n".join(unified_diff(before, after, file.path, file.path, lineterm=""))

@@ -27,7 +27,7 @@ def _complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[Co
     help="For the terminal, or Markdown.",
 )
 def layers(names: tuple[str, ...], output_format: str) -> None:
-    """List the layers and initializers of the language, or show the pages of some.
+    """List the layers and initializers of the language, or show the definitions of some.
 
     \b
     archdsl layers
@@ -37,9 +37,9 @@ def layers(names: tuple[str, ...], output_format: str) -> None:
     Exit codes: 0 shown, 2 an unknown layer.
     """
     from archdsl.report.layers import (
-        render_initializer_page,
+        render_initializer_definition,
+        render_layer_definition,
         render_layer_list,
-        render_layer_page,
         render_layers_markdown,
     )
 
@@ -49,12 +49,15 @@ def layers(names: tuple[str, ...], output_format: str) -> None:
             help = did_you_mean(name, known) or "`archdsl layers` lists all layers"
             raise Refusal(f"there is no layer `{name}`; {help}")
     wanted = names or (*REGISTRY, *INITIALIZERS)
-    pages = [REGISTRY[name] for name in wanted if name in REGISTRY]
+    definitions = [REGISTRY[name] for name in wanted if name in REGISTRY]
     initializers = [INITIALIZERS[name] for name in wanted if name in INITIALIZERS]
     if output_format == "md":
-        print_text(render_layers_markdown(pages, initializers))
+        print_text(render_layers_markdown(definitions, initializers))
     elif names:
-        texts = [*map(render_layer_page, pages), *map(render_initializer_page, initializers)]
+        texts = [
+            *map(render_layer_definition, definitions),
+            *map(render_initializer_definition, initializers),
+        ]
         print_text("\n\n".join(texts))
     else:
-        print_text(render_layer_list(pages, initializers))
+        print_text(render_layer_list(definitions, initializers))

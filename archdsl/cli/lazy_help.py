@@ -20,7 +20,7 @@ class HelpedCommand(click.Command):
         return render_help(self, ctx)
 
 
-class Pages(HelpedCommand, click.Group):
+class HelpedGroup(HelpedCommand, click.Group):
     """A group with a rich help page; a misspelt command gets a suggestion."""
 
     def resolve_command(

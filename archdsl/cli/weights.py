@@ -10,7 +10,7 @@ import click
 
 from archdsl.cli.extras import needing
 from archdsl.cli.files import choose_network, read_specs, write_files
-from archdsl.cli.lazy_help import HelpedCommand, Pages
+from archdsl.cli.lazy_help import HelpedCommand, HelpedGroup
 from archdsl.cli.options import color_option, input_option
 from archdsl.cli.terminal import (
     ColorChoice,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _HEADER = ("Source", "Target", "Shape", "By")
 
 
-@click.group(cls=Pages)
+@click.group(cls=HelpedGroup)
 def weights() -> None:
     """Work with files of weights.
 

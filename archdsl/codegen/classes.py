@@ -25,7 +25,7 @@ from archdsl.codegen.lanes import (
 from archdsl.codegen.layout import DocItem, Verbatim, bracketed, lay_out
 from archdsl.codegen.names import PythonScope
 from archdsl.codegen.tracing import form_of
-from archdsl.deployment import PAGES
+from archdsl.deployment import DEFINITIONS
 from archdsl.layers import REGISTRY
 from archdsl.layers.volume import Volume
 from archdsl.network.symbols import Parameter, Size, Symbolic, Value
@@ -33,7 +33,7 @@ from archdsl.network.symbols import Parameter, Size, Symbolic, Value
 #: Helper classes by name, in the registry's order; then those of deployment alone.
 SUPPORT = {
     layer.support.partition("(")[0].removeprefix("class "): layer.support.rstrip()
-    for layer in (*REGISTRY.values(), *PAGES)
+    for layer in (*REGISTRY.values(), *DEFINITIONS)
     if layer.support
 }
 
@@ -159,7 +159,7 @@ def _inside(around: Instantiation, plan: ClassPlan) -> Instantiation:
     """The use of a class inside another one: a part sees the parameters around it."""
     if plan.call:
         return Instantiation(plan, around.model, plan.call.arguments)
-    return Instantiation(plan, around.model, around.arguments, around.closed)
+    return Instantiation(plan, around.model, around.arguments, around.literals)
 
 
 def _kind_of(use: Instantiation) -> Hashable:
@@ -168,7 +168,7 @@ def _kind_of(use: Instantiation) -> Hashable:
     In a family with its defaults a statement has literals where members have parameters.
     """
     plan = use.plan
-    return (plan.title, plan.call is not None, plan.origin, bool(use.closed))
+    return (plan.title, plan.call is not None, plan.origin, bool(use.literals))
 
 
 # ── From uses to texts ───────────────────────────────────────────────────────────────────────
@@ -251,7 +251,7 @@ def _write_class(
     constructor.is_network = is_network
     agreed(tuple(argument.name for argument in use.arguments) for use in uses)
     agreed(plan.row is None for plan in plans)
-    agreed(len(plan.recalls) for plan in plans)
+    agreed(len(plan.references) for plan in plans)
     if plans[0].row is not None:
         items = constructor.row(lanes, [plan.row or () for plan in plans])
         _check_exits(lanes)

@@ -383,10 +383,10 @@ class Constructor:
                 for lane, node in zip(lanes, before, strict=True):
                     lane.current = node
             case ReferenceStep():
-                recalls = _all_of(steps, ReferenceStep)
-                agreed(recall.part.target for recall in recalls)
-                for lane, recall in zip(lanes, recalls, strict=True):
-                    lane.current = recall.part.node
+                references = _all_of(steps, ReferenceStep)
+                agreed(reference.part.target for reference in references)
+                for lane, reference in zip(lanes, references, strict=True):
+                    lane.current = reference.part.node
             case ForkStep():
                 return [(fork,) for fork in self._fork(lanes, _all_of(steps, ForkStep))]
             case OptionStep():
@@ -401,7 +401,7 @@ class Constructor:
             raise DisagreementError  # it is another one, and would take the place of that
         self.written.add(attribute)
         agreed((a.flatten, a.each, len(a.pieces)) for a in applies)
-        agreed(tuple(recall.target for recall in apply.recalls) for apply in applies)
+        agreed(tuple(reference.target for reference in apply.references) for apply in applies)
         items = [apply.item for apply in applies]
         if applies[0].each:
             rows = [row.items for row in _all_of(items, SequentialItem)]
@@ -684,7 +684,7 @@ def _only_attribute(options: Sequence[OptionStep]) -> str:
     names = set()
     for option in options:
         applies = [*applies_of(option.steps)]
-        if not _is_one_module(option.steps) or any(a.recalls or a.flatten for a in applies):
+        if not _is_one_module(option.steps) or any(a.references or a.flatten for a in applies):
             return ""
         names |= {apply.attribute for apply in applies}
         names |= {option.attribute} if option.attribute else set()

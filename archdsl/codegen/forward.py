@@ -127,13 +127,13 @@ class Forward:
     asked: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.recalled = {recall.node for recall in _recalls(self.steps)}
+        self.referenced = {reference.node for reference in _references(self.steps)}
         self.start = self.values[self.plan.input] = _Value("x", variable="x")
         self.outer: list[_Value] = []
-        for recall in self.plan.recalls:
-            value = _Value(self.scope.give(recall.target), is_named=True)
+        for reference in self.plan.references:
+            value = _Value(self.scope.give(reference.target), is_named=True)
             value.variable = value.home
-            self.values[recall.node] = value
+            self.values[reference.node] = value
             self.outer.append(value)
         self.result = self._steps(self.steps, self.start, "x")
 
@@ -346,7 +346,7 @@ class Forward:
 
     def _value(self, node: int, label: str | None, home: str) -> _Value:
         """The value of a node: in a variable of its own where a later step takes it up."""
-        if node in self.recalled and label:
+        if node in self.referenced and label:
             value = _Value(self.scope.give(label), is_named=True)
         else:
             value = _Value(home)
@@ -366,7 +366,7 @@ class Forward:
         self._add(_Operation([*operand.reads], gives, write, declares=declares))
 
     def _applied(self, apply: ApplyStep, current: _Value, module: str | None = None) -> _Operand:
-        recalled = [self.values[recall.node] for recall in apply.recalls]
+        referenced = [self.values[reference.node] for reference in apply.references]
         called = module or f"self.{apply.attribute}"
 
         def write(names: list[str]) -> str:
@@ -374,7 +374,7 @@ class Forward:
             first = f"torch.flatten({first}, 1)" if apply.flatten else first
             return f"{called}({', '.join([first, *rest])})"
 
-        return _Operand((current, *recalled), write)
+        return _Operand((current, *referenced), write)
 
     def _head(self, apply: ApplyStep, current: _Value) -> None:
         operand = self._applied(apply, current)
@@ -399,9 +399,9 @@ class Forward:
         """A ``nn.ModuleList`` whose modules read earlier parts beside what flows."""
         assert isinstance(apply.item, SequentialItem)
         copies = [*in_row(apply.item.items)]
-        reads = [_recalls_of(copy) for copy in copies]
+        reads = [_references_of(copy) for copy in copies]
         if all(one == reads[0] for one in reads):
-            others = [self.values[recall.node] for recall in apply.recalls]
+            others = [self.values[reference.node] for reference in apply.references]
             value = self._value(apply.output, apply.label, home)
             loop = Verbatim(f"self.{apply.attribute}")
             self._add(_Operation([current, *others], [value], lambda _: loop, is_loop=True))
@@ -409,7 +409,7 @@ class Forward:
         for index, item in enumerate(copies):
             is_last = index == len(copies) - 1
             one = ApplyStep(
-                apply.attribute, item, apply.output if is_last else -1, recalls=reads[index]
+                apply.attribute, item, apply.output if is_last else -1, references=reads[index]
             )
             operand = self._applied(one, current, f"self.{apply.attribute}[{index}]")
             current = self._store(operand, one.output, apply.label if is_last else None, home)
@@ -451,7 +451,9 @@ class Forward:
         match branch:
             case ():
                 return _Operand((current,), lambda names: names[0])
-            case (ApplyStep(each=False, pieces=()) as apply,) if apply.output not in self.recalled:
+            case (ApplyStep(each=False, pieces=()) as apply,) if (
+                apply.output not in self.referenced
+            ):
                 return self._applied(apply, current)
             case _:
                 return None
@@ -465,27 +467,27 @@ def _is_read_after(value: _Value, moment: _Moment) -> bool:
     return any(moment.is_before(read) for read in value.reads)
 
 
-def _recalls_of(item: object) -> tuple[ReferencePart, ...]:
-    return item.plan.recalls if isinstance(item, InstanceItem) else ()
+def _references_of(item: object) -> tuple[ReferencePart, ...]:
+    return item.plan.references if isinstance(item, InstanceItem) else ()
 
 
-def _recalls(steps: Iterable[Way]) -> Iterator[ReferencePart]:
+def _references(steps: Iterable[Way]) -> Iterator[ReferencePart]:
     for step in steps:
         match step:
             case ReferenceStep(part=part):
                 yield part
-            case ApplyStep(recalls=recalls):
-                yield from recalls
+            case ApplyStep(references=references):
+                yield from references
             case HeadStep(apply=apply):
-                yield from apply.recalls
+                yield from apply.references
             case ForkStep(branches=branches):
                 for branch in branches:
-                    yield from _recalls(branch)
+                    yield from _references(branch)
             case Turn(ways=ways):
                 for way in ways:
-                    yield from _recalls(way)
+                    yield from _references(way)
             case OptionStep(steps=inner):
-                yield from _recalls(inner)
+                yield from _references(inner)
             case CopiesStep(copies=copies):
                 for copy in copies:
-                    yield from _recalls(copy)
+                    yield from _references(copy)

@@ -69,7 +69,7 @@ class Instantiation:
     model: Model
     arguments: tuple[CallArgument, ...] = ()
     #: Parameters that are literals: those of a family in the class of a single network.
-    closed: Mapping[str, Value] = field(default_factory=dict)
+    literals: Mapping[str, Value] = field(default_factory=dict)
     #: What stands in place of a number of a layer, by node and field.
     instead: Mapping[tuple[int, str], Symbolic] = field(default_factory=dict)
 
@@ -97,7 +97,7 @@ class Lane:
         self.current = use.plan.input
         #: The nodes whose results later steps may read; those of all lanes are as many, in one
         #: order.
-        self.trail = [use.plan.input, *(recall.node for recall in use.plan.recalls)]
+        self.trail = [use.plan.input, *(reference.node for reference in use.plan.references)]
         self._given = 0
 
     def give_node(self) -> int:
@@ -119,8 +119,8 @@ class Lane:
     def _resolve_leaf(self, leaf: FormLeaf) -> Form:
         match leaf:
             case Parameter(name=name):
-                closed = self.use.closed
-                return Constant.of(closed[name]) if name in closed else leaf
+                literals = self.use.literals
+                return Constant.of(literals[name]) if name in literals else leaf
             case Size(node=node, axis=axis):
                 return form_of(size_of(self.volume_of(node), axis))
 

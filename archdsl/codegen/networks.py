@@ -114,14 +114,14 @@ class Networks:
         """Write all classes. Some networks share none with their family."""
         models = self.models
         names = _Names(models)
-        uses = [_use_of(model, is_closed=model in apart) for model in models]
-        uses = [use if use.closed else _with_width(use) for use in uses]
+        uses = [_use_of(model, is_literal=model in apart) for model in models]
+        uses = [use if use.literals else _with_width(use) for use in uses]
         self.classes = Classes(uses, names.scope)
         self.networks: list[NetworkClass] = []
         self.functions: list[MemberFunction] = []
         done: set[int] = set()
         for model, use, entry in zip(models, uses, names.entries, strict=True):
-            if use.closed or model.member is None:
+            if use.literals or model.member is None:
                 ((text, lanes),) = write_together([use], self.classes, _end)
                 name = entry if not is_member(model) else names.class_of(model)
                 self._add(name, text, lanes, is_family=False)
@@ -129,7 +129,7 @@ class Networks:
             family = model.member.family
             if id(family) not in done:
                 done.add(id(family))
-                own = [u for u in uses if not u.closed and _family_of(u.model) is family]
+                own = [u for u in uses if not u.literals and _family_of(u.model) is family]
                 name = names.families[id(family)]
                 if any(m in apart and not is_member(m) and _family_of(m) is family for m in models):
                     name = names.scope.give_numbered(name)
@@ -193,11 +193,11 @@ def _family_of(model: Model) -> object:
     return model.member.family if model.member else None
 
 
-def _use_of(model: Model, *, is_closed: bool) -> Instantiation:
+def _use_of(model: Model, *, is_literal: bool) -> Instantiation:
     arguments = model.member.arguments if model.member else ()
-    if model.member and not is_closed:
+    if model.member and not is_literal:
         return Instantiation(model.plan, model, arguments)
-    return Instantiation(model.plan, model, closed={a.name: a.value for a in arguments})
+    return Instantiation(model.plan, model, literals={a.name: a.value for a in arguments})
 
 
 def _end(use: Instantiation) -> list[str]:
@@ -232,8 +232,8 @@ def _width_of(model: Model, end: int) -> tuple[int, str] | None:
     """The layer, and its field, that gives the units of an output as a literal of the network."""
     node = model.nodes[end]
     while True:
-        for page, field in _WIDTHS:
-            if type(node.layer) is page:
+        for definition, field in _WIDTHS:
+            if type(node.layer) is definition:
                 is_literal = field not in dict(node.forms)
                 is_own = len(node.frames) <= 1  # the member's; any other is a block's
                 given = getattr(node.layer, field)

@@ -68,7 +68,7 @@ class Guest:
                 return replace(
                     step,
                     item=self._item(step.item),
-                    recalls=self._recalls(step.recalls),
+                    references=self._references(step.references),
                     output=self._make(step.output),
                     pieces=tuple(map(self._make, step.pieces)),
                 )
@@ -86,8 +86,10 @@ class Guest:
     def _item(self, item: PlanItem) -> PlanItem:
         """An item as far as ``forward`` is concerned: what it takes up."""
         match item:
-            case InstanceItem(plan=plan) if plan.recalls:
-                return replace(item, plan=replace(plan, recalls=self._recalls(plan.recalls)))
+            case InstanceItem(plan=plan) if plan.references:
+                return replace(
+                    item, plan=replace(plan, references=self._references(plan.references))
+                )
             case SequentialItem(items=items):
                 return SequentialItem(self._items(items))
             case ChoiceItem(items=items):
@@ -100,8 +102,10 @@ class Guest:
     def _items(self, items: Sequence[PlanItem]) -> tuple[PlanItem, ...]:
         return tuple(map(self._item, items))
 
-    def _recalls(self, recalls: Sequence[ReferencePart]) -> tuple[ReferencePart, ...]:
-        return tuple(replace(recall, node=self._find(recall.node)) for recall in recalls)
+    def _references(self, references: Sequence[ReferencePart]) -> tuple[ReferencePart, ...]:
+        return tuple(
+            replace(reference, node=self._find(reference.node)) for reference in references
+        )
 
     def _make(self, node: int) -> int:
         """What a step gives; where it holds no layer, that is the node before it."""

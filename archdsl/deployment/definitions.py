@@ -57,5 +57,5 @@ class Piece(Layer):
     family = Family.PLUMBING
 
 
-#: Pages whose modules need a class of their own.
-PAGES: tuple[type[UnaryLayer], ...] = (Reduction,)
+#: Definitions whose modules need a class of their own.
+DEFINITIONS: tuple[type[UnaryLayer], ...] = (Reduction,)

@@ -56,14 +56,14 @@ class NetworkDraft:
 def without(draft: NetworkDraft, gone: set[int]) -> NetworkDraft:
     """The draft without some layers, each the identity to those who read it, and without heads.
 
-    Parts that become empty go, too. A named one that is recalled stays as ``id``: its name stands
+    Parts that become empty go, too. A named one that is referenced stays as ``id``: its name stands
     for a place between two layers.
     """
-    recalled = {(p.target, p.node) for p in walk(draft.chain) if isinstance(p, ReferencePart)}
+    referenced = {(p.target, p.node) for p in walk(draft.chain) if isinstance(p, ReferencePart)}
     kept = {
         _output_of(part)
         for part in walk(draft.chain)
-        if (part.name, _output_of(part)) in recalled
+        if (part.name, _output_of(part)) in referenced
         and _vanishes(part, gone)
         and not _is_empty(part)
     }
@@ -153,8 +153,8 @@ class _Removal:
                     count = Symbolic.constant(len(left))
                 output = self.stand_in(repeat.output)
                 return replace(repeat, copies=left, count=count, output=output)
-            case ReferencePart(node=node) as recall:
-                return replace(recall, node=self.stand_in(node))
+            case ReferencePart(node=node) as reference:
+                return replace(reference, node=self.stand_in(node))
             case other:
                 return other
 

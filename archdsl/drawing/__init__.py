@@ -87,9 +87,9 @@ def render_drawing(
         raise ValueError(f"{format} shows one network, and {len(models)} were given")
     text = chosen.texts.get(format)
     is_text = text is not None or format in TABLE_FORMATS
-    heeded = text.options if text else frozenset() if is_text else chosen.options
+    supported = text.options if text else frozenset() if is_text else chosen.options
     for name in options.changed():
-        if name not in heeded:
+        if name not in supported:
             place = f"the {style} style" + (f" as {format}" if is_text else "")
             raise DrawingError(f"{place} has no option --{name.replace('_', '-')}")
     is_partial = any(isinstance(model, PartialModel) for model in models)

@@ -20,14 +20,14 @@ SMALLEST_TEXT = 6.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The wishes for a picture; the defaults are those of the command line."""
+    """The candidates for a picture; the defaults are those of the command line."""
 
     #: The page that the picture is laid out for, so that its text stays legible there.
     fit: Fit = "none"
     direction: Direction = "auto"
     #: How deep blocks and groups are drawn from the inside; None for all of them.
     depth: int | None = None
-    #: Parts that are drawn from the inside though `depth` or the page would close them.
+    #: Parts that are drawn from the inside though `depth` or the page would collapse them.
     open: tuple[str, ...] = ()
     #: No clusters and nothing folded.
     flat: bool = False

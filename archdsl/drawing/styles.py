@@ -18,7 +18,7 @@ RenderText: TypeAlias = Callable[[Sequence[Model], Options], str]
 
 @dataclass(frozen=True)
 class TextFormat:
-    """A format of a style's own, with the options that it heeds; a file may hold many networks."""
+    """A format of a style's own, with the options it supports; a file may hold many networks."""
 
     render: RenderText
     options: frozenset[str]
@@ -37,9 +37,9 @@ ENDINGS = {"tex": "tikz"}
 class Style:
     """A way to show a network.
 
-    ``picture`` draws it, and heeds ``options``, which are fields of ``Options``; ``texts`` are
+    ``picture`` draws it, and supports ``options``, which are fields of ``Options``; ``texts`` are
     formats of its own, by their ending. Another option is refused, not ignored. A style with a
-    ``table`` puts all networks of a call into one; its texts heed no options, its picture
+    ``table`` puts all networks of a call into one; its texts support no options, its picture
     ``options``.
     """
 

@@ -36,7 +36,7 @@ Bare: TypeAlias = syntax.Number | syntax.Dims | syntax.Paren | syntax.Name
 class Application:
     """A word with the arguments that follow it, before they mean anything."""
 
-    page: type[Definition]
+    definition: type[Definition]
     span: Span
     bare: list[Bare] = field(default_factory=list)
     settings: list[syntax.Flag | syntax.Named | syntax.Name] = field(default_factory=list)
@@ -50,43 +50,46 @@ class Application:
 
     @property
     def takes_reference(self) -> bool:
-        return any(item.role.kind is REFERENCE for item in fields_of(self.page))
+        return any(item.role.kind is REFERENCE for item in fields_of(self.definition))
 
 
-def bind_page(
+def bind_definition(
     application: Application, context: Context, derived: Mapping[str, int] | None = None
 ) -> Definition:
-    """The page with its fields set. Errors: ``ElaborationError`` at the argument that is wrong."""
+    """A definition with its fields set.
+
+    Errors: ``ElaborationError`` at the argument that is wrong.
+    """
     return bind_with_forms(application, context, derived)[0]
 
 
 def bind_with_forms(
     application: Application, context: Context, derived: Mapping[str, int] | None = None
 ) -> tuple[Definition, dict[str, Symbolic]]:
-    """The page with its fields set, and by field what was written there, constants apart."""
-    page = application.page
+    """The definition with its fields set, and by field what was written there, constants apart."""
+    definition = application.definition
     given: dict[str, tuple[Any, Span]] = {}
     forms: dict[str, Symbolic] = {}
     for name, value, span in _positional(application, context):
         bare = application.bare if name.role.is_variadic else ()
-        _set(page, given, forms, name, value, span, bare)
+        _set(definition, given, forms, name, value, span, bare)
     for setting in application.settings:
-        item, value = _read_setting(page, setting, context)
-        _set(page, given, forms, item, value, setting.span)
-    for item in fields_of(page):
+        item, value = _read_setting(definition, setting, context)
+        _set(definition, given, forms, item, value, setting.span)
+    for item in fields_of(definition):
         if item.is_required and item.name not in given:
             raise ElaborationError(
                 "missing-argument",
-                f"`{page.name}` needs `{item.name}`: {item.role.doc}",
+                f"`{definition.name}` needs `{item.name}`: {item.role.doc}",
                 application.span,
-                help=f"for example `{page.usage()}`",
+                help=f"for example `{definition.usage()}`",
             )
     values = {name: value for name, (value, _) in given.items()}
-    return page(**values, **(derived or {})), forms
+    return definition(**values, **(derived or {})), forms
 
 
 def _set(
-    page: type[Definition],
+    definition: type[Definition],
     given: dict[str, tuple[Any, Span]],
     forms: dict[str, Symbolic],
     item: FieldInfo,
@@ -107,7 +110,7 @@ def _set(
         before, place = given[item.name]
         raise ElaborationError(
             "repeated-argument",
-            f"`{item.name}` of `{page.name}` is given twice",
+            f"`{item.name}` of `{definition.name}` is given twice",
             span,
             related=(Label(place, "first given here"),),
             fixes=(_without(span, "leave one out", keeps_choices=kind.makes(value, before)),),
@@ -115,20 +118,20 @@ def _set(
     try:
         given[item.name] = (kind.convert(value), span)
     except WrongPartError as error:
-        message = f"`{item.name}` of `{page.name}` {error.predicate}"
+        message = f"`{item.name}` of `{definition.name}` {error.predicate}"
         place = span if error.index is None or not bare else bare[error.index].span
         raise ElaborationError("wrong-value", message, place) from None
     except (TypeError, ValueError):
         text = " ".join(span.text.split())
-        message = f"`{item.name}` of `{page.name}` must be {kind.phrase}, not `{text}`"
+        message = f"`{item.name}` of `{definition.name}` must be {kind.phrase}, not `{text}`"
         if written(value) not in text and not isinstance(value, tuple):
             message += f" ({written(value)})"
         raise ElaborationError("wrong-value", message, span) from None
 
 
 def _positional(application: Application, context: Context) -> list[tuple[FieldInfo, Any, Span]]:
-    page = application.page
-    slots = [item for item in fields_of(page) if item.role.is_positional]
+    definition = application.definition
+    slots = [item for item in fields_of(definition) if item.role.is_positional]
     atoms = application.bare
     if not atoms:
         return []
@@ -139,7 +142,7 @@ def _positional(application: Application, context: Context) -> list[tuple[FieldI
         takes = ", ".join(f"`{item.name}`" for item in slots) or "none"
         raise ElaborationError(
             "surplus-argument",
-            f"`{page.name}` has no place for the argument `{extra.span.text}`",
+            f"`{definition.name}` has no place for the argument `{extra.span.text}`",
             extra.span,
             help=f"its arguments by place: {takes}",
             fixes=(_without(extra.span.to(atoms[-1].span), f"leave out `{extra.span.text}`"),),
@@ -157,39 +160,43 @@ def _positional(application: Application, context: Context) -> list[tuple[FieldI
 
 
 def _read_setting(
-    page: type[Definition], setting: syntax.Flag | syntax.Named | syntax.Name, context: Context
+    definition: type[Definition],
+    setting: syntax.Flag | syntax.Named | syntax.Name,
+    context: Context,
 ) -> tuple[FieldInfo, Any]:
     match setting:
         case syntax.Name():
-            return words_of(page)[setting.id]
+            return words_of(definition)[setting.id]
         case syntax.Flag():
-            item = letters_of(page).get(setting.letter)
+            item = letters_of(definition).get(setting.letter)
             if item is None:
-                letters = ", ".join(f"`{letter}`" for letter in letters_of(page))
+                letters = ", ".join(f"`{letter}`" for letter in letters_of(definition))
                 raise ElaborationError(
                     "unknown-attribute",
-                    f"`{page.name}` has no `{setting.letter}`",
+                    f"`{definition.name}` has no `{setting.letter}`",
                     setting.span,
                     help=f"its letters are {letters}" if letters else None,
                 )
             sizes = setting.sizes
             return item, sizes[0] if len(sizes) == 1 else sizes
         case syntax.Named():
-            return _read_named(page, setting, context)
+            return _read_named(definition, setting, context)
 
 
 def _read_named(
-    page: type[Definition], setting: syntax.Named, context: Context
+    definition: type[Definition], setting: syntax.Named, context: Context
 ) -> tuple[FieldInfo, Any]:
-    fields = {item.name: item for item in fields_of(page) if not item.role.is_derived}
+    fields = {item.name: item for item in fields_of(definition) if not item.role.is_derived}
     item = fields.get(setting.name.id)
     if item is None:
         listed = ", ".join(f"`{name}`" for name in fields)
         known = f"its attributes are {listed}" if fields else None
-        fixes = _as_letter(page, setting) or respell(setting.name.id, setting.name.span, fields)
+        fixes = _as_letter(definition, setting) or respell(
+            setting.name.id, setting.name.span, fields
+        )
         raise ElaborationError(
             "unknown-attribute",
-            f"`{page.name}` has no attribute `{setting.name.id}`",
+            f"`{definition.name}` has no attribute `{setting.name.id}`",
             setting.name.span,
             help=None if fixes else known,
             fixes=fixes,
@@ -207,12 +214,12 @@ def _read_named(
     return item, trace(value, context)
 
 
-def _as_letter(page: type[Definition], setting: syntax.Named) -> tuple[Fix, ...]:
+def _as_letter(definition: type[Definition], setting: syntax.Named) -> tuple[Fix, ...]:
     """``s=2`` as ``s2``, or in full where its value is no literal."""
     letter, value = setting.name.id, setting.value
-    if letter not in letters_of(page):
+    if letter not in letters_of(definition):
         return ()
-    in_full = letters_of(page)[letter].name
+    in_full = letters_of(definition)[letter].name
     if not isinstance(value, (syntax.Number, syntax.Dims)):
         return (replaced(setting.name.span, in_full, f"write `{in_full}=…`"),)
     short = f"{letter}{value.span.text}"
@@ -244,7 +251,7 @@ def _read_initializer(value: syntax.Expr, context: Context) -> Definition:
                 value.span,
                 help="for example `init=he`, or `init=normal(0.01, bias=1)`",
             )
-    return bind_page(application, context)
+    return bind_definition(application, context)
 
 
 def _as_atom(argument: syntax.Argument) -> Bare | syntax.Named:
@@ -257,10 +264,13 @@ def _as_atom(argument: syntax.Argument) -> Bare | syntax.Named:
 
 
 def find_initializer(word: syntax.Name) -> type[Initializer]:
-    """The page of an initializer. Errors: ``ElaborationError`` with what may have been meant."""
-    page = INITIALIZERS.get(word.id)
-    if page is not None:
-        return page
+    """The definition of an initializer.
+
+    Errors: ``ElaborationError`` with what may have been meant.
+    """
+    definition = INITIALIZERS.get(word.id)
+    if definition is not None:
+        return definition
     fixes, help = meant(word, INITIALIZERS, "an initializer", INITIALIZERS_ELSEWHERE)
     if not fixes:
         listed = ", ".join(f"`{name}`" for name in INITIALIZERS)

@@ -97,7 +97,7 @@ class Builder(Placer):
         """Elaborate statements one after another; their parts, and where they end."""
         parts: list[Written] = []
         for statement in statements:
-            self.spend(statement.span)
+            self.use_budget(statement.span)
             with self.collecting(scope, statement.span) as ended:
                 match statement:
                     case syntax.Step() if is_training(statement):
@@ -223,7 +223,7 @@ class Builder(Placer):
             begin = cursor
             more, cursor = self._atoms(step, inner, cursor)
             if len(self.nodes) == before:
-                self.spend(step.span)  # a copy without layers costs time, too
+                self.use_budget(step.span)  # a copy without layers costs time, too
             copies.append(Chain(tuple(more), begin.node, cursor.node))
             parts += more
             if label and inner is not scope:
@@ -317,14 +317,14 @@ class Builder(Placer):
             match atom:
                 case syntax.Name():
                     if pending is not None and self._is_argument(atom, pending, scope):
-                        pending.extend(atom, is_setting=atom.id in words_of(pending.page))
+                        pending.extend(atom, is_setting=atom.id in words_of(pending.definition))
                         continue
                     if atom.id in REGISTRY:
                         finish()
                         pending = Application(REGISTRY[atom.id], atom.span)
                     elif scope.parts.find(atom.id) and atom is step.atoms[0]:
-                        recall, cursor = self._recall(atom, scope)
-                        parts.append(recall)
+                        reference, cursor = self._reference(atom, scope)
+                        parts.append(reference)
                     else:
                         raise self._unknown(atom, step, scope)
                 case syntax.Call(name=name) if name.id in REGISTRY:
@@ -340,7 +340,7 @@ class Builder(Placer):
                     part, cursor = self._call(atom, step, scope, cursor)
                     parts.append(part)
                 case syntax.Body():
-                    if pending is not None and issubclass(pending.page, MergeLayer):
+                    if pending is not None and issubclass(pending.definition, MergeLayer):
                         application, pending = pending, None
                         more, cursor = self._fork(application, atom, scope, cursor)
                         parts.extend(more)
@@ -352,7 +352,7 @@ class Builder(Placer):
                     else:
                         raise ElaborationError(
                             "misplaced-argument",
-                            f"`{pending.page.name}` takes no braces",
+                            f"`{pending.definition.name}` takes no braces",
                             atom.span,
                             help="begin a group as a statement of its own",
                         )
@@ -432,11 +432,11 @@ class Builder(Placer):
         self, call: syntax.Call, step: syntax.Step, scope: Scope, cursor: Cursor
     ) -> tuple[Part, Cursor]:
         """Expand a block call. Recursion is refused."""
-        definition = scope.definitions.find_block(call.name.id)
+        definition = scope.environment.find_block(call.name.id)
         if definition is None:
-            if scope.definitions.is_partial:
+            if scope.environment.is_partial:
                 raise UnknownVolume
-            raise unknown_block(call, scope.definitions)
+            raise unknown_block(call, scope.environment)
         block = definition.block
         if any(block is outer for outer in scope.blocks):
             names = " → ".join([*(b.name.id for b in scope.blocks), block.name.id])
@@ -479,7 +479,7 @@ class Builder(Placer):
 
     def _is_argument(self, atom: syntax.Name, pending: Application, scope: Scope) -> bool:
         """Whether a word is a flag, a value or a reference for the layer before it."""
-        if atom.id in words_of(pending.page):
+        if atom.id in words_of(pending.definition):
             return True
         if atom.id in REGISTRY:
             return False
@@ -487,7 +487,7 @@ class Builder(Placer):
             return True
         return scope.values.find(atom.id) is not None or atom.id in VOLUME_NAMES
 
-    def _recall(self, atom: syntax.Name, scope: Scope) -> tuple[Part, Cursor]:
+    def _reference(self, atom: syntax.Name, scope: Scope) -> tuple[Part, Cursor]:
         found = scope.parts.find(atom.id)
         assert found is not None
         source = _result(atom, found)
@@ -497,17 +497,17 @@ class Builder(Placer):
         self, application: Application, scope: Scope, cursor: Cursor
     ) -> tuple[list[Written], Cursor]:
         """Bind and place one layer of one input."""
-        if issubclass(application.page, MergeLayer):
+        if issubclass(application.definition, MergeLayer):
             raise ElaborationError(
                 "missing-branches",
-                f"`{application.page.name}` needs branches",
+                f"`{application.definition.name}` needs branches",
                 application.span,
-                help=f"for example `{application.page.usage()}`",
+                help=f"for example `{application.definition.usage()}`",
             )
         parts: list[Written] = []
         if application.takes_reference:
             source = self._referenced(application, scope)
-            if cursor.volume is None or source.volume is None or cursor.node in self.doubted:
+            if cursor.volume is None or source.volume is None or cursor.node in self.poisoned:
                 raise UnknownVolume
             derived = {"height": cursor.volume.height, "width": cursor.volume.width}
             parts.append(ReferencePart(application.bare[0].span.text, source.node))
@@ -530,7 +530,7 @@ class Builder(Placer):
         return [*parts, LayerPart(None, cursor.node)], cursor
 
     def _referenced(self, application: Application, scope: Scope) -> Cursor:
-        name = application.page.name
+        name = application.definition.name
         atom = application.bare[0] if application.bare else None
         if not isinstance(atom, syntax.Name):
             raise ElaborationError(

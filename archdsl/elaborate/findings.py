@@ -27,8 +27,8 @@ class Findings:
         """
         self.added += 1
         if any(_is_shipped(fix) for fix in diagnostic.fixes):
-            mendable = tuple(fix for fix in diagnostic.fixes if not _is_shipped(fix))
-            diagnostic = replace(diagnostic, fixes=mendable)
+            fixable = tuple(fix for fix in diagnostic.fixes if not _is_shipped(fix))
+            diagnostic = replace(diagnostic, fixes=fixable)
         self._found.setdefault((diagnostic.code, diagnostic.span), diagnostic)
         if len(self._found) == MAX_FINDINGS:
             *others, last = self._found.values()

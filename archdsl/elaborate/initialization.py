@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archdsl.elaborate.binding import Application, bind_page, find_initializer
+from archdsl.elaborate.binding import Application, bind_definition, find_initializer
 from archdsl.elaborate.scope import Scope
 from archdsl.elaborate.suggestions import with_sign
 from archdsl.elaborate.values import Context, ElaborationError
@@ -45,9 +45,9 @@ def read_initialization(
     if len(step.atoms) < 2:
         message = "`init` needs an initializer"
         raise ElaborationError("missing-argument", message, step.span, help=_EXAMPLE)
-    page = bind_page(_application(step, context), context)
-    assert isinstance(page, Initializer)
-    return page
+    definition = bind_definition(_application(step, context), context)
+    assert isinstance(definition, Initializer)
+    return definition
 
 
 def _application(step: syntax.Step, context: Context) -> Application:
@@ -61,17 +61,17 @@ def _application(step: syntax.Step, context: Context) -> Application:
         match atom:
             case syntax.Name(id="bias"):
                 application.extend(_bias(atom, next(rest, None)))
-            case syntax.Name(id=flag) if flag in words_of(application.page):
+            case syntax.Name(id=flag) if flag in words_of(application.definition):
                 application.extend(atom, is_setting=True)
             case syntax.Name(id=name) if context.values.find(name) is None:
-                message = f"`{application.page.name}` has no flag `{name}`"
-                fix = with_sign(application.page, atom, step.atoms)
+                message = f"`{application.definition.name}` has no flag `{name}`"
+                fix = with_sign(application.definition, atom, step.atoms)
                 help, fixes = (fix.message, (fix,)) if fix else (_usage(application), ())
                 raise ElaborationError(
                     "unknown-attribute", message, atom.span, help=help, fixes=fixes
                 )
             case syntax.Call() | syntax.Body():
-                message = f"`{application.page.name}` takes no such argument"
+                message = f"`{application.definition.name}` takes no such argument"
                 raise ElaborationError(
                     "misplaced-argument", message, atom.span, help=_usage(application)
                 )
@@ -90,7 +90,7 @@ def _bias(word: syntax.Name, value: syntax.Atom | None) -> syntax.Named:
 
 
 def _usage(application: Application) -> str:
-    return f"for example `{application.page.usage()}`"
+    return f"for example `{application.definition.usage()}`"
 
 
 def check_bias(layer: Layer, span: Span) -> None:

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from archdsl.collector import without_collector
 from archdsl.elaborate.binding import bind_formals
 from archdsl.elaborate.builder import Builder
-from archdsl.elaborate.definitions import Definitions, Reader, define
+from archdsl.elaborate.environment import Environment, Reader, define
 from archdsl.elaborate.findings import Findings
 from archdsl.elaborate.initialization import is_initialization
 from archdsl.elaborate.scope import Cursor, PartNames, Scope, read_volume
@@ -50,12 +50,12 @@ def elaborate_partly(
         ArchError: with more faults than anyone will read, or than there is room for.
     """
     findings = Findings()
-    definitions = define(program, read, findings)
-    definitions.is_partial |= has_inner_items(program)
+    environment = define(program, read, findings)
+    environment.is_partial |= has_inner_items(program)
     networks: list[Elaborated] = []
-    for item in _networks(program, definitions, input, findings):
+    for item in _networks(program, environment, input, findings):
         try:
-            network = _elaborate_item(item, definitions, findings)
+            network = _elaborate_item(item, environment, findings)
             if network is not None:
                 networks.append(network)
         except ElaborationError as fault:
@@ -65,14 +65,14 @@ def elaborate_partly(
         except RecursionError:
             message = "this is nested too deeply to read"
             findings.add(Diagnostic("nested-too-deeply", message, item.name.span))
-    for diagnostic in check_words(program, definitions):
+    for diagnostic in check_words(program, environment):
         findings.add(diagnostic)
     return tuple(networks), tuple(findings)
 
 
 def _networks(
     program: syntax.Program,
-    definitions: Definitions,
+    environment: Environment,
     input: Volume | None,
     findings: Findings,
 ) -> list[syntax.Network | syntax.Instance]:
@@ -83,7 +83,7 @@ def _networks(
         item
         for item in program.items
         if isinstance(item, (syntax.Step, syntax.Cond, syntax.Expect))
-        or (isinstance(item, syntax.Let) and item.span not in definitions.lets and not declared)
+        or (isinstance(item, syntax.Let) and item.span not in environment.lets and not declared)
     ]
     if declared:
         for statement in bare:
@@ -135,17 +135,17 @@ def _is_open(network: syntax.Network) -> bool:
 
 def _elaborate_item(
     item: syntax.Network | syntax.Instance,
-    definitions: Definitions,
+    environment: Environment,
     findings: Findings,
 ) -> Elaborated | None:
     if isinstance(item, syntax.Network):
         call = syntax.Call(item.name.span, item.name, ())
-        return _elaborate_network(item, item, call, definitions, definitions, findings)
-    family = definitions.families.get(item.call.name.id)
+        return _elaborate_network(item, item, call, environment, environment, findings)
+    family = environment.families.get(item.call.name.id)
     if family is None:
-        if definitions.is_partial:
+        if environment.is_partial:
             raise UnknownVolume
-        fixes = respell(item.call.name.id, item.call.name.span, definitions.families)
+        fixes = respell(item.call.name.id, item.call.name.span, environment.families)
         raise ElaborationError(
             "undefined-name",
             f"there is no family `{item.call.name.id}`",
@@ -153,15 +153,15 @@ def _elaborate_item(
             help=help_of(fixes) or "a family is a network with parameters",
             fixes=fixes,
         )
-    return _elaborate_network(item, family.network, item.call, definitions, family.home, findings)
+    return _elaborate_network(item, family.network, item.call, environment, family.home, findings)
 
 
 def _elaborate_network(
     item: syntax.Network | syntax.Instance,
     network: syntax.Network,
     call: syntax.Call,
-    caller: Definitions,
-    home: Definitions,
+    caller: Environment,
+    home: Environment,
     findings: Findings,
 ) -> Elaborated | None:
     """Expand one network: ``item`` names it, ``network`` holds its body."""
@@ -217,10 +217,10 @@ def _check_output(
     findings: Findings,
 ) -> None:
     written = read_volume(network.output, header)
-    if end.volume is None or end.volume == written or end.node in builder.doubted:
+    if end.volume is None or end.volume == written or end.node in builder.poisoned:
         return
     last = builder.nodes[end.node]
-    fixes = _mend_output(network, end.volume, written)
+    fixes = _fix_output(network, end.volume, written)
     diagnostic = Diagnostic(
         "wrong-volume",
         f"the network ends in {end.volume}, not in {written}",
@@ -234,7 +234,7 @@ def _check_output(
     builder.faults[end.node] = diagnostic
 
 
-def _mend_output(network: syntax.Network, ends: Volume, written: Volume) -> tuple[Fix, ...]:
+def _fix_output(network: syntax.Network, ends: Volume, written: Volume) -> tuple[Fix, ...]:
     """A `flatten` at the end where that is all that is missing, else what the network ends in."""
     if written == Volume.vector(ends.elements):
         steps = [s for chain in network.body.chains for s in chain.statements]

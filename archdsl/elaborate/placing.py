@@ -28,7 +28,7 @@ class Placer:
         self.nodes: list[Node] = []
         self.findings = findings
         #: Nodes behind a volume that is not the one written: what does not fit there says nothing.
-        self.doubted: set[int] = set()
+        self.poisoned: set[int] = set()
         self._expansion = 0
         #: By node, the fault there. Only a network that is refused has any.
         self.faults: dict[int, Diagnostic] = {}
@@ -61,7 +61,7 @@ class Placer:
         self.unknown.add(cursor.node)
         return Cursor(cursor.node, None)
 
-    def spend(self, span: Span) -> None:
+    def use_budget(self, span: Span) -> None:
         self._expansion += 1
         if self._expansion > MAX_EXPANSION:
             message = f"the network expands beyond the bound of {MAX_EXPANSION:,} statements"
@@ -102,7 +102,7 @@ class Placer:
 
         ``forms`` has, by field, how a number of the layer was written.
         """
-        self.spend(span)
+        self.use_budget(span)
         volumes = [cursor.volume for cursor in inputs if cursor.volume is not None]
         if len(volumes) < len(inputs):
             return Cursor(inputs[0].node, None)
@@ -118,13 +118,13 @@ class Placer:
                 self.faults[cursor.node] = self.report(fault, scope)
             return cursor
         placed = self._add_node(layer, tuple(c.node for c in inputs), volume, span, scope, forms)
-        if any(cursor.node in self.doubted for cursor in inputs):
-            self.doubted.add(placed.node)
+        if any(cursor.node in self.poisoned for cursor in inputs):
+            self.poisoned.add(placed.node)
         return placed
 
     def _is_known(self, error: LayerError, inputs: list[Cursor]) -> bool:
         """Whether what is wrong with the inputs has been said before."""
-        if any(cursor.node in self.doubted for cursor in inputs):
+        if any(cursor.node in self.poisoned for cursor in inputs):
             return True
         if error.code != "needs-image":
             return False
@@ -188,11 +188,11 @@ class Placer:
         if cursor.volume is None:
             return
         if written == cursor.volume:
-            self.doubted.discard(cursor.node)
+            self.poisoned.discard(cursor.node)
             return
-        if cursor.node in self.doubted:
+        if cursor.node in self.poisoned:
             return
-        self.doubted.add(cursor.node)
+        self.poisoned.add(cursor.node)
         from archdsl.elaborate.volume_fixes import pad_statement  # after a fault only
 
         origin = self.origin(self.nodes[cursor.node], _differing([written, cursor.volume]))

@@ -1,10 +1,10 @@
-"""Where a statement stands: what is in sight, and the node that flows into it."""
+"""Where a statement stands: what is in names, and the node that flows into it."""
 
 from __future__ import annotations
 
 from dataclasses import field
 
-from archdsl.elaborate.definitions import Definitions
+from archdsl.elaborate.environment import Environment
 from archdsl.elaborate.values import Context, ElaborationError, Values, evaluate, written
 from archdsl.layers.volume import Volume
 from archdsl.network.graph import CallFrame
@@ -43,15 +43,15 @@ class PartNames:
         return set(self.own) | (self.outer.names() if self.outer else set())
 
     def all_hidden(self) -> dict[str, tuple[str, Span]]:
-        """The names inside named parts that are in sight."""
+        """The names inside named parts that are in names."""
         return {**(self.outer.all_hidden() if self.outer else {}), **self.hidden}
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Where a statement stands: its definitions, values and parts, and what encloses it."""
+    """Where a statement stands: its environment, values and parts, and what encloses it."""
 
-    definitions: Definitions
+    environment: Environment
     values: Values
     parts: PartNames
     frames: tuple[CallFrame, ...] = ()

@@ -15,41 +15,44 @@ from archdsl.text.diagnostics import Edit, Fix, help_of, replaced, respell
 
 def meant(
     word: syntax.Name,
-    pages: Mapping[str, type[Definition]],
+    definitions: Mapping[str, type[Definition]],
     kind: str,
     elsewhere: Mapping[str, str],
     others: Iterable[str] = (),
 ) -> tuple[tuple[Fix, ...], str | None]:
-    """The fixes for a word that is none of some pages, and the help, where there is any.
+    """The fixes for a word that is none of some definitions, and the help, where there is any.
 
-    ``kind`` is what such a page is ("a layer"). ``elsewhere`` are names that other frameworks have
-    for such things: none of them is a misspelling. ``others`` could stand in the place as well.
+    ``kind`` is what such a definition is of ("a layer"). ``elsewhere`` are names that other
+    frameworks have for such things: none of them is a misspelling. ``others`` could stand in the
+    place as well.
     """
-    found = called(word.id, pages)
+    found = called(word.id, definitions)
     if found is not None:
-        page, is_same = found
+        definition, is_same = found
         if not is_same:
-            return (), f"the nearest here is `{page.name}`"
-        message = f"that {kind.rsplit(maxsplit=1)[-1]} is called `{page.name}`"
-        return (replaced(word.span, page.name, message),), message
+            return (), f"the nearest here is `{definition.name}`"
+        message = f"that {kind.rsplit(maxsplit=1)[-1]} is called `{definition.name}`"
+        return (replaced(word.span, definition.name, message),), message
     hint = missing_here(word.id, elsewhere, kind)
     if hint is not None:
         return (), hint
-    fixes = respell(word.id, word.span, {*pages, *others}, forms_of(elsewhere))
+    fixes = respell(word.id, word.span, {*definitions, *others}, forms_of(elsewhere))
     return fixes, help_of(fixes)
 
 
 def with_sign(
-    page: type[Definition] | None, word: syntax.Name, atoms: Sequence[syntax.Atom]
+    definition: type[Definition] | None, word: syntax.Name, atoms: Sequence[syntax.Atom]
 ) -> Fix | None:
     """The fix of attributes that are written without `=`: ``stride 2 bias false``, ``bilinear``.
 
-    ``atoms`` are those of the statement, the word among them; what follows it is mended, too, so
+    ``atoms`` are those of the statement, the word among them; what follows it is fixed, too, so
     far as it is written in the same way.
     """
-    if page is None:
+    if definition is None:
         return None
-    kinds = {item.name: item.role.kind for item in fields_of(page) if not item.role.is_derived}
+    kinds = {
+        item.name: item.role.kind for item in fields_of(definition) if not item.role.is_derived
+    }
     edits: list[Edit] = []
     index = next(index for index, atom in enumerate(atoms) if atom is word)
     while index < len(atoms):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from archdsl.elaborate.binding import Application, bind_page
+from archdsl.elaborate.binding import Application, bind_definition
 from archdsl.elaborate.suggestions import meant, with_sign
 from archdsl.elaborate.values import Context, ElaborationError, UnknownVolume, evaluate
 from archdsl.layers.definition import Definition, fields_of, words_of
 from archdsl.layers.fields import COUNT, POSITIVE
-from archdsl.recipe import WORDS, Recipe, RecipeOption, RecipeRole
+from archdsl.recipe import OPTIONS, Recipe, RecipeOption, RecipeRole
 from archdsl.recipe.elsewhere import OPTIONS_ELSEWHERE
 from archdsl.recipe.schedules import Schedule
 from archdsl.text import syntax
@@ -105,7 +105,7 @@ def _read(step: syntax.Step, context: Context) -> tuple[str, Any]:
     if not isinstance(head, syntax.Name) or step.label or step.repeat or step.claim:
         raise ElaborationError("misplaced-statement", "a recipe has no such statement", step.span)
     for role in _HEADLESS:
-        if head.id in WORDS[role]:
+        if head.id in OPTIONS[role]:
             words = _chain(list(step.atoms), role, context)
             if len(words) > 1:
                 raise ElaborationError(
@@ -113,7 +113,7 @@ def _read(step: syntax.Step, context: Context) -> tuple[str, Any]:
                 )
             return role.value, words[0]
     if head.id not in _HEADS:
-        known = {*_HEADS, *(word for role in _HEADLESS for word in WORDS[role])}
+        known = {*_HEADS, *(option for role in _HEADLESS for option in OPTIONS[role])}
         raise _unknown(head, known, RecipeRole.OPTIMIZER)
     if not atoms:
         raise ElaborationError("missing-argument", f"`{head.id}` needs an argument", head.span)
@@ -122,17 +122,17 @@ def _read(step: syntax.Step, context: Context) -> tuple[str, Any]:
     if head.id in _NUMBERS:
         return head.id, _single_number(head, atoms, context)
     role = RecipeRole(head.id)
-    pages = _chain(atoms, role, context)
+    definitions = _chain(atoms, role, context)
     if role is RecipeRole.LOSS:
-        if len(pages) > 1:
+        if len(definitions) > 1:
             raise ElaborationError("surplus-argument", "a recipe has one loss", step.span)
-        return "loss", pages[0]
-    for page in pages:
-        if isinstance(page, Schedule) and page.is_alone and len(pages) > 1:
+        return "loss", definitions[0]
+    for definition in definitions:
+        if isinstance(definition, Schedule) and definition.is_alone and len(definitions) > 1:
             raise ElaborationError(
-                "wrong-value", f"`{page.name}` goes with no other schedule", step.span
+                "wrong-value", f"`{definition.name}` goes with no other schedule", step.span
             )
-    return head.id, tuple(pages)
+    return head.id, tuple(definitions)
 
 
 def _single_name(head: syntax.Name, atoms: list[syntax.Atom]) -> str:
@@ -160,33 +160,37 @@ def _chain(atoms: list[syntax.Atom], role: RecipeRole, context: Context) -> list
     applications: list[Application] = []
     for atom in atoms:
         match atom:
-            case syntax.Name(id=word) if word in WORDS[role]:
-                applications.append(Application(WORDS[role][word], atom.span))
-            case syntax.Name(id=word) if applications and word in words_of(applications[-1].page):
+            case syntax.Name(id=word) if word in OPTIONS[role]:
+                applications.append(Application(OPTIONS[role][word], atom.span))
+            case syntax.Name(id=word) if applications and word in words_of(
+                applications[-1].definition
+            ):
                 applications[-1].extend(atom, is_setting=True)
             case syntax.Name(id=word) if applications and context.values.find(word):
                 applications[-1].extend(atom)
-            case syntax.Name(id=word) if applications and _has_field(applications[-1].page, word):
-                raise _without_sign(atom, applications[-1].page, atoms)
+            case syntax.Name(id=word) if applications and _has_field(
+                applications[-1].definition, word
+            ):
+                raise _without_sign(atom, applications[-1].definition, atoms)
             case syntax.Name():
-                raise _unknown(atom, set(WORDS[role]), role)
+                raise _unknown(atom, set(OPTIONS[role]), role)
             case syntax.Call() | syntax.Body():
                 raise ElaborationError(
                     "misplaced-argument", "this has no place in a recipe", atom.span
                 )
             case _ if not applications:
-                raise ElaborationError("misplaced-argument", "this follows no word", atom.span)
+                raise ElaborationError("misplaced-argument", "this follows no option", atom.span)
             case _:
                 applications[-1].extend(atom)
-    return [bind_page(application, context) for application in applications]  # type: ignore[misc]
+    return [bind_definition(application, context) for application in applications]  # type: ignore[misc]
 
 
-def _has_field(page: type[Definition], word: str) -> bool:
-    return any(item.name == word for item in fields_of(page))
+def _has_field(definition: type[Definition], word: str) -> bool:
+    return any(item.name == word for item in fields_of(definition))
 
 
 def _unknown(word: syntax.Name, known: set[str], role: RecipeRole) -> ElaborationError:
-    fixes, hint = meant(word, WORDS[role], _KINDS[role], OPTIONS_ELSEWHERE[role], known)
+    fixes, hint = meant(word, OPTIONS[role], _KINDS[role], OPTIONS_ELSEWHERE[role], known)
     listed = ", ".join(f"`{name}`" for name in sorted(known))
     message = f"a recipe knows no `{word.id}`"
     if not fixes:
@@ -195,13 +199,13 @@ def _unknown(word: syntax.Name, known: set[str], role: RecipeRole) -> Elaboratio
 
 
 def _without_sign(
-    word: syntax.Name, page: type[Definition], atoms: list[syntax.Atom]
+    word: syntax.Name, definition: type[Definition], atoms: list[syntax.Atom]
 ) -> ElaborationError:
     """The fault of an attribute that is written as a word."""
-    fix = with_sign(page, word, atoms)
+    fix = with_sign(definition, word, atoms)
     return ElaborationError(
         "unknown-attribute",
-        f"`{page.name}` has no flag `{word.id}`",
+        f"`{definition.name}` has no flag `{word.id}`",
         word.span,
         help=fix.message if fix else f"an attribute is written `{word.id}=…`",
         fixes=(fix,) if fix else (),

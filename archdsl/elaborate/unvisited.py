@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archdsl.elaborate.definitions import Definitions
+from archdsl.elaborate.environment import Environment
 from archdsl.elaborate.initialization import is_initialization
 from archdsl.elaborate.training import is_training
 from archdsl.elaborate.values import VOLUME_NAMES, ElaborationError
@@ -20,14 +20,14 @@ from archdsl.text import syntax
 from archdsl.text.diagnostics import Diagnostic
 
 
-def check_words(program: syntax.Program, definitions: Definitions) -> Iterator[Diagnostic]:
+def check_words(program: syntax.Program, environment: Environment) -> Iterator[Diagnostic]:
     """Yield a diagnostic for each unknown word of a program."""
-    shared = definitions.values.names()
+    shared = environment.values.names()
     bare = tuple(i for i in program.items if isinstance(i, (syntax.Step, syntax.Cond, syntax.Let)))
     if bare:
         span = bare[0].span
         body = syntax.Body(span, (syntax.Chain(span, bare),), forked=False)
-        yield from _body(body, NameScope(definitions, shared, set(_labels(body))))
+        yield from _body(body, NameScope(environment, shared, set(_labels(body))))
     for item in program.items:
         match item:
             case syntax.Block() | syntax.Network():
@@ -37,12 +37,12 @@ def check_words(program: syntax.Program, definitions: Definitions) -> Iterator[D
                     for name in (formal.name, formal.pair)
                     if name is not None
                 }
-                sight = NameScope(definitions, shared | formals, set(_labels(item.body)))
-                yield from _body(item.body, sight)
+                names = NameScope(environment, shared | formals, set(_labels(item.body)))
+                yield from _body(item.body, names)
 
 
 def has_inner_items(program: syntax.Program) -> bool:
-    """Whether a block or network stands inside another, so that its name is not in sight."""
+    """Whether a block or network stands inside another, so that its name is not in names."""
     return any(
         _has_items(item.body)
         for item in program.items
@@ -84,9 +84,9 @@ def _bodies(statement: syntax.Statement) -> Iterator[syntax.Body]:
                 yield otherwise
 
 
-def _body(body: syntax.Body, sight: NameScope) -> Iterator[Diagnostic]:
+def _body(body: syntax.Body, names: NameScope) -> Iterator[Diagnostic]:
     lets = {s.name.id for s in _statements(body) if isinstance(s, syntax.Let)}
-    inner = NameScope(sight.definitions, sight.values | lets, sight.parts)
+    inner = NameScope(names.environment, names.values | lets, names.parts)
     for statement in _statements(body):
         if isinstance(statement, syntax.Step):
             if is_training(statement) or is_initialization(statement):
@@ -100,34 +100,34 @@ def _body(body: syntax.Body, sight: NameScope) -> Iterator[Diagnostic]:
             yield from _body(deeper, inner)
 
 
-def _step(step: syntax.Step, sight: NameScope) -> ElaborationError | None:
+def _step(step: syntax.Step, names: NameScope) -> ElaborationError | None:
     """The first unknown word of a statement: what follows it may hang on it."""
     layer: type[Layer] | None = None
     for index, atom in enumerate(step.atoms):
         match atom:
             case syntax.Name():
-                if not _is_known(atom.id, layer, sight, is_first=index == 0):
-                    return unknown_word(atom, step, sight)
+                if not _is_known(atom.id, layer, names, is_first=index == 0):
+                    return unknown_word(atom, step, names)
                 layer = REGISTRY.get(atom.id, layer)
             case syntax.Call(name=name) if name.id in REGISTRY:
                 layer = REGISTRY[name.id]
             case syntax.Call(name=name) if name.id != "aux":
-                if not sight.definitions.find_block(name.id):
+                if not names.environment.find_block(name.id):
                     return (
                         None
-                        if sight.definitions.is_partial
-                        else unknown_block(atom, sight.definitions)
+                        if names.environment.is_partial
+                        else unknown_block(atom, names.environment)
                     )
                 layer = None
     return None
 
 
-def _is_known(word: str, layer: type[Layer] | None, sight: NameScope, *, is_first: bool) -> bool:
-    if word in REGISTRY or (is_first and word in sight.parts):
+def _is_known(word: str, layer: type[Layer] | None, names: NameScope, *, is_first: bool) -> bool:
+    if word in REGISTRY or (is_first and word in names.parts):
         return True
     if layer is None:
         return False
     takes_reference = any(item.role.kind is REFERENCE for item in fields_of(layer))
     return (
-        word in words_of(layer) or word in sight.values or word in VOLUME_NAMES or takes_reference
+        word in words_of(layer) or word in names.values or word in VOLUME_NAMES or takes_reference
     )

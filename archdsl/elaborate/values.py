@@ -96,7 +96,7 @@ def _flags() -> frozenset[str]:
 
 @dataclass
 class Values:
-    """The values in sight: a dictionary a pair of braces, each inside another."""
+    """The values in names: a dictionary a pair of braces, each inside another."""
 
     outer: Values | None = None
     #: A value is None after a fault in its own definition: what hangs on it stays silent.

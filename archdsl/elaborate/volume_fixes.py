@@ -19,7 +19,7 @@ from archdsl.text.source import Span
 
 #: Layers of one merge that are tried; each needs the volumes of its branches once more.
 MAX_TRIED = 6
-#: No longer branch is mended.
+#: No longer branch is fixed.
 MAX_BRANCH = 200
 
 

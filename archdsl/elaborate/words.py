@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from archdsl.elaborate.definitions import Definitions
+from archdsl.elaborate.environment import Environment
 from archdsl.elaborate.scope import PartNames, Scope
 from archdsl.elaborate.suggestions import meant, with_sign
 from archdsl.elaborate.values import VOLUME_NAMES, ElaborationError, is_word
@@ -29,15 +29,15 @@ def taken(name: syntax.Name, kind: str, parts: PartNames) -> ElaborationError:
 
 @dataclass(frozen=True, slots=True)
 class NameScope:
-    """The names in sight of a statement: blocks through its definitions, values and parts."""
+    """The names in sight of a statement: blocks through its environment, values and parts."""
 
-    definitions: Definitions
+    environment: Environment
     values: Set[str]
     parts: Set[str]
 
 
 def name_scope_of(scope: Scope) -> NameScope:
-    return NameScope(scope.definitions, scope.values.names(), scope.parts.names())
+    return NameScope(scope.environment, scope.values.names(), scope.parts.names())
 
 
 def is_item(step: syntax.Step) -> bool:
@@ -51,7 +51,7 @@ def is_item(step: syntax.Step) -> bool:
             return False
 
 
-def unknown_word(atom: syntax.Name, step: syntax.Step, sight: NameScope) -> ElaborationError:
+def unknown_word(atom: syntax.Name, step: syntax.Step, names: NameScope) -> ElaborationError:
     """What to say of a word that is no layer, flag, value or part in this place."""
     word = atom.id
     if is_item(step):
@@ -65,13 +65,13 @@ def unknown_word(atom: syntax.Name, step: syntax.Step, sight: NameScope) -> Elab
         message = "`aux` needs a weight"
         help = "write `aux(0.3) { … }` with the weight of the head's loss"
         return ElaborationError("missing-argument", message, atom.span, help=help)
-    if sight.definitions.find_block(word):
+    if names.environment.find_block(word):
         message = f"block `{word}` is called with parentheses"
         return ElaborationError("unknown-word", message, atom.span, help=f"write `{word}(…)`")
-    if word in sight.parts:
+    if word in names.parts:
         message = f"the part `{word}` can only begin a statement"
         return ElaborationError("misplaced-argument", message, atom.span)
-    if word in sight.values or word in VOLUME_NAMES:
+    if word in names.values or word in VOLUME_NAMES:
         message = f"the value `{word}` follows no layer"
         return ElaborationError("misplaced-argument", message, atom.span)
     before = _layer_before(atom, step)
@@ -90,16 +90,16 @@ def unknown_word(atom: syntax.Name, step: syntax.Step, sight: NameScope) -> Elab
         return ElaborationError("unknown-attribute", message, atom.span, help=hint, fixes=fixes)
     message = f"`{word}` is no layer" + (f", and no flag of `{before.name}`" if before else "")
     if hint is None:
-        parts = sight.parts if atom is step.atoms[0] else ()
-        flagged = {*flags, *sight.values} if before else set()
+        parts = names.parts if atom is step.atoms[0] else ()
+        flagged = {*flags, *names.values} if before else set()
         fixes, hint = meant(atom, REGISTRY, "a layer", LAYERS_ELSEWHERE, {*flagged, *parts})
     if hint is None:
-        nearest = suggest(word, sight.definitions.block_names())
+        nearest = suggest(word, names.environment.block_names())
         hint = f"did you mean `{nearest}(…)`?" if nearest else "`archdsl layers` lists all layers"
     return ElaborationError("unknown-word", message, atom.span, help=hint, fixes=fixes)
 
 
-def unknown_block(call: syntax.Call, definitions: Definitions) -> ElaborationError:
+def unknown_block(call: syntax.Call, environment: Environment) -> ElaborationError:
     message = f"there is no block `{call.name.id}`"
     found = called(call.name.id, REGISTRY)
     if found is not None:
@@ -107,7 +107,7 @@ def unknown_block(call: syntax.Call, definitions: Definitions) -> ElaborationErr
         which = "that is" if is_same else "the nearest here is"
         hint = f"{which} the layer `{layer.name}`, for example `{layer.usage()}`"
         return ElaborationError("unknown-word", message, call.name.span, help=hint)
-    fixes, help = meant(call.name, REGISTRY, "a layer", LAYERS_ELSEWHERE, definitions.block_names())
+    fixes, help = meant(call.name, REGISTRY, "a layer", LAYERS_ELSEWHERE, environment.block_names())
     return ElaborationError("unknown-word", message, call.name.span, help=help, fixes=fixes)
 
 

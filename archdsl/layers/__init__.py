@@ -1,7 +1,8 @@
-"""The vocabulary of the language: one page per layer or tight family of layers.
+"""The vocabulary of the language: one definition per layer or tight family of layers.
 
-A page is a frozen dataclass with its syntax (fields), volume rule, parameter and MAC rules, what it
-reads, PyTorch emission, family, doc line and examples. Nothing else in the project names a layer.
+A definition is a frozen dataclass with its syntax (fields), volume rule, parameter and MAC rules,
+what it reads, PyTorch emission, family, doc line and examples. Nothing else in the project names a
+layer.
 """
 
 from archdsl.layers import (

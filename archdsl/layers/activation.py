@@ -15,7 +15,7 @@ _EXAMPLE_INPUT = (8, 8, 4)
 
 @dataclass(frozen=True)
 class _Activation(UnaryLayer):
-    """An activation without attributes; a page names it and its module."""
+    """An activation without attributes; a definition names it and its module."""
 
     family = Family.ACTIVATION
     module: ClassVar[str]

@@ -96,7 +96,7 @@ class Conv(WeightLayer):
         (x,) = inputs
         return read_windows(self.kernel_size, self.stride, self._sides(x), self.dilation)
 
-    def unread(self, x: Volume) -> Pair:
+    def uncovered(self, x: Volume) -> Pair:
         return count_unread(x, self.kernel_size, self.stride, self._sides(x), self.dilation)
 
     def explain(self, x: Volume) -> tuple[str, str]:
@@ -177,8 +177,8 @@ class DepthwiseConv(WeightLayer):
     def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
         return self._conv(inputs[0]).reads(inputs)
 
-    def unread(self, x: Volume) -> Pair:
-        return self._conv(x).unread(x)
+    def uncovered(self, x: Volume) -> Pair:
+        return self._conv(x).uncovered(x)
 
     def explain(self, x: Volume) -> tuple[str, str]:
         return self._conv(x).explain(x)

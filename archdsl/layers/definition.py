@@ -1,4 +1,4 @@
-"""What layers and the words of recipes have in common: a name and typed fields."""
+"""What layers and the options of recipes have in common: a name and typed fields."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ def normal_form(word: str) -> str:
 
 
 def called(
-    word: str, pages: Mapping[str, type[Definition]]
+    word: str, definitions: Mapping[str, type[Definition]]
 ) -> tuple[type[Definition], bool] | None:
-    """The page that a word is another spelling or name of, and whether it is just that."""
+    """The definition that a word is another spelling or name of, and whether it is just that."""
     wanted = normal_form(word)
-    for page in pages.values():
-        if wanted in map(normal_form, (page.name, *page.synonyms)):
-            return page, True
-    for page in pages.values():
-        if wanted in map(normal_form, page.akin):
-            return page, False
+    for definition in definitions.values():
+        if wanted in map(normal_form, (definition.name, *definition.synonyms)):
+            return definition, True
+    for definition in definitions.values():
+        if wanted in map(normal_form, definition.akin):
+            return definition, False
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class FieldInfo:
-    """A field of a page, with its role."""
+    """A field of a definition, with its role."""
 
     name: str
     role: FieldRole
@@ -62,27 +62,27 @@ _fields: dict[type[Definition], tuple[FieldInfo, ...]] = {}
 _words: dict[type[Definition], dict[str, tuple[FieldInfo, Any]]] = {}
 
 
-def fields_of(page: type[Definition]) -> tuple[FieldInfo, ...]:
-    """The fields of a page in order."""
-    if page not in _fields:
-        _fields[page] = tuple(
+def fields_of(definition: type[Definition]) -> tuple[FieldInfo, ...]:
+    """The fields of a definition in order."""
+    if definition not in _fields:
+        _fields[definition] = tuple(
             FieldInfo(item.name, item.metadata["role"], item.default)
-            for item in dataclasses.fields(page)  # type: ignore[arg-type]
+            for item in dataclasses.fields(definition)  # type: ignore[arg-type]
         )
-    return _fields[page]
+    return _fields[definition]
 
 
-def words_of(page: type[Definition]) -> dict[str, tuple[FieldInfo, Any]]:
-    """The flags a page understands: ``same``, ``nobias``; each sets one field."""
-    if page not in _words:
-        _words[page] = {
+def words_of(definition: type[Definition]) -> dict[str, tuple[FieldInfo, Any]]:
+    """The flags a definition understands: ``same``, ``nobias``; each sets one field."""
+    if definition not in _words:
+        _words[definition] = {
             word: (item, value)
-            for item in fields_of(page)
+            for item in fields_of(definition)
             for word, value in item.role.words.items()
         }
-    return _words[page]
+    return _words[definition]
 
 
-def letters_of(page: type[Definition]) -> dict[str, FieldInfo]:
-    """The letters a page understands: ``s``, ``p``, ``d``, ``g``."""
-    return {item.role.letter: item for item in fields_of(page) if item.role.letter}
+def letters_of(definition: type[Definition]) -> dict[str, FieldInfo]:
+    """The letters a definition understands: ``s``, ``p``, ``d``, ``g``."""
+    return {item.role.letter: item for item in fields_of(definition) if item.role.letter}

@@ -1,6 +1,7 @@
 """Initializers: what the weights of a layer are before training.
 
-They are pages like the layers': a name, typed fields, a doc line, examples and the PyTorch call.
+They are definitions like the layers': a name, typed fields, a doc line, examples and the PyTorch
+call.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def _bias() -> Any:
 
 
 class Initializer(Definition):
-    """What weights and biases start as; each subclass with a ``name`` is a page of the registry."""
+    """What weights and biases start as; each subclass with a ``name`` is registered."""
 
     #: As the statement of a network writes it.
     example: ClassVar[str]

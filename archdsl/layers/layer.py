@@ -73,7 +73,7 @@ REGISTRY: dict[str, type[Layer]] = {}
 
 
 class Layer(Definition):
-    """One operation of the language; each subclass with a ``name`` is a page of the registry."""
+    """One operation of the language; each subclass with a ``name`` is registered."""
 
     family: ClassVar[Family]
     examples: ClassVar[tuple[Example, ...]]
@@ -147,10 +147,10 @@ class UnaryLayer(Layer):
         return self.infer_volume(x)
 
     def infer_volume(self, x: Volume) -> Volume:
-        """The volume of the result; the input's unless a page says otherwise."""
+        """The volume of the result; the input's unless a definition says otherwise."""
         return x
 
-    def unread(self, x: Volume) -> tuple[int, int]:
+    def uncovered(self, x: Volume) -> tuple[int, int]:
         """How many rows and columns at the end of the input no window reads."""
         return (0, 0)
 
@@ -174,7 +174,9 @@ class WeightLayer(UnaryLayer):
 
 def merges() -> tuple[str, ...]:
     """The words that join branches."""
-    return tuple(name for name, page in REGISTRY.items() if issubclass(page, MergeLayer))
+    return tuple(
+        name for name, definition in REGISTRY.items() if issubclass(definition, MergeLayer)
+    )
 
 
 class MergeLayer(Layer):

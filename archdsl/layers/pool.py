@@ -76,7 +76,7 @@ class _Pool(UnaryLayer):
         (x,) = inputs
         return read_windows(self.kernel_size, self._stride, self._sides(x), self._dilation)
 
-    def unread(self, x: Volume) -> Pair:
+    def uncovered(self, x: Volume) -> Pair:
         if self.ceil_mode:
             return (0, 0)
         return count_unread(x, self.kernel_size, self._stride, self._sides(x), self._dilation)

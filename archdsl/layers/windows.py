@@ -93,14 +93,14 @@ def count_unread(x: Volume, kernel: Pair, stride: Pair, sides: Sides, dilation: 
 
     A stride larger than its window leaves some out everywhere: that is meant.
     """
-    unread = []
+    uncovered = []
     for size, k, s, (before, after), d in zip(
         (x.height, x.width), kernel, stride, sides, dilation, strict=True
     ):
         reach = d * (k - 1) + 1
         rest = (size + before + after - reach) % s
-        unread.append(max(rest - after, 0) if s <= reach else 0)
-    return unread[0], unread[1]
+        uncovered.append(max(rest - after, 0) if s <= reach else 0)
+    return uncovered[0], uncovered[1]
 
 
 def _smaller_window(size: int, kernel: int, axis: str) -> str:

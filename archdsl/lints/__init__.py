@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from archdsl.collector import without_collector
 from archdsl.lints import claims, dead, layers, texts
 from archdsl.lints.subject import LintedNetwork, LintedText, Uses
-from archdsl.lints.suppressions import silence
+from archdsl.lints.suppressions import suppress
 from archdsl.model import Model
 from archdsl.text import syntax
 from archdsl.text.diagnostics import Diagnostic
@@ -50,5 +50,5 @@ def lint_program(
         for network in networks:
             for warning in look(network):
                 found.setdefault((warning.code, warning.span), warning)
-    kept = silence(program.source, found.values(), LINT_CODES)
+    kept = suppress(program.source, found.values(), LINT_CODES)
     return tuple(sorted(kept, key=lambda d: d.span.start if d.span else 0))

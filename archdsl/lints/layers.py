@@ -66,13 +66,13 @@ def dropped_rows(network: LintedNetwork) -> Iterator[Diagnostic]:
         if not isinstance(node.layer, UnaryLayer):
             continue
         x = network.input_of(node).volume
-        unread = node.layer.unread(x)
-        if not any(unread):
+        uncovered = node.layer.uncovered(x)
+        if not any(uncovered):
             continue
         lost = [
             _numbered(axis, size, count)
             for axis, size, count in zip(
-                ("row", "column"), (x.height, x.width), unread, strict=True
+                ("row", "column"), (x.height, x.width), uncovered, strict=True
             )
             if count
         ]
@@ -81,8 +81,8 @@ def dropped_rows(network: LintedNetwork) -> Iterator[Diagnostic]:
             "dropped-rows",
             f"`{written(node)}` never reads {' and '.join(lost)} of {x}",
             node,
-            node.layer.explain_axes(x, (unread[0] > 0, unread[1] > 0)) or "",
-            help=f"{keeps} would keep {'them' if sum(unread) > 1 else 'it'}",
+            node.layer.explain_axes(x, (uncovered[0] > 0, uncovered[1] > 0)) or "",
+            help=f"{keeps} would keep {'them' if sum(uncovered) > 1 else 'it'}",
         )
 
 

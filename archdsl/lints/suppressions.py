@@ -1,4 +1,4 @@
-"""Comments that silence warnings: ``# archdsl: ignore[code, code]``."""
+"""Comments that suppress warnings: ``# archdsl: ignore[code, code]``."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from archdsl.rules import RULES
 from archdsl.text.diagnostics import Diagnostic, Edit, Fix, Severity, help_of, respell
 from archdsl.text.source import Source, Span
 
-# Compiled when a text has a silence: few have.
+# Compiled when a text has a suppression: few have.
 _COMMENTS = r'"[^"\n]*"|#[^\n]*'
 _IGNORE = r"#\s*archdsl:\s*ignore\[([^\]]*)\]"
 _CODE = r"[^\s,]+"
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
+class Suppression:
     """One code of a comment, and the line whose warnings it is about."""
 
     code: str
@@ -27,27 +27,27 @@ class Silence:
     comment: Span | None
 
 
-def silence(
+def suppress(
     source: Source, warnings: Iterable[Diagnostic], codes: frozenset[str]
 ) -> Iterator[Diagnostic]:
-    """The warnings that no comment silences, and one for each comment that silences none.
+    """The warnings that no comment suppresses, and one for each comment that suppresses none.
 
-    ``codes`` are those of warnings: errors are not silenced.
+    ``codes`` are those of warnings: errors are not suppressed.
     """
-    silences = {id(source): find_silences(source)}
-    used: set[Silence] = set()
+    suppressions = {id(source): find_suppressions(source)}
+    used: set[Suppression] = set()
     for warning in warnings:
-        found = [s for span in _places(warning) for s in _at(span, warning.code, silences)]
+        found = [s for span in _places(warning) for s in _at(span, warning.code, suppressions)]
         used.update(found)
         if not found:
             yield warning
-    for item in silences[id(source)]:
+    for item in suppressions[id(source)]:
         if item not in used:
             yield _unused(item, codes)
 
 
 def _places(warning: Diagnostic) -> Iterator[Span]:
-    """Where a warning may be silenced: at its place, or in the file where its layer is written."""
+    """Where a warning may be suppressed: at its place, or in the file that has its layer."""
     if warning.span is None:
         return
     yield warning.span
@@ -56,19 +56,21 @@ def _places(warning: Diagnostic) -> Iterator[Span]:
         yield layer.span
 
 
-def _at(span: Span, code: str, silences: dict[int, list[Silence]]) -> list[Silence]:
+def _at(span: Span, code: str, suppressions: dict[int, list[Suppression]]) -> list[Suppression]:
     source = span.source
-    if id(source) not in silences:
-        silences[id(source)] = find_silences(source)
-    return [item for item in silences[id(source)] if item.code == code and item.line == span.line]
+    if id(source) not in suppressions:
+        suppressions[id(source)] = find_suppressions(source)
+    return [
+        item for item in suppressions[id(source)] if item.code == code and item.line == span.line
+    ]
 
 
-def find_silences(source: Source) -> list[Silence]:
-    """All silences of a text: behind a statement for its line, on a line of their own for the
+def find_suppressions(source: Source) -> list[Suppression]:
+    """All suppressions of a text: behind a statement for its line, on a line of their own for the
     next line with code."""
     if "archdsl:" not in source.text:
         return []
-    found: list[Silence] = []
+    found: list[Suppression] = []
     for comment in re.finditer(_COMMENTS, source.text):
         match = re.match(_IGNORE, comment.group())
         if match is None:
@@ -83,7 +85,7 @@ def find_silences(source: Source) -> list[Silence]:
         if len(codes) == 1 and match.end() == len(comment.group()):
             whole = Span(source, start + len(before.rstrip()), comment.end())
         found += (
-            Silence(
+            Suppression(
                 code.group(), Span(source, begin + code.start(), begin + code.end()), target, whole
             )
             for code in codes
@@ -100,7 +102,7 @@ def _next_code(source: Source, line: int) -> int:
     return line
 
 
-def _unused(item: Silence, codes: frozenset[str]) -> Diagnostic:
+def _unused(item: Suppression, codes: frozenset[str]) -> Diagnostic:
     if item.code not in RULES:
         fixes = respell(item.code, item.span, codes)
         return Diagnostic(
@@ -111,9 +113,9 @@ def _unused(item: Silence, codes: frozenset[str]) -> Diagnostic:
             severity=Severity.WARNING,
             fixes=fixes,
         )
-    message = f"this silences nothing: there is no `{item.code}` on line {item.line}"
+    message = f"this suppresses nothing: there is no `{item.code}` on line {item.line}"
     if item.code not in codes:
-        message = f"`{item.code}` is an error, and errors are not silenced"
+        message = f"`{item.code}` is an error, and errors are not suppressed"
     fix = Fix("leave the comment out", (Edit(item.comment, ""),)) if item.comment else None
     return Diagnostic(
         "unused-ignore",

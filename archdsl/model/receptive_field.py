@@ -1,8 +1,8 @@
 """Receptive fields: which part of the input each position of a network depends on.
 
 Height and width are followed apart. What a position sees along an axis is an interval of the
-input, and a layer's page says which positions it reads (``Layer.reads``), so a position of its
-result sees the hull of what those see. Layers repeat: one phase of a result's positions is that
+input, and a layer's definition says which positions it reads (``Layer.reads``), so a position of
+its result sees the hull of what those see. Layers repeat: one phase of a result's positions is that
 of the next, moved on, so a few intervals stand for all positions (``_Part.period``).
 """
 
@@ -80,7 +80,7 @@ class _Part:
         return _hull(map(self.at, (*positions[:turn], *positions[-turn:])))
 
 
-_Sight: TypeAlias = tuple[_Part, ...]
+_Field: TypeAlias = tuple[_Part, ...]
 
 
 def count_fields(nodes: Sequence[Node], unknown: Collection[int]) -> list[tuple[int, int]]:
@@ -130,31 +130,31 @@ class _Axis:
 
     def count_fields(self) -> list[int]:
         last_reader = {i: id for id, read in enumerate(self.reads) for i, _ in read}
-        sights: dict[int, _Sight] = {}
-        fields: list[int] = []
+        fields: dict[int, _Field] = {}
+        extents: list[int] = []
         for id, (read, size) in enumerate(zip(self.reads, self.sizes, strict=True)):
-            sight = self._see(id, read, sights)
-            sights[id] = sight
-            is_passed_on = len(read) == 1 and sight is sights[read[0][0]]
-            fields.append(fields[read[0][0]] if is_passed_on else _extent(sight, size))
+            field = self._see(id, read, fields)
+            fields[id] = field
+            is_passed_on = len(read) == 1 and field is fields[read[0][0]]
+            extents.append(extents[read[0][0]] if is_passed_on else _extent(field, size))
             for i, _ in read:
                 if last_reader[i] == id:
-                    sights.pop(i, None)
-        return fields
+                    fields.pop(i, None)
+        return extents
 
-    def _see(self, id: int, read: list[tuple[int, Reads]], sights: dict[int, _Sight]) -> _Sight:
+    def _see(self, id: int, read: list[tuple[int, Reads]], fields: dict[int, _Field]) -> _Field:
         if not read:
             return (_INPUT,)
         if len(read) == 1:
             ((source, reads),) = read
             if reads is SAME_PLACE:
-                return sights[source]
-            if len(sights[source]) == 1:
-                return (self._through(id, reads, sights[source][0]),)
+                return fields[source]
+            if len(fields[source]) == 1:
+                return (self._through(id, reads, fields[source][0]),)
         parts = [
             part if reads is SAME_PLACE else self._through(id, reads, part)
             for source, reads in read
-            for part in sights[source]
+            for part in fields[source]
         ]
         return self._unite(id, parts)
 
@@ -180,7 +180,7 @@ class _Axis:
         """Whether to keep a pattern instead of each position of a node."""
         return period <= MAX_PERIOD or period <= len(self.needed[id])
 
-    def _unite(self, id: int, parts: list[_Part]) -> _Sight:
+    def _unite(self, id: int, parts: list[_Part]) -> _Field:
         """The parts with those of one step made one."""
         groups: dict[tuple[int, int], list[_Part]] = {}
         for part in parts:
@@ -263,17 +263,17 @@ def _repeated(part: _Part, advance: int) -> _Part:
     return replace(part, advance=advance)
 
 
-def _extent(sight: _Sight, size: int) -> int:
+def _extent(field: _Field, size: int) -> int:
     """The longest interval that a position of a map sees; 0 if none sees anything."""
-    if len(sight) == 1 and len(sight[0].firsts) == 1 and sight[0].start is None:
-        (first,), (last,) = sight[0].firsts, sight[0].lasts
+    if len(field) == 1 and len(field[0].firsts) == 1 and field[0].start is None:
+        (first,), (last,) = field[0].firsts, field[0].lasts
         return 0 if first is None or last is None else last - first + 1
     positions = [range(size)]
-    if all(part.start is None for part in sight):
+    if all(part.start is None for part in field):
         # Parts drift apart evenly from turn to turn: the longest is in the first or in the last.
-        turn = lcm(*(part.period for part in sight))
-        positions = [range(size)[:turn], range(size)[-turn:]][: len(sight)]
-    seen = (_join(sight, some) for some in positions)
+        turn = lcm(*(part.period for part in field))
+        positions = [range(size)[:turn], range(size)[-turn:]][: len(field)]
+    seen = (_join(field, some) for some in positions)
     return max(
         (
             last - first + 1

@@ -109,7 +109,7 @@ class SplitPart:
     """A layer with a result for each of several branches; the chain goes on with its own input.
 
     Nobody writes it: deployment makes it of parallel convolutions. A branch takes up its piece
-    by a recall without a name.
+    by a reference without a name.
     """
 
     node: int

@@ -1,11 +1,11 @@
 """Recipes: how a network is trained, as its spec says it. No torch here."""
 
 from archdsl.recipe import augmentations, averages, losses, optimizers, schedules
-from archdsl.recipe.definition import WORDS, RecipeOption, RecipeRole
+from archdsl.recipe.definition import OPTIONS, RecipeOption, RecipeRole
 from archdsl.recipe.recipe import Recipe, recipe_facts
 
 __all__ = [
-    "WORDS",
+    "OPTIONS",
     "Recipe",
     "RecipeOption",
     "RecipeRole",

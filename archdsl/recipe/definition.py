@@ -1,8 +1,8 @@
-"""What a word of a recipe is, and the registry of all of them.
+"""What an option of a recipe is, and the registry of all of them.
 
-Recipes say how a network is trained. Their words are pages like the layers': a frozen dataclass
-with typed fields, a doc line and an example. No page imports torch: ``archdsl.train`` gives the
-pages their meaning there.
+Recipes say how a network is trained. Their options have definitions like the layers': a frozen
+dataclass with typed fields, a doc line and an example. None imports torch: ``archdsl.train`` gives
+them their meaning there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from archdsl.layers.definition import Definition
 
 
 class RecipeRole(Enum):
-    """Which question of a recipe a word answers."""
+    """Which question of a recipe an option answers."""
 
     OPTIMIZER = "optimizer"
     SCHEDULE = "schedule"
@@ -24,7 +24,7 @@ class RecipeRole(Enum):
 
 
 class RecipeOption(Definition):
-    """One word of a recipe; each subclass with a ``name`` is a page of the registry."""
+    """One option of a recipe; each subclass with a ``name`` is registered."""
 
     role: ClassVar[RecipeRole]
     example: ClassVar[str]
@@ -32,11 +32,11 @@ class RecipeOption(Definition):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "name" in cls.__dict__:
-            WORDS[cls.role][cls.name] = cls
+            OPTIONS[cls.role][cls.name] = cls
 
     @classmethod
     def usage(cls) -> str:
         return cls.example
 
 
-WORDS: dict[RecipeRole, dict[str, type[RecipeOption]]] = {role: {} for role in RecipeRole}
+OPTIONS: dict[RecipeRole, dict[str, type[RecipeOption]]] = {role: {} for role in RecipeRole}

@@ -1,4 +1,4 @@
-"""Words of training in other frameworks: none of them is a misspelling of a word of recipes.
+"""Words of training in other frameworks: none of them is a misspelling of an option of recipes.
 
 Read only after a fault. Sources: ``torch.optim``, ``torch.optim.lr_scheduler``, the losses of
 ``torch.nn`` and ``torchvision.transforms`` (PyTorch 2.14); ``keras.optimizers``,

@@ -36,18 +36,18 @@ class Recipe:
 
 
 def recipe_facts(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as plain data, each word with its name and all its attributes."""
+    """A recipe as plain data, each option with its name and all its attributes."""
 
-    def facts(word: RecipeOption) -> dict[str, Any]:
-        return {"name": word.name, **asdict(word)}  # type: ignore[call-overload]
+    def facts(option: RecipeOption) -> dict[str, Any]:
+        return {"name": option.name, **asdict(option)}  # type: ignore[call-overload]
 
     return {
         "data": recipe.data,
         "batch": recipe.batch,
         "epochs": recipe.epochs,
-        "augment": [facts(word) for word in recipe.augment],
+        "augment": [facts(option) for option in recipe.augment],
         "optimizer": facts(recipe.optimizer),
-        "schedule": [facts(word) for word in recipe.schedule],
+        "schedule": [facts(option) for option in recipe.schedule],
         "loss": facts(recipe.loss),
         "average": facts(recipe.average) if recipe.average else None,
         "clip": recipe.clip,

@@ -27,7 +27,7 @@ def render_layer(layer: Layer) -> str:
     return " ".join(words)
 
 
-def render_word(word: RecipeOption | Initializer) -> str:
+def render_option(word: RecipeOption | Initializer) -> str:
     """A word of a recipe, or an initializer, with all its values but those that are 0 or off."""
     return " ".join(_words(word))
 

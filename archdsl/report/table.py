@@ -9,7 +9,7 @@ from archdsl.network.graph import Node
 from archdsl.network.parts import AuxPart, walk
 from archdsl.recipe import Recipe
 from archdsl.records import dataclass
-from archdsl.report.statement import render_layer, render_word
+from archdsl.report.statement import render_layer, render_option
 from archdsl.report.text import columns, count_of, paint, printable
 
 HEADER = ("Name", "Line", "Layer", "Volume", "Parameters", "%", "MACs", "Field", "MB")
@@ -48,7 +48,7 @@ def notes_of(model: Model, color: bool = False) -> list[str]:
     """The lines below the table: totals, initialization, recipe, claims."""
     lines = _conventions(model)
     if model.init:
-        lines += ["", f"Initialization: {render_word(model.init)}"]
+        lines += ["", f"Initialization: {render_option(model.init)}"]
     if model.recipe:
         lines += ["", *_recipe(model.recipe)]
     if model.claims:
@@ -183,14 +183,14 @@ def _recipe(recipe: Recipe) -> list[str]:
     data = f"data {printable(recipe.data)}; " if recipe.data else ""
     lines = [
         f"{data}batch {recipe.batch}; epochs {recipe.epochs}",
-        render_word(recipe.optimizer),
-        f"loss {render_word(recipe.loss)}",
+        render_option(recipe.optimizer),
+        f"loss {render_option(recipe.loss)}",
     ]
     for role, words in (("schedule", recipe.schedule), ("augment", recipe.augment)):
         if words:
-            lines.append(f"{role} {' '.join(render_word(word) for word in words)}")
+            lines.append(f"{role} {' '.join(render_option(word) for word in words)}")
     if recipe.average:
-        lines.append(render_word(recipe.average))
+        lines.append(render_option(recipe.average))
     for name, number in (("clip", recipe.clip), ("patience", recipe.patience)):
         if number is not None:
             lines.append(f"{name} {number:g}")

@@ -8,13 +8,13 @@ from archdsl.rules.rule import Rule, Topic
 __all__ = ["RULES", "RULES_BY_TOPIC", "Rule", "Topic"]
 
 RULES_BY_TOPIC: dict[Topic, tuple[Rule, ...]] = {
-    Topic.TEXT: text.CODES,
-    Topic.WORDS: words.CODES,
-    Topic.ARGUMENTS: arguments.CODES,
-    Topic.STRUCTURE: structure.CODES,
-    Topic.VOLUMES: volumes.CODES,
-    Topic.TRAINING: training.CODES,
-    Topic.WARNINGS: warnings.CODES,
+    Topic.TEXT: text.RULES,
+    Topic.WORDS: words.RULES,
+    Topic.ARGUMENTS: arguments.RULES,
+    Topic.STRUCTURE: structure.RULES,
+    Topic.VOLUMES: volumes.RULES,
+    Topic.TRAINING: training.RULES,
+    Topic.WARNINGS: warnings.RULES,
 }
 
-RULES: dict[str, Rule] = {code.name: code for codes in RULES_BY_TOPIC.values() for code in codes}
+RULES: dict[str, Rule] = {rule.name: rule for rules in RULES_BY_TOPIC.values() for rule in rules}

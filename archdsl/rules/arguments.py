@@ -4,7 +4,7 @@ from archdsl.rules.rule import Rule
 
 _MAP = (28, 28, 16)
 
-CODES = (
+RULES = (
     Rule(
         "missing-argument",
         "a layer, block or family lacks an argument",

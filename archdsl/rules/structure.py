@@ -4,7 +4,7 @@ from archdsl.rules.rule import Rule
 
 _MAP = (28, 28, 16)
 
-CODES = (
+RULES = (
     Rule(
         "empty-branch",
         "a branch, group, block or network without a layer",

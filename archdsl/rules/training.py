@@ -2,7 +2,7 @@
 
 from archdsl.rules.rule import Rule
 
-CODES = (
+RULES = (
     Rule(
         "memory-exceeded",
         "a batch that takes more memory than there is",

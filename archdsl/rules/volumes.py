@@ -4,7 +4,7 @@ from archdsl.rules.rule import Rule
 
 _MAP = (28, 28, 16)
 
-CODES = (
+RULES = (
     Rule(
         "branch-size-mismatch",
         "branches of a merge differ in size",

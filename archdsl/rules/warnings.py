@@ -4,7 +4,7 @@ from archdsl.rules.rule import Rule
 
 _MAP = (28, 28, 16)
 
-CODES = (
+RULES = (
     Rule(
         "bias-before-norm",
         "a bias that the normalization behind it subtracts",
@@ -124,19 +124,19 @@ CODES = (
     ),
     Rule(
         "unused-ignore",
-        "a comment that silences nothing",
-        """There is no warning of this code on the line that the comment is about. It was mended,
+        "a comment that suppresses nothing",
+        """There is no warning of this code on the line that the comment is about. It was fixed,
         or the comment has moved. Left in place the comment would hide the next such warning.
-        Errors cannot be silenced.""",
+        Errors cannot be suppressed.""",
         "relu  # archdsl: ignore[dropped-rows]",
         "relu",
         _MAP,
     ),
     Rule(
         "unknown-code",
-        "a comment that silences a warning there is none of",
+        "a comment that suppresses a warning there is none of",
         """The code between the brackets does not exist, so the comment does nothing.
-        `archdsl explain` lists all codes.""",
+        `archdsl explain` lists all rules.""",
         "relu  # archdsl: ignore[droped-rows]",
         "relu",
         _MAP,

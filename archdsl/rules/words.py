@@ -4,7 +4,7 @@ from archdsl.rules.rule import Rule
 
 _MAP = (28, 28, 16)
 
-CODES = (
+RULES = (
     Rule(
         "unknown-word",
         "a word that is no layer, flag, block, value or part",

@@ -41,7 +41,7 @@ class Edit:
 class Fix:
     """Edits that together make a diagnostic disappear.
 
-    One that keeps choices mends how something is written; others change what its author chose: a
+    One that keeps choices fixes how something is written; others change what its author chose: a
     number, a claim, a layer. It is safe once the text that it gives has been checked, too, which
     is what ``archdsl.text.verification`` does.
     """
@@ -166,5 +166,5 @@ def replaced(span: Span, text: str, message: str, *, keeps_choices: bool = True)
 
 
 def help_of(fixes: tuple[Fix, ...]) -> str | None:
-    """What the first fix says, for the reader who mends by hand."""
+    """What the first fix says, for the reader who fixes by hand."""
     return fixes[0].message if fixes else None

@@ -11,7 +11,7 @@ from archdsl.text.source import Source, Span
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
+class FixedText:
     """A text after fixes, and the diagnostics whose fixes were carried out."""
 
     text: str
@@ -29,17 +29,17 @@ def applicable(diagnostic: Diagnostic, source: Source, *, unsafe: bool = False) 
 
 def apply_fixes(
     source: Source, diagnostics: Iterable[Diagnostic], *, unsafe: bool = False
-) -> Mended:
+) -> FixedText:
     """One fix for each diagnostic, in order; one that meets an earlier fix's edits is left out."""
-    mended: list[Diagnostic] = []
+    fixed: list[Diagnostic] = []
     edits: list[Edit] = []
     for diagnostic in diagnostics:
         fix = applicable(diagnostic, source, unsafe=unsafe)
         if fix is None or any(meet(edit, other) for edit in fix.edits for other in edits):
             continue
-        mended.append(diagnostic)
+        fixed.append(diagnostic)
         edits.extend(fix.edits)
-    return Mended(edited(source.text, edits), tuple(mended))
+    return FixedText(edited(source.text, edits), tuple(fixed))
 
 
 def edited(text: str, edits: Iterable[Edit]) -> str:

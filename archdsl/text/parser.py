@@ -51,10 +51,10 @@ def _beside(source: Source, faults: list[Diagnostic]) -> list[Diagnostic]:
     from archdsl.text.fixes import apply_fixes, relocate  # most texts need none
 
     edits = [edit for fault in faults for edit in fault.fixes[0].edits]
-    mended = apply_fixes(source, faults, unsafe=True)
-    if len(mended.diagnostics) < len(faults):
+    fixed = apply_fixes(source, faults, unsafe=True)
+    if len(fixed.diagnostics) < len(faults):
         return faults
-    _, errors = _read(Source(mended.text, source.path))
+    _, errors = _read(Source(fixed.text, source.path))
     found = [relocate(error, source, edits) for error in errors]
     guessed = {f.span.line for f in faults if f.span and f.code != "unknown-word"}
     wrong = guessed & {error.span.line for error in found if error.span}

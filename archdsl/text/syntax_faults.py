@@ -32,7 +32,7 @@ _IMPLIED = {"FLOAT", "PLUS", "MINUS", "TIMES", "DIVIDE", "COMPARE", "AND", "OR",
 def describe_token(
     source: Source, kind: str, text: str, offset: int, expected: set[str]
 ) -> tuple[Diagnostic, int]:
-    """The diagnostic for a token of a kind that cannot stand at an offset, and the place to mend.
+    """The diagnostic for a token of a kind that cannot stand at an offset, and the place to fix.
 
     ``expected`` are the kinds that could. The end of the text is a token of the kind ``$END``.
     """
@@ -57,7 +57,7 @@ def describe_token(
 
 
 def describe_character(source: Source, offset: int, expected: set[str]) -> tuple[Diagnostic, int]:
-    """The diagnostic for text that is no token at all, and the place to mend."""
+    """The diagnostic for text that is no token at all, and the place to fix."""
     word = re.compile(r"\w[\w.]*|.", re.DOTALL).match(source.text, offset)
     text = word.group() if word else ""
     code, message = _describe_text(text)

@@ -60,7 +60,7 @@ Examine: TypeAlias = Callable[[Mapping[str, Source]], Examined]
 
 
 def verify(before: Examined, examine: Examine) -> tuple[Diagnostic, ...]:
-    """The diagnostics, their fixes marked as safe where the mended text has been found good.
+    """The diagnostics, their fixes marked as safe where the fixed text has been found good.
 
     That is: the text lacks what was wrong and has no new error, and every network that was right
     computes what it did. A new error is none that its own fix takes away again; a fix of a warning
@@ -76,7 +76,7 @@ def _find_good(tried: list[Diagnostic], trials: _Trials) -> list[Diagnostic]:
     fitting = _without_meeting(tried)
     harm = trials.find_harm(fitting)
     while harm:
-        # Who mended a line that is wrong now is to blame.
+        # Who fixed a line that is wrong now is to blame.
         rest = [d for d in fitting if not harm.intersection(_lines(d))]
         if not rest or len(rest) == len(fitting):
             break
@@ -97,7 +97,7 @@ _Harm: TypeAlias = frozenset[tuple[str, int]]
 
 @dataclass(slots=True)
 class _Trials:
-    """Checks of mended texts against the text before, as many as there is time for."""
+    """Checks of fixed texts against the text before, as many as there is time for."""
 
     examine: Examine
     before: Examined
@@ -108,8 +108,8 @@ class _Trials:
         """What is wrong after the fixes of some diagnostics together; None where all is well."""
         if not tried:
             return None
-        mended = {_key(d) for d in tried}
-        old = {_key(d) for d in self.before.all} - mended
+        fixed = {_key(d) for d in tried}
+        old = {_key(d) for d in self.before.all} - fixed
         is_warning = all(d.severity is Severity.WARNING for d in tried)
         horizon = _horizon(self.before)
         texts: dict[str, Source] = {}
@@ -129,20 +129,20 @@ class _Trials:
                 for d, place in zip(after.all, places, strict=True)
                 if place not in old
                 and (is_warning or d.severity is Severity.ERROR)
-                and (place in mended or horizon is None or place[1:] <= horizon)
+                and (place in fixed or horizon is None or place[1:] <= horizon)
             ]
             if not new:
                 return None
             if harm is None:
                 harm = frozenset(_line(place, changed) for _, place in new)
-            if any(_candidate(d) is None or place in mended for d, place in new):
+            if any(_candidate(d) is None or place in fixed for d, place in new):
                 break
             # What comes to light has fixes of its own: those are tried in turn.
             tried = [d for d, _ in new]
             if len(_without_meeting(tried)) < len(tried):
                 break
-            mended, horizon = {_key(d) for d in tried}, None
-            old = {_key(d) for d in after.all} - mended
+            fixed, horizon = {_key(d) for d in tried}, None
+            old = {_key(d) for d in after.all} - fixed
         return harm or frozenset()
 
     def _keeps_networks(self, after: Examined) -> bool:

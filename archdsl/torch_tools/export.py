@@ -97,7 +97,7 @@ def _convert(
 ) -> onnx.ModelProto:
     shapes = ({0: torch.export.Dim("batch")},) if is_dynamic else None
     try:
-        with _silence():
+        with _quieten():
             program: Any = torch.onnx.export(
                 network,
                 (images,),
@@ -119,7 +119,7 @@ def _convert(
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
+def _quieten() -> Iterator[None]:
     """Keep advice on the exporter's insides, and the log of its attempts, from the user."""
     logging.disable(logging.CRITICAL)
     try:

@@ -1,4 +1,4 @@
-"""What the user can mend, said in one line."""
+"""What the user can fix, said in one line."""
 
 from __future__ import annotations
 

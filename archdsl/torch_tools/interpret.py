@@ -23,7 +23,7 @@ _OPERATORS = {"+": operator.add, "*": operator.mul, "-": operator.sub, "/": oper
 
 
 class Interpreter:
-    """The layers of a Model, each built from what its page emits for the volume that it gets.
+    """The layers of a Model, each built from what its definition emits for the volume that it gets.
 
     What the layers hold is not filled; ``adopt`` gives them the state of another network.
     """

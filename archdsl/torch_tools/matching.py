@@ -18,7 +18,7 @@ from typing import Literal, TypeAlias
 from archdsl.torch_tools.faults import ToolError
 
 COUNTER = "num_batches_tracked"
-#: How a pair was found; the pages of the docs explain the words.
+#: How a pair was found; the definitions of the docs explain the words.
 Ground: TypeAlias = Literal["name", "map", "shape", "order", "part"]
 Shape: TypeAlias = tuple[int, ...]
 #: The tensors a module owns, by their last names; the counter of batch normalization apart.

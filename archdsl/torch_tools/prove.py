@@ -63,19 +63,19 @@ class _File:
 
 
 def _prove(model: Model, name: str, plain: _File, inference: _File) -> Proof:
-    court = _Court(model)
+    mismatches = _Mismatches(model)
     try:
         with torch.device("meta"), torch.no_grad():
             network = plain.build(name)
             runs = [_Run(model, network, is_training) for is_training in (True, False)]
     except Exception as error:  # whatever keeps the module from running disproves it
-        court.accuse(None, "module", "it runs", _said(error))
-        return Proof(_TORCH, 0, 0, 0, None, "", tuple(court.diagnostics))
-    _compare_parameters(court, network)
+        mismatches.report(None, "module", "it runs", _said(error))
+        return Proof(_TORCH, 0, 0, 0, None, "", tuple(mismatches.diagnostics))
+    _compare_parameters(mismatches, network)
     for run in runs:
-        _compare_volumes(court, run)
-        _compare_macs(court, run)
-    found = "" if court.found else _compare_numbers(court, name, plain, inference)
+        _compare_volumes(mismatches, run)
+        _compare_macs(mismatches, run)
+    found = "" if mismatches.found else _compare_numbers(mismatches, name, plain, inference)
     return Proof(
         _TORCH,
         len(set().union(*(run.shown for run in runs)) - {0}),
@@ -83,7 +83,7 @@ def _prove(model: Model, name: str, plain: _File, inference: _File) -> Proof:
         runs[0].macs_of(None),
         None if isinstance(found, str) else found,
         found if isinstance(found, str) else "",
-        tuple(court.diagnostics),
+        tuple(mismatches.diagnostics),
     )
 
 
@@ -150,17 +150,17 @@ def _count_parameters(module: nn.Module) -> int:
 
 
 @dataclass(slots=True)
-class _Court:
+class _Mismatches:
     """Collects where torch disagrees, each fact once."""
 
     model: Model
     found: dict[tuple[str, str], Diagnostic] = field(default_factory=dict)
 
-    def accuse(self, node: Node | None, fact: str, ours: str, theirs: str) -> None:
+    def report(self, node: Node | None, fact: str, ours: str, theirs: str) -> None:
         name = "" if node is None else self.model.names[node.id]
         self._tell(node, name, fact, f"archdsl says {ours}, torch says {theirs}")
 
-    def report(self, difference: NumericMismatch) -> None:
+    def report_number(self, difference: NumericMismatch) -> None:
         self._tell(difference.node, difference.name, difference.fact, difference.text)
 
     def _tell(self, node: Node | None, name: str, fact: str, label: str) -> None:
@@ -169,7 +169,7 @@ class _Court:
         message = f"{self.model.name}: torch disagrees on the {fact}{about}"
         self.found.setdefault((name, fact), Diagnostic("torch-disagrees", message, span, label))
 
-    def has_accused(self, fact: str) -> bool:
+    def has(self, fact: str) -> bool:
         return any(known == fact for _, known in self.found)
 
     @property
@@ -177,102 +177,104 @@ class _Court:
         return self.found.values()
 
 
-def _compare_parameters(court: _Court, network: nn.Module) -> None:
-    model = court.model
+def _compare_parameters(mismatches: _Mismatches, network: nn.Module) -> None:
+    model = mismatches.model
     modules = dict(network.named_modules())
     for node in _unary(model.layers):
         ours = model.costs[node.id].parameters
         module = modules.get(model.names[node.id])
         if module is None:
-            court.accuse(node, "module", "it is there", "it is not")
+            mismatches.report(node, "module", "it is there", "it is not")
         elif (theirs := _count_parameters(module)) != ours:
-            court.accuse(node, "parameters", f"{ours:,}", f"{theirs:,}")
+            mismatches.report(node, "parameters", f"{ours:,}", f"{theirs:,}")
     total = model.trunk.parameters + model.heads.parameters
     theirs = _count_parameters(network)
     # Where a layer is wrong the sum is, too: one mistake, one message.
-    if theirs != total and not court.has_accused("parameters"):
-        court.accuse(None, "parameters of the network", f"{total:,}", f"{theirs:,}")
+    if theirs != total and not mismatches.has("parameters"):
+        mismatches.report(None, "parameters of the network", f"{total:,}", f"{theirs:,}")
 
 
-def _compare_volumes(court: _Court, run: _Run) -> None:
-    model = court.model
+def _compare_volumes(mismatches: _Mismatches, run: _Run) -> None:
+    model = mismatches.model
     for node in _unary(model.layers):
         name = model.names[node.id]
         runs = run.is_training or node.head is None
         if runs != (name in run.gives):
             verdicts = ("it runs", "it does not run")
             ours = f"{verdicts[not runs]} in {run.mode}"
-            court.accuse(node, "use", ours, verdicts[runs])
+            mismatches.report(node, "use", ours, verdicts[runs])
         elif runs:
-            _compare_volume(court, run, node, run.gives[name])
-            _compare_read(court, run, node, run.takes[name])
+            _compare_volume(mismatches, run, node, run.gives[name])
+            _compare_read(mismatches, run, node, run.takes[name])
     outputs = [model.chain.output]
     if run.is_training:
         heads = (part for part in walk(model.chain) if isinstance(part, AuxPart))
         outputs += [head.body.output for head in heads]
     if len(run.outputs) != len(outputs):
-        court.accuse(
+        mismatches.report(
             None, f"number of outputs in {run.mode}", f"{len(outputs)}", f"{len(run.outputs)}"
         )
         return
     for output, shape in zip(outputs, run.outputs, strict=True):
-        _compare_volume(court, run, model.nodes[output], shape)
+        _compare_volume(mismatches, run, model.nodes[output], shape)
 
 
-def _compare_read(court: _Court, run: _Run, reader: Node, shape: Shape) -> None:
+def _compare_read(mismatches: _Mismatches, run: _Run, reader: Node, shape: Shape) -> None:
     """Compare what a layer takes with the volume of the node it reads."""
-    source = court.model.nodes[reader.inputs[0]]
+    source = mismatches.model.nodes[reader.inputs[0]]
     if isinstance(reader.layer, UnaryLayer) and reader.layer.flattens:
         # The module sees the vector that its input was made.
         if shape == (_BATCH, source.volume.elements):
             return
-        court.accuse(source, "elements", f"{source.volume.elements:,}", _sizes(shape))
+        mismatches.report(source, "elements", f"{source.volume.elements:,}", _sizes(shape))
         return
-    _compare_volume(court, run, source, shape)
+    _compare_volume(mismatches, run, source, shape)
 
 
-def _compare_volume(court: _Court, run: _Run, node: Node, shape: Shape) -> None:
+def _compare_volume(mismatches: _Mismatches, run: _Run, node: Node, shape: Shape) -> None:
     run.shown.add(node.id)
     if shape == (_BATCH, *node.volume.torch_sizes):
         return
     if node.id == 0:  # the input has no name in the module
-        court.accuse(None, "input", str(node.volume), _sizes(shape))
+        mismatches.report(None, "input", str(node.volume), _sizes(shape))
     else:
-        court.accuse(node, "volume", str(node.volume), _sizes(shape))
+        mismatches.report(node, "volume", str(node.volume), _sizes(shape))
 
 
-def _compare_macs(court: _Court, run: _Run) -> None:
-    model = court.model
+def _compare_macs(mismatches: _Mismatches, run: _Run) -> None:
+    model = mismatches.model
     for node in _unary(model.layers):
         ours, theirs = model.costs[node.id].macs, run.macs_of(model.names[node.id])
         if ours != theirs and (run.is_training or node.head is None):
-            court.accuse(node, "MACs", f"{ours:,}", f"{theirs:,}")
+            mismatches.report(node, "MACs", f"{ours:,}", f"{theirs:,}")
     total = model.trunk.macs + (model.heads.macs if run.is_training else 0)
     theirs = run.macs_of(None)
-    if total != theirs and not court.has_accused("MACs"):
-        court.accuse(None, f"MACs of the network in {run.mode}", f"{total:,}", f"{theirs:,}")
+    if total != theirs and not mismatches.has("MACs"):
+        mismatches.report(None, f"MACs of the network in {run.mode}", f"{total:,}", f"{theirs:,}")
 
 
-def _compare_numbers(court: _Court, name: str, plain: _File, inference: _File) -> Numbers | str:
+def _compare_numbers(
+    mismatches: _Mismatches, name: str, plain: _File, inference: _File
+) -> Numbers | str:
     """Compare with the graph in numbers; a text says why that was left out."""
-    sample = choose_sample(court.model)
+    sample = choose_sample(mismatches.model)
     if isinstance(sample, str):
         return sample
     try:
         with in_double():
             with unfilled(), narrowed(sample.divisor):
                 network = plain.build(name)
-            comparison = Comparison(court.model, network, sample)
+            comparison = Comparison(mismatches.model, network, sample)
             differences = [*comparison.differences()]
             if not differences:
                 with unfilled(), narrowed(sample.divisor):
                     deployed = inference.build(name)
                 differences += comparison.inference_differences(deployed)
     except Exception as error:
-        court.accuse(None, "module", "it runs", _said(error))
+        mismatches.report(None, "module", "it runs", _said(error))
         return ""
     for difference in differences[:1]:
-        court.report(difference)
+        mismatches.report_number(difference)
     if not comparison.is_finite:
         return "with random weights not all of them are finite"
     return Numbers(

@@ -13,10 +13,10 @@ from archdsl.recipe.averages import Average, ExponentialMovingAverage
 class Averaging:
     """PyTorch's average of a network: its weights, and what batch normalization keeps."""
 
-    def __init__(self, page: Average, network: nn.Module) -> None:
-        assert isinstance(page, ExponentialMovingAverage)
-        self.every = page.steps
-        mean = get_ema_multi_avg_fn(page.decay)  # type: ignore[no-untyped-call]
+    def __init__(self, definition: Average, network: nn.Module) -> None:
+        assert isinstance(definition, ExponentialMovingAverage)
+        self.every = definition.steps
+        mean = get_ema_multi_avg_fn(definition.decay)  # type: ignore[no-untyped-call]
         self.model = AveragedModel(network, multi_avg_fn=mean, use_buffers=True)
         self.model.requires_grad_(False)
 

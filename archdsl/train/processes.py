@@ -53,7 +53,7 @@ def start_processes(options: TrainOptions) -> Fabric:
 
 
 def _quieten() -> None:
-    """Silence what Fabric announces on every run, and advice on what the user has chosen."""
+    """Keep quiet what Fabric announces on every run, and advice on what the user has chosen."""
     for name in ("lightning_fabric", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"lightning_fabric\..*")

@@ -85,36 +85,42 @@ class Classification:
 # ── Optimizer and schedule ───────────────────────────────────────────────────────────────────
 
 
-def make_optimizer(page: optimizers.Optimizer, network: nn.Module) -> torch.optim.Optimizer:
-    """PyTorch's optimizer of a recipe's word."""
-    parameters = list(_groups(page, network))
-    match page:
+def make_optimizer(definition: optimizers.Optimizer, network: nn.Module) -> torch.optim.Optimizer:
+    """PyTorch's optimizer of a recipe's option."""
+    parameters = list(_groups(definition, network))
+    match definition:
         case optimizers.SGD():
             return torch.optim.SGD(
                 parameters,
-                lr=page.lr,
-                momentum=page.momentum,
-                weight_decay=page.weight_decay,
-                nesterov=page.nesterov,
+                lr=definition.lr,
+                momentum=definition.momentum,
+                weight_decay=definition.weight_decay,
+                nesterov=definition.nesterov,
             )
         case optimizers.AdamW():
             return torch.optim.AdamW(
-                parameters, lr=page.lr, weight_decay=page.weight_decay, eps=page.eps
+                parameters,
+                lr=definition.lr,
+                weight_decay=definition.weight_decay,
+                eps=definition.eps,
             )
         case optimizers.Adam():
             return torch.optim.Adam(
-                parameters, lr=page.lr, weight_decay=page.weight_decay, eps=page.eps
+                parameters,
+                lr=definition.lr,
+                weight_decay=definition.weight_decay,
+                eps=definition.eps,
             )
         case optimizers.RMSprop():
             return torch.optim.RMSprop(
                 parameters,
-                lr=page.lr,
-                momentum=page.momentum,
-                weight_decay=page.weight_decay,
-                alpha=page.alpha,
-                eps=page.eps,
+                lr=definition.lr,
+                momentum=definition.momentum,
+                weight_decay=definition.weight_decay,
+                alpha=definition.alpha,
+                eps=definition.eps,
             )
-    raise AssertionError(page)
+    raise AssertionError(definition)
 
 
 #: The modules whose weights and biases are those of a normalization.
@@ -126,18 +132,22 @@ _NORMS = (
 )
 
 
-def _groups(page: optimizers.Optimizer, network: nn.Module) -> Iterator[dict[str, Any]]:
+def _groups(definition: optimizers.Optimizer, network: nn.Module) -> Iterator[dict[str, Any]]:
     """The parameters by their weight decay, as torchvision's reference groups them.
 
     A bias is a bias first, and then a part of its normalization.
     """
-    decays = {"bias": page.bias_weight_decay, "norm": page.norm_weight_decay, "other": None}
+    decays = {
+        "bias": definition.bias_weight_decay,
+        "norm": definition.norm_weight_decay,
+        "other": None,
+    }
     groups: dict[str, list[nn.Parameter]] = {kind: [] for kind in decays}
     for module in network.modules():
         for name, parameter in module.named_parameters(recurse=False):
-            if name == "bias" and page.bias_weight_decay is not None:
+            if name == "bias" and definition.bias_weight_decay is not None:
                 kind = "bias"
-            elif isinstance(module, _NORMS) and page.norm_weight_decay is not None:
+            elif isinstance(module, _NORMS) and definition.norm_weight_decay is not None:
                 kind = "norm"
             else:
                 kind = "other"
@@ -145,7 +155,7 @@ def _groups(page: optimizers.Optimizer, network: nn.Module) -> Iterator[dict[str
     for kind, parameters in groups.items():
         if parameters:
             own = decays[kind]
-            decay = page.weight_decay if own is None else own
+            decay = definition.weight_decay if own is None else own
             yield {"params": parameters, "weight_decay": decay}
 
 
@@ -175,10 +185,10 @@ def set_rate(
     """
     rate = rate_at(recipe, epoch, history)
     momentum = None
-    for page in recipe.schedule:
+    for definition in recipe.schedule:
         place = epoch * steps + step, recipe.epochs * steps
-        rate *= page.factor_at_step(*place)
-        momentum = page.momentum_at_step(*place)
+        rate *= definition.factor_at_step(*place)
+        momentum = definition.momentum_at_step(*place)
     for group in optimizer.param_groups:
         group["lr"] = rate
         if momentum is not None and "betas" in group:
@@ -189,19 +199,19 @@ def set_rate(
 
 def rate_at(recipe: Recipe, epoch: int, history: Sequence[Row]) -> float:
     """The learning rate of an epoch, but for what changes from step to step."""
-    factor = prod(page.factor_at(epoch, recipe.epochs) for page in recipe.schedule)
+    factor = prod(definition.factor_at(epoch, recipe.epochs) for definition in recipe.schedule)
     rate = recipe.optimizer.lr * factor
-    for page in recipe.schedule:
-        if isinstance(page, schedules.Plateau):
-            rate = _rate_on_plateau(page, rate, history)
+    for definition in recipe.schedule:
+        if isinstance(definition, schedules.Plateau):
+            rate = _rate_on_plateau(definition, rate, history)
     return rate
 
 
-def _rate_on_plateau(page: schedules.Plateau, rate: float, history: Sequence[Row]) -> float:
+def _rate_on_plateau(definition: schedules.Plateau, rate: float, history: Sequence[Row]) -> float:
     """What PyTorch's schedule makes of a rate when it sees the losses of the history."""
     optimizer = torch.optim.SGD([torch.zeros(())], lr=rate)
     scheduler = lr_scheduler.ReduceLROnPlateau(
-        optimizer, factor=page.factor, patience=page.patience
+        optimizer, factor=definition.factor, patience=definition.patience
     )
     for row in history:
         scheduler.step(row["val_loss"])

@@ -141,7 +141,7 @@ _NN: dict[str, Any] = _LAYERS | {
     "Sequential": Sequential,
     "ModuleList": ModuleList,
     "ModuleDict": ModuleDict,
-    "ParameterValue": ParameterValue,
+    "Parameter": ParameterValue,
     "functional": _FUNCTIONAL,
 }
 _TORCH: dict[str, Any] = {

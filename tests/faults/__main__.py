@@ -28,8 +28,8 @@ def _faults_of(outcome: Outcome) -> list[str]:
         f"not at line {outcome.change.faulty_line}": outcome.is_at_line,
         "another code": outcome.has_code,
         f"{len(outcome.found)} messages": outcome.is_single,
-        "the fix does not mend it": outcome.is_mended is not False,
-        "no fix": not outcome.fault.is_mendable or outcome.is_mended is not None,
+        "the fix does not make it go": outcome.is_fixed is not False,
+        "no fix": not outcome.fault.is_fixable or outcome.is_fixed is not None,
     }
     return [what for what, holds in checks.items() if not holds]
 
@@ -58,8 +58,8 @@ def main() -> int:
         print(f"{len(FAULTS)} faults, {len(specs())} specs, {len(outcomes)} broken texts:")
         for what in ("is_caught", "is_at_line", "has_code", "is_single"):
             print(f"    {what}: {sum(getattr(outcome, what) for outcome in outcomes)}")
-        print(f"    offered fixes that mend: {sum(o.is_mended is True for o in outcomes)}")
-        print(f"    and that do not: {sum(o.is_mended is False for o in outcomes)}")
+        print(f"    offered fixes that work: {sum(o.is_fixed is True for o in outcomes)}")
+        print(f"    and that do not: {sum(o.is_fixed is False for o in outcomes)}")
     if alarms:
         print(f"false alarms: {', '.join(alarms)}", file=sys.stderr)
     return 1 if alarms or not all(outcome.is_caught for outcome in outcomes) else 0

@@ -16,7 +16,7 @@ def _calls(spec: Spec) -> Iterator[syntax.Call]:
     yield from (call for call in (*spec.calls, *members) if call.arguments)
 
 
-@fault("surplus-argument", mendable=True)
+@fault("surplus-argument", fixable=True)
 def surplus_argument(spec: Spec) -> Changes:
     """an argument too many behind a layer"""
     for written in spec.layers:
@@ -27,7 +27,7 @@ def surplus_argument(spec: Spec) -> Changes:
             yield Change((last or written.name).span.after, " 77")
 
 
-@fault("surplus-argument", mendable=True)
+@fault("surplus-argument", fixable=True)
 def surplus_argument_of_a_call(spec: Spec) -> Changes:
     """an argument too many in a call"""
     for call in _calls(spec):
@@ -54,7 +54,7 @@ def missing_argument_of_a_call(spec: Spec) -> Changes:
             yield Change(first.span.to(last.span), first.span.text)
 
 
-@fault("wrong-pair", "surplus-argument", "repeated-argument", mendable=True)
+@fault("wrong-pair", "surplus-argument", "repeated-argument", fixable=True)
 def pair_written_apart(spec: Spec) -> Changes:
     """a pair a→b written a, b"""
     for call in _calls(spec):
@@ -72,7 +72,7 @@ def pair_where_none_belongs(spec: Spec) -> Changes:
                 yield Change(argument.span, f"{argument.span.text}→8")
 
 
-@fault("repeated-argument", mendable=True)
+@fault("repeated-argument", fixable=True)
 def argument_given_twice(spec: Spec) -> Changes:
     """an attribute given twice"""
     for written in spec.layers:
@@ -125,7 +125,7 @@ def input_of_two_sizes(spec: Spec) -> Changes:
             yield Change(network.input.span, network.input.span.text.rpartition("x")[0])
 
 
-@fault("inexact-division", mendable=True)
+@fault("inexact-division", fixable=True)
 def inexact_division(spec: Spec) -> Changes:
     """a division that leaves a rest"""
     for written in spec.layers:

@@ -41,7 +41,7 @@ class Fault:
     title: str
     codes: frozenset[str]
     changes: Callable[[Spec], Changes]
-    is_mendable: bool
+    is_fixable: bool
     is_conflict: bool
 
     @property
@@ -53,13 +53,13 @@ FAULTS: list[Fault] = []
 
 
 def fault(
-    *codes: str, mendable: bool = False, conflict: bool = False
+    *codes: str, fixable: bool = False, conflict: bool = False
 ) -> Callable[[Callable[[Spec], Changes]], Callable[[Spec], Changes]]:
     """Register a function as a fault; the first line of its docstring is its title."""
 
     def register(changes: Callable[[Spec], Changes]) -> Callable[[Spec], Changes]:
         title = (changes.__doc__ or "").strip().splitlines()[0].rstrip(".")
-        FAULTS.append(Fault(title, frozenset(codes), changes, mendable, conflict))
+        FAULTS.append(Fault(title, frozenset(codes), changes, fixable, conflict))
         return changes
 
     return register

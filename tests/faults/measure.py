@@ -29,7 +29,7 @@ class Outcome:
     change: Change
     found: tuple[Diagnostic, ...]
     #: What is left of the same message after its fix; None where no fix is offered.
-    is_mended: bool | None
+    is_fixed: bool | None
 
     @property
     def is_caught(self) -> bool:
@@ -77,19 +77,19 @@ def measure(specs: Iterable[Spec], *, everywhere: bool = False) -> Iterator[Outc
 def _outcome(fault: Fault, spec: Spec, change: Change) -> Outcome:
     source = Source(change.apply(), spec.source.path)
     found = diagnose(source)
-    return Outcome(fault, spec, change, found, _is_mended(source, found))
+    return Outcome(fault, spec, change, found, _is_fixed(source, found))
 
 
-def _is_mended(source: Source, found: tuple[Diagnostic, ...]) -> bool | None:
+def _is_fixed(source: Source, found: tuple[Diagnostic, ...]) -> bool | None:
     if not found or applicable(found[0], source, unsafe=True) is None:
         return None
-    mended = apply_fixes(source, found[:1], unsafe=True)
-    return _said(found[0]) not in _said_of(mended.text, source.path)
+    fixed = apply_fixes(source, found[:1], unsafe=True)
+    return _said(found[0]) not in _said_of(fixed.text, source.path)
 
 
 @cache
 def _said_of(text: str, path: str) -> frozenset[tuple[str, str, int]]:
-    """What is said of a mended text: that is nearly always the spec as it was."""
+    """What is said of a fixed text: that is nearly always the spec as it was."""
     return frozenset(map(_said, diagnose(Source(text, path))))
 
 

@@ -34,8 +34,8 @@ def render_tables(outcomes: Iterable[Outcome]) -> str:
 
 def _counts(found: Sequence[Outcome]) -> list[str]:
     total = len(found)
-    mendable = [outcome for outcome in found if outcome.fault.is_mendable]
-    mended = sum(outcome.is_mended is True for outcome in mendable)
+    fixable = [outcome for outcome in found if outcome.fault.is_fixable]
+    fixed = sum(outcome.is_fixed is True for outcome in fixable)
     return [
         str(total),
         *(
@@ -47,7 +47,7 @@ def _counts(found: Sequence[Outcome]) -> list[str]:
                 [outcome.is_single for outcome in found],
             )
         ),
-        _share(mended, len(mendable)) if mendable else "",
+        _share(fixed, len(fixable)) if fixable else "",
     ]
 
 

@@ -19,7 +19,7 @@ def _end(spec: Spec) -> Span:
     return _at(spec, len(spec.text), len(spec.text))
 
 
-@fault("unclosed-bracket", mendable=True)
+@fault("unclosed-bracket", fixable=True)
 def closing_brace_missing(spec: Spec) -> Changes:
     """a closing brace is missing"""
     for body in spec.bodies:
@@ -36,7 +36,7 @@ def opening_brace_missing(spec: Spec) -> Changes:
             yield Change(_at(spec, start, start + 1), "")
 
 
-@fault("unmatched-bracket", mendable=True)
+@fault("unmatched-bracket", fixable=True)
 def closing_brace_surplus(spec: Spec) -> Changes:
     """a closing brace too many"""
     yield Change(_end(spec), "}\n", len(spec.text.splitlines()) + 1)
@@ -44,14 +44,14 @@ def closing_brace_surplus(spec: Spec) -> Changes:
         yield Change(body.span.after, " }")
 
 
-@fault("unclosed-bracket", mendable=True)
+@fault("unclosed-bracket", fixable=True)
 def parenthesis_missing(spec: Spec) -> Changes:
     """the closing parenthesis of a call is missing"""
     for call in (*spec.calls, *(i.call for i in spec.items(syntax.Instance))):
         yield Change(_at(spec, call.span.end - 1, call.span.end), "")
 
 
-@fault("unexpected-word", "unexpected-character", mendable=True)
+@fault("unexpected-word", "unexpected-character", fixable=True)
 def comma_between_arguments(spec: Spec) -> Changes:
     """a comma between the arguments of a layer"""
     for written in spec.layers:
@@ -60,7 +60,7 @@ def comma_between_arguments(spec: Spec) -> Changes:
                 yield Change(left.span.after, ",")
 
 
-@fault("unexpected-word", "unexpected-character", mendable=True)
+@fault("unexpected-word", "unexpected-character", fixable=True)
 def comment_of_another_language(spec: Spec) -> Changes:
     """a comment that begins with //"""
     for step in spec.steps:
@@ -76,7 +76,7 @@ def foreign_character(spec: Spec) -> Changes:
         yield Change(written.name.span.after, " @")
 
 
-@fault("unexpected-word", mendable=True)
+@fault("unexpected-word", fixable=True)
 def semicolon_missing(spec: Spec) -> Changes:
     """no semicolon before a named statement"""
     for step in spec.steps:
@@ -103,7 +103,7 @@ def arrow_of_another_language(spec: Spec) -> Changes:
             yield Change(_at(spec, start, start + 1), "=>")
 
 
-@fault("unexpected-word", "unknown-word", mendable=True)
+@fault("unexpected-word", "unknown-word", fixable=True)
 def keyword_misspelt(spec: Spec) -> Changes:
     """`network`, `block`, `use` or `expect` is misspelt"""
     typos = {"network": "netwrok", "block": "blcok", "use": "ues", "expect": "expcet"}

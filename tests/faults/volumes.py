@@ -39,7 +39,7 @@ def pooled_until_nothing_is_left(spec: Spec) -> Changes:
     yield from _before(spec, "{ maxpool 2 s2 } ×12", on_vectors=False)
 
 
-@fault("indivisible-channels", mendable=True)
+@fault("indivisible-channels", fixable=True)
 def groups_that_do_not_divide(spec: Spec) -> Changes:
     """groups that do not divide the channels"""
     for written in spec.layers:
@@ -71,7 +71,7 @@ def unequal_branches_of_concat(spec: Spec) -> Changes:
             yield Change(written.span, f"concat {{ {written.span.text} | id }}")
 
 
-@fault("branch-size-mismatch", mendable=True, conflict=True)
+@fault("branch-size-mismatch", fixable=True, conflict=True)
 def same_missing_in_a_branch(spec: Spec) -> Changes:
     """a branch without its `same`"""
     for body in spec.bodies:
@@ -106,7 +106,7 @@ def head_inside_a_branch(spec: Spec) -> Changes:
     yield from _before(spec, "concat { { aux(0.3) { fc 10 } } | id }", on_vectors=False)
 
 
-@fault("wrong-volume", mendable=True)
+@fault("wrong-volume", fixable=True)
 def wrong_volume(spec: Spec) -> Changes:
     """a volume check with a wrong number"""
     for step in spec.steps:
@@ -115,7 +115,7 @@ def wrong_volume(spec: Spec) -> Changes:
             yield Change(step.claim.span, f"{int(height) + 1}x{rest}")
 
 
-@fault("wrong-volume", mendable=True)
+@fault("wrong-volume", fixable=True)
 def wrong_stride(spec: Spec) -> Changes:
     """a stride that does not lead to the volume written behind it"""
     for written in spec.layers:
@@ -127,7 +127,7 @@ def wrong_stride(spec: Spec) -> Changes:
                 yield Change(atom.span, f"s{atom.sizes[0] + 1}")
 
 
-@fault("wrong-volume", mendable=True)
+@fault("wrong-volume", fixable=True)
 def wrong_channels(spec: Spec) -> Changes:
     """channels other than those written behind the statement"""
     for written in spec.layers:
@@ -140,7 +140,7 @@ def wrong_channels(spec: Spec) -> Changes:
             yield Change(written.arguments[1].span, f"{written.arguments[1].value * 2}")
 
 
-@fault("wrong-volume", mendable=True)
+@fault("wrong-volume", fixable=True)
 def wrong_output(spec: Spec) -> Changes:
     """a network that ends in another volume than its first line says"""
     for network in spec.items(syntax.Network):
@@ -149,7 +149,7 @@ def wrong_output(spec: Spec) -> Changes:
             yield Change(network.output.span, f"{network.output.value}1")
 
 
-@fault("wrong-volume", mendable=True, conflict=True)
+@fault("wrong-volume", fixable=True, conflict=True)
 def wrong_number_of_classes(spec: Spec) -> Changes:
     """the last `fc` with another number of units"""
     for network in spec.items(syntax.Network):
@@ -162,7 +162,7 @@ def wrong_number_of_classes(spec: Spec) -> Changes:
             yield Change(trunk[-1].arguments[0].span, f"{trunk[-1].arguments[0].span.text}0")
 
 
-@fault("failed-claim", mendable=True)
+@fault("failed-claim", fixable=True)
 def wrong_claim(spec: Spec) -> Changes:
     """a claim with a wrong number"""
     for expect in spec.expects:
@@ -184,7 +184,7 @@ def recursion(spec: Spec) -> Changes:
         yield Change(Span(spec.source, end - 1, end), call, line)
 
 
-@fault("empty-branch", mendable=True)
+@fault("empty-branch", fixable=True)
 def empty_branch(spec: Spec) -> Changes:
     """an empty branch"""
     yield from _before(spec, "add { relu | }", on_vectors=False)
@@ -202,7 +202,7 @@ def branches_without_merge(spec: Spec) -> Changes:
     yield from _before(spec, "{ relu | id }", on_vectors=False)
 
 
-@fault("wrong-padding", mendable=True)
+@fault("wrong-padding", fixable=True)
 def padding_beyond_half(spec: Spec) -> Changes:
     """a pool padded by more than half its kernel"""
     for written in spec.layers:

@@ -12,7 +12,7 @@ from .fault import Change, Changes, fault, swapped
 from .spec import Spec
 
 
-@fault("unknown-word", mendable=True)
+@fault("unknown-word", fixable=True)
 def layer_misspelt(spec: Spec) -> Changes:
     """a layer is misspelt"""
     for written in spec.layers:
@@ -20,7 +20,7 @@ def layer_misspelt(spec: Spec) -> Changes:
             yield Change(written.name.span, swapped(written.layer))
 
 
-@fault("unknown-word", mendable=True)
+@fault("unknown-word", fixable=True)
 def layer_of_another_tool(spec: Spec) -> Changes:
     """a layer is called as another tool calls it"""
     others = {"conv": "Conv2D", "fc": "Dense", "maxpool": "MaxPooling2D", "bn": "BatchNorm"}
@@ -29,7 +29,7 @@ def layer_of_another_tool(spec: Spec) -> Changes:
             yield Change(written.name.span, others[written.layer])
 
 
-@fault("unknown-word", mendable=True)
+@fault("unknown-word", fixable=True)
 def flag_misspelt(spec: Spec) -> Changes:
     """a flag is misspelt"""
     for written in spec.layers:
@@ -38,7 +38,7 @@ def flag_misspelt(spec: Spec) -> Changes:
                 yield Change(atom.span, swapped(atom.id))
 
 
-@fault("unknown-attribute", mendable=True)
+@fault("unknown-attribute", fixable=True)
 def attribute_misspelt(spec: Spec) -> Changes:
     """an attribute is misspelt"""
     for written in spec.layers:
@@ -68,21 +68,21 @@ def flag_of_another_layer(spec: Spec) -> Changes:
             yield Change(written.span.after, " same")
 
 
-@fault("unknown-word", mendable=True)
+@fault("unknown-word", fixable=True)
 def block_misspelt(spec: Spec) -> Changes:
     """a block is misspelt in a call"""
     for call in spec.calls:
         yield Change(call.name.span, swapped(call.name.id))
 
 
-@fault("undefined-name", mendable=True)
+@fault("undefined-name", fixable=True)
 def family_misspelt(spec: Spec) -> Changes:
     """a family is misspelt by one of its members"""
     for instance in spec.items(syntax.Instance):
         yield Change(instance.call.name.span, swapped(instance.call.name.id + "s"))
 
 
-@fault("unknown-attribute", mendable=True)
+@fault("unknown-attribute", fixable=True)
 def parameter_misspelt(spec: Spec) -> Changes:
     """a parameter is misspelt in a call"""
     for call in (*spec.calls, *(i.call for i in spec.items(syntax.Instance))):
@@ -91,7 +91,7 @@ def parameter_misspelt(spec: Spec) -> Changes:
                 yield Change(argument.keyword.span, swapped(argument.keyword.id))
 
 
-@fault("unknown-word", "undefined-name", mendable=True)
+@fault("unknown-word", "undefined-name", fixable=True)
 def value_misspelt(spec: Spec) -> Changes:
     """the name of a value is misspelt"""
     for item in spec.program.items:
@@ -104,14 +104,14 @@ def value_misspelt(spec: Spec) -> Changes:
                     yield Change(atom.span, atom.id + atom.id[-1])
 
 
-@fault("unknown-metric", mendable=True)
+@fault("unknown-metric", fixable=True)
 def metric_misspelt(spec: Spec) -> Changes:
     """the quantity of a claim is misspelt"""
     for expect in spec.expects:
         yield Change(expect.metric.span, swapped(expect.metric.id))
 
 
-@fault("unknown-word", "unknown-attribute", mendable=True)
+@fault("unknown-word", "unknown-attribute", fixable=True)
 def recipe_misspelt(spec: Spec) -> Changes:
     """a word of the recipe is misspelt"""
     for recipe in spec.recipes:

@@ -185,8 +185,8 @@ def _atom(atom: tree.Atom, place: _Place, found: Counter[str]) -> None:
             found["head"] += 1
             _walk(atom.body, place, found)
         case tree.Crop() | tree.Recall():
-            found["crop" if isinstance(atom, tree.Crop) else "recall"] += 1
-            found["recall in copies that are named"] += place.in_copies
+            found["crop" if isinstance(atom, tree.Crop) else "reference"] += 1
+            found["reference in copies that are named"] += place.in_copies
         case tree.Call():
             found["call"] += 1
             found["call in a block"] += place.owner == "block"

@@ -101,7 +101,7 @@ class Taste:
 
 
 _WEIGHTS = {
-    **{"layers": 10, "merge": 7, "group": 3, "if": 5, "call": 8, "let": 2, "recall": 4},
+    **{"layers": 10, "merge": 7, "group": 3, "if": 5, "call": 8, "let": 2, "reference": 4},
     "head": 1.5,
 }
 
@@ -186,7 +186,7 @@ class Grower:
             (0 if is_deep else weights["if"], self._if),
             (weights["call"] if self.signatures else 0, self._call),
             (weights["let"], self._let),
-            (weights["recall"] if sample.parts() else 0, self._recall),
+            (weights["reference"] if sample.parts() else 0, self._reference),
             (weights["head"] if place.is_trunk else 0, self._head),
         ]
         make = self.rng.choices([m for _, m in makers], [w for w, _ in makers])[0]
@@ -327,7 +327,7 @@ class Grower:
             self.rng.shuffle(args)
         return Call(signature.block.name, tuple(args))
 
-    def _recall(self, worlds: list[World], place: Place, sample: Sampler) -> Body:
+    def _reference(self, worlds: list[World], place: Place, sample: Sampler) -> Body:
         part = self.rng.choice(sample.parts())
         label = self._label(sample, place, 0.2)
         match self.rng.randrange(6):

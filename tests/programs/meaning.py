@@ -198,10 +198,10 @@ class Machine:
             case tree.Group():
                 return self.body(atom.body, state, is_trunk)
             case tree.Recall():
-                return self._recalled(atom.part, state)
+                return self._referenced(atom.part, state)
             case tree.Crop():
                 need(len(state.volume) == 3, "crop needs an image")
-                source = self._recalled(atom.part, state)
+                source = self._referenced(atom.part, state)
                 args = {"height": state.volume[0], "width": state.volume[1]}
                 return self._place("crop", args, (source,), state)
             case tree.Head():
@@ -215,7 +215,7 @@ class Machine:
         node = self._add(word, args, tuple(source.node for source in inputs), volume)
         return state._replace(node=node, volume=volume)
 
-    def _recalled(self, part: str, state: State) -> State:
+    def _referenced(self, part: str, state: State) -> State:
         found = state.parts.get(part)
         need(found is not None and part not in reserved(), "no such part")
         assert found is not None

@@ -32,13 +32,13 @@ def reduce(
         for candidate in _candidates(program):
             if time.monotonic() > end:
                 return program
-            mended = _mend(candidate)
-            text = str(mended)
-            if mended is None or text in tried or len(text) > len(str(program)) + 2:
+            fixed = _repair(candidate)
+            text = str(fixed)
+            if fixed is None or text in tried or len(text) > len(str(program)) + 2:
                 continue
             tried.add(text)
-            if text != str(program) and fails(mended):
-                program, is_smaller = mended, True
+            if text != str(program) and fails(fixed):
+                program, is_smaller = fixed, True
                 break
     return program
 
@@ -287,7 +287,7 @@ def _rename(node: Any, word: str, new: str) -> Any:
     return replace(node, **changes) if changes else node
 
 
-def _mend(program: tree.Program) -> tree.Program | None:
+def _repair(program: tree.Program) -> tree.Program | None:
     """The program with outputs that are the volumes that its networks end in."""
     blocks = {item.name: item for item in program.items if isinstance(item, tree.Block)}
     values: dict[str, Any] = {}

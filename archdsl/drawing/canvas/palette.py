@@ -16,12 +16,12 @@ THEMES: tuple[Theme, ...] = ("auto", "light", "dark", "print")
 Palette: TypeAlias = dict[str, str]
 
 
-#: A part drawn closed, beside the families of layers.
+#: A part drawn collapsed, beside the families of layers.
 BLOCK = "block"
 
 
 def fill_of(look: str) -> str:
-    """The role of the fill of a family, or of a closed block."""
+    """The role of the fill of a family, or of a collapsed block."""
     return look
 
 

@@ -1,4 +1,4 @@
-"""Parts drawn closed: a block below the wished depth is one box, neighbours of a kind another."""
+"""Parts drawn collapsed: a block below the depth is one box, neighbours of a kind another."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def flatten(items: Iterable[FigureItem]) -> tuple[FigureItem, ...]:
 
 
 class Collapser:
-    """Closes clusters deeper than ``depth``, but for those of a name, and those around them.
+    """Collapses clusters deeper than ``depth``, but for those of a name, and those around them.
 
-    Where it ``joins``, closed neighbours of one kind become one box.
-    ``may_close`` keeps others open as well.
+    Where it ``joins``, collapsed neighbours of one kind become one box.
+    ``may_collapse`` keeps others open as well.
     """
 
     def __init__(
@@ -54,29 +54,29 @@ class Collapser:
         depth: int,
         open: tuple[str, ...],
         joins: bool = True,
-        may_close: Callable[[Cluster], bool] = lambda cluster: True,
+        may_collapse: Callable[[Cluster], bool] = lambda cluster: True,
     ) -> None:
-        self.may_close = may_close
+        self.may_collapse = may_collapse
         self.nodes = nodes
         self.consumers = consumers
         self.depth = depth
         self.open = open
         self.joins = joins
 
-    def close(self, items: Iterable[FigureItem], depth: int = 0) -> tuple[FigureItem, ...]:
-        closed = [self._close(item, depth) for item in items]
-        return tuple(self._joined(closed) if self.joins else closed)
+    def collapse(self, items: Iterable[FigureItem], depth: int = 0) -> tuple[FigureItem, ...]:
+        collapsed = [self._collapse(item, depth) for item in items]
+        return tuple(self._joined(collapsed) if self.joins else collapsed)
 
-    def _close(self, item: FigureItem, depth: int) -> FigureItem:
+    def _collapse(self, item: FigureItem, depth: int) -> FigureItem:
         match item:
             case Cluster(kind=ClusterKind.PART):
                 if self.leaves_open(item, depth):
-                    return replace(item, items=self.close(item.items, depth + 1))
+                    return replace(item, items=self.collapse(item.items, depth + 1))
                 return self._box(item)
             case Cluster():
-                return replace(item, items=self.close(item.items, depth))
+                return replace(item, items=self.collapse(item.items, depth))
             case Fork():
-                branches = tuple(self.close(branch, depth) for branch in item.branches)
+                branches = tuple(self.collapse(branch, depth) for branch in item.branches)
                 return replace(item, branches=branches)
             case Box():
                 return item
@@ -84,7 +84,7 @@ class Collapser:
     def leaves_open(self, cluster: Cluster, depth: int) -> bool:
         """Whether a cluster inside ``depth`` others is drawn open."""
         is_open = depth < self.depth or self._is_open(cluster)
-        return is_open or not self.may_close(cluster)
+        return is_open or not self.may_collapse(cluster)
 
     def _is_open(self, item: FigureItem) -> bool:
         match item:
@@ -119,7 +119,7 @@ class Collapser:
         return "→".join(map(str, numbers))
 
     def _joined(self, items: list[FigureItem]) -> list[FigureItem]:
-        """Closed neighbours of one kind in line as one box that says what varies."""
+        """Collapsed neighbours of one kind in line as one box that says what varies."""
         result: list[FigureItem] = []
         run: list[Box] = []
         for item, after in pairwise([*items, None]):

@@ -58,26 +58,26 @@ def compose_figure(
     model: Model,
     options: Options = _DEFAULT,
     is_terse: bool = False,
-    may_close: Callable[[Cluster], bool] = lambda cluster: True,
+    may_collapse: Callable[[Cluster], bool] = lambda cluster: True,
 ) -> Figure:
-    """The graph of a network, folded, closed and labelled as the options say.
+    """The graph of a network, folded, collapsed and labelled as the options say.
 
     A terse one does not say of convolutions what goes without saying: stride 1 and equal size.
-    Only what ``may_close`` says is closed.
+    Only what ``may_collapse`` says is collapsed.
 
     Errors:
         DrawingError: a part that shall be open is none.
     """
-    return _Composer(model, options, is_terse, may_close).figure()
+    return _Composer(model, options, is_terse, may_collapse).figure()
 
 
 def compose_closed(model: Model, options: Options = _DEFAULT) -> Figure:
-    """The graph with all blocks closed, each from the inside in ``insides``, and so on.
+    """The graph with all blocks collapsed, each from the inside in ``insides``, and so on.
 
     Errors:
         DrawingError: a part that shall be open is none.
     """
-    return _Composer(model, options, is_terse=False).closed()
+    return _Composer(model, options, is_terse=False).collapsed()
 
 
 def title_of(layer: Layer) -> str:
@@ -108,9 +108,9 @@ class _Composer:
         model: Model,
         options: Options,
         is_terse: bool,
-        may_close: Callable[[Cluster], bool] = lambda cluster: True,
+        may_collapse: Callable[[Cluster], bool] = lambda cluster: True,
     ) -> None:
-        self.may_close = may_close
+        self.may_collapse = may_collapse
         self.model = model
         self.options = options
         self.is_terse = is_terse
@@ -130,15 +130,17 @@ class _Composer:
         inner = self._all()
         if options.depth is not None:
             depth, is_open = options.depth, options.open
-            closer = Collapser(self.nodes, self.consumers, depth, is_open, may_close=self.may_close)
-            inner = closer.close(inner)
+            collapser = Collapser(
+                self.nodes, self.consumers, depth, is_open, may_collapse=self.may_collapse
+            )
+            inner = collapser.collapse(inner)
         keys = self._keys(inner) if options.legend != "off" else ()
         return self._whole(inner, keys)
 
-    def closed(self) -> Figure:
-        closer = Collapser(self.nodes, self.consumers, 0, (), joins=False)
-        inner = closer.close(self._all())
-        return replace(self._whole(inner), insides=self._insides(inner, closer))
+    def collapsed(self) -> Figure:
+        collapser = Collapser(self.nodes, self.consumers, 0, (), joins=False)
+        inner = collapser.collapse(self._all())
+        return replace(self._whole(inner), insides=self._insides(inner, collapser))
 
     def _all(self) -> tuple[FigureItem, ...]:
         """All items, open and folded as the options say."""
@@ -157,13 +159,13 @@ class _Composer:
         edges = Edges(model, items, self.options.shapes, not self.is_complete)
         return self._figure(items, edges, keys)
 
-    def _insides(self, items: Iterable[FigureItem], closer: Collapser) -> dict[int, Figure]:
+    def _insides(self, items: Iterable[FigureItem], collapser: Collapser) -> dict[int, Figure]:
         insides = {}
         for box in (box for item in items for box in boxes_in(item)):
             if box.block is not None:
-                inner = closer.close(box.block.items)
+                inner = collapser.collapse(box.block.items)
                 figure = self._part(replace(box.block, items=inner))
-                insides[box.id] = replace(figure, insides=self._insides(inner, closer))
+                insides[box.id] = replace(figure, insides=self._insides(inner, collapser))
         return insides
 
     def _part(self, block: Cluster) -> Figure:
@@ -203,25 +205,25 @@ class _Composer:
             volumes,
             heats,
             keys,
-            tuple(edges.recalls),
+            tuple(edges.references),
         )
 
     def _keys(self, items: Iterable[FigureItem]) -> tuple[Figure, ...]:
-        """The closed blocks from the inside, one of each kind; those inside them as well."""
+        """The collapsed blocks from the inside, one of each kind; those inside them as well."""
         keys: dict[str, Figure] = {}
         waiting = [box.block for item in items for box in boxes_in(item) if box.block]
         while waiting:
             block = waiting.pop(0)
             if not block.title or block.title in keys:
                 continue
-            closer = Collapser(self.nodes, self.consumers, 0, self.options.open)
-            inner = closer.close(block.items)
+            collapser = Collapser(self.nodes, self.consumers, 0, self.options.open)
+            inner = collapser.collapse(block.items)
             keys[block.title] = self._part(replace(block, items=inner, count=1))
             waiting += [box.block for item in inner for box in boxes_in(item) if box.block]
         return tuple(keys.values())
 
     def _with_faults(self, item: FigureItem) -> FigureItem:
-        """The item, its closed blocks with the faults inside of them."""
+        """The item, its collapsed blocks with the faults inside of them."""
         match item:
             case Box(fault=None):
                 return self._marked(item)
@@ -286,7 +288,7 @@ class _Composer:
         return " · ".join(lines)
 
     def _contents(self, box: Box) -> str:
-        """What a box stands for: its layers, or the numbers of a closed block."""
+        """What a box stands for: its layers, or the numbers of a collapsed block."""
         if box.block is not None:
             layers = len(set(box.members))
             return f"{layers} layers" if layers > 1 else "1 layer"

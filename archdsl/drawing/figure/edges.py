@@ -46,7 +46,7 @@ class Edges:
         self.merges: dict[int, int] = {}
         self.heads: list[Cluster] = []
         #: The boxes that take up results from outside of a part shown alone, by their ids.
-        self.recalls: dict[int, None] = {}
+        self.references: dict[int, None] = {}
         self._find_merges(items)
         edges: list[Edge] = []
         for item in items[1:] if is_part else items[1:-1]:
@@ -103,7 +103,7 @@ class Edges:
             if source in self.box_of:
                 edges.append(self._edge(source, head, role))
             else:
-                self.recalls[head.id] = None
+                self.references[head.id] = None
         return edges
 
     def _edge(self, source: int, head: Box, role: EdgeRole) -> Edge:

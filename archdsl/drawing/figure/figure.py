@@ -27,9 +27,9 @@ class Box:
     family: Family
     name: str | None = None
     count: int = 1
-    #: The block that the box stands for, where it is drawn closed.
+    #: The block that the box stands for, where it is drawn collapsed.
     block: Cluster | None = None
-    #: The closed neighbours that it stands for, where they differ.
+    #: The collapsed neighbours that it stands for, where they differ.
     run: tuple[Cluster, ...] = ()
     #: What is wrong at it, in a network that is drawn up to its faults.
     fault: str | None = None
@@ -73,7 +73,7 @@ class Fork:
     """Branches over one input, and the box of the merge that joins them.
 
     ``input`` is the node the fork stands on; ``starts`` has the node each branch starts from,
-    which is another one where the branch recalls a part.
+    which is another one where the branch refers to a part.
     """
 
     input: int
@@ -120,11 +120,11 @@ class Figure:
     volumes: dict[int, Volume]
     #: By the id of a box, the number that colours it.
     heats: dict[int, Heat] = field(default_factory=dict)
-    #: Closed blocks from the inside, each once.
+    #: Collapsed blocks from the inside, each once.
     keys: tuple[Figure, ...] = ()
     #: In a block shown alone, the ids of the boxes that take up results from outside.
-    recalls: tuple[int, ...] = ()
-    #: By the id of a closed box, its block from the inside.
+    references: tuple[int, ...] = ()
+    #: By the id of a collapsed box, its block from the inside.
     insides: dict[int, Figure] = field(default_factory=dict)
 
 

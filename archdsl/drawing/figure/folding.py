@@ -49,15 +49,15 @@ def fold(
         if _name_of(p.item) in open or (isinstance(p.item, Cluster) and p.item.title in open):
             signs[number] = -1 - number  # equal to nothing
     named = [(sign, _name_of(p.item)) for sign, p in zip(signs, placed, strict=True)]
-    # closed[i]: nothing but item i + 1 uses what item i computes, so that the two are in line.
-    closed = [
+    # in_line[i]: nothing but item i + 1 uses what item i computes, so that the two are in line.
+    in_line = [
         output_of(here.item) == after.input and _feeds_only(here.item, after.item, nodes, consumers)
         for here, after in pairwise(placed)
     ]
     result: list[FigureItem] = []
     start = 0
     while start < len(placed):
-        period, count = _best_run(signs, named, closed, start)
+        period, count = _best_run(signs, named, in_line, start)
         copies = [
             [p.item for p in placed[start + period * copy : start + period * (copy + 1)]]
             for copy in range(count)
@@ -68,7 +68,7 @@ def fold(
 
 
 def _best_run(
-    signs: list[int], named: list[tuple[int, str | None]], closed: list[bool], start: int
+    signs: list[int], named: list[tuple[int, str | None]], in_line: list[bool], start: int
 ) -> tuple[int, int]:
     """The period, and how often it stands here in line; the shortest that repeats wins.
 
@@ -79,7 +79,7 @@ def _best_run(
         row: Sequence[Hashable] = signs if period == 1 else named
         pattern = row[start : start + period]
         end = start + period
-        while row[end : end + period] == pattern and all(closed[end - period : end + period - 1]):
+        while row[end : end + period] == pattern and all(in_line[end - period : end + period - 1]):
             end += period
         if end > start + period:
             return period, (end - start) // period

@@ -209,7 +209,7 @@ def _texts(
 def _outline(
     box: Box, x: float, y: float, width: float, height: float, fill: str, border: str
 ) -> Line:
-    """The shape of a family, or of a closed block."""
+    """The shape of a family, or of a collapsed block."""
     if box.block is not None:
         return rectangle(x, y, width, height, radius=3, fill=fill, stroke=border, line=1.6)
     match box.family:

@@ -33,9 +33,9 @@ class TrunkSegment:
     length: float = 0.0
 
 
-def strips_of(items: Sequence[FigureItem], path: tuple[Cluster, ...] = ()) -> list[TrunkSegment]:
+def segments_of(items: Sequence[FigureItem], path: tuple[Cluster, ...] = ()) -> list[TrunkSegment]:
     """The trunk in the smallest pieces that may stand in columns of their own."""
-    strips: list[TrunkSegment] = []
+    segments: list[TrunkSegment] = []
     heads: tuple[FigureItem, ...] = ()
     for item in items:
         match item:
@@ -43,31 +43,33 @@ def strips_of(items: Sequence[FigureItem], path: tuple[Cluster, ...] = ()) -> li
                 heads += (item,)
                 continue
             case Cluster(kind=ClusterKind.PART, count=1) if len(item.items) > 1:
-                inner = strips_of(item.items, (*path, item))
+                inner = segments_of(item.items, (*path, item))
                 first = replace(inner[0], items=(*heads, *inner[0].items))
-                strips += [first, *inner[1:]]
+                segments += [first, *inner[1:]]
             case _:
-                strips.append(TrunkSegment(path, (*heads, item)))
+                segments.append(TrunkSegment(path, (*heads, item)))
         heads = ()
     if heads:
-        strips[-1] = replace(strips[-1], items=(*strips[-1].items, *heads))
-    return strips
+        segments[-1] = replace(segments[-1], items=(*segments[-1].items, *heads))
+    return segments
 
 
-def measured(strips: Sequence[TrunkSegment], figure: Figure, layout: Layout) -> list[TrunkSegment]:
-    """The strips with their lengths along the flow, the way to the next one included."""
+def measured(
+    segments: Sequence[TrunkSegment], figure: Figure, layout: Layout
+) -> list[TrunkSegment]:
+    """The segments with their lengths along the flow, the way to the next one included."""
     result = []
     source: int | None = None
-    for strip in strips:
-        flow = layout.stack(strip.items, source)
-        source = figure.box_of[_output(strip)]
+    for segment in segments:
+        flow = layout.stack(segment.items, source)
+        source = figure.box_of[_output(segment)]
         step = max(layout.type.step, 1.3 * layout.type.edge + 3.0)
-        result.append(replace(strip, length=flow.length + step))
+        result.append(replace(segment, length=flow.length + step))
     return result
 
 
-def _output(strip: TrunkSegment) -> int:
-    trunk = [item for item in strip.items if not is_head(item)]
+def _output(segment: TrunkSegment) -> int:
+    trunk = [item for item in segment.items if not is_head(item)]
     last = trunk[-1]
     if isinstance(last, Cluster):
         return last.output
@@ -79,19 +81,19 @@ def is_head(item: FigureItem) -> bool:
     return isinstance(item, Cluster) and item.kind is ClusterKind.HEAD
 
 
-def cuts_of(strips: Sequence[TrunkSegment], figure: Figure, through_skips: bool) -> list[bool]:
-    """Behind each strip but the last, whether the trunk may be cut: one result alone passes there.
+def cuts_of(segments: Sequence[TrunkSegment], figure: Figure, through_skips: bool) -> list[bool]:
+    """Behind each segment but the last, whether the trunk may be cut: one result alone passes.
 
     With ``through_skips`` others may pass that leave the order of the chain.
     """
     place = {
         box.id: number
-        for number, strip in enumerate(strips)
-        for item in strip.items
+        for number, segment in enumerate(segments)
+        for item in segment.items
         for box in boxes_in(item)
     }
-    passes = [False] * (len(strips) - 1)
-    is_skipped = [False] * (len(strips) - 1)
+    passes = [False] * (len(segments) - 1)
+    is_skipped = [False] * (len(segments) - 1)
     for edge in figure.edges:
         start, end = place[edge.tail], place[edge.head]
         for number in range(start, end):
@@ -108,35 +110,35 @@ def cuts_of(strips: Sequence[TrunkSegment], figure: Figure, through_skips: bool)
     return may_cut
 
 
-def is_stage_end(strips: Sequence[TrunkSegment], figure: Figure) -> list[bool]:
-    """Behind each strip but the last, whether the next one changes height or width."""
-    sizes = [figure.volumes[figure.box_of[_output(strip)]].sizes[:-1] for strip in strips]
+def is_stage_end(segments: Sequence[TrunkSegment], figure: Figure) -> list[bool]:
+    """Behind each segment but the last, whether the next one changes height or width."""
+    sizes = [figure.volumes[figure.box_of[_output(segment)]].sizes[:-1] for segment in segments]
     return [here != after for here, after in pairwise(sizes)]
 
 
 def partition(
-    strips: Sequence[TrunkSegment],
+    segments: Sequence[TrunkSegment],
     may_cut: Sequence[bool],
     ends: Sequence[bool],
     count: int,
     title: float,
 ) -> list[list[TrunkSegment]]:
-    """The strips in at most ``count`` runs, the longest as short as can be."""
-    low, high = max(strip.length for strip in strips), sum(s.length for s in strips)
-    high += 2 * title * len(strips)
+    """The segments in at most ``count`` runs, the longest as short as can be."""
+    low, high = max(segment.length for segment in segments), sum(s.length for s in segments)
+    high += 2 * title * len(segments)
     for _ in range(24):
         middle = (low + high) / 2
-        if len(_filled(strips, may_cut, ends, middle, title, slack=1.0)) <= count:
+        if len(_filled(segments, may_cut, ends, middle, title, slack=1.0)) <= count:
             high = middle
         else:
             low = middle
-    best = _filled(strips, may_cut, ends, high, title, slack=1.0)
-    staged = _filled(strips, may_cut, ends, high * _SLACK, title, slack=1 / _SLACK / _SLACK)
+    best = _filled(segments, may_cut, ends, high, title, slack=1.0)
+    staged = _filled(segments, may_cut, ends, high * _SLACK, title, slack=1 / _SLACK / _SLACK)
     return staged if len(staged) <= count else best
 
 
 def _filled(
-    strips: Sequence[TrunkSegment],
+    segments: Sequence[TrunkSegment],
     may_cut: Sequence[bool],
     ends: Sequence[bool],
     limit: float,
@@ -146,17 +148,17 @@ def _filled(
     """Runs filled one after the other up to a limit; back to a stage's end that is near."""
     runs: list[list[TrunkSegment]] = []
     start = 0
-    while start < len(strips):
+    while start < len(segments):
         length, stop, stage = 0.0, None, None
         open_path: tuple[Cluster, ...] = ()
-        for number in range(start, len(strips)):
-            strip = strips[number]
-            new = [c for c in strip.path if all(c is not o for o in open_path)]
-            open_path = strip.path
-            length += strip.length + title * len(new)
+        for number in range(start, len(segments)):
+            segment = segments[number]
+            new = [c for c in segment.path if all(c is not o for o in open_path)]
+            open_path = segment.path
+            length += segment.length + title * len(new)
             if length > limit and stop is not None:
                 break
-            if number == len(strips) - 1:
+            if number == len(segments) - 1:
                 stop = stage = number
             elif may_cut[number]:
                 stop = number
@@ -164,7 +166,7 @@ def _filled(
                     stage = number
         end = stage if stage is not None else stop
         assert end is not None
-        runs.append(list(strips[start : end + 1]))
+        runs.append(list(segments[start : end + 1]))
         start = end + 1
     return runs
 
@@ -176,12 +178,12 @@ def items_of(
     items: list[FigureItem] = []
     number = 0
     while number < len(run):
-        strip = run[number]
-        if len(strip.path) == depth:
-            items += strip.items
+        segment = run[number]
+        if len(segment.path) == depth:
+            items += segment.items
             number += 1
             continue
-        cluster = strip.path[depth]
+        cluster = segment.path[depth]
         stop = number
         while stop < len(run) and len(run[stop].path) > depth and run[stop].path[depth] is cluster:
             stop += 1
@@ -209,12 +211,12 @@ class Trunk:
         self.figure = figure
         self.type = type
         self.goes_down = goes_down
-        strips = strips_of(figure.items)
+        segments = segments_of(figure.items)
         #: The most columns that there can be.
-        self.most = min(MAX_COLUMNS, len(strips))
-        self._strips = measured(strips, figure, Layout(figure, type, goes_down))
-        self._cuts = {skips: cuts_of(strips, figure, skips) for skips in (False, True)}
-        self._ends = is_stage_end(strips, figure)
+        self.most = min(MAX_COLUMNS, len(segments))
+        self._segments = measured(segments, figure, Layout(figure, type, goes_down))
+        self._cuts = {skips: cuts_of(segments, figure, skips) for skips in (False, True)}
+        self._ends = is_stage_end(segments, figure)
 
     def columns(self, count: int, through_skips: bool = False) -> Columns:
         """At most ``count`` columns, each laid out; skips are cut only where asked."""
@@ -223,7 +225,7 @@ class Trunk:
         if count == 1:
             return Columns((with_recalls(layout.stack(figure.items, None), figure, layout),))
         title = 2 * self.type.pad + (1.25 * self.type.cluster if self.goes_down else 0.0)
-        runs = partition(self._strips, self._cuts[through_skips], self._ends, count, title)
+        runs = partition(self._segments, self._cuts[through_skips], self._ends, count, title)
         flows: list[PlacedChain] = []
         source: int | None = None
         before: frozenset[int] = frozenset()
@@ -232,12 +234,12 @@ class Trunk:
             flow = with_recalls(layout.stack(items_of(run, before), source), figure, layout)
             flows.append(replace(flow, label=label))
             source = figure.box_of[_output(run[-1])]
-            before |= {id(cluster) for strip in run for cluster in strip.path}
+            before |= {id(cluster) for segment in run for cluster in segment.path}
         homes = {
-            spot.box.id: number
+            placed.box.id: number
             for number, flow in enumerate(flows)
-            for spot in elements_in(flow.elements)
-            if isinstance(spot, PlacedBox)
+            for placed in elements_in(flow.elements)
+            if isinstance(placed, PlacedBox)
         }
         skips = tuple(
             (tail, head) for tail, head in _undrawn(figure, layout) if homes[tail] != homes[head]
@@ -247,11 +249,11 @@ class Trunk:
 
 def with_recalls(flow: PlacedChain, figure: Figure, layout: Layout) -> PlacedChain:
     """A column with wires for the edges that leave the order of its chains, each in a lane."""
-    spots = {e.box.id: e for e in elements_in(flow.elements) if isinstance(e, PlacedBox)}
+    placed_boxes = {e.box.id: e for e in elements_in(flow.elements) if isinstance(e, PlacedBox)}
     rest = [
-        (spots[tail], spots[head])
+        (placed_boxes[tail], placed_boxes[head])
         for tail, head in _undrawn(figure, layout)
-        if tail in spots and head in spots
+        if tail in placed_boxes and head in placed_boxes
     ]
     if not rest:
         return flow

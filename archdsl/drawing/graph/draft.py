@@ -1,4 +1,4 @@
-"""A figure on its sheet: columns side by side, with closed blocks from the inside and scales."""
+"""A figure on its sheet: columns side by side, with collapsed blocks from the inside and scales."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from archdsl.layers import Family
 #: Around the picture; between columns, beside the wires that pass there.
 MARGIN = 6.0
 GUTTER = 14.0
-#: Between the network and the closed blocks that are shown from the inside.
+#: Between the network and the collapsed blocks that are shown from the inside.
 KEY_GAP = 18.0
 KeyPlace: TypeAlias = Literal["right", "below", "none"]
 
@@ -105,7 +105,7 @@ def _families(figure: Figure, type: Type, width: float) -> Panel:
     items = [item for shown in (figure, *figure.keys) for item in shown.items]
     for box in (box for item in items for box in boxes_in(item)):
         if box.family is not Family.INPUT:
-            word = "closed block" if box.block else box.family.value
+            word = "collapsed block" if box.block else box.family.value
             looks.setdefault(box.look, replace(box, title=word, detail="", name=None, count=1))
     marks: list[Mark] = []
     x = y = row = right = 0.0

@@ -192,11 +192,11 @@ class Layout:
         is_fed = source is not None and source in tails
         if is_fed and source is not None:
             self.drawn[source, box.id] += 1
-        spot = self._spot(box, 0.0, 0.0)
-        half = spot.across / 2
-        return PlacedChain(spot.along, half, half, (spot,), 0.0, spot.along, is_fed)
+        placed = self._place_box(box, 0.0, 0.0)
+        half = placed.across / 2
+        return PlacedChain(placed.along, half, half, (placed,), 0.0, placed.along, is_fed)
 
-    def _spot(self, box: Box, u: float, v: float) -> PlacedBox:
+    def _place_box(self, box: Box, u: float, v: float) -> PlacedBox:
         width, height = size_of(box, self.type, self.notes.get(box.id, ""), self.goes_down)
         along, across = (height, width) if self.goes_down else (width, height)
         return PlacedBox(box, u, v, along, across)
@@ -265,7 +265,7 @@ class Layout:
             tail = self.box_of[output_of(branch[-1])] if branch else source
             if (branch or here) and tail is not None:
                 self.drawn[tail, fork.merge.id] += 1
-        merge = self._spot(fork.merge, 0.0, 0.0)
+        merge = self._place_box(fork.merge, 0.0, 0.0)
         axis = self._axis(fork, flows, live)
         if axis is None:
             return self._centred(flows, merge, is_live)

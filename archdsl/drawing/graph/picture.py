@@ -31,14 +31,15 @@ def graph_picture(model: Model, options: Options) -> Picture:
 def _fitted(model: Model, options: Options, page: Page) -> Picture:
     """The most open picture whose text stays legible on the page, else the most legible one."""
     best: Picture | None = None
-    for wish, type in _wishes(model, options):
-        figure = compose_figure(model, wish, is_terse=type is COMPACT)
-        picture = _largest(FigureDraft(figure, type, wish), page)
+    for candidate, type in _candidates(model, options):
+        figure = compose_figure(model, candidate, is_terse=type is COMPACT)
+        picture = _largest(FigureDraft(figure, type, candidate), page)
         if best is None or picture.smallest_text > best.smallest_text + 0.05:
             best = picture
-            if wish.depth != options.depth:
-                note = f"blocks are closed below depth {wish.depth}, so that the text is legible"
-                best = replace(best, notes=(f"{note} on {page.name}",))
+            if candidate.depth != options.depth:
+                depth = f"blocks are collapsed below depth {candidate.depth}"
+                note = f"{depth}, so that the text is legible on {page.name}"
+                best = replace(best, notes=(note,))
         if picture.smallest_text >= SMALLEST_TEXT - 0.005:
             return best
     assert best is not None
@@ -50,13 +51,15 @@ def _fitted(model: Model, options: Options, page: Page) -> Picture:
     return replace(best, notes=(*best.notes, note))
 
 
-def _wishes(model: Model, options: Options) -> list[tuple[Options, Type]]:
-    """What is tried for a page, from the most open to the most closed."""
-    wishes = [(options, SPACIOUS), (options, COMPACT)]
+def _candidates(model: Model, options: Options) -> list[tuple[Options, Type]]:
+    """What is tried for a page, from the most expanded to the most collapsed."""
+    candidates = [(options, SPACIOUS), (options, COMPACT)]
     if options.depth is None and not options.flat:
         deepest = depth_of(compose_figure(model, options).items)
-        wishes += [(replace(options, depth=depth), COMPACT) for depth in range(deepest - 1, -1, -1)]
-    return wishes
+        candidates += [
+            (replace(options, depth=depth), COMPACT) for depth in range(deepest - 1, -1, -1)
+        ]
+    return candidates
 
 
 def _largest(draft: FigureDraft, page: Page) -> Picture:

@@ -65,18 +65,18 @@ class Sheet:
         for element in others:
             match element:
                 case PlacedBox():
-                    marks.append(self.spot(element))
+                    marks.append(self.placed(element))
                 case EdgeLabel():
                     marks.append(self.label(element))
                 case ClusterFrame():
                     marks.append(self._frame(element))
         return marks + [self._wire(wire) for wire in lines]
 
-    def spot(self, spot: PlacedBox) -> Group:
+    def placed(self, placed: PlacedBox) -> Group:
         """A box in place."""
-        box = spot.box
-        x, y = self.at(spot.u, spot.v - spot.across / 2)
-        self.at(spot.u + spot.along, spot.v + spot.across / 2)
+        box = placed.box
+        x, y = self.at(placed.u, placed.v - placed.across / 2)
+        self.at(placed.u + placed.along, placed.v + placed.across / 2)
         heat = self.figure.heats.get(box.id)
         paints = self.scale.paints(heat.value) if heat and self.scale else None
         note = heat.short if heat and heat.value else ""
@@ -142,7 +142,7 @@ class Sheet:
 
     def _wire(self, wire: Wire) -> Group:
         dash = DASH if wire.is_dashed else ()
-        is_faulty = any(_fails(spot, wire) for spot in self.faulty)
+        is_faulty = any(_fails(placed, wire) for placed in self.faulty)
         points = [self.at(*point) for point in wire.points]
         return wire_marks(points, wire.has_arrow, dash, is_faulty)
 
@@ -153,8 +153,8 @@ class Sheet:
         return Panel(marks, right - left, bottom - top)
 
 
-def _fails(spot: PlacedBox, wire: Wire) -> bool:
+def _fails(placed: PlacedBox, wire: Wire) -> bool:
     """Whether a wire carries what is wrong at a box: into it, or out of it."""
-    u, v = wire.points[0 if spot.box.fails_after else -1]
-    along = spot.u - 0.5 <= u <= spot.u + spot.along + 0.5
-    return along and abs(v - spot.v) <= spot.across / 2 + 0.5
+    u, v = wire.points[0 if placed.box.fails_after else -1]
+    along = placed.u - 0.5 <= u <= placed.u + placed.along + 0.5
+    return along and abs(v - placed.v) <= placed.across / 2 + 0.5

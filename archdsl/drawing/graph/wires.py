@@ -32,7 +32,7 @@ def wire_marks(
 
 
 def _distinct(points: Sequence[Point]) -> list[Point]:
-    """Points without those on the spot or on the straight way between their neighbours."""
+    """Points without those on the placed or on the straight way between their neighbours."""
     result: list[Point] = []
     for point in points:
         if result and abs(point[0] - result[-1][0]) + abs(point[1] - result[-1][1]) < 0.05:

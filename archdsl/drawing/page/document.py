@@ -81,14 +81,14 @@ def _network(model: Model, options: Options) -> dict[str, Any]:
 
     figure = compose_closed(model, options)
     depth = _depth_of(figure) if options.depth is None else options.depth
-    closer = Collapser(model.nodes, (), depth, options.open)
+    collapser = Collapser(model.nodes, (), depth, options.open)
     sections = list(sections_of(model))
     rows = {
         node: dict(zip(HEADER, row, strict=True))
         for section in sections
         for node, row in zip(section.nodes, section.rows, strict=True)
     }
-    scene = scene_of(figure, closer.leaves_open, lambda box: _spoken(_card(model, box, rows)))
+    scene = scene_of(figure, collapser.leaves_open, lambda box: _spoken(_card(model, box, rows)))
     cards = {key: _card(model, box, rows) for key, box in scene.boxes.items()}
     return {
         "name": model.name,

@@ -16,7 +16,7 @@ class Network {
     for (const element of this.svg.querySelectorAll("[data-key]")) {
       this.elements.set(Number(element.dataset.key), element);
     }
-    this.spots = new Map();
+    this.boxes = new Map();
     this.number(this.scene, null);
     this.rows = [...section.querySelectorAll(".row")].map((element) => (
       { element, nodes: element.dataset.nodes.split(" ").map(Number) }
@@ -27,10 +27,10 @@ class Network {
   }
 
   number(scene, parent) {
-    for (const spot of scene.spots) {
-      spot.parent = parent;
-      this.spots.set(spot.key, spot);
-      if (spot.scene) this.number(spot.scene, spot);
+    for (const box of scene.boxes) {
+      box.parent = parent;
+      this.boxes.set(box.key, box);
+      if (box.scene) this.number(box.scene, box);
     }
   }
 
@@ -60,19 +60,19 @@ class Network {
       element.setAttribute("transform", `translate(${text({ x: scene.x(v), y: scene.y(u) })})`);
       return element;
     };
-    for (const spot of scene.spots) {
-      const element = move(spot.key, spot.u, spot.v);
-      if (spot.isHead) this.place(spot.scene);
-      if (!spot.scene || spot.isHead) continue;
-      element.classList.toggle("is-open", spot.isOpen);
-      element.setAttribute("aria-expanded", String(spot.isOpen));
-      element.querySelector(":scope > .face").toggleAttribute("hidden", spot.isOpen);
-      element.querySelector(":scope > .inside").toggleAttribute("hidden", !spot.isOpen);
+    for (const box of scene.boxes) {
+      const element = move(box.key, box.u, box.v);
+      if (box.isHead) this.place(box.scene);
+      if (!box.scene || box.isHead) continue;
+      element.classList.toggle("is-open", box.isOpen);
+      element.setAttribute("aria-expanded", String(box.isOpen));
+      element.querySelector(":scope > .face").toggleAttribute("hidden", box.isOpen);
+      element.querySelector(":scope > .inside").toggleAttribute("hidden", !box.isOpen);
       // On the right border, clear of the volumes at the wires.
-      const { size } = spot.scene;
-      const at = spot.isOpen ? { x: size.right, y: 1 } : { x: spot.right + 1, y: spot.along / 2 };
+      const { size } = box.scene;
+      const at = box.isOpen ? { x: size.right, y: 1 } : { x: box.right + 1, y: box.along / 2 };
       element.querySelector(":scope > .badge").setAttribute("transform", `translate(${text(at)})`);
-      if (spot.isOpen) this.place(spot.scene);
+      if (box.isOpen) this.place(box.scene);
     }
     for (const label of scene.labels) move(label.key, label.u, label.v);
     for (const frame of scene.frames) this.placeFrame(scene, frame);
@@ -93,10 +93,10 @@ class Network {
   }
 
   placeWire(scene, wire) {
-    const points = pointsOf(scene, wire, this.spots);
+    const points = pointsOf(scene, wire, this.boxes);
     const [line, head] = this.elements.get(wire.key).children;
     const tip = points[points.length - 1];
-    const goal = this.spots.get(wire.head);
+    const goal = this.boxes.get(wire.head);
     // The wire goes on inside an open block.
     const isAtTop = goal && wire.points[wire.points.length - 1][0] <= goal.u + NEAR;
     const goesOn = goal && goal.isOpen && (goal.scene.isFed || !isAtTop);
@@ -142,30 +142,30 @@ class Network {
   // ── Blocks ──
 
   toggle(key) {
-    const spot = this.spots.get(key);
-    if (!spot.scene) return;
-    this.setOpen([spot], !spot.isOpen);
+    const box = this.boxes.get(key);
+    if (!box.scene) return;
+    this.setOpen([box], !box.isOpen);
     this.select(key, this.nodesOf(key));
   }
 
-  // Opens or closes blocks, and leaves the first of them about where it is on the screen.
-  setOpen(spots, isOpen) {
+  // Opens or collapses blocks, and leaves the first of them about where it is on the screen.
+  setOpen(boxes, isOpen) {
     const corner = () => {
-      const matrix = this.elements.get(spots[0].key).getScreenCTM();
+      const matrix = this.elements.get(boxes[0].key).getScreenCTM();
       return matrix ? [matrix.e, matrix.f] : [0, 0];
     };
-    if (!spots.length) return;
+    if (!boxes.length) return;
     const before = corner();
-    for (const spot of spots) spot.isOpen = isOpen;
+    for (const box of boxes) box.isOpen = isOpen;
     this.draw();
     const after = corner();
     this.scrollBy(after[0] - before[0], after[1] - before[1]);
-    if (isOpen) this.elements.get(spots[0].key).scrollIntoView({ block: "nearest", inline: "nearest" });
-    if (this.selected !== null && !this.isShown(this.selected)) this.select(spots[0].key);
+    if (isOpen) this.elements.get(boxes[0].key).scrollIntoView({ block: "nearest", inline: "nearest" });
+    if (this.selected !== null && !this.isShown(this.selected)) this.select(boxes[0].key);
     this.search();
   }
 
-  blocks() { return [...this.spots.values()].filter((spot) => spot.scene && !spot.isHead); }
+  blocks() { return [...this.boxes.values()].filter((box) => box.scene && !box.isHead); }
 
   openAll() {
     this.setOpen(this.blocks(), true);
@@ -178,21 +178,21 @@ class Network {
   }
 
   isShown(key) {
-    for (let spot = this.spots.get(key).parent; spot; spot = spot.parent) if (!spot.isOpen) return false;
+    for (let box = this.boxes.get(key).parent; box; box = box.parent) if (!box.isOpen) return false;
     return true;
   }
 
   // The innermost box on the screen that stands for a node.
   boxOf(node) {
     let found = null;
-    for (const spot of this.spots.values()) {
-      if (spot.nodes.includes(node) && this.isShown(spot.key)) found = spot.key;
+    for (const box of this.boxes.values()) {
+      if (box.nodes.includes(node) && this.isShown(box.key)) found = box.key;
     }
     return found;
   }
 
   reveal(node) {
-    const around = this.blocks().filter((spot) => spot.nodes.includes(node) && !spot.isOpen);
+    const around = this.blocks().filter((box) => box.nodes.includes(node) && !box.isOpen);
     this.setOpen(around, true);
     this.select(this.boxOf(node), [node]);
   }
@@ -202,14 +202,14 @@ class Network {
     this.after = new Map();
     this.before = new Map();
     const entries = (key) => {
-      const spot = this.spots.get(key);
-      if (!spot.isOpen) return [key];
-      const fed = new Set(spot.scene.edges.map(([, head]) => head));
-      return spot.scene.spots.filter((inner) => !fed.has(inner.key)).flatMap((inner) => entries(inner.key));
+      const box = this.boxes.get(key);
+      if (!box.isOpen) return [key];
+      const fed = new Set(box.scene.edges.map(([, head]) => head));
+      return box.scene.boxes.filter((inner) => !fed.has(inner.key)).flatMap((inner) => entries(inner.key));
     };
     const exit = (key) => {
-      const spot = this.spots.get(key);
-      return spot.isOpen ? exit(spot.scene.exit) : key;
+      const box = this.boxes.get(key);
+      return box.isOpen ? exit(box.scene.exit) : key;
     };
     const link = (map, from, to) => map.set(from, [...(map.get(from) ?? []), to]);
     const walk = (scene) => {
@@ -219,22 +219,22 @@ class Network {
           link(this.before, entry, exit(tail));
         }
       }
-      for (const spot of scene.spots) if (spot.isOpen) walk(spot.scene);
+      for (const box of scene.boxes) if (box.isOpen) walk(box.scene);
     };
     walk(this.scene);
   }
 
   // ── Selection ──
 
-  nodesOf(key) { return this.spots.get(key).nodes; }
+  nodesOf(key) { return this.boxes.get(key).nodes; }
 
   // Marks a box and what belongs to these of its nodes in the table and the spec.
   select(key, nodes = key === null ? [] : this.nodesOf(key), source = null) {
     this.selected = key;
-    for (const [other, spot] of this.spots) {
+    for (const [other, box] of this.boxes) {
       const element = this.elements.get(other);
-      element.classList.toggle("selected", spot.key === key);
-      element.setAttribute("tabindex", spot.key === key || (key === null && other === this.scene.spots[0].key) ? "0" : "-1");
+      element.classList.toggle("selected", box.key === key);
+      element.setAttribute("tabindex", box.key === key || (key === null && other === this.scene.boxes[0].key) ? "0" : "-1");
     }
     this.mark("selected", nodes);
     if (key === null) return;
@@ -255,20 +255,20 @@ class Network {
   near(key, nodes) {
     if (key === this.nearest && !nodes) return;
     this.nearest = key;
-    for (const other of this.spots.keys()) this.elements.get(other).classList.toggle("near", other === key);
+    for (const other of this.boxes.keys()) this.elements.get(other).classList.toggle("near", other === key);
     this.mark("near", nodes ?? (key === null ? [] : this.nodesOf(key)));
   }
 
   step(name) {
-    const first = this.scene.spots[0].key;
+    const first = this.scene.boxes[0].key;
     let goal = first;
     if (this.selected !== null) {
-      const spot = this.spots.get(this.selected);
+      const box = this.boxes.get(this.selected);
       const before = this.before.get(this.selected) ?? [];
       const siblings = [...new Set(before.flatMap((key) => this.after.get(key)))];
       const index = siblings.indexOf(this.selected);
-      if (name === "ArrowDown") goal = spot.isOpen ? spot.scene.spots[0].key : (this.after.get(this.selected) ?? [])[0];
-      if (name === "ArrowUp") goal = before[0] ?? spot.parent?.key;
+      if (name === "ArrowDown") goal = box.isOpen ? box.scene.boxes[0].key : (this.after.get(this.selected) ?? [])[0];
+      if (name === "ArrowUp") goal = before[0] ?? box.parent?.key;
       if (name === "ArrowRight") goal = siblings[index + 1];
       if (name === "ArrowLeft") goal = siblings[index - 1];
     }
@@ -290,8 +290,8 @@ class Network {
       if (isFound) found.add(nodes[0]);
     }
     this.section.classList.toggle("searches", query !== "");
-    for (const [key, spot] of this.spots) {
-      const misses = query !== "" && !spot.nodes.some((node) => found.has(node));
+    for (const [key, box] of this.boxes) {
+      const misses = query !== "" && !box.nodes.some((node) => found.has(node));
       this.elements.get(key).classList.toggle("misses", misses);
     }
     this.matches = query ? [...found] : [];
@@ -378,7 +378,7 @@ class Network {
       const key = keyAt(event);
       this.near(key);
       if (key === null || this.pane.matches(".drags")) this.card.hidden = true;
-      else if (this.spots.get(key).isOpen) this.showCard(key, event.clientX, event.clientY);
+      else if (this.boxes.get(key).isOpen) this.showCard(key, event.clientX, event.clientY);
       else this.showCardBeside(key);
     });
     this.svg.addEventListener("focusin", (event) => {
@@ -392,9 +392,9 @@ class Network {
         return;
       }
       const key = keyAt(event);
-      const spot = this.spots.get(key);
+      const box = this.boxes.get(key);
       const isHandle = event.target.closest(".badge, .face, .frame > g") !== null;
-      if (spot?.scene && isHandle) this.toggle(key);
+      if (box?.scene && isHandle) this.toggle(key);
       else this.select(key, undefined, "picture");
     });
     this.pane.addEventListener("wheel", (event) => {
@@ -431,7 +431,7 @@ class Network {
     else if (event.key.startsWith("Arrow")) this.step(event.key);
     else if (event.key === "Enter" && this.selected !== null) this.toggle(this.selected);
     else if (event.key === "Backspace" && this.selected !== null) {
-      let around = this.spots.get(this.selected).parent;
+      let around = this.boxes.get(this.selected).parent;
       while (around?.isHead) around = around.parent;
       if (around) this.toggle(around.key);
     } else if (event.key === "+" || event.key === "=") this.zoomIn();

@@ -1,8 +1,9 @@
 """A figure as a scene: the marks of its pieces as SVG, and where the pieces stand, as data.
 
-Blocks are laid out closed, and each one's inside is a scene of its own. The page opens a block by
-stretching the scene around it. What stands in the scene is then moved as a whole, so that nothing
-has to be laid out there: along and across the flow, what lay behind the block moves away from it.
+Blocks are laid out collapsed, and each one's inside is a scene of its own. The page opens a block
+by stretching the scene around it. What stands in the scene is then moved as a whole, so that
+nothing has to be laid out there: along and across the flow, what lay behind the block moves away
+from it.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ class _SceneWriter:
         items = figure.items if source is None else figure.items[1:]
         flow = with_recalls(layout.stack(items, source), figure, layout)
         keys: dict[int, int] = {}
-        elements = (*flow.elements, *_ends(flow, source), *_recalls(flow, figure, side))
+        elements = (*flow.elements, *_ends(flow, source), *_references(flow, figure, side))
         markup, data = self._pieces(elements, _Surroundings(figure, keys, depth))
         data |= {
             "length": _rounded(flow.length),
@@ -128,8 +129,8 @@ class _SceneWriter:
         Wires come last, so that nothing hides them.
         """
         flat = [*_without_heads(elements)]
-        spots = [(next(self.keys), e) for e in flat if isinstance(e, PlacedBox)]
-        place.keys.update((spot.box.id, key) for key, spot in spots)
+        placed_boxes = [(next(self.keys), e) for e in flat if isinstance(e, PlacedBox)]
+        place.keys.update((placed.box.id, key) for key, placed in placed_boxes)
         wires = [e for e in flat if isinstance(e, Wire)]
         heads = [
             _Head(next(self.keys), frame, next(w for w in wires if _leads_into(w, frame)))
@@ -137,7 +138,7 @@ class _SceneWriter:
             if isinstance(frame, ClusterFrame) and frame.cluster.kind is ClusterKind.HEAD
         ]
         cut = {id(head.wire): head for head in heads}
-        ends = [(key, _area_of(spot)) for key, spot in spots]
+        ends = [(key, _area_of(placed)) for key, placed in placed_boxes]
         ends += [(head.key, (*head.frame.u, *head.frame.v)) for head in heads]
         pieces = {
             "frames": [
@@ -146,7 +147,7 @@ class _SceneWriter:
                 if isinstance(e, ClusterFrame) and e.cluster.kind is not ClusterKind.HEAD
             ],
             "labels": [self._label(e, place) for e in flat if isinstance(e, EdgeLabel)],
-            "spots": [self._spot(key, spot, place) for key, spot in spots]
+            "boxes": [self._place_box(key, placed, place) for key, placed in placed_boxes]
             + [self._head(head, place) for head in heads],
             "wires": [
                 self._wire(cut[id(wire)].wire_to_it() if id(wire) in cut else wire, ends)
@@ -188,25 +189,25 @@ class _SceneWriter:
         start = f'<g class="holder" data-key="{head.key}" role="group" aria-label="{title}">'
         return f"{start}{around[0]}{markup}</g>", data
 
-    def _spot(self, key: int, spot: PlacedBox, place: _Surroundings) -> tuple[str, Data]:
-        box, figure = spot.box, place.figure
+    def _place_box(self, key: int, placed: PlacedBox, place: _Surroundings) -> tuple[str, Data]:
+        box, figure = placed.box, place.figure
         self.boxes[key] = box
         data: Data = {
             "key": key,
-            "u": _rounded(spot.u),
-            "v": _rounded(spot.v),
-            "along": _rounded(spot.along),
-            "left": _rounded(spot.across / 2),
-            "right": _rounded(spot.across / 2),
+            "u": _rounded(placed.u),
+            "v": _rounded(placed.v),
+            "along": _rounded(placed.along),
+            "left": _rounded(placed.across / 2),
+            "right": _rounded(placed.across / 2),
             "nodes": [node for node in box.members if node != OUTPUT],
         }
-        shown = fragment_of(place.sheet.spot(replace(spot, u=0.0, v=0.0)).marks)
+        shown = fragment_of(place.sheet.placed(replace(placed, u=0.0, v=0.0)).marks)
         spoken = escape(self.spoken(box))
         role, inside = "img", ""
         if box.block is not None:
             below = figure.insides[box.id]
             (source,) = (start.id for start in boxes_in(below.items[0]))
-            markup, data["scene"] = self.scene(below, source, place.depth + 1, spot.along / 2)
+            markup, data["scene"] = self.scene(below, source, place.depth + 1, placed.along / 2)
             data["isOpen"] = self.is_open(box.block, place.depth)
             role, inside = "button", f'<g class="inside">{markup}</g>{_BADGE}'
         return (
@@ -282,13 +283,13 @@ def _ends(flow: PlacedChain, source: int | None) -> list[Element]:
     return wires
 
 
-def _recalls(flow: PlacedChain, figure: Figure, side: float) -> list[Wire]:
+def _references(flow: PlacedChain, figure: Figure, side: float) -> list[Wire]:
     """The wires from the right border of a block to its boxes that take up results from outside."""
-    spots = {e.box.id: e for e in elements_in(flow.elements) if isinstance(e, PlacedBox)}
+    placed_boxes = {e.box.id: e for e in elements_in(flow.elements) if isinstance(e, PlacedBox)}
     lane = flow.right - SPACIOUS.pad / 2
     wires = []
-    for spot in map(spots.__getitem__, figure.recalls):
-        middle, right = spot.u + spot.along / 2, spot.v + spot.across / 2
+    for placed in map(placed_boxes.__getitem__, figure.references):
+        middle, right = placed.u + placed.along / 2, placed.v + placed.across / 2
         points = ((side, flow.right), (side, lane), (middle, lane), (middle, right))
         wires.append(Wire(points))
     return wires
@@ -306,9 +307,9 @@ def _leads_into(wire: Wire, frame: ClusterFrame) -> bool:
     return wire.is_dashed and _is_in(wire.points[-1], (*frame.u, *frame.v))
 
 
-def _area_of(spot: PlacedBox) -> _Area:
-    half = spot.across / 2
-    return spot.u, spot.u + spot.along, spot.v - half, spot.v + half
+def _area_of(placed: PlacedBox) -> _Area:
+    half = placed.across / 2
+    return placed.u, placed.u + placed.along, placed.v - half, placed.v + half
 
 
 def _is_in(point: tuple[float, float], area: _Area) -> bool:

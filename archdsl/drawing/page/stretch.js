@@ -1,7 +1,7 @@
 "use strict";
 
 // Lengths are those of the layout: u along the flow (down), v across it. A scene is laid out with
-// its blocks closed; an open block stretches what stands around it.
+// its blocks collapsed; an open block stretches what stands around it.
 
 const NEAR = 0.05;
 const ROUND = 5; // the corners of wires
@@ -38,11 +38,11 @@ function stretch(rooms) {
 
 // Sets scene.x and scene.y, by which its places move, and its size; the innermost blocks first.
 function arrange(scene) {
-  const open = scene.spots.filter((spot) => spot.isOpen);
-  for (const spot of open) arrange(spot.scene);
+  const open = scene.boxes.filter((box) => box.isOpen);
+  for (const box of open) arrange(box.scene);
   const grown = (size, room) => Math.max(0, size - room);
-  const down = stretch(open.map((spot) => (
-    { start: spot.u, end: spot.u + spot.along, grows: grown(spot.scene.size.length, spot.along) }
+  const down = stretch(open.map((box) => (
+    { start: box.u, end: box.u + box.along, grows: grown(box.scene.size.length, box.along) }
   )));
   const across = stretch(open.flatMap(({ v, left, right, scene: { size } }) => [
     { start: v - left, end: v, grows: grown(size.left, left) },
@@ -59,21 +59,21 @@ function arrange(scene) {
 }
 
 // Where the end of a wire is: it stays on the border of its box, which may be an open block now.
-function endOf(scene, [u, v], spot) {
-  if (!spot) return { x: scene.x(v), y: scene.y(u) };
-  const x = scene.x(spot.v) + v - spot.v;
-  const y = scene.y(spot.u) + u - spot.u;
-  if (!spot.isOpen) return { x, y };
-  const { length, left, right } = spot.scene.size;
-  if (u <= spot.u + NEAR) return { x, y };
-  if (u >= spot.u + spot.along - NEAR) return { x, y: scene.y(spot.u) + length };
-  return { x: scene.x(spot.v) + (v > spot.v ? right : -left), y };
+function endOf(scene, [u, v], box) {
+  if (!box) return { x: scene.x(v), y: scene.y(u) };
+  const x = scene.x(box.v) + v - box.v;
+  const y = scene.y(box.u) + u - box.u;
+  if (!box.isOpen) return { x, y };
+  const { length, left, right } = box.scene.size;
+  if (u <= box.u + NEAR) return { x, y };
+  if (u >= box.u + box.along - NEAR) return { x, y: scene.y(box.u) + length };
+  return { x: scene.x(box.v) + (v > box.v ? right : -left), y };
 }
 
-function pointsOf(scene, wire, spots) {
+function pointsOf(scene, wire, boxes) {
   const points = wire.points.map(([u, v]) => ({ x: scene.x(v), y: scene.y(u) }));
   const settle = (index, next, key) => {
-    points[index] = endOf(scene, wire.points[index], spots.get(key));
+    points[index] = endOf(scene, wire.points[index], boxes.get(key));
     if (wire.points.length < 3) return;
     const isAcross = Math.abs(wire.points[index][0] - wire.points[next][0]) < NEAR;
     points[next][isAcross ? "y" : "x"] = points[index][isAcross ? "y" : "x"];

@@ -12,7 +12,7 @@ from archdsl.drawing.figure.figure import Box, Figure, boxes_in
 from archdsl.drawing.figure.heat import HeatScale
 from archdsl.drawing.graph.wires import wire_marks
 from archdsl.drawing.options import Options
-from archdsl.drawing.volumes.cuboids import CuboidSize, Ruler, solid_marks
+from archdsl.drawing.volumes.cuboids import CuboidSize, Ruler, cuboid_marks
 from archdsl.layers import Family
 from archdsl.layers.definition import fields_of
 from archdsl.layers.volume import Volume
@@ -67,7 +67,7 @@ class LayoutBox:
 
 
 class Canvas:
-    """Collects cells, texts and wires, and what they reach."""
+    """Collects layout_boxes, texts and wires, and what they reach."""
 
     def __init__(self) -> None:
         self.marks: list[Mark] = []
@@ -80,22 +80,22 @@ class Canvas:
         self.width = max(self.width, right)
         self.up, self.down = max(self.up, -top), max(self.down, bottom)
 
-    def put(self, cell: LayoutBox, x: float, y: float) -> None:
-        """Add a cell with its left end on its axis at a point."""
-        self.marks += [moved(mark, x, y) for mark in cell.marks]
-        for id, port in cell.ports.items():
+    def put(self, layout_box: LayoutBox, x: float, y: float) -> None:
+        """Add a layout_box with its left end on its axis at a point."""
+        self.marks += [moved(mark, x, y) for mark in layout_box.marks]
+        for id, port in layout_box.ports.items():
             self.ports[id] = port.moved(x, y)
-        for edge, (left, top) in cell.taps.items():
+        for edge, (left, top) in layout_box.taps.items():
             self.taps[edge] = (left + x, top + y)
-        self.drawn |= cell.drawn
-        self.reach(x + cell.width, y - cell.up, y + cell.down)
+        self.drawn |= layout_box.drawn
+        self.reach(x + layout_box.width, y - layout_box.up, y + layout_box.down)
 
     def wire(self, *way: Point, has_arrow: bool = True) -> None:
         self.marks.append(wire_marks(way, has_arrow))
         ys = [y for _, y in way]
         self.reach(max(x for x, _ in way), min(ys) - 2.5, max(ys) + 2.5)
 
-    def cell(self, entry: float, exit: float, parts: bool = False) -> LayoutBox:
+    def layout_box(self, entry: float, exit: float, parts: bool = False) -> LayoutBox:
         return LayoutBox(
             self.width,
             self.up,
@@ -124,7 +124,7 @@ class Words:
 
 
 class Boxes:
-    """Makes cells of the boxes of a figure."""
+    """Makes layout_boxes of the boxes of a figure."""
 
     def __init__(
         self,
@@ -140,7 +140,7 @@ class Boxes:
         self.options = options
         self.heat = heat
 
-    def cell(self, box: Box, before: Volume | None) -> LayoutBox:
+    def layout_box(self, box: Box, before: Volume | None) -> LayoutBox:
         """A box: what it is as high as above it, channels, name and operation below it."""
         volume = self.figure.volumes[box.id]
         groups = self._groups(box)
@@ -154,7 +154,7 @@ class Boxes:
         width = max(wide + 2 * fan, above.width, *(words.width for words in below))
         left, top = (width - wide) / 2, -high / 2
         canvas = Canvas()
-        solids: list[Mark] = []
+        cuboids: list[Mark] = []
         for number in range(groups):
             y = top + size.back + number * (size.height + _APART + size.back)
             if fan:
@@ -168,17 +168,17 @@ class Boxes:
                 canvas.wire(*out, has_arrow=False)
             x = left
             for copy, parts in copies:
-                solids += solid_marks(x, y, copy, box.look, parts, self._paints(box))
+                cuboids += cuboid_marks(x, y, copy, box.look, parts, self._paints(box))
                 x += copy.width
         texts = list(_column(left + wide / 2, -top, below))
         if above.text:
             texts.append(Text((left + wide / 2, top - 3.0), above.text, TEXT, above.paint))
-        marks = (*solids, *texts)
+        marks = (*cuboids, *texts)
         canvas.marks.append(Group(marks, self.figure.tooltips[box.id], ("node", box.look)))
         over = LEADING + 2.0 if above.text else 0.0
         canvas.reach(width, top - over, -top + 3.0 + LEADING * len(below))
         canvas.ports[box.id] = Port(left - fan, left + wide + fan, 0.0, 0.0, width)
-        return canvas.cell(left - fan, left + wide + fan, parts=groups > 1)
+        return canvas.layout_box(left - fan, left + wide + fan, parts=groups > 1)
 
     def _copies(self, box: Box, size: CuboidSize) -> list[tuple[CuboidSize, tuple[int, ...]]]:
         """The boxes that touch, each with its parts; where all fit, each at its own width."""

@@ -93,7 +93,7 @@ def ruler_for(volumes: Sequence[Volume], scale: BoxScale, zoom: float = 1.0) -> 
     )
 
 
-def solid_marks(
+def cuboid_marks(
     x: float,
     y: float,
     size: CuboidSize,

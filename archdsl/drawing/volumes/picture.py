@@ -22,7 +22,7 @@ from archdsl.drawing.graph.columns import (
     is_stage_end,
     items_of,
     partition,
-    strips_of,
+    segments_of,
 )
 from archdsl.drawing.graph.draft import KEY_GAP, MARGIN
 from archdsl.drawing.graph.sheet import Panel
@@ -37,7 +37,7 @@ from archdsl.model import Model
 
 #: For pages, boxes are drawn smaller, but not their text.
 ZOOMS = (1.0, 0.75, 0.5, 0.35)
-#: Closed blocks are shown from the inside with boxes no larger than this.
+#: Collapsed blocks are shown from the inside with boxes no larger than this.
 KEY_ZOOM = 0.5
 #: The most rows that are tried.
 MAX_ROWS = 9
@@ -58,14 +58,14 @@ def volumes_picture(model: Model, options: Options) -> Picture:
 
 
 def _composed(model: Model, options: Options) -> Figure:
-    """The figure; blocks with branches are closed unless the options open them."""
+    """The figure; blocks with branches are collapsed unless the options open them."""
     if options.depth is not None or options.flat:
         return compose_figure(model, options, is_terse=True)
     figure = compose_figure(model, options, is_terse=True)
     if len(figure.items) <= 3:  # one block between input and output: it is what to look at
         return figure
-    closed = replace(options, depth=0)
-    return compose_figure(model, closed, is_terse=True, may_close=_has_branches)
+    collapsed = replace(options, depth=0)
+    return compose_figure(model, collapsed, is_terse=True, may_collapse=_has_branches)
 
 
 def _has_branches(cluster: Cluster) -> bool:
@@ -97,18 +97,18 @@ class VolumeFigure:
         small = ruler_for(shown, options.scale, min(zoom, KEY_ZOOM))
         self.keys = [rows_panel(projection(key, small), [key.items]) for key in figure.keys]
         self.heights: dict[int, float] = {}
-        self.strips = self._measured(strips_of(figure.items))
+        self.segments = self._measured(segments_of(figure.items))
         self.stages = u_stages(self.main)
 
-    def _measured(self, strips: Sequence[TrunkSegment]) -> list[TrunkSegment]:
-        """The strips with their widths."""
+    def _measured(self, segments: Sequence[TrunkSegment]) -> list[TrunkSegment]:
+        """The segments with their widths."""
         result = []
         source: int | None = None
-        for strip in strips:
-            cell = self.main.chain(strip.items, source)
-            self.heights[id(strip.items[-1])] = cell.up + cell.down
-            result.append(replace(strip, length=cell.width + GAP))
-            source = self.main.source_of(strip.items[-1]) if _is_trunk(strip) else source
+        for segment in segments:
+            layout_box = self.main.chain(segment.items, source)
+            self.heights[id(segment.items[-1])] = layout_box.up + layout_box.down
+            result.append(replace(segment, length=layout_box.width + GAP))
+            source = self.main.source_of(segment.items[-1]) if _is_trunk(segment) else source
         return result
 
     def picture(
@@ -131,20 +131,22 @@ class VolumeFigure:
             panel.height + 2 * MARGIN,
         )
 
-    def scale_on(self, page: Page, rows: int, wish: _Wish) -> float:
+    def scale_on(self, page: Page, rows: int, candidate: _Candidate) -> float:
         """About the scale of the picture in so many rows, without drawing it."""
-        runs = self._parted(rows, wish.through_skips)
-        width = max(sum(strip.length for strip in run) for run in runs)
-        high = [max(self.heights[id(strip.items[-1])] for strip in run) + ROW_GAP for run in runs]
-        keys = sum(key.height for key in self.keys) if wish.has_keys else 0.0
+        runs = self._parted(rows, candidate.through_skips)
+        width = max(sum(segment.length for segment in run) for run in runs)
+        high = [
+            max(self.heights[id(segment.items[-1])] for segment in run) + ROW_GAP for run in runs
+        ]
+        keys = sum(key.height for key in self.keys) if candidate.has_keys else 0.0
         return min(page.width / width, page.height / (sum(high) + keys), page.growth)
 
     def _parted(self, count: int, through_skips: bool) -> list[list[TrunkSegment]]:
         if count == 1:
-            return [self.strips]
-        ends = is_stage_end(self.strips, self.figure)
-        cuts = cuts_of(self.strips, self.figure, through_skips)
-        return partition(self.strips, cuts, ends, count, 2 * PAD)
+            return [self.segments]
+        ends = is_stage_end(self.segments, self.figure)
+        cuts = cuts_of(self.segments, self.figure, through_skips)
+        return partition(self.segments, cuts, ends, count, 2 * PAD)
 
     def _runs(self, count: int, through_skips: bool) -> list[tuple[FigureItem, ...]]:
         if count == 1:
@@ -158,7 +160,7 @@ class VolumeFigure:
                 runs[-1] += heads
                 items = items[len(heads) :]
             runs.append(items)
-            before |= {id(cluster) for strip in run for cluster in strip.path}
+            before |= {id(cluster) for segment in run for cluster in segment.path}
         return runs
 
     def _foot(self, width: float, has_keys: bool) -> Iterator[Panel]:
@@ -172,7 +174,7 @@ class VolumeFigure:
         rule = self.ruler.rule
         if has_keys and self.ruler.zoom > KEY_ZOOM:
             share = f"{KEY_ZOOM / self.ruler.zoom:.0%}".replace("%", " %")
-            rule = (*rule[:-1], f"{rule[-1]};", f"closed blocks are shown below at {share}")
+            rule = (*rule[:-1], f"{rule[-1]};", f"collapsed blocks are shown below at {share}")
         for piece in rule:
             if lines and text_width(f"{lines[-1]} {piece}", TEXT) <= width:
                 lines[-1] += f" {piece}"
@@ -186,8 +188,8 @@ class VolumeFigure:
         yield Panel(marks, across, LEADING * len(lines))
 
 
-def _is_trunk(strip: TrunkSegment) -> bool:
-    item = strip.items[-1]
+def _is_trunk(segment: TrunkSegment) -> bool:
+    item = segment.items[-1]
     return not is_head(item) and all(box.id != OUTPUT for box in boxes_in(item))
 
 
@@ -198,7 +200,7 @@ def _families(figure: Figure, width: float) -> Panel:
     marks: list[Mark] = []
     x = y = right = 0.0
     for look in looks:
-        word = {"block": "closed block", Family.INPUT.value: "input"}.get(look, look)
+        word = {"block": "collapsed block", Family.INPUT.value: "input"}.get(look, look)
         across = 12.0 + text_width(word, TEXT)
         if x and x + across > width:
             x, y = 0.0, y + LEADING + 2.0
@@ -246,7 +248,7 @@ def _above_each_other(panels: Sequence[Panel], gap: float, may_rise: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
+class _Candidate:
     """A way to lay a figure out for a page."""
 
     figure: Figure
@@ -262,19 +264,19 @@ def _fitted(model: Model, options: Options, page: Page) -> Picture:
         page = replace(page, width=page.height, height=page.width)
     best: Picture | None = None
     stages: dict[tuple[int, float], VolumeFigure] = {}
-    for wish in _wishes(model, options, page):
+    for candidate in _candidates(model, options, page):
         for zoom in ZOOMS:
-            key = (id(wish.figure), zoom)
-            stage = stages.get(key) or VolumeFigure(model, wish.figure, options, zoom)
+            key = (id(candidate.figure), zoom)
+            stage = stages.get(key) or VolumeFigure(model, candidate.figure, options, zoom)
             stages[key] = stage
-            if wish.is_u and stage.stages is None:
+            if candidate.is_u and stage.stages is None:
                 break
-            counts = _promising(stage, page, wish, best)
+            counts = _promising(stage, page, candidate, best)
             if not counts:
                 continue
-            picture = _largest(stage, page, wish, counts)
+            picture = _largest(stage, page, candidate, counts)
             if best is None or picture.smallest_text > best.smallest_text + 0.05:
-                best = replace(picture, notes=(wish.note,) if wish.note else ())
+                best = replace(picture, notes=(candidate.note,) if candidate.note else ())
             if picture.smallest_text >= SMALLEST_TEXT - 0.005:
                 return best
     assert best is not None
@@ -285,29 +287,31 @@ def _fitted(model: Model, options: Options, page: Page) -> Picture:
     return replace(best, notes=(*best.notes, note))
 
 
-def _wishes(model: Model, options: Options, page: Page) -> Iterator[_Wish]:
-    """What is tried: open before closed, the U before rows, skips in one row before others."""
+def _candidates(model: Model, options: Options, page: Page) -> Iterator[_Candidate]:
+    """What is tried: expanded before collapsed, the U before rows, skips in one row first."""
     figure = _composed(model, options)
-    wishes = [_Wish(figure)]
+    candidates = [_Candidate(figure)]
     if options.depth is None and not options.flat:
-        closed = compose_figure(model, replace(options, depth=0), is_terse=True)
-        note = f"blocks are closed below depth 0, so that the text is legible on {page.name}"
-        if closed.items != figure.items:
-            wishes.append(_Wish(closed, note=note))
-    us = [replace(wish, is_u=True) for wish in wishes]
-    crossing = [replace(wish, through_skips=True) for wish in wishes]
-    for wish in (*us, *wishes, *crossing):
-        yield wish
-        if wish.figure.keys and options.legend == "auto":
-            yield replace(wish, has_keys=False)
+        collapsed = compose_figure(model, replace(options, depth=0), is_terse=True)
+        note = f"blocks are collapsed below depth 0, so that the text is legible on {page.name}"
+        if collapsed.items != figure.items:
+            candidates.append(_Candidate(collapsed, note=note))
+    us = [replace(candidate, is_u=True) for candidate in candidates]
+    crossing = [replace(candidate, through_skips=True) for candidate in candidates]
+    for candidate in (*us, *candidates, *crossing):
+        yield candidate
+        if candidate.figure.keys and options.legend == "auto":
+            yield replace(candidate, has_keys=False)
 
 
-def _promising(stage: VolumeFigure, page: Page, wish: _Wish, best: Picture | None) -> list[int]:
+def _promising(
+    stage: VolumeFigure, page: Page, candidate: _Candidate, best: Picture | None
+) -> list[int]:
     """The numbers of rows that are worth a try: about the best, and better than what there is."""
-    if wish.is_u:
+    if candidate.is_u:
         return [1]
-    most = min(MAX_ROWS, len(stage.strips))
-    scales = {count: stage.scale_on(page, count, wish) for count in range(1, most + 1)}
+    most = min(MAX_ROWS, len(stage.segments))
+    scales = {count: stage.scale_on(page, count, candidate) for count in range(1, most + 1)}
     largest = max(scales.values())
     if best is not None and largest < 0.9 * best.scale:
         return []
@@ -316,12 +320,14 @@ def _promising(stage: VolumeFigure, page: Page, wish: _Wish, best: Picture | Non
     return [count for count, scale in scales.items() if scale >= max(enough, 0.7 * largest)]
 
 
-def _largest(stage: VolumeFigure, page: Page, wish: _Wish, counts: Sequence[int]) -> Picture:
+def _largest(
+    stage: VolumeFigure, page: Page, candidate: _Candidate, counts: Sequence[int]
+) -> Picture:
     """The picture in the rows that leave its text largest; in few where it is legible so."""
     best: Picture | None = None
     worse = 0
     for count in counts:
-        picture = stage.picture(count, wish.is_u, wish.has_keys, wish.through_skips)
+        picture = stage.picture(count, candidate.is_u, candidate.has_keys, candidate.through_skips)
         scale = min(page.width / picture.width, page.height / picture.height, page.growth)
         is_legible = best is not None and best.smallest_text >= SMALLEST_TEXT
         if best is None or scale > best.scale * (1.12 if is_legible else 1.0):

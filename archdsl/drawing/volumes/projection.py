@@ -62,7 +62,7 @@ class Projection:
         match item:
             case Box():
                 before = None if source is None else self.figure.volumes[source]
-                return self.boxes.cell(item, before)
+                return self.boxes.layout_box(item, before)
             case Cluster():
                 return self._framed(item, source)
             case Fork():
@@ -88,19 +88,21 @@ class Projection:
             if isinstance(item, Cluster) and is_head(item):
                 heads.append((item, source, exit, canvas.width))
                 continue
-            cell = self.item(item, source)
+            layout_box = self.item(item, source)
             if is_first:
-                entry, parts = cell.entry, cell.parts
+                entry, parts = layout_box.entry, layout_box.parts
             else:
                 at = canvas.width + GAP
-            canvas.put(cell, at, 0.0)
+            canvas.put(layout_box, at, 0.0)
             if source is not None and not is_first and (links := self.links(source, item)):
-                canvas.wire((exit, 0.0), (at + cell.entry, 0.0), has_arrow=not cell.parts)
+                canvas.wire(
+                    (exit, 0.0), (at + layout_box.entry, 0.0), has_arrow=not layout_box.parts
+                )
                 canvas.drawn |= links
-            exit, is_first = at + cell.exit, False
+            exit, is_first = at + layout_box.exit, False
             source = self.source_of(item)
         self._hang(canvas, heads)
-        return canvas.cell(entry, exit, parts)
+        return canvas.layout_box(entry, exit, parts)
 
     def _hang(
         self, canvas: Canvas, heads: Sequence[tuple[Cluster, int | None, float, float]]
@@ -111,15 +113,15 @@ class Projection:
         """
         top, next = canvas.down + 8.0, float("inf")
         for head, source, exit, end in reversed(heads):
-            cell = self.item(head, source)
+            layout_box = self.item(head, source)
             beside = max(exit + 5.0, end + 3.0)
             left = beside + 8.0
-            if left + cell.width + 6.0 > next:
+            if left + layout_box.width + 6.0 > next:
                 top = canvas.down + 8.0
-            y, next = top + cell.up, left
-            canvas.put(cell, left, y)
-            way = ((exit, 0.0), (beside, 0.0), (beside, y), (left + cell.entry, y))
-            canvas.wire(*way, has_arrow=not cell.parts)
+            y, next = top + layout_box.up, left
+            canvas.put(layout_box, left, y)
+            way = ((exit, 0.0), (beside, 0.0), (beside, y), (left + layout_box.entry, y))
+            canvas.wire(*way, has_arrow=not layout_box.parts)
             if source is not None:
                 canvas.drawn |= self.links(source, head)
 
@@ -127,18 +129,18 @@ class Projection:
         """Branches below each other, and what joins them behind them."""
         source = self.figure.box_of[fork.input]
         rows = _rows(fork, self.figure)
-        cells = [self.chain(row.items, self.figure.box_of[row.start]) for row in rows]
-        axes = stacked([(max(c.up, 5.0), max(c.down, 5.0)) for c in cells], BETWEEN)
+        layout_boxes = [self.chain(row.items, self.figure.box_of[row.start]) for row in rows]
+        axes = stacked([(max(c.up, 5.0), max(c.down, 5.0)) for c in layout_boxes], BETWEEN)
         full = [axis for axis, row in zip(axes, rows, strict=True) if row.items]
-        ends = (axes[0] - cells[0].up, axes[-1] + cells[-1].down)
+        ends = (axes[0] - layout_boxes[0].up, axes[-1] + layout_boxes[-1].down)
         middle = full[0] if len(full) == 1 else sum(ends) / 2
-        join = FAN + max(cell.width for cell in cells) + 7.0
-        merge = self.boxes.cell(fork.merge, self.figure.volumes[source])
+        join = FAN + max(layout_box.width for layout_box in layout_boxes) + 7.0
+        merge = self.boxes.layout_box(fork.merge, self.figure.volumes[source])
         canvas = Canvas()
         end = (join + 9.0 + merge.entry, 0.0)
-        for row, cell, axis in zip(rows, cells, axes, strict=True):
+        for row, layout_box, axis in zip(rows, layout_boxes, axes, strict=True):
             y = axis - middle
-            canvas.put(cell, FAN, y)
+            canvas.put(layout_box, FAN, y)
             for other in row.others:
                 for box, drawn in zip(other, _plain(row.items), strict=True):
                     canvas.ports[box.id] = canvas.ports[drawn.id]
@@ -154,13 +156,13 @@ class Projection:
                         canvas.taps[tail, box.id] = (FAN, y)
             finish = ((join, y), (join, 0.0), end)
             if row.items:
-                canvas.wire(*begin, (FAN + cell.entry, y), has_arrow=not cell.parts)
-                canvas.wire((FAN + cell.exit, y), *finish)
+                canvas.wire(*begin, (FAN + layout_box.entry, y), has_arrow=not layout_box.parts)
+                canvas.wire((FAN + layout_box.exit, y), *finish)
             else:
                 canvas.wire(*begin, *finish)
         canvas.put(merge, join + 9.0, 0.0)
         canvas.drawn |= self._inside(fork, source) - canvas.taps.keys()
-        return canvas.cell(0.0, join + 9.0 + merge.exit, parts=True)
+        return canvas.layout_box(0.0, join + 9.0 + merge.exit, parts=True)
 
     def _inside(self, fork: Fork, source: int) -> set[tuple[int, int]]:
         """The edges that a fork's own wires draw."""
@@ -212,7 +214,7 @@ class Projection:
         canvas.marks.append(Group(tuple(marks), title, ("cluster", cluster.kind.value)))
         canvas.put(inner, PAD, 0.0)
         canvas.reach(width + shifts[0], top - shifts[0], bottom)
-        return canvas.cell(PAD + inner.entry, PAD + inner.exit, inner.parts)
+        return canvas.layout_box(PAD + inner.entry, PAD + inner.exit, inner.parts)
 
 
 _Piece = tuple[str, str, bool]

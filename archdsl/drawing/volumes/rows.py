@@ -18,39 +18,41 @@ ROW_GAP, TURN, LANE = 16.0, 18.0, 7.0
 
 def rows_panel(projection: Projection, runs: Sequence[Sequence[FigureItem]]) -> Panel:
     """The runs of a trunk in rows below each other."""
-    cells: list[LayoutBox] = []
+    layout_boxes: list[LayoutBox] = []
     source: int | None = None
     drawn: set[tuple[int, int]] = set()
     for run in runs:
-        cells.append(projection.chain(run, source))
+        layout_boxes.append(projection.chain(run, source))
         trunk = [item for item in run if not is_head(item)]
         if source is not None:
             drawn |= projection.links(source, trunk[0])
         source = projection.source_of(trunk[-1])
-    homes = {id: number for number, cell in enumerate(cells) for id in cell.ports}
-    skips = skips_of(projection, cells, homes, drawn)
-    lanes = lanes_of(skips, len(cells))
-    left = TURN if len(cells) > 1 else 0.0
+    homes = {
+        id: number for number, layout_box in enumerate(layout_boxes) for id in layout_box.ports
+    }
+    skips = skips_of(projection, layout_boxes, homes, drawn)
+    lanes = lanes_of(skips, len(layout_boxes))
+    left = TURN if len(layout_boxes) > 1 else 0.0
     canvas = Canvas()
     axes: list[float] = []
     at = 0.0
-    for cell, count in zip(cells, lanes, strict=True):
+    for layout_box, count in zip(layout_boxes, lanes, strict=True):
         at += LANE * count + (4.0 if count else 0.0)
-        axes.append(at + cell.up)
-        canvas.put(cell, left, axes[-1])
-        at += cell.up + cell.down + ROW_GAP
-    _turns(canvas, cells, axes)
-    tops = [axis - cell.up for axis, cell in zip(axes, cells, strict=True)]
+        axes.append(at + layout_box.up)
+        canvas.put(layout_box, left, axes[-1])
+        at += layout_box.up + layout_box.down + ROW_GAP
+    _turns(canvas, layout_boxes, axes)
+    tops = [axis - layout_box.up for axis, layout_box in zip(axes, layout_boxes, strict=True)]
     draw_skips(canvas, tops, skips)
     up = canvas.up
     marks = tuple(moved(mark, 0.0, up) for mark in canvas.marks)
     return Panel(marks, canvas.width, up + canvas.down)
 
 
-def _turns(canvas: Canvas, cells: Sequence[LayoutBox], axes: Sequence[float]) -> None:
+def _turns(canvas: Canvas, layout_boxes: Sequence[LayoutBox], axes: Sequence[float]) -> None:
     """The wire from the end of each row to the begin of the next."""
-    for number in range(len(cells) - 1):
-        here, after = cells[number], cells[number + 1]
+    for number in range(len(layout_boxes) - 1):
+        here, after = layout_boxes[number], layout_boxes[number + 1]
         out, way = TURN + here.exit, axes[number] + here.down + ROW_GAP / 2
         beside = TURN + here.width + 5.0
         y, goal = axes[number + 1], TURN + after.entry
@@ -64,13 +66,13 @@ Skips: TypeAlias = dict[tuple[int, int], tuple[int, int]]
 
 def skips_of(
     projection: Projection,
-    cells: Sequence[LayoutBox],
+    layout_boxes: Sequence[LayoutBox],
     homes: Mapping[int, int],
     drawn: Iterable[tuple[int, int]],
 ) -> Skips:
     """The edges that have no wire yet; ``homes`` has the row of each box."""
-    done = set(drawn).union(*(cell.drawn for cell in cells))
-    taps = {edge: tap for cell in cells for edge, tap in cell.taps.items()}
+    done = set(drawn).union(*(layout_box.drawn for layout_box in layout_boxes))
+    taps = {edge: tap for layout_box in layout_boxes for edge, tap in layout_box.taps.items()}
     found: Skips = {}
     ends: set[tuple[int, Hashable]] = set()
     for edge in projection.figure.edges:

@@ -92,7 +92,7 @@ def _joins_skip(fork: Fork) -> bool:
 @dataclass(frozen=True, slots=True)
 class _Placed:
     stage: UStage
-    cell: LayoutBox
+    layout_box: LayoutBox
     x: float
 
 
@@ -106,20 +106,20 @@ def u_panel(projection: Projection, stages: Sequence[UStage]) -> Panel:
         if stage.source is not None
         for link in _drawn_into(projection, stage)
     }
-    homes = {id: p.stage.level for p in placed for id in p.cell.ports}
-    skips = skips_of(projection, [p.cell for p in placed], homes, drawn)
+    homes = {id: p.stage.level for p in placed for id in p.layout_box.ports}
+    skips = skips_of(projection, [p.layout_box for p in placed], homes, drawn)
     axes: list[float] = []
     tops: list[float] = []
     at = 0.0
     for level, lanes in enumerate(lanes_of(skips, count)):
-        row = [p.cell for p in placed if p.stage.level == level]
+        row = [p.layout_box for p in placed if p.stage.level == level]
         at += LANE * lanes
         tops.append(at)
-        axes.append(at + max(cell.up for cell in row))
-        at = axes[-1] + max(cell.down for cell in row) + LEVEL_GAP
+        axes.append(at + max(layout_box.up for layout_box in row))
+        at = axes[-1] + max(layout_box.down for layout_box in row) + LEVEL_GAP
     canvas = Canvas()
     for number, p in enumerate(placed):
-        canvas.put(p.cell, p.x, axes[p.stage.level])
+        canvas.put(p.layout_box, p.x, axes[p.stage.level])
         if number:
             _wire(projection, canvas, placed[number - 1], p, axes)
     draw_skips(canvas, tops, skips)
@@ -128,20 +128,20 @@ def u_panel(projection: Projection, stages: Sequence[UStage]) -> Panel:
 
 
 def _placed(projection: Projection, stages: Sequence[UStage]) -> list[_Placed]:
-    """The stages' cells with their places along the flow."""
+    """The stages' layout_boxes with their places along the flow."""
     placed: list[_Placed] = []
     for stage in stages:
         if stage.rise is None:
-            cell = projection.item(stage.item, stage.source)
+            layout_box = projection.item(stage.item, stage.source)
         else:
             assert isinstance(stage.item, Fork)
-            cell = projection.boxes.cell(stage.item.merge, None)
+            layout_box = projection.boxes.layout_box(stage.item.merge, None)
         if not placed:
-            placed.append(_Placed(stage, cell, 0.0))
+            placed.append(_Placed(stage, layout_box, 0.0))
             continue
         last = placed[-1]
         gap = GAP if last.stage.level == stage.level else 2 * BESIDE + 2.0
-        placed.append(_Placed(stage, cell, last.x + last.cell.width + gap))
+        placed.append(_Placed(stage, layout_box, last.x + last.layout_box.width + gap))
     return placed
 
 
@@ -160,16 +160,16 @@ def _wire(
     projection: Projection, canvas: Canvas, last: _Placed, here: _Placed, axes: Sequence[float]
 ) -> None:
     """The wire from stage to stage, and with a rise the skip and the word at its wire."""
-    begin = (last.x + last.cell.exit, axes[last.stage.level])
+    begin = (last.x + last.layout_box.exit, axes[last.stage.level])
     axis = axes[here.stage.level]
-    left = here.x + here.cell.entry
+    left = here.x + here.layout_box.entry
     beside = here.x - BESIDE
     if last.stage.level == here.stage.level:
-        canvas.wire(begin, (left, axis), has_arrow=not here.cell.parts)
+        canvas.wire(begin, (left, axis), has_arrow=not here.layout_box.parts)
         return
     if here.stage.rise is None:
         way = ((beside, begin[1]), (beside, axis), (left, axis))
-        canvas.wire(begin, *way, has_arrow=not here.cell.parts)
+        canvas.wire(begin, *way, has_arrow=not here.layout_box.parts)
         return
     fork = here.stage.item
     assert isinstance(fork, Fork)

@@ -1,4 +1,4 @@
-"""Augmentations: what the pages of ``archdsl.recipe.augmentations`` do to an image."""
+"""Augmentations: what the definitions of ``archdsl.recipe.augmentations`` do to an image."""
 
 from __future__ import annotations
 
@@ -54,7 +54,11 @@ def plan_preparations(
     size = input.height, input.width
     cropped = is_enlarged(augment)
     frame = enlarge(size) if cropped else size
-    crops = [page for page in augment if isinstance(page, RandomCrop | RandomResizedCrop)]
+    crops = [
+        definition
+        for definition in augment
+        if isinstance(definition, RandomCrop | RandomResizedCrop)
+    ]
     resized = bool(crops) and isinstance(crops[0], RandomResizedCrop)
     steps = tuple(_steps(input, augment))
     return (
@@ -66,15 +70,16 @@ def plan_preparations(
 def is_enlarged(augment: Sequence[Augmentation]) -> bool:
     """Whether training sees windows of images larger than the input."""
     return any(
-        isinstance(page, RandomResizedCrop) or (isinstance(page, RandomCrop) and not page.padding)
-        for page in augment
+        isinstance(definition, RandomResizedCrop)
+        or (isinstance(definition, RandomCrop) and not definition.padding)
+        for definition in augment
     )
 
 
 def _steps(input: Volume, augment: Sequence[Augmentation]) -> Iterator[Step]:
     size = input.height, input.width
-    for page in augment:
-        match page:
+    for definition in augment:
+        match definition:
             case RandomCrop(padding=0):
                 yield CoveringCrop(size)
             case RandomCrop(padding=padding):
@@ -92,7 +97,9 @@ def _steps(input: Volume, augment: Sequence[Augmentation]) -> Iterator[Step]:
             case Shift(share=share):
                 yield RandomShift(share)
             case RandAugment(num_ops=num_ops, magnitude=magnitude):
-                if any(isinstance(before, ColorPCA) for before in augment[: augment.index(page)]):
+                if any(
+                    isinstance(before, ColorPCA) for before in augment[: augment.index(definition)]
+                ):
                     # torchvision takes floats to be from 0 to 1.
                     raise TrainError(
                         "`augment randaugment` works on bytes: write it before `color_pca`"
@@ -101,7 +108,7 @@ def _steps(input: Volume, augment: Sequence[Augmentation]) -> Iterator[Step]:
             case Mixing():
                 pass  # of whole batches
             case _:
-                raise TrainError(f"`augment {page.name}` cannot be trained with")
+                raise TrainError(f"`augment {definition.name}` cannot be trained with")
 
 
 def plan_mixing(augment: Sequence[Augmentation], classes: int) -> Mix | None:
@@ -112,9 +119,9 @@ def plan_mixing(augment: Sequence[Augmentation], classes: int) -> Mix | None:
     """
     makers: dict[type[Mixing], Any] = {MixUp: v2.MixUp, CutMix: v2.CutMix}
     ways: list[Mix] = [
-        makers[type(page)](alpha=page.alpha, num_classes=classes)
-        for page in augment
-        if isinstance(page, Mixing)
+        makers[type(definition)](alpha=definition.alpha, num_classes=classes)
+        for definition in augment
+        if isinstance(definition, Mixing)
     ]
     if not ways:
         return None

@@ -1,4 +1,4 @@
-"""Definitions: the blocks, families and values a file can see, its own and those it uses."""
+"""Environment: the blocks, families and values a file can see, its own and those it uses."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ Reader = Callable[[str, Source], Source]
 @dataclass(frozen=True, eq=False)
 class BlockDefinition:
     block: syntax.Block
-    home: Definitions
+    home: Environment
 
 
 @dataclass(frozen=True, eq=False)
 class FamilyDefinition:
     network: syntax.Network
-    home: Definitions
+    home: Environment
 
 
 @dataclass(eq=False)
-class Definitions:
+class Environment:
     """What the statements of one file may call."""
 
     source: Source
@@ -65,87 +65,87 @@ class Definitions:
         return set(self.blocks) | standard_names()
 
 
-def define(program: syntax.Program, read: Reader, findings: Findings) -> Definitions:
-    """Collect the definitions of a program and of the files it uses, faults into the findings."""
+def define(program: syntax.Program, read: Reader, findings: Findings) -> Environment:
+    """Collect the environment of a program and of the files it uses, faults into the findings."""
     return _Collector(read, findings).collect(program, ())
 
 
 class _Collector:
-    """Collects the definitions of files, each file once."""
+    """Collects the environment of files, each file once."""
 
     def __init__(self, read: Reader, findings: Findings) -> None:
         self.read = read
         self.findings = findings
-        self.files: dict[str, Definitions] = {}
+        self.files: dict[str, Environment] = {}
 
-    def collect(self, program: syntax.Program, using: tuple[str, ...]) -> Definitions:
-        definitions = Definitions(program.source, program.comment)
+    def collect(self, program: syntax.Program, using: tuple[str, ...]) -> Environment:
+        environment = Environment(program.source, program.comment)
         has_networks = any(
             isinstance(item, (syntax.Network, syntax.Instance)) for item in program.items
         )
         for item in program.items:
             try:
-                self._add(item, has_networks, definitions, (*using, program.source.path))
+                self._add(item, has_networks, environment, (*using, program.source.path))
             except ElaborationError as fault:
                 self.findings.add(fault.diagnostic)
-                definitions.is_partial |= isinstance(item, (syntax.Use, syntax.Block))
+                environment.is_partial |= isinstance(item, (syntax.Use, syntax.Block))
             except UnknownVolume:
                 pass
-        return definitions
+        return environment
 
     def _add(
         self,
         item: syntax.Item,
         has_networks: bool,
-        definitions: Definitions,
+        environment: Environment,
         using: tuple[str, ...],
     ) -> None:
         match item:
             case syntax.Use():
-                self._use(item, definitions, using)
+                self._use(item, environment, using)
             case syntax.Block():
                 refuse_word(item.name)
                 check_formals(item.formals)
-                known = definitions.blocks.get(item.name.id)
+                known = environment.blocks.get(item.name.id)
                 if known:
                     _refuse_repeat(item.name, {item.name.id: known.block.name})
-                definitions.blocks[item.name.id] = BlockDefinition(item, definitions)
+                environment.blocks[item.name.id] = BlockDefinition(item, environment)
             case syntax.Network() | syntax.Instance():
-                _refuse_repeat(item.name, definitions.networks)
-                definitions.networks[item.name.id] = item.name
+                _refuse_repeat(item.name, environment.networks)
+                environment.networks[item.name.id] = item.name
                 if isinstance(item, syntax.Network) and item.formals:
                     check_formals(item.formals)
-                    family = FamilyDefinition(item, definitions)
-                    definitions.families[item.name.id] = family
-            case syntax.Let() if has_networks or _hangs_on_no_volume(item, definitions):
-                definitions.lets.add(item.span)
-                context = Context(definitions.values, None, in_network=False)
+                    family = FamilyDefinition(item, environment)
+                    environment.families[item.name.id] = family
+            case syntax.Let() if has_networks or _hangs_on_no_volume(item, environment):
+                environment.lets.add(item.span)
+                context = Context(environment.values, None, in_network=False)
                 try:
                     value = trace(item.value, context)
                 except (ElaborationError, UnknownVolume):
-                    definitions.values.define(item.name, None)
+                    environment.values.define(item.name, None)
                     raise
-                definitions.values.define(item.name, value)
+                environment.values.define(item.name, value)
 
-    def _use(self, use: syntax.Use, definitions: Definitions, using: tuple[str, ...]) -> None:
-        source = self._read(use, definitions.source)
+    def _use(self, use: syntax.Use, environment: Environment, using: tuple[str, ...]) -> None:
+        source = self._read(use, environment.source)
         if source.path in using:
             names = " → ".join([*using, source.path])
             raise ElaborationError("use-cycle", f"files use each other: {names}", use.span)
         if source.path not in self.files:
             self.files[source.path] = self.collect(parse_program(source), using)
         used = self.files[source.path]
-        definitions.uses[use.span] = frozenset({*used.blocks, *used.families})
-        definitions.is_partial |= used.is_partial
+        environment.uses[use.span] = frozenset({*used.blocks, *used.families})
+        environment.is_partial |= used.is_partial
         for name, block in used.blocks.items():
-            known = definitions.blocks.get(name)
+            known = environment.blocks.get(name)
             if known and known is not block:
                 _refuse_repeat(block.block.name, {name: known.block.name})
-            definitions.blocks[name] = block
+            environment.blocks[name] = block
         for name, family in used.families.items():
-            _refuse_repeat(family.network.name, definitions.networks)
-            definitions.families[name] = family
-            definitions.networks[name] = family.network.name
+            _refuse_repeat(family.network.name, environment.networks)
+            environment.families[name] = family
+            environment.networks[name] = family.network.name
 
     def _read(self, use: syntax.Use, asking: Source) -> Source:
         try:
@@ -158,12 +158,12 @@ class _Collector:
             raise ElaborationError("unreadable-file", message, use.span) from None
 
 
-def _hangs_on_no_volume(let: syntax.Let, definitions: Definitions) -> bool:
+def _hangs_on_no_volume(let: syntax.Let, environment: Environment) -> bool:
     """Whether a ``let`` among bare statements is seen by the whole file, as it is beside networks.
 
     One that hangs on a volume is a statement of theirs.
     """
-    return all(definitions.values.find(name) for name in names_in(let.value))
+    return all(environment.values.find(name) for name in names_in(let.value))
 
 
 def check_formals(formals: tuple[syntax.Formal, ...]) -> None:
@@ -209,8 +209,8 @@ def standard_block(name: str) -> BlockDefinition | None:
         return None
     text = resources.files("archdsl").joinpath("std", f"{name}.arch").read_text("utf-8")
     program = parse_program(Source(text, f"std/{name}.arch", is_shipped=True))
-    definitions = Definitions(program.source, program.comment)
+    environment = Environment(program.source, program.comment)
     for item in program.items:
         assert isinstance(item, syntax.Block)
-        definitions.blocks[item.name.id] = BlockDefinition(item, definitions)
-    return definitions.blocks[name]
+        environment.blocks[item.name.id] = BlockDefinition(item, environment)
+    return environment.blocks[name]
