@@ -319,7 +319,7 @@ OWN = """
 import torch
 from PIL import Image
 from archdsl.train.data import open_data
-from archdsl.volume import Volume
+from archdsl import Volume
 
 
 class List(list):

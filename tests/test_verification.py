@@ -237,7 +237,7 @@ def test_five_hundred_faults_take_seconds_and_few_checks(
 
         return verify(before, counted)
 
-    monkeypatch.setattr("archdsl.api.verify", count)
+    monkeypatch.setattr("archdsl.frontend.verify", count)
     begin = perf_counter()
     found = diagnose(Source("\n".join([line] * 500)), IMAGE)
     assert all(fix.is_safe for d in found for fix in d.fixes)
