@@ -53,7 +53,7 @@ TOGETHER = {("drawing/page", "report")}
 
 #: Each library outside the standard one has one place.
 ONLY_IN = {
-    "lark": {"text/parser.py", "text/tree.py", "text/grammar.py", "text/comments.py"},
+    "lark": {"text/parser.py", "text/tree.py", "text/grammar.py", "text/attachment.py"},
     "networkx": {
         "network/graph.py",
         "model/consistency.py",

@@ -19,9 +19,10 @@ from archdsl.api import format_source
 from archdsl.formatting.meaning import is_same
 from archdsl.frontend import diagnose
 from archdsl.text import syntax
+from archdsl.text.comment import Comment, said_in
 from archdsl.text.parser import parse_program
 from archdsl.text.source import Source
-from archdsl.text.syntax import Comment, Program
+from archdsl.text.syntax import Program
 
 STD = [path.read_text("utf-8") for path in sorted((ROOT / "archdsl" / "std").glob("*.arch"))]
 
@@ -185,7 +186,7 @@ def test_the_notes_on_table_1_are_on_their_branches() -> None:
 
 def test_what_is_said_to_the_tool_is_no_prose() -> None:
     lines = ["one", "archdsl: ignore[a, b]", "two", "  archdsl:ignore[c]  three  ", "archdsl: odd"]
-    assert list(syntax.said_in(lines)) == ["one", "two", "three"]
+    assert list(said_in(lines)) == ["one", "two", "three"]
 
 
 # ── Any text ─────────────────────────────────────────────────────────────────────────────────

@@ -108,7 +108,7 @@ NOT_SHOWN = (
     "the network expands beyond the bound of 200,000 statements",
     "this is nested too deeply to read",
 )
-MAKERS = {"Diagnostic", "Fault", "Label", "LayerError", "warning"}
+MAKERS = {"Diagnostic", "ElaborationError", "Label", "LayerError", "warning"}
 
 
 def test_every_message_is_shown() -> None:

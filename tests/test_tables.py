@@ -19,7 +19,7 @@ from archdsl.drawing.tables.headings import headings_of
 from archdsl.drawing.tables.stages import depth_of
 from archdsl.drawing.tables.texts import TEXTS
 from archdsl.drawing.tables.typeset import typeset
-from archdsl.elaborate.environment import standard_block
+from archdsl.network.parts import CallPart
 
 SPECS = ROOT / "specs"
 EXPECTED = Path(__file__).parent / "tables"
@@ -106,21 +106,44 @@ def test_rows_that_differ_from_the_papers_are_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("block", "expected"),
+    ("call", "expected"),
     [
         (
-            "inception",
+            "inception(2, 3→4, 5→6, 7)",
             "n1 #1×1, r3 #3×3 reduce, n3 #3×3, r5 #5×5 reduce, n5 #5×5, np pool proj",
         ),
-        ("fire", "e1 #1×1, e3 #3×3"),
+        ("fire(2, 3, 4)", "e1 #1×1, e3 #3×3"),
     ],
 )
-def test_headings_come_from_the_branches_of_a_block(block: str, expected: str) -> None:
-    definition = standard_block(block)
-    assert definition is not None
-    headings = headings_of(definition.block)
-    names = [n.id for f in definition.block.formals for n in (f.name, f.pair) if n]
+def test_headings_come_from_the_branches_of_a_block(call: str, expected: str) -> None:
+    model = archdsl.parse(call, input="8x8x4")
+    (part,) = model.chain.parts
+    assert isinstance(part, CallPart)
+    headings = headings_of(model, part)
+    names = [argument.name for argument in part.arguments]
     assert ", ".join(f"{n} {headings[n]}" for n in names if n in headings) == expected
+
+
+def test_headings_see_through_conditions_and_groups_but_not_into_other_blocks() -> None:
+    model = archdsl.parse(
+        """
+        block inner(n) { concat { | conv 1x1 n | conv 3x3 n same } }
+        block outer(a, b, c, d, e) {
+          concat {
+            | if a > 1 { conv 5x5 a same }
+            | g: { conv 1x1 b; conv 3x3 c same }
+            | add { conv 1x1 d | conv 3x3 d same }
+            | inner(e)
+            | conv 1x1 (e + 1)
+          }
+        }
+        network N: 8x8x4 → 8x8x30 { outer(2, 3, 4, 5, 6) }
+        """
+    )
+    (part,) = model.chain.parts
+    assert isinstance(part, CallPart)
+    # `d` is the channels of two convolutions, and `e` of none in the block itself.
+    assert headings_of(model, part) == {"a": "#5×5", "b": "#3×3 reduce", "c": "#3×3"}
 
 
 def text_of(text: str, **options: str) -> list[str]:

@@ -23,13 +23,8 @@ from archdsl.classplan.plan import (
     applies_of,
     in_row,
 )
-from archdsl.layers import REGISTRY, Layer, MergeLayer
-from archdsl.layers.definition import fields_of
-from archdsl.layers.fields import REFERENCE
-from archdsl.layers.plumbing import Identity
 from archdsl.network.graph import Node
 from archdsl.network.parts import ReferencePart
-from archdsl.text import syntax
 
 _RESERVED = """
 T_destination add_module append apply bfloat16 buffers call_super_init children compile cpu cuda
@@ -93,7 +88,7 @@ class Names:
             case CopiesStep(copies=copies):
                 named = tuple(tuple(self._under(s) for s in copy) for copy in copies)
                 return replace(step, copies=named)
-            case OptionStep(part=part, steps=inner) if word_of(part.cond) is None:
+            case OptionStep(part=part, steps=inner) if part.word is None:
                 return replace(step, steps=self._level(inner))
             case _:
                 return step
@@ -110,7 +105,7 @@ class Names:
                         if not _is_single(branch):
                             yield from self._words(branch)
                 case OptionStep(part=part):
-                    word = word_of(part.cond)
+                    word = part.word
                     yield from () if word is None else (word,)
                 case CopiesStep(copies=copies):
                     for copy in copies:
@@ -127,7 +122,7 @@ class Names:
             case ForkStep():
                 return replace(step, branches=tuple(self._branch(b) for b in step.branches))
             case OptionStep(part=part):
-                word = word_of(part.cond)
+                word = part.word
                 return step if word is None else _with_attribute(step, self._fresh(word))
             case CopiesStep(copies=copies):
                 named = tuple(tuple(self._step(s) for s in copy) for copy in copies)
@@ -168,7 +163,7 @@ def _is_single(branch: tuple[PlanStep, ...]) -> bool:
         case (ReferenceStep(part=ReferencePart(target="")), ApplyStep(attribute="")):
             return True
         case (OptionStep(part=part),):
-            return word_of(part.cond) is not None
+            return part.word is not None
         case _:
             return False
 
@@ -183,63 +178,6 @@ def _with_attribute(step: PlanStep, attribute: str) -> PlanStep:
             return replace(step, steps=inner, attribute=attribute)
         case _:
             raise AssertionError(step)
-
-
-def word_of(cond: syntax.Cond) -> str | None:
-    """What the module of an ``if`` is called that has no name: the same wherever it leads.
-
-    It is the word of the first layer or block where that is the same in all bodies. None where a
-    body is more than a plain row of these.
-    """
-    words: list[str] = []
-    rest: syntax.Cond | syntax.Body | None = cond
-    while rest is not None:
-        body, rest = (rest.then, rest.otherwise) if isinstance(rest, syntax.Cond) else (rest, None)
-        found = _row_words(body)
-        if found is None:
-            return None
-        words += found[:1]
-    return words[0] if len(set(words)) == 1 else "layers"
-
-
-def _row_words(body: syntax.Body) -> list[str] | None:
-    """The words of the layers and blocks in a body; None where it is no plain row of these."""
-    words: list[str] = []
-    for statement in body.chains[0].statements:
-        match statement:
-            case syntax.Cond():
-                word = word_of(statement)
-                if word is None:
-                    return None
-                words.append(word)
-            case syntax.Step(label=None, atoms=atoms):
-                for atom in atoms:
-                    match atom:
-                        case syntax.Name(id=name) | syntax.Call(name=syntax.Name(id=name)):
-                            layer = REGISTRY.get(name)
-                            if name == "aux":
-                                return None
-                            if layer is None and not isinstance(atom, syntax.Call):
-                                if atom is atoms[0]:
-                                    return None
-                                continue
-                            if layer is not None and not _is_plain(layer):
-                                return None
-                            words += [name] if layer is not Identity else []
-                        case syntax.Body():
-                            inner = _row_words(atom)
-                            if inner is None:
-                                return None
-                            words += inner
-            case syntax.Step():
-                return None
-    return words
-
-
-def _is_plain(layer: type[Layer]) -> bool:
-    """Whether a layer reads the one volume before it and nothing else."""
-    reads_parts = any(item.role.kind is REFERENCE for item in fields_of(layer))
-    return not reads_parts and not issubclass(layer, MergeLayer)
 
 
 def _attributes(steps: Iterable[PlanStep]) -> Iterator[str]:

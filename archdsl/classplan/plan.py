@@ -8,8 +8,8 @@ from typing import TypeAlias
 
 from archdsl.network.parts import CallPart, ChoicePart, ReferencePart, RepeatPart
 from archdsl.records import dataclass
+from archdsl.text.comment import Comment
 from archdsl.text.source import Span
-from archdsl.text.syntax import Comment
 
 
 @dataclass(frozen=True, slots=True)

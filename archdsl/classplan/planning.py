@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from archdsl.classplan.naming import Names, attribute_name, word_of
+from archdsl.classplan.naming import Names, attribute_name
 from archdsl.classplan.plan import (
     ApplyStep,
     ChoiceItem,
@@ -141,7 +141,7 @@ class _Planner:
             case SplitPart(node=node):
                 return LayerItem(node)
             case CallPart(block=block, body=body, comment=comment):
-                plan = self.class_plan(block.name.id, body, block.span, part)
+                plan = self.class_plan(block.name, body, block.span, part)
                 return InstanceItem(plan, comment)
             case GroupPart():
                 return self._group(part.name, part.body, part.span)
@@ -246,9 +246,9 @@ def _is_in_row(part: Written) -> bool:
     match part:
         case LayerPart(name=None) | CallPart(name=None):
             return True
-        case ChoicePart(cond=cond, body=body):
+        case ChoicePart(word=word, body=body):
             # Wherever it leads, so that what stands beside it has the same name.
-            return all(map(_is_in_row, body.written)) and word_of(cond) is not None
+            return all(map(_is_in_row, body.written)) and word is not None
         case RepeatPart(name=None, copies=copies):
             return all(_is_in_row(inner) for copy in copies for inner in copy.written)
         case _:

@@ -294,7 +294,7 @@ def title_of(use: Instantiation) -> str:
     """What a class is called in the spec: its block, its part, its network or its family."""
     member = use.model.member
     is_family = member is not None and use.plan is use.model.plan
-    return member.family.name.id if member and is_family else use.plan.title
+    return member.family.name if member and is_family else use.plan.title
 
 
 def _forward_header(forward: Forward) -> list[str]:

@@ -3,17 +3,7 @@
 from __future__ import annotations
 
 from archdsl.codegen.expressions import negated
-from archdsl.network.parts import ChoicePart
 from archdsl.network.symbols import Constant, Form, Operation
-from archdsl.text import syntax
-
-
-def count_tests(part: ChoicePart) -> int:
-    count = 0
-    rest: syntax.Cond | syntax.Body | None = part.cond
-    while isinstance(rest, syntax.Cond):
-        count, rest = count + 1, rest.otherwise
-    return count
 
 
 def forbidden_by(tests: list[Form], count: int, taken: list[int]) -> Form:

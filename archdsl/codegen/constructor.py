@@ -25,7 +25,7 @@ from archdsl.classplan import (
     SequentialItem,
     applies_of,
 )
-from archdsl.codegen.conditions import both, count_tests, forbidden_by, way_to
+from archdsl.codegen.conditions import both, forbidden_by, way_to
 from archdsl.codegen.expressions import call_doc, literal, negated, render
 from archdsl.codegen.lanes import (
     AXES,
@@ -55,7 +55,7 @@ from archdsl.layers import MergeLayer
 from archdsl.layers.volume import Volume
 from archdsl.network.parts import ChoicePart
 from archdsl.network.symbols import Constant, Form, Operation, Parameter, Symbolic, Value
-from archdsl.text.syntax import said_in
+from archdsl.text.comment import said_in
 
 #: What the sizes of a class's input are called.
 SIZE_NAMES = {"C": "in_channels", "H": "height", "W": "width"}
@@ -231,7 +231,7 @@ class Constructor:
         tests = self._tests(lanes, parts)
         taken = sorted({part.taken for part in parts})
         self._guard(tests, parts[0], taken)
-        said = _said([part.cond for part in parts])
+        said = _said(parts)
         if len(taken) == 1:
             items = self.plain_row(lanes, [choice.items for choice in choices])
             return [replace(i, above=(*said, *i.above)) for i in items[:1]] + items[1:]
@@ -272,7 +272,7 @@ class Constructor:
 
     def _guard(self, tests: list[Form], part: ChoicePart, taken: list[int]) -> None:
         """Refuse arguments with which the spec would have led where no use of the class goes."""
-        forbidden = forbidden_by(tests, count_tests(part), taken)
+        forbidden = forbidden_by(tests, part.count, taken)
         if not isinstance(forbidden, Constant):
             self._refuse(forbidden)
 
@@ -457,7 +457,7 @@ class Constructor:
         tests = self._tests(lanes, parts)
         taken = sorted({part.taken for part in parts})
         self._guard(tests, parts[0], taken)
-        said = comment_lines(_said([part.cond for part in parts]), self.indent)
+        said = comment_lines(_said(parts), self.indent)
         start = len(self.body)
         if len(taken) == 1:
             gone = self.steps(lanes, [option.steps for option in options])

@@ -18,7 +18,7 @@ from archdsl.codegen.templates import render_template
 from archdsl.layers import UnaryLayer
 from archdsl.layers.volume import Volume
 from archdsl.model import Model
-from archdsl.text.syntax import Comment, said_in
+from archdsl.text.comment import Comment, said_in
 
 QUOTES = '"""'
 

@@ -15,7 +15,7 @@ from archdsl.codegen.tracing import form_of
 from archdsl.layers.conv import Conv
 from archdsl.layers.dense import FullyConnected, Linear
 from archdsl.model import Model
-from archdsl.network.parts import AuxPart, CallArgument, walk
+from archdsl.network.parts import AuxPart, CallArgument, Declaration, walk
 from archdsl.network.symbols import Constant, Parameter, Symbolic
 
 #: The argument for the units of the last layer, as torchvision calls it.
@@ -63,16 +63,16 @@ class _Names:
 
     def __init__(self, models: Sequence[Model]) -> None:
         self.scope = PythonScope(SUPPORT)
-        self.families: dict[int, str] = {}
+        self.families: dict[Declaration, str] = {}
         classes: list[str | None] = []
         for model in models:
             family = model.member.family if model.member else None
-            if family is not None and id(family) not in self.families:
-                self.families[id(family)] = self._class(family.name.id)
+            if family is not None and family not in self.families:
+                self.families[family] = self._class(family.name)
             if is_member(model):
                 classes.append(None)
             elif family is not None:
-                classes.append(self.families[id(family)])
+                classes.append(self.families[family])
             else:
                 classes.append(self._class(model.name))
         self.entries = [
@@ -92,7 +92,7 @@ class _Names:
 
 def is_member(model: Model) -> bool:
     """Whether a network is one of a family, and not the family with its defaults."""
-    return model.member is not None and model.name != model.member.family.name.id
+    return model.member is not None and model.name != model.member.family.name
 
 
 class Networks:
@@ -119,7 +119,7 @@ class Networks:
         self.classes = Classes(uses, names.scope)
         self.networks: list[NetworkClass] = []
         self.functions: list[MemberFunction] = []
-        done: set[int] = set()
+        done: set[Declaration] = set()
         for model, use, entry in zip(models, uses, names.entries, strict=True):
             if use.literals or model.member is None:
                 ((text, lanes),) = write_together([use], self.classes, _end)
@@ -127,11 +127,11 @@ class Networks:
                 self._add(name, text, lanes, is_family=False)
                 continue
             family = model.member.family
-            if id(family) not in done:
-                done.add(id(family))
-                own = [u for u in uses if not u.literals and _family_of(u.model) is family]
-                name = names.families[id(family)]
-                if any(m in apart and not is_member(m) and _family_of(m) is family for m in models):
+            if family not in done:
+                done.add(family)
+                own = [u for u in uses if not u.literals and _family_of(u.model) == family]
+                name = names.families[family]
+                if any(m in apart and not is_member(m) and _family_of(m) == family for m in models):
                     name = names.scope.give_numbered(name)
                 self._add_family(own, name, names.scope)
         for model, entry in zip(models, names.entries, strict=True):
@@ -189,7 +189,7 @@ class Networks:
         )
 
 
-def _family_of(model: Model) -> object:
+def _family_of(model: Model) -> Declaration | None:
     return model.member.family if model.member else None
 
 

@@ -13,15 +13,15 @@ from archdsl.elaborate.binding import (
     bind_formals,
     bind_with_forms,
 )
+from archdsl.elaborate.choices import count_conditions, word_of
 from archdsl.elaborate.findings import Findings
 from archdsl.elaborate.initialization import (
     check_bias,
-    is_initialization,
     read_initialization,
 )
 from archdsl.elaborate.placing import MAX_EXPANSION, Placer
 from archdsl.elaborate.scope import Cursor, PartNames, Scope
-from archdsl.elaborate.training import is_training, read_recipe
+from archdsl.elaborate.training import read_recipe
 from archdsl.elaborate.values import (
     VOLUME_NAMES,
     ElaborationError,
@@ -35,7 +35,6 @@ from archdsl.elaborate.values import (
 )
 from archdsl.elaborate.words import (
     check_aux,
-    is_aux,
     misplaced_aux,
     name_scope_of,
     refuse_labels_in_copies,
@@ -54,6 +53,7 @@ from archdsl.network.parts import (
     CallPart,
     Chain,
     ChoicePart,
+    Declaration,
     ForkPart,
     GroupPart,
     LayerPart,
@@ -100,9 +100,9 @@ class Builder(Placer):
             self.use_budget(statement.span)
             with self.collecting(scope, statement.span) as ended:
                 match statement:
-                    case syntax.Step() if is_training(statement):
+                    case syntax.Train():
                         self._train(statement, scope, cursor)
-                    case syntax.Step() if is_initialization(statement):
+                    case syntax.Init():
                         before = self.init and self.init[1]
                         context = scope.context(cursor)
                         init = read_initialization(statement, scope, context, before)
@@ -195,7 +195,8 @@ class Builder(Placer):
                 parts, cursor = self.body(rest, scope, cursor, "the `else`")
         taken = len(tests) - 1 if tests[-1].value else len(tests)
         body = Chain(tuple(parts), start.node, cursor.node)
-        return [ChoicePart(cond, tuple(tests), taken, body)], cursor
+        count, word = count_conditions(cond), word_of(cond)
+        return [ChoicePart(tuple(tests), taken, body, count, word, cond.comment)], cursor
 
     # ── Steps ────────────────────────────────────────────────────────────────────────────────
 
@@ -242,7 +243,7 @@ class Builder(Placer):
         if label.id in REGISTRY and cursor.volume is not None:
             self._check_layer_label(label, first)
         # What a head computes leaves the network: its name cannot be taken up again.
-        result = None if is_aux(step) else cursor
+        result = None if isinstance(step, syntax.Aux) else cursor
         scope.parts.own[label.id] = (result, label.span)
         if cursor.volume is None and (not parts or len(self.nodes) == first):
             return parts, cursor
@@ -344,7 +345,7 @@ class Builder(Placer):
                         application, pending = pending, None
                         more, cursor = self._fork(application, atom, scope, cursor)
                         parts.extend(more)
-                    elif is_aux(step):
+                    elif isinstance(step, syntax.Aux):
                         parts.append(self._head(step, atom, scope, cursor))
                     elif pending is None:
                         more, cursor = self.body(atom, scope, cursor, "this group")
@@ -466,7 +467,8 @@ class Builder(Placer):
         )
         parts, end = self.body(block.body, inner, cursor, f"block `{block.name.id}`")
         body = Chain(tuple(parts), cursor.node, end.node)
-        return CallPart(None, block, arguments, body), end
+        declared = Declaration(block.name.id, block.span, block.comment)
+        return CallPart(None, declared, arguments, body), end
 
     # ── Layers and names ─────────────────────────────────────────────────────────────────────────
 
@@ -578,13 +580,13 @@ def _hidden(atom: syntax.Name, scope: Scope) -> ElaborationError:
 
 def _makes_layers(statement: syntax.Statement) -> bool:
     if isinstance(statement, syntax.Step):
-        return not is_training(statement) and not is_initialization(statement)
+        return not isinstance(statement, (syntax.Train, syntax.Init))
     return isinstance(statement, syntax.Cond)
 
 
 def _is_scope(step: syntax.Step) -> bool:
     """Whether names inside a statement are its own: it is named, and has braces or copies."""
-    if step.label is None or is_aux(step):
+    if step.label is None or isinstance(step, syntax.Aux):
         return False
     return step.repeat is not None or any(isinstance(atom, syntax.Body) for atom in step.atoms)
 

@@ -13,12 +13,12 @@ from archdsl.elaborate.values import (
     ElaborationError,
     UnknownVolume,
     Values,
-    names_in,
     refuse_word,
     trace,
 )
 from archdsl.records import dataclass
 from archdsl.text import syntax
+from archdsl.text.comment import Comment
 from archdsl.text.diagnostics import Label
 from archdsl.text.parser import parse_program
 from archdsl.text.source import Source, Span
@@ -45,7 +45,7 @@ class Environment:
 
     source: Source
     #: What stands at the top of the file.
-    heading: syntax.Comment | None = None
+    heading: Comment | None = None
     values: Values = field(default_factory=Values)
     blocks: dict[str, BlockDefinition] = field(default_factory=dict)
     families: dict[str, FamilyDefinition] = field(default_factory=dict)
@@ -163,7 +163,7 @@ def _hangs_on_no_volume(let: syntax.Let, environment: Environment) -> bool:
 
     One that hangs on a volume is a statement of theirs.
     """
-    return all(environment.values.find(name) for name in names_in(let.value))
+    return all(environment.values.find(name) for name in syntax.names_in(let.value))
 
 
 def check_formals(formals: tuple[syntax.Formal, ...]) -> None:

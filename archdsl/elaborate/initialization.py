@@ -15,12 +15,6 @@ from archdsl.text.source import Span
 _EXAMPLE = "for example `init he`, or `init normal 0.01 bias 1`"
 
 
-def is_initialization(step: syntax.Step) -> bool:
-    """Whether a statement is ``init …``."""
-    first = step.atoms[0]
-    return isinstance(first, syntax.Name) and first.id == "init"
-
-
 def read_initialization(
     step: syntax.Step, scope: Scope, context: Context, before: Span | None
 ) -> Initializer:

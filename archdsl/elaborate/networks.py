@@ -10,16 +10,15 @@ from archdsl.elaborate.binding import bind_formals
 from archdsl.elaborate.builder import Builder
 from archdsl.elaborate.environment import Environment, Reader, define
 from archdsl.elaborate.findings import Findings
-from archdsl.elaborate.initialization import is_initialization
 from archdsl.elaborate.scope import Cursor, PartNames, Scope, read_volume
-from archdsl.elaborate.training import is_training
 from archdsl.elaborate.unvisited import check_words, has_inner_items
 from archdsl.elaborate.values import Context, ElaborationError, UnknownVolume
 from archdsl.layers.volume import Volume
 from archdsl.network.elaborated import Elaborated
 from archdsl.network.graph import CallFrame
-from archdsl.network.parts import Chain, Member, without_empty
+from archdsl.network.parts import Chain, Declaration, Member, without_empty
 from archdsl.text import syntax
+from archdsl.text.comment import Comment
 from archdsl.text.diagnostics import ArchError, Diagnostic, Fix, Label, help_of, replaced, respell
 from archdsl.text.source import Span
 
@@ -114,7 +113,7 @@ def _networks(
     if first.comment and program.comment and first.comment.above == program.comment.above:
         # What heads the file is about the whole of it.
         comment, behind = program.comment, first.comment.behind
-        bare[0] = replace(first, comment=syntax.Comment((), behind) if behind else None)
+        bare[0] = replace(first, comment=Comment((), behind) if behind else None)
     body = syntax.Body(span, (syntax.Chain(span, tuple(bare)),), forked=False)
     sizes = syntax.Dims(span, input.sizes)
     output = syntax.Name(span, "?")
@@ -204,9 +203,13 @@ def _elaborate_network(
         builder.faults,
         frozenset(builder.unknown),
         end.volume is not None,
-        Member(network, arguments) if network.formals else None,
+        Member(_declared(network), arguments) if network.formals else None,
         not is_refused,
     )
+
+
+def _declared(network: syntax.Network) -> Declaration:
+    return Declaration(network.name.id, network.span, network.comment)
 
 
 def _check_output(
@@ -250,16 +253,12 @@ def _fix_output(network: syntax.Network, ends: Volume, written: Volume) -> tuple
 def _add_member(body: syntax.Body, builder: Builder, scope: Scope, findings: Findings) -> None:
     """The claims, the recipe and the `init` behind a member; they replace the family's."""
     statements = [statement for chain in body.chains for statement in chain.statements]
-    steps = [statement for statement in statements if isinstance(statement, syntax.Step)]
-    if any(map(is_training, steps)):
+    if any(isinstance(statement, syntax.Train) for statement in statements):
         builder.recipe = None
-    if any(map(is_initialization, steps)):
+    if any(isinstance(statement, syntax.Init) for statement in statements):
         builder.init = None
     for statement in statements:
-        if isinstance(statement, syntax.Expect) or (
-            isinstance(statement, syntax.Step)
-            and (is_training(statement) or is_initialization(statement))
-        ):
+        if isinstance(statement, (syntax.Expect, syntax.Train, syntax.Init)):
             builder.chain((statement,), scope, builder.start)
             continue
         message = "behind a member of a family only `expect`, `train` and `init` can stand"

@@ -35,12 +35,6 @@ _HEADS = (
 )
 
 
-def is_training(step: syntax.Step) -> bool:
-    """Whether a statement is a ``train`` section."""
-    first = step.atoms[0]
-    return isinstance(first, syntax.Name) and first.id == "train"
-
-
 def read_recipe(step: syntax.Step, context: Context) -> tuple[Recipe, list[ElaborationError]]:
     """The recipe of a ``train`` section, and what is wrong in it, statement by statement."""
     if len(step.atoms) != 2 or not isinstance(step.atoms[1], syntax.Body) or step.label:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from archdsl.elaborate.environment import Environment
-from archdsl.elaborate.initialization import is_initialization
-from archdsl.elaborate.training import is_training
 from archdsl.elaborate.values import VOLUME_NAMES, ElaborationError
 from archdsl.elaborate.words import NameScope, is_item, unknown_block, unknown_word
 from archdsl.layers import REGISTRY, Layer
@@ -42,28 +40,17 @@ def check_words(program: syntax.Program, environment: Environment) -> Iterator[D
 
 
 def has_inner_items(program: syntax.Program) -> bool:
-    """Whether a block or network stands inside another, so that its name is not in names."""
+    """Whether a block or network stands inside another, so that its name is not in sight."""
     return any(
-        _has_items(item.body)
+        is_item(step)
         for item in program.items
         if isinstance(item, (syntax.Block, syntax.Network))
-    )
-
-
-def _has_items(body: syntax.Body) -> bool:
-    return any(
-        (isinstance(statement, syntax.Step) and is_item(statement))
-        or any(map(_has_items, _bodies(statement)))
-        for statement in _statements(body)
+        for step in syntax.find(item.body, syntax.Step)
     )
 
 
 def _labels(body: syntax.Body) -> Iterator[str]:
-    for statement in _statements(body):
-        if isinstance(statement, syntax.Step) and statement.label:
-            yield statement.label.id
-        for inner in _bodies(statement):
-            yield from _labels(inner)
+    return (step.label.id for step in syntax.find(body, syntax.Step) if step.label)
 
 
 def _statements(body: syntax.Body) -> Iterator[syntax.Statement]:
@@ -71,32 +58,19 @@ def _statements(body: syntax.Body) -> Iterator[syntax.Statement]:
         yield from chain.statements
 
 
-def _bodies(statement: syntax.Statement) -> Iterator[syntax.Body]:
-    match statement:
-        case syntax.Step():
-            yield from (atom for atom in statement.atoms if isinstance(atom, syntax.Body))
-        case syntax.Cond():
-            otherwise: syntax.Statement | syntax.Body | None = statement
-            while isinstance(otherwise, syntax.Cond):
-                yield otherwise.then
-                otherwise = otherwise.otherwise
-            if isinstance(otherwise, syntax.Body):
-                yield otherwise
-
-
 def _body(body: syntax.Body, names: NameScope) -> Iterator[Diagnostic]:
     lets = {s.name.id for s in _statements(body) if isinstance(s, syntax.Let)}
     inner = NameScope(names.environment, names.values | lets, names.parts)
     for statement in _statements(body):
         if isinstance(statement, syntax.Step):
-            if is_training(statement) or is_initialization(statement):
+            if isinstance(statement, (syntax.Train, syntax.Init)):
                 continue  # its words are no layers, and it always runs
             fault = _step(statement, inner)
             if fault is not None:
                 yield fault.diagnostic
             if is_item(statement):
                 continue  # its names are not in sight here
-        for deeper in _bodies(statement):
+        for deeper in syntax.bodies_of(statement):
             yield from _body(deeper, inner)
 
 

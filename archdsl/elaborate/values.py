@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import field
 from functools import cache
 from typing import Any
@@ -152,22 +152,6 @@ class Context:
     in_network: bool = True
     parts: Callable[[], Iterable[str]] = tuple
     node: int = 0
-
-
-def names_in(expr: syntax.Expr) -> Iterator[str]:
-    """The names an expression refers to."""
-    pending: list[syntax.Expr] = [expr]
-    while pending:
-        match pending.pop():
-            case syntax.Name(id=name) if name not in ("true", "false"):
-                yield name
-            case syntax.Paren(value=inner) | syntax.Unary(operand=inner):
-                pending.append(inner)
-            case syntax.Binary(left=left, right=right):
-                pending += (left, right)
-            case syntax.Call(arguments=arguments):
-                pending += (argument.value for argument in arguments)
-                pending += (argument.pair for argument in arguments if argument.pair)
 
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {

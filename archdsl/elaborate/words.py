@@ -124,8 +124,10 @@ def _layer_before(atom: syntax.Name, step: syntax.Step) -> type[Layer] | None:
 
 def refuse_labels_in_copies(step: syntax.Step) -> None:
     """Names inside unnamed copies would belong to the block around, once for each copy."""
-    for atom in step.atoms:
-        label = _first_label(atom) if isinstance(atom, syntax.Body) else None
+    for inner in (
+        found for body in syntax.bodies_of(step) for found in syntax.find(body, syntax.Step)
+    ):
+        label = inner.label
         if label is not None:
             raise ElaborationError(
                 "repeated-name",
@@ -135,27 +137,8 @@ def refuse_labels_in_copies(step: syntax.Step) -> None:
             )
 
 
-def _first_label(body: syntax.Body) -> syntax.Name | None:
-    for chain in body.chains:
-        for statement in chain.statements:
-            if not isinstance(statement, syntax.Step):
-                continue
-            if statement.label is not None:
-                return statement.label
-            for atom in statement.atoms:
-                found = _first_label(atom) if isinstance(atom, syntax.Body) else None
-                if found is not None:
-                    return found
-    return None
-
-
-def is_aux(step: syntax.Step) -> bool:
-    first = step.atoms[0]
-    return isinstance(first, syntax.Call) and first.name.id == "aux"
-
-
 def check_aux(call: syntax.Call, step: syntax.Step) -> None:
-    if not is_aux(step) or len(step.atoms) > 2 or step.repeat is not None:
+    if not isinstance(step, syntax.Aux) or len(step.atoms) > 2 or step.repeat is not None:
         raise misplaced_aux(call)
     if len(step.atoms) < 2 or not isinstance(step.atoms[1], syntax.Body):
         raise ElaborationError(

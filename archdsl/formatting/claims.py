@@ -53,39 +53,11 @@ def _is_literal(claim: syntax.Expr) -> bool:
     return isinstance(claim, (syntax.Dims, syntax.Number))
 
 
-# ── All statements ───────────────────────────────────────────────────────────────────────────
-
-
-def _steps(program: syntax.Program) -> Iterator[syntax.Step]:
+def _steps(program: syntax.Program) -> list[syntax.Step]:
     """The steps of a text in the order in which they end."""
-    for item in program.items:
-        match item:
-            case syntax.Network() | syntax.Block():
-                yield from _steps_of(item.body)
-            case syntax.Step() | syntax.Cond():
-                yield from _steps_under(item)
-
-
-def _steps_of(body: syntax.Body) -> Iterator[syntax.Step]:
-    for chain in body.chains:
-        for statement in chain.statements:
-            yield from _steps_under(statement)
-
-
-def _steps_under(statement: syntax.Statement) -> Iterator[syntax.Step]:
-    match statement:
-        case syntax.Step():
-            for atom in statement.atoms:
-                if isinstance(atom, syntax.Body):
-                    yield from _steps_of(atom)
-            yield statement
-        case syntax.Cond():
-            rest: syntax.Body | syntax.Cond | None = statement
-            while isinstance(rest, syntax.Cond):
-                yield from _steps_of(rest.then)
-                rest = rest.otherwise
-            if rest is not None:
-                yield from _steps_of(rest)
+    items = [item for item in program.items if not isinstance(item, syntax.Instance)]
+    steps = [step for item in items for step in syntax.find(item, syntax.Step)]
+    return sorted(steps, key=lambda step: step.span.end)
 
 
 # ── Lines ────────────────────────────────────────────────────────────────────────────────────
@@ -110,19 +82,13 @@ def _last_in_body(body: syntax.Body) -> Iterator[syntax.Step]:
 
 def _last_in(statements: _Statements) -> Iterator[syntax.Step]:
     for statement, following in zip_longest(statements, statements[1:]):
-        if not isinstance(statement, syntax.Step) or _leaves_the_trunk(statement):
+        if not isinstance(statement, syntax.Step) or isinstance(
+            statement, (syntax.Aux, syntax.Train)
+        ):
             continue
-        inner = [atom for atom in statement.atoms if isinstance(atom, syntax.Body)]
+        inner = list(syntax.bodies_of(statement))
         found = [step for body in inner for step in _last_in_body(body)]
         yield from found
         says_it = found and statement.atoms[-1] is inner[-1] and statement.repeat is None
         if not says_it and (following is None or following.span.line > statement.span.end_line):
             yield statement
-
-
-def _leaves_the_trunk(step: syntax.Step) -> bool:
-    """Whether a statement is an auxiliary head or a recipe."""
-    first = step.atoms[0]
-    return (isinstance(first, syntax.Call) and first.name.id == "aux") or (
-        isinstance(first, syntax.Name) and first.id == "train"
-    )

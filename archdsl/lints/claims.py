@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from archdsl.lints.subject import LintedText, warning
-from archdsl.lints.walking import statements_of
 from archdsl.model import Claim
 from archdsl.model.claims import last_digit_of, quantity_of
 from archdsl.text import syntax
@@ -27,7 +26,7 @@ def loose_claim(text: LintedText) -> Iterator[Diagnostic]:
     if not claims:
         return
     for item in text.program.items:
-        for statement in statements_of(item):
+        for statement in syntax.statements_of(item):
             if isinstance(statement, syntax.Expect):
                 yield from _verify(statement, claims.get(statement.span, []))
 

@@ -9,12 +9,10 @@ from archdsl.elaborate.values import (
     ElaborationError,
     UnknownVolume,
     Values,
-    names_in,
     truth,
 )
 from archdsl.layers.regularization import Dropout, DropPath
 from archdsl.lints.subject import LintedText, warning
-from archdsl.lints.walking import called_names, names_of, statements_of
 from archdsl.text import syntax
 from archdsl.text.diagnostics import Diagnostic, Edit, Fix
 from archdsl.text.source import Span
@@ -25,7 +23,7 @@ _RANDOM = {Dropout.name, DropPath.name}
 def unused_name(text: LintedText) -> Iterator[Diagnostic]:
     """A value, a parameter or a block that nothing asks for."""
     items = text.program.items
-    names = {id(item): set(names_of(item)) for item in items}
+    names = {id(item): set(syntax.names_in(item)) for item in items}
     everywhere = set().union(*names.values()) if names else set()
     for item in items:
         if isinstance(item, syntax.Let):
@@ -36,7 +34,7 @@ def unused_name(text: LintedText) -> Iterator[Diagnostic]:
             for name in _formal_names(item):
                 if name.id not in names[id(item)]:
                     yield _unused("the parameter", name)
-        for statement in statements_of(item):
+        for statement in syntax.statements_of(item):
             if isinstance(statement, syntax.Let) and statement.name.id not in names[id(item)]:
                 yield _unused("the value", statement.name)
     yield from _unused_blocks(text.program)
@@ -54,15 +52,23 @@ def _unused_blocks(program: syntax.Program) -> Iterator[Diagnostic]:
     if not others:
         return
     reached: set[str] = set()
-    pending = [name for item in others for name in called_names(item)]
+    pending = [name for item in others for name in _called_names(item)]
     while pending:
         name = pending.pop()
         if name in blocks and name not in reached:
             reached.add(name)
-            pending.extend(called_names(blocks[name]))
+            pending.extend(_called_names(blocks[name]))
     for name, block in blocks.items():
         if name not in reached:
             yield _unused("the block", block.name)
+
+
+def _called_names(item: syntax.Item) -> Iterator[str]:
+    """The blocks and families an item calls."""
+    if isinstance(item, syntax.Instance):
+        yield item.call.name.id
+    for step in syntax.find(item, syntax.Step):
+        yield from (atom.name.id for atom in step.atoms if isinstance(atom, syntax.Call))
 
 
 def _unused(what: str, name: syntax.Name) -> Diagnostic:
@@ -73,7 +79,7 @@ def unused_use(text: LintedText) -> Iterator[Diagnostic]:
     """A file that is brought in for nothing."""
     if not text.uses or not text.models:
         return
-    called = {name for item in text.program.items for name in called_names(item)}
+    called = {name for item in text.program.items for name in _called_names(item)}
     for item in text.program.items:
         if isinstance(item, syntax.Use) and not called & text.uses.get(
             item.span, frozenset(called)
@@ -85,12 +91,12 @@ def unused_use(text: LintedText) -> Iterator[Diagnostic]:
 def constant_condition(text: LintedText) -> Iterator[Diagnostic]:
     """An `if` that always goes one way, as nothing in its condition can change."""
     for item in text.program.items:
-        for statement in statements_of(item):
+        for statement in syntax.statements_of(item):
             cond: syntax.Cond | syntax.Body | None = (
                 statement if isinstance(statement, syntax.Cond) else None
             )
             while isinstance(cond, syntax.Cond):
-                if not any(True for _ in names_in(cond.test)):
+                if not any(True for _ in syntax.names_in(cond.test)):
                     yield from _constant(cond)
                 cond = cond.otherwise
 
@@ -110,7 +116,7 @@ def _constant(cond: syntax.Cond) -> Iterator[Diagnostic]:
 def no_effect(text: LintedText) -> Iterator[Diagnostic]:
     """What is written and changes nothing."""
     for item in text.program.items:
-        for statement in statements_of(item):
+        for statement in syntax.statements_of(item):
             if isinstance(statement, syntax.Step):
                 yield from _no_effect(statement)
 

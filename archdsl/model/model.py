@@ -17,7 +17,7 @@ from archdsl.network.graph import CallFrame, Node
 from archdsl.network.parts import Chain, Member
 from archdsl.recipe import Recipe
 from archdsl.records import dataclass
-from archdsl.text import syntax
+from archdsl.text.comment import Comment
 from archdsl.text.diagnostics import Diagnostic, Fix
 from archdsl.text.source import Source, Span
 
@@ -77,8 +77,8 @@ class Model:
     #: The family that the network is a member of.
     member: Member | None = field(repr=False, default=None)
     #: What is said at the top of its file, and of the network itself.
-    heading: syntax.Comment | None = field(repr=False, default=None)
-    comment: syntax.Comment | None = field(repr=False, default=None)
+    heading: Comment | None = field(repr=False, default=None)
+    comment: Comment | None = field(repr=False, default=None)
 
     @property
     def layers(self) -> tuple[Node, ...]:

@@ -12,6 +12,7 @@ from archdsl.network.parts import Chain, Member
 from archdsl.recipe import Recipe
 from archdsl.records import dataclass
 from archdsl.text import syntax
+from archdsl.text.comment import Comment
 from archdsl.text.diagnostics import Diagnostic
 from archdsl.text.source import Source, Span
 
@@ -29,8 +30,8 @@ class Elaborated:
     recipe: Recipe | None
     init: Initializer | None
     #: What stands at the top of its file, and above and behind the network itself.
-    heading: syntax.Comment | None
-    comment: syntax.Comment | None
+    heading: Comment | None
+    comment: Comment | None
     #: The names that each ``use`` of the file brought in, by its place.
     uses: Mapping[Span, frozenset[str]]
     #: The volume behind each step; None where it is another in another use of a block.

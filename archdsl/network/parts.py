@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from archdsl.network.symbols import Form, Symbolic, Value
 from archdsl.records import dataclass
-from archdsl.text import syntax
+from archdsl.text.comment import Comment
 from archdsl.text.source import Span
 
 
@@ -27,12 +27,21 @@ class CallArgument:
 
 
 @dataclass(frozen=True, slots=True)
+class Declaration:
+    """A block or a family as it is declared: its name, its place, and what is said of it."""
+
+    name: str
+    span: Span
+    comment: Comment | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class LayerPart:
     """A layer of one input."""
 
     name: str | None
     node: int
-    comment: syntax.Comment | None = field(default=None, compare=False)
+    comment: Comment | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +49,10 @@ class CallPart:
     """A block call, expanded."""
 
     name: str | None
-    block: syntax.Block
+    block: Declaration
     arguments: tuple[CallArgument, ...]
     body: Chain
-    comment: syntax.Comment | None = field(default=None, compare=False)
+    comment: Comment | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +62,7 @@ class GroupPart:
     name: str
     body: Chain
     span: Span
-    comment: syntax.Comment | None = field(default=None, compare=False)
+    comment: Comment | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +74,24 @@ class RepeatPart:
     count: Symbolic
     span: Span
     output: int
-    comment: syntax.Comment | None = field(default=None, compare=False)
+    comment: Comment | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class ChoicePart:
     """An ``if``: the conditions that were decided, in order, and what stands where it led.
 
-    ``taken`` counts its bodies from 0, the ``else`` included.
+    ``taken`` counts its bodies from 0, the ``else`` included. ``count`` is how many conditions were
+    written. ``word`` is what a module is called that holds whatever the ``if`` leads to: the same
+    wherever that is. None where no single module can.
     """
 
-    cond: syntax.Cond
     tests: tuple[Symbolic, ...]
     taken: int
     body: Chain
+    count: int
+    word: str | None
+    comment: Comment | None = field(default=None, compare=False)
 
     name: None = None
 
@@ -89,7 +102,7 @@ class ForkPart:
 
     node: int
     branches: tuple[Chain, ...]
-    comment: syntax.Comment | None = field(default=None, compare=False)
+    comment: Comment | None = field(default=None, compare=False)
 
     name: None = None
 
@@ -126,7 +139,7 @@ class AuxPart:
     weight: float
     body: Chain
     span: Span
-    comment: syntax.Comment | None = field(default=None, compare=False)
+    comment: Comment | None = field(default=None, compare=False)
 
 
 Part: TypeAlias = (
@@ -172,7 +185,7 @@ class Chain:
 class Member:
     """What makes a network a member of a family: the family, and the arguments given for it."""
 
-    family: syntax.Network
+    family: Declaration
     arguments: tuple[CallArgument, ...]
 
 
@@ -180,7 +193,7 @@ def _holds_parts(part: Written) -> bool:
     return any(chain.parts for chain in chains_in(part))
 
 
-def with_comment(parts: list[Written], comment: syntax.Comment | None) -> list[Written]:
+def with_comment(parts: list[Written], comment: Comment | None) -> list[Written]:
     """The parts of a statement, the first with what is said of the statement."""
     if comment is None or not parts:
         return parts

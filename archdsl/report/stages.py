@@ -21,8 +21,9 @@ from archdsl.network.parts import (
 )
 from archdsl.report.statement import render_layer, render_value
 from archdsl.report.text import columns, count_of, printable
+from archdsl.text.comment import Comment
 from archdsl.text.source import Span
-from archdsl.text.syntax import Comment, Program
+from archdsl.text.syntax import Program
 
 _INDENT = "  "
 
@@ -132,7 +133,7 @@ def _part(model: Model, part: Part, depth: int) -> Iterator[str]:
             layer = printable(render_layer(model.nodes[part.node].layer))
             yield f"{indent}{name}{layer}{_result(model, part.node, [part.node])}"
         case CallPart():
-            call = f"{part.block.name.id}({_arguments(part)})"
+            call = f"{part.block.name}({_arguments(part)})"
             yield f"{indent}{name}{printable(call)}{_summary(model, part.body)}"
             yield from _chain(model, part.body, depth + 1)
         case GroupPart():

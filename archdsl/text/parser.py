@@ -10,8 +10,8 @@ from lark import Lark, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 from archdsl.collector import without_collector
 from archdsl.text import syntax
+from archdsl.text.attachment import Comments
 from archdsl.text.brackets import find_bracket_faults
-from archdsl.text.comments import Comments
 from archdsl.text.diagnostics import ArchError, Diagnostic
 from archdsl.text.grammar import load_parser
 from archdsl.text.source import Source, Span

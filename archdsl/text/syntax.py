@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import field
-from typing import TypeAlias
+from collections.abc import Iterator
+from dataclasses import field, fields
+from functools import cache
+from typing import Any, TypeAlias, TypeVar
 
 from archdsl.records import dataclass
+from archdsl.text.comment import Comment
 from archdsl.text.source import Source, Span
-
-# ── Comments ─────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True)
-class Comment:
-    """What is said of a statement, an item or a file, without ``#`` and the space behind it.
-
-    ``above`` are the lines right above it, ``behind`` the remarks in and behind its own lines: in
-    parentheses, behind its ``{``, at its end.
-    """
-
-    above: tuple[str, ...] = ()
-    behind: tuple[str, ...] = ()
-
-
-def said_in(lines: Iterable[str]) -> Iterator[str]:
-    """The lines of a comment without what they say to the tool: ``archdsl: ignore[…]``."""
-    for line in lines:
-        if not line.lstrip().startswith("archdsl:"):
-            yield line
-        elif rest := line.partition("]")[2].strip():
-            yield rest
-
 
 # ── Expressions ──────────────────────────────────────────────────────────────────────────────
 
@@ -145,6 +123,24 @@ class Step:
     claim: Expr | None
     #: Two trees with other comments mean the same, so it is no part of equality.
     comment: Comment | None = field(default=None, compare=False)
+
+
+class Train(Step):
+    """``train { … }``: a recipe."""
+
+    __slots__ = ()
+
+
+class Init(Step):
+    """``init he``: what the weights of a network start as."""
+
+    __slots__ = ()
+
+
+class Aux(Step):
+    """``aux(0.3) { … }``: an auxiliary head."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,13 +257,73 @@ class Lexeme:
     is_separated: bool
 
 
-def branches_in(body: Body) -> Iterator[Chain]:
-    """The branches in a body, those within branches too."""
-    for chain in body.chains:
-        if body.forked:
-            yield chain
-        for statement in chain.statements:
-            if isinstance(statement, Step):
-                for atom in statement.atoms:
-                    if isinstance(atom, Body):
-                        yield from branches_in(atom)
+# ── Walks ────────────────────────────────────────────────────────────────────────────────────
+
+#: What a walk comes to. A name that is only declared, called or set is part of its node.
+Node: TypeAlias = Expr | Argument | Atom | Statement | Chain | Formal | Item | Program
+_N = TypeVar("_N")
+#: Fields that hold no nodes to walk to.
+_PLAIN = ("Span", "Source", "Comment | None", "Name", "Name | None", "str", "int", "bool")
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """The node and all nodes inside it, outer before inner, in the order of the text."""
+    pending = [node]
+    while pending:
+        node = pending.pop()
+        yield node
+        pending += reversed(children_of(node))
+
+
+def find(node: Node, *kinds: type[_N]) -> Iterator[_N]:
+    """All nodes of some kinds: the node itself, and those inside it."""
+    return (found for found in walk(node) if isinstance(found, kinds))
+
+
+def children_of(node: Node) -> list[Node]:
+    """The nodes directly inside a node."""
+    children: list[Node] = []
+    kind: Any = type(node)
+    for name in _holders(kind):
+        value = getattr(node, name)
+        if isinstance(value, tuple):
+            children += value
+        elif value is not None:
+            children.append(value)
+    return children
+
+
+@cache
+def _holders(kind: Any) -> tuple[str, ...]:
+    """The fields of a kind of node that hold other nodes."""
+    names = {item.name: str(item.type) for item in fields(kind)}
+    return tuple(n for n, type in names.items() if type not in _PLAIN and "int" not in type)
+
+
+def bodies_of(statement: Statement) -> Iterator[Body]:
+    """The braces directly inside a statement; those of an ``else if`` are the first ``if``'s."""
+    for child in children_of(statement):
+        if isinstance(child, Body):
+            yield child
+        elif isinstance(child, Cond):
+            yield from bodies_of(child)
+
+
+def statements_of(node: Item) -> Iterator[Statement]:
+    """All statements of an item, outer before inner; a bare statement is the first of its own."""
+    if isinstance(node, (Step, Let, Cond, Expect)):
+        yield node
+        bodies = bodies_of(node)
+    else:
+        bodies = (child for child in children_of(node) if isinstance(child, Body))
+    for body in bodies:
+        for chain in body.chains:
+            for statement in chain.statements:
+                yield from statements_of(statement)
+
+
+def names_in(node: Node) -> Iterator[str]:
+    """The names that are referred to, not those that are declared or called."""
+    for name in find(node, Name):
+        if name.id not in ("true", "false"):
+            yield name.id

@@ -11,7 +11,8 @@ from typing import Any
 from lark import Token, Transformer
 
 from archdsl.text import syntax
-from archdsl.text.comments import Comments
+from archdsl.text.attachment import Comments
+from archdsl.text.comment import Comment
 from archdsl.text.diagnostics import Diagnostic
 from archdsl.text.source import Source, Span
 
@@ -26,6 +27,21 @@ class BadTokenError(Exception):
 
 _LEVELS = {"OR": 1, "AND": 2, "COMPARE": 4, "PLUS": 5, "MINUS": 5, "TIMES": 6, "DIVIDE": 6}
 _PREFIX_LEVELS = {"NOT": 3, "MINUS": 7}
+
+
+#: The statements that begin with a word of the language itself.
+_STATEMENTS = {"train": syntax.Train, "init": syntax.Init}
+
+
+def _kind_of(first: syntax.Atom) -> type[syntax.Step]:
+    """What a statement is, by what it begins with."""
+    match first:
+        case syntax.Name(id=word):
+            return _STATEMENTS.get(word, syntax.Step)
+        case syntax.Call(name=syntax.Name(id="aux")):
+            return syntax.Aux
+        case _:
+            return syntax.Step
 
 
 class TreeBuilder(Transformer[Token, Any]):
@@ -175,7 +191,8 @@ class TreeBuilder(Transformer[Token, Any]):
         atoms = tuple(child for child in children if not isinstance(child, list))
         label, repeat, claim = parts.get("label"), parts.get("repeat"), parts.get("claim")
         span = self._span(label or atoms[0], repeat or atoms[-1])
-        return syntax.Step(span, label, atoms, repeat, claim, self.comments.of(span.start))
+        kind = _kind_of(atoms[0])
+        return kind(span, label, atoms, repeat, claim, self.comments.of(span.start))
 
     def let(self, children: list[Any]) -> syntax.Let:
         name, value = children
@@ -224,7 +241,7 @@ class TreeBuilder(Transformer[Token, Any]):
                 behind.setdefault(index, []).append(text)
         for index, texts in behind.items():
             *others, last = chains[index].statements
-            comment = last.comment or syntax.Comment()
+            comment = last.comment or Comment()
             comment = replace(comment, behind=(*comment.behind, *texts))
             statements = (*others, replace(last, comment=comment))
             chains[index] = replace(chains[index], statements=statements)

@@ -247,9 +247,7 @@ class _Composer:
     def _check_open(self) -> None:
         """That each part that shall be open is one."""
         known = {part.name for part in walk(self.model.chain) if part.name}
-        known |= {
-            part.block.name.id for part in walk(self.model.chain) if isinstance(part, CallPart)
-        }
+        known |= {part.block.name for part in walk(self.model.chain) if isinstance(part, CallPart)}
         for name in self.options.open:
             if name not in known:
                 close = did_you_mean(name, sorted(known)) or "name one as the spec does"
@@ -371,7 +369,7 @@ class _Composer:
                 return self._box(part.node, part.name)
             case CallPart():
                 items = self._items(part.body, part.name)
-                return self._enclose(part.block.name.id, part.name, items, part.body.output)
+                return self._enclose(part.block.name, part.name, items, part.body.output)
             case GroupPart():
                 items = self._items(part.body, part.name)
                 return self._enclose("", part.name, items, part.body.output)

@@ -115,7 +115,7 @@ def _text(model: Model, entry: Entry) -> str:
     """``conv3-64``, ``fc-4096``, ``basic(64, 2)``."""
     if entry.call is not None:
         values = ", ".join(value_text(given.value) for given in entry.call.arguments)
-        return printable(f"{entry.call.block.name.id}({values})")
+        return printable(f"{entry.call.block.name}({values})")
     assert entry.main is not None
     layer, channels = entry.main.layer, model.nodes[entry.main.id].volume.channels
     match layer.family:

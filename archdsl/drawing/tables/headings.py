@@ -3,66 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from archdsl.drawing.tables.trunk import size_text
-from archdsl.layers import REGISTRY, Family
-from archdsl.text import syntax
-
-
-@dataclass(frozen=True, slots=True)
-class _Word:
-    """A layer as it is written in a block: its family, kernel, and the names behind it."""
-
-    family: Family
-    kernel: str
-    names: tuple[str, ...]
+from archdsl.drawing.tables.trunk import kernel_of, size_text
+from archdsl.layers import Family
+from archdsl.model import Model
+from archdsl.network.graph import Node
+from archdsl.network.parts import CallPart, Chain, ForkPart, LayerPart, chains_in
+from archdsl.network.symbols import Parameter
 
 
-def headings_of(block: syntax.Block) -> dict[str, str]:
+def headings_of(model: Model, call: CallPart) -> dict[str, str]:
     """By parameter, its heading where it is the channels of one convolution in a branch.
 
     The last convolution of a branch is ``#3×3``, one before it ``#3×3 reduce``, one behind a
     pooling ``pool proj``: the headings of GoogLeNet's table. Other parameters have none.
     """
-    formals = {name.id for formal in block.formals for name in (formal.name, formal.pair) if name}
+    names = {argument.name for argument in call.arguments}
     found: dict[str, set[str]] = {}
-    for branch in syntax.branches_in(block.body):
-        words = [word for statement in branch.statements for word in _words(statement)]
-        for number, word in enumerate(words):
-            for name in formals.intersection(word.names):
-                found.setdefault(name, set()).add(_heading(words, number))
+    for branch in _branches_in(call.body):
+        row = [model.nodes[id] for id in _row_of(branch)]
+        for number, node in enumerate(row):
+            name = _channels_of(node)
+            if name in names and node.layer.family is Family.CONVOLUTION:
+                found.setdefault(name, set()).add(_heading(model, row, number))
     return {name: texts.pop() for name, texts in found.items() if len(texts) == 1}
 
 
-def _heading(words: list[_Word], number: int) -> str:
-    if any(word.family is Family.POOLING for word in words[:number]):
+def _heading(model: Model, row: list[Node], number: int) -> str:
+    if any(node.layer.family is Family.POOLING for node in row[:number]):
         return "pool proj"
-    later = [word for word in words[number + 1 :] if word.family is Family.CONVOLUTION]
-    return f"#{later[0].kernel} reduce" if later else f"#{words[number].kernel}"
+    later = [node for node in row[number + 1 :] if node.layer.family is Family.CONVOLUTION]
+    kernel = size_text(kernel_of(model, later[0] if later else row[number]))
+    return f"#{kernel} reduce" if later else f"#{kernel}"
 
 
-def _words(statement: syntax.Statement) -> Iterator[_Word]:
-    """The convolutions and poolings of a statement, in order."""
-    if not isinstance(statement, syntax.Step):
-        return
-    found: list[tuple[str, list[syntax.Atom]]] = []
-    for atom in statement.atoms:
-        if isinstance(atom, syntax.Name) and atom.id in REGISTRY:
-            found.append((atom.id, []))
-        elif found:
-            found[-1][1].append(atom)
-    for word, arguments in found:
-        family = REGISTRY[word].family
-        if family in (Family.CONVOLUTION, Family.POOLING):
-            names = tuple(a.id for a in arguments if isinstance(a, syntax.Name))
-            yield _Word(family, _kernel(arguments), names if family is Family.CONVOLUTION else ())
+def _channels_of(node: Node) -> str | None:
+    """The parameter that a layer's channels are written as, if that is all they are."""
+    for name, symbolic in node.forms:
+        if name == "out_channels" and isinstance(symbolic.form, Parameter):
+            return symbolic.form.name
+    return None
 
 
-def _kernel(arguments: list[syntax.Atom]) -> str:
-    match arguments[:1]:
-        case [syntax.Dims(sizes=sizes)]:
-            return size_text(sizes)
-        case [syntax.Number(value=value)]:
-            return f"{value}×{value}"
-    return ""
+def _branches_in(chain: Chain) -> Iterator[Chain]:
+    """The branches in a block, those within branches too; blocks inside have their own."""
+    for part in chain.parts:
+        if isinstance(part, ForkPart):
+            yield from part.branches
+        if not isinstance(part, CallPart):
+            for inner in chains_in(part):
+                yield from _branches_in(inner)
+
+
+def _row_of(chain: Chain) -> Iterator[int]:
+    """The layers in line on a branch."""
+    for part in chain.parts:
+        if isinstance(part, LayerPart):
+            yield part.node
+        elif not isinstance(part, (CallPart, ForkPart)):
+            for inner in chains_in(part):
+                yield from _row_of(inner)

@@ -63,7 +63,7 @@ class _StageLine:
 
 def _line(model: Model, entry: Entry) -> _StageLine:
     costs = [model.costs[node] for node in entry.nodes]
-    headings = headings_of(entry.call.block) if entry.call else {}
+    headings = headings_of(model, entry.call) if entry.call else {}
     return _StageLine(
         _type(entry),
         _patch(model, entry),
@@ -90,7 +90,7 @@ def _only_rearranges(model: Model, entry: Entry) -> bool:
 def _type(entry: Entry) -> str:
     name = f" ({entry.name})" if entry.name else ""
     if entry.call is not None:
-        return printable(entry.call.block.name.id + name)
+        return printable(entry.call.block.name + name)
     assert entry.main is not None
     layer = entry.main.layer
     if layer.family is Family.REGULARIZATION:

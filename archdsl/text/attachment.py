@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from lark import Token
 
-from archdsl.text.syntax import Comment
+from archdsl.text.comment import Comment
 
 _COMMENT = re.compile(r"#[^\n]*")
 #: No part of a statement: it begins behind them.
