@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from archdsl.layers.volume import Volume
 from archdsl.train.data import ImageData
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 
 LENET = Volume.image(32, 32, 1)
 SMALL = Volume.image(24, 24, 3)

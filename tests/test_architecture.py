@@ -29,7 +29,7 @@ FLOORS = (
     ("deployment", "lints"),
     ("frontend",),
     ("report", "codegen", "validation"),
-    ("drawing/faults", "drawing/canvas"),
+    ("drawing/errors", "drawing/canvas"),
     ("drawing/options",),
     ("drawing/figure",),
     ("drawing/graph", "drawing/tables"),

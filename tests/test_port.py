@@ -20,7 +20,7 @@ from archdsl.cli import main
 from archdsl.frontend import read_models
 from archdsl.model import Model
 from archdsl.text.source import Source
-from archdsl.torch_tools.faults import ToolError
+from archdsl.torch_tools.errors import ToolError
 from archdsl.torch_tools.matching import Owner, match_owners, read_owners
 from archdsl.torch_tools.port import order_as, plan_port, port, shapes_of, target_shapes
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 import archdsl
 from archdsl.recipe import Recipe
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 from archdsl.train.finished import open_run
 from archdsl.train.folder import RunFolder
 

@@ -16,7 +16,7 @@ from runs import SMALL, damage_facts, run, small, states_of, train_command, writ
 import archdsl
 from archdsl.cli.commands import commands
 from archdsl.recipe import Recipe, optimizers, schedules
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 from archdsl.train.logs import read_metrics
 from archdsl.train.options import TrainOptions
 from archdsl.train.run import train_model

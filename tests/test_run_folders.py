@@ -16,7 +16,7 @@ import archdsl
 from archdsl.cli.commands import commands
 from archdsl.recipe import Recipe, averages
 from archdsl.train.choice import choose_folder, hold
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 from archdsl.train.finished import open_run
 from archdsl.train.options import TrainOptions
 from archdsl.train.run import train_model

@@ -35,7 +35,7 @@ from torch.utils.data import Dataset
 
 from archdsl.cli.commands import commands
 from archdsl.recipe import Recipe, augmentations, averages, optimizers, schedules
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 from archdsl.train.finished import open_run
 from archdsl.train.logs import read_metrics
 from archdsl.train.stopping import Stopping, requeue

@@ -34,7 +34,7 @@ from archdsl.recipe import Recipe, optimizers, schedules
 from archdsl.recipe.losses import CrossEntropy, MeanSquaredError
 from archdsl.train import keeping
 from archdsl.train.checkpoints import write_atomically
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 from archdsl.train.loading import EpochSampler
 from archdsl.train.logs import read_metrics
 from archdsl.train.task import Classification

@@ -20,8 +20,8 @@ import archdsl
 from archdsl.model.memory import estimate_memory, render_bytes
 from archdsl.recipe import Recipe, augmentations, averages, optimizers
 from archdsl.train.choice import choose_folder
+from archdsl.train.errors import TrainError
 from archdsl.train.evaluation import evaluate_run, write_evaluation
-from archdsl.train.faults import TrainError
 from archdsl.train.finished import Finished, open_run
 from archdsl.train.folder import RunFolder
 from archdsl.train.logs import read_metrics

@@ -22,7 +22,7 @@ from archdsl.model import Model
 from archdsl.recipe import Recipe, augmentations, averages, optimizers, schedules
 from archdsl.recipe.losses import CrossEntropy, MeanSquaredError
 from archdsl.train.data import ImageData, open_data
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 from archdsl.train.finished import open_run
 from archdsl.train.loading import EpochSampler, mix
 from archdsl.train.logs import read_metrics

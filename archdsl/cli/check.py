@@ -21,7 +21,7 @@ from archdsl.cli.files import STDIN, Reading, read_specs
 from archdsl.cli.findings import CheckReport, print_findings
 from archdsl.cli.lazy_help import HelpedCommand
 from archdsl.cli.options import MemorySize, color_option, input_option, paths_argument
-from archdsl.cli.terminal import CLEAN, FINDINGS, ColorChoice, Refusal, exit_code
+from archdsl.cli.terminal import CLEAN, FINDINGS, ColorChoice, CommandError, exit_code
 from archdsl.layers.volume import Volume
 from archdsl.model import Model
 from archdsl.model.memory import Memory, Precision, estimate_memory
@@ -127,12 +127,13 @@ def check(
     if watch:
         _refuse_watch(ctx, paths, configuration, changes=fix or diff)
     if fix or diff:
-        from archdsl.cli.fixing import fix_files, print_mended
+        from archdsl.cli.fixing import fix_files, show_changes, write_fixed
 
         fixed = fix_files(paths, input_volume, unsafe=unsafe_fixes, configuration=configuration)
-        print_mended(fixed, is_written=not diff)
         if diff:
+            show_changes(fixed)
             ctx.exit(FINDINGS if fixed else CLEAN)
+        write_fixed(fixed)
 
     def run() -> CheckReport:
         reading = read_specs(paths, input_volume, lints=True)
@@ -159,7 +160,7 @@ def _configuration(
     try:
         found = find_configuration(Path())
     except ConfigurationError as error:
-        raise Refusal(str(error)) from None
+        raise CommandError(str(error)) from None
     try:
         codes = frozenset(map(check_code, ignored))
     except ValueError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from archdsl.cli.lazy_help import HelpedCommand
-from archdsl.cli.terminal import Refusal, print_text
+from archdsl.cli.terminal import CommandError, print_text
 
 
 @click.command(cls=HelpedCommand)
@@ -26,5 +26,5 @@ def completion(ctx: click.Context, shell: str) -> None:
     root = ctx.find_root()
     kind = get_completion_class(shell)
     if kind is None:
-        raise Refusal(f"there is no completion for {shell}")
+        raise CommandError(f"there is no completion for {shell}")
     print_text(kind(root.command, {}, "archdsl", "_ARCHDSL_COMPLETE").source())

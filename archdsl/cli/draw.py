@@ -12,7 +12,7 @@ from archdsl.cli.lazy_help import HelpedCommand
 from archdsl.cli.options import color_option, input_option, paths_argument
 from archdsl.cli.terminal import (
     ColorChoice,
-    Refusal,
+    CommandError,
     exit_code,
     print_bytes,
     print_diagnostics,
@@ -204,7 +204,7 @@ def _together(reading: Reading, format: str, style: Style) -> tuple[Model, ...]:
     models = reading.models
     if len(models) != 1 and not (models and style.is_of_many(format)):
         networks = count_of(len(models), "network")
-        raise Refusal(f"one network makes one picture; {networks} given (a folder takes many)")
+        raise CommandError(f"one network makes one picture; {networks} given (a folder takes many)")
     return models
 
 
@@ -227,7 +227,7 @@ def _targets(
             suffix = "" if is_one else f"-{shown[0].name}"
             path = folder / f"{spec.file.place}{suffix}.{format}"
             if path in targets:
-                raise Refusal(f"two networks would both become {path}")
+                raise CommandError(f"two networks would both become {path}")
             targets[path] = shown
     return targets
 
@@ -239,7 +239,7 @@ def _render(shown: tuple[Model, ...], format: str, options: Options, style: Styl
     try:
         drawing = render_drawing(shown, format, options, style.name)
     except DrawingError as error:
-        raise Refusal(f"{shown[0].path}: {names} cannot be drawn: {error}") from None
+        raise CommandError(f"{shown[0].path}: {names} cannot be drawn: {error}") from None
     for note in drawing.notes:
         print_note(f"{names}: {note}")
     return drawing.content

@@ -9,7 +9,7 @@ from click.shell_completion import CompletionItem
 
 from archdsl.cli.lazy_help import HelpedCommand
 from archdsl.cli.options import color_option
-from archdsl.cli.terminal import ColorChoice, Refusal, print_text, wants_color
+from archdsl.cli.terminal import ColorChoice, CommandError, print_text, wants_color
 from archdsl.rules import RULES, RULES_BY_TOPIC
 from archdsl.text.diagnostics import did_you_mean
 
@@ -48,10 +48,10 @@ def explain(names: tuple[str, ...], output_format: str, color: ColorChoice) -> N
     for name in names:
         if name not in RULES:
             help = did_you_mean(name, RULES) or "`archdsl explain` lists all rules"
-            raise Refusal(f"there is no code `{name}`; {help}")
+            raise CommandError(f"there is no code `{name}`; {help}")
     if output_format == "md":
         if names:
-            raise Refusal("`--format md` is for all codes at once: leave the codes out")
+            raise CommandError("`--format md` is for all codes at once: leave the codes out")
         print_text(render_rules_markdown(RULES_BY_TOPIC))
         return
     is_colored = wants_color(color, sys.stdout)

@@ -13,7 +13,7 @@ from archdsl.cli.lazy_help import HelpedCommand
 from archdsl.cli.options import color_option, input_option
 from archdsl.cli.terminal import (
     ColorChoice,
-    Refusal,
+    CommandError,
     exit_code,
     print_diagnostics,
     print_note,
@@ -108,7 +108,7 @@ def export(
     if output is not None and not is_folder(output):
         path = Path(output)
     if path.exists() and not force:
-        raise Refusal(f"{path} is there already, and not overwritten; --force does")
+        raise CommandError(f"{path} is there already, and not overwritten; --force does")
     with needing("export", "export to ONNX"):
         from archdsl.compilation import compile_module
         from archdsl.torch_tools.export import SEED, export_onnx
@@ -144,5 +144,5 @@ def _network_of(run: Path) -> str:
 
         name = RunFolder(run).read_facts().get("network")
     if not isinstance(name, str):
-        raise Refusal(f"{run / 'run.json'} does not say which network it trains")
+        raise CommandError(f"{run / 'run.json'} does not say which network it trains")
     return name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from archdsl.cli.terminal import Refusal
+from archdsl.cli.terminal import CommandError
 
 
 @contextmanager
@@ -20,14 +20,14 @@ def needing(extra: str, user: str) -> Iterator[None]:
         if error.name and error.name.startswith("archdsl"):
             raise
         install = f"pip install 'archdsl[{extra}]'"
-        raise Refusal(f"{user} needs the package `{error.name}`: {install}") from None
+        raise CommandError(f"{user} needs the package `{error.name}`: {install}") from None
     except Exception as error:
         if type(error).__module__.startswith("archdsl.") and _is_fault(error):
-            raise Refusal(str(error)) from None
+            raise CommandError(str(error)) from None
         raise
 
 
 def _is_fault(error: Exception) -> bool:
-    from archdsl.torch_tools.faults import ToolError
+    from archdsl.torch_tools.errors import ToolError
 
     return isinstance(error, ToolError)

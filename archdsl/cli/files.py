@@ -11,7 +11,7 @@ from dataclasses import field
 from importlib import resources
 from pathlib import Path, PurePosixPath
 
-from archdsl.cli.terminal import Refusal
+from archdsl.cli.terminal import CommandError
 from archdsl.frontend import (
     MAX_BYTES,
     read_linted,
@@ -71,7 +71,7 @@ def _default_folder() -> str:
     for folder in (Path(str(shipped)) / SPECS, Path(str(shipped)).parent / SPECS):
         if folder.is_dir():
             return str(folder)
-    raise Refusal(f"there is no folder `{SPECS}` here; name a file or a folder")
+    raise CommandError(f"there is no folder `{SPECS}` here; name a file or a folder")
 
 
 def _find(path: str, found: Found) -> Iterator[SpecFile]:
@@ -219,18 +219,18 @@ def _read_stdin() -> Source:
 
 
 def choose_network(models: tuple[Model, ...], name: str | None, spec: str) -> Model:
-    """The network that is meant. Errors: ``Refusal`` where that is not one."""
+    """The network that is meant. Errors: ``CommandError`` where that is not one."""
     names = ", ".join(model.name for model in models)
     if name is not None:
         for model in models:
             if model.name == name:
                 return model
-        raise Refusal(f"{spec} has no network {name}; it has {names}")
+        raise CommandError(f"{spec} has no network {name}; it has {names}")
     if len(models) == 1:
         return models[0]
     if not models:
-        raise Refusal(f"{spec} has no network")
-    raise Refusal(f"{spec} has several networks: pass --network with one of {names}")
+        raise CommandError(f"{spec} has no network")
+    raise CommandError(f"{spec} has several networks: pass --network with one of {names}")
 
 
 # ── Writing ──────────────────────────────────────────────────────────────────────────────────
@@ -266,7 +266,7 @@ def write_files(contents: Mapping[Path, bytes], keep_modes: bool = False) -> Non
             os.replace(beside, path)
             del staged[path]
     except OSError as error:
-        raise Refusal(f"cannot write {path}: {error.strerror or error}") from None
+        raise CommandError(f"cannot write {path}: {error.strerror or error}") from None
     finally:
         for beside in staged.values():
             beside.unlink(missing_ok=True)

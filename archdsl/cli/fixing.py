@@ -11,7 +11,7 @@ from pathlib import Path
 
 from archdsl.cli.configuration import DEFAULTS, Configuration
 from archdsl.cli.files import STDIN, find_specs, read_file, write_files
-from archdsl.cli.terminal import Refusal, print_note, print_text
+from archdsl.cli.terminal import CommandError, print_note, print_text
 from archdsl.frontend import diagnose, find_used
 from archdsl.layers.volume import Volume
 from archdsl.report.text import count_of
@@ -70,7 +70,7 @@ def _read(paths: Sequence[str]) -> dict[str, Source]:
     sources: dict[str, Source] = {}
     for file in find_specs(paths).files:
         if file.path == STDIN:
-            raise Refusal("the standard input cannot be fixed; name a file or a folder")
+            raise CommandError("the standard input cannot be fixed; name a file or a folder")
         try:
             source = read_file(file)
         except ArchError:
@@ -117,12 +117,14 @@ def fix_source(
     return source.text, tuple(faults)
 
 
-def print_mended(files: Sequence[FixedFile], *, is_written: bool) -> None:
-    """Write the files, all or none, and say so; or show the lines that would change."""
-    if not is_written:
-        for file in files:
-            print_text(_diff(file))
-        return
+def show_changes(files: Sequence[FixedFile]) -> None:
+    """Print the lines that would change."""
+    for file in files:
+        print_text(_diff(file))
+
+
+def write_fixed(files: Sequence[FixedFile]) -> None:
+    """Write the files, all or none, and say so."""
     write_files({Path(file.path): _encode(file) for file in files})
     for file in files:
         counts = Counter(fault.severity.value for fault in file.faults)

@@ -19,7 +19,7 @@ from archdsl.cli.terminal import (
     CLEAN,
     FINDINGS,
     ColorChoice,
-    Refusal,
+    CommandError,
     exit_code,
     print_bytes,
     print_diagnostics,
@@ -72,7 +72,7 @@ def fmt(
     if STDIN in paths and len(paths) > 1:
         raise click.UsageError("`-` stands alone: its text goes to the standard output", ctx)
     if not paths and not Path(SPECS).is_dir():
-        raise Refusal(f"there is no folder `{SPECS}` here; name a file or a folder")
+        raise CommandError(f"there is no folder `{SPECS}` here; name a file or a folder")
     found = find_specs(paths)
     diagnostics = list(found.diagnostics)
     results = list(_format(found.files, volumes, input_volume, diagnostics))
@@ -119,7 +119,7 @@ def _format(
         except ArchError as error:
             diagnostics.extend(error.diagnostics)
         except FormatError:
-            raise Refusal(
+            raise CommandError(
                 f"formatting would change what {printable(file.path)} means, so nothing is "
                 "written; this is a fault of archdsl: please report it with the file"
             ) from None
@@ -129,7 +129,7 @@ def _write(changed: Sequence[_Formatted]) -> None:
     """Write what has changed; a file that is not to be written is not replaced either."""
     for result in changed:
         if not os.access(result.file.path, os.W_OK):
-            raise Refusal(f"cannot write {result.file.path}: it is read-only")
+            raise CommandError(f"cannot write {result.file.path}: it is read-only")
     contents = {Path(result.file.path): result.text.encode() for result in changed}
     write_files(contents, keep_modes=True)
 

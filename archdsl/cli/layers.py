@@ -6,7 +6,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from archdsl.cli.lazy_help import HelpedCommand
-from archdsl.cli.terminal import Refusal, print_text
+from archdsl.cli.terminal import CommandError, print_text
 from archdsl.layers import INITIALIZERS, REGISTRY
 from archdsl.text.diagnostics import did_you_mean
 
@@ -47,7 +47,7 @@ def layers(names: tuple[str, ...], output_format: str) -> None:
     for name in names:
         if name not in known:
             help = did_you_mean(name, known) or "`archdsl layers` lists all layers"
-            raise Refusal(f"there is no layer `{name}`; {help}")
+            raise CommandError(f"there is no layer `{name}`; {help}")
     wanted = names or (*REGISTRY, *INITIALIZERS)
     definitions = [REGISTRY[name] for name in wanted if name in REGISTRY]
     initializers = [INITIALIZERS[name] for name in wanted if name in INITIALIZERS]

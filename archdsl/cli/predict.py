@@ -10,7 +10,7 @@ import click
 from archdsl.cli.extras import needing
 from archdsl.cli.lazy_help import HelpedCommand
 from archdsl.cli.options import checkpoint_option
-from archdsl.cli.terminal import Refusal, print_text, show_fault
+from archdsl.cli.terminal import CommandError, print_text, show_fault
 from archdsl.report.text import printable
 
 
@@ -46,7 +46,7 @@ def predict(
     """
     with needing("train", "training"):
         from archdsl.train.data import prepare_image
-        from archdsl.train.faults import TrainError
+        from archdsl.train.errors import TrainError
         from archdsl.train.finished import open_run
 
         finished = open_run(run, weights)
@@ -68,7 +68,7 @@ def predict(
                 )
             except TrainError as fault:
                 # The other images are no worse for it.
-                show_fault(Refusal(str(fault)))
+                show_fault(CommandError(str(fault)))
                 broken += 1
                 continue
             scores = finished.probabilities(image[None])[0]

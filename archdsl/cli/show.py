@@ -9,7 +9,7 @@ import click
 from archdsl.cli.files import SpecFile, read_file
 from archdsl.cli.lazy_help import HelpedCommand
 from archdsl.cli.options import color_option, input_option
-from archdsl.cli.terminal import ColorChoice, Refusal, exit_code, print_diagnostics, print_text
+from archdsl.cli.terminal import ColorChoice, CommandError, exit_code, print_diagnostics, print_text
 from archdsl.layers.volume import Volume
 from archdsl.text.diagnostics import ArchError
 from archdsl.text.source import Source
@@ -55,6 +55,6 @@ def _render(source: Source, stage: str, input: Volume | None) -> str:
         return render_syntax(parse_program(source))
     models = read_models(source, input)
     if not models:
-        raise Refusal(f"{source.path} has no network; `--stage syntax` shows its blocks")
+        raise CommandError(f"{source.path} has no network; `--stage syntax` shows its blocks")
     render = render_graph if stage == "graph" else render_parts
     return "\n\n".join(render(model) for model in models)

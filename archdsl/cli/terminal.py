@@ -20,7 +20,7 @@ FINDINGS = 1
 FAULT = 2
 
 
-class Refusal(click.ClickException):
+class CommandError(click.ClickException):
     """The call cannot be carried out: one line and exit code 2."""
 
     exit_code = FAULT

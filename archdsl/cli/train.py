@@ -15,7 +15,7 @@ from archdsl.cli.lazy_help import HelpedCommand
 from archdsl.cli.options import color_option, data_root_option, input_option
 from archdsl.cli.terminal import (
     ColorChoice,
-    Refusal,
+    CommandError,
     exit_code,
     print_diagnostics,
     print_note,
@@ -239,7 +239,7 @@ def train(
 
         resume = flags.pop("resume")
         if resume == "":
-            raise Refusal("`--resume` needs `auto`, the folder of a run, or a checkpoint")
+            raise CommandError("`--resume` needs `auto`, the folder of a run, or a checkpoint")
         loggers = _loggers(flags.pop("log"))
         resumed = resume if resume in (None, "auto") else Path(resume)
         options = TrainOptions(**flags, resume=resumed, log=loggers, color=color)
@@ -284,5 +284,7 @@ def _loggers(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     for name in names:
         if name not in ("csv", "tensorboard"):
-            raise Refusal(f"there is no logger `{printable(name)}`; they are csv and tensorboard")
+            raise CommandError(
+                f"there is no logger `{printable(name)}`; they are csv and tensorboard"
+            )
     return names

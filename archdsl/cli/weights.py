@@ -14,7 +14,7 @@ from archdsl.cli.lazy_help import HelpedCommand, HelpedGroup
 from archdsl.cli.options import color_option, input_option
 from archdsl.cli.terminal import (
     ColorChoice,
-    Refusal,
+    CommandError,
     exit_code,
     print_diagnostics,
     print_note,
@@ -114,7 +114,7 @@ def port(
     if output is None and not dry_run:
         raise click.UsageError("name the file to write with -o, or pass --dry-run", ctx)
     if output is not None and not dry_run and output.exists() and not force:
-        raise Refusal(f"{output} is there already; --force replaces it")
+        raise CommandError(f"{output} is there already; --force replaces it")
     model = choose_network(_read(ctx, spec, input_volume, color), network, spec)
     origins = _read(ctx, origin, input_volume, color) if origin else ()
     with needing("torch", "porting weights"):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from archdsl.drawing.canvas.marks import Picture
-from archdsl.drawing.faults import DrawingError
+from archdsl.drawing.errors import DrawingError
 from archdsl.drawing.options import Options
 from archdsl.drawing.styles import FORMATS, STYLES, TABLE_FORMATS, style_named
 from archdsl.drawing.tables.table import Table

@@ -6,17 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Any, TypeAlias
 
+from archdsl.elaborate.errors import ElaborationError, UnknownVolume
 from archdsl.elaborate.suggestions import meant
-from archdsl.elaborate.values import (
-    VOLUME_NAMES,
-    Context,
-    ElaborationError,
-    UnknownVolume,
-    Values,
-    trace,
-    trace_row,
-    written,
-)
+from archdsl.elaborate.values import VOLUME_NAMES, Context, Values, trace, trace_row, written
 from archdsl.layers import INITIALIZERS, REGISTRY, Initializer
 from archdsl.layers.definition import Definition, FieldInfo, fields_of, letters_of, words_of
 from archdsl.layers.elsewhere import INITIALIZERS_ELSEWHERE

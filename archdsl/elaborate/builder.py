@@ -14,6 +14,7 @@ from archdsl.elaborate.binding import (
     bind_with_forms,
 )
 from archdsl.elaborate.choices import count_conditions, word_of
+from archdsl.elaborate.errors import ElaborationError, UnknownVolume
 from archdsl.elaborate.findings import Findings
 from archdsl.elaborate.initialization import (
     check_bias,
@@ -24,8 +25,6 @@ from archdsl.elaborate.scope import Cursor, PartNames, Scope
 from archdsl.elaborate.training import read_recipe
 from archdsl.elaborate.values import (
     VOLUME_NAMES,
-    ElaborationError,
-    UnknownVolume,
     Values,
     decide,
     evaluate,

@@ -7,15 +7,9 @@ from dataclasses import field
 from functools import cache
 from importlib import resources
 
+from archdsl.elaborate.errors import ElaborationError, UnknownVolume
 from archdsl.elaborate.findings import Findings
-from archdsl.elaborate.values import (
-    Context,
-    ElaborationError,
-    UnknownVolume,
-    Values,
-    refuse_word,
-    trace,
-)
+from archdsl.elaborate.values import Context, Values, refuse_word, trace
 from archdsl.records import dataclass
 from archdsl.text import syntax
 from archdsl.text.comment import Comment

@@ -9,10 +9,11 @@ from archdsl.collector import without_collector
 from archdsl.elaborate.binding import bind_formals
 from archdsl.elaborate.builder import Builder
 from archdsl.elaborate.environment import Environment, Reader, define
+from archdsl.elaborate.errors import ElaborationError, UnknownVolume
 from archdsl.elaborate.findings import Findings
 from archdsl.elaborate.scope import Cursor, PartNames, Scope, read_volume
 from archdsl.elaborate.unvisited import check_words, has_inner_items
-from archdsl.elaborate.values import Context, ElaborationError, UnknownVolume
+from archdsl.elaborate.values import Context
 from archdsl.layers.volume import Volume
 from archdsl.network.elaborated import Elaborated
 from archdsl.network.graph import CallFrame

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+from archdsl.elaborate.errors import ElaborationError, UnknownVolume
 from archdsl.elaborate.findings import Findings
 from archdsl.elaborate.scope import Cursor, Scope, read_volume
-from archdsl.elaborate.values import MAX_VALUE, ElaborationError, UnknownVolume
+from archdsl.elaborate.values import MAX_VALUE
 from archdsl.layers import Input, Layer, LayerError
 from archdsl.layers.volume import Volume
 from archdsl.network.graph import Node, trail_of

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import field
 
 from archdsl.elaborate.environment import Environment
-from archdsl.elaborate.values import Context, ElaborationError, Values, evaluate, written
+from archdsl.elaborate.errors import ElaborationError
+from archdsl.elaborate.values import Context, Values, evaluate, written
 from archdsl.layers.volume import Volume
 from archdsl.network.graph import CallFrame
 from archdsl.records import dataclass

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from archdsl.elaborate.environment import Environment
-from archdsl.elaborate.values import VOLUME_NAMES, ElaborationError
+from archdsl.elaborate.errors import ElaborationError
+from archdsl.elaborate.values import VOLUME_NAMES
 from archdsl.elaborate.words import NameScope, is_item, unknown_block, unknown_word
 from archdsl.layers import REGISTRY, Layer
 from archdsl.layers.definition import fields_of, words_of

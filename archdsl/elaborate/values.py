@@ -9,6 +9,7 @@ from dataclasses import field
 from functools import cache
 from typing import Any
 
+from archdsl.elaborate.errors import ElaborationError, UnknownVolume
 from archdsl.layers import REGISTRY
 from archdsl.layers.definition import words_of
 from archdsl.layers.volume import Volume
@@ -25,7 +26,7 @@ from archdsl.network.symbols import (
 )
 from archdsl.records import dataclass
 from archdsl.text import syntax
-from archdsl.text.diagnostics import Diagnostic, Fix, Label, help_of, replaced, respell
+from archdsl.text.diagnostics import Fix, Label, replaced, respell
 from archdsl.text.source import Span
 
 MAX_VALUE = 10**15
@@ -52,35 +53,6 @@ KEYWORDS = frozenset(
         "train",
     ]
 )
-
-
-class ElaborationError(Exception):
-    """One diagnostic, on its way to the list of the stage."""
-
-    def __init__(
-        self,
-        code: str,
-        message: str,
-        span: Span,
-        label: str = "",
-        help: str | None = None,
-        related: tuple[Label, ...] = (),
-        fixes: tuple[Fix, ...] = (),
-    ) -> None:
-        super().__init__(message)
-        self.diagnostic = Diagnostic(
-            code,
-            message,
-            span,
-            label,
-            related=related,
-            help=help or help_of(fixes),
-            fixes=fixes,
-        )
-
-
-class UnknownVolume(Exception):
-    """A value that hangs on a volume that an earlier fault left unknown: stay silent."""
 
 
 def is_word(name: str) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Set
 
 from archdsl.elaborate.environment import Environment
+from archdsl.elaborate.errors import ElaborationError
 from archdsl.elaborate.scope import PartNames, Scope
 from archdsl.elaborate.suggestions import meant, with_sign
-from archdsl.elaborate.values import VOLUME_NAMES, ElaborationError, is_word
+from archdsl.elaborate.values import VOLUME_NAMES, is_word
 from archdsl.layers import REGISTRY, Layer
 from archdsl.layers.definition import called, fields_of, words_of
 from archdsl.layers.elsewhere import LAYERS_ELSEWHERE

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archdsl.elaborate.values import (
-    Context,
-    ElaborationError,
-    UnknownVolume,
-    Values,
-    truth,
-)
+from archdsl.elaborate.errors import ElaborationError, UnknownVolume
+from archdsl.elaborate.values import Context, Values, truth
 from archdsl.layers.regularization import Dropout, DropPath
 from archdsl.lints.subject import LintedText, warning
 from archdsl.text import syntax

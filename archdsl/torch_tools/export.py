@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from archdsl.codegen import entry_name
 from archdsl.model import Model
-from archdsl.torch_tools.faults import ToolError
+from archdsl.torch_tools.errors import ToolError
 from archdsl.torch_tools.network import load_network
 from archdsl.torch_tools.weights import load_weights
 from archdsl.version import __version__

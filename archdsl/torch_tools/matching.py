@@ -15,7 +15,7 @@ from difflib import SequenceMatcher
 from itertools import groupby
 from typing import Literal, TypeAlias
 
-from archdsl.torch_tools.faults import ToolError
+from archdsl.torch_tools.errors import ToolError
 
 COUNTER = "num_batches_tracked"
 #: How a pair was found; the definitions of the docs explain the words.

@@ -7,7 +7,7 @@ from types import ModuleType
 
 from torch import nn
 
-from archdsl.torch_tools.faults import ToolError
+from archdsl.torch_tools.errors import ToolError
 
 _MODULE = "archdsl_run"
 

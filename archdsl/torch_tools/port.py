@@ -15,7 +15,7 @@ from torch import Tensor
 from archdsl.codegen import entry_name
 from archdsl.compilation import compile_module
 from archdsl.model import Model
-from archdsl.torch_tools.faults import ToolError
+from archdsl.torch_tools.errors import ToolError
 from archdsl.torch_tools.matching import (
     COUNTER,
     Pair,

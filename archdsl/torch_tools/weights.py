@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from archdsl.torch_tools.faults import ToolError
+from archdsl.torch_tools.errors import ToolError
 
 #: What torch's reader raises on bytes that are not its own: whatever its parts do.
 UNREADABLE = (

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from archdsl.torch_tools.weights import UNREADABLE
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 from archdsl.train.folder import BEST, LAST, RunFolder
 
 #: Of what is in a checkpoint.

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from archdsl.model import Model
 from archdsl.train.checkpoints import remove_leftovers
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 from archdsl.train.folder import LAST, RunFolder
 from archdsl.train.options import TrainOptions
 

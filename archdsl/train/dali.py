@@ -20,7 +20,7 @@ from torchvision.transforms import v2  # type: ignore[import-untyped]
 from archdsl.recipe.augmentations import Augmentation, HorizontalFlip, Mixing, RandomResizedCrop
 from archdsl.train.data.images import EncodedImages
 from archdsl.train.data.preparation import covering_window, is_padded
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 from archdsl.train.loading import Loader, mix
 
 #: The orientations of EXIF that lie on their side.

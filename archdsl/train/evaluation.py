@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from archdsl.train.checkpoints import write_text
 from archdsl.train.data import open_data
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 from archdsl.train.finished import Finished
 from archdsl.train.report import save_figure
 

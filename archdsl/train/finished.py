@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from archdsl.layers.volume import Volume
 from archdsl.report.text import count_of
-from archdsl.torch_tools.faults import ToolError
+from archdsl.torch_tools.errors import ToolError
 from archdsl.torch_tools.network import load_network
 from archdsl.torch_tools.weights import load_weights
 from archdsl.train.checkpoints import SHARDS, read_checkpoint
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 from archdsl.train.folder import RunFolder
 
 Which = Literal["best", "last"]

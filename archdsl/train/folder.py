@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"

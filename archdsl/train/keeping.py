@@ -26,7 +26,7 @@ from archdsl.train.checkpoints import (
     write_checkpoint,
     write_shards,
 )
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 from archdsl.train.folder import RunFolder
 from archdsl.train.logs import Logs
 from archdsl.train.loop import Progress, TrainingLoop, Watcher

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from archdsl.train.checkpoints import write_text
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 from archdsl.train.folder import RunFolder
 
 #: What was measured in an epoch, by name.

@@ -17,7 +17,7 @@ from archdsl.recipe.recipe import Recipe
 from archdsl.train.averaging import Averaging
 from archdsl.train.data import ImageData
 from archdsl.train.data.augmentation import plan_mixing
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 from archdsl.train.loading import Loader, mix
 from archdsl.train.logs import Row
 from archdsl.train.options import TrainOptions

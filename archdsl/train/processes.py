@@ -15,7 +15,7 @@ from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
 
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 from archdsl.train.options import PRECISIONS, TrainOptions
 
 

@@ -10,7 +10,7 @@ from archdsl.recipe import Recipe
 from archdsl.train.checkpoints import copy_checkpoint, read_checkpoint
 from archdsl.train.choice import is_checkpoint
 from archdsl.train.data import ImageData
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 from archdsl.train.folder import RunFolder
 from archdsl.train.loop import Progress
 from archdsl.train.options import TrainOptions

@@ -31,7 +31,7 @@ from archdsl.train.averaging import Averaging
 from archdsl.train.checkpoints import write_text
 from archdsl.train.choice import choose_folder, hold, refuse_another, refuse_name
 from archdsl.train.data import ImageData, open_data
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 from archdsl.train.folder import RunFolder
 from archdsl.train.keeping import Keeper, restore
 from archdsl.train.loading import Loader

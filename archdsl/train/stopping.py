@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 
 #: Ctrl-C, the end of a job, and what SLURM sends ahead of it where it is asked to.
 _SIGNALS = tuple(

@@ -14,7 +14,7 @@ from archdsl.collector import without_collector
 from archdsl.deployment import Deployment
 from archdsl.model import Model
 from archdsl.validation.comparing import ComparedNetwork
-from archdsl.validation.faults import InvalidModuleError
+from archdsl.validation.errors import InvalidModuleError
 from archdsl.validation.graphs import expected_graphs, recorded_graphs
 from archdsl.validation.loading import StateLoading
 from archdsl.validation.subject import Subject

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from archdsl.network.graph import Node
+from archdsl.validation.errors import StepMismatchError
 from archdsl.validation.expected import Expected, InitialState, is_free
-from archdsl.validation.faults import StepMismatchError
 from archdsl.validation.layers import Helper, LayerStandIn
 from archdsl.validation.modules import Module
 from archdsl.validation.values import Arguments, Frozen, ParameterValue, Tensor, shown

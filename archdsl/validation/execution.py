@@ -11,7 +11,7 @@ from types import FunctionType, TracebackType
 from typing import Any
 
 from archdsl.text.source import Span
-from archdsl.validation.faults import FILENAME, InvalidModuleError, Place, StepMismatchError
+from archdsl.validation.errors import FILENAME, InvalidModuleError, Place, StepMismatchError
 from archdsl.validation.layers import Helper, LayerStandIn
 from archdsl.validation.library import Torch, builtins_of
 from archdsl.validation.modules import Module

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import CodeType, FrameType
 from typing import Any, ClassVar
 
-from archdsl.validation.faults import StepMismatchError
+from archdsl.validation.errors import StepMismatchError
 from archdsl.validation.modules import Module
 from archdsl.validation.signatures import SQUARE, Signature, buffers_of, parameters_of
 from archdsl.validation.values import (

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn, Protocol
 
 from archdsl.layers import Arg, Call
-from archdsl.validation.faults import StepMismatchError
+from archdsl.validation.errors import StepMismatchError
 from archdsl.validation.layers import LayerStandIn
 from archdsl.validation.modules import Module, ModuleDict, ModuleList, Sequential
 from archdsl.validation.signatures import FUNCTIONS, INITIALIZERS, LAYERS, Bound, Signature

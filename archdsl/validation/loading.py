@@ -15,7 +15,7 @@ from archdsl.layers import UnaryLayer
 from archdsl.layers.norm import BatchNorm
 from archdsl.network.graph import Node
 from archdsl.validation.comparing import ComparedNetwork
-from archdsl.validation.faults import StepMismatchError
+from archdsl.validation.errors import StepMismatchError
 from archdsl.validation.layers import LayerStandIn
 from archdsl.validation.numbers import Shape, TensorNumber, join
 from archdsl.validation.signatures import weight_shape

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, overload
 
 from archdsl.classplan import RESERVED_ATTRIBUTES
-from archdsl.validation.faults import StepMismatchError
+from archdsl.validation.errors import StepMismatchError
 from archdsl.validation.values import ParameterValue
 
 

@@ -11,7 +11,7 @@ from itertools import zip_longest
 from math import prod, sqrt
 from typing import Any, TypeAlias
 
-from archdsl.validation.faults import StepMismatchError
+from archdsl.validation.errors import StepMismatchError
 from archdsl.validation.signatures import Bound
 
 Real: TypeAlias = float

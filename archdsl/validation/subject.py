@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from archdsl.model import Model
+from archdsl.validation.errors import StepMismatchError
 from archdsl.validation.execution import Emitted
 from archdsl.validation.expected import (
     Expected,
@@ -13,7 +14,6 @@ from archdsl.validation.expected import (
     emit_calls,
     initializing_calls,
 )
-from archdsl.validation.faults import StepMismatchError
 from archdsl.validation.library import Torch
 
 

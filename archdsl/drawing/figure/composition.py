@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from archdsl.drawing.faults import DrawingError
+from archdsl.drawing.errors import DrawingError
 from archdsl.drawing.figure.collapsing import Collapser, flatten
 from archdsl.drawing.figure.edges import OUTPUT, Edges, volume_text
 from archdsl.drawing.figure.figure import (

@@ -10,7 +10,7 @@ from archdsl.drawing.canvas.bounds import bounds_of, single_marks
 from archdsl.drawing.canvas.marks import Group, Mark, Picture, Text, moved, rectangle
 from archdsl.drawing.canvas.palette import border_of, fill_of
 from archdsl.drawing.canvas.typeface import text_width
-from archdsl.drawing.faults import DrawingError
+from archdsl.drawing.errors import DrawingError
 from archdsl.drawing.figure.composition import compose_figure
 from archdsl.drawing.figure.edges import OUTPUT
 from archdsl.drawing.figure.figure import Cluster, Figure, FigureItem, Fork, boxes_in

@@ -24,7 +24,7 @@ from archdsl.recipe.augmentations import (
     Shift,
 )
 from archdsl.train.data.preparation import Preparation, Step, cover, enlarge
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 
 #: The principal components of ImageNet's colours (red, green, blue from 0 to 1), a column each, and
 #: the square roots of their variances. Krizhevsky et al. 2012 (section 4.1) describe the method and

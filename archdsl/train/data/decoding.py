@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.io import decode_jpeg  # type: ignore[import-untyped]
 from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]
 
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 
 #: What Pillow calls an image of so many channels.
 _MODES = {1: "L", 3: "RGB"}

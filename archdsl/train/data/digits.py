@@ -18,7 +18,7 @@ from archdsl.train.data.decoding import with_channels
 from archdsl.train.data.images import ImageData, MemoryImages
 from archdsl.train.data.known import MNIST
 from archdsl.train.data.preparation import pad_small
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 
 #: Of each class, out of 500.
 HELD_OUT = 100

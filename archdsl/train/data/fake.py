@@ -14,7 +14,7 @@ from archdsl.recipe.augmentations import Augmentation
 from archdsl.train.data.augmentation import is_enlarged, plan_preparations
 from archdsl.train.data.images import ImageData, Sample
 from archdsl.train.data.preparation import IMAGENET, Preparation
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 
 #: A class is a grid of this many fields each way, of the brightnesses below ``_BRIGHTEST``.
 _FIELDS = 4

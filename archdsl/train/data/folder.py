@@ -11,7 +11,7 @@ from archdsl.recipe.augmentations import Augmentation
 from archdsl.train.data.augmentation import is_enlarged, plan_preparations
 from archdsl.train.data.images import FileImages, ImageData
 from archdsl.train.data.preparation import IMAGENET
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 
 #: What torchvision's ImageFolder takes for images.
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")

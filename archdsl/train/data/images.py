@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, Subset
 
 from archdsl.train.data.decoding import BrokenImageError, decode_content, read_content
 from archdsl.train.data.preparation import Normalization, Preparation, Statistics
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 
 #: An image of the network's input volume, C×H×W, and the index of its class. Its numbers are pixels
 #: from 0 to 255, mostly uint8; or they are normalized already, where the user's data are.

@@ -17,7 +17,7 @@ from archdsl.train.data.augmentation import is_enlarged, plan_preparations
 from archdsl.train.data.decoding import with_channels
 from archdsl.train.data.images import ImageData, MemoryImages
 from archdsl.train.data.preparation import Preparation, Statistics, pad_small
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 
 #: Means and deviations of the training images, all pixels of a channel together. MNIST's are the
 #: ones of PyTorch's own example (pytorch/examples, mnist/main.py).

@@ -15,7 +15,7 @@ from archdsl.train.data.known import KNOWN, open_known
 from archdsl.train.data.own import open_own
 from archdsl.train.data.preparation import check_input
 from archdsl.train.data.shards import open_shards
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 
 #: What `data` and `--data` take, as a user writes it.
 DATA_NAMES = (

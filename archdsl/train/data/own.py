@@ -22,7 +22,7 @@ from archdsl.train.data.augmentation import is_enlarged, plan_preparations
 from archdsl.train.data.decoding import pixels_of, with_channels
 from archdsl.train.data.images import ImageData, Sample
 from archdsl.train.data.preparation import IMAGENET, Preparation, Statistics
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 
 _WANTED = "(train_dataset, validation_dataset, classes) or an ImageData"
 

@@ -13,7 +13,7 @@ from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]
 
 from archdsl.layers.volume import Volume
 from archdsl.train.data.decoding import BrokenImageError, decode_image
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 
 #: An image this many pixels smaller than the input, or less, is padded instead of enlarged: the
 #: 28×28 digits stand in the 32×32 field of LeNet-5 (LeCun et al. 1998, section II.B).

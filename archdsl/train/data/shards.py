@@ -28,7 +28,7 @@ from archdsl.train.data.augmentation import is_enlarged, plan_preparations
 from archdsl.train.data.folder import EXTENSIONS
 from archdsl.train.data.images import EncodedImages, ImageData
 from archdsl.train.data.preparation import IMAGENET, Preparation
-from archdsl.train.faults import TrainError
+from archdsl.train.errors import TrainError
 
 _LABEL = "cls"
 #: What a place begins with that is not a path of this machine.

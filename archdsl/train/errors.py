@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archdsl.torch_tools.faults import ToolError
+from archdsl.torch_tools.errors import ToolError
 
 
 class TrainError(ToolError):
