@@ -259,18 +259,26 @@ INCEPTION_CLASS = """
 
 ORIGINS = """
     Inception: {
-        "reduce.conv": [
-            _Fold("branch1.0", bias=True),
-            _Fold("branch2.0", bias=True),
-            _Fold("branch3.0", bias=True),
-        ],
-        "branch2.0": "branch2.2",
-        "branch3.0": "branch3.2",
+        "reduce.conv": ["branch1.0", "branch2.0", "branch3.0"],
+        "branch2.0": ["branch2.2"],
+        "branch3.0": ["branch3.2"],
     },
     GoogLeNet: {
-        "head.2": "head.3",
+        "head.2": ["head.3"],
     },
 """
+
+
+def test_a_module_has_no_more_of_the_conversion_than_it_needs() -> None:
+    """No normalization is folded in GoogLeNet, and nothing is merged in ResNet."""
+    plain, folded = (
+        archdsl.compile(*archdsl.load_all(ROOT / "specs" / name), inference=True)
+        for name in ("googlenet.arch", "torchvision/resnet.arch")
+    )
+    assert plain.count("\n") < 155
+    assert not re.search("_fold|running_mean|eps|NamedTuple", plain, re.IGNORECASE)
+    assert "shift - mean * factor" in folded
+    assert not re.search("eps:|bias:|affine:", folded)
 
 
 DEPLOYED = sorted((ROOT / "deployed").rglob("*.py"))

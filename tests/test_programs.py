@@ -12,7 +12,7 @@ import pytest
 from programs.campaign import try_seed
 from programs.features import features_of
 from programs.generate import generate
-from programs.judge import judge
+from programs.judge import NOT_FINITE, judge
 from programs.layers import Illegal
 from programs.meaning import run
 from programs.reduce import reduce
@@ -28,7 +28,9 @@ FOUND = sorted((Path(__file__).parent / "programs_found").glob("*.arch"))
 
 @pytest.mark.parametrize("first", range(0, COUNT, CHUNK))
 def test_random_programs_compute_what_their_graphs_say(first: int) -> None:
-    failed = [trial for trial in map(try_seed, range(first, first + CHUNK)) if trial.failure]
+    trials = [try_seed(seed) for seed in range(first, first + CHUNK)]
+    assert not [trial.seed for trial in trials if NOT_FINITE in trial.features]
+    failed = [trial for trial in trials if trial.failure]
     assert not failed, "\n".join(
         f"seed {trial.seed}: {trial.failure.kind}: {trial.failure.detail}"
         for trial in failed

@@ -34,6 +34,8 @@ from archdsl.network.graph import Node
 
 #: Where numbers come from: another name, or layers and the normalizations folded into them.
 Value: TypeAlias = str | tuple["Folded", ...]
+#: PyTorch's, of a batch normalization.
+DEFAULT_EPS = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Folded:
 
     layer: str
     norm: str = ""
-    eps: float = 1e-5
+    eps: float = DEFAULT_EPS
     bias: bool = False
     affine: bool = True
 
@@ -50,7 +52,7 @@ class Folded:
         arguments = [literal(self.layer)]
         if self.norm:
             arguments.append(literal(self.norm))
-        if self.eps != 1e-5:
+        if self.eps != DEFAULT_EPS:
             arguments.append(f"eps={literal(self.eps)}")
         if self.bias:
             arguments.append("bias=True")
@@ -64,12 +66,21 @@ class Conversion:
     """What the template writes behind the classes."""
 
     table: list[str]
-    has_folds: bool
-    has_bare_norms: bool
-    #: Whether a class's table names parts that have no numbers in some of its uses.
-    has_choices: bool
     #: By the class of a network: where its auxiliary heads stand in the plain state.
     heads: dict[str, str]
+    #: Whether a class's table names parts that have no numbers in some of its instantiations.
+    has_choices: bool
+    #: Whether several layers become one, and whether normalizations are folded into any.
+    has_merges: bool
+    has_norms: bool
+    #: What is true of some of the layers that are folded: without a normalization, with another
+    #: `eps` than PyTorch's, with a bias, behind which a normalization has no weights.
+    has_bare_layers: bool
+    has_eps: bool
+    has_bias: bool
+    has_bare_norms: bool
+    #: Whether some layer that others are folded into has no bias.
+    has_unbiased: bool
 
     @property
     def is_needed(self) -> bool:
@@ -96,13 +107,23 @@ def convert(deployments: Sequence[Deployment], networks: Networks) -> Conversion
         if not _is_right(surveys, tables, names):
             raise NoTableError
     values = [value for entries in tables.values() for value in entries.values()]
-    folds = [fold for value in values if not isinstance(value, str) for fold in value]
+    merges = [value for value in values if not isinstance(value, str)]
+    folds = [fold for value in merges for fold in value]
+    # Without a normalization, layers become one as they are, if all or none have a bias.
+    has_norms = any(fold.norm for fold in folds) or any(
+        len({fold.bias for fold in value}) > 1 for value in merges
+    )
     return Conversion(
-        list(_table_lines(tables)),
-        bool(folds),
-        any(not fold.affine for fold in folds),
-        _has_choices(surveys, tables, names),
+        list(_table_lines(tables, has_norms=has_norms)),
         _heads_by_class(deployments, networks),
+        _has_choices(surveys, tables, names),
+        bool(merges),
+        has_norms,
+        has_bare_layers=any(not fold.norm for fold in folds),
+        has_eps=any(fold.norm and fold.eps != DEFAULT_EPS for fold in folds),
+        has_bias=any(fold.bias for fold in folds),
+        has_bare_norms=any(not fold.affine for fold in folds),
+        has_unbiased=any(not any(f.norm or f.bias for f in value) for value in merges),
     )
 
 
@@ -446,14 +467,20 @@ def _relative(place: _Instantiation) -> dict[str, Value]:
     return {_below(path, place.path): below(value) for path, value in place.entries.items()}
 
 
-def _table_lines(tables: dict[str, dict[str, Value]]) -> Iterator[str]:
+def _table_lines(tables: dict[str, dict[str, Value]], *, has_norms: bool) -> Iterator[str]:
+    """The entries of ``_ORIGINS``. Without normalizations a list has names alone."""
+    has_lists = any(not isinstance(v, str) for entries in tables.values() for v in entries.values())
     for name, entries in tables.items():
         yield f"{INDENT}{name}: {{"
         for key, value in entries.items():
             start = f"{INDENT * 2}{literal(key)}: "
-            items = [literal(value)] if isinstance(value, str) else [f.text() for f in value]
-            text = items[0] if isinstance(value, str) else f"[{', '.join(items)}]"
-            if isinstance(value, str) or len(start + text) < WIDTH:
+            if isinstance(value, str) and (has_norms or not has_lists):
+                yield f"{start}{literal(value)},"
+                continue
+            folds = (Folded(value),) if isinstance(value, str) else value
+            items = [fold.text() if has_norms else literal(fold.layer) for fold in folds]
+            text = f"[{', '.join(items)}]"
+            if len(start + text) < WIDTH:
                 yield f"{start}{text},"
                 continue
             yield f"{start}["

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -82,8 +82,9 @@ def _render(form: Form, name: Namer) -> tuple[str, int]:
             return f"-{render(operand, name, own)}", own
         case Operation(operator=operator, operands=(left, right)):
             own = _LEVELS[operator]
-            # Comparisons do not chain, and what is subtracted or divided by stands alone.
-            is_apart = own == _LEVELS["=="]
+            # Comparisons do not chain, powers group from the right, and what is subtracted or
+            # divided by stands alone.
+            is_apart = own in (_LEVELS["=="], _LEVELS["**"])
             first = render(left, name, own + is_apart)
             return f"{first} {operator} {render(right, name, own + 1)}", own
         case _:
@@ -114,8 +115,7 @@ def literal(value: Any, name: Namer = no_name) -> str:
         case Code():
             return str(value)
         case Product():
-            factors = (render(form_of(factor), name, _LEVELS["*"]) for factor in value.factors)
-            return " * ".join(factors)
+            return _product([form_of(factor) for factor in value.factors], name)
         case str():
             return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
         case tuple():
@@ -127,6 +127,26 @@ def literal(value: Any, name: Namer = no_name) -> str:
             return _number(value)
         case _:
             return repr(value)
+
+
+def _product(factors: Sequence[Form], name: Namer) -> str:
+    """Factors in a row. Behind another factor, ``h // 2`` needs parentheses, and ``2 * n`` none."""
+    first, *rest = factors
+    own = _LEVELS["*"]
+    texts = [render(first, name, own)]
+    texts += (render(factor, name, own + (not _begins_a_product(factor))) for factor in rest)
+    return " * ".join(texts)
+
+
+def _begins_a_product(form: Form) -> bool:
+    """Whether what multiplies a form from the left may multiply its first operand instead."""
+    match form:
+        case Operation(operator="*", operands=(left, _)):
+            return _begins_a_product(left)
+        case Operation(operator="//" | "/" | "%"):
+            return False
+        case _:
+            return True
 
 
 def _number(value: float) -> str:

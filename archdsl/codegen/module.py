@@ -100,7 +100,7 @@ def _module_view(networks: Networks, conversion: Conversion | None) -> ModuleVie
         title=_title(networks.entries, models[0].path, " for inference" if conversion else ""),
         comments=heading,
         uses_torch=_uses_torch([*blocks, *views], supports)
-        or (conversion is not None and conversion.has_folds),
+        or (conversion is not None and (conversion.has_norms or conversion.has_merges)),
         uses_tensor=any(not v.is_sequential for v in [*blocks, *views])
         or bool(supports or conversion),
         exported=_exported([*(v.name for v in views), *(f.name for f in functions)]),

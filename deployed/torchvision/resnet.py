@@ -180,16 +180,13 @@ def resnet152(num_classes: int = 1000) -> DeepResNet:
 
 
 class _Fold(NamedTuple):
-    """A layer of the plain module, and the batch normalization behind it."""
+    """A layer of the plain network, and the batch normalization behind it."""
 
     layer: str
-    norm: str = ""
-    eps: float = 1e-5
-    bias: bool = False
+    norm: str
 
 
-#: Where the parts of a class have their numbers from, by their names in the plain module, where
-#: these are not the same.
+#: By class: the parts that have another name in the plain network, and what is folded into them.
 _ORIGINS: dict[type[nn.Module], dict[str, str | list[_Fold]]] = {
     Basic: {
         "conv1": [_Fold("conv1", "bn1")],
@@ -213,68 +210,46 @@ _ORIGINS: dict[type[nn.Module], dict[str, str | list[_Fold]]] = {
 
 def _load(network: nn.Module, state: Mapping[str, Tensor], unused: tuple[str, ...] = ()) -> None:
     """Fill a network from the state of the plain one. What starts with ``unused`` is left out."""
-    names, folds = _find_origins(network)
     left = {key: tensor for key, tensor in state.items() if not key.startswith(unused)}
     own = network.state_dict()
+    names = {"": ""}  # by module: its name in the plain network
+    folds: dict[str, tuple[str, list[_Fold]]] = {}
+    for name, module in network.named_modules():
+        around, _, last = name.rpartition(".")
+        plain = names.setdefault(name, _join(names[around], last))
+        for inner, origin in _ORIGINS.get(type(module), {}).items():
+            if not any(key.startswith(f"{_join(name, inner)}.") for key in own):
+                continue  # not every use of the class has numbers there
+            if isinstance(origin, str):
+                names[_join(name, inner)] = _join(plain, origin)
+            else:
+                folds[_join(name, inner)] = plain, origin
     loaded: dict[str, Tensor] = {}
-    for name, parts in folds.items():
-        folded = [_fold(part, left) for part in parts]
+    for name, (plain, parts) in folds.items():
+        folded = [_fold(plain, part, left) for part in parts]
         loaded[f"{name}.weight"] = torch.cat([weight for weight, _ in folded])
-        if f"{name}.bias" in own:
-            loaded[f"{name}.bias"] = torch.cat([bias for _, bias in folded])
+        loaded[f"{name}.bias"] = torch.cat([bias for _, bias in folded])
     for key in own:
         if key not in loaded:
-            loaded[key] = _take(_plain_key(key, names), left)
+            name, _, kind = key.rpartition(".")
+            loaded[key] = _take(_join(names[name], kind), left)
     if left:
         raise RuntimeError(f"the state has what this network does not: {', '.join(sorted(left))}")
     network.load_state_dict(loaded)
 
 
-def _find_origins(network: nn.Module) -> tuple[dict[str, str], dict[str, list[_Fold]]]:
-    """By the name of each module: its name in the plain network, and what is folded into it."""
-    state = network.state_dict()
-    names = {"": ""}
-    folds: dict[str, list[_Fold]] = {}
-    for name, module in network.named_modules():
-        around, _, last = name.rpartition(".")
-        plain = names.setdefault(name, _join(names[around], last))
-        for inner, origin in _ORIGINS.get(type(module), {}).items():
-            if not any(key.startswith(f"{_join(name, inner)}.") for key in state):
-                continue  # not every use of the class has numbers there
-            if isinstance(origin, str):
-                names[_join(name, inner)] = _join(plain, origin)
-            else:
-                folds[_join(name, inner)] = [
-                    part._replace(
-                        layer=_join(plain, part.layer),
-                        norm=_join(plain, part.norm) if part.norm else "",
-                    )
-                    for part in origin
-                ]
-    return names, folds
-
-
-def _fold(fold: _Fold, state: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Weight and bias: s·w and s·(b − mean) + shift, where s = scale / √(variance + eps)."""
-    weight = _take(f"{fold.layer}.weight", state).double()
-    bias = weight.new_zeros(len(weight))
-    if fold.bias:
-        bias = _take(f"{fold.layer}.bias", state).double()
-    if not fold.norm:
-        return weight, bias
-    mean = _take(f"{fold.norm}.running_mean", state).double()
-    variance = _take(f"{fold.norm}.running_var", state).double()
-    state.pop(f"{fold.norm}.num_batches_tracked", None)
-    factor = (variance + fold.eps).rsqrt()
-    factor = factor * _take(f"{fold.norm}.weight", state).double()
-    shift = _take(f"{fold.norm}.bias", state).double()
+def _fold(path: str, fold: _Fold, state: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Weight and bias: s·w and shift − s·mean, where s = scale / √(variance + eps)."""
+    weight = _take(_join(path, f"{fold.layer}.weight"), state).double()
+    norm = _join(path, fold.norm)
+    mean = _take(f"{norm}.running_mean", state).double()
+    variance = _take(f"{norm}.running_var", state).double()
+    state.pop(f"{norm}.num_batches_tracked", None)
+    factor = (variance + 1e-5).rsqrt()
+    factor = factor * _take(f"{norm}.weight", state).double()
+    shift = _take(f"{norm}.bias", state).double()
     scaled = weight * factor.reshape(-1, *(1 for _ in weight.shape[1:]))
-    return scaled, (bias - mean) * factor + shift
-
-
-def _plain_key(key: str, names: dict[str, str]) -> str:
-    name, _, kind = key.rpartition(".")
-    return _join(names[name], kind)
+    return scaled, shift - mean * factor
 
 
 def _take(key: str, state: dict[str, Tensor]) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from programs import tree
 from programs.features import features_of
 from programs.generate import generate
-from programs.judge import Failure, judge
+from programs.judge import NOT_FINITE, Failure, judge
 from programs.layers import Illegal
 from programs.meaning import run
 from programs.reduce import reduce
@@ -30,7 +30,12 @@ def try_seed(seed: int) -> Trial:
     torch.set_num_threads(1)
     program, meanings = generate(seed)
     failure = judge(str(program), meanings, seed=seed)
-    return Trial(seed, failure, features_of(program, meanings))
+    features = features_of(program, meanings)
+    if failure is not None and failure.kind == f"run: {NOT_FINITE}":
+        # A hundred products of a tensor by itself: it is counted, and says nothing.
+        features[NOT_FINITE] += 1
+        failure = None
+    return Trial(seed, failure, features)
 
 
 def judge_program(program: tree.Program, seed: int) -> Failure | None:

@@ -32,6 +32,10 @@ from programs.meaning import Meaning
 _SCALES = (1.0, 0.1, 0.01, 0.0001)
 
 
+#: The kind of a file whose numbers are not finite however small its images: nothing is compared.
+NOT_FINITE = "what is not finite is compared with nothing"
+
+
 class Mismatch(Exception):
     """Two things that should be equal are not. ``kind`` is the same for the same fault."""
 
@@ -184,7 +188,7 @@ def _judge_network(model: Model, build: Callable[[], nn.Module], seed: int) -> C
         comparison = _compare(model, build, seed, scale)
         if comparison.is_finite:
             return comparison
-    raise Mismatch("what is not finite is compared with nothing", model.name)
+    raise Mismatch(NOT_FINITE, model.name)
 
 
 def _compare(model: Model, build: Callable[[], nn.Module], seed: int, scale: float) -> Comparison:

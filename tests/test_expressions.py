@@ -1,0 +1,85 @@
+"""Forms as Python writes them: what is read back has the value that was meant."""
+
+from __future__ import annotations
+
+from itertools import product
+from math import prod
+
+import pytest
+
+from archdsl.codegen.expressions import literal, render
+from archdsl.codegen.tracing import trace_value
+from archdsl.layers.call import Product
+from archdsl.network.symbols import Constant, Form, Operation, Parameter
+
+VALUES = {"a": 7, "b": 5, "c": 3}
+LEAVES: tuple[Form, ...] = (Parameter("a"), Constant.of(2))
+BINARY = ("+", "-", "*", "//", "%", "**", "and", "or", "==", "<")
+
+
+def name(leaf: object) -> str:
+    assert isinstance(leaf, Parameter)
+    return leaf.name
+
+
+def value_of(form: Form) -> int:
+    """The value of a form, worked out on the form itself."""
+    match form:
+        case Constant(value=value):
+            return value  # type: ignore[return-value]
+        case Parameter(name=id):
+            return VALUES[id]
+        case Operation(operator="-", operands=(operand,)):
+            return -value_of(operand)
+        case Operation(operator="not", operands=(operand,)):
+            return not value_of(operand)
+        case Operation(operator="if", operands=(test, one, other)):
+            return value_of(one) if value_of(test) else value_of(other)
+        case Operation(operator=operator, operands=(left, right)):
+            first, second = value_of(left), value_of(right)
+            return eval(f"first {operator} second", {}, {"first": first, "second": second})
+    raise AssertionError(form)
+
+
+def grown(forms: tuple[Form, ...]) -> list[Form]:
+    """All operations on some forms."""
+    b, c = Parameter("b"), Parameter("c")
+    found: list[Form] = []
+    for form in forms:
+        found += [Operation(op, (form, b)) for op in BINARY]
+        found += [Operation(op, (c, form)) for op in BINARY]
+        found += [Operation("-", (form,)), Operation("not", (form,))]
+        found += [Operation("if", order) for order in ((form, b, c), (b, form, c), (b, c, form))]
+    return found
+
+
+ONCE = grown(LEAVES)
+TWICE = grown(tuple(ONCE))
+
+
+def worth(form: Form) -> int | None:
+    """The value of a form; None where it has none, or one that nobody could write."""
+    try:
+        found = value_of(form)
+    except ZeroDivisionError:
+        return None
+    return found if abs(found) < 10**6 else None
+
+
+def test_operations_in_operations() -> None:
+    for form in TWICE:
+        expected = worth(form)
+        if expected is not None:
+            text = render(form, name)
+            assert eval(text, {}, dict(VALUES)) == expected, text
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_products_of_operations(count: int) -> None:
+    """The features of `fc`: each factor is a factor of its own."""
+    forms = [*LEAVES, *ONCE] if count == 3 else [*LEAVES, *ONCE, *TWICE[::7]]
+    known = [(form, value) for form in forms if isinstance(value := worth(form), int)]
+    for factors in product(known[:: 1 if count == 2 else 3], repeat=count):
+        traced = [trace_value(int(value), form) for form, value in factors]
+        text = literal(Product(*traced), name)
+        assert eval(text, {}, dict(VALUES)) == prod(value for _, value in factors), text
