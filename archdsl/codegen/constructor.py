@@ -56,6 +56,7 @@ from archdsl.layers.volume import Volume
 from archdsl.network.parts import ChoicePart
 from archdsl.network.symbols import Constant, Form, Operation, Parameter, Symbolic, Value
 from archdsl.text.comment import said_in
+from archdsl.text.printing import blank_unprintable
 
 #: What the sizes of a class's input are called.
 SIZE_NAMES = {"C": "in_channels", "H": "height", "W": "width"}
@@ -656,10 +657,7 @@ def _said(things: Sequence[Any]) -> tuple[str, ...]:
     comment = comments.pop() if len(comments) == 1 else None
     if comment is None:
         return ()
-    plain = (
-        "".join(c if c.isprintable() else " " for c in line)
-        for line in said_in((*comment.above, *comment.behind))
-    )
+    plain = map(blank_unprintable, said_in((*comment.above, *comment.behind)))
     return tuple(line for line in plain if line.strip())
 
 

@@ -19,6 +19,7 @@ from archdsl.layers import UnaryLayer
 from archdsl.layers.volume import Volume
 from archdsl.model import Model
 from archdsl.text.comment import Comment, said_in
+from archdsl.text.printing import blank_unprintable
 
 QUOTES = '"""'
 
@@ -116,7 +117,7 @@ def _module_view(networks: Networks, conversion: Conversion | None) -> ModuleVie
 
 
 def _plain(text: str) -> str:
-    shown = "".join(c if c.isprintable() else " " for c in text)
+    shown = blank_unprintable(text)
     return shown.replace("\\", "/").replace('"""', "'''").strip()
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal, TypeAlias
 
+from archdsl.drawing.canvas.marks import Picture
 from archdsl.drawing.canvas.palette import Theme
 
 Fit: TypeAlias = Literal["none", "a4", "slide", "column"]
@@ -70,3 +71,19 @@ PAGES: dict[Fit, Page] = {
     # A column of a two-column paper, on a page of the same height.
     "column": Page("a column", 84 * _MM, 240 * _MM),
 }
+
+
+def is_legible(picture: Picture) -> bool:
+    """Whether all text of a picture can be read on its page."""
+    return picture.smallest_text >= SMALLEST_TEXT - 0.005
+
+
+def note_small_text(picture: Picture, page: Page) -> Picture:
+    """The picture, with a note where its text is smaller than is legible on the page."""
+    if is_legible(picture):
+        return picture
+    note = (
+        f"the smallest text is {picture.smallest_text:.1f} pt on {page.name}, "
+        f"{SMALLEST_TEXT - picture.smallest_text:.1f} pt less than is legible"
+    )
+    return replace(picture, notes=(*picture.notes, note))

@@ -8,6 +8,7 @@ from html import escape
 from archdsl.drawing.canvas.marks import Command, Group, Line, Mark, Picture, Text
 from archdsl.drawing.canvas.palette import DARK, LIGHT, Palette, Theme, colour_of, palette_of
 from archdsl.drawing.canvas.typeface import FALLBACKS, FAMILY, spelled
+from archdsl.text.printing import blank_unprintable
 
 #: Of the root element: a style inside a page holds for the whole page.
 SVG_CLASS = "archdsl-drawing"
@@ -50,7 +51,7 @@ def number(value: float) -> str:
 
 def _xml(text: str) -> str:
     """Text for XML, without the characters that it forbids."""
-    return escape("".join(sign if sign.isprintable() else " " for sign in text))
+    return escape(blank_unprintable(text))
 
 
 def _dark_style(roles: dict[str, None]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from archdsl.drawing.canvas.marks import Command, Group, Line, Mark, Picture, Text, rectangle
 from archdsl.drawing.canvas.palette import Palette, Theme, colour_of, palette_of
 from archdsl.drawing.canvas.svg import number
+from archdsl.text.printing import blank_unprintable
 
 _ANCHORS = {"start": "base west", "middle": "base", "end": "base east"}
 
@@ -45,8 +46,8 @@ def tikz_of(picture: Picture, theme: Theme) -> str:
     ]
     return "\n".join(
         (
-            f"% {_comment(picture.title)}",
-            f"% {_comment(picture.description)}",
+            f"% {blank_unprintable(picture.title)}",
+            f"% {blank_unprintable(picture.description)}",
             r"% \usepackage{tikz}",
             r"\begin{tikzpicture}[x=1bp, y=-1bp, line join=round]",
             *colours,
@@ -58,14 +59,9 @@ def tikz_of(picture: Picture, theme: Theme) -> str:
     )
 
 
-def _comment(text: str) -> str:
-    """Text for a comment, which ends with its line."""
-    return "".join(sign if sign.isprintable() else " " for sign in text)
-
-
 def spelled_for_tex(text: str) -> str:
     """Text as TeX sets it."""
-    return "".join(_SPELLED.get(sign, sign) for sign in _comment(text))
+    return "".join(_SPELLED.get(sign, sign) for sign in blank_unprintable(text))
 
 
 class _TikzWriter:
@@ -81,7 +77,7 @@ class _TikzWriter:
             match mark:
                 case Group():
                     if mark.title:
-                        self.lines.append(f"% {_comment(mark.title)}")
+                        self.lines.append(f"% {blank_unprintable(mark.title)}")
                     self.marks(mark.marks)
                 case Line():
                     self.line(mark)

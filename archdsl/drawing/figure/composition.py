@@ -18,7 +18,6 @@ from archdsl.drawing.figure.figure import (
     Fork,
     boxes_in,
     input_of,
-    printable,
 )
 from archdsl.drawing.figure.folding import Placed, fold
 from archdsl.drawing.figure.heat import MEASURES
@@ -42,6 +41,7 @@ from archdsl.network.parts import (
     walk,
 )
 from archdsl.text.diagnostics import did_you_mean
+from archdsl.text.printing import blank_unprintable
 
 _DEFAULT = Options()
 #: Between the numbers of a size.
@@ -83,7 +83,7 @@ def compose_closed(model: Model, options: Options = _DEFAULT) -> Figure:
 def title_of(layer: Layer) -> str:
     """The layer's word, and its kernel where it has one: ``conv 3×3``."""
     if isinstance(layer, ErrorNode):
-        return printable(layer.text)
+        return blank_unprintable(layer.text)
     if any(field.name == "kernel_size" for field in fields_of(type(layer))):
         height, width = vars(layer)["kernel_size"]
         return f"{layer.name} {height}×{width}"
@@ -239,7 +239,7 @@ class _Composer:
         """The box with the first fault of its nodes."""
         for node in sorted(box.members):
             if node in self.faults:
-                message = printable(self.faults[node].message).replace("`", "")
+                message = blank_unprintable(self.faults[node].message).replace("`", "")
                 message = _SIZE.sub("×", message)
                 return replace(box, fault=message, fails_after=node not in self.unknown)
         return box

@@ -19,9 +19,10 @@ from archdsl.drawing.figure.figure import (
     Figure,
     FigureItem,
     Fork,
-    printable,
+    is_head,
 )
 from archdsl.layers import Family
+from archdsl.text.printing import blank_unprintable
 
 INK, MUTED, LINE, ACCENT = (LIGHT[role] for role in ("ink", "muted", "line", "accent"))
 CLUSTER_FILLS = (LIGHT["cluster"], LIGHT["inner-cluster"])
@@ -123,7 +124,7 @@ def _plain(text: str) -> str:
     Graphviz reads ``\\N`` as the node's id even in HTML, and where it is escaped; the sign that
     looks like a backslash means nothing to it.
     """
-    return printable(text).replace("\\", "∖")
+    return blank_unprintable(text).replace("\\", "∖")
 
 
 def _add_items(
@@ -134,7 +135,7 @@ def _add_items(
     numbers: Iterator[int],
 ) -> None:
     # Heads last, so that they stand to the right of the trunk.
-    for item in sorted(items, key=_is_head):
+    for item in sorted(items, key=is_head):
         match item:
             case Box():
                 _add_box(graph, item, tooltips[item.id])
@@ -149,10 +150,6 @@ def _add_items(
                     _add_items(graph, branch, tooltips, depth, numbers)
                 _add_box(graph, item.merge, tooltips[item.merge.id])
                 _align(graph, item)
-
-
-def _is_head(item: FigureItem) -> bool:
-    return isinstance(item, Cluster) and item.kind is ClusterKind.HEAD
 
 
 def _align(graph: graphviz.Digraph, fork: Fork) -> None:

@@ -167,6 +167,6 @@ def output_of(item: FigureItem) -> int:
             return item.merge.members[-1]
 
 
-def printable(text: str) -> str:
-    """Text without the characters that XML forbids: a network may be named after its file."""
-    return "".join(c if c.isprintable() else " " for c in text)
+def is_head(item: FigureItem) -> bool:
+    """Whether an item is an auxiliary head."""
+    return isinstance(item, Cluster) and item.kind is ClusterKind.HEAD

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from archdsl.drawing.figure.figure import Cluster, ClusterKind, Figure, FigureItem, boxes_in
+from archdsl.drawing.figure.figure import (
+    Cluster,
+    ClusterKind,
+    Figure,
+    FigureItem,
+    boxes_in,
+    is_head,
+)
 from archdsl.drawing.graph.boxes import Type
 from archdsl.drawing.graph.elements import (
     ClusterFrame,
@@ -74,11 +81,6 @@ def _output(segment: TrunkSegment) -> int:
     if isinstance(last, Cluster):
         return last.output
     return list(boxes_in(last))[-1].members[-1]
-
-
-def is_head(item: FigureItem) -> bool:
-    """Whether an item is an auxiliary head."""
-    return isinstance(item, Cluster) and item.kind is ClusterKind.HEAD
 
 
 def cuts_of(segments: Sequence[TrunkSegment], figure: Figure, through_skips: bool) -> list[bool]:

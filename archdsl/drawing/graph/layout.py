@@ -16,10 +16,10 @@ from archdsl.drawing.canvas.typeface import shortened, text_width
 from archdsl.drawing.figure.figure import (
     Box,
     Cluster,
-    ClusterKind,
     Figure,
     FigureItem,
     Fork,
+    is_head,
     output_of,
 )
 from archdsl.drawing.graph.boxes import Type, size_of
@@ -75,7 +75,7 @@ class _Chain:
 def frame_title(cluster: Cluster) -> TitleLine:
     """Block, name and count of a frame; the name alone where it begins with the block's."""
     times = f"×{cluster.count}" if cluster.count > 1 else ""
-    if cluster.kind is ClusterKind.HEAD:
+    if is_head(cluster):
         return cluster.name or "aux", cluster.title, times
     name = cluster.name or ""
     if not cluster.title or name.startswith(cluster.title):
@@ -106,7 +106,7 @@ class Layout:
         chain = _Chain()
         taps: list[FigureItem] = []
         for item in items:
-            if _is_head(item):
+            if is_head(item):
                 taps.append(item)
                 continue
             self._append(chain, item, source, taps)
@@ -207,7 +207,7 @@ class Layout:
         bold, plain, times = frame_title(cluster)
         bold = shortened(bold, self.type.cluster, _TITLE, bold=True)
         title: tuple[TitleLine, ...] = ((bold, shortened(plain, self.type.cluster, _TITLE), times),)
-        if cluster.kind is ClusterKind.HEAD and self.goes_down:
+        if is_head(cluster) and self.goes_down:
             title = ((bold, "", ""), *(("", line, "") for line in plain.split(" · ")))
         width = max(title_width(line, self.type) for line in title)
         height = 1.25 * self.type.cluster * len(title) if width else 0.0
@@ -218,7 +218,7 @@ class Layout:
             left += height
             at = (pad, edge - left)
             length = max(start + inner.length + pad, width + 2 * pad)
-        elif cluster.kind is ClusterKind.HEAD:
+        elif is_head(cluster):
             # Nothing leaves a head, so that its title stands below.
             room = max(0.0, width + 2 * edge - left - right) / 2
             left, right, below = left + room, right + room, height
@@ -391,7 +391,3 @@ def _bent(
     if abs(begin[1] - end[1]) < 0.5:
         return begin, end
     return begin, (bus, begin[1]), (bus, end[1]), end
-
-
-def _is_head(item: FigureItem) -> bool:
-    return isinstance(item, Cluster) and item.kind is ClusterKind.HEAD

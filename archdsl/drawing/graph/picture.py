@@ -10,7 +10,7 @@ from archdsl.drawing.figure.composition import compose_figure
 from archdsl.drawing.graph.boxes import COMPACT, SPACIOUS, Type
 from archdsl.drawing.graph.columns import Columns, Trunk
 from archdsl.drawing.graph.draft import FigureDraft, KeyPlace
-from archdsl.drawing.options import PAGES, SMALLEST_TEXT, Options, Page
+from archdsl.drawing.options import PAGES, SMALLEST_TEXT, Options, Page, is_legible, note_small_text
 from archdsl.model import Model
 
 
@@ -40,15 +40,10 @@ def _fitted(model: Model, options: Options, page: Page) -> Picture:
                 depth = f"blocks are collapsed below depth {candidate.depth}"
                 note = f"{depth}, so that the text is legible on {page.name}"
                 best = replace(best, notes=(note,))
-        if picture.smallest_text >= SMALLEST_TEXT - 0.005:
+        if is_legible(picture):
             return best
     assert best is not None
-    lack = SMALLEST_TEXT - best.smallest_text
-    note = (
-        f"the smallest text is {best.smallest_text:.1f} pt on {page.name}, "
-        f"{lack:.1f} pt less than is legible"
-    )
-    return replace(best, notes=(*best.notes, note))
+    return note_small_text(best, page)
 
 
 def _candidates(model: Model, options: Options) -> list[tuple[Options, Type]]:
@@ -112,8 +107,8 @@ def _best_columns(
     for count in range(1, trunk.most + 1):
         columns = trunk.columns(count, through_skips)
         scale = _scale_on(page, draft.size(columns, goes_down, place))
-        is_legible = best is not None and best.scale * draft.type.edge >= SMALLEST_TEXT
-        if best is None or scale > best.scale * (1.12 if is_legible else 1.01):
+        is_enough = best is not None and best.scale * draft.type.edge >= SMALLEST_TEXT
+        if best is None or scale > best.scale * (1.12 if is_enough else 1.01):
             best, worse = _Found(scale, columns, goes_down, page), 0
         else:
             worse += 1

@@ -16,7 +16,14 @@ from typing import Any, TypeAlias
 
 from archdsl.drawing.canvas.svg import fragment_of
 from archdsl.drawing.figure.edges import OUTPUT
-from archdsl.drawing.figure.figure import Box, Cluster, ClusterKind, Figure, boxes_in, output_of
+from archdsl.drawing.figure.figure import (
+    Box,
+    Cluster,
+    Figure,
+    boxes_in,
+    is_head,
+    output_of,
+)
 from archdsl.drawing.graph.boxes import SPACIOUS
 from archdsl.drawing.graph.columns import with_recalls
 from archdsl.drawing.graph.elements import (
@@ -135,7 +142,7 @@ class _SceneWriter:
         heads = [
             _Head(next(self.keys), frame, next(w for w in wires if _leads_into(w, frame)))
             for frame in flat
-            if isinstance(frame, ClusterFrame) and frame.cluster.kind is ClusterKind.HEAD
+            if isinstance(frame, ClusterFrame) and is_head(frame.cluster)
         ]
         cut = {id(head.wire): head for head in heads}
         ends = [(key, _area_of(placed)) for key, placed in placed_boxes]
@@ -144,7 +151,7 @@ class _SceneWriter:
             "frames": [
                 self._frame(e, place)
                 for e in flat
-                if isinstance(e, ClusterFrame) and e.cluster.kind is not ClusterKind.HEAD
+                if isinstance(e, ClusterFrame) and not is_head(e.cluster)
             ],
             "labels": [self._label(e, place) for e in flat if isinstance(e, EdgeLabel)],
             "boxes": [self._place_box(key, placed, place) for key, placed in placed_boxes]
@@ -218,9 +225,9 @@ class _SceneWriter:
 
     def _frame(self, frame: ClusterFrame, place: _Surroundings) -> tuple[str, Data]:
         key = next(self.keys)
-        is_head = frame.cluster.kind is ClusterKind.HEAD
+        is_dashed = is_head(frame.cluster)
         cards = [2 * CARD, CARD, 0.0] if frame.cluster.count > 1 else [0.0]
-        dash = ' stroke-dasharray="4 3"' if is_head else ""
+        dash = ' stroke-dasharray="4 3"' if is_dashed else ""
         rectangle = f'<rect rx="6" class="f-cluster s-cluster-border"{dash}/>'
         title = fragment_of(place.sheet.title(replace(frame, title_at=(0.0, 0.0))))
         data = {
@@ -299,7 +306,7 @@ def _without_heads(elements: Sequence[Element]) -> Iterator[Element]:
     """All elements but those in heads; a frame before what it frames."""
     for element in elements:
         yield element
-        if isinstance(element, ClusterFrame) and element.cluster.kind is not ClusterKind.HEAD:
+        if isinstance(element, ClusterFrame) and not is_head(element.cluster):
             yield from _without_heads(element.elements)
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from archdsl.drawing.figure.edges import volume_text
-from archdsl.drawing.figure.figure import printable
 from archdsl.drawing.tables.stages import value_text
 from archdsl.drawing.tables.table import Align, Table, TableCell, TableRow
 from archdsl.drawing.tables.trunk import (
@@ -25,6 +24,7 @@ from archdsl.drawing.tables.trunk import (
 )
 from archdsl.layers import Family
 from archdsl.model import Model
+from archdsl.text.printing import blank_unprintable
 
 _NOTES = (
     "conv3-64: kernel 3×3, 64 channels; /2: stride 2. Activation, dropout and normalization with "
@@ -47,7 +47,7 @@ def configuration_table(models: Sequence[Model]) -> Table:
     rows.append(
         TableRow((TableCell("parameters (millions)", "parameters"), *millions), is_ruled=True)
     )
-    names = [printable(model.name) for model in models]
+    names = [blank_unprintable(model.name) for model in models]
     title = " · ".join(names)
     head = (TableCell(), *(TableCell(name) for name in names))
     return Table(title, ("left", *columns), head, tuple(rows), _NOTES)
@@ -115,7 +115,7 @@ def _text(model: Model, entry: Entry) -> str:
     """``conv3-64``, ``fc-4096``, ``basic(64, 2)``."""
     if entry.call is not None:
         values = ", ".join(value_text(given.value) for given in entry.call.arguments)
-        return printable(f"{entry.call.block.name}({values})")
+        return blank_unprintable(f"{entry.call.block.name}({values})")
     assert entry.main is not None
     layer, channels = entry.main.layer, model.nodes[entry.main.id].volume.channels
     match layer.family:

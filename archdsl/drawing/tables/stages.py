@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from archdsl.drawing.figure.edges import volume_text
-from archdsl.drawing.figure.figure import printable
 from archdsl.drawing.tables.headings import headings_of
 from archdsl.drawing.tables.table import Align, Table, TableCell, TableRow
 from archdsl.drawing.tables.trunk import Entry, entries, kernel_of, size_text, stride_of
@@ -18,6 +17,7 @@ from archdsl.layers.definition import fields_of
 from archdsl.model import Model
 from archdsl.network.graph import Node
 from archdsl.network.symbols import Value
+from archdsl.text.printing import blank_unprintable
 
 #: As in the table of GoogLeNet, whose classifier of 1,024,000 weights is ``1000K``.
 KILO = 1024
@@ -37,7 +37,7 @@ def stage_table(model: Model) -> Table:
     rows = [_row(line, columns) for line in lines]
     total = _total(model, lines, len(columns))
     return Table(
-        printable(model.name),
+        blank_unprintable(model.name),
         alignments,
         tuple(TableCell(text) for text in head),
         (*rows, total),
@@ -90,12 +90,12 @@ def _only_rearranges(model: Model, entry: Entry) -> bool:
 def _type(entry: Entry) -> str:
     name = f" ({entry.name})" if entry.name else ""
     if entry.call is not None:
-        return printable(entry.call.block.name + name)
+        return blank_unprintable(entry.call.block.name + name)
     assert entry.main is not None
     layer = entry.main.layer
     if layer.family is Family.REGULARIZATION:
         return f"{layer.name} {layer.describe()}".strip()
-    return layer.name + (printable(name) if layer.family is Family.MERGE else "")
+    return layer.name + (blank_unprintable(name) if layer.family is Family.MERGE else "")
 
 
 def _patch(model: Model, entry: Entry) -> str:
@@ -116,7 +116,7 @@ def value_text(value: Value) -> str:
             return size_text(value)
         case float():
             return f"{value:g}"
-    return printable(str(value))
+    return blank_unprintable(str(value))
 
 
 def weights_of(model: Model, node: Node) -> int:

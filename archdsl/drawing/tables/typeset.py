@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from archdsl.drawing.canvas.marks import Group, Mark, Picture, Text, polyline
 from archdsl.drawing.canvas.typeface import text_width
-from archdsl.drawing.options import PAGES, SMALLEST_TEXT, Options
+from archdsl.drawing.options import PAGES, Options, note_small_text
 from archdsl.drawing.tables.table import Table, TableCell, placed
 
 _TITLE = 11.0
@@ -28,15 +28,7 @@ def typeset(table: Table, options: Options) -> Picture:
         return picture
     page = PAGES[options.fit]
     scale = min(page.width / picture.width, page.height / picture.height, page.growth)
-    picture = replace(picture, scale=scale)
-    lack = SMALLEST_TEXT - picture.smallest_text
-    if lack < 0.005:
-        return picture
-    note = (
-        f"the smallest text is {picture.smallest_text:.1f} pt on {page.name}, "
-        f"{lack:.1f} pt less than is legible"
-    )
-    return replace(picture, notes=(note,))
+    return note_small_text(replace(picture, scale=scale), page)
 
 
 class _Setter:

@@ -13,12 +13,11 @@ from archdsl.drawing.canvas.typeface import text_width
 from archdsl.drawing.errors import DrawingError
 from archdsl.drawing.figure.composition import compose_figure
 from archdsl.drawing.figure.edges import OUTPUT
-from archdsl.drawing.figure.figure import Cluster, Figure, FigureItem, Fork, boxes_in
+from archdsl.drawing.figure.figure import Cluster, Figure, FigureItem, Fork, boxes_in, is_head
 from archdsl.drawing.figure.heat import BAR_HEIGHT, BAR_WIDTH, MEASURES, HeatScale, scale_of
 from archdsl.drawing.graph.columns import (
     TrunkSegment,
     cuts_of,
-    is_head,
     is_stage_end,
     items_of,
     partition,
@@ -26,7 +25,7 @@ from archdsl.drawing.graph.columns import (
 )
 from archdsl.drawing.graph.draft import KEY_GAP, MARGIN
 from archdsl.drawing.graph.sheet import Panel
-from archdsl.drawing.options import PAGES, SMALLEST_TEXT, Options, Page
+from archdsl.drawing.options import PAGES, SMALLEST_TEXT, Options, Page, is_legible, note_small_text
 from archdsl.drawing.volumes.boxes import LEADING, TEXT, Boxes
 from archdsl.drawing.volumes.cuboids import Ruler, ruler_for
 from archdsl.drawing.volumes.projection import GAP, PAD, Projection
@@ -277,14 +276,10 @@ def _fitted(model: Model, options: Options, page: Page) -> Picture:
             picture = _largest(stage, page, candidate, counts)
             if best is None or picture.smallest_text > best.smallest_text + 0.05:
                 best = replace(picture, notes=(candidate.note,) if candidate.note else ())
-            if picture.smallest_text >= SMALLEST_TEXT - 0.005:
+            if is_legible(picture):
                 return best
     assert best is not None
-    note = (
-        f"the smallest text is {best.smallest_text:.1f} pt on {page.name}, "
-        f"{SMALLEST_TEXT - best.smallest_text:.1f} pt less than is legible"
-    )
-    return replace(best, notes=(*best.notes, note))
+    return note_small_text(best, page)
 
 
 def _candidates(model: Model, options: Options, page: Page) -> Iterator[_Candidate]:
@@ -329,8 +324,8 @@ def _largest(
     for count in counts:
         picture = stage.picture(count, candidate.is_u, candidate.has_keys, candidate.through_skips)
         scale = min(page.width / picture.width, page.height / picture.height, page.growth)
-        is_legible = best is not None and best.smallest_text >= SMALLEST_TEXT
-        if best is None or scale > best.scale * (1.12 if is_legible else 1.0):
+        is_enough = best is not None and best.smallest_text >= SMALLEST_TEXT
+        if best is None or scale > best.scale * (1.12 if is_enough else 1.0):
             best, worse = replace(picture, scale=scale), 0
         else:
             worse += 1

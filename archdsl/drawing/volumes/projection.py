@@ -12,14 +12,13 @@ from archdsl.drawing.figure.edges import OUTPUT
 from archdsl.drawing.figure.figure import (
     Box,
     Cluster,
-    ClusterKind,
     Figure,
     FigureItem,
     Fork,
     boxes_in,
+    is_head,
     output_of,
 )
-from archdsl.drawing.graph.columns import is_head
 from archdsl.drawing.graph.sheet import DASH
 from archdsl.drawing.volumes.boxes import (
     LEADING,
@@ -189,7 +188,7 @@ class Projection:
         over = LEADING * len(lines) + (3.0 if lines else 0.0)
         top, bottom = -(inner.up + PAD + over), inner.down + PAD
         width = max([inner.width, *(right for _, right in lines)]) + 2 * PAD
-        dash = DASH if cluster.kind is ClusterKind.HEAD else ()
+        dash = DASH if is_head(cluster) else ()
         marks: list[Mark] = []
         shifts = (2 * _CARD, _CARD, 0.0) if times else (0.0,)
         for shift in shifts:

@@ -6,8 +6,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from archdsl.drawing.canvas.marks import moved
-from archdsl.drawing.figure.figure import FigureItem
-from archdsl.drawing.graph.columns import is_head
+from archdsl.drawing.figure.figure import FigureItem, is_head
 from archdsl.drawing.graph.sheet import Panel
 from archdsl.drawing.volumes.boxes import Canvas, LayoutBox
 from archdsl.drawing.volumes.projection import Projection
