@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from archdsl.classplan import ClassPlan, camel_case, heads_of, items_of, plans_in
-from archdsl.codegen.constructor import ClassParameter, Constructor
+from archdsl.codegen.constructor import Constructor
 from archdsl.codegen.forward import Forward
 from archdsl.codegen.lanes import (
     AXES,
@@ -24,6 +24,7 @@ from archdsl.codegen.lanes import (
 )
 from archdsl.codegen.layout import DocItem, Verbatim, bracketed, lay_out
 from archdsl.codegen.names import PythonScope
+from archdsl.codegen.signature import ClassParameter
 from archdsl.codegen.tracing import form_of
 from archdsl.deployment import DEFINITIONS
 from archdsl.layers import REGISTRY

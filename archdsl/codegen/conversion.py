@@ -8,57 +8,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import TypeAlias
+from dataclasses import dataclass, replace
 
 from archdsl.classplan import (
-    ClassPlan,
-    InstanceItem,
-    LayerItem,
-    PlanItem,
-    SequentialItem,
-    applies_of,
     heads_of,
-    in_row,
-    items_of,
 )
 from archdsl.codegen.expressions import literal
 from archdsl.codegen.layout import INDENT, WIDTH
 from archdsl.codegen.networks import Networks
-from archdsl.deployment import Deployment, Origin, Reduction
-from archdsl.layers import Call, UnaryLayer
-from archdsl.layers.norm import BatchNorm
+from archdsl.codegen.origins import DEFAULT_EPS, Folded, Place, Survey, Value, below
+from archdsl.deployment import Deployment
 from archdsl.model import Model
-from archdsl.network.graph import Node
-
-#: Where numbers come from: another name, or layers and the normalizations folded into them.
-Value: TypeAlias = str | tuple["Folded", ...]
-#: PyTorch's, of a batch normalization.
-DEFAULT_EPS = 1e-5
-
-
-@dataclass(frozen=True, slots=True)
-class Folded:
-    """A layer of the plain network and its normalization, by name."""
-
-    layer: str
-    norm: str = ""
-    eps: float = DEFAULT_EPS
-    bias: bool = False
-    affine: bool = True
-
-    def text(self) -> str:
-        arguments = [literal(self.layer)]
-        if self.norm:
-            arguments.append(literal(self.norm))
-        if self.eps != DEFAULT_EPS:
-            arguments.append(f"eps={literal(self.eps)}")
-        if self.bias:
-            arguments.append("bias=True")
-        if not self.affine:
-            arguments.append("affine=False")
-        return f"_Fold({', '.join(arguments)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +57,7 @@ def convert(deployments: Sequence[Deployment], networks: Networks) -> Conversion
     Errors:
         NoTable: networks that share a class have no table in common.
     """
-    surveys = [_Survey(deployment) for deployment in deployments]
+    surveys = [Survey(deployment) for deployment in deployments]
     places = [place for survey in surveys for place in survey.run()]
     names = _class_names(places, networks)
     order = [*(cls.name for cls in networks.classes), *(n.name for n in networks.networks)]
@@ -137,7 +97,7 @@ def _heads_by_class(deployments: Sequence[Deployment], networks: Networks) -> di
     return found
 
 
-def _class_names(places: Sequence[_Instantiation], networks: Networks) -> dict[int, str]:
+def _class_names(places: Sequence[Place], networks: Networks) -> dict[int, str]:
     """The class of each plan, by its identity."""
     return {
         id(place.plan): networks.classes.of(place.plan).name
@@ -145,186 +105,6 @@ def _class_names(places: Sequence[_Instantiation], networks: Networks) -> dict[i
         else networks.network_of(place.model).name
         for place in places
     }
-
-
-# ── Places: each class in each network, with what it takes from where ────────────────────────
-
-
-@dataclass(eq=False)
-class _Instantiation:
-    """One use of a class: its path in both networks, and the entries found below it."""
-
-    plan: ClassPlan
-    path: str
-    around: _Instantiation | None
-    model: Model
-    #: Full names; the plain names of all that the use holds.
-    origins: list[str] = field(default_factory=list)
-    entries: dict[str, Value] = field(default_factory=dict)
-    plain_path: str = ""
-    #: Full names of the layers that the use holds itself.
-    leaves: list[str] = field(default_factory=list)
-
-    def has(self, key: str) -> bool:
-        """Whether the use has the part that an entry of its class is about."""
-        full = f"{self.path}.{key}" if self.path else key
-        return any(_is_within(full, leaf) or _is_within(leaf, full) for leaf in self.leaves)
-
-
-class _Survey:
-    """Walks the plan of one deployed network."""
-
-    def __init__(self, deployment: Deployment) -> None:
-        self.deployment = deployment
-        self.model = deployment.model
-        self.names = deployment.model.names
-        self.places: list[_Instantiation] = []
-        #: All modules by name, outer before inner, with the plan of those that have a class.
-        self.modules: dict[str, ClassPlan | None] = {}
-        #: By the name of each layer with numbers: where these come from.
-        self.origins: dict[str, Value] = {}
-
-    def run(self) -> list[_Instantiation]:
-        """All places, outer before inner, with entries for what changed its name."""
-        self._visit(self.model.plan, "", None)
-        for place in self.places:
-            depth = len(place.path.split(".")) if place.path else 0
-            place.plain_path = _common_path(place.origins, depth)
-        for place in self.places:
-            around = place.around
-            if around is not None and place.origins:
-                _enter(around, place.path, place.plain_path)
-            for item in items_of(place.plan):
-                self._enter_leaves(item, place)
-        return self.places
-
-    @cached_property
-    def stateful(self) -> set[str]:
-        """The modules that have numbers, themselves or in their parts."""
-        found = set()
-        for origin in self.origins:
-            parts = origin.split(".")
-            found |= {".".join(parts[:count]) for count in range(len(parts) + 1)}
-        return found
-
-    def _visit(self, plan: ClassPlan, path: str, around: _Instantiation | None) -> None:
-        place = _Instantiation(plan, path, around, self.model)
-        self.places.append(place)
-        self.modules[path] = plan
-        for item, name in _named_items(plan, path):
-            self._visit_item(item, name, place)
-        if around is not None:
-            around.origins += place.origins
-
-    def _visit_item(self, item: PlanItem, path: str, place: _Instantiation) -> None:
-        match item:
-            case LayerItem(node=node):
-                place.leaves.append(path)
-                self._note_leaf(node, path)
-                for origin in self.deployment.origins.get(node, ()):
-                    place.origins += self._names_of(origin)
-            case SequentialItem(items=items):
-                self.modules[path] = None
-                for index, inner in enumerate(in_row(items)):
-                    self._visit_item(inner, f"{path}.{index}", place)
-            case InstanceItem(plan=plan):
-                self._visit(plan, path, place)
-
-    def _note_leaf(self, node: int, path: str) -> None:
-        self.modules[path] = None
-        if node not in self.deployment.origins:
-            return
-        full = path + _holder(self.model.nodes[node], self.model)
-        self.modules[full] = None
-        self.origins[full] = self._origin_of(node)
-
-    def _origin_of(self, node: int) -> Value:
-        origins = self.deployment.origins[node]
-        if len(origins) == 1 and origins[0].norm is None:
-            return self._layer_name(origins[0].layer)
-        return tuple(map(self._folded, origins))
-
-    def _enter_leaves(self, item: PlanItem, place: _Instantiation) -> None:
-        match item:
-            case LayerItem(node=node) if node in self.deployment.origins:
-                path = self.names[node] + _holder(self.model.nodes[node], self.model)
-                origin = self._origin_of(node)
-                if isinstance(origin, str):
-                    _enter(place, path, origin)
-                else:
-                    place.entries[path] = origin
-            case SequentialItem(items=items):
-                for inner in in_row(items):
-                    self._enter_leaves(inner, place)
-
-    def _folded(self, origin: Origin) -> Folded:
-        name = self._layer_name(origin.layer)
-        bias = bool(getattr(origin.layer.layer, "bias", False))
-        if origin.norm is None:
-            return Folded(name, bias=bias)
-        norm = origin.norm.layer
-        assert isinstance(norm, BatchNorm)
-        return Folded(name, self._layer_name(origin.norm), norm.eps, bias, norm.affine)
-
-    def _names_of(self, origin: Origin) -> list[str]:
-        nodes = [node for node in (origin.layer, origin.norm) if node is not None]
-        return [self._layer_name(node) for node in nodes]
-
-    def _layer_name(self, node: Node) -> str:
-        plain = self.deployment.plain
-        return plain.names[node.id] + _holder(node, plain)
-
-
-def _named_items(plan: ClassPlan, path: str) -> Iterator[tuple[PlanItem, str]]:
-    prefix = f"{path}." if path else ""
-    if plan.row is not None:
-        for index, item in enumerate(in_row(plan.row)):
-            yield item, f"{prefix}{index}"
-    else:
-        for apply in applies_of(plan.steps):
-            yield apply.item, prefix + apply.attribute
-
-
-def _holder(node: Node, model: Model) -> str:
-    """Where in a layer's module its weights are, where not in the module itself."""
-    layer = node.layer
-    if isinstance(layer, Reduction):
-        return ".conv"
-    assert isinstance(layer, UnaryLayer)
-    call = layer.emit(model.nodes[node.inputs[0]].volume)
-    if call.callee != "nn.Sequential":
-        return ""
-    inner = [arg.value for arg in call.args]
-    index = next(i for i, c in enumerate(inner) if isinstance(c, Call) and "Conv" in c.callee)
-    return f".{index}"
-
-
-def _common_path(names: Sequence[str], depth: int) -> str:
-    """The path that all names begin with, no deeper than ``depth``."""
-    if not names or not depth:
-        return ""
-    common = names[0].split(".")[:depth]
-    for name in names[1:]:
-        parts = name.split(".")
-        while parts[: len(common)] != common:
-            common.pop()
-    return ".".join(common)
-
-
-def _enter(place: _Instantiation, path: str, origin: str) -> None:
-    """Note where something comes from, if its name below the place is not the same in both."""
-    if path and _below(path, place.path) != _below(origin, place.plain_path):
-        place.entries[path] = origin
-
-
-def _below(name: str, path: str) -> str:
-    if path and not _is_within(name, path):
-        return name  # from elsewhere: what is tried out will not hold
-    return name[len(path) :].removeprefix(".")
-
-
-def _is_within(name: str, path: str) -> bool:
-    return name == path or name.startswith(f"{path}.")
 
 
 def _heads(plain: Model) -> str:
@@ -338,14 +118,14 @@ def _heads(plain: Model) -> str:
 
 
 def _tables(
-    places: Sequence[_Instantiation], names: Mapping[int, str], order: Sequence[str]
+    places: Sequence[Place], names: Mapping[int, str], order: Sequence[str]
 ) -> dict[str, dict[str, Value]]:
     """By class, what all its uses agree on; the rest goes to the places around them.
 
     A use that lacks a part has no say in it.
     """
     tables: dict[str, dict[str, Value]] = {}
-    uses: defaultdict[str, list[_Instantiation]] = defaultdict(list)
+    uses: defaultdict[str, list[Place]] = defaultdict(list)
     for place in places:
         uses[names[id(place.plan)]].append(place)
     for name in order:
@@ -372,7 +152,7 @@ def _tables(
 
 
 def _whole_tables(
-    surveys: Sequence[_Survey], names: Mapping[int, str]
+    surveys: Sequence[Survey], names: Mapping[int, str]
 ) -> dict[str, dict[str, Value]]:
     """A table a network, of all layers by their full names."""
     tables: dict[str, dict[str, Value]] = {}
@@ -392,7 +172,7 @@ class NoTableError(Exception):
 
 
 def _is_right(
-    surveys: Sequence[_Survey],
+    surveys: Sequence[Survey],
     tables: Mapping[str, Mapping[str, Value]],
     names: Mapping[int, str],
 ) -> bool:
@@ -400,7 +180,7 @@ def _is_right(
 
 
 def _find_origins(
-    survey: _Survey, tables: Mapping[str, Mapping[str, Value]], names: Mapping[int, str]
+    survey: Survey, tables: Mapping[str, Mapping[str, Value]], names: Mapping[int, str]
 ) -> dict[str, Value]:
     """By the name of each layer: where the tables say that its numbers come from."""
     found = {"": ""}
@@ -429,7 +209,7 @@ def _find_origins(
 
 
 def _has_choices(
-    surveys: Sequence[_Survey],
+    surveys: Sequence[Survey],
     tables: Mapping[str, Mapping[str, Value]],
     names: Mapping[int, str],
 ) -> bool:
@@ -447,16 +227,16 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path and name else path or name
 
 
-def _relative(place: _Instantiation) -> dict[str, Value]:
+def _relative(place: Place) -> dict[str, Value]:
     """The entries of a place, named from the place on."""
 
-    def below(value: Value) -> Value:
+    def relative(value: Value) -> Value:
         if isinstance(value, str):
-            return _below(value, place.plain_path)
+            return below(value, place.plain_path)
         return tuple(
             Folded(
-                _below(f.layer, place.plain_path),
-                _below(f.norm, place.plain_path) if f.norm else "",
+                below(f.layer, place.plain_path),
+                below(f.norm, place.plain_path) if f.norm else "",
                 f.eps,
                 f.bias,
                 f.affine,
@@ -464,7 +244,7 @@ def _relative(place: _Instantiation) -> dict[str, Value]:
             for f in value
         )
 
-    return {_below(path, place.path): below(value) for path, value in place.entries.items()}
+    return {below(path, place.path): relative(value) for path, value in place.entries.items()}
 
 
 def _table_lines(tables: dict[str, dict[str, Value]], *, has_norms: bool) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias, TypeGuard
+from typing import TypeGuard
 
 from archdsl.classplan import (
     ApplyStep,
@@ -25,79 +25,20 @@ from archdsl.classplan import (
 from archdsl.codegen.expressions import joined_doc
 from archdsl.codegen.layout import BracketedDoc, Doc, Verbatim, lay_out
 from archdsl.codegen.names import PythonScope
+from archdsl.codegen.statements import LETTERS, Branching, Moment, Statement, StatementWriter, Value
 from archdsl.codegen.turns import Turn, Way
 from archdsl.layers import MergeLayer
 from archdsl.layers.call import Code
 from archdsl.network.parts import ReferencePart
 
 _BODY = 2  # levels of indentation of a method's body
-#: Variables for branches that are more than one expression.
-_LETTERS = "yzuvw"
-
-
-#: The ways that were taken to a place: by the number of a fork, that of the way.
-_Path: TypeAlias = Mapping[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class _Moment:
-    """A place in the row of operations, on some ways through the forks of an ``if``."""
-
-    index: float
-    path: _Path
-
-    def is_before(self, other: _Moment) -> bool:
-        """Whether the other comes after it, and not on another way."""
-        return self.index < other.index and all(
-            self.path[fork] == way for fork, way in other.path.items() if fork in self.path
-        )
-
-
-@dataclass(eq=False)
-class _Value:
-    """One result on its way, from the operation that gives it to the last that reads it."""
-
-    #: The variable it is put into if that is free.
-    home: str
-    #: Whether the variable is its own for good, as a name of the spec is.
-    is_named: bool = False
-    variable: str = ""
-    #: Where it is read, in the row of all operations.
-    reads: list[_Moment] = field(default_factory=list)
-
-
-#: The text of an operation, given the variables of the values it reads.
-_Write = Callable[[list[str]], Doc]
-
-
-@dataclass(eq=False)
-class _Operation:
-    """One statement: the values it reads, those it gives, and its text."""
-
-    reads: list[_Value]
-    gives: list[_Value]
-    write: _Write
-    #: A loop reads its value, and gives the last one in the same variable.
-    is_loop: bool = False
-    #: A copy is no statement where both values are in one variable.
-    is_copy: bool = False
-    declares: str = ""
-    moment: _Moment = field(default_factory=lambda: _Moment(-1, {}))
-
-
-@dataclass(eq=False)
-class _Turn:
-    """An ``if`` on attributes of the module, with the operations of each way."""
-
-    conditions: tuple[str, ...]
-    ways: list[list[_Operation | _Turn]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class _Operand:
     """A branch as a piece of an expression, with the values in it."""
 
-    reads: tuple[_Value, ...]
+    reads: tuple[Value, ...]
     write: Callable[[list[str]], str]
 
 
@@ -111,31 +52,32 @@ class Forward:
     plan: ClassPlan
     steps: tuple[Way, ...]
     merges: Mapping[int, MergeLayer]
-    scope: PythonScope = field(default_factory=lambda: PythonScope(("self", "x", *_LETTERS)))
-    #: What is written, and how many operations that are in a row.
-    block: list[_Operation | _Turn] = field(default_factory=list)
-    count: int = 0
-    path: _Path = field(default_factory=dict)
+    body: StatementWriter = field(
+        default_factory=lambda: StatementWriter(PythonScope(("self", "x", *LETTERS)))
+    )
     #: The latest value of each node.
-    values: dict[int, _Value] = field(default_factory=dict)
+    values: dict[int, Value] = field(default_factory=dict)
     #: The outputs of auxiliary heads, in their order.
-    heads: list[_Value] = field(default_factory=list)
+    heads: list[Value] = field(default_factory=list)
     depth: int = 0
     pieces: int = 0
     turns: int = 0
-    #: The attributes that an `if` asks.
-    asked: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.referenced = {reference.node for reference in _references(self.steps)}
-        self.start = self.values[self.plan.input] = _Value("x", variable="x")
-        self.outer: list[_Value] = []
+        self.start = self.values[self.plan.input] = Value("x", variable="x")
+        self.outer: list[Value] = []
         for reference in self.plan.references:
-            value = _Value(self.scope.give(reference.target), is_named=True)
+            value = Value(self.body.scope.give(reference.target), is_named=True)
             value.variable = value.home
             self.values[reference.node] = value
             self.outer.append(value)
         self.result = self._steps(self.steps, self.start, "x")
+
+    @property
+    def asked(self) -> set[str]:
+        """The attributes that an ``if`` asks."""
+        return self.body.asked
 
     @property
     def parameters(self) -> list[str]:
@@ -144,87 +86,25 @@ class Forward:
 
     def lines(self) -> list[str]:
         """The lines of the body."""
-        end = _Moment(self.count, {})
+        end = Moment(self.body.count, {})
         for value in (self.result, *self.heads):
             value.reads.append(end)
         holds = {value.variable: value for value in (self.start, *self.outer)}
-        last = self.block[-1] if self.block else None
+        last = self.body.block[-1] if self.body.block else None
         if self._is_returned(last):
-            lines = self._block_lines(self.block[:-1], holds, _BODY)
+            lines = self.body.block_lines(self.body.block[:-1], holds, _BODY)
             doc = last.write([value.variable for value in last.reads])
             if isinstance(doc, BracketedDoc):
                 # What a function of torch gives has a type; of a module it is named first.
                 return [*lines, *lay_out("return ", doc, _BODY)]
-            return [*lines, *self._operation_lines(last, holds, _BODY), *self._return_lines()]
-        return [*self._block_lines(self.block, holds, _BODY), *self._return_lines()]
+            return [*lines, *self.body.statement_lines(last, holds, _BODY), *self._return_lines()]
+        return [*self.body.block_lines(self.body.block, holds, _BODY), *self._return_lines()]
 
-    def _is_returned(self, last: _Operation | _Turn | None) -> TypeGuard[_Operation]:
+    def _is_returned(self, last: Statement | Branching | None) -> TypeGuard[Statement]:
         """Whether what comes last is a merge that gives the result of all."""
-        if not isinstance(last, _Operation) or last.declares != "merge":
+        if not isinstance(last, Statement) or last.declares != "merge":
             return False
         return last.gives[-1] is self.result and not self.heads
-
-    def _block_lines(
-        self, block: Iterable[_Operation | _Turn], holds: dict[str, _Value], indent: int
-    ) -> list[str]:
-        lines: list[str] = []
-        for one in block:
-            if isinstance(one, _Turn):
-                lines += self._turn_lines(one, holds, indent)
-            else:
-                lines += self._operation_lines(one, holds, indent)
-        return lines
-
-    def _operation_lines(
-        self, operation: _Operation, holds: dict[str, _Value], indent: int
-    ) -> Iterator[str]:
-        if operation.is_loop:
-            yield from self._loop_lines(operation, holds, indent)
-            return
-        for value in operation.gives:
-            # What each way gives is in one variable.
-            value.variable = value.variable or self._variable(value, operation.moment, holds)
-            holds[value.variable] = value
-        names = [value.variable for value in operation.reads]
-        target = ", ".join(value.variable for value in operation.gives)
-        if operation.is_copy and [target] == names:
-            return
-        declared = self._declared(operation, target)
-        yield from lay_out(f"{declared} = ", operation.write(names), indent)
-
-    def _turn_lines(self, turn: _Turn, holds: dict[str, _Value], indent: int) -> Iterator[str]:
-        """``if`` … ``elif`` … ``else``."""
-        before = dict(holds)
-        written = []
-        for way in turn.ways:
-            found = dict(before)
-            written.append(self._block_lines(way, found, indent + 1))
-            holds.update(found)
-        if all(lines == written[0] for lines in written):
-            # The ways differ in the layers alone.
-            yield from self._block_lines(turn.ways[0], before, indent)
-            return
-        self.asked |= {*turn.conditions}
-        first, *rest = turn.conditions
-        if not rest and written[1] and not written[0]:
-            yield from lay_out(f"if not self.{first}:", Verbatim(""), indent)
-            yield from written[1]
-            return
-        words = [f"if self.{first}:", *(f"elif self.{name}:" for name in rest), "else:"]
-        while written and not written[-1]:
-            written.pop()
-        for word, lines in zip(words, written, strict=False):
-            yield from lay_out(word, Verbatim(""), indent)
-            yield from lines or lay_out("pass", Verbatim(""), indent + 1)
-
-    def _declared(self, operation: _Operation, target: str) -> str:
-        match operation.declares:
-            case "head":
-                return f"{target}: Tensor | None"
-            case _ if len(operation.gives) == 1 and operation.gives[0].is_named:
-                return f"{target}: Tensor"
-            case _:
-                return target
 
     def _return_lines(self) -> Iterator[str]:
         result = self.result.variable
@@ -235,65 +115,9 @@ class Forward:
             yield from lay_out(f"return {', '.join([result, *heads])}", Verbatim(""), _BODY + 1)
         yield from lay_out(f"return {result}", Verbatim(""), _BODY)
 
-    # ── Variables ────────────────────────────────────────────────────────────────────────────
-
-    def _add(self, operation: _Operation) -> None:
-        index = self.count
-        self.count += 1
-        operation.moment = _Moment(index, self.path)
-        self.block.append(operation)
-        for value in operation.reads:
-            value.reads.append(operation.moment)
-        if operation.is_loop:
-            # Beside what flows, all that a loop reads is read again in its next turn.
-            for value in operation.reads[1:]:
-                value.reads.append(_Moment(index + 0.5, self.path))
-
-    def _variable(self, value: _Value, moment: _Moment, holds: dict[str, _Value]) -> str:
-        """The variable for a value: its home, or another that holds nothing that is still read."""
-        candidates = [value.home]
-        if not value.is_named:
-            candidates += ["x", *_LETTERS]
-        for name in candidates:
-            held = holds.get(name)
-            if held is None or (not held.is_named and not _is_read_after(held, moment)):
-                return name
-        count = 1
-        while (name := f"y{count}") in self.scope.taken or (
-            name in holds and _is_read_after(holds[name], moment)
-        ):
-            count += 1
-        return name
-
-    def _loop_lines(
-        self, operation: _Operation, holds: dict[str, _Value], indent: int
-    ) -> Iterator[str]:
-        """A loop over modules, on a variable that holds what goes into it."""
-        (result,) = operation.gives
-        start, *others = operation.reads
-        is_read = _is_read_after(start, operation.moment)
-        if result.variable:
-            pass  # another way has found it
-        elif is_read or start.is_named or result.home != start.variable:
-            result.variable = self._variable(result, operation.moment, holds)
-        else:
-            result.variable = start.variable
-        if result.variable != start.variable:
-            declared = self._declared(operation, result.variable)
-            yield from lay_out(f"{declared} = ", Verbatim(start.variable), indent)
-        holds[result.variable] = result
-        module = self.scope.give("module")
-        self.scope.taken.discard(module)
-        names = [result.variable, *(value.variable for value in others)]
-        head = operation.write([])
-        assert isinstance(head, Verbatim)
-        yield from lay_out(f"for {module} in {head.text}:", Verbatim(""), indent)
-        called = Verbatim(f"{module}({', '.join(names)})")
-        yield from lay_out(f"{result.variable} = ", called, indent + 1)
-
     # ── Steps: ``current`` is the value so far, new results go to ``home`` ───────────────────
 
-    def _steps(self, steps: Iterable[Way], current: _Value, home: str) -> _Value:
+    def _steps(self, steps: Iterable[Way], current: Value, home: str) -> Value:
         for step in steps:
             match step:
                 case ReferenceStep(part=part):
@@ -318,54 +142,54 @@ class Forward:
                         current = self._steps(copy, current, home)
         return current
 
-    def _turn(self, turn: Turn, current: _Value, home: str) -> _Value:
+    def _turn(self, turn: Turn, current: Value, home: str) -> Value:
         """An ``if`` that changes how things are wired: all ways end in one value."""
-        written = _Turn(turn.conditions)
+        written = Branching(turn.conditions)
         is_new = turn.output not in self.values
-        around, path = self.block, self.path
+        around, path = self.body.block, self.body.path
         around.append(written)
-        value = _Value(home)
+        value = Value(home)
         self.turns += 1
         fork = self.turns
         for way, steps in enumerate(turn.ways):
-            self.block = []
-            written.ways.append(self.block)
-            self.path = {**path, fork: way}
+            self.body.block = []
+            written.ways.append(self.body.block)
+            self.body.path = {**path, fork: way}
             end = self._steps(steps, current, home)
-            last = self.block[-1] if self.block else None
+            last = self.body.block[-1] if self.body.block else None
             if _is_plain(last) and last.gives == [end] and not end.is_named:
                 last.gives[0] = value
             else:
-                self._add(
-                    _Operation([end], [value], lambda names: Verbatim(names[0]), is_copy=True)
+                self.body.add(
+                    Statement([end], [value], lambda names: Verbatim(names[0]), is_copy=True)
                 )
-        self.block, self.path = around, path
+        self.body.block, self.body.path = around, path
         if is_new:
             self.values[turn.output] = value
         return value
 
-    def _value(self, node: int, label: str | None, home: str) -> _Value:
+    def _value(self, node: int, label: str | None, home: str) -> Value:
         """The value of a node: in a variable of its own where a later step takes it up."""
         if node in self.referenced and label:
-            value = _Value(self.scope.give(label), is_named=True)
+            value = Value(self.body.scope.give(label), is_named=True)
         else:
-            value = _Value(home)
+            value = Value(home)
         # What holds no layers gives the node before it, which is still what it was.
         self.values.setdefault(node, value)
         return value
 
-    def _store(self, operand: _Operand, node: int, label: str | None, home: str) -> _Value:
+    def _store(self, operand: _Operand, node: int, label: str | None, home: str) -> Value:
         value = self._value(node, label, home)
         self._operate(operand, [value])
         return value
 
-    def _operate(self, operand: _Operand, gives: list[_Value], declares: str = "") -> None:
+    def _operate(self, operand: _Operand, gives: list[Value], declares: str = "") -> None:
         def write(names: list[str]) -> Doc:
             return Verbatim(operand.write(names))
 
-        self._add(_Operation([*operand.reads], gives, write, declares=declares))
+        self.body.add(Statement([*operand.reads], gives, write, declares=declares))
 
-    def _applied(self, apply: ApplyStep, current: _Value, module: str | None = None) -> _Operand:
+    def _applied(self, apply: ApplyStep, current: Value, module: str | None = None) -> _Operand:
         referenced = [self.values[reference.node] for reference in apply.references]
         called = module or f"self.{apply.attribute}"
 
@@ -376,9 +200,9 @@ class Forward:
 
         return _Operand((current, *referenced), write)
 
-    def _head(self, apply: ApplyStep, current: _Value) -> None:
+    def _head(self, apply: ApplyStep, current: Value) -> None:
         operand = self._applied(apply, current)
-        value = _Value(self.scope.give(apply.attribute), is_named=True)
+        value = Value(self.body.scope.give(apply.attribute), is_named=True)
 
         def write(names: list[str]) -> str:
             return f"{operand.write(names)} if self.training else None"
@@ -386,16 +210,16 @@ class Forward:
         self._operate(_Operand(operand.reads, write), [value], "head")
         self.heads.append(value)
 
-    def _split(self, apply: ApplyStep, current: _Value) -> None:
+    def _split(self, apply: ApplyStep, current: Value) -> None:
         """A module with several results; the chain goes on with its own input."""
         pieces = []
         for _ in apply.pieces:
             self.pieces += 1
-            pieces.append(_Value(self.scope.give(f"x{self.pieces}"), is_named=True))
+            pieces.append(Value(self.body.scope.give(f"x{self.pieces}"), is_named=True))
         self._operate(self._applied(apply, current), pieces)
         self.values.update(zip(apply.pieces, pieces, strict=True))
 
-    def _each(self, apply: ApplyStep, current: _Value, home: str) -> _Value:
+    def _each(self, apply: ApplyStep, current: Value, home: str) -> Value:
         """A ``nn.ModuleList`` whose modules read earlier parts beside what flows."""
         assert isinstance(apply.item, SequentialItem)
         copies = [*in_row(apply.item.items)]
@@ -404,7 +228,7 @@ class Forward:
             others = [self.values[reference.node] for reference in apply.references]
             value = self._value(apply.output, apply.label, home)
             loop = Verbatim(f"self.{apply.attribute}")
-            self._add(_Operation([current, *others], [value], lambda _: loop, is_loop=True))
+            self.body.add(Statement([current, *others], [value], lambda _: loop, is_loop=True))
             return value
         for index, item in enumerate(copies):
             is_last = index == len(copies) - 1
@@ -417,7 +241,7 @@ class Forward:
 
     # ── Forks ────────────────────────────────────────────────────────────────────────────────
 
-    def _fork(self, fork: ForkStep, current: _Value, home: str) -> _Value:
+    def _fork(self, fork: ForkStep, current: Value, home: str) -> Value:
         operands: list[_Operand] = []
         before = self.depth
         for branch in fork.branches:
@@ -426,7 +250,7 @@ class Forward:
                 operands.append(simple)
                 continue
             # Each branch of several steps has a variable; all are needed until the merge.
-            letter = _LETTERS[self.depth] if self.depth < len(_LETTERS) else f"y{self.depth}"
+            letter = LETTERS[self.depth] if self.depth < len(LETTERS) else f"y{self.depth}"
             self.depth += 1
             end = self._steps(branch, current, letter)
             operands.append(_Operand((end,), lambda names: names[0]))
@@ -440,10 +264,10 @@ class Forward:
 
         value = self._value(fork.node, None, home)
         reads = [value for operand in operands for value in operand.reads]
-        self._add(_Operation(reads, [value], write, declares="merge"))
+        self.body.add(Statement(reads, [value], write, declares="merge"))
         return value
 
-    def _simple(self, branch: tuple[Way, ...], current: _Value) -> _Operand | None:
+    def _simple(self, branch: tuple[Way, ...], current: Value) -> _Operand | None:
         """A branch as one expression, where it is short enough to be read as one."""
         if branch and isinstance(branch[0], ReferenceStep):
             current = self.values[branch[0].part.node]
@@ -459,12 +283,8 @@ class Forward:
                 return None
 
 
-def _is_plain(last: _Operation | _Turn | None) -> TypeGuard[_Operation]:
-    return isinstance(last, _Operation) and not last.is_loop
-
-
-def _is_read_after(value: _Value, moment: _Moment) -> bool:
-    return any(moment.is_before(read) for read in value.reads)
+def _is_plain(last: Statement | Branching | None) -> TypeGuard[Statement]:
+    return isinstance(last, Statement) and not last.is_loop
 
 
 def _references_of(item: object) -> tuple[ReferencePart, ...]:
