@@ -65,7 +65,7 @@ def _command(*words: str) -> str:
 
 def _tests(names: str, but: str = "", only: str = "") -> str:
     chosen = f"not ({but})" if but else only
-    files = (f"tests/test_{name}.py" for name in names.split())
+    files = ("tests/{}/test_{}.py".format(*name.split("/")) for name in names.split())
     return _command("pytest", "-x", "-q", "-p", "no:cacheprovider", "-k", chosen, *files)
 
 
@@ -73,7 +73,7 @@ def _tests(names: str, but: str = "", only: str = "") -> str:
 _PROGRAMS = _command(
     "pytest",
     *("-x", "-q", "-p", "no:cacheprovider"),
-    "tests/test_programs.py::test_random_programs_compute_what_their_graphs_say[0]",
+    "tests/codegen/test_programs.py::test_random_programs_compute_what_their_graphs_say[0]",
 )
 _GENERATED = _command("archdsl", "compile", "--check")
 _DEPLOYED = ("specs/googlenet.arch", "specs/torchvision/resnet.arch")
@@ -82,9 +82,12 @@ PACKAGES = {
     "elaborate": Package(
         ("archdsl/elaborate/*.py",),
         (
-            _tests("corpus std keep_going rules recipe initialization"),
+            _tests(
+                "elaborate/corpus layers/std elaborate/keep_going "
+                "model/consistency recipe/recipe elaborate/initialization"
+            ),
             _GENERATED,
-            _tests("faults fixes configuration templates"),
+            _tests("elaborate/faults text/fixes cli/configuration codegen/templates"),
             _PROGRAMS,
         ),
     ),
@@ -92,17 +95,17 @@ PACKAGES = {
         ("archdsl/codegen/*.py",),
         (
             _GENERATED,
-            _tests("miscompilations initialization"),
+            _tests("codegen/miscompilations elaborate/initialization"),
             _PROGRAMS,
-            _tests("codegen"),
-            _tests("twins inference"),
+            _tests("codegen/codegen"),
+            _tests("codegen/twins deployment/inference"),
         ),
     ),
     "deployment": Package(
         ("archdsl/deployment/*.py",),
         (
             _command("archdsl", "compile", "--inference", "--check", *_DEPLOYED),
-            _tests("inference cli_compile"),
+            _tests("deployment/inference cli/compile"),
         ),
     ),
     "cost": Package(
@@ -113,32 +116,38 @@ PACKAGES = {
             "archdsl/model/model.py",
         ),
         (
-            _tests("claims reference report std corpus"),
-            _tests("receptive", but="random"),
+            _tests("model/claims model/reference report/report layers/std elaborate/corpus"),
+            _tests("model/receptive_field", but="random"),
             _GENERATED,
-            _tests("memory", but="seed_network"),
+            _tests("model/memory", but="seed_network"),
         ),
     ),
     "report": Package(
         ("archdsl/report/*.py",),
         (
-            _tests("report report_diagnostics report_colours formats cli_check lints corpus"),
-            _tests("keep_going tables cli notebook fix_command prove"),
-            _tests("memory", only="check or json"),
-            _tests("docs initialization"),
+            _tests(
+                "report/report report/diagnostics report/colours "
+                "report/formats cli/check lints/lints elaborate/corpus"
+            ),
+            _tests(
+                "elaborate/keep_going drawing/tables cli/cli "
+                "notebook cli/fix_command torch_tools/prove"
+            ),
+            _tests("model/memory", only="check or json"),
+            _tests("project/docs elaborate/initialization"),
         ),
     ),
     "train": Package(
         ("archdsl/train/*.py",),
         (
-            _tests("train_report train_steps"),
+            _tests("train/run_report train/steps"),
             _tests(
                 "train", but=f"{_DEAR_RUNS} or reads_digits or every_seed_network or overfits_64"
             ),
-            _tests("train", only=_DEAR_RUNS),
+            _tests("train/train", only=_DEAR_RUNS),
         ),
     ),
-    "data": Package(("archdsl/train/data/*.py",), (_tests("train_data train_images"),)),
+    "data": Package(("archdsl/train/data/*.py",), (_tests("train/data train/images"),)),
 }
 
 

@@ -9,13 +9,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from resource import RUSAGE_SELF, getrusage
-from typing import Any
 
 import pytest
-from conftest import ROOT
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from test_properties import networks
+from random_networks import networks
+from texts import PIECES, examples, mutants
 
 from archdsl.frontend import diagnose, read_models
 from archdsl.layers.volume import Volume
@@ -27,34 +26,7 @@ from archdsl.text.source import Source
 INPUT = Volume((28, 28, 16))
 
 
-def _examples(count: int) -> settings:
-    return settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=count)
-
-
 # ── Random texts ─────────────────────────────────────────────────────────────────────────────
-
-PIECES = [
-    *"network block use let if else expect and or not true conv maxpool fc concat add".split(),
-    *"id crop same relu inception basic a b n H W C name: 138M x3 ×2 *2 3x3 64 0.5 s2 p1".split(),
-    *"d2 g4 28x28x3 1_000 99999999999999999999 1e9 { } ( ) | ; : , = ~ <= -> → × + - //".split(),
-    *"aux init he xavier".split(),
-    *"train data batch epochs augment schedule loss sgd adam lr=0.1 plateau hflip mnist".split(),
-    *'/ % == "x.arch" # £ \\ é 𝟛 ｃonv ٣ \u2028 \ud800 \ufeff'.split(" "),
-    *("\n", "\t", "\x00", "\u202e", "\x1b[31m"),
-]
-SPECS = [path.read_text("utf-8") for path in sorted((ROOT / "specs").glob("*.arch"))]
-
-
-@st.composite
-def mutants(draw: Any, texts: st.SearchStrategy[str] | None = None) -> str:
-    """A text, a spec unless given, with a few pieces removed, doubled, replaced or put in."""
-    text = draw(st.sampled_from(SPECS) if texts is None else texts)
-    for _ in range(draw(st.integers(1, 4))):
-        start = draw(st.integers(0, len(text)))
-        end = min(len(text), start + draw(st.integers(0, 12)))
-        piece = draw(st.one_of(st.sampled_from(PIECES), st.just(text[start:end] * 2)))
-        text = text[:start] + piece + text[end:]
-    return text
 
 
 # The grammar, and nothing of the meaning of words.
@@ -137,31 +109,31 @@ def _models_or_diagnostics(text: str) -> None:
     apply_fixes(source, diagnostics, unsafe=True)
 
 
-@_examples(200)
+@examples(200)
 @given(st.lists(st.sampled_from(PIECES), max_size=30).map(" ".join))
 def test_any_words_give_models_or_diagnostics(text: str) -> None:
     _models_or_diagnostics(text)
 
 
-@_examples(100)
+@examples(100)
 @given(st.text(max_size=60))
 def test_any_characters_give_models_or_diagnostics(text: str) -> None:
     _models_or_diagnostics(text)
 
 
-@_examples(200)
+@examples(200)
 @given(mutants())
 def test_mutated_specs_give_models_or_diagnostics(text: str) -> None:
     _models_or_diagnostics(text)
 
 
-@_examples(40)
+@examples(40)
 @given(mutants(networks()))
 def test_mutated_networks_give_models_or_diagnostics(text: str) -> None:
     _models_or_diagnostics(text)
 
 
-@_examples(100)
+@examples(100)
 @given(PROGRAMS)
 def test_any_sentences_give_models_or_diagnostics(text: str) -> None:
     _models_or_diagnostics(text)

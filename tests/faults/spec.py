@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from archdsl.elaborate.initialization import is_initialization
-from archdsl.elaborate.training import is_training
 from archdsl.layers import REGISTRY
 from archdsl.text import syntax
 from archdsl.text.parser import parse_program
@@ -78,7 +76,7 @@ class Spec:
 
     @cached_property
     def recipes(self) -> list[syntax.Step]:
-        return [s for s in self._statements() if isinstance(s, syntax.Step) and is_training(s)]
+        return [s for s in self._statements() if isinstance(s, syntax.Train)]
 
     @cached_property
     def expects(self) -> list[syntax.Expect]:
@@ -127,7 +125,7 @@ def is_head(step: syntax.Step) -> bool:
 
 
 def _is_layers(step: syntax.Step) -> bool:
-    return not is_training(step) and not is_initialization(step)
+    return not isinstance(step, (syntax.Train, syntax.Init))
 
 
 def _bodies(body: syntax.Body) -> Iterator[syntax.Body]:

@@ -1,0 +1,107 @@
+"""Structures that a compiler may get wrong, as statements behind 8x8x4."""
+
+from __future__ import annotations
+
+STRUCTURES = {
+    "plain chain": "conv 3x3 8 relu; maxpool 2; fc 10",
+    "named layers": "conv1: conv 3x3 8; relu; pool: maxpool 2; fc1: fc 10",
+    "flatten in front of a group": "conv 3x3 4; head: { fc 8 relu; fc 10 }",
+    "flatten in front of everything": "fc 10",
+    "flatten inside a row": "conv 1x1 2 fc 10",
+    "residual": "add { conv 3x3 same bn relu; conv 3x3 same bn | id } relu",
+    "residual with names": "add { c1: conv 3x3 same; b1: bn; relu; c2: conv 3x3 same | id } relu",
+    "two forks in a row": "concat { conv 1x1 2 | conv 3x3 3 same }; add { conv 1x1 | id }",
+    "fork in a branch": "concat { add { conv 1x1 | id } relu; conv 1x1 2 | conv 1x1 4 | id }",
+    "two long branches": "add { add { conv 1x1 | id } relu | add { bn | id } tanh }",
+    "three deep": "add { add { add { conv 1x1 | id } relu | id } relu | id } relu",
+    "squeeze and excite": "mul { id | gap; conv 1x1 2 relu; conv 1x1 4 sigmoid }",
+    "skip from the past": "a: conv 3x3 8 same; maxpool 2; upsample 2; concat { a | id }",
+    "skip with layers": "a: conv 3x3 8 same; relu; concat { a; conv 1x1 2 | id; conv 1x1 3 }",
+    "skip that is cut": "a: conv 3x3 8; conv 3x3 4; conv 2x2 4; concat { crop a | id } relu",
+    "two skips": "a: conv 1x1 3; b: conv 1x1 3; add { a | b | id }; add { a | id }",
+    "back to a part": "a: conv 3x3 8 same; conv 5x5 2; a; conv 1x1 3",
+    "skip into a group": "a: conv 1x1 8; dec: { relu; conv 1x1 8; add { a | id } relu }",
+    "skip into a nested group": "a: conv 1x1 8; d: { conv 1x1 8; e: { relu; add { a | id } } }",
+    "skip into copies": "a: conv 1x1 8; d: { conv 1x1 8 same; add { a | id } } ×3",
+    "skip from a group": "a: { conv 1x1 8; relu }; tanh; add { a | id }",
+    "named copies": "stage: conv 3x3 8 same relu ×3; fc 3",
+    "named copies of one layer": "stage: conv 3x3 8 same ×3",
+    "named copies of groups": "stage: { add { conv 3x3 same | id } relu } ×3",
+    "unnamed copies of groups": "{ add { conv 3x3 same | id } relu } ×3; fc 3",
+    "long repeat": "conv 3x3 4 same relu ×20",
+    "block calls": "basic(8); basic(8); basic(16, 2); basic(16)",
+    "block calls in a group": "layer1: { basic(8); basic(8) ×4 }",
+    "bottlenecks": "bottleneck(4); bottleneck(4); bottleneck(8, 2)",
+    "inceptions": "i1: inception(1, 2→3, 2→1, 2); inception(2, 2→3, 2→2, 2)",
+    "asymmetric same": "conv 3x3 8 s2 same; maxpool 2 s1 same; avgpool 2 s1 same",
+    "name on nothing": "a: id; conv 1x1 3; add { a; conv 1x1 3 | id }",
+    "names of Python": "class: conv 1x1 3; lambda: relu; forward: conv 1x1 4; training: bn",
+    "names of variables": "x: conv 1x1 3; y: relu; torch: conv 1x1 3; add { x | torch | y }",
+    "auxiliary heads": "conv 1x1 3; aux(0.3) { gap; fc 3 }; conv 1x1 4; a: aux(1) { fc 3 }; fc 3",
+    "named head of one block": "conv 1x1 3; aux(0.3) { inception(1, 1→1, 1→1, 1) }; fc 3",
+    "skip into a head": "a: conv 1x1 3; relu; aux(0.3) { add { a | id }; fc 3 }; fc 3",
+    "a merge at the end": "concat { conv 1x1 2 | conv 3x3 3 same }",
+    "a sum at the end": "add { conv 1x1 | id }",
+    "conditions": "let k = C * 2; if k > 4 { conv 1x1 k } else { conv 1x1 1 }; conv 1x1 (k // 2)",
+    "leaves the input as it is": "add { id | id }",
+}
+
+INCEPTION = "concat { conv 1x1 2 relu | conv 1x1 3 relu; conv 3x3 4 same relu | maxpool 3 s1 same }"
+CELL = "block cell(n) { conv 3x3 n same bn relu }\n"
+
+#: Those that a network for inference changes.
+FOR_INFERENCE = {
+    "a normalization behind a convolution": "conv 3x3 8 bn relu",
+    "one with a bias": "conv 3x3 8 nobias bn eps=0.1; relu",
+    "one without factor and bias": "conv 3x3 8 bn affine=false; relu",
+    "one behind a depthwise convolution": "dwconv 3x3 bn relu; conv 1x1 8 nobias bn",
+    "one behind an odd padding": "conv 3x3 8 s2 same bn relu; conv 2x2 4 same",
+    "one behind a fully-connected layer": "fc 8 bn relu; fc 3 nobias bn",
+    "one behind a linear layer": "linear 8 bn relu; fc 3",
+    "one in the next group": "a: { conv 3x3 8 }; b: { bn relu }; fc 3",
+    "one in the next block": "block norm() { bn relu }\nconv 3x3 8; norm(); norm()",
+    "one behind dropout": "conv 3x3 8 dropout 0.5 bn relu",
+    "one behind a sum": "add { conv 3x3 same | id } bn relu",
+    "one at the start": "bn conv 3x3 8 relu",
+    "one behind another": "conv 3x3 8 bn bn relu",
+    "one behind a transposed convolution": "deconv 2x2 6 s2 bn relu",
+    "a convolution read twice": "a: conv 1x1 4; bn; add { a | id } relu",
+    "a normalization read twice": "conv 1x1 4; a: bn; relu; add { a | id }",
+    "a named dropout read later": "conv 1x1 4 relu; a: dropout 0.5; conv 1x1 4; add { a | id }",
+    "a group that dropout ends": "a: { conv 1x1 4; dropout 0.5 }; relu; add { a | id }",
+    "a group of dropout alone": "conv 1x1 4; a: { dropout 0.5 droppath 0.1 }; relu; add { a | id }",
+    "nothing but dropout": "dropout 0.5",
+    "copies of dropout": "conv 1x1 4; a: dropout 0.5 ×3; relu",
+    "dropout in a row": "features: { conv 1x1 4 relu dropout 0.5; conv 1x1 4 }; fc 3",
+    "dropout in a branch": "add { dropout 0.5 | droppath 0.2 conv 3x3 same bn } relu",
+    "dropout between copies": "stage: { conv 3x3 4 same bn relu dropout 0.5 } ×5; fc 3",
+    "relu of the input": "add { relu | id }",
+    "relu of a part that is kept": "a: conv 1x1 4; relu; add { a | id }",
+    "relu of a view": "flatten relu",
+    "an inception": INCEPTION,
+    "two inceptions": f"{INCEPTION}; {INCEPTION}; fc 3",
+    "calls of inception": "inception(1, 2→3, 2→1, 2); inception(2, 2→3, 2→2, 2); fc 3",
+    "an inception of an inception": "concat { conv 1x1 2 | conv 1x1 3; concat { conv 1x1 1 tanh "
+    "| conv 1x1 2 tanh } | conv 1x1 4 relu }",
+    "reductions without a bias": "concat { conv 1x1 2 nobias | conv 1x1 3 nobias relu }",
+    "reductions, one without a bias": "concat { conv 1x1 2 nobias | conv 1x1 3 }",
+    "reductions with normalization": "concat { conv 1x1 2 nobias bn relu | conv 1x1 3 bn relu }",
+    "reductions in blocks": f"{CELL}block one(n) {{ conv 1x1 n nobias bn relu }}\n"
+    "concat { one(2) | b: { one(3); cell(4) } | c: { one(1); cell(2) } }; one(3)",
+    "reductions in the middle of blocks": "block two(n) { conv 1x1 n relu; conv 3x3 n same }\n"
+    "concat { two(2) | two(3) }",
+    "a stride": "concat { conv 1x1 2 s2 | conv 1x1 3 s2 }",
+    "groups": "concat { conv 1x1 2 g2 | conv 1x1 4 g2 }",
+    "a reduction read again": "concat { a: conv 1x1 2; relu | conv 1x1 3 }; concat { a | id }",
+    "a reduction read again before another activation": "concat { a: conv 1x1 2; sigmoid "
+    "| conv 1x1 3 relu }; concat { a relu | id }",
+    "a sum of 1×1 convolutions": "add { conv 1x1 3 | conv 1x1 3 } relu",
+    "a head": "conv 1x1 3 bn; aux(0.3) { gap; fc 3 }; conv 1x1 4; a: aux(1) { fc 3 }; fc 3",
+    "parameters elsewhere": "conv 1x1 4 prelu; scale; ln; gn 2; in",
+    "blocks without numbers": "block act() { relu }\n"
+    "block cell(n) { conv 1x1 n bn; act(); act() }\n"
+    "a: cell(4); dropout 0.1; cell(3); act(); fc 3",
+    "copies that differ": "s: { add { conv 3x3 same bn | id } relu dropout 0.1 } ×3; fc 3",
+    "blocks with and without dropout": "block b(p) { conv 3x3 4 same; if p > 0 { dropout p }; "
+    "bn relu; conv 1x1 4 bn }\nb(0.5); b(0); a: b(0.1); c: { b(0); tanh }",
+}
