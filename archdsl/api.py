@@ -151,8 +151,8 @@ def compile(*models: Model, inference: bool = False, template: str | Path | None
     ``template`` is a folder whose ``module.py.jinja`` lays it out in place of the packaged one.
 
     Errors:
-        TemplateFault: what is wrong with a template of that folder, or with what it lays out.
-        InvalidModule: the module would compute something else than its spec says, which is a
+        TemplateError: what is wrong with a template of that folder, or with what it lays out.
+        InvalidModuleError: the module would compute something else than its spec says, which is a
             mistake of this package.
     """
     refused = [d for m in models if isinstance(m, PartialModel) for d in m.faults.values()]

@@ -27,8 +27,8 @@ def compile_module(
 
     Errors:
         ValueError: without a network.
-        TemplateFault: what is wrong with a template of that folder, or with what it lays out.
-        InvalidModule: the module would compute something else than its spec says, which is a
+        TemplateError: what is wrong with a template of that folder, or with what it lays out.
+        InvalidModuleError: the module would compute something else than its spec says, which is a
             mistake of this package.
     """
     if not inference:

@@ -63,7 +63,7 @@ def find_configuration(folder: Path) -> Configuration:
     It is looked for in ``folder`` and the folders above it.
 
     Errors:
-        ConfigurationFault: where the section, or the file, is not as it must be.
+        ConfigurationError: where the section, or the file, is not as it must be.
     """
     for above in (folder.absolute(), *folder.absolute().parents):
         path = above / FILE

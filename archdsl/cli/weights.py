@@ -118,24 +118,31 @@ def port(
     model = choose_network(_read(ctx, spec, input_volume, color), network, spec)
     origins = _read(ctx, origin, input_volume, color) if origin else ()
     with needing("torch", "porting weights"):
-        from archdsl.torch_tools import port as runtime
+        from archdsl.torch_tools.port import (
+            order_as,
+            plan_port,
+            port,
+            render_weights,
+            shapes_of,
+            target_shapes,
+        )
         from archdsl.torch_tools.weights import read_state
 
         state = read_state(source)
-        shapes = runtime.shapes_of(state)
+        shapes = shapes_of(state)
         # Files of safetensors are sorted by name: the order of the modules is lost.
         is_ordered = bool(origin) or source.suffix != ".safetensors"
         if origin:
-            shapes = runtime.order_as(shapes, origins, origin)
-        rows = runtime.plan_port(
-            shapes, runtime.target_shapes(model), maps=maps, drops=drops, is_ordered=is_ordered
+            shapes = order_as(shapes, origins, origin)
+        rows = plan_port(
+            shapes, target_shapes(model), maps=maps, drops=drops, is_ordered=is_ordered
         )
         if not quiet:
             _print_rows(rows)
         _print_notes(rows, is_given=bool(origin))
         if output is None or dry_run:
             return
-        content = runtime.render_weights(runtime.port(state, rows), model)
+        content = render_weights(port(state, rows), model)
     write_files({output: content})
     print_text(f"wrote {printable(output.as_posix())}: {count_of(len(rows), 'tensor')}")
 

@@ -16,7 +16,14 @@ from archdsl.classplan import (
 from archdsl.codegen.expressions import literal
 from archdsl.codegen.layout import INDENT, WIDTH
 from archdsl.codegen.networks import Networks
-from archdsl.codegen.origins import DEFAULT_EPS, Folded, Place, Survey, Value, below
+from archdsl.codegen.origins import (
+    DEFAULT_EPS,
+    Folded,
+    InstantiationPlace,
+    OriginNames,
+    Survey,
+    below,
+)
 from archdsl.deployment import Deployment
 from archdsl.model import Model
 
@@ -55,7 +62,7 @@ def convert(deployments: Sequence[Deployment], networks: Networks) -> Conversion
     something to the wrong place, each network has a table of all its names instead.
 
     Errors:
-        NoTable: networks that share a class have no table in common.
+        NoTableError: networks that share a class have no table in common.
     """
     surveys = [Survey(deployment) for deployment in deployments]
     places = [place for survey in surveys for place in survey.run()]
@@ -97,7 +104,7 @@ def _heads_by_class(deployments: Sequence[Deployment], networks: Networks) -> di
     return found
 
 
-def _class_names(places: Sequence[Place], networks: Networks) -> dict[int, str]:
+def _class_names(places: Sequence[InstantiationPlace], networks: Networks) -> dict[int, str]:
     """The class of each plan, by its identity."""
     return {
         id(place.plan): networks.classes.of(place.plan).name
@@ -118,19 +125,19 @@ def _heads(plain: Model) -> str:
 
 
 def _tables(
-    places: Sequence[Place], names: Mapping[int, str], order: Sequence[str]
-) -> dict[str, dict[str, Value]]:
+    places: Sequence[InstantiationPlace], names: Mapping[int, str], order: Sequence[str]
+) -> dict[str, dict[str, OriginNames]]:
     """By class, what all its uses agree on; the rest goes to the places around them.
 
     A use that lacks a part has no say in it.
     """
-    tables: dict[str, dict[str, Value]] = {}
-    uses: defaultdict[str, list[Place]] = defaultdict(list)
+    tables: dict[str, dict[str, OriginNames]] = {}
+    uses: defaultdict[str, list[InstantiationPlace]] = defaultdict(list)
     for place in places:
         uses[names[id(place.plan)]].append(place)
     for name in order:
         found = [_relative(place) for place in uses[name]]
-        agreed: dict[str, Value] = {}
+        agreed: dict[str, OriginNames] = {}
         for key, value in (entry for relative in found for entry in relative.items()):
             says = [
                 relative.get(key)
@@ -153,9 +160,9 @@ def _tables(
 
 def _whole_tables(
     surveys: Sequence[Survey], names: Mapping[int, str]
-) -> dict[str, dict[str, Value]]:
+) -> dict[str, dict[str, OriginNames]]:
     """A table a network, of all layers by their full names."""
-    tables: dict[str, dict[str, Value]] = {}
+    tables: dict[str, dict[str, OriginNames]] = {}
     for survey in surveys:
         table = tables.setdefault(names[id(survey.model.plan)], {})
         for name, origin in survey.origins.items():
@@ -173,18 +180,18 @@ class NoTableError(Exception):
 
 def _is_right(
     surveys: Sequence[Survey],
-    tables: Mapping[str, Mapping[str, Value]],
+    tables: Mapping[str, Mapping[str, OriginNames]],
     names: Mapping[int, str],
 ) -> bool:
     return all(_find_origins(survey, tables, names) == survey.origins for survey in surveys)
 
 
 def _find_origins(
-    survey: Survey, tables: Mapping[str, Mapping[str, Value]], names: Mapping[int, str]
-) -> dict[str, Value]:
+    survey: Survey, tables: Mapping[str, Mapping[str, OriginNames]], names: Mapping[int, str]
+) -> dict[str, OriginNames]:
     """By the name of each layer: where the tables say that its numbers come from."""
     found = {"": ""}
-    folds: dict[str, Value] = {}
+    folds: dict[str, OriginNames] = {}
     for name, plan in survey.modules.items():
         around, _, last = name.rpartition(".")
         plain = found.setdefault(name, _join(found[around], last))
@@ -210,7 +217,7 @@ def _find_origins(
 
 def _has_choices(
     surveys: Sequence[Survey],
-    tables: Mapping[str, Mapping[str, Value]],
+    tables: Mapping[str, Mapping[str, OriginNames]],
     names: Mapping[int, str],
 ) -> bool:
     """Whether a table names what has no numbers in some use of its class, or is not there."""
@@ -227,10 +234,10 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path and name else path or name
 
 
-def _relative(place: Place) -> dict[str, Value]:
+def _relative(place: InstantiationPlace) -> dict[str, OriginNames]:
     """The entries of a place, named from the place on."""
 
-    def relative(value: Value) -> Value:
+    def relative(value: OriginNames) -> OriginNames:
         if isinstance(value, str):
             return below(value, place.plain_path)
         return tuple(
@@ -247,7 +254,7 @@ def _relative(place: Place) -> dict[str, Value]:
     return {below(path, place.path): relative(value) for path, value in place.entries.items()}
 
 
-def _table_lines(tables: dict[str, dict[str, Value]], *, has_norms: bool) -> Iterator[str]:
+def _table_lines(tables: dict[str, dict[str, OriginNames]], *, has_norms: bool) -> Iterator[str]:
     """The entries of ``_ORIGINS``. Without normalizations a list has names alone."""
     has_lists = any(not isinstance(v, str) for entries in tables.values() for v in entries.values())
     for name, entries in tables.items():

@@ -25,7 +25,14 @@ from archdsl.classplan import (
 from archdsl.codegen.expressions import joined_doc
 from archdsl.codegen.layout import BracketedDoc, Doc, Verbatim, lay_out
 from archdsl.codegen.names import PythonScope
-from archdsl.codegen.statements import LETTERS, Branching, Moment, Statement, StatementWriter, Value
+from archdsl.codegen.statements import (
+    LETTERS,
+    Branching,
+    ForwardStatement,
+    ForwardValue,
+    Moment,
+    StatementWriter,
+)
 from archdsl.codegen.turns import Turn, Way
 from archdsl.layers import MergeLayer
 from archdsl.layers.call import Code
@@ -38,7 +45,7 @@ _BODY = 2  # levels of indentation of a method's body
 class _Operand:
     """A branch as a piece of an expression, with the values in it."""
 
-    reads: tuple[Value, ...]
+    reads: tuple[ForwardValue, ...]
     write: Callable[[list[str]], str]
 
 
@@ -56,19 +63,19 @@ class Forward:
         default_factory=lambda: StatementWriter(PythonScope(("self", "x", *LETTERS)))
     )
     #: The latest value of each node.
-    values: dict[int, Value] = field(default_factory=dict)
+    values: dict[int, ForwardValue] = field(default_factory=dict)
     #: The outputs of auxiliary heads, in their order.
-    heads: list[Value] = field(default_factory=list)
+    heads: list[ForwardValue] = field(default_factory=list)
     depth: int = 0
     pieces: int = 0
     turns: int = 0
 
     def __post_init__(self) -> None:
         self.referenced = {reference.node for reference in _references(self.steps)}
-        self.start = self.values[self.plan.input] = Value("x", variable="x")
-        self.outer: list[Value] = []
+        self.start = self.values[self.plan.input] = ForwardValue("x", variable="x")
+        self.outer: list[ForwardValue] = []
         for reference in self.plan.references:
-            value = Value(self.body.scope.give(reference.target), is_named=True)
+            value = ForwardValue(self.body.scope.give(reference.target), is_named=True)
             value.variable = value.home
             self.values[reference.node] = value
             self.outer.append(value)
@@ -100,9 +107,11 @@ class Forward:
             return [*lines, *self.body.statement_lines(last, holds, _BODY), *self._return_lines()]
         return [*self.body.block_lines(self.body.block, holds, _BODY), *self._return_lines()]
 
-    def _is_returned(self, last: Statement | Branching | None) -> TypeGuard[Statement]:
+    def _is_returned(
+        self, last: ForwardStatement | Branching | None
+    ) -> TypeGuard[ForwardStatement]:
         """Whether what comes last is a merge that gives the result of all."""
-        if not isinstance(last, Statement) or last.declares != "merge":
+        if not isinstance(last, ForwardStatement) or last.declares != "merge":
             return False
         return last.gives[-1] is self.result and not self.heads
 
@@ -117,7 +126,7 @@ class Forward:
 
     # ── Steps: ``current`` is the value so far, new results go to ``home`` ───────────────────
 
-    def _steps(self, steps: Iterable[Way], current: Value, home: str) -> Value:
+    def _steps(self, steps: Iterable[Way], current: ForwardValue, home: str) -> ForwardValue:
         for step in steps:
             match step:
                 case ReferenceStep(part=part):
@@ -142,13 +151,13 @@ class Forward:
                         current = self._steps(copy, current, home)
         return current
 
-    def _turn(self, turn: Turn, current: Value, home: str) -> Value:
+    def _turn(self, turn: Turn, current: ForwardValue, home: str) -> ForwardValue:
         """An ``if`` that changes how things are wired: all ways end in one value."""
         written = Branching(turn.conditions)
         is_new = turn.output not in self.values
         around, path = self.body.block, self.body.path
         around.append(written)
-        value = Value(home)
+        value = ForwardValue(home)
         self.turns += 1
         fork = self.turns
         for way, steps in enumerate(turn.ways):
@@ -161,35 +170,37 @@ class Forward:
                 last.gives[0] = value
             else:
                 self.body.add(
-                    Statement([end], [value], lambda names: Verbatim(names[0]), is_copy=True)
+                    ForwardStatement([end], [value], lambda names: Verbatim(names[0]), is_copy=True)
                 )
         self.body.block, self.body.path = around, path
         if is_new:
             self.values[turn.output] = value
         return value
 
-    def _value(self, node: int, label: str | None, home: str) -> Value:
+    def _value(self, node: int, label: str | None, home: str) -> ForwardValue:
         """The value of a node: in a variable of its own where a later step takes it up."""
         if node in self.referenced and label:
-            value = Value(self.body.scope.give(label), is_named=True)
+            value = ForwardValue(self.body.scope.give(label), is_named=True)
         else:
-            value = Value(home)
+            value = ForwardValue(home)
         # What holds no layers gives the node before it, which is still what it was.
         self.values.setdefault(node, value)
         return value
 
-    def _store(self, operand: _Operand, node: int, label: str | None, home: str) -> Value:
+    def _store(self, operand: _Operand, node: int, label: str | None, home: str) -> ForwardValue:
         value = self._value(node, label, home)
         self._operate(operand, [value])
         return value
 
-    def _operate(self, operand: _Operand, gives: list[Value], declares: str = "") -> None:
+    def _operate(self, operand: _Operand, gives: list[ForwardValue], declares: str = "") -> None:
         def write(names: list[str]) -> Doc:
             return Verbatim(operand.write(names))
 
-        self.body.add(Statement([*operand.reads], gives, write, declares=declares))
+        self.body.add(ForwardStatement([*operand.reads], gives, write, declares=declares))
 
-    def _applied(self, apply: ApplyStep, current: Value, module: str | None = None) -> _Operand:
+    def _applied(
+        self, apply: ApplyStep, current: ForwardValue, module: str | None = None
+    ) -> _Operand:
         referenced = [self.values[reference.node] for reference in apply.references]
         called = module or f"self.{apply.attribute}"
 
@@ -200,9 +211,9 @@ class Forward:
 
         return _Operand((current, *referenced), write)
 
-    def _head(self, apply: ApplyStep, current: Value) -> None:
+    def _head(self, apply: ApplyStep, current: ForwardValue) -> None:
         operand = self._applied(apply, current)
-        value = Value(self.body.scope.give(apply.attribute), is_named=True)
+        value = ForwardValue(self.body.scope.give(apply.attribute), is_named=True)
 
         def write(names: list[str]) -> str:
             return f"{operand.write(names)} if self.training else None"
@@ -210,16 +221,16 @@ class Forward:
         self._operate(_Operand(operand.reads, write), [value], "head")
         self.heads.append(value)
 
-    def _split(self, apply: ApplyStep, current: Value) -> None:
+    def _split(self, apply: ApplyStep, current: ForwardValue) -> None:
         """A module with several results; the chain goes on with its own input."""
         pieces = []
         for _ in apply.pieces:
             self.pieces += 1
-            pieces.append(Value(self.body.scope.give(f"x{self.pieces}"), is_named=True))
+            pieces.append(ForwardValue(self.body.scope.give(f"x{self.pieces}"), is_named=True))
         self._operate(self._applied(apply, current), pieces)
         self.values.update(zip(apply.pieces, pieces, strict=True))
 
-    def _each(self, apply: ApplyStep, current: Value, home: str) -> Value:
+    def _each(self, apply: ApplyStep, current: ForwardValue, home: str) -> ForwardValue:
         """A ``nn.ModuleList`` whose modules read earlier parts beside what flows."""
         assert isinstance(apply.item, SequentialItem)
         copies = [*in_row(apply.item.items)]
@@ -228,7 +239,9 @@ class Forward:
             others = [self.values[reference.node] for reference in apply.references]
             value = self._value(apply.output, apply.label, home)
             loop = Verbatim(f"self.{apply.attribute}")
-            self.body.add(Statement([current, *others], [value], lambda _: loop, is_loop=True))
+            self.body.add(
+                ForwardStatement([current, *others], [value], lambda _: loop, is_loop=True)
+            )
             return value
         for index, item in enumerate(copies):
             is_last = index == len(copies) - 1
@@ -241,7 +254,7 @@ class Forward:
 
     # ── Forks ────────────────────────────────────────────────────────────────────────────────
 
-    def _fork(self, fork: ForkStep, current: Value, home: str) -> Value:
+    def _fork(self, fork: ForkStep, current: ForwardValue, home: str) -> ForwardValue:
         operands: list[_Operand] = []
         before = self.depth
         for branch in fork.branches:
@@ -264,10 +277,10 @@ class Forward:
 
         value = self._value(fork.node, None, home)
         reads = [value for operand in operands for value in operand.reads]
-        self.body.add(Statement(reads, [value], write, declares="merge"))
+        self.body.add(ForwardStatement(reads, [value], write, declares="merge"))
         return value
 
-    def _simple(self, branch: tuple[Way, ...], current: Value) -> _Operand | None:
+    def _simple(self, branch: tuple[Way, ...], current: ForwardValue) -> _Operand | None:
         """A branch as one expression, where it is short enough to be read as one."""
         if branch and isinstance(branch[0], ReferenceStep):
             current = self.values[branch[0].part.node]
@@ -283,8 +296,8 @@ class Forward:
                 return None
 
 
-def _is_plain(last: Statement | Branching | None) -> TypeGuard[Statement]:
-    return isinstance(last, Statement) and not last.is_loop
+def _is_plain(last: ForwardStatement | Branching | None) -> TypeGuard[ForwardStatement]:
+    return isinstance(last, ForwardStatement) and not last.is_loop
 
 
 def _references_of(item: object) -> tuple[ReferencePart, ...]:

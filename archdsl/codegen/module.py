@@ -75,7 +75,7 @@ def render_module(models: Sequence[Model], templates: Path | None = None) -> str
 
     Errors:
         ValueError: without a network.
-        TemplateFault: what is wrong with a template of that folder.
+        TemplateError: what is wrong with a template of that folder.
     """
     return render_networks(Networks(models), templates)
 

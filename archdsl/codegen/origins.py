@@ -25,7 +25,7 @@ from archdsl.model import Model
 from archdsl.network.graph import Node
 
 #: Where numbers come from: another name, or layers and the normalizations folded into them.
-Value: TypeAlias = str | tuple["Folded", ...]
+OriginNames: TypeAlias = str | tuple["Folded", ...]
 
 
 #: PyTorch's, of a batch normalization.
@@ -56,16 +56,16 @@ class Folded:
 
 
 @dataclass(eq=False)
-class Place:
+class InstantiationPlace:
     """One use of a class: its path in both networks, and the entries found below it."""
 
     plan: ClassPlan
     path: str
-    around: Place | None
+    around: InstantiationPlace | None
     model: Model
     #: Full names; the plain names of all that the use holds.
     origins: list[str] = field(default_factory=list)
-    entries: dict[str, Value] = field(default_factory=dict)
+    entries: dict[str, OriginNames] = field(default_factory=dict)
     plain_path: str = ""
     #: Full names of the layers that the use holds itself.
     leaves: list[str] = field(default_factory=list)
@@ -83,13 +83,13 @@ class Survey:
         self.deployment = deployment
         self.model = deployment.model
         self.names = deployment.model.names
-        self.places: list[Place] = []
+        self.places: list[InstantiationPlace] = []
         #: All modules by name, outer before inner, with the plan of those that have a class.
         self.modules: dict[str, ClassPlan | None] = {}
         #: By the name of each layer with numbers: where these come from.
-        self.origins: dict[str, Value] = {}
+        self.origins: dict[str, OriginNames] = {}
 
-    def run(self) -> list[Place]:
+    def run(self) -> list[InstantiationPlace]:
         """All places, outer before inner, with entries for what changed its name."""
         self._visit(self.model.plan, "", None)
         for place in self.places:
@@ -112,8 +112,8 @@ class Survey:
             found |= {".".join(parts[:count]) for count in range(len(parts) + 1)}
         return found
 
-    def _visit(self, plan: ClassPlan, path: str, around: Place | None) -> None:
-        place = Place(plan, path, around, self.model)
+    def _visit(self, plan: ClassPlan, path: str, around: InstantiationPlace | None) -> None:
+        place = InstantiationPlace(plan, path, around, self.model)
         self.places.append(place)
         self.modules[path] = plan
         for item, name in _named_items(plan, path):
@@ -121,7 +121,7 @@ class Survey:
         if around is not None:
             around.origins += place.origins
 
-    def _visit_item(self, item: PlanItem, path: str, place: Place) -> None:
+    def _visit_item(self, item: PlanItem, path: str, place: InstantiationPlace) -> None:
         match item:
             case LayerItem(node=node):
                 place.leaves.append(path)
@@ -143,13 +143,13 @@ class Survey:
         self.modules[full] = None
         self.origins[full] = self._origin_of(node)
 
-    def _origin_of(self, node: int) -> Value:
+    def _origin_of(self, node: int) -> OriginNames:
         origins = self.deployment.origins[node]
         if len(origins) == 1 and origins[0].norm is None:
             return self._layer_name(origins[0].layer)
         return tuple(map(self._folded, origins))
 
-    def _enter_leaves(self, item: PlanItem, place: Place) -> None:
+    def _enter_leaves(self, item: PlanItem, place: InstantiationPlace) -> None:
         match item:
             case LayerItem(node=node) if node in self.deployment.origins:
                 path = self.names[node] + _holder(self.model.nodes[node], self.model)
@@ -216,7 +216,7 @@ def _common_path(names: Sequence[str], depth: int) -> str:
     return ".".join(common)
 
 
-def _enter(place: Place, path: str, origin: str) -> None:
+def _enter(place: InstantiationPlace, path: str, origin: str) -> None:
     """Note where something comes from, if its name below the place is not the same in both."""
     if path and below(path, place.path) != below(origin, place.plain_path):
         place.entries[path] = origin

@@ -32,7 +32,7 @@ class Moment:
 
 
 @dataclass(eq=False)
-class Value:
+class ForwardValue:
     """One result on its way, from the operation that gives it to the last that reads it."""
 
     #: The variable it is put into if that is free.
@@ -49,11 +49,11 @@ Write = Callable[[list[str]], Doc]
 
 
 @dataclass(eq=False)
-class Statement:
+class ForwardStatement:
     """One statement: the values it reads, those it gives, and its text."""
 
-    reads: list[Value]
-    gives: list[Value]
+    reads: list[ForwardValue]
+    gives: list[ForwardValue]
     write: Write
     #: A loop reads its value, and gives the last one in the same variable.
     is_loop: bool = False
@@ -68,7 +68,7 @@ class Branching:
     """An ``if`` on attributes of the module, with the operations of each way."""
 
     conditions: tuple[str, ...]
-    ways: list[list[Statement | Branching]] = field(default_factory=list)
+    ways: list[list[ForwardStatement | Branching]] = field(default_factory=list)
 
 
 @dataclass(eq=False)
@@ -77,13 +77,13 @@ class StatementWriter:
 
     scope: PythonScope
     #: What is written, and how many statements that are in a row.
-    block: list[Statement | Branching] = field(default_factory=list)
+    block: list[ForwardStatement | Branching] = field(default_factory=list)
     count: int = 0
     path: Path = field(default_factory=dict)
     #: The attributes that an `if` asks.
     asked: set[str] = field(default_factory=set)
 
-    def add(self, statement: Statement) -> None:
+    def add(self, statement: ForwardStatement) -> None:
         index = self.count
         self.count += 1
         statement.moment = Moment(index, self.path)
@@ -96,7 +96,10 @@ class StatementWriter:
                 value.reads.append(Moment(index + 0.5, self.path))
 
     def block_lines(
-        self, block: Iterable[Statement | Branching], holds: dict[str, Value], indent: int
+        self,
+        block: Iterable[ForwardStatement | Branching],
+        holds: dict[str, ForwardValue],
+        indent: int,
     ) -> list[str]:
         lines: list[str] = []
         for one in block:
@@ -107,7 +110,7 @@ class StatementWriter:
         return lines
 
     def statement_lines(
-        self, statement: Statement, holds: dict[str, Value], indent: int
+        self, statement: ForwardStatement, holds: dict[str, ForwardValue], indent: int
     ) -> Iterator[str]:
         if statement.is_loop:
             yield from self._loop_lines(statement, holds, indent)
@@ -123,7 +126,9 @@ class StatementWriter:
         declared = self._declared(statement, target)
         yield from lay_out(f"{declared} = ", statement.write(names), indent)
 
-    def _turn_lines(self, turn: Branching, holds: dict[str, Value], indent: int) -> Iterator[str]:
+    def _turn_lines(
+        self, turn: Branching, holds: dict[str, ForwardValue], indent: int
+    ) -> Iterator[str]:
         """``if`` … ``elif`` … ``else``."""
         before = dict(holds)
         written = []
@@ -148,7 +153,7 @@ class StatementWriter:
             yield from lay_out(word, Verbatim(""), indent)
             yield from lines or lay_out("pass", Verbatim(""), indent + 1)
 
-    def _declared(self, statement: Statement, target: str) -> str:
+    def _declared(self, statement: ForwardStatement, target: str) -> str:
         match statement.declares:
             case "head":
                 return f"{target}: Tensor | None"
@@ -158,7 +163,7 @@ class StatementWriter:
                 return target
 
     def _loop_lines(
-        self, statement: Statement, holds: dict[str, Value], indent: int
+        self, statement: ForwardStatement, holds: dict[str, ForwardValue], indent: int
     ) -> Iterator[str]:
         """A loop over modules, on a variable that holds what goes into it."""
         (result,) = statement.gives
@@ -183,7 +188,7 @@ class StatementWriter:
         called = Verbatim(f"{module}({', '.join(names)})")
         yield from lay_out(f"{result.variable} = ", called, indent + 1)
 
-    def _variable(self, value: Value, moment: Moment, holds: dict[str, Value]) -> str:
+    def _variable(self, value: ForwardValue, moment: Moment, holds: dict[str, ForwardValue]) -> str:
         """The variable for a value: its home, or another that holds nothing that is still read."""
         candidates = [value.home]
         if not value.is_named:
@@ -200,5 +205,5 @@ class StatementWriter:
         return name
 
 
-def _is_read_after(value: Value, moment: Moment) -> bool:
+def _is_read_after(value: ForwardValue, moment: Moment) -> bool:
     return any(moment.is_before(read) for read in value.reads)

@@ -37,7 +37,7 @@ def render_template(values: Mapping[str, Any], folder: Path | None = None) -> st
     """Lay out a module by the packaged template, or by that of a user's folder.
 
     Errors:
-        TemplateFault: what is wrong with the user's template, or with what it lays out.
+        TemplateError: what is wrong with the user's template, or with what it lays out.
     """
     if folder is None:
         return _environment(None, Path()).get_template(f"{PACKAGED}/{MODULE}").render(values)

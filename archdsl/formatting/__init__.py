@@ -26,7 +26,7 @@ def render_formatted(source: Source) -> str:
 
     Errors:
         ArchError: with every syntax error of the text.
-        FormatFault: where the result would mean something else.
+        FormatError: where the result would mean something else.
     """
     program = parse_program(source)
     text = render_layout(*read_layout(source, lex(source)))

@@ -6,7 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import field, replace
 
 from archdsl.formatting.columns import CONTINUATION, LinePiece, TextLine, align
-from archdsl.formatting.reading import Braces, Branch, CommentLexeme, Gap, Statement, WordLexeme
+from archdsl.formatting.reading import (
+    Braces,
+    Branch,
+    CommentLexeme,
+    Gap,
+    LexedStatement,
+    WordLexeme,
+)
 from archdsl.formatting.rows import (
     Mode,
     StatementRow,
@@ -23,7 +30,7 @@ INDENT = 2
 BAR = "| "
 
 
-def render_layout(statements: Sequence[Statement], end: Gap) -> str:
+def render_layout(statements: Sequence[LexedStatement], end: Gap) -> str:
     """The text of a file's statements, and of what stands behind the last."""
     layout = _Layout()
     place = layout.place(0)
@@ -92,7 +99,7 @@ class _Layout:
 
     def rows(
         self,
-        statements: Sequence[Statement],
+        statements: Sequence[LexedStatement],
         place: _Position,
         first_gap: Gap | None = None,
         lead: str = "",
@@ -171,7 +178,7 @@ class _LineWriter:
     def turn(self, indent: int) -> None:
         self.line = self.layout.begin(self.place, indent)
 
-    def statement(self, statement: Statement, must_open: bool, is_last: bool) -> None:
+    def statement(self, statement: LexedStatement, must_open: bool, is_last: bool) -> None:
         modes = modes_of(statement, must_open)
         claim = statement.claim if is_last else len(statement.parts)
         for index, part in enumerate(statement.parts[:claim]):

@@ -81,7 +81,7 @@ class Branch:
     """Statements in braces; ``gap`` is what stands before the first, or before its ``|``."""
 
     gap: Gap
-    statements: tuple[Statement, ...]
+    statements: tuple[LexedStatement, ...]
 
     @property
     def is_long(self) -> bool:
@@ -95,7 +95,7 @@ class Branch:
 
 
 @dataclass(frozen=True)
-class Statement:
+class LexedStatement:
     """A statement or item; its first word's gap is the statement's own."""
 
     gap: Gap
@@ -143,7 +143,9 @@ class Statement:
 StatementPart: TypeAlias = WordLexeme | Braces
 
 
-def read_layout(source: Source, lexemes: Sequence[Lexeme]) -> tuple[tuple[Statement, ...], Gap]:
+def read_layout(
+    source: Source, lexemes: Sequence[Lexeme]
+) -> tuple[tuple[LexedStatement, ...], Gap]:
     """The statements of a text, and what stands behind the last."""
     reader = _Reader(source, lexemes)
     statements = reader.statements()
@@ -177,14 +179,14 @@ class _Reader:
         is_wide = not breaks and not comments and between.rpartition(";")[2] not in ("", " ")
         return Gap(tuple(comments), breaks, is_wide)
 
-    def statements(self) -> tuple[Statement, ...]:
+    def statements(self) -> tuple[LexedStatement, ...]:
         """Statements up to the end of a chain."""
-        found: list[Statement] = []
+        found: list[LexedStatement] = []
         while self.kind not in ("BAR", "RBRACE", "$END"):
             found.append(self.statement())
         return tuple(found)
 
-    def statement(self) -> Statement:
+    def statement(self) -> LexedStatement:
         first = self.lexemes[self.index]
         members: list[tuple[Lexeme, Gap] | Braces] = []
         while not members or not self.lexemes[self.index].is_separated:
@@ -204,7 +206,7 @@ class _Reader:
                 assert spelling is not None
                 parts.append(WordLexeme(spelling, member[1], member[0].span.start))
         before = parts[0].open if isinstance(parts[0], Braces) else parts[0].gap
-        return Statement(before, tuple(parts), first.span.start, first.kind)
+        return LexedStatement(before, tuple(parts), first.span.start, first.kind)
 
     def braces(self) -> Braces:
         open_ = self.gap()

@@ -7,10 +7,10 @@ from enum import Enum, auto
 from typing import TypeAlias
 
 from archdsl.formatting.columns import CONTINUATION, WIDTH, LinePiece
-from archdsl.formatting.reading import Braces, Statement, WordLexeme
+from archdsl.formatting.reading import Braces, LexedStatement, WordLexeme
 
 #: Statements between ``;``, in branches between ``|``: a single one where nothing branches.
-StatementRow: TypeAlias = Sequence[Sequence[Statement]]
+StatementRow: TypeAlias = Sequence[Sequence[LexedStatement]]
 
 
 class Mode(Enum):
@@ -24,7 +24,7 @@ class Mode(Enum):
     OPEN = auto()
 
 
-def modes_of(statement: Statement, must_open: bool) -> Iterator[Mode]:
+def modes_of(statement: LexedStatement, must_open: bool) -> Iterator[Mode]:
     """How each of a statement's braces is written: as its author did, unless that is too wide."""
     modes = [_mode(statement, braces) for braces in statement.braces]
     # The branches of an `if` are all of one form.
@@ -35,7 +35,7 @@ def modes_of(statement: Statement, must_open: bool) -> Iterator[Mode]:
     return iter(modes)
 
 
-def _mode(statement: Statement, braces: Braces) -> Mode:
+def _mode(statement: LexedStatement, braces: Braces) -> Mode:
     if not braces.is_broken:
         return Mode.INLINE
     never_hangs = braces.is_forked or statement.is_item or statement.first == "IF"
@@ -44,9 +44,11 @@ def _mode(statement: Statement, braces: Braces) -> Mode:
     return Mode.HANGING
 
 
-def rows_in(statements: Sequence[Statement], one_each: bool = False) -> Iterator[list[Statement]]:
+def rows_in(
+    statements: Sequence[LexedStatement], one_each: bool = False
+) -> Iterator[list[LexedStatement]]:
     """Statements as their author put them on lines, or each on its own."""
-    row: list[Statement] = []
+    row: list[LexedStatement] = []
     for statement in statements:
         if row and (one_each or statement.gap.is_break):
             yield row
@@ -83,7 +85,7 @@ def flat_pieces(braces: Braces) -> Iterator[LinePiece]:
     yield LinePiece("}", bool(braces.branches), "RBRACE")
 
 
-def flat_statement(statement: Statement) -> Iterator[LinePiece]:
+def flat_statement(statement: LexedStatement) -> Iterator[LinePiece]:
     """The pieces of a statement on one line, a space before the first."""
     first = True
     for part in statement.parts:
@@ -126,7 +128,7 @@ class _Ruler:
         self.finished.append(self.width)
         self.width = width
 
-    def measure(self, statement: Statement, is_first: bool) -> None:
+    def measure(self, statement: LexedStatement, is_first: bool) -> None:
         modes = modes_of(statement, False)
         for index, part in enumerate(statement.parts):
             is_spaced = not is_first or index > 0

@@ -24,7 +24,7 @@ class Product(int):
         return product
 
 
-Value: TypeAlias = Union[
+CallValue: TypeAlias = Union[
     int, float, bool, str, tuple[int, ...], tuple[Union[Code, "Call"], ...], "Call", "InfixCode"
 ]
 
@@ -33,17 +33,17 @@ Value: TypeAlias = Union[
 class OptionalArgument:
     """A keyword argument that is written only where it differs from PyTorch's default."""
 
-    value: Value
-    default: Value
+    value: CallValue
+    default: CallValue
 
 
 @dataclass(frozen=True, slots=True)
 class Arg:
     """One argument of a call; positional where ``keyword`` is None."""
 
-    value: Value
+    value: CallValue
     keyword: str | None = None
-    default: Value | None = None
+    default: CallValue | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Call:
     then: Call | None = None
 
 
-def call(callee: str, *positional: Value, **keywords: Value | OptionalArgument) -> Call:
+def call(callee: str, *positional: CallValue, **keywords: CallValue | OptionalArgument) -> Call:
     """Build a call; pass ``Option(value, default)`` for what the reader need not see."""
     args = [Arg(value) for value in positional]
     for keyword, value in keywords.items():
@@ -69,7 +69,9 @@ def call(callee: str, *positional: Value, **keywords: Value | OptionalArgument) 
     return Call(callee, tuple(args))
 
 
-def method(of: Call, name: str, *positional: Value, **keywords: Value | OptionalArgument) -> Call:
+def method(
+    of: Call, name: str, *positional: CallValue, **keywords: CallValue | OptionalArgument
+) -> Call:
     """A call with a method of its result behind it."""
     if of.then is not None:
         return replace(of, then=method(of.then, name, *positional, **keywords))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from archdsl.report.excerpt import Inks, Mark, render_excerpt
+from archdsl.report.excerpt import ExcerptMark, Inks, render_excerpt
 from archdsl.report.text import count_of, paint, printable
 from archdsl.text.diagnostics import Diagnostic, Severity
 from archdsl.text.source import Source
@@ -64,8 +64,10 @@ def _places(diagnostic: Diagnostic, color: bool) -> Iterator[str]:
         paint(color, fg=_COLORS[diagnostic.severity], bold=True),
         paint(color, fg="blue", bold=True),
     )
-    marks = [Mark(diagnostic.span, diagnostic.label, is_primary=True)]
-    marks += [Mark(label.span, label.message, is_primary=False) for label in diagnostic.related]
+    marks = [ExcerptMark(diagnostic.span, diagnostic.label, is_primary=True)]
+    marks += [
+        ExcerptMark(label.span, label.message, is_primary=False) for label in diagnostic.related
+    ]
     gutter = len(str(max(mark.span.line for mark in marks)))
     for index, (source, marked) in enumerate(_by_source(marks)):
         arrow = f"{' ' * (gutter + 1)}{gutter_ink('-->')} "
@@ -81,23 +83,23 @@ def _places(diagnostic: Diagnostic, color: bool) -> Iterator[str]:
         yield f"{' ' * gutter} {gutter_ink('|')}"
 
 
-def _place(mark: Mark) -> str:
+def _place(mark: ExcerptMark) -> str:
     span = mark.span
     return f"{printable(span.source.path)}:{span.line}:{span.column}"
 
 
-def _place_width(mark: Mark) -> int:
+def _place_width(mark: ExcerptMark) -> int:
     return len(_place(mark))
 
 
-def _location(mark: Mark, context: tuple[str, ...]) -> str:
+def _location(mark: ExcerptMark, context: tuple[str, ...]) -> str:
     trail = f"{_CONTEXT_GAP}{printable(context[0])}" if context else ""
     return _place(mark) + trail
 
 
-def _by_source(marks: list[Mark]) -> list[tuple[Source, list[Mark]]]:
+def _by_source(marks: list[ExcerptMark]) -> list[tuple[Source, list[ExcerptMark]]]:
     """The marks of each source, the primary's first."""
-    sources: dict[int, tuple[Source, list[Mark]]] = {}
+    sources: dict[int, tuple[Source, list[ExcerptMark]]] = {}
     for mark in marks:
         source = mark.span.source
         sources.setdefault(id(source), (source, []))[1].append(mark)

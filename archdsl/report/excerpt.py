@@ -15,7 +15,7 @@ LEAD = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class ExcerptMark:
     """A span to underline, with what is to be said about it."""
 
     span: Span
@@ -32,7 +32,7 @@ class Inks:
     related: Paint
 
 
-def render_excerpt(source: Source, marks: list[Mark], gutter: int, inks: Inks) -> list[str]:
+def render_excerpt(source: Source, marks: list[ExcerptMark], gutter: int, inks: Inks) -> list[str]:
     """The marked lines of one source; ``gutter`` is how wide its line numbers are."""
     bar = inks.gutter("|")
     lines = [f"{' ' * gutter} {bar}"]
@@ -47,14 +47,14 @@ def render_excerpt(source: Source, marks: list[Mark], gutter: int, inks: Inks) -
     return lines
 
 
-def _by_line(marks: list[Mark]) -> dict[int, list[Mark]]:
-    lines: dict[int, list[Mark]] = {}
+def _by_line(marks: list[ExcerptMark]) -> dict[int, list[ExcerptMark]]:
+    lines: dict[int, list[ExcerptMark]] = {}
     for mark in marks:
         lines.setdefault(mark.span.line, []).append(mark)
     return lines
 
 
-def _with_gaps(lines: dict[int, list[Mark]]) -> Iterator[tuple[int, list[Mark]]]:
+def _with_gaps(lines: dict[int, list[ExcerptMark]]) -> Iterator[tuple[int, list[ExcerptMark]]]:
     """The lines in order; a single one between two is shown, as a sign for it is no shorter."""
     for number in sorted(lines):
         if number - 1 not in lines and number - 2 in lines:
@@ -71,10 +71,10 @@ class _Underline:
 
     start: int
     end: int
-    mark: Mark
+    mark: ExcerptMark
 
 
-def _render_line(text: str, marks: list[Mark], inks: Inks) -> tuple[str, list[str]]:
+def _render_line(text: str, marks: list[ExcerptMark], inks: Inks) -> tuple[str, list[str]]:
     """A line as it is shown, and the rows of marks under it."""
     cells, edges = _cells(text)
     underlines = [_underline(text, mark, edges) for mark in marks]
@@ -111,7 +111,7 @@ def _cells(text: str) -> tuple[list[str], list[int]]:
     return cells, edges
 
 
-def _underline(text: str, mark: Mark, edges: list[int]) -> _Underline:
+def _underline(text: str, mark: ExcerptMark, edges: list[int]) -> _Underline:
     """The columns of a mark; of a span over several lines only the first is underlined."""
     first = mark.span.column - 1
     goes_on = mark.span.end_line > mark.span.line

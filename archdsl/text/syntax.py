@@ -260,13 +260,13 @@ class Lexeme:
 # ── Walks ────────────────────────────────────────────────────────────────────────────────────
 
 #: What a walk comes to. A name that is only declared, called or set is part of its node.
-Node: TypeAlias = Expr | Argument | Atom | Statement | Chain | Formal | Item | Program
+SyntaxNode: TypeAlias = Expr | Argument | Atom | Statement | Chain | Formal | Item | Program
 _N = TypeVar("_N")
 #: Fields that hold no nodes to walk to.
 _PLAIN = ("Span", "Source", "Comment | None", "Name", "Name | None", "str", "int", "bool")
 
 
-def walk(node: Node) -> Iterator[Node]:
+def walk(node: SyntaxNode) -> Iterator[SyntaxNode]:
     """The node and all nodes inside it, outer before inner, in the order of the text."""
     pending = [node]
     while pending:
@@ -275,14 +275,14 @@ def walk(node: Node) -> Iterator[Node]:
         pending += reversed(children_of(node))
 
 
-def find(node: Node, *kinds: type[_N]) -> Iterator[_N]:
+def find(node: SyntaxNode, *kinds: type[_N]) -> Iterator[_N]:
     """All nodes of some kinds: the node itself, and those inside it."""
     return (found for found in walk(node) if isinstance(found, kinds))
 
 
-def children_of(node: Node) -> list[Node]:
+def children_of(node: SyntaxNode) -> list[SyntaxNode]:
     """The nodes directly inside a node."""
-    children: list[Node] = []
+    children: list[SyntaxNode] = []
     kind: Any = type(node)
     for name in _holders(kind):
         value = getattr(node, name)
@@ -322,7 +322,7 @@ def statements_of(node: Item) -> Iterator[Statement]:
                 yield from statements_of(statement)
 
 
-def names_in(node: Node) -> Iterator[str]:
+def names_in(node: SyntaxNode) -> Iterator[str]:
     """The names that are referred to, not those that are declared or called."""
     for name in find(node, Name):
         if name.id not in ("true", "false"):

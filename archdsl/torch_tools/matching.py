@@ -20,9 +20,9 @@ from archdsl.torch_tools.errors import ToolError
 COUNTER = "num_batches_tracked"
 #: How a pair was found; the definitions of the docs explain the words.
 Ground: TypeAlias = Literal["name", "map", "shape", "order", "part"]
-Shape: TypeAlias = tuple[int, ...]
+TensorShape: TypeAlias = tuple[int, ...]
 #: The tensors a module owns, by their last names; the counter of batch normalization apart.
-Signature: TypeAlias = tuple[tuple[str, Shape], ...]
+TensorSignature: TypeAlias = tuple[tuple[str, TensorShape], ...]
 _SHOWN = 6
 
 
@@ -35,7 +35,7 @@ class Owner:
     """A module that owns tensors itself, by its dotted path."""
 
     path: str
-    signature: Signature
+    signature: TensorSignature
 
     @property
     def parent(self) -> str:
@@ -50,7 +50,7 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class MatchedLayers:
     """A module of the source and the one of the target that gets its numbers."""
 
     source: Owner
@@ -63,14 +63,14 @@ _Unit: TypeAlias = tuple[Owner, ...]
 _Units: TypeAlias = tuple[_Unit, ...]
 
 
-def render_shape(shape: Shape) -> str:
+def render_shape(shape: TensorShape) -> str:
     """``64×3×7×7``; a single number is ``1``."""
     return "×".join(map(str, shape)) or "1"
 
 
-def read_owners(entries: Iterable[tuple[str, Shape]]) -> tuple[Owner, ...]:
+def read_owners(entries: Iterable[tuple[str, TensorShape]]) -> tuple[Owner, ...]:
     """The modules that own the entries of a state dict, in its order."""
-    leaves: dict[str, dict[str, Shape]] = {}
+    leaves: dict[str, dict[str, TensorShape]] = {}
     for key, shape in entries:
         path, _, leaf = key.rpartition(".")
         owned = leaves.setdefault(path, {})
@@ -85,7 +85,7 @@ def match_owners(
     maps: Sequence[tuple[str, str]] = (),
     *,
     is_ordered: bool = True,
-) -> tuple[Pair, ...]:
+) -> tuple[MatchedLayers, ...]:
     """Pair the modules of two networks, in the target's order.
 
     ``maps`` are pairs of paths, of the source and of the target: what is below the one is
@@ -96,7 +96,7 @@ def match_owners(
         MatchFault: where a module has no partner, or where more than one could be it.
     """
     rest, wanted = list(source), list(target)
-    pairs: list[Pair] = []
+    pairs: list[MatchedLayers] = []
     for old, new in maps:
         ours, theirs = _below(rest, old, "source"), _below(wanted, new, "target")
         found = list(_match_all(ours, theirs, is_ordered))
@@ -126,7 +126,7 @@ def _below(owners: Sequence[Owner], path: str, whose: str) -> list[Owner]:
     return found
 
 
-def _refuse_order(pairs: Sequence[Pair]) -> None:
+def _refuse_order(pairs: Sequence[MatchedLayers]) -> None:
     guessed = [pair.source for pair in pairs if pair.ground in ("order", "part")]
     if guessed:
         raise MatchFault(
@@ -135,10 +135,12 @@ def _refuse_order(pairs: Sequence[Pair]) -> None:
         )
 
 
-def _match_all(source: list[Owner], target: list[Owner], is_ordered: bool) -> Iterator[Pair]:
+def _match_all(
+    source: list[Owner], target: list[Owner], is_ordered: bool
+) -> Iterator[MatchedLayers]:
     names = {owner.path: owner for owner in source}
     if len(names) == len(target) and all(names.get(o.path) == o for o in target):
-        yield from (Pair(owner, owner, "name") for owner in target)
+        yield from (MatchedLayers(owner, owner, "name") for owner in target)
         return
     _refuse_leftovers(source, target)
     ours, theirs = _join(source), _join(target)
@@ -150,7 +152,7 @@ def _match_all(source: list[Owner], target: list[Owner], is_ordered: bool) -> It
         ground: Ground = "order" if by_order else "part"
         if counts[_signature(new)] == 1:
             ground = "shape"
-        yield from (Pair(a, b, ground) for a, b in zip(old, new, strict=True))
+        yield from (MatchedLayers(a, b, ground) for a, b in zip(old, new, strict=True))
 
 
 # ── Leftovers ────────────────────────────────────────────────────────────────────────────────
@@ -207,15 +209,15 @@ def _normalizes(owner: Owner, before: Owner) -> bool:
     return "bias" in own and len(weight) > 1 and sizes <= {(weight[0],), (weight[1],)}
 
 
-def _signature(unit: _Unit) -> tuple[Signature, ...]:
+def _signature(unit: _Unit) -> tuple[TensorSignature, ...]:
     return tuple(owner.signature for owner in unit)
 
 
-def _signatures(units: _Units) -> list[tuple[Signature, ...]]:
+def _signatures(units: _Units) -> list[tuple[TensorSignature, ...]]:
     return [_signature(unit) for unit in units]
 
 
-def _counts(units: _Units) -> Counter[tuple[Signature, ...]]:
+def _counts(units: _Units) -> Counter[tuple[TensorSignature, ...]]:
     return Counter(_signatures(units))
 
 
@@ -267,13 +269,13 @@ def _parts(units: _Units) -> list[_Units]:
     ]
 
 
-def _classes(parts: list[_Units]) -> list[frozenset[tuple[tuple[Signature, ...], int]]]:
+def _classes(parts: list[_Units]) -> list[frozenset[tuple[tuple[TensorSignature, ...], int]]]:
     return [frozenset(_counts(part).items()) for part in parts]
 
 
 def _segments(source: _Units, target: _Units) -> Iterator[tuple[_Units, _Units]]:
     """Cut both where a part ends in both and what comes before it is the same but for order."""
-    balance: Counter[tuple[Signature, ...]] = Counter()
+    balance: Counter[tuple[TensorSignature, ...]] = Counter()
     start = 0
     for end, (ours, theirs) in enumerate(
         zip(_signatures(source), _signatures(target), strict=True), 1

@@ -18,8 +18,8 @@ from archdsl.model import Model
 from archdsl.torch_tools.errors import ToolError
 from archdsl.torch_tools.matching import (
     COUNTER,
-    Pair,
-    Shape,
+    MatchedLayers,
+    TensorShape,
     drop_owners,
     match_owners,
     read_owners,
@@ -39,23 +39,25 @@ class PortedTensor:
 
     source: str | None
     target: str
-    shape: Shape
+    shape: TensorShape
     ground: str
 
 
-def target_shapes(model: Model) -> dict[str, Shape]:
+def target_shapes(model: Model) -> dict[str, TensorShape]:
     """Keys and shapes of the state dict of a network's emitted module, in order of execution."""
     with torch.device("meta"):
         network = load_network(compile_module([model]), entry_name(model))
     return {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
 
 
-def shapes_of(state: Mapping[str, Tensor]) -> dict[str, Shape]:
+def shapes_of(state: Mapping[str, Tensor]) -> dict[str, TensorShape]:
     """Keys and shapes of a state dict, in its order."""
     return {key: tuple(tensor.shape) for key, tensor in state.items()}
 
 
-def order_as(shapes: Mapping[str, Shape], models: Sequence[Model], spec: str) -> dict[str, Shape]:
+def order_as(
+    shapes: Mapping[str, TensorShape], models: Sequence[Model], spec: str
+) -> dict[str, TensorShape]:
     """The shapes in the order of execution of the network among ``models`` that has them.
 
     Errors:
@@ -70,8 +72,8 @@ def order_as(shapes: Mapping[str, Shape], models: Sequence[Model], spec: str) ->
 
 
 def plan_port(
-    source: Mapping[str, Shape],
-    target: Mapping[str, Shape],
+    source: Mapping[str, TensorShape],
+    target: Mapping[str, TensorShape],
     *,
     maps: Sequence[tuple[str, str]] = (),
     drops: Sequence[str] = (),
@@ -93,7 +95,9 @@ def plan_port(
     )
 
 
-def _leaves(pair: Pair, target: Mapping[str, Shape]) -> list[tuple[str, Shape]]:
+def _leaves(
+    pair: MatchedLayers, target: Mapping[str, TensorShape]
+) -> list[tuple[str, TensorShape]]:
     """The tensors of a pair, in the target's order."""
     leaves = [*(leaf for leaf, _ in pair.target.signature), COUNTER]
     owned = {pair.target.key(leaf): leaf for leaf in leaves}
@@ -101,7 +105,11 @@ def _leaves(pair: Pair, target: Mapping[str, Shape]) -> list[tuple[str, Shape]]:
 
 
 def _row(
-    pair: Pair, leaf: str, shape: Shape, source: Mapping[str, Shape], has_counters: bool
+    pair: MatchedLayers,
+    leaf: str,
+    shape: TensorShape,
+    source: Mapping[str, TensorShape],
+    has_counters: bool,
 ) -> PortedTensor:
     old, new = pair.source.key(leaf), pair.target.key(leaf)
     if old in source:

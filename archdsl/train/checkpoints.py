@@ -36,7 +36,7 @@ def write_atomically(path: Path, write: Callable[[str], Any]) -> None:
     """Let ``write`` fill a temporary file, then put it in place at once.
 
     Errors:
-        TrainFault: where the disk is full or the folder cannot be written.
+        TrainError: where the disk is full or the folder cannot be written.
     """
     temporary = None
     try:
@@ -76,7 +76,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """What a checkpoint holds; tensors are read from the file when they are looked at.
 
     Errors:
-        TrainFault: where it cannot be read, or is none of a run. Nothing pickled is run.
+        TrainError: where it cannot be read, or is none of a run. Nothing pickled is run.
     """
     try:
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
@@ -96,7 +96,7 @@ def write_checkpoint(run: RunFolder, state: dict[str, Any], *, is_best: bool) ->
     """Write the last checkpoint of a run, by one process; the best is the same file.
 
     Errors:
-        TrainFault: where it cannot be written; the one before stays.
+        TrainError: where it cannot be written; the one before stays.
     """
     write_atomically(run.last, lambda target: torch.save(state, target))
     if is_best:
@@ -134,7 +134,7 @@ def write_shards(run: RunFolder, parts: dict[str, Any], name: str) -> None:
     """Let each process write its parts of the tensors into a new folder of this name.
 
     Errors:
-        TrainFault: where one of them cannot write.
+        TrainError: where one of them cannot write.
     """
     from torch.distributed import checkpoint  # not needed by one process, and large
     from torch.distributed.checkpoint.api import CheckpointException
@@ -150,7 +150,7 @@ def read_shards(path: Path, parts: dict[str, Any], name: str) -> None:
     """Fill tensors with what the processes wrote, on as many processes as there are now.
 
     Errors:
-        TrainFault: where a part is missing or of another shape.
+        TrainError: where a part is missing or of another shape.
     """
     from torch.distributed import checkpoint
     from torch.distributed.checkpoint.api import CheckpointException

@@ -28,7 +28,7 @@ def choose_folder(model: Model, options: TrainOptions) -> Path:
     """The folder of a run, made and writable: that of the last one to resume, or a new one.
 
     Errors:
-        TrainFault: where it cannot be written, or where processes started by torchrun or SLURM
+        TrainError: where it cannot be written, or where processes started by torchrun or SLURM
         would each choose their own, or one that is taken.
     """
     folder = _choose(model, options)
@@ -84,7 +84,7 @@ def refuse_another(run: RunFolder, network: str, module_source: str) -> None:
     """A run goes on with the network that it began with; comments of the spec may change.
 
     Errors:
-        TrainFault: where the folder is no run, or one of another network, with what differs.
+        TrainError: where the folder is no run, or one of another network, with what differs.
     """
     facts = run.read_facts()
     if facts.get("network") != network:

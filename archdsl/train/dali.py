@@ -32,7 +32,7 @@ class DaliLoading(Loader):
     """The images of one process, by DALI.
 
     Errors:
-        TrainFault: without DALI, for images that are not encoded files, and for augmentations but
+        TrainError: without DALI, for images that are not encoded files, and for augmentations but
         ``random_resized_crop``, ``hflip`` and those of batches.
     """
 

@@ -40,7 +40,7 @@ def evaluate_run(
     """Evaluate on the validation images of a data set, the run's own by default.
 
     Errors:
-        TrainFault: where the data cannot be read or has other classes.
+        TrainError: where the data cannot be read or has other classes.
     """
     facts = finished.facts
     opened = open_data(

@@ -64,7 +64,7 @@ def open_run(folder: Path, which: Which = "best", device: str = "cpu") -> Finish
     """Open the folder of a run with its best or its last weights.
 
     Errors:
-        TrainFault: where the folder is no run, what is in it does not fit together, or the device
+        TrainError: where the folder is no run, what is in it does not fit together, or the device
         is not here.
     """
     is_here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -97,7 +97,7 @@ def weights_of(run: RunFolder, which: Which = "best") -> Path:
     """The file that has the best, or the last, weights of a run.
 
     Errors:
-        TrainFault: where it has none yet.
+        TrainError: where it has none yet.
     """
     last = [run.last, run.last_weights]
     if run.last.exists() and SHARDS in read_checkpoint(run.last):

@@ -143,7 +143,7 @@ def restore(
     """Put a network, its optimizer and its average where the checkpoint has them.
 
     Errors:
-        TrainFault: where they do not fit, or were written with another strategy.
+        TrainError: where they do not fit, or were written with another strategy.
     """
     state, path = resumed.state, resumed.path
     is_sharded = any(hasattr(tensor, "full_tensor") for tensor in network.parameters())

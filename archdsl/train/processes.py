@@ -23,7 +23,7 @@ def start_processes(options: TrainOptions) -> Fabric:
     """Start the processes that the flags ask for, or join those that torchrun or SLURM started.
 
     Errors:
-        TrainFault: for a device or a precision that is not to be had here.
+        TrainError: for a device or a precision that is not to be had here.
     """
     _quieten()
     if options.device == "cuda" and not torch.cuda.is_available():

@@ -24,7 +24,7 @@ def find_checkpoint(run: RunFolder, options: TrainOptions) -> Path | None:
     """The checkpoint that a run is to go on from; None for a new one.
 
     Errors:
-        TrainFault: where the folder that was named has none.
+        TrainError: where the folder that was named has none.
     """
     if options.resume is None:
         return None
@@ -69,7 +69,7 @@ class Resumed:
         """Refuse what a run cannot go on with; all other flags count from here on.
 
         Errors:
-            TrainFault: with what differs.
+            TrainError: with what differs.
         """
         done = self.state["epoch"]
         if done > recipe.epochs:
@@ -120,7 +120,7 @@ class Resumed:
         """Make the checkpoint the last one, and the best where it is: a crash may have hindered.
 
         Errors:
-            TrainFault: where it cannot be written.
+            TrainError: where it cannot be written.
         """
         if self.path.resolve() != run.last.resolve():
             copy_checkpoint(self.path, run.last)

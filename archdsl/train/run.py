@@ -80,7 +80,7 @@ def train_model(model: Model, module_source: str, recipe: Recipe, options: Train
     A dry run leaves nothing.
 
     Errors:
-        TrainFault: for anything the user can fix: data that does not fit, a folder that cannot be
+        TrainError: for anything the user can fix: data that does not fit, a folder that cannot be
         written, memory that does not suffice, a loss that is no number.
     """
     refuse_name(options.name)

@@ -33,7 +33,8 @@ def validate(
     ``is_foreign`` says that a user's template laid the text out, which may import what it likes.
 
     Errors:
-        InvalidModule: the first difference, with its line in the module and its place in the spec.
+        InvalidModuleError: the first difference, with its line in the module and its place in the
+            spec.
     """
     models = {n: m.model if isinstance(m, Deployment) else m for n, m in networks.items()}
     subject = Subject(source, models, is_foreign=is_foreign)

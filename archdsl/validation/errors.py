@@ -12,7 +12,7 @@ FILENAME = "<emitted module>"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SpecPlace:
     """A line of the module, counted from 1, and its text."""
 
     line: int
@@ -27,7 +27,7 @@ class InvalidModuleError(Exception):
     """
 
     def __init__(
-        self, network: str, fact: str, place: Place | None = None, span: Span | None = None
+        self, network: str, fact: str, place: SpecPlace | None = None, span: Span | None = None
     ) -> None:
         self.network = network
         self.fact = fact

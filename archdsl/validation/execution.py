@@ -11,7 +11,7 @@ from types import FunctionType, TracebackType
 from typing import Any
 
 from archdsl.text.source import Span
-from archdsl.validation.errors import FILENAME, InvalidModuleError, Place, StepMismatchError
+from archdsl.validation.errors import FILENAME, InvalidModuleError, SpecPlace, StepMismatchError
 from archdsl.validation.layers import Helper, LayerStandIn
 from archdsl.validation.library import Torch, builtins_of
 from archdsl.validation.modules import Module
@@ -110,7 +110,7 @@ class Emitted:
     ) -> InvalidModuleError:
         lines = self.source.splitlines()
         is_known = line is not None and 0 < line <= len(lines)
-        place = Place(line, lines[line - 1].strip()) if line is not None and is_known else None
+        place = SpecPlace(line, lines[line - 1].strip()) if line is not None and is_known else None
         return InvalidModuleError(network, fact, place, span)
 
     def _definition_of(self, name: str) -> int | None:

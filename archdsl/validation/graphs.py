@@ -49,7 +49,7 @@ def recorded_graphs(source: str, models: Mapping[str, Model]) -> dict[str, Graph
     """What each network of a module does, as a recording of its runs; equal to no Model's yet.
 
     Errors:
-        InvalidModule: what keeps the module from running.
+        InvalidModuleError: what keeps the module from running.
     """
     subject = Subject(source, models, is_foreign=False)
     found: dict[str, Graphs] = {}

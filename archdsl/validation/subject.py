@@ -21,7 +21,7 @@ class Subject:
     """The text of a module among stand-ins that know what its Models call.
 
     Errors:
-        InvalidModule: what keeps the text from running.
+        InvalidModuleError: what keeps the text from running.
     """
 
     def __init__(self, source: str, models: Mapping[str, Model], *, is_foreign: bool) -> None:

@@ -177,6 +177,25 @@ def test_no_circle_of_imports() -> None:
     assert [sorted(circle) for circle in nx.simple_cycles(graph)] == []
 
 
+def test_a_name_is_that_of_one_class() -> None:
+    """So that no import needs `as`. The nodes of the syntax tree are named `syntax.Network`."""
+    homes: dict[str, list[str]] = {}
+    for module, path in MODULES.items():
+        tree = ast.parse(path.read_text("utf-8"))
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and module != "archdsl.text.syntax":
+                homes.setdefault(node.name, []).append(module)
+        renamed = [
+            alias.asname
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("archdsl")
+            for alias in node.names
+            if alias.asname
+        ]
+        assert renamed == [], module
+    assert {name: modules for name, modules in homes.items() if len(modules) > 1} == {}
+
+
 def test_no_file_lies_deeper_than_three_folders() -> None:
     deep = [module for module in MODULES if module.count(".") > 3]
     assert deep == []

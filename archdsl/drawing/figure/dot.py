@@ -30,7 +30,7 @@ CLUSTER_BORDERS = (LIGHT["cluster-border"], LIGHT["inner-cluster-border"])
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class DotShape:
     """Graphviz's names of a shape and a style; the margin in inches.
 
     Only shapes that sit tight around two lines of text: an octagon would be half as wide again.
@@ -41,18 +41,18 @@ class Shape:
     margin: str = "0.1,0.05"
 
 
-SHAPES: dict[Family, Shape] = {
-    Family.CONVOLUTION: Shape(style="rounded,filled"),
-    Family.POOLING: Shape(style="filled,diagonals"),
-    Family.DENSE: Shape(),
-    Family.NORMALIZATION: Shape("note"),
-    Family.ACTIVATION: Shape("hexagon", margin="0"),
-    Family.REGULARIZATION: Shape(style="rounded,filled,dashed"),
-    Family.MERGE: Shape("ellipse", margin="0"),
-    Family.PLUMBING: Shape("component", margin="0.16,0.05"),
-    Family.INPUT: Shape(style="rounded,filled,bold"),
+SHAPES: dict[Family, DotShape] = {
+    Family.CONVOLUTION: DotShape(style="rounded,filled"),
+    Family.POOLING: DotShape(style="filled,diagonals"),
+    Family.DENSE: DotShape(),
+    Family.NORMALIZATION: DotShape("note"),
+    Family.ACTIVATION: DotShape("hexagon", margin="0"),
+    Family.REGULARIZATION: DotShape(style="rounded,filled,dashed"),
+    Family.MERGE: DotShape("ellipse", margin="0"),
+    Family.PLUMBING: DotShape("component", margin="0.16,0.05"),
+    Family.INPUT: DotShape(style="rounded,filled,bold"),
 }
-_BLOCK = Shape(style="rounded,filled,bold")
+_BLOCK = DotShape(style="rounded,filled,bold")
 
 #: Measured by Graphviz; Arial and Liberation Sans have the same widths.
 FONT = "Helvetica"

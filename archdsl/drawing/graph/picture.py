@@ -86,7 +86,7 @@ def _in_columns(draft: FigureDraft, page: Page, place: KeyPlace) -> Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _FoundColumns:
     """A layout and about the scale at which it fills its page."""
 
     scale: float
@@ -97,19 +97,19 @@ class _Found:
 
 def _best_columns(
     draft: FigureDraft, page: Page, place: KeyPlace, goes_down: bool, through_skips: bool
-) -> _Found:
+) -> _FoundColumns:
     """The number of columns that leaves the text largest; few where it is legible with few."""
     if not goes_down and draft.options.direction == "right" and page.height > page.width:
         page = replace(page, width=page.height, height=page.width)
     trunk = Trunk(draft.figure, draft.type, goes_down)
-    best: _Found | None = None
+    best: _FoundColumns | None = None
     worse = 0
     for count in range(1, trunk.most + 1):
         columns = trunk.columns(count, through_skips)
         scale = _scale_on(page, draft.size(columns, goes_down, place))
         is_enough = best is not None and best.scale * draft.type.edge >= SMALLEST_TEXT
         if best is None or scale > best.scale * (1.12 if is_enough else 1.01):
-            best, worse = _Found(scale, columns, goes_down, page), 0
+            best, worse = _FoundColumns(scale, columns, goes_down, page), 0
         else:
             worse += 1
         if best.scale >= page.growth or worse > 1:
