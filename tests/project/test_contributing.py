@@ -30,7 +30,7 @@ COPIED = (
 )
 FENCE = re.compile(r"^ *(`{3,})(\w+)\n(.*?)^ *\1$", re.DOTALL | re.MULTILINE)
 #: What the first line of a block says of its place.
-PLACE = re.compile(r"# (\S+?)(?:, (at the end|behind|in place of)(?: `(.+)`)?)?\n")
+PLACE = re.compile(r"# (\S+?)(?:, (at the end|after|in place of)(?: `(.+)`)?)?\n")
 
 
 @pytest.fixture
@@ -134,8 +134,8 @@ def test_following_the_page_succeeds_at_first_try(
         assert word in run(copy, "archdsl", "layers", word)
 
 
-def test_the_table_of_a_layer_has_all_that_a_page_may_say() -> None:
-    """The names of the classes that pages inherit from, but for those that nobody overrides."""
+def test_the_table_of_a_layer_has_all_that_a_definition_may_say() -> None:
+    """All names of the base classes of layers, except those that nobody overrides."""
     table = set(re.findall(r"`(\w+)`", section_of("Add a layer")))
     said = {
         name
