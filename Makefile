@@ -70,7 +70,7 @@ docs: $(VENV)/ready
 	$(ARCHDSL) explain --format md > docs/diagnostics.md.new
 	mv docs/diagnostics.md.new docs/diagnostics.md
 	$(RUN) tests.faults --write
-	$(ARCHDSL) draw specs/googlenet.arch --depth 0 --output docs/pictures/googlenet-closed.svg
+	$(ARCHDSL) draw specs/googlenet.arch --depth 0 --output docs/pictures/googlenet-collapsed.svg
 	$(ARCHDSL) draw specs/alexnet.arch --fit slide --color-by params --output docs/pictures/alexnet-params.svg
 	$(ARCHDSL) draw docs/pictures/unet.arch --style volumes --output docs/pictures/unet-volumes.svg
 
