@@ -140,7 +140,7 @@ def _describe(proto: onnx.ModelProto, model: Model, weights: Path | None) -> Non
             "archdsl.version": __version__,
             "archdsl.network": model.name,
             "archdsl.spec": Path(model.path).name,
-            "archdsl.text.source": model.source.text,
+            "archdsl.source": model.source.text,
             "archdsl.weights": weights.name if weights else f"initial, seed {SEED}",
             "torch.version": torch.__version__,
         },

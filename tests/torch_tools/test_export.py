@@ -69,7 +69,7 @@ def test_one_file_for_any_number_of_images(export: Callable[..., Result]) -> Non
         "archdsl.version": archdsl.__version__,
         "archdsl.network": "Small",
         "archdsl.spec": "small.arch",
-        "archdsl.text.source": SPEC,
+        "archdsl.source": SPEC,
         "archdsl.weights": "initial, seed 0",
         "torch.version": torch.__version__,
     }
