@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _show(model: Model) -> str:
-    from archdsl.drawing import render_svg  # which checking does not need
+    from archdsl.drawing import render_svg  # checking does not need it
 
     return render_svg(model)
 
@@ -48,7 +48,8 @@ def parse(
     """The one network of a text. ``input`` is for bare statements: ``28x28x192``.
 
     Errors:
-        ArchError: with every independent fault; also where the text has not just one network.
+        ArchError: with every independent fault; also where the text does not have exactly one
+            network.
     """
     return _only(_verified(read_models(Source(text, path), _volume(input))), path)
 
@@ -77,7 +78,7 @@ def _only(models: tuple[Model, ...], path: str) -> Model:
 def lint(
     path: str | Path, *, input: str | tuple[int, ...] | Volume | None = None
 ) -> tuple[Diagnostic, ...]:
-    """The warnings about a file: what is allowed and probably not meant.
+    """The warnings about a file: what is allowed but probably not meant.
 
     Errors:
         ArchError: with every independent fault of the text.
@@ -101,7 +102,7 @@ def format(
     volumes: bool = False,
     input: str | tuple[int, ...] | Volume | None = None,
 ) -> str:
-    """A text in the one style; with ``volumes``, and the volume behind each line of a network.
+    """A text in the one style; with ``volumes``, also the volume behind each line of a network.
 
     Errors:
         ArchError: with every syntax error; with ``volumes``, with every fault of the networks.
@@ -111,11 +112,11 @@ def format(
 
 def format_source(source: Source, volumes: bool = False, input: Volume | None = None) -> str:
     """A source in the one style. Errors: as for ``format``."""
-    from archdsl.formatting import render_formatted  # checking needs none of it
+    from archdsl.formatting import render_formatted  # checking does not need it
 
     text = render_formatted(source)
     if volumes:
-        _with_volumes(source, input)  # faults have their places in the text as it stands
+        _with_volumes(source, input)  # so that faults have their places in the text as written
     # A claim can make a line too long, which is then broken into two.
     is_new = volumes
     while is_new:
@@ -126,7 +127,7 @@ def format_source(source: Source, volumes: bool = False, input: Volume | None = 
 
 
 def _with_volumes(source: Source, input: Volume | None) -> str:
-    """The text with the volumes that all uses of a line agree in."""
+    """The text with each volume on which all instantiations of a line agree."""
     from archdsl.formatting.claims import blank_claims, write_claims
 
     program = parse_program(source)
@@ -148,12 +149,13 @@ def compile(*models: Model, inference: bool = False, template: str | Path | None
     """The source of the PyTorch module for one or more networks of one spec.
 
     With ``inference`` the networks are written for deployment, and have ``load_training_state``.
-    ``template`` is a folder whose ``module.py.jinja`` lays it out in place of the packaged one.
+    ``template`` is a folder whose ``module.py.jinja`` lays out the module in place of the
+    packaged one.
 
     Errors:
         TemplateError: what is wrong with a template of that folder, or with what it lays out.
-        InvalidModuleError: the module would compute something else than its spec says, which is a
-            mistake of this package.
+        InvalidModuleError: the module would not compute what its spec says, which is a bug in
+            this package.
     """
     refused = [d for m in models if isinstance(m, PartialModel) for d in m.faults.values()]
     if refused:

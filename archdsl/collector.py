@@ -1,4 +1,4 @@
-"""A garbage collector that waits where much is made and all of it stays."""
+"""Turns the garbage collector off where much is allocated and all of it stays."""
 
 from __future__ import annotations
 

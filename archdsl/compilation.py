@@ -1,4 +1,4 @@
-"""From Models to the text of a module: written, validated, and only then given out."""
+"""From Models to the text of a module: written, validated, and only then returned."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def compile_module(
     Errors:
         ValueError: without a network.
         TemplateError: what is wrong with a template of that folder, or with what it lays out.
-        InvalidModuleError: the module would compute something else than its spec says, which is a
-            mistake of this package.
+        InvalidModuleError: the module would not compute what its spec says, which is a bug in
+            this package.
     """
     if not inference:
         return _validated(models, templates)
@@ -45,10 +45,10 @@ def _validated(networks: Sequence[Model] | Sequence[Deployment], templates: Path
     except InvalidModuleError as found:
         if templates is None:
             raise
-        # What the packaged template lays out tells whose mistake it is.
+        # The module of the packaged template tells whose mistake it is.
         validate(_render(networks, None), names)
         raise TemplateError(
-            f"{templates / MODULE}: what it lays out is not {found.network} as its spec says: "
+            f"{templates / MODULE}: what it lays out is not {found.network} as specified: "
             f"{found.said}"
         ) from None
     return source

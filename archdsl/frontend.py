@@ -1,4 +1,4 @@
-"""From a text or a file to Models, and to all that is to be said about it."""
+"""From a text or a file to Models, and to all diagnostics about it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def read_source(path: Path, shown: str | None = None) -> Source:
 
 def _read_text(path: Path) -> str:
     if path.exists() and not path.is_file():
-        raise ValueError("it is no regular file")
+        raise ValueError("it is not a regular file")
     with path.open("rb") as file:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
@@ -51,7 +51,7 @@ def _read_text(path: Path) -> str:
 
 
 def read_beside(path: str, asking: Source) -> Source:
-    """The file that ``use`` names, beside the one that asks."""
+    """The file that ``use`` names, relative to the one that contains it."""
     found = _find_beside(path, asking)
     return Source(_read_text(found), found.as_posix())
 
@@ -97,9 +97,9 @@ def read_linted(
 def read_partly(
     source: Source, input: Volume | None = None
 ) -> tuple[tuple[Model, ...], tuple[Diagnostic, ...]]:
-    """All networks of a source, each up to its faults, and all that is wrong with them.
+    """All networks of a source, each up to its faults, and everything that is wrong with them.
 
-    A network with a fault is a ``PartialModel``. A text with errors of syntax has none.
+    A network with a fault is a ``PartialModel``. A text with syntax errors has no networks.
     """
     try:
         networks, found = elaborate_partly(parse_program(source), read_beside, input)
@@ -131,11 +131,11 @@ def diagnose(
     users: Sequence[Source] = (),
     texts: Mapping[str, Source] | None = None,
 ) -> tuple[Diagnostic, ...]:
-    """All that is to be said about a source: errors, or claims that fail and warnings.
+    """All diagnostics about a source: errors, or else failed claims and warnings.
 
-    Those of its fixes are safe whose text has been checked, too, and with it the files that use it,
-    where those ``users`` are given. ``texts`` are what used files hold, where that is not what is
-    on the disk, by path.
+    A fix is marked safe only if the fixed text has been checked as well, together with the files
+    that use it where these ``users`` are given. ``texts`` maps the paths of used files to their
+    text where it differs from that on the disk.
     """
     known = texts or {}
 
@@ -154,14 +154,14 @@ def diagnose(
 def verify_fixes(
     diagnostics: Sequence[Diagnostic], source: Source, input: Volume | None = None
 ) -> tuple[Diagnostic, ...]:
-    """The diagnostics of a checked source, with the fixes safe that ``diagnose`` finds so."""
+    """The diagnostics of a checked source, with fixes marked safe as ``diagnose`` marks them."""
     if not any(fix.keeps_choices for diagnostic in diagnostics for fix in diagnostic.fixes):
         return tuple(diagnostics)
     return diagnose(source, input)
 
 
 def _examine(source: Source, input: Volume | None, texts: Mapping[str, Source]) -> Examined:
-    """Check a source in which some texts are others, by path: its own, or those of used files."""
+    """Check a source with some texts replaced, by path: its own, or those of used files."""
 
     def read(path: str, asking: Source) -> Source:
         found = _find_beside(path, asking).as_posix()
@@ -195,5 +195,5 @@ def read_input(text: str) -> Volume:
     words = text.replace("×", "x").split("x")
     sizes = tuple(int(word) for word in words if word.strip().isdecimal())
     if len(sizes) < len(words) or len(sizes) not in (1, 3) or min(sizes) < 1:
-        raise ValueError(f"{text!r} is no volume such as 28x28x192")
+        raise ValueError(f"{text!r} is not a volume such as 28x28x192")
     return Volume(sizes)

@@ -54,9 +54,9 @@ class _Cells:
 
         %%arch [NAME] [--input HxWxC] [--style STYLE] [--fit PAGE]
 
-        NAME gets the Model, or a tuple of them where the cell has several networks; only if
+        NAME gets the Model, or a tuple of Models where the cell has several networks, but only if
         nothing is wrong. `use "…"` looks beside the notebook. A network with a fault is drawn up
-        to there.
+        to that fault.
         """
         parser = _parser()
         arguments = _parsed(parser, line)
@@ -87,7 +87,10 @@ class _Cells:
 
 
 def _together(models: tuple[Model, ...], style: str) -> list[tuple[Model, ...]]:
-    """The networks of each picture: a table has all that are sound, the graph one."""
+    """The networks of each picture: a table shows all sound ones, every other style one each.
+
+    Only the graph shows a network with faults.
+    """
     if style == "graph":
         return [(model,) for model in models]
     sound = tuple(model for model in models if not isinstance(model, PartialModel))
@@ -100,10 +103,10 @@ def _parsed(parser: _Parser, line: str) -> Any:
     try:
         arguments = parser.parse_args(shlex.split(line))
         arguments.input = arguments.input and read_input(arguments.input)
-    except ValueError as error:  # an odd quote, or no volume
+    except ValueError as error:  # an unclosed quote, or not a volume
         parser.error(str(error))
     except argparse.ArgumentError as error:
         parser.error(str(error))
     if arguments.name is not None and not arguments.name.isidentifier():
-        parser.error(f"{arguments.name!r} is no name of a variable")
+        parser.error(f"{arguments.name!r} is not a variable name")
     return arguments

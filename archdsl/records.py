@@ -1,13 +1,13 @@
-"""``dataclass`` as the standard library has it, but cheap until a class has an object.
+"""``dataclass`` like that of the standard library, but cheap until a class has an object.
 
 ``dataclasses.dataclass`` writes up to seven methods of a class as source and compiles each. For the
-two hundred classes that a check imports that was a quarter of its time, and of most of them no
-check makes an object. Here ``__init__`` is written when it is first called, and the other methods
-are shared: they go by the names of the fields.
+two hundred classes that a check imports, this took a quarter of its time, although a check makes no
+objects of most of them. Here ``__init__`` is written when it is first called, and the other methods
+are shared: they work from the names of the fields.
 
 All else is the same: ``fields``, ``replace``, ``asdict``, patterns, pickles. Fields with
-``init=False`` are refused. Classes that inherit from one another must be decorated alike, here or
-there.
+``init=False`` are refused. Classes that inherit from one another must all use this decorator, or
+all use that of the standard library.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ else:
 
 def _decorate(cls: type, frozen: bool, eq: bool, slots: bool) -> type:
     if cls.__doc__ is None:
-        cls.__doc__ = cls.__name__  # else one is composed, which takes longer than all that follows
-    # Without methods this reads the fields, makes the slots, and compiles nothing.
+        cls.__doc__ = cls.__name__  # otherwise one is composed, which is slower than all the rest
+    # Without methods, this reads the fields, makes the slots, and compiles nothing.
     cls = dataclasses.dataclass(init=False, repr=False, eq=False, slots=slots)(cls)
     own = vars(cls)
     methods: dict[str, Any] = {"__init__": _first_init(cls), "__repr__": _repr}
@@ -67,7 +67,7 @@ def _decorate(cls: type, frozen: bool, eq: bool, slots: bool) -> type:
 
 
 def _first_init(cls: type) -> Callable[..., None]:
-    """An ``__init__`` that puts the real one in its place."""
+    """An ``__init__`` that replaces itself by the real one."""
 
     def __init__(self: object, *args: Any, **keywords: Any) -> None:
         init = _write_init(cls)
@@ -110,7 +110,7 @@ def _write_init(cls: type) -> Callable[..., None]:
 
 
 def _key(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
-    """What gives an object's fields as a tuple."""
+    """A function that returns an object's fields as a tuple."""
     if not names:
         return lambda record: ()
     get = attrgetter(*names)

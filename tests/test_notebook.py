@@ -135,8 +135,8 @@ def test_a_cell_that_cannot_be_read_has_no_picture(shell: InteractiveShell) -> N
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("--input 8y8", "'8y8' is no volume such as 28x28x192"),
-        ("a-b", "'a-b' is no name of a variable"),
+        ("--input 8y8", "'8y8' is not a volume such as 28x28x192"),
+        ("a-b", "'a-b' is not a variable name"),
         ("--style sculpture", "argument --style: invalid choice: 'sculpture'"),
         ("--shapes all", "unrecognized arguments: --shapes"),
         ("'", "No closing quotation"),

@@ -102,7 +102,7 @@ def test_a_malformed_input_is_a_wrong_call(call, volume: str) -> None:
         ("", "unreadable-file", "cannot read"),
         ("latin1.arch", "not-utf8", "byte 9"),
         ("empty", "unreadable-file", "holds no file that ends in .arch"),
-        ("/dev/zero", "unreadable-file", "no regular file"),
+        ("/dev/zero", "unreadable-file", "not a regular file"),
     ],
 )
 def test_what_cannot_be_read_is_2(call, path: str, code: str, words: str) -> None:

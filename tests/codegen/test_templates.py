@@ -199,20 +199,20 @@ FAULTS = {
     ),
     "no network": (
         '"""{{ title }}"""\n',
-        "house/module.py.jinja: what it lays out is not Good as its spec says: the module does not "
+        "house/module.py.jinja: what it lays out is not Good as specified: the module does not "
         "have it (specs/good.arch:1: `Good`)",
     ),
     "another layer": (
         EXTENDS
         + "{% block classes %}\n{% for line in super().splitlines() %}\n"
         + "{{ line | replace('nn.ReLU()', 'nn.Tanh()') }}\n{% endfor %}\n{% endblock %}\n",
-        "house/module.py.jinja: what it lays out is not Good as its spec says: `1` is a nn.Tanh; "
+        "house/module.py.jinja: what it lays out is not Good as specified: `1` is a nn.Tanh; "
         "by the spec it is a nn.ReLU (line 14 of the module: `nn.Tanh(),`; specs/good.arch:1: "
         "`relu`)",
     ),
     "a way to Python's insides": (
         EXTENDS + "{% block footer %}\n\n_ = nn.Module.__subclasses__()\n{% endblock %}\n",
-        "house/module.py.jinja: what it lays out is not Good as its spec says: it reaches for "
+        "house/module.py.jinja: what it lays out is not Good as specified: it reaches for "
         "`__subclasses__` (line 19 of the module: `_ = nn.Module.__subclasses__()`)",
     ),
     "a header without the mark": (
