@@ -1,4 +1,4 @@
-"""Lints: what is allowed and probably not meant. Each is a function listed here."""
+"""Lints: what is allowed but probably not meant. Each is a function listed here."""
 
 from __future__ import annotations
 

@@ -12,13 +12,13 @@ from archdsl.text import syntax
 from archdsl.text.diagnostics import Diagnostic
 from archdsl.text.source import Span
 
-#: A claim by `~` may miss by this much of the number, and a bound by this factor.
+#: A `~` claim may miss the number by this share of it, and a bound by this factor.
 MAX_MISS = Decimal("0.25")
 MAX_SLACK = 2
 
 
 def loose_claim(text: LintedText) -> Iterator[Diagnostic]:
-    """A claim that would hold for quite other networks; of a family's, one loose for them all."""
+    """A claim that would also hold for very different networks; in a family, for every member."""
     claims: dict[Span, list[Claim]] = {}
     for model in text.models:
         for claim in model.claims:
@@ -36,7 +36,7 @@ def _verify(expect: syntax.Expect, claims: list[Claim]) -> Iterator[Diagnostic]:
         actual = " or ".join(dict.fromkeys(f"{claim.actual:,}" for claim in claims))
         yield warning(
             "loose-claim",
-            f"`expect {claims[0].text}` would hold for quite another number",
+            f"`expect {claims[0].text}` would also hold for a very different number",
             expect.span,
             f"it is {actual}",
             help="write more digits, or a closer bound",

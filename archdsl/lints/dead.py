@@ -22,15 +22,16 @@ from archdsl.text.source import Span
 
 
 def dead_layer(network: LintedNetwork) -> Iterator[Diagnostic]:
-    """Parts whose results reach no output: a name took up the chain elsewhere.
+    """Parts whose results reach no output, because a name continued the chain elsewhere.
 
-    One warning for the outermost part of which nothing is read, or for layers in a row on a line.
+    There is one warning for each outermost part that is not needed; consecutive layers on one
+    line share a warning.
     """
     dead = find_dead(network.model.graph, {end.id for end in network.ends})
     if not dead:
         return
     nodes = network.model.nodes
-    #: By identity: two calls with one text are two frames.
+    #: By identity: two calls with the same text are two frames.
     alive = {id(frame) for node in nodes if node.id not in dead for frame in node.frames}
     for run in _runs(network.model.chain, dead, nodes):
         places = [
@@ -48,12 +49,12 @@ def dead_layer(network: LintedNetwork) -> Iterator[Diagnostic]:
             f"`{name or ' '.join(span.text.split())}` is computed for nothing: no output needs it",
             span,
             frames,
-            help="the chain goes on from a part before it; leave it out, or use its name",
+            help="the chain continues from an earlier part; leave it out, or use its name",
         )
 
 
 def _runs(chain: Chain, dead: frozenset[int], nodes: tuple[Node, ...]) -> Iterator[list[Part]]:
-    """The outermost parts that are dead as a whole; layers without a name together by lines."""
+    """The outermost parts that are dead as a whole; layers without a name are grouped by line."""
     run: list[Part] = []
     for part in chain.parts:
         inside = _nodes_in(part)
@@ -83,13 +84,13 @@ def _is_beside(part: Part, before: Part, nodes: tuple[Node, ...]) -> bool:
 
 
 def _nodes_in(part: Part) -> list[int]:
-    """The nodes that a part places; taking one up again places none."""
+    """The nodes that a part places; a reference to an earlier part places none."""
     parts = [part, *(inner for chain in chains_in(part) for inner in walk(chain))]
     return [item.node for item in parts if isinstance(item, (LayerPart, ForkPart))]
 
 
 def _place(node: Node, alive: set[int]) -> tuple[Span, tuple[CallFrame, ...]]:
-    """A dead layer, or the outermost call around it of which nothing is alive; and its frames."""
+    """The place of a dead layer, or of the outermost dead call around it, with its frames."""
     for depth, frame in enumerate(node.frames):
         if id(frame) not in alive:
             return frame.span, node.frames[:depth]

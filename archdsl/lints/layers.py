@@ -30,7 +30,7 @@ def bias_before_norm(network: LintedNetwork) -> Iterator[Diagnostic]:
             continue
         fixes: tuple[Fix, ...] = ()
         if "nobias" in words_of(type(before.layer)) and "bias" not in before.span.text:
-            message = "add `nobias`; weights saved before no longer fit"
+            message = "add `nobias`; weights saved earlier no longer fit"
             fixes = (replaced(before.span.after, " nobias", message, keeps_choices=False),)
         yield network.warn(
             "bias-before-norm",
@@ -56,12 +56,12 @@ def dropout_before_norm(network: LintedNetwork) -> Iterator[Diagnostic]:
                 "`dropout` before `bn`: the variance of training is not that of evaluation",
                 before,
                 related=(Label(node.span, "remembers the variance of training"),),
-                help="put `dropout` behind the last `bn`",
+                help="put `dropout` after the last `bn`",
             )
 
 
 def dropped_rows(network: LintedNetwork) -> Iterator[Diagnostic]:
-    """A stride that does not fit leaves the last rows and columns out of every window."""
+    """A stride that does not divide evenly leaves the last rows and columns out of all windows."""
     for node in network.model.layers:
         if not isinstance(node.layer, UnaryLayer):
             continue
@@ -110,7 +110,7 @@ def even_kernel_same(network: LintedNetwork) -> Iterator[Diagnostic]:
 
 
 def softmax_before_loss(network: LintedNetwork) -> Iterator[Diagnostic]:
-    """Cross-entropy takes logits; a softmax before it costs digits, and PyTorch's takes another."""
+    """Cross-entropy takes logits; a softmax before it costs precision, and is applied twice."""
     recipe = network.model.recipe
     if recipe is not None and not isinstance(recipe.loss, CrossEntropy):
         return
@@ -120,12 +120,12 @@ def softmax_before_loss(network: LintedNetwork) -> Iterator[Diagnostic]:
                 "softmax-before-loss",
                 "a network meant for training ends in logits, not in `softmax`",
                 node,
-                help="leave `softmax` out: the cross-entropy loss has it inside",
+                help="leave `softmax` out: the cross-entropy loss includes it",
             )
 
 
 def heavy_fc(network: LintedNetwork) -> Iterator[Diagnostic]:
-    """Most parameters in one fully-connected layer, behind convolutions."""
+    """Most parameters in one fully-connected layer, after convolutions."""
     total = network.model.trunk.parameters
     if total < LIGHT:
         return
@@ -139,7 +139,7 @@ def heavy_fc(network: LintedNetwork) -> Iterator[Diagnostic]:
                 f"`{written(node)}` holds {100 * own // total} % of the parameters: "
                 f"{own:,} of {total:,}",
                 node,
-                help="`gap` before it takes one number of each channel instead of all positions",
+                help="`gap` before it passes on one number per channel instead of all positions",
             )
 
 

@@ -64,7 +64,7 @@ class LintedNetwork:
         related: tuple[Label, ...] = (),
         fixes: tuple[Fix, ...] = (),
     ) -> Diagnostic:
-        """A warning about a node, at the call that brought it in where it is another file's."""
+        """A warning about a node; where that is from another file, at the call that places it."""
         return self.warn_at(code, message, node.span, node.frames, label, help, related, fixes)
 
     def warn_at(
@@ -97,7 +97,7 @@ def warning(
     fixes: tuple[Fix, ...] = (),
     context: tuple[str, ...] = (),
 ) -> Diagnostic:
-    """A diagnostic that does not keep a text from being used."""
+    """A diagnostic that does not prevent a text from being used."""
     return Diagnostic(
         code,
         message,
@@ -112,5 +112,5 @@ def warning(
 
 
 def written(node: Node) -> str:
-    """A layer as its text has it."""
+    """A layer as its text writes it."""
     return " ".join(node.span.text.split())

@@ -10,7 +10,7 @@ from archdsl.rules import RULES
 from archdsl.text.diagnostics import Diagnostic, Edit, Fix, Severity, help_of, respell
 from archdsl.text.source import Source, Span
 
-# Compiled when a text has a suppression: few have.
+# Compiled only when a text has a suppression; few do.
 _COMMENTS = r'"[^"\n]*"|#[^\n]*'
 _IGNORE = r"#\s*archdsl:\s*ignore\[([^\]]*)\]"
 _CODE = r"[^\s,]+"
@@ -23,7 +23,7 @@ class Suppression:
     code: str
     span: Span
     line: int
-    #: The comment with the spaces before it, where it names nothing else.
+    #: The comment with the spaces before it, where it names no other code.
     comment: Span | None
 
 
@@ -32,7 +32,7 @@ def suppress(
 ) -> Iterator[Diagnostic]:
     """The warnings that no comment suppresses, and one for each comment that suppresses none.
 
-    ``codes`` are those of warnings: errors are not suppressed.
+    ``codes`` are the codes of warnings: errors cannot be suppressed.
     """
     suppressions = {id(source): find_suppressions(source)}
     used: set[Suppression] = set()
@@ -47,7 +47,7 @@ def suppress(
 
 
 def _places(warning: Diagnostic) -> Iterator[Span]:
-    """Where a warning may be suppressed: at its place, or in the file that has its layer."""
+    """Where a warning may be suppressed: at its place, or at its layer in another file."""
     if warning.span is None:
         return
     yield warning.span
@@ -66,8 +66,11 @@ def _at(span: Span, code: str, suppressions: dict[int, list[Suppression]]) -> li
 
 
 def find_suppressions(source: Source) -> list[Suppression]:
-    """All suppressions of a text: behind a statement for its line, on a line of their own for the
-    next line with code."""
+    """All suppressions of a text.
+
+    A comment behind a statement is about its line, a comment on its own line about the next line
+    with code.
+    """
     if "archdsl:" not in source.text:
         return []
     found: list[Suppression] = []
@@ -115,7 +118,7 @@ def _unused(item: Suppression, codes: frozenset[str]) -> Diagnostic:
         )
     message = f"this suppresses nothing: there is no `{item.code}` on line {item.line}"
     if item.code not in codes:
-        message = f"`{item.code}` is an error, and errors are not suppressed"
+        message = f"`{item.code}` is an error, and errors cannot be suppressed"
     fix = Fix("leave the comment out", (Edit(item.comment, ""),)) if item.comment else None
     return Diagnostic(
         "unused-ignore",

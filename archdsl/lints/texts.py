@@ -16,7 +16,7 @@ _RANDOM = {Dropout.name, DropPath.name}
 
 
 def unused_name(text: LintedText) -> Iterator[Diagnostic]:
-    """A value, a parameter or a block that nothing asks for."""
+    """A value, a parameter or a block that nothing uses."""
     items = text.program.items
     names = {id(item): set(syntax.names_in(item)) for item in items}
     everywhere = set().union(*names.values()) if names else set()
@@ -41,7 +41,7 @@ def _formal_names(item: syntax.Network | syntax.Block) -> Iterator[syntax.Name]:
 
 
 def _unused_blocks(program: syntax.Program) -> Iterator[Diagnostic]:
-    """Blocks that no network of the file comes to; a file of blocks alone is for others."""
+    """Blocks that no network of the file reaches; a file with only blocks is for other files."""
     blocks = {item.name.id: item for item in program.items if isinstance(item, syntax.Block)}
     others = [i for i in program.items if not isinstance(i, (syntax.Block, syntax.Use, syntax.Let))]
     if not others:
@@ -71,7 +71,7 @@ def _unused(what: str, name: syntax.Name) -> Diagnostic:
 
 
 def unused_use(text: LintedText) -> Iterator[Diagnostic]:
-    """A file that is brought in for nothing."""
+    """A file from which nothing is used."""
     if not text.uses or not text.models:
         return
     called = {name for item in text.program.items for name in _called_names(item)}
@@ -79,12 +79,12 @@ def unused_use(text: LintedText) -> Iterator[Diagnostic]:
         if isinstance(item, syntax.Use) and not called & text.uses.get(
             item.span, frozenset(called)
         ):
-            message = f'nothing of "{item.path}" is used'
+            message = f'nothing from "{item.path}" is used'
             yield warning("unused-use", message, item.span)
 
 
 def constant_condition(text: LintedText) -> Iterator[Diagnostic]:
-    """An `if` that always goes one way, as nothing in its condition can change."""
+    """An `if` that always goes one way, because nothing in its condition can change."""
     for item in text.program.items:
         for statement in syntax.statements_of(item):
             cond: syntax.Cond | syntax.Body | None = (
@@ -103,13 +103,13 @@ def _constant(cond: syntax.Cond) -> Iterator[Diagnostic]:
         return
     which = "the `else` is never built" if holds else "what follows is never built"
     if holds and cond.otherwise is None:
-        which = "the `if` can go"
+        which = "the `if` can be removed"
     message = f"this condition is always {'true' if holds else 'false'}: {which}"
     yield warning("constant-condition", message, cond.test.span)
 
 
 def no_effect(text: LintedText) -> Iterator[Diagnostic]:
-    """What is written and changes nothing."""
+    """Something that is written but changes nothing."""
     for item in text.program.items:
         for statement in syntax.statements_of(item):
             if isinstance(statement, syntax.Step):

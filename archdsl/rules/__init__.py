@@ -1,4 +1,4 @@
-"""The codes of diagnostics: stable names, each with a page. Declared by topic, looked up here."""
+"""The rules behind diagnostics, each with a stable code: declared by topic, looked up here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Codes of the arguments of layers, blocks and families."""
+"""Rules about the arguments of layers, blocks and families."""
 
 from archdsl.rules.rule import Rule
 
@@ -8,15 +8,15 @@ RULES = (
     Rule(
         "missing-argument",
         "a layer, block or family lacks an argument",
-        """Some arguments have no sensible default: the units of `fc`, the kernel of `conv`. None
-        is invented. The help shows how the layer or block is written.""",
+        """Some arguments have no sensible default, such as the units of `fc` or the kernel of
+        `conv`. None is invented. The help shows how the layer or block is written.""",
         "fc",
         "fc 10",
         _MAP,
     ),
     Rule(
         "surplus-argument",
-        "a layer, block or family has an argument too many",
+        "a layer, block or family has one argument too many",
         """All places for arguments are taken. Often the argument belongs to another layer of the
         chain, or it is an attribute and needs its name: `eps=0.001`.""",
         "relu 3",
@@ -26,8 +26,8 @@ RULES = (
     Rule(
         "repeated-argument",
         "an argument given twice",
-        """The same thing is said twice, perhaps in two spellings: `same` and `p1` both set the
-        padding, `s2` is `stride=2`. Which one should count is not guessed.""",
+        """The same thing is set twice, perhaps in two spellings: `same` and `p1` both set the
+        padding, and `s2` is `stride=2`. archdsl does not guess which one should count.""",
         "conv 3x3 64 same p1",
         "conv 3x3 64 same",
         _MAP,
@@ -45,7 +45,7 @@ RULES = (
     Rule(
         "wrong-value",
         "a value of the wrong kind or out of range",
-        """The argument must be of the kind that the message names. A rate of dropout, for example,
+        """The argument must be of the kind that the message names. A dropout rate, for example,
         is the share of numbers set to zero: at least 0 and below 1, so 50 % is `0.5`.""",
         "dropout 1.5",
         "dropout 0.5",
@@ -54,7 +54,7 @@ RULES = (
     Rule(
         "misplaced-argument",
         "an argument that belongs to no layer",
-        """Arguments stand behind the layer they are for. A statement therefore begins with a
+        """Arguments follow the layer they belong to. A statement therefore begins with a
         layer, a block call or a name.""",
         "64 conv 3x3",
         "conv 3x3 64",
@@ -63,8 +63,8 @@ RULES = (
     Rule(
         "inexact-division",
         "`/` that does not divide exactly",
-        """Channels are whole numbers, so `/` must leave no rest: 16 / 3 is refused rather than
-        rounded. `//` rounds down on purpose: 16 // 3 = 5.""",
+        """Channels are whole numbers, so `/` must leave no remainder: 16 / 3 is refused rather
+        than rounded. `//` rounds down on purpose: 16 // 3 = 5.""",
         "conv 1x1 (16 / 3)",
         "conv 1x1 (16 // 3)",
         _MAP,

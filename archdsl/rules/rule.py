@@ -1,4 +1,4 @@
-"""The page of a diagnostic's code: what is wrong, a small example, and its fix."""
+"""The rule behind a diagnostic's code: what is wrong, a small example, and its fix."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from archdsl.records import dataclass
 
 
 class Topic(Enum):
-    """What a code is about; the order is that of the documentation."""
+    """What a rule is about, in the order of the documentation."""
 
     TEXT = "text"
     WORDS = "words and names"
@@ -23,8 +23,9 @@ class Topic(Enum):
 class Rule:
     """What one code means.
 
-    ``example`` gives just this code and ``fixed`` none; ``input`` is the volume for both where
-    they are bare statements. A code that no single text can give has a ``reason`` in their place.
+    ``example`` causes exactly this code, and ``fixed`` causes none; ``input`` is the input volume
+    of both where they are bare statements. A code that no single text can cause has a ``reason``
+    in their place.
     """
 
     name: str

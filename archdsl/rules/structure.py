@@ -1,4 +1,4 @@
-"""Codes of the structure: branches, blocks, heads, files."""
+"""Rules about structure: branches, blocks, heads, files."""
 
 from archdsl.rules.rule import Rule
 
@@ -26,9 +26,9 @@ RULES = (
     Rule(
         "unmerged-branches",
         "branches that no merge joins",
-        """Braces alone only group statements. What becomes of several results must be said by a
-        merge: `concat`, for example, puts their channels one behind the other, and `add` adds
-        them number by number.""",
+        """Braces alone only group statements. A merge must say what becomes of several results:
+        `concat`, for example, joins their channels one after the other, and `add` adds them
+        element by element.""",
         "{ conv 1x1 8 | id }",
         "concat { conv 1x1 8 | id }",
         _MAP,
@@ -36,9 +36,9 @@ RULES = (
     Rule(
         "misplaced-aux",
         "an auxiliary head that does not hang off the trunk of a network",
-        """An auxiliary head is a second output, which adds its weighted loss in training. It is a
-        statement of its own on the trunk; the trunk goes on with the head's input. Inside a
-        branch or a named group it would not be clear whose output it is.""",
+        """An auxiliary head is a second output, which adds its weighted loss in training. It is
+        written as a separate statement on the trunk, which continues with the head's input. Inside
+        a branch or a named group it would not be clear whose output it is.""",
         "add { aux(0.3) { gap; fc 10 } | id }",
         "aux(0.3) { gap; fc 10 }\nadd { relu | id }",
         _MAP,
@@ -47,8 +47,8 @@ RULES = (
         "misplaced-statement",
         "a statement where it has no meaning",
         """Layers belong to a network or a block; `expect` and `train` belong to the body of a
-        network. A file with networks has no bare layers beside them, as those would be part of
-        none.""",
+        network. A file with networks cannot have bare layers beside them, since these would not
+        belong to any network.""",
         "conv 3x3 8\nnetwork Small: 8x8x3 → 10 { fc 10 }",
         "network Small: 8x8x3 → 10 { conv 3x3 8; fc 10 }",
     ),
@@ -64,16 +64,16 @@ RULES = (
     Rule(
         "use-cycle",
         "files that use each other",
-        """`use` brings the blocks of another file in. Files that use each other in a circle have
-        no order in which to read them. Move what both need to a third file.""",
-        reason='It takes files on disk: `a.arch` with `use "b.arch"`, and `b.arch` with '
+        """`use` brings in the blocks of another file. If files use each other in a cycle, there
+        is no order in which to read them. Move what both need to a third file.""",
+        reason='It needs files on disk: `a.arch` with `use "b.arch"`, and `b.arch` with '
         '`use "a.arch"`.',
     ),
     Rule(
         "missing-input",
         "bare statements without an input volume",
-        """All volumes follow from the first one. A file of bare statements does not say it, so it
-        is given on the command line with `--input 28x28x16`; a network says it in its first
+        """All volumes follow from the first one. A file of bare statements does not state it, so
+        it is given on the command line with `--input 28x28x16`; a network states it in its first
         line.""",
         "conv 3x3 8 relu",
         "network Small: 28x28x16 → 26x26x8 { conv 3x3 8 relu }",
@@ -81,9 +81,9 @@ RULES = (
     Rule(
         "no-network",
         "a file without a network",
-        """The file holds no statement, or none of what was asked for: some commands and functions
-        want exactly one network. A file of blocks alone is a library, and no fault for
-        `check`.""",
+        """The file holds no statement, or not what was asked for: some commands and functions
+        need exactly one network. A file that holds only blocks is a library, and `check` accepts
+        it.""",
         "# nothing yet",
         "network Small: 8x8x3 → 10 { fc 10 }",
     ),

@@ -1,4 +1,4 @@
-"""Codes of training, and of the module in torch."""
+"""Rules about training, and about the emitted module in torch."""
 
 from archdsl.rules.rule import Rule
 
@@ -15,14 +15,14 @@ RULES = (
     ),
     Rule(
         "torch-disagrees",
-        "a number that is another in the emitted module",
+        "a number that differs in the emitted module",
         """`archdsl check --prove` runs the emitted module on PyTorch's meta device, which has
         shapes and no numbers, and compares each volume, parameter count and MAC with those of
         `check`. Then it runs the module, and the one for inference, on random images with random
         parameters, and compares outputs, gradients and buffers with those of the spec's graph,
         whose layers are run one by one. They agree for every layer of the language. Where they do
-        not, archdsl is wrong, or it meets a version of PyTorch that counts otherwise: please
-        report it with the spec.""",
-        reason="No spec is known that gives it.",
+        not, archdsl is wrong, or this version of PyTorch counts differently: please report it
+        with the spec.""",
+        reason="No spec is known to cause it.",
     ),
 )

@@ -1,4 +1,4 @@
-"""Codes of volumes that do not fit, and of claims that do not hold."""
+"""Rules about volumes that do not fit, and claims that do not hold."""
 
 from archdsl.rules.rule import Rule
 
@@ -9,7 +9,7 @@ RULES = (
         "branch-size-mismatch",
         "branches of a merge differ in size",
         """`concat` joins channels, so its branches must agree in height and width; merges that
-        work number by number, such as `add`, need equal volumes. A window of size k without
+        work element by element, such as `add`, need equal volumes. A window of size k without
         padding shortens an axis: (28 + 2·0 − 5)/1 + 1 = 24. With stride 1 and an odd k, `same`
         keeps the size by padding (k − 1)/2 on each side.""",
         "concat { conv 1x1 64 | conv 5x5 32 }",
@@ -20,8 +20,8 @@ RULES = (
         "kernel-larger-than-input",
         "a window larger than its padded input",
         """A window of size k with dilation d spans d(k − 1) + 1 positions. On an input of n with
-        padding p the result has ⌊(n + 2p − d(k − 1) − 1)/s⌋ + 1 positions for stride s, and there
-        is none where the window does not fit (Dumoulin & Visin, A guide to convolution arithmetic
+        padding p the result has ⌊(n + 2p − d(k − 1) − 1)/s⌋ + 1 positions for stride s, and none
+        where the window does not fit (Dumoulin & Visin, A guide to convolution arithmetic
         for deep learning, 2016). Usually earlier strides and pools have shrunk the image more
         than intended.""",
         "maxpool 13; conv 5x5 8",
@@ -42,7 +42,7 @@ RULES = (
         "needs-image",
         "a layer of images applied to a vector",
         """Convolutions and pools move a window over height and width. After `flatten` or `fc` the
-        volume is a vector and has neither. Put such layers before it.""",
+        volume is a vector and has neither. Put such layers before that.""",
         "fc 10; conv 3x3 8",
         "conv 3x3 8; fc 10",
         _MAP,
@@ -70,8 +70,8 @@ RULES = (
     Rule(
         "wrong-volume",
         "a volume that differs from the one written",
-        """A volume behind `→` is a check, and so is the output of a network. The message shows the
-        arithmetic that leads to the real one. Here (28 + 2·0 − 3)/1 + 1 = 26, so the convolution
+        """A volume after `→` is a check, and so is the output of a network. The message shows the
+        arithmetic that leads to the actual one. Here (28 + 2·0 − 3)/1 + 1 = 26, so the convolution
         without padding loses a row and a column on each side.""",
         "conv 3x3 64 → 28x28x64",
         "conv 3x3 64 same → 28x28x64",
@@ -89,10 +89,10 @@ RULES = (
     ),
     Rule(
         "internal-error",
-        "a network that is not what its layers make of it",
+        "a network that contradicts its own layers",
         """The volume of each layer is inferred twice: while the text is read, and once more from
         the finished graph. Both agree, and each layer reads only what comes before it. Where that
-        is not so, archdsl is wrong, and not the text: please report it with the spec.""",
-        reason="No spec is known that gives it.",
+        is not so, archdsl is wrong, not the text: please report it with the spec.""",
+        reason="No spec is known to cause it.",
     ),
 )

@@ -1,4 +1,4 @@
-"""Codes of what is allowed and probably not meant."""
+"""Rules about what is allowed but probably not meant."""
 
 from archdsl.rules.rule import Rule
 
@@ -7,9 +7,9 @@ _MAP = (28, 28, 16)
 RULES = (
     Rule(
         "bias-before-norm",
-        "a bias that the normalization behind it subtracts",
+        "a bias that the normalization after it subtracts",
         """A normalization subtracts the mean of each channel, and with it whatever constant the
-        bias has added. The bias costs a parameter a channel and can do nothing; the
+        bias has added. The bias costs one parameter per channel and has no effect; the
         normalization has a shift of its own (Ioffe & Szegedy 2015).""",
         "conv 3x3 64 same bn relu",
         "conv 3x3 64 same nobias bn relu",
@@ -29,8 +29,8 @@ RULES = (
         "dropped-rows",
         "rows or columns at the end of a volume that no window reads",
         """The number of windows is rounded down: ⌊(13 + 2·0 − 2)/2⌋ + 1 = 6. Six windows of 2 read
-        12 of the 13 rows, and the last is never seen. `ceil` adds a window for it, padding may
-        do, too.""",
+        12 of the 13 rows, and the last is never seen. `ceil` adds a window for it; padding may
+        help, too.""",
         "maxpool 2",
         "maxpool 2 ceil",
         (13, 13, 16),
@@ -39,8 +39,8 @@ RULES = (
         "even-kernel-same",
         "an even window with `same`, which has no middle",
         """`same` with a window of 4 needs 3 rows of padding: 1 before and 2 after. The result is
-        moved by half a pixel, once for each such layer. Odd windows have a middle and are padded
-        evenly.""",
+        shifted by half a pixel, once for each such layer. Odd windows have a middle and are padded
+        equally on both sides.""",
         "conv 4x4 8 same",
         "conv 5x5 8 same",
         _MAP,
@@ -50,15 +50,15 @@ RULES = (
         "a softmax before a loss that has its own",
         """PyTorch's cross-entropy takes logits and applies log-softmax itself. A softmax before it
         is applied twice: gradients shrink and training is slow, without an error. Leave it out;
-        for probabilities apply it when predicting.""",
+        for probabilities, apply it when predicting.""",
         "network Small: 8x8x3 → 10 { fc 10 softmax }",
         "network Small: 8x8x3 → 10 { fc 10 }",
     ),
     Rule(
         "heavy-fc",
         "most parameters in one fully-connected layer",
-        """A fully-connected layer has a weight for each pair of an input and an output: on a volume
-        of H×W×C it is H·W·C·n. Global average pooling before it leaves C numbers and C·n weights
+        """A fully-connected layer has a weight for each pair of an input and an output: H·W·C·n on
+        a volume of H×W×C. Global average pooling before it leaves C numbers and C·n weights
         (Lin et al. 2014).""",
         "network Small: 28x28x1 → 10 {\n"
         "  conv 3x3 32 relu; conv 3x3 64 relu; maxpool 2\n"
@@ -72,9 +72,9 @@ RULES = (
     Rule(
         "dead-layer",
         "layers that no output needs",
-        """A name alone continues from that part. What stood between is left behind unless another
-        statement uses it: its result goes nowhere, or into layers whose result goes nowhere. It
-        would cost time and memory, and its weights would never be trained.""",
+        """A name alone continues from that part. The layers in between are left behind unless
+        another statement uses them: their result goes nowhere, or into layers whose result goes
+        nowhere. They would cost time and memory, and their weights would never be trained.""",
         "a: conv 3x3 8 same\nconv 1x1 4 relu\na; relu",
         "a: conv 3x3 8 same\nconcat { conv 1x1 4 relu | a }",
         _MAP,
@@ -82,24 +82,24 @@ RULES = (
     Rule(
         "unused-name",
         "a value, parameter or block that is never used",
-        """What is defined and never used is often a misspelt use elsewhere, or what is left of an
-        earlier version. A reader looks for its effect in vain.""",
+        """A name that is defined but never used is often misspelt where it was meant, or left over
+        from an earlier version. A reader looks for its effect in vain.""",
         "let width = 8\nconv 3x3 16",
         "let width = 8\nconv 3x3 width",
         _MAP,
     ),
     Rule(
         "unused-use",
-        "a used file of which nothing is called",
-        """`use` brings in blocks and families, and none of this file is called. The line can
-        go.""",
-        reason='It takes a second file: `use "blocks.arch"` whose blocks are never called.',
+        "a used file from which nothing is called",
+        """`use` brings in blocks and families, but none from this file is called. The line can be
+        removed.""",
+        reason='It needs a second file: `use "blocks.arch"` whose blocks are never called.',
     ),
     Rule(
         "constant-condition",
         "an `if` that always goes one way",
         """The condition is made of constants alone, so one branch is never built. A condition is
-        useful where it asks for a parameter of a block or for the volume: `C`, `H`, `W`.""",
+        useful where it tests a parameter of a block or the volume: `C`, `H`, `W`.""",
         "if 2 > 1 { conv 3x3 8 }",
         "conv 3x3 8",
         _MAP,
@@ -115,7 +115,7 @@ RULES = (
     ),
     Rule(
         "loose-claim",
-        "a claim that would hold for quite another number",
+        "a claim that would also hold for a very different number",
         """A claim is there to notice a change. A budget of 1M is far above 1,930 parameters and
         would still hold if a layer were missing or doubled. Write more digits or a closer
         bound.""",
@@ -125,8 +125,8 @@ RULES = (
     Rule(
         "unused-ignore",
         "a comment that suppresses nothing",
-        """There is no warning of this code on the line that the comment is about. It was fixed,
-        or the comment has moved. Left in place the comment would hide the next such warning.
+        """There is no warning with this code on the line that the comment is about. It was fixed,
+        or the comment has moved. Left in place, the comment would hide the next such warning.
         Errors cannot be suppressed.""",
         "relu  # archdsl: ignore[dropped-rows]",
         "relu",
@@ -134,7 +134,7 @@ RULES = (
     ),
     Rule(
         "unknown-code",
-        "a comment that suppresses a warning there is none of",
+        "a comment that suppresses a warning that does not exist",
         """The code between the brackets does not exist, so the comment does nothing.
         `archdsl explain` lists all rules.""",
         "relu  # archdsl: ignore[droped-rows]",

@@ -1,4 +1,4 @@
-"""Codes of words and names."""
+"""Rules about words and names."""
 
 from archdsl.rules.rule import Rule
 
@@ -7,9 +7,9 @@ _MAP = (28, 28, 16)
 RULES = (
     Rule(
         "unknown-word",
-        "a word that is no layer, flag, block, value or part",
+        "a word that is not a layer, flag, block, value or part",
         """A word is a layer, a flag of the layer before it, or a name that the file defines. This
-        one is nothing of that kind, and it is not guessed at: a dropped layer would go unnoticed
+        one is none of these, and archdsl does not guess: a dropped layer would go unnoticed
         until training. `archdsl layers` lists the layers.""",
         "conv 3x3 64 smae relu",
         "conv 3x3 64 same relu",
@@ -49,10 +49,10 @@ RULES = (
     Rule(
         "reserved-word",
         "a word of the language used as a name",
-        """Layers, keywords and short attributes such as `s2` or `x3` have a meaning already. If
-        they could be renamed, a reader could not tell what a line does without reading the whole
-        file. A part that begins with a layer may bear that layer's name, as in `conv: conv 3x3 8`:
-        it becomes an attribute of the module, and is not taken up again by that name.""",
+        """Layers, keywords and short attributes such as `s2` or `x3` already have a meaning. If
+        they could be redefined, a reader could not tell what a line does without reading the whole
+        file. A part that begins with a layer may have that layer's name, as in `conv: conv 3x3 8`:
+        the name becomes an attribute of the module, but later statements cannot refer to it.""",
         "relu: conv 3x3 8",
         "conv1: conv 3x3 8",
         _MAP,
@@ -60,7 +60,7 @@ RULES = (
     Rule(
         "unknown-metric",
         "`expect` names a quantity that is not computed",
-        """`expect` compares a number of the network with one that is written. It knows `params`,
+        """`expect` compares a number of the network with the one written. It knows `params`,
         `macs` and the other quantities that the language reference lists.""",
         "fc 10; expect parms = 125450",
         "fc 10; expect params = 125450",

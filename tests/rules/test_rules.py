@@ -88,7 +88,7 @@ def test_a_page_in_full(capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         out
         == """\
-surplus-argument: a layer, block or family has an argument too many
+surplus-argument: a layer, block or family has one argument too many
 
 All places for arguments are taken. Often the argument belongs to another layer of the
 chain, or it is an attribute and needs its name: `eps=0.001`.
