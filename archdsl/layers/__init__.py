@@ -1,4 +1,4 @@
-"""The vocabulary of the language: one definition per layer or tight family of layers.
+"""The vocabulary of the language: one definition per layer or small family of layers.
 
 A definition is a frozen dataclass with its syntax (fields), volume rule, parameter and MAC rules,
 what it reads, PyTorch emission, family, doc line and examples. Nothing else in the project names a

@@ -1,4 +1,4 @@
-"""Activations: the same function of every number."""
+"""Activations: one function applied to every number."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ class GELU(UnaryLayer):
 class Softmax(UnaryLayer):
     """The channels of each position as probabilities.
 
-    PyTorch's cross-entropy wants the numbers before it: a network to be trained ends in logits.
+    PyTorch's cross-entropy takes the numbers before it: a network to be trained ends in logits.
     """
 
     name = "softmax"

@@ -10,7 +10,7 @@ from archdsl.records import dataclass
 
 
 class Code(str):
-    """A piece of Python as it is; a plain ``str`` is a string literal."""
+    """A piece of Python, written as it is; a plain ``str`` is a string literal."""
 
 
 class Product(int):
@@ -58,8 +58,8 @@ class Call:
     then: Call | None = None
 
 
-def call(callee: str, *positional: CallValue, **keywords: CallValue | OptionalArgument) -> Call:
-    """Build a call; pass ``Option(value, default)`` for what the reader need not see."""
+def call(callee: str, *positional: Value, **keywords: Value | OptionalArgument) -> Call:
+    """Build a call; pass ``OptionalArgument(value, default)`` for what may be left out."""
     args = [Arg(value) for value in positional]
     for keyword, value in keywords.items():
         if isinstance(value, OptionalArgument):
@@ -69,10 +69,8 @@ def call(callee: str, *positional: CallValue, **keywords: CallValue | OptionalAr
     return Call(callee, tuple(args))
 
 
-def method(
-    of: Call, name: str, *positional: CallValue, **keywords: CallValue | OptionalArgument
-) -> Call:
-    """A call with a method of its result behind it."""
+def method(of: Call, name: str, *positional: Value, **keywords: Value | OptionalArgument) -> Call:
+    """A call followed by a method call on its result."""
     if of.then is not None:
         return replace(of, then=method(of.then, name, *positional, **keywords))
     return replace(of, then=call(name, *positional, **keywords))

@@ -61,7 +61,7 @@ class Conv(WeightLayer):
         PADDING, "zeros around the input", (0, 0), letter="p", words={"same": "same"}
     )
     dilation: Pair = attribute(PAIR, "step inside the window", (1, 1), letter="d")
-    groups: int = attribute(COUNT, "groups of channels convolved apart", 1, letter="g")
+    groups: int = attribute(COUNT, "groups of channels convolved separately", 1, letter="g")
     bias: bool = attribute(BOOLEAN, "adds one number per channel", True, words={"nobias": False})
     init: Initializer | None = init_attribute()
 
@@ -109,8 +109,8 @@ class Conv(WeightLayer):
 
     def emit(self, x: Volume) -> Call:
         sides = (top, bottom), (left, right) = self._sides(x)
-        # PyTorch pads both sides alike; an odd rest needs a layer of its own. (Its own
-        # `padding="same"` takes an odd rest only with stride 1, and warns of a copy.)
+        # PyTorch pads both sides equally; an odd total needs a separate padding layer. (PyTorch's
+        # own `padding="same"` takes an odd total only with stride 1, and warns of a copy.)
         is_even = pads_alike(sides)
         conv = call(
             "nn.Conv2d",
@@ -220,7 +220,7 @@ class Deconv(WeightLayer):
     )
     output_padding: Pair = attribute(PADDING_PAIR, "rows and columns added after", (0, 0))
     dilation: Pair = attribute(PAIR, "step inside the window", (1, 1), letter="d")
-    groups: int = attribute(COUNT, "groups of channels convolved apart", 1, letter="g")
+    groups: int = attribute(COUNT, "groups of channels convolved separately", 1, letter="g")
     bias: bool = attribute(BOOLEAN, "adds one number per channel", True, words={"nobias": False})
     init: Initializer | None = init_attribute()
 

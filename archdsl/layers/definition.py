@@ -15,26 +15,26 @@ class Definition:
     """A word of the language with its arguments; a subclass is a frozen dataclass."""
 
     name: ClassVar[str]
-    #: What else it is called elsewhere: exactly this, under another name.
+    #: Names for exactly this in other frameworks and papers.
     synonyms: ClassVar[tuple[str, ...]] = ()
-    #: Words that may mean this, and may mean something else: it is named, and no fix.
+    #: Words that may mean this or something else: messages suggest it, but offer no fix.
     akin: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def usage(cls) -> str:
-        """How it is written, for example."""
+        """An example of how it is written."""
         raise NotImplementedError
 
 
 def normal_form(word: str) -> str:
-    """A word in small letters and without separators: ``leakyrelu`` for ``Leaky_ReLU``."""
+    """A word in lower case and without separators: ``leakyrelu`` for ``Leaky_ReLU``."""
     return re.sub(r"[_-]", "", word.lower())
 
 
 def called(
     word: str, definitions: Mapping[str, type[Definition]]
 ) -> tuple[type[Definition], bool] | None:
-    """The definition that a word is another spelling or name of, and whether it is just that."""
+    """The definition that a word is another name for, and whether it means exactly that."""
     wanted = normal_form(word)
     for definition in definitions.values():
         if wanted in map(normal_form, (definition.name, *definition.synonyms)):

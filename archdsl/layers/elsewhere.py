@@ -1,8 +1,8 @@
 """Names of layers and initializers in other frameworks: none is a misspelling of a word here.
 
-Who writes ``selu`` means SELU, and not ``elu`` with a letter too many. Read only after a fault.
+Whoever writes ``selu`` means SELU, not ``elu`` with one letter too many. Read only after a fault.
 
-Sources: the modules of ``torch.nn``, the functions of ``torch.nn.functional`` that are none of
+Sources: the modules of ``torch.nn``, the functions of ``torch.nn.functional`` that are not among
 them, and ``torchvision.ops`` (PyTorch 2.14); ``keras.layers`` and ``keras.activations`` (Keras
 3.15); the layer catalogue of Caffe 1.0 (``src/caffe/layers``); the operators of ONNX (opset 28);
 short names that papers and their code use. Initializers: ``torch.nn.init``,
@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 from archdsl.layers.definition import normal_form
 
-#: Names as they are documented there, by where that is.
+#: Names as they are documented there, by framework.
 LAYERS_ELSEWHERE: Mapping[str, str] = {
     "PyTorch": """
         AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d AdaptiveLogSoftmaxWithLoss
@@ -137,9 +137,9 @@ INITIALIZERS_ELSEWHERE: Mapping[str, str] = {
 
 
 def places_of(word: str, names: Mapping[str, str]) -> dict[str, str]:
-    """Where a word is the name of something: each place with the name as it is written there.
+    """The frameworks in which a word names something, each with the name as it is written there.
 
-    ``maxunpool`` is one as well, though there it is ``MaxUnpool1d``, ``2d`` and ``3d``.
+    ``maxunpool`` counts as well, although PyTorch has ``MaxUnpool1d``, ``2d`` and ``3d``.
     """
     wanted = normal_form(word)
     found: dict[str, str] = {}
@@ -151,7 +151,7 @@ def places_of(word: str, names: Mapping[str, str]) -> dict[str, str]:
 
 
 def forms_of(names: Mapping[str, str]) -> set[str]:
-    """All the names in their normal form, with and without a number of dimensions."""
+    """All names in their normal form, with and without a number of dimensions."""
     return {form for listed in names.values() for name in listed.split() for form in _forms(name)}
 
 

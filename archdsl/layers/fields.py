@@ -14,7 +14,7 @@ _MISSING: Any = dataclasses.MISSING
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A field of a layer with the value that would keep its rule."""
+    """A field of a layer, with a value that would satisfy the broken rule."""
 
     field: str
     value: int | tuple[int, int]
@@ -37,7 +37,7 @@ class LayerError(Exception):
 class FieldKind:
     """What values a field takes: a phrase for the reader, and a conversion.
 
-    ``convert`` raises ``TypeError`` or ``ValueError`` for what it does not take.
+    ``convert`` raises ``TypeError`` or ``ValueError`` for all other values.
     """
 
     phrase: str
@@ -46,7 +46,7 @@ class FieldKind:
     words: tuple[str, ...] = ()
 
     def makes(self, value: Any, converted: Any) -> bool:
-        """Whether a value is another way to write one that has been converted."""
+        """Whether a value is another way to write ``converted``."""
         try:
             return bool(self.convert(value) == converted)
         except (TypeError, ValueError):
@@ -54,9 +54,10 @@ class FieldKind:
 
 
 class WrongPartError(ValueError):
-    """The count of several numbers is right, and one of them is wrong: what they must be.
+    """Several numbers are given, as many as needed, but one of them is wrong.
 
-    ``index`` says which one; None where none alone is to blame.
+    ``predicate`` says what they must be. ``index`` says which one is wrong; it is None where no
+    single one is to blame.
     """
 
     def __init__(self, predicate: str, index: int | None = None) -> None:
@@ -68,7 +69,7 @@ class WrongPartError(ValueError):
 def each_of(values: Sequence[Any], kind: FieldKind) -> tuple[Any, ...]:
     """Numbers converted one by one.
 
-    Errors: ``WrongPartError`` for the first that its kind refuses.
+    Errors: ``WrongPartError`` for the first one that the kind refuses.
     """
     converted = []
     for index, value in enumerate(values):

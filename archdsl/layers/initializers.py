@@ -13,7 +13,8 @@ from archdsl.layers.definition import Definition
 from archdsl.layers.fields import NUMBER, POSITIVE, FieldKind, attribute, choice, positional
 from archdsl.records import dataclass
 
-#: Beyond all use; what no tensor can hold is refused with it.
+#: The largest initial value. Useful ones are far smaller; the bound also keeps out numbers that
+#: no tensor can hold.
 MAX_START = 1000
 
 INITIALIZERS: dict[str, type[Initializer]] = {}
@@ -34,13 +35,13 @@ INITIAL_VALUE = _bounded(NUMBER, f"a number from −{MAX_START} to {MAX_START}")
 
 
 def _bias() -> Any:
-    return attribute(INITIAL_VALUE, "what all biases start as", 0.0)
+    return attribute(INITIAL_VALUE, "initial value of all biases", 0.0)
 
 
 class Initializer(Definition):
-    """What weights and biases start as; each subclass with a ``name`` is registered."""
+    """Sets the initial weights and biases; each subclass is registered by its ``name``."""
 
-    #: As the statement of a network writes it.
+    #: How the ``init`` statement of a network writes it.
     example: ClassVar[str]
 
     bias: float
@@ -136,7 +137,7 @@ class Uniform(Initializer):
 
 @dataclass(frozen=True)
 class Zeros(Initializer):
-    """All 0: for the last layer of a branch, which then begins as nothing."""
+    """All 0: for the last layer of a branch, which then adds nothing at first."""
 
     name = "zeros"
     synonyms = ("zero",)
@@ -158,5 +159,5 @@ INITIALIZER = FieldKind("an initializer such as `he` or `normal(0.01)`", _initia
 
 
 def init_attribute() -> Any:
-    """The attribute ``init`` of a layer with weights; None is what its network says."""
-    return attribute(INITIALIZER, "what weights and biases start as", None)
+    """The attribute ``init`` of a layer with weights; None leaves it to the network."""
+    return attribute(INITIALIZER, "how weights and biases are initialized", None)

@@ -30,7 +30,7 @@ class Family(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A statement with its input: documentation, and a case that torch judges."""
+    """A statement with its input: documentation, and a test case that is compared with torch."""
 
     text: str
     input: tuple[int, ...]
@@ -40,9 +40,10 @@ class Example:
 class Saved:
     """What a layer keeps for the backward pass, and whether its result has memory of its own.
 
-    ``inputs`` and ``output`` are kept by reference: what two layers keep is there once. Beside
-    them, for each image, ``numbers`` in the precision of the layer and ``bytes`` in any; and
-    ``once`` bytes, however many images. The result of a view lies where the first input does.
+    ``inputs`` and ``output`` are kept by reference: what two layers keep exists only once. In
+    addition, a layer keeps ``numbers`` numbers in its precision and ``bytes`` bytes in any
+    precision for each image, and ``once`` bytes however many images there are. The result of a
+    view shares the memory of the first input.
     """
 
     inputs: bool = False
@@ -61,11 +62,11 @@ class Autocast(Enum):
 
     #: Works in the precision of its input.
     FOLLOWS = "follows"
-    #: Works in 2 bytes a number, with a copy of its parameters.
+    #: Works in 2 bytes per number, with a copy of its parameters.
     LOWERS = "lowers"
-    #: Works in 4 bytes a number.
+    #: Works in 4 bytes per number.
     RAISES = "raises"
-    #: Takes its input as it is and gives 4 bytes a number.
+    #: Takes its input as it is and returns 4 bytes per number.
     WIDENS = "widens"
 
 
@@ -113,7 +114,7 @@ class Layer(Definition):
     def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
         """Which positions of its inputs a position of the result reads, for receptive fields.
 
-        What is read of one input in several ways stands there several times.
+        An input that is read in several ways appears several times.
         """
         return reads_here(len(inputs))
 
@@ -137,7 +138,7 @@ class Layer(Definition):
 
 
 class UnaryLayer(Layer):
-    """A layer of one input, a module in the generated code."""
+    """A layer with one input, a module in the generated code."""
 
     #: Whether the layer reads its input as a vector, so that an image is flattened before it.
     flattens: ClassVar[bool] = False
@@ -162,13 +163,13 @@ class UnaryLayer(Layer):
 class WeightLayer(UnaryLayer):
     """A layer whose module owns a ``weight``, and a ``bias`` where it has one.
 
-    Where ``emit`` gives a row of modules, the owner is the last.
+    Where ``emit`` returns several modules in a row, the last one is the owner.
     """
 
     has_weights = True
 
     bias: bool
-    #: What they start as; None leaves it to the network.
+    #: How they are initialized; None leaves it to the network.
     init: Initializer | None
 
 
@@ -183,9 +184,9 @@ class MergeLayer(Layer):
     """A layer that joins branches, an expression in the generated code."""
 
     def combine(self, operands: tuple[Code, ...]) -> Call | InfixCode:
-        """The Python expression that joins the branches: of operands, calls of calls, and methods.
+        """The Python expression that joins the branches: operands, nested calls and methods.
 
-        Each operand may be an expression of its own, so it stands in the result once.
+        Each operand may be a whole expression, so it may appear only once in the result.
         """
         raise NotImplementedError
 

@@ -11,7 +11,7 @@ from archdsl.records import dataclass
 
 
 def _differing(inputs: tuple[Volume, ...], axes: tuple[str, ...]) -> str:
-    """The axes in which volumes differ; beside a vector an image differs as a whole."""
+    """The axes in which volumes differ; a vector and an image differ as a whole."""
     if len({x.is_vector for x in inputs}) > 1:
         return "volume: a vector and an image"
     found = [axis for axis in axes if len({getattr(x, axis) for x in inputs}) > 1]
@@ -82,12 +82,12 @@ class Multiply(MergeLayer):
         if any(x not in (largest, factor) for x in inputs):
             raise LayerError(
                 "branch-size-mismatch",
-                "branches of `mul` must have one volume, or be a factor 1x1xC for its channels",
+                "branches of `mul` must have equal volumes, or be a factor 1x1xC for the channels",
             )
         return largest
 
     def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
-        # A factor has one position, which all of the result read.
+        # A factor has one position, which every position of the result reads.
         out = self.infer(inputs)
         return tuple(
             reach if x == out else reach_all(x, reach.input)
@@ -95,8 +95,8 @@ class Multiply(MergeLayer):
         )
 
     def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
-        # From left to right: each product but the last is a factor of the next. (Beside a factor
-        # that no gradient passes PyTorch keeps one less.)
+        # From left to right: each product but the last is a factor of the next. (Where a factor
+        # needs no gradient, PyTorch keeps one tensor less.)
         products = [max(x.elements for x in inputs[:n]) for n in range(2, len(inputs))]
         return Saved(inputs=True, numbers=sum(products))
 

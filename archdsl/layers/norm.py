@@ -21,7 +21,10 @@ from archdsl.records import dataclass
 
 @dataclass(frozen=True)
 class BatchNorm(UnaryLayer):
-    """Normalizes each channel over the batch (Ioffe & Szegedy 2015); running statistics apart."""
+    """Normalizes each channel over the batch (Ioffe & Szegedy 2015).
+
+    The running statistics are not parameters.
+    """
 
     name = "bn"
     synonyms = ("batchnorm", "batch_norm", "batchnorm2d", "batchnorm1d", "batchnormalization")
@@ -57,8 +60,8 @@ class BatchNorm(UnaryLayer):
 class LocalResponseNorm(UnaryLayer):
     """Divides by the activity of neighbouring channels (Krizhevsky et al. 2012, section 3.3).
 
-    x / (k + alpha/size · Σ x²)^beta over ``size`` channels: alpha is divided by the size, as
-    PyTorch, Caffe and the original code do and the paper's formula does not.
+    x / (k + alpha/size · Σ x²)^beta over ``size`` channels: alpha is divided by the size, as in
+    PyTorch, Caffe and the original code, but not in the paper's formula.
     """
 
     name = "lrn"
@@ -149,7 +152,7 @@ class GroupNorm(UnaryLayer):
         return x
 
     def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
-        # In evaluation, too, its mean and variance are those of the image.
+        # In evaluation, too, the mean and variance are those of the image.
         return (HERE, reach_all(inputs[0]))
 
     def count_parameters(self, x: Volume) -> int:
@@ -174,7 +177,10 @@ class GroupNorm(UnaryLayer):
 
 @dataclass(frozen=True)
 class InstanceNorm(UnaryLayer):
-    """Normalizes each channel of each sample (Ulyanov et al. 2016); nothing trains by default."""
+    """Normalizes each channel of each sample (Ulyanov et al. 2016).
+
+    By default it has no parameters.
+    """
 
     name = "in"
     synonyms = ("instancenorm", "instance_norm", "instancenorm2d")
@@ -193,7 +199,7 @@ class InstanceNorm(UnaryLayer):
         return x
 
     def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
-        # In evaluation, too, its mean and variance are those of the image.
+        # In evaluation, too, the mean and variance are those of the image.
         return (HERE, reach_all(inputs[0]))
 
     def count_parameters(self, x: Volume) -> int:

@@ -44,7 +44,7 @@ class Identity(UnaryLayer):
 class Crop(UnaryLayer):
     """An earlier part, cut centrally to the height and width of the branch's input.
 
-    Where the cut is odd, the row or column more is cut after (Ronneberger et al. 2015, U-Net).
+    An odd row or column is cut off at the end (Ronneberger et al. 2015, U-Net).
     """
 
     name = "crop"
@@ -76,7 +76,7 @@ class Crop(nn.Module):
             raise LayerError(
                 "wrong-value",
                 f"`{self.reference}` ({x}) is smaller than the {self.height}x{self.width} "
-                "it should be cut to",
+                "it is to be cut to",
             )
         return Volume.image(self.height, self.width, x.channels)
 
@@ -140,7 +140,7 @@ class Reshape(UnaryLayer):
         if prod(self.sizes) != x.elements:
             raise LayerError(
                 "wrong-value",
-                f"{x} holds {x.elements} numbers, {Volume(self.sizes)} would hold "
+                f"{x} holds {x.elements} numbers, but {Volume(self.sizes)} would hold "
                 f"{prod(self.sizes)}",
             )
         return Volume(self.sizes)
@@ -174,7 +174,7 @@ class Upsample(UnaryLayer):
     )
 
     scale_factor: Pair = positional(PAIR, "factor")
-    mode: str = attribute(choice("nearest", "bilinear"), "how numbers are found", "nearest")
+    mode: str = attribute(choice("nearest", "bilinear"), "how numbers are interpolated", "nearest")
 
     def infer_volume(self, x: Volume) -> Volume:
         need_image(x, self.name)

@@ -94,7 +94,7 @@ class _Pool(UnaryLayer):
         return Saved(inputs=True) if self._pads_itself(x) else save_padded(x, self._sides(x))
 
     def _pads_itself(self, x: Volume) -> bool:
-        """Whether PyTorch's pool can do it: both sides alike, half the kernel at most."""
+        """Whether PyTorch's pool can pad by itself: both sides alike, at most half the kernel."""
         sides = self._sides(x)
         # Dilation is not counted in that half.
         fits = all(side[0] <= k // 2 for side, k in zip(sides, self.kernel_size, strict=True))
@@ -147,7 +147,7 @@ class MaxPool(_Pool):
         return self.dilation
 
     def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
-        # Beside the input, where in it each largest number stands, in 8 bytes.
+        # Besides the input, the position of each largest number in it, in 8 bytes.
         return replace(super().saves(inputs, out), bytes=8 * out.elements)
 
     def emit(self, x: Volume) -> Call:
@@ -178,7 +178,8 @@ class AveragePool(_Pool):
         if not self.count_include_pad and any(before != after for before, after in sides):
             raise LayerError(
                 "wrong-padding",
-                "`same` pads unequal sides here, which `count_include_pad=false` cannot leave out",
+                "`same` pads the sides unequally here, which `count_include_pad=false` cannot "
+                "leave out",
                 help="give the padding as a number, or `ceil`",
             )
         return result
@@ -190,7 +191,7 @@ class AveragePool(_Pool):
 
 @dataclass(frozen=True)
 class _GlobalPool(UnaryLayer):
-    """One number a channel, as a volume 1x1xC."""
+    """One number per channel, as a volume 1x1xC."""
 
     family = Family.POOLING
 
@@ -231,7 +232,7 @@ class GlobalMaxPool(_GlobalPool):
 
 @dataclass(frozen=True)
 class AdaptiveAveragePool(UnaryLayer):
-    """Average pooling to a given size, with windows as equal as they can be."""
+    """Average pooling to a given size, with windows as equal as possible."""
 
     name = "adaptiveavgpool"
     synonyms = ("adaptiveavgpool2d", "adaptive_avg_pool2d", "adaptiveaveragepooling2d")
@@ -254,7 +255,7 @@ class AdaptiveAveragePool(UnaryLayer):
         return (Reach(height, width),)
 
     def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
-        # To 1×1 PyTorch takes the mean, which needs no input to go back.
+        # For 1×1 PyTorch takes the mean, whose backward pass needs no input.
         return Saved(inputs=self.output_size != (1, 1))
 
     def describe(self) -> str:

@@ -1,4 +1,4 @@
-"""Which positions of its inputs a layer reads: what receptive fields are made of."""
+"""Which positions of its inputs a layer reads: receptive fields are computed from this."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Reads:
 
     Position ``n·len(rows) + r`` reads from ``first + n·advance`` to ``last + n·advance`` in steps
     of ``step``, with ``(first, last) = rows[r]``, and nothing where that is None. Positions before
-    0 and behind the end are padding, and are read like all others.
+    0 and beyond the end are padding, and are read like all others.
     """
 
     rows: tuple[Interval | None, ...]
@@ -39,7 +39,7 @@ class Reads:
 
     @cached_property
     def is_monotone(self) -> bool:
-        """Whether each position reads something, and none less far than the one before."""
+        """Whether each position reads something, and its ends never go back."""
         rows = (*self.rows, self.row(len(self.rows)))
         return None not in rows and all(
             before[0] <= after[0] and before[1] <= after[1]  # type: ignore[index]
@@ -47,9 +47,9 @@ class Reads:
         )
 
     def hull(self, first: int, last: int) -> Interval | None:
-        """From where to where these positions of the result read."""
+        """The first and the last position that these positions of the result read."""
         period = len(self.rows)
-        # Each later period reads further on, so the ends are read in the first and in the last.
+        # Each period reads further on than the one before: the first and the last hold the ends.
         ends = (*range(first, last + 1)[:period], *range(first, last + 1)[-period:])
         read = [row for row in map(self.row, ends) if row is not None]
         if not read:
@@ -57,7 +57,7 @@ class Reads:
         return min(row[0] for row in read), max(row[1] for row in read)
 
     def row(self, position: int) -> Interval | None:
-        """The first and the last position that one of the result reads."""
+        """The first and the last position that one position of the result reads."""
         turn, phase = divmod(position, len(self.rows))
         row = self.rows[phase]
         return row and (row[0] + turn * self.advance, row[1] + turn * self.advance)
@@ -97,7 +97,7 @@ def read_nearest(factor: int) -> Reads:
 
 @lru_cache(maxsize=64)
 def read_linear(factor: int) -> Reads:
-    """The two nearest, or one where a position falls on it: at ``(i + ½)/factor − ½``."""
+    """The two positions nearest to ``(i + ½)/factor − ½``, or the one on which this falls."""
     places = [2 * i + 1 - factor for i in range(factor)]
     return Reads(tuple((x // (2 * factor), -(-x // (2 * factor))) for x in places), 1)
 
@@ -114,7 +114,7 @@ def read_adaptive(size: int, result: int) -> Reads:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What a position of the result reads of one of the inputs; rows and columns apart."""
+    """What a position of the result reads of one of the inputs; rows and columns separately."""
 
     height: Reads
     width: Reads

@@ -20,7 +20,7 @@ class Dropout(UnaryLayer):
     p: float = positional(RATE, "probability of zeroing a number", default=0.5)
 
     def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
-        # A mask of one byte a number on a GPU; a CPU keeps it as numbers.
+        # A mask of one byte per number on a GPU; a CPU keeps it as numbers.
         return Saved(bytes=out.elements) if self.p else VIEW
 
     def describe(self) -> str:

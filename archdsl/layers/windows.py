@@ -19,7 +19,7 @@ AXES = ("height", "width")
 
 
 def read_windows(kernel: Pair, stride: Pair, sides: Sides, dilation: Pair) -> tuple[Reach, ...]:
-    """What a window reads: for each axis from ``i·stride − padding`` on."""
+    """What a window reads: along each axis, from ``i·stride − padding`` on."""
     height, width = (
         read_window(k, s, before, d)
         for k, s, (before, _), d in zip(kernel, stride, sides, dilation, strict=True)
@@ -33,12 +33,15 @@ def need_image(x: Volume, layer: str) -> None:
         raise LayerError(
             "needs-image",
             f"`{layer}` needs a volume height x width x channels; its input is a vector of {x}",
-            help="after `flatten` or `fc` only layers of vectors can follow",
+            help="after `flatten` or `fc`, only layers that take vectors can follow",
         )
 
 
 def pad_sides(padding: Padding, x: Volume, kernel: Pair, stride: Pair, dilation: Pair) -> Sides:
-    """Padding per side; ``same`` makes the output ⌈in / stride⌉, an odd rest going after."""
+    """Padding per side.
+
+    ``same`` makes the output ⌈in / stride⌉; where the total is odd, the end gets one more.
+    """
     if padding != "same":
         return (padding[0], padding[0]), (padding[1], padding[1])
     sides = []
@@ -55,7 +58,7 @@ def pads_alike(sides: Sides) -> bool:
 
 
 def save_padded(x: Volume, sides: Sides) -> Saved:
-    """What a layer keeps that works on a padded copy of its input."""
+    """What a layer keeps if it works on a padded copy of its input."""
     height, width = (n + sum(s) for n, s in zip((x.height, x.width), sides, strict=True))
     return Saved(numbers=height * width * x.channels)
 
@@ -65,8 +68,8 @@ def slide(
 ) -> Pair:
     """Height and width of the result: (in + padding − d·(k − 1) − 1)/s + 1, rounded down.
 
-    With ``ceil`` rounded up as PyTorch's ``ceil_mode`` does: a last window that would start in
-    the padding after the input is dropped.
+    With ``ceil`` it is rounded up, as with PyTorch's ``ceil_mode``: a last window that would start
+    in the padding after the input is dropped.
     """
     result = []
     for axis, size, k, s, (before, after), d in zip(
@@ -89,9 +92,9 @@ def slide(
 
 
 def count_unread(x: Volume, kernel: Pair, stride: Pair, sides: Sides, dilation: Pair) -> Pair:
-    """Rows and columns at the end that no window reads, though windows meet before them.
+    """Rows and columns at the end that no window reads, where windows leave no gaps otherwise.
 
-    A stride larger than its window leaves some out everywhere: that is meant.
+    A stride larger than its window leaves gaps everywhere, which is intended.
     """
     uncovered = []
     for size, k, s, (before, after), d in zip(
@@ -112,7 +115,7 @@ def _smaller_window(size: int, kernel: int, axis: str) -> str:
 def explain_slide(
     x: Volume, kernel: Pair, stride: Pair, sides: Sides, dilation: Pair, ceil: bool = False
 ) -> tuple[str, str]:
-    """The arithmetic of height and width, each as a sentence: ``(28 + 2·0 − 5)/1 + 1 = 24``."""
+    """The arithmetic of height and width, each as a formula: ``(28 + 2·0 − 5)/1 + 1 = 24``."""
     texts = []
     sizes = slide(x, kernel, stride, sides, dilation, ceil)
     for size, k, s, (before, after), d, out in zip(
@@ -131,9 +134,9 @@ def explain_slide(
 def split_groups(
     channels: int, groups: int, what: str, others: int = 0, field: str = "groups"
 ) -> None:
-    """Refuse channels that equal groups cannot share; ``others`` must be shared as well.
+    """Refuse channels that cannot be split into equal groups.
 
-    ``field`` holds the number of groups.
+    The suggested number of groups divides ``others``, too. ``field`` holds the number of groups.
     """
     if channels % groups:
         common = gcd(channels, others)
@@ -148,7 +151,7 @@ def split_groups(
 
 
 def _nearest_divisor(number: int, wanted: int) -> int:
-    """The divisor of a number that is nearest to the one wanted, the smaller of two."""
+    """The divisor of a number that is nearest to the one wanted; of two, the smaller one."""
     small = [n for n in range(1, isqrt(number) + 1) if number % n == 0]
     return min([*small, *(number // n for n in small)], key=lambda n: (abs(n - wanted), n))
 

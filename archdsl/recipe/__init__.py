@@ -1,4 +1,4 @@
-"""Recipes: how a network is trained, as its spec says it. No torch here."""
+"""Recipes: how a network is trained, as its spec says. No torch here."""
 
 from archdsl.recipe import augmentations, averages, losses, optimizers, schedules
 from archdsl.recipe.definition import OPTIONS, RecipeOption, RecipeRole

@@ -38,7 +38,7 @@ class RandomCrop(Augmentation):
     example = "augment random_crop padding=4"
     akin = ("crop", "crops")
 
-    padding: int = attribute(WHOLE, "zeros added on each side before", 0)
+    padding: int = attribute(WHOLE, "zeros added on each side beforehand", 0)
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class RandomResizedCrop(Augmentation):
 
 @dataclass(frozen=True)
 class HorizontalFlip(Augmentation):
-    """Mirrors left and right, every other time."""
+    """Mirrors left and right, with a probability of one half."""
 
     name = "hflip"
     example = "augment hflip"
@@ -114,7 +114,7 @@ class RandAugment(Augmentation):
 class Mixing(Augmentation):
     """Mixes the images of a batch, and their classes in the same shares.
 
-    Of several the batch gets one, each as often as the others.
+    Where there are several, each batch gets one of them, all with equal probability.
     """
 
     alpha: float = attribute(POSITIVE, "both parameters of the Beta distribution of shares", 1.0)
@@ -122,7 +122,7 @@ class Mixing(Augmentation):
 
 @dataclass(frozen=True)
 class MixUp(Mixing):
-    """Adds the image before, each with a share (Zhang et al. 2018)."""
+    """Blends each image with the one before it, by random shares (Zhang et al. 2018)."""
 
     name = "mixup"
     example = "augment mixup alpha=0.2"
@@ -131,7 +131,7 @@ class MixUp(Mixing):
 
 @dataclass(frozen=True)
 class CutMix(Mixing):
-    """Puts a window of the image before in, of a random share of the area (Yun et al. 2019)."""
+    """Fills a window of random area from the image before (Yun et al. 2019)."""
 
     name = "cutmix"
     example = "augment cutmix alpha=1.0"

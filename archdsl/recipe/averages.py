@@ -9,7 +9,7 @@ from archdsl.records import dataclass
 
 @dataclass(frozen=True)
 class Average(RecipeOption):
-    """An average of the weights, which is validated and kept in their place."""
+    """An average of the weights, which is validated and saved in their place."""
 
     role = RecipeRole.AVERAGE
 
@@ -18,10 +18,10 @@ class Average(RecipeOption):
 
 @dataclass(frozen=True)
 class ExponentialMovingAverage(Average):
-    """The exponential moving average of the weights, and of what batch normalization keeps."""
+    """The exponential moving average of the weights and of batch normalization's statistics."""
 
     name = "ema"
     example = "ema decay=0.9999 steps=32"
     akin = ("swa", "averaging", "moving_average")
 
-    decay: float = attribute(RATE, "share of the average that stays at each update", 0.999)
+    decay: float = attribute(RATE, "share of the average that is kept at each update", 0.999)

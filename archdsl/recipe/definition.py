@@ -1,8 +1,8 @@
 """What an option of a recipe is, and the registry of all of them.
 
 Recipes say how a network is trained. Their options have definitions like the layers': a frozen
-dataclass with typed fields, a doc line and an example. None imports torch: ``archdsl.train`` gives
-them their meaning there.
+dataclass with typed fields, a doc line and an example. None imports torch: ``archdsl.train``
+implements them.
 """
 
 from __future__ import annotations

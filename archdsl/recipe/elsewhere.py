@@ -1,4 +1,4 @@
-"""Words of training in other frameworks: none of them is a misspelling of an option of recipes.
+"""Words of training in other frameworks: none of them is a misspelling of a recipe's option.
 
 Read only after a fault. Sources: ``torch.optim``, ``torch.optim.lr_scheduler``, the losses of
 ``torch.nn`` and ``torchvision.transforms`` (PyTorch 2.14); ``keras.optimizers``,
@@ -102,7 +102,7 @@ _AVERAGES: Mapping[str, str] = {
     "published code": "Lookahead Polyak Polyak_Averaging SWA SWAG",
 }
 
-#: Names as they are documented there, by the question they answer and where that is.
+#: Names as they are documented there, by role and by framework.
 OPTIONS_ELSEWHERE: Mapping[RecipeRole, Mapping[str, str]] = {
     RecipeRole.OPTIMIZER: _OPTIMIZERS,
     RecipeRole.SCHEDULE: _SCHEDULES,

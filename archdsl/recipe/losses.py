@@ -11,12 +11,12 @@ from archdsl.records import dataclass
 
 @dataclass(frozen=True)
 class Loss(RecipeOption):
-    """What training makes small."""
+    """What training minimizes."""
 
     role = RecipeRole.LOSS
 
     def saves(self, output: Volume, *, is_probability: bool) -> Saved:
-        """What is kept for the backward pass beside the labels; losses work in 4 bytes a number."""
+        """What is kept for the backward pass besides the labels, in 4 bytes per number."""
         raise NotImplementedError
 
 
@@ -50,5 +50,5 @@ class MeanSquaredError(Loss):
     akin = ("l2",)
 
     def saves(self, output: Volume, *, is_probability: bool) -> Saved:
-        # The one-hot vectors beside the output itself.
+        # The one-hot vectors, besides the output itself.
         return Saved(inputs=True, bytes=4 * output.elements)

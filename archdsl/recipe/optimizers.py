@@ -16,9 +16,9 @@ class Optimizer(RecipeOption):
     lr: float = attribute(POSITIVE, "learning rate", 0.001)
     weight_decay: float = attribute(NUMBER, "L2 penalty on the weights", 0.0)
     norm_weight_decay: float | None = attribute(
-        NUMBER, "that of normalizations, where it is another", None
+        NUMBER, "that of normalizations, where it differs", None
     )
-    bias_weight_decay: float | None = attribute(NUMBER, "that of biases, where it is another", None)
+    bias_weight_decay: float | None = attribute(NUMBER, "that of biases, where it differs", None)
 
     @property
     def has_momentum(self) -> bool:

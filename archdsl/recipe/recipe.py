@@ -16,9 +16,9 @@ from archdsl.records import dataclass
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a ``train`` section says, with the defaults for what it does not say.
+    """What a ``train`` section says, with defaults for what it does not say.
 
-    ``data`` is the name of a data set, None where the spec leaves it open; ``batch`` counts the
+    ``data`` is the name of a data set, or None where the spec leaves it open; ``batch`` counts the
     images of one step, over all devices together. ``clip`` is the largest norm of the gradient, and
     ``patience`` the number of epochs without a lower validation loss after which training stops.
     """

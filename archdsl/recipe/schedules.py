@@ -17,7 +17,7 @@ def _milestones(values: tuple[int, ...]) -> tuple[int, ...]:
     return milestones
 
 
-MILESTONES = FieldKind("rising numbers of epochs", _milestones)
+MILESTONES = FieldKind("numbers of epochs in rising order", _milestones)
 
 
 @dataclass(frozen=True)
@@ -25,21 +25,24 @@ class Schedule(RecipeOption):
     """A schedule of the learning rate."""
 
     role = RecipeRole.SCHEDULE
-    #: Whether no other schedule goes with it.
+    #: Whether it cannot be combined with another schedule.
     is_alone: ClassVar[bool] = False
     #: Whether it changes the rate, and the momentum, from step to step.
     is_stepwise: ClassVar[bool] = False
 
     def factor_at(self, epoch: int, epochs: int) -> float:
-        """What the rate is multiplied by in an epoch (from 0) of so many; 1 at first."""
+        """What the rate is multiplied by in an epoch, counted from 0, out of ``epochs``."""
         return 1.0
 
     def factor_at_step(self, step: int, steps: int) -> float:
-        """What the rate is multiplied by in a step (from 0) of all; 1 but for ``is_stepwise``."""
+        """What the rate is multiplied by in a step, counted from 0, out of ``steps``.
+
+        It is 1 unless ``is_stepwise``.
+        """
         return 1.0
 
     def momentum_at_step(self, step: int, steps: int) -> float | None:
-        """The momentum of a step, where the schedule says it."""
+        """The momentum of a step, where the schedule sets it."""
         return None
 
 
@@ -63,7 +66,7 @@ class Steps(Schedule):
 
 @dataclass(frozen=True)
 class Every(Schedule):
-    """Multiplies the learning rate by a factor after every so many epochs."""
+    """Multiplies the learning rate by a factor every so many epochs."""
 
     name = "every"
     example = "schedule every 8 factor=0.96"
@@ -100,7 +103,7 @@ class Plateau(Schedule):
 
 @dataclass(frozen=True)
 class Warmup(Schedule):
-    """Raises the learning rate evenly over the first epochs; another schedule goes on."""
+    """Raises the learning rate evenly over the first epochs; it combines with other schedules."""
 
     name = "warmup"
     example = "schedule warmup 5 cosine"
