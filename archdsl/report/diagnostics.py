@@ -48,7 +48,7 @@ def _render_diagnostic(diagnostic: Diagnostic, color: bool) -> str:
 
 
 def _remark(text: str | None) -> Iterator[str]:
-    """A remark in one piece; its further lines are indented below the first."""
+    """A remark as one text, with further lines indented below the first."""
     if text:
         yield "\n      ".join(printable(line) for line in text.splitlines())
 

@@ -15,8 +15,8 @@ LEAD = 40
 
 
 @dataclass(frozen=True, slots=True)
-class ExcerptMark:
-    """A span to underline, with what is to be said about it."""
+class Mark:
+    """A span to underline, with what is said about it."""
 
     span: Span
     message: str
@@ -54,8 +54,8 @@ def _by_line(marks: list[ExcerptMark]) -> dict[int, list[ExcerptMark]]:
     return lines
 
 
-def _with_gaps(lines: dict[int, list[ExcerptMark]]) -> Iterator[tuple[int, list[ExcerptMark]]]:
-    """The lines in order; a single one between two is shown, as a sign for it is no shorter."""
+def _with_gaps(lines: dict[int, list[Mark]]) -> Iterator[tuple[int, list[Mark]]]:
+    """The lines in order; a gap of one line is shown, since a sign for it would be no shorter."""
     for number in sorted(lines):
         if number - 1 not in lines and number - 2 in lines:
             yield number - 1, []
@@ -93,7 +93,7 @@ def _render_line(text: str, marks: list[ExcerptMark], inks: Inks) -> tuple[str, 
     return shown, _rows(moved, inks)
 
 
-@lru_cache(maxsize=1)  # of a text with many faults in one line
+@lru_cache(maxsize=1)  # for a text with many faults in one line
 def _cells(text: str) -> tuple[list[str], list[int]]:
     """What is printed for each character, and the column where each begins."""
     cells: list[str] = []
@@ -111,8 +111,8 @@ def _cells(text: str) -> tuple[list[str], list[int]]:
     return cells, edges
 
 
-def _underline(text: str, mark: ExcerptMark, edges: list[int]) -> _Underline:
-    """The columns of a mark; of a span over several lines only the first is underlined."""
+def _underline(text: str, mark: Mark, edges: list[int]) -> _Underline:
+    """The columns of a mark; of a span over several lines, only the first is underlined."""
     first = mark.span.column - 1
     goes_on = mark.span.end_line > mark.span.line
     last = len(text.rstrip()) if goes_on else mark.span.end_column - 1
@@ -144,7 +144,7 @@ def _window(
 
 
 def _rows(underlines: list[_Underline], inks: Inks) -> list[str]:
-    """The row of marks with the last label behind it, the other labels below, one a row."""
+    """The row of marks with the last label behind it, the other labels below, one per row."""
     width = max(u.end for u in underlines)
     signs = [" "] * width
     # The primary mark is drawn last: where marks overlap it stays whole.

@@ -30,14 +30,14 @@ def report_document(
 ) -> Document:
     """One document for a run, of plain values.
 
-    Volumes are ``[height, width, channels]``, or ``[units]``; MACs and volumes are of one image;
+    Volumes are ``[height, width, channels]``, or ``[units]``; MACs and volumes are for one image;
     ``receptive_field`` is its larger axis. Lines and columns count from 1, columns in characters;
     ``start`` and ``end`` are offsets in characters from 0. All are null where a diagnostic has no
     place in a text; ends are exclusive. ``recipe`` and ``init`` are null where the spec has none.
-    ``memory`` is there where training was asked for, in bytes; its ``largest_batch`` is null
-    without a limit. ``proof`` is there where torch was asked; its numbers are torch's, with the
-    auxiliary heads, and where it does not hold ``diagnostics`` say why. Its ``numbers`` are null
-    where no outputs were compared, and ``omitted`` says why.
+    ``memory`` is present with ``--training``, in bytes; its ``largest_batch`` is null without a
+    limit. ``proof`` is present with ``--prove``; its numbers are torch's, with the auxiliary
+    heads, and where it does not hold ``diagnostics`` say why. Its ``numbers`` are null where no
+    outputs were compared, and ``omitted`` says why.
     """
     networks = []
     for model in models:
@@ -165,7 +165,7 @@ def _place(span: Span | None) -> Document:
 
 
 def _labels(diagnostic: Diagnostic) -> tuple[Label, ...]:
-    """The related places; the primary one leads where something is said about it."""
+    """The related places; the primary one comes first where it has a label."""
     if diagnostic.span is None or not diagnostic.label:
         return diagnostic.related
     return (Label(diagnostic.span, diagnostic.label), *diagnostic.related)

@@ -20,7 +20,7 @@ _INITIALIZATION = "initialization"
 def render_layer_list(
     definitions: Iterable[LayerDefinition], initializers: Iterable[InitializerDefinition] = ()
 ) -> str:
-    """All layers by family, then the initializers, a line each."""
+    """All layers by family, then the initializers, one line each."""
     listed, others = list(definitions), list(initializers)
     width = max(len(definition.name) for definition in (*listed, *others))
     groups: list[tuple[str, Sequence[type[Definition]]]] = [
@@ -76,7 +76,7 @@ def _definition(definition: type[Definition], kind: str, syntax: str) -> list[st
 def render_layers_markdown(
     definitions: Iterable[LayerDefinition], initializers: Iterable[InitializerDefinition] = ()
 ) -> str:
-    """The reference of the layers by family, and of the initializers; a section each."""
+    """The reference of the layers by family, and of the initializers; one section each."""
     lines = [
         "# Layers",
         "",
@@ -192,7 +192,7 @@ def _result(definition: LayerDefinition, example: Example) -> str:
 
 
 def _as_attribute(definition: InitializerDefinition) -> str:
-    """The example of an initializer as a layer has it: ``init=normal(0.01, bias=1)``."""
+    """The example of an initializer as a layer writes it: ``init=normal(0.01, bias=1)``."""
     from archdsl.frontend import read_models
     from archdsl.layers.volume import Volume
     from archdsl.text.source import Source

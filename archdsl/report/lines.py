@@ -1,4 +1,4 @@
-"""Diagnostics a line each: for editors and ``grep``, and as annotations of GitHub Actions."""
+"""Diagnostics, one line each: for editors and ``grep``, and as annotations of GitHub Actions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from archdsl.text.diagnostics import Diagnostic
 
 
 def render_concise(diagnostics: Iterable[Diagnostic]) -> str:
-    """``path:line:column: error[code]: message``, a line each."""
+    """``path:line:column: error[code]: message``, one line each."""
     return "\n".join(
         f"{_place(d)}: {d.severity.value}[{d.code}]: {printable(d.message)}" for d in diagnostics
     )
@@ -34,7 +34,7 @@ def _command(diagnostic: Diagnostic) -> str:
     span = diagnostic.span
     if span:
         properties["line"] = span.line
-        if span.end_line == span.line:  # else columns are not allowed
+        if span.end_line == span.line:  # otherwise columns are not allowed
             properties |= {"col": span.column, "endColumn": span.end_column}
         else:
             properties["endLine"] = span.end_line

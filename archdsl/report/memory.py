@@ -9,9 +9,9 @@ from archdsl.report.text import columns, count_of, paint
 
 _PRECISIONS = {"32": "32 bits", "bf16": "bf16, mixed", "16": "fp16, mixed"}
 _LEGEND = (
-    "An estimate of what lives from the forward pass to the step. Not counted: what an operation",
-    "needs while it runs (gradients of activations, cuDNN's workspaces), the allocator's fragments",
-    "and 0.5 to 1 GB that the framework takes of a GPU. Leave a tenth of the memory free.",
+    "An estimate of what is kept from the forward pass to the step. Not counted: what operations",
+    "need while they run (gradients of activations, cuDNN's workspaces), fragmentation and the 0.5",
+    "to 1 GB that the framework takes on a GPU. Leave a tenth of the memory free.",
     "MB = 10⁶, GB = 10⁹ bytes",
 )
 
@@ -19,7 +19,7 @@ _LEGEND = (
 def render_memory(
     model: Model, memory: Memory, limit: int | None = None, color: bool = False
 ) -> str:
-    """What training takes, piece by piece; with a limit in bytes the largest batch that fits."""
+    """What training takes, item by item; with a limit in bytes, the largest batch that fits."""
     title = (
         f"Memory of training: a batch of {count_of(memory.batch, 'image')} on one device, "
         f"{_PRECISIONS[memory.precision]}"

@@ -7,7 +7,7 @@ from archdsl.report.text import count_of, paint
 
 
 def render_proof(proof: Proof, color: bool = False) -> str:
-    """What torch was asked and found the same, or how often it disagrees."""
+    """What torch has confirmed, or how often it disagrees."""
     if not proof.holds:
         sign = paint(color, fg="red", bold=True)("✗")
         return f"{sign} torch {proof.torch} disagrees: {count_of(len(proof.diagnostics), 'error')}"

@@ -31,9 +31,9 @@ _INDENT = "  "
 
 
 def render_syntax(program: Program) -> str:
-    """The syntax tree, a node a line, with the place and the plain values of each.
+    """The syntax tree, one node per line, with the place and the plain values of each.
 
-    Comments stand above and behind the nodes that they belong to.
+    Comments are shown above and behind the nodes that they belong to.
     """
     lines = [*_above(program, 0), f"Program  {printable(program.source.path)}"]
     for item in program.items:
@@ -42,7 +42,7 @@ def render_syntax(program: Program) -> str:
 
 
 def _syntax(node: Any, role: str, depth: int) -> Iterator[str]:
-    """A node, then the nodes in its fields; ``role`` is the field it stands in."""
+    """A node, then the nodes in its fields; ``role`` is the field that holds it."""
     values, children = [], []
     for field in dataclasses.fields(node):
         value = getattr(node, field.name)
@@ -82,7 +82,7 @@ def _is_node(value: Any) -> bool:
 
 
 def render_graph(model: Model) -> str:
-    """The data-flow graph, a node a line: id, name, layer, inputs, volume."""
+    """The data-flow graph, one node per line: id, name, layer, inputs, volume."""
     rows = [_graph_row(model, node) for node in model.nodes]
     widths = [max(columns(row[index]) for row in rows) for index in range(len(rows[0]))]
     lines = [
@@ -166,7 +166,7 @@ def _summary(model: Model, *chains: Chain) -> str:
 
 
 def _nodes(*chains: Chain) -> list[int]:
-    """The nodes placed inside chains; taking a part up again places none."""
+    """The nodes placed inside chains; a reference to a part places none."""
     from archdsl.network.parts import walk
 
     parts = [part for chain in chains for part in walk(chain)]

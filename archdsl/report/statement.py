@@ -28,7 +28,7 @@ def render_layer(layer: Layer) -> str:
 
 
 def render_option(word: RecipeOption | Initializer) -> str:
-    """A word of a recipe, or an initializer, with all its values but those that are 0 or off."""
+    """An option of a recipe, or an initializer, with all its values except those 0 or off."""
     return " ".join(_words(word))
 
 

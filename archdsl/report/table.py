@@ -27,8 +27,8 @@ Row = tuple[str, ...]
 def render_report(model: Model, color: bool = False) -> str:
     """Everything known about a network in numbers, as a table in full width.
 
-    Layers are named as the modules of the generated code; the parts of auxiliary heads, which
-    are counted apart, follow the trunk.
+    Layers are named like the modules of the generated code; the layers of auxiliary heads, which
+    are counted separately, follow the trunk.
     """
     sections = list(sections_of(model))
     widths = _widths([row for section in sections for row in (*section.rows, section.total)])
@@ -198,7 +198,7 @@ def _recipe(recipe: Recipe) -> list[str]:
 
 
 def _claims(claims: tuple[Claim, ...], color: bool) -> list[str]:
-    """Each claim, whether it holds, its line, and the number itself."""
+    """Each claim, whether it holds, its line, and the actual number."""
     texts = [printable(claim.text) for claim in claims]
     width = max(map(columns, texts))
     digits = max(len(str(claim.line)) for claim in claims)

@@ -21,7 +21,7 @@ _SHORT = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 
 def printable(text: str) -> str:
-    """The text with all that could steer a terminal shown as an escape: ``\\x1b``."""
+    """The text with everything that could control a terminal shown as an escape: ``\\x1b``."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(escape_character(character) for character in text)

@@ -395,9 +395,9 @@ Memory of training: a batch of 32 images on one device, 32 bits
   activations  0.009 MB  0.000 MB an image
   total        0.010 MB
   in 1.000 MB the largest batch is 3,617
-An estimate of what lives from the forward pass to the step. Not counted: what an operation
-needs while it runs (gradients of activations, cuDNN's workspaces), the allocator's fragments
-and 0.5 to 1 GB that the framework takes of a GPU. Leave a tenth of the memory free.
+An estimate of what is kept from the forward pass to the step. Not counted: what operations
+need while they run (gradients of activations, cuDNN's workspaces), fragmentation and the 0.5
+to 1 GB that the framework takes on a GPU. Leave a tenth of the memory free.
 MB = 10⁶, GB = 10⁹ bytes
 """
     )
