@@ -1,6 +1,6 @@
 """One style for all texts; the meaning of a text never changes.
 
-The text is laid out anew from its lexemes, so that no word and no comment can be lost. The author
+A text is laid out again from its lexemes, so that no word and no comment can be lost. The author
 decides which statements share a line and which braces are open; the rest is decided here.
 """
 
@@ -17,7 +17,7 @@ __all__ = ["FormatError", "render_formatted"]
 
 
 class FormatError(Exception):
-    """The formatter would have changed what a text means: a fault of its own, never the text's."""
+    """The formatter would have changed what a text means: a fault of archdsl, not of the text."""
 
 
 @without_collector()

@@ -12,7 +12,7 @@ from archdsl.text.source import Source
 def blank_claims(source: Source, program: syntax.Program) -> Source:
     """The source with spaces in place of the claims that ``write_claims`` would refresh.
 
-    All places stay true. What is left says the same, as a claim is compared and never used.
+    All places stay valid. The rest means the same, since a claim is compared but never used.
     """
     parts: list[str] = []
     done = 0
@@ -30,7 +30,7 @@ def write_claims(source: Source, program: syntax.Program, volumes: Mapping[int, 
     """Refresh the claims of a text, and add one to each line of a network that has none.
 
     ``volumes`` holds what to write for a statement, by the place where it starts. A claim that is
-    written as a name or an expression says why a volume is what it is, so it stays.
+    written as a name or an expression explains its volume, so it stays.
     """
     edits: list[tuple[int, int, str]] = []
     for step in _steps(program):
@@ -74,7 +74,7 @@ def _last_steps(program: syntax.Program) -> Iterator[syntax.Step]:
 
 
 def _last_in_body(body: syntax.Body) -> Iterator[syntax.Step]:
-    """Those inside braces, if each line of these stands on its own."""
+    """The same inside braces, if their statements are not on the line of the opening brace."""
     statements = [statement for chain in body.chains for statement in chain.statements]
     if not body.forked and statements and statements[0].span.line > body.span.line:
         yield from _last_in(statements)

@@ -1,4 +1,4 @@
-"""Lines, and the columns in which lines beneath one another agree."""
+"""Lines, and the columns in which neighbouring lines are aligned."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from archdsl.records import dataclass
 WIDTH = 100
 CLAIM_GAP = 4
 COMMENT_GAP = 2
-#: How much deeper the rest of a line stands that has to be broken in parentheses.
+#: The extra indentation of the rest of a line that has to be broken in parentheses.
 CONTINUATION = 4
 
 _NUMBERS = {"INT", "FLOAT", "QUANTITY"}
@@ -19,7 +19,7 @@ _NUMBERS = {"INT", "FLOAT", "QUANTITY"}
 
 @dataclass(slots=True)
 class LinePiece:
-    """A word, number or sign with what divides it from the piece before."""
+    """A word, number or sign with what separates it from the piece before."""
 
     text: str
     is_spaced: bool
@@ -30,7 +30,7 @@ class LinePiece:
     can_break: bool = False
     #: Whether it begins a statement that is not inside braces of its line.
     begins: bool = False
-    #: Spaces beyond the one, so that it stands in its column.
+    #: Additional spaces that move it to its column.
     padding: int = 0
 
 
@@ -77,7 +77,7 @@ class TextLine:
 
 
 def _reach(pieces: Sequence[LinePiece], start: int) -> int:
-    """How far a line goes on from a piece before it can be broken again."""
+    """How many columns a line takes from a piece to the next place where it can be broken."""
     width = len(pieces[start].text)
     for piece in pieces[start + 1 :]:
         if piece.can_break or piece.kind == "SEP":
@@ -87,7 +87,7 @@ def _reach(pieces: Sequence[LinePiece], start: int) -> int:
 
 
 def align(run: Sequence[TextLine]) -> None:
-    """Put lines beneath one another in columns: those of their author, claims, comments."""
+    """Align neighbouring lines: the columns of their author, claims, comments."""
     if any(piece.is_wide for line in run for piece in line.pieces):
         _align_pieces(run)
     claims = [line for line in run if line.claim]
@@ -104,7 +104,7 @@ def _column(
     width: Callable[[TextLine], int],
     text: Callable[[TextLine], str | None],
 ) -> Iterator[tuple[TextLine, int]]:
-    """The column in which what follows the lines begins; lines that are too long stay out."""
+    """The column at which the text after each line begins; lines that are too long are left out."""
     rows = sorted(
         ((width(line), len(text(line) or ""), line) for line in lines), key=lambda row: row[:2]
     )
@@ -125,7 +125,7 @@ ColumnPlace: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """A piece that could begin a column: lines agree in it if all before it is of one shape."""
+    """A piece that could begin a column, shared by lines of the same shape up to there."""
 
     line: TextLine
     index: int
@@ -144,7 +144,7 @@ class _Cell:
 
 
 def _align_pieces(lines: Sequence[TextLine]) -> None:
-    """Make the columns anew that the author began with a wide space, from left to right."""
+    """Align again, from left to right, the columns that the author began with a wide space."""
     columns: dict[ColumnPlace, dict[tuple[str, ...], list[_Cell]]] = {}
     for line in lines:
         for place, cell in _cells(line).items() if line.width <= WIDTH else ():

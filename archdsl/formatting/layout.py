@@ -1,4 +1,4 @@
-"""From statements to lines: what stands on one line, and how deep."""
+"""From statements to lines: what goes on one line, and how far it is indented."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ INDENT = 2
 BAR = "| "
 
 
-def render_layout(statements: Sequence[LexedStatement], end: Gap) -> str:
-    """The text of a file's statements, and of what stands behind the last."""
+def render_layout(statements: Sequence[Statement], end: Gap) -> str:
+    """The text of a file's statements, and of what follows the last one."""
     layout = _Layout()
     place = layout.place(0)
     layout.rows(statements, place)
@@ -43,14 +43,14 @@ def render_layout(statements: Sequence[LexedStatement], end: Gap) -> str:
 
 @dataclass
 class _Position:
-    """Where lines go: how deep, and the run of lines whose columns agree."""
+    """Where lines go: their indentation, and the run of lines whose columns are aligned."""
 
     indent: int
     run: list[TextLine] = field(default_factory=list)
 
 
 class _Layout:
-    """The lines of a text as they grow."""
+    """The lines of a text, as far as they are written."""
 
     def __init__(self) -> None:
         self.lines: list[TextLine] = []
@@ -79,7 +79,7 @@ class _Layout:
             self._blank(place)
 
     def comment(self, comment: CommentLexeme, place: _Position, indent: int) -> None:
-        """Write a comment behind the last line or on its own, as it stood."""
+        """Write a comment behind the last line or on its own line, as its author did."""
         last = self.lines[-1] if self.lines else None
         if comment.breaks == 0 and last and last.pieces and last.comment is None:
             last.comment = comment.text
@@ -105,7 +105,7 @@ class _Layout:
         lead: str = "",
         one_each: bool = False,
     ) -> None:
-        """Write statements, those of one line on one line where they fit; ``lead`` comes first."""
+        """Write statements, keeping those of one line together where they fit, after ``lead``."""
         for row in rows_in(statements, one_each):
             is_first = row[0] is statements[0]
             gap = first_gap if is_first and first_gap is not None else row[0].gap
@@ -128,7 +128,7 @@ class _Layout:
                 writer.statement(statement, must_open, is_last)
 
     def inside(self, braces: Braces, indent: int) -> None:
-        """Write what stands in open braces."""
+        """Write the contents of open braces."""
         self.is_fresh = True
         one_each = not braces.is_broken
         place = self.place(indent + len(BAR) * braces.is_forked)
@@ -150,7 +150,7 @@ class _Layout:
 
 
 def _groups(branches: Sequence[Branch], indent: int, one_each: bool) -> Iterator[list[Branch]]:
-    """Branches as their author put them on lines; one of several lines has them to itself."""
+    """Branches as their author put them on lines; one that takes several lines has its own."""
     group: list[Branch] = []
     for branch in branches:
         is_alone = one_each or branch.is_long or (group and group[-1].is_long)
@@ -200,7 +200,7 @@ class _LineWriter:
             self.line.claim = "".join(" " * w.is_spaced + w.text for w in words).strip()
 
     def _comments(self, gap: Gap) -> None:
-        """Comments in the middle of a statement, which goes on beneath them."""
+        """Comments in the middle of a statement, which continues below them."""
         indent = self.place.indent + CONTINUATION
         for comment in gap.comments:
             self.layout.comment(replace(comment, breaks=min(comment.breaks, 1)), self.place, indent)

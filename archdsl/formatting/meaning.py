@@ -10,7 +10,7 @@ from archdsl.text.syntax import Program
 
 
 def is_same(one: Program, other: Program) -> bool:
-    """Whether two trees are equal but for the places and comments in them."""
+    """Whether two trees are equal except for the places and comments in them."""
     # Long sums are deep trees: no recursion.
     waiting: list[tuple[object, object]] = [(one, other)]
     while waiting:

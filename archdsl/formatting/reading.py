@@ -1,4 +1,4 @@
-"""A text as its author laid it out: statements and braces, and what stands between them."""
+"""A text as its author laid it out: statements and braces, and what is between them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class CommentLexeme:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """What stands before a lexeme: comments, line breaks behind the last of them, a wide space."""
+    """What is before a lexeme: comments, the line breaks behind the last of them, a wide space."""
 
     comments: tuple[CommentLexeme, ...] = ()
     breaks: int = 0
@@ -49,7 +49,7 @@ class WordLexeme:
 
 @dataclass(frozen=True)
 class Braces:
-    """Braces: branches, of which there is one where no ``|`` stands."""
+    """Braces with their branches; without a ``|`` there is one branch."""
 
     open: Gap
     branches: tuple[Branch, ...]
@@ -58,14 +58,14 @@ class Braces:
 
     @cached_property
     def is_broken(self) -> bool:
-        """Whether a line of it ends inside: it cannot be written on one line as it is."""
+        """Whether a line ends inside them, so that they cannot go on one line as they are."""
         return any(branch.gap.is_break or branch.is_long for branch in self.branches) or bool(
             self.close.comments
         )
 
     @cached_property
     def holds_lines(self) -> bool:
-        """Whether it must be opened: a comment is inside, or braces inside are broken."""
+        """Whether they must be opened: a comment is inside, or braces inside are broken."""
         return bool(self.close.comments) or any(
             branch.gap.comments or any(s.is_broken or s.gap.comments for s in branch.statements)
             for branch in self.branches
@@ -78,7 +78,7 @@ class Braces:
 
 @dataclass(frozen=True)
 class Branch:
-    """Statements in braces; ``gap`` is what stands before the first, or before its ``|``."""
+    """Statements in braces; ``gap`` is what is before the first, or before its ``|``."""
 
     gap: Gap
     statements: tuple[LexedStatement, ...]
@@ -117,7 +117,7 @@ class LexedStatement:
 
     @cached_property
     def is_broken(self) -> bool:
-        """Whether its lines end inside: at a comment, or in braces."""
+        """Whether a line ends inside it: at a comment, or in braces."""
         return any(
             part.is_broken or part.open.comments
             if isinstance(part, Braces)
@@ -143,10 +143,8 @@ class LexedStatement:
 StatementPart: TypeAlias = WordLexeme | Braces
 
 
-def read_layout(
-    source: Source, lexemes: Sequence[Lexeme]
-) -> tuple[tuple[LexedStatement, ...], Gap]:
-    """The statements of a text, and what stands behind the last."""
+def read_layout(source: Source, lexemes: Sequence[Lexeme]) -> tuple[tuple[Statement, ...], Gap]:
+    """The statements of a text, and what follows the last one."""
     reader = _Reader(source, lexemes)
     statements = reader.statements()
     return statements, reader.gap()
@@ -163,7 +161,7 @@ class _Reader:
         return self.lexemes[self.index].kind
 
     def gap(self) -> Gap:
-        """What stands before the current lexeme."""
+        """What is before the current lexeme."""
         start = self.lexemes[self.index - 1].span.end if self.index else 0
         between = self.text[start : self.lexemes[self.index].span.start]
         if between in ("", " "):
@@ -231,7 +229,7 @@ class _Reader:
 
 
 def _joined(bar: Gap, first: Gap) -> Gap:
-    """What stands before a branch, on both sides of its ``|``, as if all of it came before."""
+    """What is before a branch, on both sides of its ``|``, as if all of it came before."""
     if not first.comments:
         return Gap(bar.comments, max(bar.breaks, first.breaks), first.is_wide)
     own, *others = first.comments

@@ -1,4 +1,4 @@
-"""One row: the statements of one line, or branches of these, and how wide they are."""
+"""One row: the statements of one line, or branches of statements, and how wide they are."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TypeAlias
 from archdsl.formatting.columns import CONTINUATION, WIDTH, LinePiece
 from archdsl.formatting.reading import Braces, LexedStatement, WordLexeme
 
-#: Statements between ``;``, in branches between ``|``: a single one where nothing branches.
-StatementRow: TypeAlias = Sequence[Sequence[LexedStatement]]
+#: Branches separated by ``|`` (one where nothing branches) of statements separated by ``;``.
+StatementRow: TypeAlias = Sequence[Sequence[Statement]]
 
 
 class Mode(Enum):
@@ -18,16 +18,16 @@ class Mode(Enum):
 
     #: On one line.
     INLINE = auto()
-    #: The first row behind the brace, the others beneath it.
+    #: The first row behind the brace, the others below it.
     HANGING = auto()
-    #: Each row on a line of its own between them.
+    #: Each row on its own line between the braces.
     OPEN = auto()
 
 
 def modes_of(statement: LexedStatement, must_open: bool) -> Iterator[Mode]:
     """How each of a statement's braces is written: as its author did, unless that is too wide."""
     modes = [_mode(statement, braces) for braces in statement.braces]
-    # The branches of an `if` are all of one form.
+    # The branches of an `if` all have the same form.
     if must_open or (statement.first == "IF" and Mode.OPEN in modes):
         return (
             Mode.OPEN if b.branches else m for b, m in zip(statement.braces, modes, strict=True)
@@ -102,7 +102,7 @@ def flat_statement(statement: LexedStatement) -> Iterator[LinePiece]:
 
 
 def fits(row: StatementRow, indent: int) -> bool:
-    """Whether the lines of a row are narrow enough, what stands in open braces apart."""
+    """Whether the lines of a row are narrow enough, without the contents of open braces."""
     return all(width <= WIDTH for width in _widths(row, indent))
 
 
@@ -124,7 +124,7 @@ class _Ruler:
         self.finished: list[int] = []
 
     def turn(self, width: int) -> None:
-        """Go on in a new line."""
+        """Continue on a new line."""
         self.finished.append(self.width)
         self.width = width
 

@@ -1,4 +1,4 @@
-"""How each word and sign is spelled, and whether a space stands before it."""
+"""How each word and sign is spelled, and whether there is a space before it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from archdsl.text.syntax import Lexeme
 
 _OPENING = {"LPAR", "CALL_NAME"}
 _PRODUCTS = {"TIMES", "DIVIDE"}
-#: What a value can end with: a minus behind it is a difference, behind all else a sign.
+#: What a value can end with: a minus after these is a subtraction, after all others a sign.
 _ENDS_OF_VALUES = {"NAME", "INT", "FLOAT", "DIMS", "QUANTITY", "RPAR"}
 #: Statements that hold an expression outside parentheses, where ``×`` multiplies.
 _WITH_EXPRESSION = {"LET", "IF"}
@@ -19,14 +19,14 @@ _DEFINITIONS = {"LET", "NETWORK"}
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """A lexeme's text, and whether a space divides it from what is before it."""
+    """A lexeme's text, and whether a space separates it from what is before it."""
 
     text: str
     is_spaced: bool
     #: How many parentheses are open before it.
     depth: int
     kind: str
-    #: Whether it is an argument, or a parameter, behind another.
+    #: Whether it is an argument or parameter that follows another one.
     follows_comma: bool
 
 
@@ -40,7 +40,7 @@ def spell(lexemes: Iterable[Lexeme | None]) -> Iterator[Spelling | None]:
 
 
 class _Speller:
-    """What must be known of a statement's beginning to spell the next word of it."""
+    """What must be known about the beginning of a statement to spell its next word."""
 
     def __init__(self, first: str) -> None:
         self.first = first
@@ -80,7 +80,7 @@ class _Speller:
         return spelling
 
     def _clings(self, kind: str, is_repeat: bool) -> bool:
-        """Whether a lexeme follows without a space, whatever stands before it."""
+        """Whether a lexeme follows without a space, whatever is before it."""
         match kind:
             case "COMMA" | "COLON" | "RPAR":
                 return True
