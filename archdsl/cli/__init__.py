@@ -1,7 +1,7 @@
 """The command line: argv, files, the terminal and the exit code; nothing else.
 
 Exit codes: 0 all is well, 1 the specifications have findings, 2 the call or a file is at fault,
-70 a mistake of archdsl's own, 130 interrupted, 141 the reader of the output went away.
+70 a bug in archdsl, 130 interrupted, 141 the reader of the output went away.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PIPE_CLOSED = 141
 COMPLETE = "_ARCHDSL_COMPLETE"
 
 #: New objects between two rounds of the garbage collector. What a command imports and makes of a
-#: spec stays: with Python's 700 a sixth of a start goes into looking through it.
+#: spec stays: with Python's 700, a sixth of the start-up time is spent on searching it.
 GARBAGE_THRESHOLD = 50_000
 
 
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         code = INTERRUPTED
     except OSError as error:
-        # Files are guarded where they are touched: what is left is the output itself.
+        # Errors of files are handled where they are used: only the output itself is left.
         _discard_output()
         print(f"error: cannot write the output: {error.strerror or error}", file=sys.stderr)
         code = FAULT
@@ -79,8 +79,8 @@ def _run(argv: list[str]) -> int:
 
 
 def _is_own_mistake(error: Exception) -> bool:
-    """Say what is wrong with a module that was not written, where that is what happened."""
-    from archdsl.validation import InvalidModuleError  # not needed by a command that fares well
+    """Whether the error is a module that failed its validation; if so, say what is wrong."""
+    from archdsl.validation import InvalidModuleError  # only needed after an error
 
     if not isinstance(error, InvalidModuleError):
         return False
@@ -89,15 +89,15 @@ def _is_own_mistake(error: Exception) -> bool:
     sys.stdout.flush()
     print(f"internal error: {printable(str(error))}", file=sys.stderr)
     print(
-        "Nothing was written. The mistake is archdsl's, not the spec's: please report it, "
-        "with the spec.",
+        "Nothing was written. This is a bug in archdsl, not a fault of the spec: please report "
+        "it, with the spec.",
         file=sys.stderr,
     )
     return True
 
 
 def _prepare_streams() -> None:
-    """Let a terminal that lacks a character show its escape; do without closed streams."""
+    """Print escapes for characters that a terminal lacks; replace closed streams."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:

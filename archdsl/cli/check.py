@@ -41,7 +41,7 @@ def _complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[Co
     "--format",
     "output_format",
     type=click.Choice(FORMATS),
-    help="Tables and excerpts (full), a line each, a document, or annotations of GitHub.",
+    help="Tables and excerpts (full), one line each, a document, or GitHub annotations.",
 )
 @click.option(
     "--ignore",
@@ -51,30 +51,30 @@ def _complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[Co
     shell_complete=_complete,
     help="Leave out a warning; may be given several times.",
 )
-@click.option("--strict", is_flag=True, help="Warnings, too, give the exit code 1.")
-@click.option("--exit-zero", is_flag=True, help="Give the exit code 0 whatever is found.")
+@click.option("--strict", is_flag=True, help="Exit with code 1 on warnings, too.")
+@click.option("--exit-zero", is_flag=True, help="Exit with code 0, whatever is found.")
 @click.option("--watch", is_flag=True, help="Check again whenever a file has changed.")
 @click.option("--training", is_flag=True, help="Estimate the memory that training takes.")
 @click.option(
     "--batch",
     type=click.IntRange(1, 10**9),
     metavar="N",
-    help="Images a step on one device; without it the recipe's.",
+    help="Images per step on one device; by default the recipe's.",
 )
 @click.option(
     "--precision",
     type=click.Choice(["32", "bf16", "16"]),
-    help="Bits of training, 32 without it; bf16 and 16 are mixed.",
+    help="Precision of training, by default 32; bf16 and 16 are mixed.",
 )
 @click.option(
     "--memory",
     "limit",
     type=MemorySize(),
     metavar="SIZE",
-    help="A device's memory, such as 80G or 500M: which batch fits?",
+    help="A device's memory, such as 80G or 500M: says which batch fits.",
 )
-@click.option("--prove", is_flag=True, help="Compare each number with the modules in torch.")
-@click.option("--fix", is_flag=True, help="Fix what is written wrongly in the files, then check.")
+@click.option("--prove", is_flag=True, help="Compare all numbers with the modules in torch.")
+@click.option("--fix", is_flag=True, help="Apply safe fixes to the files, then check.")
 @click.option(
     "--unsafe-fixes", is_flag=True, help="With --fix, also change numbers, claims and layers."
 )
@@ -115,14 +115,14 @@ def check(
     archdsl check --prove specs
     echo "conv 3x3 64 same ×2; maxpool 2 s2" | archdsl check - --input 28x28x192
 
-    Exit codes: 0 clean or warnings, 1 errors, failed claims, too little memory or numbers that
-    torch denies, 2 a wrong call or an unreadable file.
+    Exit codes: 0 clean or warnings, 1 errors, failed claims, too little memory or numbers on
+    which torch disagrees, 2 a wrong call or an unreadable file.
     """
     for option, value in (("batch", batch), ("precision", precision), ("memory", limit)):
         if value is not None and not training:
             raise click.UsageError(f"`--{option}` is about training: add `--training`", ctx)
     if unsafe_fixes and not (fix or diff):
-        raise click.UsageError("`--unsafe-fixes` goes with `--fix` or `--diff`", ctx)
+        raise click.UsageError("`--unsafe-fixes` needs `--fix` or `--diff`", ctx)
     configuration = _configuration(ctx, output_format, ignored, strict)
     if watch:
         _refuse_watch(ctx, paths, configuration, changes=fix or diff)
@@ -156,7 +156,7 @@ def check(
 def _configuration(
     ctx: click.Context, format: str | None, ignored: tuple[str, ...], strict: bool
 ) -> Configuration:
-    """The settings of the project, and what the command line says on top of them."""
+    """The settings of the project, combined with those of the command line."""
     try:
         found = find_configuration(Path())
     except ConfigurationError as error:
@@ -179,9 +179,9 @@ def _refuse_watch(
     if changes:
         raise click.UsageError("`--watch` only looks: leave `--fix` and `--diff` out", ctx)
     if STDIN in paths:
-        raise click.UsageError("`--watch` is about files, not the standard input", ctx)
+        raise click.UsageError("`--watch` needs files, not the standard input", ctx)
     if configuration.format not in ("full", "concise"):
-        message = f"`--watch` goes with full or concise, not with {configuration.format}"
+        message = f"`--watch` works with full or concise, not with {configuration.format}"
         raise click.UsageError(message, ctx)
 
 

@@ -56,7 +56,7 @@ def _print_version(ctx: click.Context, option: click.Parameter, wanted: bool) ->
     is_eager=True,
     expose_value=False,
     callback=_print_version,
-    help="Print the version and leave.",
+    help="Print the version and exit.",
 )
 def commands() -> None:
     """Networks written as papers write them: checked, drawn and compiled to PyTorch.

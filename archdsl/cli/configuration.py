@@ -18,12 +18,12 @@ WARNING_CODES = frozenset(code.name for code in RULES_BY_TOPIC[Topic.WARNINGS])
 
 
 class ConfigurationError(ValueError):
-    """A setting that means nothing: one line with file and, where it is known, line."""
+    """An invalid setting: one line of text, with the file and, where known, the line number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """What a project wants. Globs of ``per_file_ignores`` are below ``folder``."""
+    """The settings of a project. Globs of ``per_file_ignores`` are relative to ``folder``."""
 
     folder: Path = Path()
     ignore: frozenset[str] = frozenset()
@@ -44,7 +44,7 @@ class Configuration:
         return any(self._matches(diagnostic.file, glob) for glob in found)
 
     def _matches(self, path: str, glob: str) -> bool:
-        """Whether a glob means a file: by its name, or by its path where the glob has a `/`."""
+        """Whether a glob matches a file: its name, or its path where the glob has a `/`."""
         file = Path(path).absolute()
         if "/" not in glob:
             return fnmatchcase(file.name, glob)
@@ -63,7 +63,7 @@ def find_configuration(folder: Path) -> Configuration:
     It is looked for in ``folder`` and the folders above it.
 
     Errors:
-        ConfigurationError: where the section, or the file, is not as it must be.
+        ConfigurationError: where the section or the file is invalid.
     """
     for above in (folder.absolute(), *folder.absolute().parents):
         path = above / FILE
@@ -73,7 +73,7 @@ def find_configuration(folder: Path) -> Configuration:
             text = path.read_text("utf-8")
             if "archdsl" not in text:
                 continue
-            import tomllib  # few folders need it, and it takes its time
+            import tomllib  # few folders need it, and importing it takes time
 
             tools = tomllib.loads(text).get("tool", {})
         except (OSError, ValueError) as error:
@@ -92,7 +92,7 @@ def check_code(code: object) -> str:
     if code in WARNING_CODES:
         return str(code)
     if code in RULES:
-        raise ValueError(f"`{code}` is an error, and errors are not ignored")
+        raise ValueError(f"`{code}` is an error, and errors cannot be ignored")
     hint = did_you_mean(str(code), WARNING_CODES) or "`archdsl explain` lists all rules"
     raise ValueError(f"there is no warning `{code}`; {hint}")
 
@@ -114,7 +114,7 @@ def _read(section: object, text: str, path: Path) -> Configuration:
 
 
 def _line_of(key: str, text: str) -> int:
-    """The line of a key, else of the section: tomllib tells no places."""
+    """The line of a key, or else of the section: tomllib does not report positions."""
     lines = text.splitlines()
     section = re.compile(r"\s*\[\s*tool\s*\.\s*archdsl\b")
     start = next((n for n, line in enumerate(lines) if section.match(line)), 0)

@@ -42,7 +42,7 @@ FOLDER = "drawings"
     "--format",
     "given",
     type=click.Choice(FORMATS),
-    help="The format, where the file's ending does not say it.  [default: svg, of tables txt]",
+    help="The format, where the file's ending does not say it.  [default: svg; txt for tables]",
 )
 @click.option(
     "--style",
@@ -56,20 +56,20 @@ FOLDER = "drawings"
     type=click.Choice(get_args(Fit)),
     default="none",
     show_default=True,
-    help="The page it is laid out for, in columns, so that its text is legible there.",
+    help="The page to lay it out for, in columns, so that its text is legible there.",
 )
 @click.option(
     "--direction",
     type=click.Choice(get_args(Direction)),
     default="auto",
     show_default=True,
-    help="Where the data flows.",
+    help="The direction in which the data flows.",
 )
 @click.option(
     "--depth",
     type=click.IntRange(0),
     metavar="N",
-    help="Draw blocks within blocks N deep, and deeper ones collapsed.  "
+    help="Draw nested blocks N levels deep, and deeper ones collapsed.  "
     "[default: all open; in HTML up to 30 boxes]",
 )
 @click.option(
@@ -77,7 +77,7 @@ FOLDER = "drawings"
     "open_parts",
     multiple=True,
     metavar="NAME",
-    help="Draw a part or block of this name open and unfolded; may be repeated.",
+    help="Draw a part or block of this name expanded and unfolded; may be repeated.",
 )
 @click.option("--flat", is_flag=True, help="Draw each layer, without blocks and folding.")
 @click.option(
@@ -85,15 +85,15 @@ FOLDER = "drawings"
     type=click.Choice(get_args(Shapes)),
     default="changes",
     show_default=True,
-    help="The volumes that stand at the lines.",
+    help="The volumes that are shown at the lines.",
 )
-@click.option("--names", is_flag=True, help="Name each box as its module in PyTorch.")
+@click.option("--names", is_flag=True, help="Name each box like its module in PyTorch.")
 @click.option(
     "--legend",
     type=click.Choice(get_args(Legend)),
     default="auto",
     show_default=True,
-    help="The key: collapsed blocks from the inside, and with `on` the families.",
+    help="The legend: the insides of collapsed blocks, and with `on` also the families.",
 )
 @click.option(
     "--color-by",
@@ -114,12 +114,12 @@ FOLDER = "drawings"
     type=click.Choice(get_args(BoxScale)),
     default="log",
     show_default=True,
-    help="How sizes of volumes become sizes of boxes, in the style of volumes.",
+    help="How sizes of volumes become sizes of boxes, with --style volumes.",
 )
 @click.option(
     "--keep-going",
     is_flag=True,
-    help="Draw a network with a fault up to there, what fails in red; the exit code stays 1.",
+    help="Draw a network with a fault up to the fault, shown in red; the exit code stays 1.",
 )
 @input_option
 @color_option
@@ -145,10 +145,10 @@ def draw(
 
     \b
     archdsl draw specs/vgg16.arch                  drawings/vgg16.svg
-    archdsl draw specs/googlenet.arch -o net.pdf   by the ending
+    archdsl draw specs/googlenet.arch -o net.pdf   the format by the ending
     archdsl draw specs/googlenet.arch --fit a4     legible on one page
     archdsl draw specs -o pictures/ --format png   all of a folder
-    archdsl draw specs/vgg.arch -o vgg.html        a page: blocks open, table beside
+    archdsl draw specs/vgg.arch -o vgg.html        blocks to open, table beside
     archdsl draw specs/vgg16.arch -o vgg.tex --style volumes
     archdsl draw specs/vgg16.arch -o - --format dot
     archdsl draw specs/vgg*.arch --style table -o vgg.tex
@@ -183,7 +183,7 @@ def _write(
 
 
 def _format(ctx: click.Context, output: str | None, given: str | None, style: Style) -> str:
-    """The format that is asked for, or that the file's ending means."""
+    """The format that is asked for, or that the file's ending implies."""
     if output is None or output == "-" or is_folder(output):
         return given or style.formats[0]
     ending = Path(output).suffix.removeprefix(".").lower()
@@ -211,9 +211,10 @@ def _together(reading: Reading, format: str, style: Style) -> tuple[Model, ...]:
 def _targets(
     reading: Reading, folder: Path, format: str, style: Style
 ) -> dict[Path, tuple[Model, ...]]:
-    """The pictures, named after the spec, and the network where it has several and each its own.
+    """The networks of each picture, by its path.
 
-    Several networks are one table.
+    A picture is named after its spec, and also after its network where the spec has several
+    pictures. Several networks make one table.
     """
     if style.table and len(reading.models) > 1:
         return {folder / f"{style.name}.{format}": reading.models}

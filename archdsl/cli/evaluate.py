@@ -16,7 +16,7 @@ from archdsl.report.text import printable
 
 @click.command(cls=HelpedCommand)
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--data", metavar="DATA", help="Another data set than the run's own.")
+@click.option("--data", metavar="DATA", help="A data set other than the run's own.")
 @checkpoint_option
 @click.option(
     "--device",
@@ -34,7 +34,7 @@ from archdsl.report.text import printable
     help="Processes that read data.",
 )
 @data_root_option
-@click.option("--download", is_flag=True, help="Fetch a data set that is not there.")
+@click.option("--download", is_flag=True, help="Fetch a data set that is missing.")
 def evaluate(
     run: Path,
     data: str | None,
@@ -46,7 +46,7 @@ def evaluate(
 ) -> None:
     """Evaluate a trained network on validation images: top-1, top-5 and its confusions.
 
-    RUN is the folder that `archdsl train` left. evaluation.json and confusion.svg go there, too.
+    RUN is a folder that `archdsl train` wrote. evaluation.json and confusion.svg go there, too.
 
     \b
     archdsl evaluate runs/lenet5

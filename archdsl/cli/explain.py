@@ -30,11 +30,11 @@ def _complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[Co
     type=click.Choice(["text", "md"]),
     default="text",
     show_default=True,
-    help="For the terminal, or all codes as Markdown.",
+    help="Text for the terminal, or all rules as Markdown.",
 )
 @color_option
 def explain(names: tuple[str, ...], output_format: str, color: ColorChoice) -> None:
-    """List the codes of diagnostics, or explain some: what is wrong, an example, the fix.
+    """List the rules behind diagnostics, or explain some: what is wrong, an example, the fix.
 
     \b
     archdsl explain
@@ -51,7 +51,7 @@ def explain(names: tuple[str, ...], output_format: str, color: ColorChoice) -> N
             raise CommandError(f"there is no code `{name}`; {help}")
     if output_format == "md":
         if names:
-            raise CommandError("`--format md` is for all codes at once: leave the codes out")
+            raise Refusal("`--format md` is for all rules at once: leave the codes out")
         print_text(render_rules_markdown(RULES_BY_TOPIC))
         return
     is_colored = wants_color(color, sys.stdout)

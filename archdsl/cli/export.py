@@ -44,7 +44,7 @@ class Batch(click.ParamType[int | None]):
     "--output",
     type=click.Path(),
     metavar="PATH",
-    help="The file, or a folder for NAME.onnx; without it NAME.onnx here.",
+    help="The file, or a folder for NAME.onnx; by default NAME.onnx in this folder.",
 )
 @click.option("--network", metavar="NAME", help="Which network of the spec, where it has several.")
 @click.option(
@@ -53,16 +53,16 @@ class Batch(click.ParamType[int | None]):
     metavar="FILE",
     help="Weights as safetensors or as a checkpoint, such as a run's weights.safetensors.",
 )
-@click.option("--opset", type=click.IntRange(1), metavar="N", help="Without it torch's choice.")
+@click.option("--opset", type=click.IntRange(1), metavar="N", help="By default torch's choice.")
 @click.option(
     "--batch",
     type=Batch(),
     default="dynamic",
     show_default=True,
     metavar="N|dynamic",
-    help="Images at once.",
+    help="Images per batch.",
 )
-@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @input_option
 @color_option
 @click.pass_context
@@ -82,8 +82,8 @@ def export(
     """Export a network for other programs: ONNX, in one file, compared with torch.
 
     The file holds the network as it is evaluated, without auxiliary heads and dropout. Its input is
-    `image` (N × C × H × W), its output `logits`. Without --weights it has those that the network is
-    born with, under a fixed seed; of the folder of a run it has the run's best.
+    `image` (N × C × H × W), its output `logits`. Without --weights it has the network's initial
+    weights under a fixed seed, or the best ones of a run where SPEC is the folder of a run.
 
     \b
     archdsl export specs/lenet5.arch --onnx
@@ -95,7 +95,7 @@ def export(
     Exit codes: 0 done, 1 findings in the spec, 2 a wrong call, weights or a file at fault.
     """
     if not onnx:
-        raise click.UsageError("to which format? There is one: `--onnx`", ctx)
+        raise click.UsageError("name a format; there is one: `--onnx`", ctx)
     run = Path(spec) if (Path(spec) / "run.json").is_file() else None
     reading = read_specs([str(run / "spec.arch") if run else spec], input_volume)
     if reading.diagnostics:
@@ -108,7 +108,7 @@ def export(
     if output is not None and not is_folder(output):
         path = Path(output)
     if path.exists() and not force:
-        raise CommandError(f"{path} is there already, and not overwritten; --force does")
+        raise Refusal(f"{path} already exists; use --force to overwrite it")
     with needing("export", "export to ONNX"):
         from archdsl.compilation import compile_module
         from archdsl.torch_tools.export import SEED, export_onnx

@@ -1,4 +1,4 @@
-"""What the commands share that need more than the core: an extra, and with it torch."""
+"""Shared by the commands that need more than the core: an extra, and with it torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from archdsl.cli.terminal import CommandError
 
 @contextmanager
 def needing(extra: str, user: str) -> Iterator[None]:
-    """Turn a missing package, and what the user can fix, into one line and exit code 2.
+    """Turn a missing package, or a fault that the user can fix, into one line and exit code 2.
 
     ``user`` is what needs the extra: ``training``.
     """

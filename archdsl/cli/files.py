@@ -1,4 +1,4 @@
-"""Specification files: found, read, and where what they make belongs; files written whole."""
+"""Finding and reading specification files, the places of their outputs, and writing files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SPECS = "specs"
 
 @dataclass(frozen=True, slots=True)
 class SpecFile:
-    """A specification to read; ``place`` is its path below the folder of specs, no ending."""
+    """A specification to read; ``place`` is its path below the folder of specs, without ending."""
 
     path: str
     place: PurePosixPath
@@ -41,7 +41,7 @@ class SpecFile:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The specifications a call names; ``folders`` are the places of those taken whole."""
+    """The specifications of a call; ``folders`` are the places of the folders that it names."""
 
     files: list[SpecFile] = field(default_factory=list)
     folders: list[PurePosixPath] = field(default_factory=list)
@@ -105,7 +105,7 @@ def _walk(root: Path, found: Found) -> Iterator[Path]:
 
 
 def _place_of_folder(path: Path, root: Path) -> PurePosixPath:
-    """A folder below the innermost one named ``specs`` that was written, else below ``root``."""
+    """The path of a folder below the innermost ``specs`` in it, or else below ``root``."""
     parts = path.parts
     if SPECS in parts:
         last = len(parts) - 1 - parts[::-1].index(SPECS)
@@ -135,7 +135,7 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """All that was read, and all that is wrong with it, failed claims included."""
+    """Everything that was read, and everything that is wrong with it, including failed claims."""
 
     specs: tuple[Spec, ...]
     diagnostics: tuple[Diagnostic, ...]
@@ -160,7 +160,7 @@ def read_specs(
 ) -> Reading:
     """Read and check all specifications of a call; faults are collected, not raised.
 
-    With ``lints`` warnings are collected, too. Where it ``keeps_going``, networks with faults are
+    With ``lints``, warnings are collected, too. With ``keeps_going``, networks with faults are
     among the models, as ``PartialModel``s.
     """
     found = find_specs(paths)
@@ -219,7 +219,7 @@ def _read_stdin() -> Source:
 
 
 def choose_network(models: tuple[Model, ...], name: str | None, spec: str) -> Model:
-    """The network that is meant. Errors: ``CommandError`` where that is not one."""
+    """The network that a call means. Errors: ``Refusal`` where there is not exactly one."""
     names = ", ".join(model.name for model in models)
     if name is not None:
         for model in models:
@@ -237,16 +237,16 @@ def choose_network(models: tuple[Model, ...], name: str | None, spec: str) -> Mo
 
 
 def is_folder(output: str) -> bool:
-    """Whether what ``-o`` names is a folder: it is one, or is written as one."""
+    """Whether ``-o`` names a folder: it is one, or is written like one."""
     return output.endswith(("/", os.sep)) or os.path.isdir(output)
 
 
 def write_files(contents: Mapping[Path, bytes], keep_modes: bool = False) -> None:
-    """Write files so that each is there whole or as it was before.
+    """Write files so that each is either complete or as it was before.
 
-    ``keep_modes`` is for files that are edited: they may be read by whom they could be read by
-    before. All are first written beside their targets, so that a full disk or a forbidden folder is
-    known before any target is touched.
+    ``keep_modes`` is for files that are edited: they keep their permissions. All files are first
+    written beside their targets, so that a full disk or a forbidden folder is noticed before any
+    target is touched.
 
     Errors:
         Refusal: where a file cannot be written; nothing half-written is left.
@@ -282,7 +282,7 @@ def _is_device(path: Path) -> bool:
 
 
 def _stage(target: Path, content: bytes) -> Path:
-    """Write the content to a new file beside its target, with the mode that umask gives."""
+    """Write the content to a new file beside its target, with the mode that the umask gives."""
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
     handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)

@@ -28,7 +28,7 @@ from archdsl.text.diagnostics import Diagnostic, Severity
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What was read, and the memory of its training and torch's verdict where asked for."""
+    """What was read, with the memory of its training and torch's verdict where asked for."""
 
     reading: Reading
     memories: dict[Model, Memory]
@@ -38,7 +38,7 @@ class CheckReport:
 
     @cached_property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """All that is wrong, without the warnings that are ignored."""
+        """Everything that is wrong, without the warnings that are ignored."""
         found = list(self.configuration.keep(self.reading.diagnostics))
         for model, memory in self.memories.items():
             exceeded = self.limit is not None and verify_memory(model, memory, self.limit)
@@ -49,8 +49,11 @@ class CheckReport:
 
 
 def print_findings(findings: CheckReport, format: str, color: ColorChoice) -> None:
-    """Print findings. ``full`` alone uses the standard error; the others are one document or one
-    line for each diagnostic, on the standard output, and nothing else."""
+    """Print findings.
+
+    Only ``full`` uses the standard error. The other formats print one document, or one line for
+    each diagnostic, to the standard output and nothing else.
+    """
     match format:
         case "full":
             _print_tables(findings, color)
@@ -136,9 +139,7 @@ def _summary(findings: CheckReport) -> str:
         verdicts = ["all claims hold" if claims else "no claims are made"]
     if findings.proofs and not errors:
         omitted = sum(bool(proof.omitted) for proof in findings.proofs.values())
-        but = (
-            f", but for outputs and gradients of {count_of(omitted, 'network')}" if omitted else ""
-        )
+        but = f", except outputs and gradients of {count_of(omitted, 'network')}" if omitted else ""
         verdicts.append(f"all numbers proved by torch{but}")
     verdict = ", ".join(verdicts)
     networks = count_of(len(reading.models), "network")

@@ -19,9 +19,9 @@ from archdsl.text.diagnostics import ArchError, Diagnostic
 from archdsl.text.fixes import apply_fixes
 from archdsl.text.source import Source
 
-#: One fix may bring to light what the next is for; a text that is never clean is left as it is.
+#: One fix may reveal what the next one is for; a text that is still not clean then stays so.
 MAX_ROUNDS = 20
-#: What lies in here is not the reader's to change.
+#: Files in this folder are not the user's to change.
 SHIPPED = Path(str(resources.files("archdsl"))).resolve()
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -43,12 +43,12 @@ def fix_files(
     unsafe: bool = False,
     configuration: Configuration = DEFAULTS,
 ) -> list[FixedFile]:
-    """The files of a call that fixes change, but none that ships with the tool.
+    """The files of a call that fixes change, except those that ship with the tool.
 
     Warnings that are ignored are not fixed. Files that cannot be read are left to the check.
 
     Errors:
-        Refusal: for the standard input, which is no file.
+        Refusal: for the standard input, which is not a file.
     """
     fixed = []
     sources = _read(paths)
@@ -101,7 +101,7 @@ def fix_source(
 ) -> tuple[str, tuple[Diagnostic, ...]]:
     """A text with its fixes carried out, round after round, and what they fixed.
 
-    ``users`` are files that use it, ``texts`` what used files hold: see ``diagnose``.
+    ``users`` are files that use it, ``texts`` the texts of used files: see ``diagnose``.
     """
     faults: list[Diagnostic] = []
     seen = {source.text}

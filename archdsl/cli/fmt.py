@@ -39,7 +39,7 @@ _COLORS = {"-": "red", "+": "green", "@": "cyan"}
 @click.command(cls=HelpedCommand)
 @paths_argument
 @click.option("--check", "only_check", is_flag=True, help="Write nothing; fail if a file differs.")
-@click.option("--diff", is_flag=True, help="Write nothing; show what would change, and fail so.")
+@click.option("--diff", is_flag=True, help="Write nothing; show what would change, and fail then.")
 @click.option("--volumes", is_flag=True, help="Write or refresh the volume behind each line.")
 @input_option
 @color_option
@@ -70,7 +70,7 @@ def fmt(
     if input_volume is not None and not volumes:
         raise click.UsageError("`--input` is about volumes: add `--volumes`", ctx)
     if STDIN in paths and len(paths) > 1:
-        raise click.UsageError("`-` stands alone: its text goes to the standard output", ctx)
+        raise click.UsageError("`-` must be the only path: its text goes to standard output", ctx)
     if not paths and not Path(SPECS).is_dir():
         raise CommandError(f"there is no folder `{SPECS}` here; name a file or a folder")
     found = find_specs(paths)
@@ -94,7 +94,7 @@ def fmt(
 
 @dataclass(frozen=True, slots=True)
 class _Formatted:
-    """A file, its text, and what that becomes."""
+    """A file, its text, and the formatted text."""
 
     file: SpecFile
     source: Source
@@ -126,7 +126,7 @@ def _format(
 
 
 def _write(changed: Sequence[_Formatted]) -> None:
-    """Write what has changed; a file that is not to be written is not replaced either."""
+    """Write what has changed; a read-only file is not replaced either."""
     for result in changed:
         if not os.access(result.file.path, os.W_OK):
             raise CommandError(f"cannot write {result.file.path}: it is read-only")
@@ -143,13 +143,13 @@ def _print_summary(changed: Sequence[_Formatted], left: int, is_dry: bool) -> No
         verb = "would be reformatted" if is_dry else "reformatted"
         verdicts.append(f"{count_of(len(changed), 'file')} {verb}")
     if left or not changed:
-        verb = "formatted already" if is_dry else "left unchanged"
+        verb = "already formatted" if is_dry else "left unchanged"
         verdicts.append(f"{count_of(left, 'file')} {verb}")
     print_text(", ".join(verdicts))
 
 
 def _print_diff(result: _Formatted, color: ColorChoice) -> None:
-    """Print a unified diff; signs that are not seen are shown as escapes."""
+    """Print a unified diff; invisible characters are shown as escapes."""
     from difflib import unified_diff
 
     is_colored = wants_color(color, sys.stdout)

@@ -1,4 +1,4 @@
-"""Help pages, laid out by rich-click: of a plain click command a rich twin is made."""
+"""Help pages, laid out by rich-click: each plain click command gets a rich twin."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from rich.padding import Padding
 from rich.text import Text
 
 _STYLE = rich_click.RichHelpConfiguration(text_markup=None, max_width=100)
-#: Click's sign for a paragraph whose lines stay as they are.
+#: Click's mark for a paragraph whose lines stay as they are.
 _AS_IS = "\b\n"
 
 
 class _Command(rich_click.RichCommand):
-    """A command whose text keeps its paragraphs apart and its examples in lines."""
+    """A command whose help keeps its paragraphs, and the lines of its examples."""
 
     def format_help_text(  # type: ignore[override]
         self, ctx: rich_click.RichContext, formatter: rich_click.RichHelpFormatter

@@ -24,7 +24,7 @@ def _complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[Co
     type=click.Choice(["text", "md"]),
     default="text",
     show_default=True,
-    help="For the terminal, or Markdown.",
+    help="Text for the terminal, or Markdown.",
 )
 def layers(names: tuple[str, ...], output_format: str) -> None:
     """List the layers and initializers of the language, or show the definitions of some.

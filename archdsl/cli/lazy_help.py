@@ -29,6 +29,6 @@ class HelpedGroup(HelpedCommand, click.Group):
         name, known = args[0], self.list_commands(ctx)
         if name in known or name.startswith("-"):
             return super().resolve_command(ctx, args)
-        others = "they are " if len(known) > 1 else "there is only "
+        others = "the commands are " if len(known) > 1 else "there is only "
         nearest = did_you_mean(name, known) or f"{others}{', '.join(known)}"
         raise click.UsageError(f"there is no command `{printable(name)}`; {nearest}", ctx)

@@ -27,7 +27,7 @@ class InputVolume(click.ParamType[Volume]):
         try:
             volume = read_input(value)
         except ValueError:
-            self.fail(f"{value!r} is no volume such as 28x28x192, or 784", param, ctx)
+            self.fail(f"{value!r} is not a volume such as 28x28x192 or 784", param, ctx)
         if volume.elements > MAX_VALUE:
             self.fail(f"{value!r} is beyond the bound of {MAX_VALUE:,} elements", param, ctx)
         return volume
@@ -45,7 +45,7 @@ class MemorySize(click.ParamType[int]):
             r"([0-9]{1,12}(?:\.[0-9]{1,12})?) ?([MGT])(i?)B?", value, re.IGNORECASE
         )
         if not found:
-            self.fail(f"{value!r} is no size of memory such as 80G, 11.5GB or 500M", param, ctx)
+            self.fail(f"{value!r} is not a memory size such as 80G, 11.5GB or 500M", param, ctx)
         number, unit, binary = found.groups()
         size = int(Decimal(number) * (1024 if binary else 1000) ** ("MGT".index(unit.upper()) + 2))
         if not 0 < size <= MAX_VALUE:
@@ -77,7 +77,7 @@ data_root_option = click.option(
     type=click.Path(path_type=Path),
     default="data",
     show_default=True,
-    help="Where data sets are, and are put.",
+    help="The folder where data sets are, and where they are put.",
 )
 
 checkpoint_option = click.option(
@@ -85,5 +85,5 @@ checkpoint_option = click.option(
     type=click.Choice(["best", "last"]),
     default="best",
     show_default=True,
-    help="Those with the lowest validation loss, or those of the end.",
+    help="Those with the lowest validation loss, or those at the end.",
 )

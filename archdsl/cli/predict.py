@@ -40,7 +40,7 @@ def predict(
     archdsl predict runs/lenet5 digit.png
     archdsl predict runs/vgg16 photos/*.jpg --top 3
 
-    An image that cannot be read is named, and the others are still looked at.
+    An image that cannot be read is reported, and the others are still classified.
 
     Exit codes: 0 done, 2 a wrong call, or a folder or an image at fault.
     """
@@ -53,8 +53,8 @@ def predict(
         data = finished.facts["data"]
         if data["finished"]:
             raise TrainError(
-                f"the images of {data['name']} come finished from the user's own data, and nobody "
-                "else knows how to prepare a file like them"
+                f"the images of {data['name']} come finished from the user's own data, so archdsl "
+                "does not know how to prepare a file like them"
             )
         broken = 0
         for path in images:
@@ -67,8 +67,8 @@ def predict(
                     enlarged=data["enlarged"],
                 )
             except TrainError as fault:
-                # The other images are no worse for it.
-                show_fault(CommandError(str(fault)))
+                # The other images are still classified.
+                show_fault(Refusal(str(fault)))
                 broken += 1
                 continue
             scores = finished.probabilities(image[None])[0]

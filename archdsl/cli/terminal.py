@@ -27,7 +27,7 @@ class CommandError(click.ClickException):
 
 
 def show_fault(error: click.ClickException) -> None:
-    """Say what is wrong with a call; what the user typed is made safe to print."""
+    """Say what is wrong with a call; user input is made safe to print."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
         return
@@ -70,12 +70,12 @@ def print_bytes(content: bytes) -> None:
 
 
 def print_note(text: str) -> None:
-    """Tell the reader something that is no fault."""
+    """Print a remark that is not a fault, to the standard error."""
     click.echo(f"note: {printable(text)}", err=True)
 
 
 def print_diagnostics(diagnostics: Sequence[Diagnostic], color: ColorChoice) -> None:
-    """Print diagnostics to the standard error, behind all that was printed before."""
+    """Print diagnostics to the standard error, after everything printed before."""
     if not diagnostics:
         return
     from archdsl.report.diagnostics import render_diagnostics

@@ -25,7 +25,7 @@ from archdsl.layers.volume import Volume
 from archdsl.recipe import Recipe
 from archdsl.report.text import count_of, printable
 
-#: More of them take longer to start than any epoch.
+#: More processes would take longer to start than any epoch.
 MOST_WORKERS = 512
 
 
@@ -55,7 +55,7 @@ class Positive(click.FloatRange):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = super().convert(value, param, ctx)
         if not isfinite(number):
-            self.fail(f"{value!r} is no finite number", param, ctx)
+            self.fail(f"{value!r} is not a finite number", param, ctx)
         return number
 
 
@@ -65,11 +65,14 @@ class Positive(click.FloatRange):
 @click.option(
     "--data",
     metavar="DATA",
-    help="digits, cifar10, folder:PATH, webdataset:…, fake:N; else the recipe's, or digits.",
+    help="digits, cifar10, folder:PATH, webdataset:…, fake:N; by default the recipe's, or digits.",
 )
 @click.option("--epochs", metavar="N", type=click.IntRange(1), help="Passes over the data.")
 @click.option(
-    "--batch", metavar="N", type=click.IntRange(1), help="Images a step, over all devices together."
+    "--batch",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Images per step, over all devices together.",
 )
 @click.option(
     "--lr",
@@ -88,7 +91,7 @@ class Positive(click.FloatRange):
     "--devices",
     metavar="N",
     type=click.IntRange(1),
-    help="Devices on each machine; without it all GPUs.",
+    help="Devices on each machine; by default all GPUs.",
 )
 @click.option(
     "--num-nodes",
@@ -96,7 +99,7 @@ class Positive(click.FloatRange):
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Machines.",
+    help="Number of machines.",
 )
 @click.option(
     "--strategy",
@@ -110,7 +113,7 @@ class Positive(click.FloatRange):
     type=click.Choice(["32", "bf16", "16"]),
     default="32",
     show_default=True,
-    help="Bits of training; bf16 and 16 are mixed.",
+    help="Precision of training; bf16 and 16 are mixed.",
 )
 @click.option("--compile", is_flag=True, help="Compile the network with torch.compile.")
 @click.option(
@@ -132,7 +135,7 @@ class Positive(click.FloatRange):
     type=click.Choice(["torch", "dali"]),
     default="torch",
     show_default=True,
-    help="What reads files of images; NVIDIA DALI is installed apart.",
+    help="What reads image files; NVIDIA DALI is installed separately.",
 )
 @click.option(
     "--accumulate",
@@ -140,7 +143,7 @@ class Positive(click.FloatRange):
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Parts that a batch is computed in.",
+    help="Number of parts in which a batch is computed.",
 )
 @click.option(
     "--clip",
@@ -153,7 +156,7 @@ class Positive(click.FloatRange):
     "--checkpoint-every",
     metavar="N",
     type=click.IntRange(1),
-    help="Save the run each N steps, and not at the end of epochs alone.",
+    help="Save the run every N steps, not only at the end of epochs.",
 )
 @click.option(
     "--seed",
@@ -161,17 +164,19 @@ class Positive(click.FloatRange):
     type=click.IntRange(0, 2**32 - 1),
     default=0,
     show_default=True,
-    help="Seed of all that is random.",
+    help="Seed of everything random.",
 )
-@click.option("--deterministic", is_flag=True, help="Only operations that repeat bit for bit.")
-@click.option("--resume", metavar="auto|PATH", help="Go on from the last checkpoint, or from one.")
+@click.option("--deterministic", is_flag=True, help="Only use operations that repeat bit for bit.")
+@click.option(
+    "--resume", metavar="auto|PATH", help="Continue from the last checkpoint, or a given one."
+)
 @click.option(
     "--overfit",
     metavar="N",
     type=click.IntRange(1),
     help="Train and validate on the first N images.",
 )
-@click.option("--dry-run", is_flag=True, help="One step of training and one of validation.")
+@click.option("--dry-run", is_flag=True, help="Only one step of training and one of validation.")
 @click.option(
     "--patience",
     metavar="N",
@@ -183,7 +188,7 @@ class Positive(click.FloatRange):
     metavar="NAMES",
     default="csv,tensorboard",
     show_default=True,
-    help="Loggers, by commas.",
+    help="Loggers, separated by commas.",
 )
 @click.option(
     "--output",
@@ -192,11 +197,11 @@ class Positive(click.FloatRange):
     type=click.Path(path_type=Path),
     default="runs",
     show_default=True,
-    help="Where the folders of runs are.",
+    help="The folder for the folders of runs.",
 )
 @click.option("--name", metavar="NAME", help="The run's folder below the output.")
 @data_root_option
-@click.option("--download", is_flag=True, help="Fetch a data set that is not there.")
+@click.option("--download", is_flag=True, help="Fetch a data set that is missing.")
 @click.option("--skip-broken", is_flag=True, help="Leave out images that cannot be read.")
 @input_option
 @color_option
@@ -209,9 +214,9 @@ def train(
     color: ColorChoice,
     **flags: Any,
 ) -> None:
-    """Train the compiled module of a spec; the recipe is the spec's, flags replace parts of it.
+    """Train the compiled module of a spec; the recipe is the spec's, and flags replace parts of it.
 
-    Leaves runs/NAME/: metrics, curves, a report, checkpoints, the weights, and copies of the spec
+    Writes runs/NAME/: metrics, curves, a report, checkpoints, the weights, and copies of the spec
     and the module. Works unchanged under torchrun and SLURM.
 
     \b
@@ -220,8 +225,8 @@ def train(
     archdsl train specs/vgg16.arch --data folder:imagenet --precision bf16
     archdsl train specs/lenet5.arch --data digits --resume auto
 
-    Ctrl-C and SIGTERM end the step, save the run, and say how to go on; so does SIGUSR1, which puts
-    a job of SLURM back into the queue.
+    Ctrl-C and SIGTERM end the step, save the run, and say how to continue; so does SIGUSR1, which
+    puts a SLURM job back into the queue.
 
     Exit codes: 0 trained, 1 findings in the spec, 2 a wrong call, data or a device at fault, 130,
     143 and 138 stopped by Ctrl-C, SIGTERM and SIGUSR1.
@@ -284,7 +289,7 @@ def _loggers(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     for name in names:
         if name not in ("csv", "tensorboard"):
-            raise CommandError(
-                f"there is no logger `{printable(name)}`; they are csv and tensorboard"
+            raise Refusal(
+                f"there is no logger `{printable(name)}`; the loggers are csv and tensorboard"
             )
     return names

@@ -17,15 +17,15 @@ from archdsl.report.text import count_of
 
 #: Seconds between two looks at the files. Polling needs no library and works on every disk.
 PERIOD = 0.2
-#: Not the parser: a text that is being edited is often no sentence yet.
+#: Not the parser: a text that is being edited often does not parse yet.
 _USE = re.compile(r'^\s*use\s+"([^"\n]+)"', re.MULTILINE)
 
-#: Each file with what changes when it is written; None where it is not there.
+#: Each file with its modification time and size; None where it does not exist.
 Snapshot = dict[str, tuple[int, int] | None]
 
 
 def watch_files(check: Callable[[], str], paths: Sequence[str]) -> None:
-    """Run ``check``, which says how it went, now and after each change. Ends by an interrupt."""
+    """Run ``check``, which returns a verdict, now and after each change, until interrupted."""
     seen: Snapshot | None = None
     while True:
         now = take_snapshot(paths)

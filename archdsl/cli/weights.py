@@ -51,7 +51,7 @@ class _Mapping(click.ParamType[tuple[str, str]]):
     ) -> tuple[str, str]:
         old, sign, new = str(value).partition("=")
         if not (old and sign and new):
-            self.fail(f"{value!r} is no OLD=NEW", param, ctx)
+            self.fail(f"{value!r} is not of the form OLD=NEW", param, ctx)
         return old, new
 
 
@@ -60,10 +60,10 @@ class _Mapping(click.ParamType[tuple[str, str]]):
 @click.argument("spec", type=click.Path())
 @click.option("--network", metavar="NAME", help="Which network of the spec, where it has several.")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="What to write."
+    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="The file to write."
 )
 @click.option(
-    "--from", "origin", metavar="SPEC", help="The source's own spec, which knows the order."
+    "--from", "origin", metavar="SPEC", help="The source's own spec, which tells the order."
 )
 @click.option(
     "--map",
@@ -78,7 +78,7 @@ class _Mapping(click.ParamType[tuple[str, str]]):
 )
 @click.option("--dry-run", is_flag=True, help="Print the mapping and write nothing.")
 @click.option("--quiet", is_flag=True, help="Do not print the mapping.")
-@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @input_option
 @color_option
 @click.pass_context
@@ -114,7 +114,7 @@ def port(
     if output is None and not dry_run:
         raise click.UsageError("name the file to write with -o, or pass --dry-run", ctx)
     if output is not None and not dry_run and output.exists() and not force:
-        raise CommandError(f"{output} is there already; --force replaces it")
+        raise Refusal(f"{output} already exists; use --force to overwrite it")
     model = choose_network(_read(ctx, spec, input_volume, color), network, spec)
     origins = _read(ctx, origin, input_volume, color) if origin else ()
     with needing("torch", "porting weights"):
@@ -182,7 +182,7 @@ def _print_notes(rows: Sequence[PortedTensor], *, is_given: bool) -> None:
     parted = sum(row.ground == "part" for row in rows)
     if parted:
         print_note(
-            f"{count_of(parted, 'tensor')} matched by part: there the source has another order "
+            f"{count_of(parted, 'tensor')} matched by part: there the source has a different order "
             "than the spec"
         )
     counters = sum(row.source is None for row in rows)

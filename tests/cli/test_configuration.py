@@ -69,7 +69,7 @@ def test_without_a_section_the_defaults_hold(here: Path) -> None:
         ),
         (
             'ignore = ["wrong-volume"]',
-            "5: `ignore`: `wrong-volume` is an error, and errors are not ignored",
+            "5: `ignore`: `wrong-volume` is an error, and errors cannot be ignored",
         ),
         (
             '[tool.archdsl.per-file-ignores]\n"a" = ["x-y"]',
@@ -133,7 +133,7 @@ def test_an_error_cannot_be_ignored_by_the_call(
     code, _, err = check(capsys, "--ignore", "wrong-volume")
     assert code == 2
     assert err.endswith(
-        "error: `--ignore`: `wrong-volume` is an error, and errors are not ignored\n"
+        "error: `--ignore`: `wrong-volume` is an error, and errors cannot be ignored\n"
     )
 
 
@@ -153,8 +153,8 @@ def test_an_ignored_warning_is_not_fixed(here: Path, capsys: pytest.CaptureFixtu
     ("argv", "fault"),
     [
         (["--fix"], "`--watch` only looks: leave `--fix` and `--diff` out"),
-        (["-"], "`--watch` is about files, not the standard input"),
-        (["--format", "json"], "`--watch` goes with full or concise, not with json"),
+        (["-"], "`--watch` needs files, not the standard input"),
+        (["--format", "json"], "`--watch` works with full or concise, not with json"),
     ],
 )
 def test_what_watch_does_not_go_with(

@@ -84,7 +84,7 @@ def test_a_used_file_is_fixed_by_its_own_name(call) -> None:
     ("argv", "said"),
     [
         (("--fix", "-"), "the standard input cannot be fixed; name a file or a folder"),
-        (("--unsafe-fixes",), "`--unsafe-fixes` goes with `--fix` or `--diff`"),
+        (("--unsafe-fixes",), "`--unsafe-fixes` needs `--fix` or `--diff`"),
     ],
 )
 def test_calls_that_make_no_sense(call, argv: tuple[str, ...], said: str) -> None:

@@ -34,11 +34,11 @@ def test_fmt_check_writes_nothing_and_is_1(call) -> None:
     write("good.arch", GOOD)
     assert call("fmt", "--check", ".") == Result(
         1,
-        "would reformat rough.arch\n1 file would be reformatted, 1 file formatted already\n",
+        "would reformat rough.arch\n1 file would be reformatted, 1 file already formatted\n",
         "",
     )
     assert file.read_bytes().decode() == ROUGH
-    assert call("fmt", "--check", "good.arch") == Result(0, "1 file formatted already\n", "")
+    assert call("fmt", "--check", "good.arch") == Result(0, "1 file already formatted\n", "")
 
 
 def test_fmt_diff_shows_and_is_1(call) -> None:
@@ -93,7 +93,7 @@ def test_fmt_writes_volumes(call) -> None:
     ("arguments", "fault"),
     [
         (["fmt", "--input", "3", "a.arch"], "`--input` is about volumes: add `--volumes`"),
-        (["fmt", "-", "a.arch"], "`-` stands alone: its text goes to the standard output"),
+        (["fmt", "-", "a.arch"], "`-` must be the only path: its text goes to standard output"),
         (["fmt"], "there is no folder `specs` here; name a file or a folder"),
     ],
 )

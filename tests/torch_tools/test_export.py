@@ -108,7 +108,7 @@ def test_a_fixed_batch_and_opset(export: Callable[..., Result]) -> None:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["small.arch"], "to which format? There is one: `--onnx`"),
+        (["small.arch"], "name a format; there is one: `--onnx`"),
         (["two.arch", "--onnx"], "two.arch has several networks: pass --network with one of One, "),
         (["small.arch", "--onnx", "--batch=0"], "'0' is neither a number of images nor `dynamic`"),
         (
@@ -163,9 +163,7 @@ def test_a_file_is_overwritten_only_by_force(export: Callable[..., Result]) -> N
     Path("Small.onnx").write_text("mine", "utf-8")
     result = export("small.arch", "--onnx")
     assert result.exit_code == 2
-    assert result.stderr == (
-        "Error: Small.onnx is there already, and not overwritten; --force does\n"
-    )
+    assert result.stderr == "Error: Small.onnx already exists; use --force to overwrite it\n"
     assert Path("Small.onnx").read_text("utf-8") == "mine"
 
 
@@ -224,4 +222,4 @@ def test_a_folder_takes_the_file_under_its_networks_name(export: Callable[..., R
     assert export("small.arch", "--onnx", "-o", "new/").stdout.endswith("wrote new/Small.onnx\n")
     result = export("small.arch", "--onnx", "-o", "there")
     assert result.exit_code == 2
-    assert "there/Small.onnx is there already, and not overwritten" in result.stderr
+    assert "there/Small.onnx already exists; use --force" in result.stderr

@@ -397,7 +397,9 @@ def test_a_file_without_a_state_dict(call, content: object, why: str) -> None:
 
 WRONG = {
     ("mine.ckpt", "yours.arch"): "name the file to write with -o, or pass --dry-run",
-    ("mine.ckpt", "yours.arch", "-o", "bare.pt"): "bare.pt is there already; --force replaces it",
+    ("mine.ckpt", "yours.arch", "-o", "bare.pt"): (
+        "bare.pt already exists; use --force to overwrite it"
+    ),
     ("none.pt", "yours.arch", "--dry-run"): "cannot read none.pt: No such file or directory",
     ("mine.arch", "yours.arch", "--dry-run"): (
         "mine.arch is no file of weights that can be read safely"

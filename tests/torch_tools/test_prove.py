@@ -374,7 +374,7 @@ def test_a_network_that_takes_minutes_is_not_compared(check: Callable[..., Resul
     ) in result.stdout
     assert result.stdout.endswith(
         "no claims are made, all numbers proved by torch, "
-        "but for outputs and gradients of 1 network\n"
+        "except outputs and gradients of 1 network\n"
     )
 
 

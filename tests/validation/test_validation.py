@@ -260,8 +260,8 @@ def test_what_is_wrong_is_not_written(
     )
     assert first.endswith("; good.arch:1: `conv 3x3 4`)")
     assert second == (
-        "Nothing was written. The mistake is archdsl's, not the spec's: please report it, "
-        "with the spec."
+        "Nothing was written. This is a bug in archdsl, not a fault of the spec: please report "
+        "it, with the spec."
     )
     assert [path.name for path in here.iterdir()] == ["good.arch"]
 
