@@ -1,4 +1,4 @@
-"""Layers that nobody writes: what deployment makes of a spec's own."""
+"""Layers that nobody writes: deployment makes them from the layers of a spec."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from archdsl.records import dataclass
 
 @dataclass(frozen=True)
 class InplaceReLU(ReLU):
-    """max(0, x), written over x, which nobody else reads."""
+    """max(0, x), written over x, which nothing else reads."""
 
     def emit(self, x: Volume) -> Call:
         return call("nn.ReLU", inplace=True)
@@ -52,7 +52,7 @@ class Reduction(nn.Module):
 
 @dataclass(frozen=True)
 class Piece(Layer):
-    """The channels of one convolution in a reduction's result: a variable, and no module."""
+    """The channels of one convolution in a reduction's result: a variable, not a module."""
 
     family = Family.PLUMBING
 

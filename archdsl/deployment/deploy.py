@@ -18,13 +18,13 @@ from archdsl.model import Model
 from archdsl.model.cost import count_costs
 from archdsl.network.graph import Node, build_graph
 
-#: Layers that can take the factor and the bias of a normalization behind them.
+#: Layers that can take in the factor and the bias of a normalization after them.
 _FOLDING = (Conv, DepthwiseConv, FullyConnected, Linear)
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a layer of a deployed network has its numbers from: nodes of the plain one."""
+    """Where a layer of a deployed network gets its numbers from: nodes of the plain one."""
 
     layer: Node
     norm: Node | None = None
@@ -34,7 +34,7 @@ class Origin:
 class Deployment:
     """A network for inference, and the plain one it was made from.
 
-    ``origins`` has, by the node of a layer with a state, the plain layers that it stands for.
+    ``origins`` maps the node of each layer with a state to the plain layers that it replaces.
     """
 
     plain: Model
@@ -43,11 +43,11 @@ class Deployment:
 
 
 def deploy(model: Model) -> Deployment:
-    """The same network, written for inference alone.
+    """The same network, written for inference only.
 
     Auxiliary heads, dropout and stochastic depth are gone; batch normalization is folded into the
     convolution or the fully-connected layer that it follows; parallel 1×1 convolutions before a
-    ``concat`` are one; ReLU writes over what nobody else reads.
+    ``concat`` are merged; ReLU overwrites what nothing else reads.
     """
     nodes = {node.id: node for node in model.nodes}
     draft = NetworkDraft(nodes, model.chain, {id: (Fold(id),) for id in nodes})
@@ -72,7 +72,7 @@ def _without_training(draft: NetworkDraft) -> NetworkDraft:
 
 
 def _without_starts(draft: NetworkDraft) -> NetworkDraft:
-    """What weights start as is of no use to a network that takes over those of another."""
+    """Remove initializers, which a network that takes over the weights of another does not need."""
     nodes = {
         id: replace(node, layer=replace(node.layer, init=None))  # type: ignore[type-var]
         if isinstance(node.layer, WeightLayer) and node.layer.init
@@ -83,7 +83,7 @@ def _without_starts(draft: NetworkDraft) -> NetworkDraft:
 
 
 def _fold_norms(draft: NetworkDraft) -> NetworkDraft:
-    """Fold each normalization into the layer it follows, where nobody else reads that layer."""
+    """Fold each normalization into the layer it follows, where nothing else reads that layer."""
     readers = draft.count_readers()
     nodes = dict(draft.nodes)
     folds = dict(draft.folds)
@@ -103,7 +103,7 @@ def _fold_norms(draft: NetworkDraft) -> NetworkDraft:
 
 
 def _in_place(draft: NetworkDraft) -> NetworkDraft:
-    """Let ReLU write over the result of a convolution or a merge that nobody else reads."""
+    """Let ReLU overwrite the result of a convolution or a merge that nothing else reads."""
     readers = draft.count_readers()
     nodes = dict(draft.nodes)
     for node in draft.nodes.values():

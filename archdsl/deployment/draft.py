@@ -1,4 +1,4 @@
-"""A network while it is rewritten: nodes by id, in any order, and the tree of parts over them."""
+"""A network that is being rewritten: nodes by id, in any order, and the tree of parts over them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class NetworkDraft:
-    """``folds``: by node, what layers of the plain network its numbers come from."""
+    """``folds`` maps each node to the layers of the plain network that its numbers come from."""
 
     nodes: Mapping[int, Node]
     chain: Chain
@@ -54,10 +54,10 @@ class NetworkDraft:
 
 
 def without(draft: NetworkDraft, gone: set[int]) -> NetworkDraft:
-    """The draft without some layers, each the identity to those who read it, and without heads.
+    """The draft without heads and without some layers; what read these reads their input instead.
 
-    Parts that become empty go, too. A named one that is referenced stays as ``id``: its name stands
-    for a place between two layers.
+    Parts that become empty are removed, too. A named part that is referenced stays as ``id``: its
+    name stands for a place between two layers.
     """
     referenced = {(p.target, p.node) for p in walk(draft.chain) if isinstance(p, ReferencePart)}
     kept = {
@@ -77,7 +77,7 @@ def without(draft: NetworkDraft, gone: set[int]) -> NetworkDraft:
 
 
 def _output_of(part: Written) -> int:
-    """The node whose result a part gives; that of a fork, a split or a head is no part's own."""
+    """The node whose result is that of a layer, call, group or repeat; ``_NONE`` for the others."""
     match part:
         case LayerPart(node=node):
             return node
@@ -90,7 +90,7 @@ def _output_of(part: Written) -> int:
 
 
 def _is_empty(part: Written) -> bool:
-    """Whether a part has no layer from the start: a block that is empty for its arguments."""
+    """Whether a part has had no layer from the start, as a block that its arguments make empty."""
     match part:
         case CallPart() | GroupPart() | RepeatPart() | ChoicePart():
             return all(_is_empty(p) for chain in chains_in(part) for p in chain.written)
@@ -142,7 +142,7 @@ class _Removal:
 
     def _part(self, part: Written) -> Written | None:
         vanishes = _vanishes(part, self.gone | self.kept) and not _is_empty(part)
-        # What only says how parts came to stand somewhere is no part that could vanish.
+        # An unnamed group, repeat or choice only says how its parts came about: it is rewritten.
         if vanishes and (part.name or isinstance(part, (LayerPart, CallPart, AuxPart))):
             output = _output_of(part)
             return LayerPart(part.name, output) if output in self.kept else None
@@ -160,7 +160,7 @@ class _Removal:
 
 
 def renumbered(draft: NetworkDraft) -> NetworkDraft:
-    """Ids in the order of execution, from the input's 0."""
+    """The draft with ids in the order of execution, beginning with 0 for the input."""
     ids = {0: 0}
     for id in _made_by(draft.chain):
         ids[id] = len(ids)
@@ -206,11 +206,11 @@ def _with_ids(chain: Chain, ids: Mapping[int, int]) -> Chain:
     return Chain(tuple(parts), ids[chain.input], ids[chain.output])
 
 
-# ── Forms speak of the sizes behind nodes ────────────────────────────────────────────────────
+# ── Forms refer to the sizes of nodes ────────────────────────────────────────────────────────
 
 
 def _with_sizes(part: Written, node: Callable[[int], int]) -> Written:
-    """A part whose conditions, counts and arguments speak of other nodes."""
+    """A part whose conditions, counts and arguments refer to other nodes."""
     match part:
         case RepeatPart(count=count):
             return replace(part, count=_moved(count, node))

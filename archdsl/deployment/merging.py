@@ -36,7 +36,7 @@ from archdsl.network.symbols import (
     symbolic_of,
 )
 
-#: Activations of each number by itself.
+#: Activations that treat each number by itself.
 _ELEMENTWISE = frozenset(
     layer
     for name, layer in REGISTRY.items()
@@ -46,18 +46,18 @@ _ELEMENTWISE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class _BranchStart:
-    """The convolution a branch starts with, and the activation behind it."""
+    """The convolution a branch starts with, and the activation after it."""
 
     conv: Node
     activation: Node | None
-    #: The form of its channels where the fork stands.
+    #: The form of its channels at the place of the fork.
     channels: Form
 
 
 def merge_reductions(draft: NetworkDraft) -> NetworkDraft:
-    """Merge the 1×1 convolutions that the branches of a ``concat`` start with, two or more.
+    """Merge the 1×1 convolutions with which two or more branches of a ``concat`` start.
 
-    The activation behind them is merged, too, where it is the same for all.
+    The activation after them is merged, too, where it is the same for all.
     """
     return _Merging(draft).run()
 
@@ -99,7 +99,7 @@ class _Merging:
         yield replace(fork, branches=tuple(map(self._chain, branches)))
 
     def _start(self, branch: Chain) -> _BranchStart | None:
-        # Behind an `if` a convolution stays where it is.
+        # A convolution inside an `if` stays where it is.
         part = branch.written[0] if branch.written else None
         calls: list[CallPart] = []
         while isinstance(part, (CallPart, GroupPart)) and part.body.written:
@@ -115,7 +115,7 @@ class _Merging:
         return _BranchStart(node, after if is_activation else None, _channels(node, calls))
 
     def _split(self, starts: list[_BranchStart]) -> SplitPart:
-        """Put the merged convolution into the graph, each old one being a piece of it."""
+        """Put the merged convolution into the graph; each old one becomes a piece of it."""
         convs = [start.conv for start in starts]
         activations = [start.activation for start in starts if start.activation]
         layers = {activation.layer for activation in activations}
@@ -146,7 +146,7 @@ class _Merging:
 
 
 def _channels(conv: Node, calls: list[CallPart]) -> Form:
-    """The form of a convolution's channels outside the calls that it stands in."""
+    """The form of a convolution's channels outside the calls that contain it."""
     written = dict(conv.forms).get("out_channels")
     if written is None:
         assert isinstance(conv.layer, Conv)
