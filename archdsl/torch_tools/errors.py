@@ -1,4 +1,4 @@
-"""What the user can fix, said in one line."""
+"""Faults that the user can fix, each said in one line."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from __future__ import annotations
 class ToolError(Exception):
     """One clear line for the user; the command exits with 2.
 
-    A worker of a data loader passes an exception on as the text of its traceback, from which the
-    line is taken back: the user reads the same with and without workers.
+    A worker of a data loader passes an exception on as the text of its traceback. The line is
+    taken from this text, so that the user reads the same with and without workers.
     """
 
     def __init__(self, message: str) -> None:

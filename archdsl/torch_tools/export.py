@@ -23,13 +23,13 @@ from archdsl.torch_tools.network import load_network
 from archdsl.torch_tools.weights import load_weights
 from archdsl.version import __version__
 
-#: The names of the graph's ends.
+#: The names of the graph's input and output.
 INPUT, OUTPUT = "image", "logits"
-#: The seed of weights that nobody gave, and of the images by which ONNX is compared with torch.
+#: The seed of initial weights, and of the images with which ONNX is compared with torch.
 SEED = 0
 #: What a protocol buffer can hold; with larger weights a model would be several files.
 MAX_BYTES = 2 * 10**9
-#: Of the largest number that comes out.
+#: The largest difference allowed, relative to the largest output.
 TOLERANCE = 1e-4
 
 
@@ -58,12 +58,12 @@ def export_onnx(
 ) -> Exported:
     """Export the network of a module's source, in evaluation: no heads, no dropout.
 
-    Without ``weights`` it has those it is born with under a fixed seed; without ``batch`` any
+    Without ``weights`` it has its initial weights under a fixed seed; without ``batch`` any
     number of images may be given to it.
 
     Errors:
-        Fault: for weights that do not fit or cannot be read, an opset that cannot be had, a
-        network beyond 2 GB, or outputs that are not torch's.
+        ToolError: for weights that do not fit or cannot be read, an opset that torch cannot
+            export, a network beyond 2 GB, or outputs that differ from torch's.
     """
     size = 4 * (model.trunk.parameters + model.heads.parameters)
     if size > MAX_BYTES:
@@ -81,7 +81,7 @@ def export_onnx(
     versions = {item.domain: item.version for item in proto.opset_import}
     if find_spec("onnxruntime") is None:
         return Exported(content, versions[""], None, None, None)
-    # Not the number of images that was exported with, where that may vary.
+    # Where the number of images may vary, it differs here from that of the export.
     images = _images(model, batch or 3)
     difference, scale = _compare(model, network, content, images)
     return Exported(content, versions[""], difference, scale, len(images))
@@ -120,7 +120,7 @@ def _convert(
 
 @contextmanager
 def _quieten() -> Iterator[None]:
-    """Keep advice on the exporter's insides, and the log of its attempts, from the user."""
+    """Hide warnings about the exporter's internals, and the log of its attempts."""
     logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
@@ -131,7 +131,7 @@ def _quieten() -> Iterator[None]:
 
 
 def _describe(proto: onnx.ModelProto, model: Model, weights: Path | None) -> None:
-    """Say in the file where it comes from; paths of this machine stay out of it."""
+    """Record in the file where it comes from, without paths of this machine."""
     proto.producer_name = "archdsl"
     proto.producer_version = __version__
     onnx.helper.set_model_props(
@@ -161,7 +161,7 @@ def _compare(
     scale = float(expected.abs().max())
     if not difference <= TOLERANCE * max(scale, 1e-6):
         raise ToolError(
-            f"the outputs of {model.name} in ONNX are not torch's: they differ by "
-            f"{difference:.1e}, where the largest is {scale:.1e}"
+            f"the outputs of {model.name} in ONNX are not torch's: they differ by up to "
+            f"{difference:.1e}, and the largest is {scale:.1e}"
         )
     return difference, scale

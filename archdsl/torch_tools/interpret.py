@@ -1,4 +1,4 @@
-"""A Model's graph run node by node, with nothing of the emitted module but its parameters."""
+"""A Model's graph run node by node, using nothing of the emitted module but its parameters."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OPERATORS = {"+": operator.add, "*": operator.mul, "-": operator.sub, "/": oper
 class Interpreter:
     """The layers of a Model, each built from what its definition emits for the volume that it gets.
 
-    What the layers hold is not filled; ``adopt`` gives them the state of another network.
+    The layers are not initialized; ``adopt`` gives them the state of another network.
     """
 
     def __init__(self, model: Model) -> None:
@@ -65,7 +65,7 @@ class Interpreter:
                         inner._buffers[key] = state[prefix + key].clone()
 
     def buffers(self) -> dict[str, Tensor]:
-        """What the layers keep beside their parameters, by its key in the state."""
+        """What the layers keep besides their parameters, by its key in the state."""
         return {
             f"{name}.{key}": tensor
             for name, module in self.named_modules().items()
@@ -76,10 +76,10 @@ class Interpreter:
     def run(
         self, x: Tensor, *, is_training: bool, errors: Random | None = None
     ) -> dict[int, Tensor]:
-        """The result of each node that runs: of heads in training alone.
+        """The result of each node that runs; heads only run in training.
 
-        With ``errors`` each is a few roundings too large or too small. What is equal stays equal,
-        so that no maximum is found elsewhere.
+        With ``errors`` each result is off by a few rounding errors. Equal numbers stay equal, so
+        that each maximum stays in its place.
         """
         values = {0: x}
         for node in self.model.layers:
@@ -91,7 +91,7 @@ class Interpreter:
         return values
 
     def ends(self, values: Mapping[int, Tensor], *, is_training: bool) -> tuple[Tensor, ...]:
-        """What the network gives: its result, and in training those of its heads."""
+        """What the network returns: its result, and in training those of its heads."""
         ends = (self.model.chain.output, *(self._heads if is_training else ()))
         return tuple(values[end] for end in ends)
 
@@ -105,7 +105,7 @@ class Interpreter:
 
 
 def join(layer: MergeLayer, inputs: Sequence[Tensor]) -> Tensor:
-    """What a merge makes of its branches."""
+    """The result of a merge of these branches."""
     names = tuple(Code(f"x{index}") for index in range(len(inputs)))
     result: Tensor = _evaluate(layer.combine(names), dict(zip(names, inputs, strict=True)))
     return result
@@ -116,7 +116,7 @@ def join(layer: MergeLayer, inputs: Sequence[Tensor]) -> Tensor:
 
 @cache
 def _namespace() -> dict[str, Any]:
-    """PyTorch, and the helper classes of the registry's."""
+    """PyTorch, and the helper classes of the registered layers."""
     found: dict[str, Any] = {"torch": torch, "nn": nn, "Tensor": Tensor}
     for layer in REGISTRY.values():
         if layer.support:
@@ -125,7 +125,7 @@ def _namespace() -> dict[str, Any]:
 
 
 def _evaluate(code: Any, names: Mapping[str, Any]) -> Any:
-    """What a piece of emitted code stands for; a number is itself."""
+    """The value of a piece of emitted code; a number stays itself."""
     match code:
         case Call():
             result = _called(_named(code.callee, names), code.args, names)
@@ -162,7 +162,7 @@ def _named(dotted: str, names: Mapping[str, Any]) -> Any:
 
 @contextmanager
 def unfilled() -> Iterator[None]:
-    """Layers are built with whatever numbers: to fill them takes longer than to run them."""
+    """Build layers without initializing them, which would take longer than running them."""
     kinds: tuple[Any, ...] = (nn.modules.conv._ConvNd, nn.Linear)
     before = [kind.reset_parameters for kind in kinds]
     try:
@@ -176,7 +176,7 @@ def unfilled() -> Iterator[None]:
 
 @contextmanager
 def in_double() -> Iterator[None]:
-    """Networks are built, and images drawn, in double precision."""
+    """Build networks and draw images in double precision."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
@@ -186,7 +186,7 @@ def in_double() -> Iterator[None]:
 
 
 def steady(modules: Mapping[str, nn.Module]) -> None:
-    """Let what modules draw at random, as dropout does, hang on their names alone."""
+    """Make what modules draw at random, as dropout does, depend on their names alone."""
     for name, module in modules.items():
         seed = zlib.crc32(name.encode())
         module.register_forward_pre_hook(partial(_reseed, seed))

@@ -1,9 +1,9 @@
 """Which parameters of two networks belong together, judged by structure alone; no torch here.
 
-A state dict says of each module what it owns and of what shape, and in what order modules were
-registered. Two networks match where their modules do, one to one, with equal shapes. Order
-decides between modules of equal shapes, the tree of names where orders differ; where neither
-does, the match is refused.
+A state dict says which tensors each module owns, of which shapes, and in which order modules were
+registered. Two networks match where their modules do, one to one, with equal shapes. Between
+modules of equal shapes the order decides, or the tree of names where orders differ; where neither
+decides, the match is refused.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Literal, TypeAlias
 from archdsl.torch_tools.errors import ToolError
 
 COUNTER = "num_batches_tracked"
-#: How a pair was found; the definitions of the docs explain the words.
+#: How a pair was found; docs/weights.md explains the words.
 Ground: TypeAlias = Literal["name", "map", "shape", "order", "part"]
-TensorShape: TypeAlias = tuple[int, ...]
-#: The tensors a module owns, by their last names; the counter of batch normalization apart.
-TensorSignature: TypeAlias = tuple[tuple[str, TensorShape], ...]
+Shape: TypeAlias = tuple[int, ...]
+#: The tensors a module owns, by their last names, without the counter of batch normalization.
+Signature: TypeAlias = tuple[tuple[str, Shape], ...]
 _SHOWN = 6
 
 
@@ -58,7 +58,7 @@ class MatchedLayers:
     ground: Ground
 
 
-#: Modules that stand together: a layer and the normalization of its result.
+#: Modules that belong together: a layer and the normalization of its result.
 _Unit: TypeAlias = tuple[Owner, ...]
 _Units: TypeAlias = tuple[_Unit, ...]
 
@@ -88,12 +88,12 @@ def match_owners(
 ) -> tuple[MatchedLayers, ...]:
     """Pair the modules of two networks, in the target's order.
 
-    ``maps`` are pairs of paths, of the source and of the target: what is below the one is
-    matched with what is below the other, and with nothing else. ``is_ordered`` says whether the
+    ``maps`` are pairs of paths, of the source and of the target: what is below the first is
+    matched with what is below the second, and with nothing else. ``is_ordered`` says whether the
     source's order means anything.
 
     Errors:
-        MatchFault: where a module has no partner, or where more than one could be it.
+        MatchFault: where a module has no partner, or more than one possible partner.
     """
     rest, wanted = list(source), list(target)
     pairs: list[MatchedLayers] = []
@@ -111,7 +111,7 @@ def match_owners(
 
 
 def drop_owners(owners: Sequence[Owner], prefixes: Iterable[str]) -> tuple[Owner, ...]:
-    """The modules without those at or below the paths. Errors: as of ``match_owners``."""
+    """The modules without those at or below the paths. Errors: as for ``match_owners``."""
     left = tuple(owners)
     for prefix in prefixes:
         dropped = _below(left, prefix, "source")
@@ -227,7 +227,10 @@ _Match: TypeAlias = tuple[_Unit, _Unit, bool]
 
 
 def _match(source: _Units, target: _Units) -> Iterator[_Match]:
-    """Match units whose signatures are the same but for order; the flag: order alone decided."""
+    """Match units whose signatures are the same except for order.
+
+    The flag of each match says whether order alone decided it.
+    """
     ours, theirs = _parts(source), _parts(target)
     are_parts_equal = len(ours) > 1 and _classes(ours) == _classes(theirs)
     if _signatures(source) == _signatures(target):
@@ -235,7 +238,7 @@ def _match(source: _Units, target: _Units) -> Iterator[_Match]:
             for a, b in zip(ours, theirs, strict=True):
                 yield from _match(a, b)
         elif len(ours) > 1 and Counter(_classes(ours)) == Counter(_classes(theirs)):
-            # By order a part would be torn in two, by parts the order would change.
+            # Matching by order would split a part; matching by parts would change the order.
             raise _ambiguous(source, target)
         else:
             yield from ((a, b, True) for a, b in zip(source, target, strict=True))
@@ -258,7 +261,7 @@ def _match(source: _Units, target: _Units) -> Iterator[_Match]:
 
 
 def _parts(units: _Units) -> list[_Units]:
-    """The units by the first name in which their paths differ, in order."""
+    """The units, grouped by the first name in which their paths differ, in order."""
     paths = [unit[0].path.split(".") for unit in units]
     depth = 0
     while all(len(path) > depth + 1 for path in paths) and len({p[depth] for p in paths}) == 1:
@@ -274,8 +277,8 @@ def _classes(parts: list[_Units]) -> list[frozenset[tuple[tuple[TensorSignature,
 
 
 def _segments(source: _Units, target: _Units) -> Iterator[tuple[_Units, _Units]]:
-    """Cut both where a part ends in both and what comes before it is the same but for order."""
-    balance: Counter[tuple[TensorSignature, ...]] = Counter()
+    """Cut both where a part ends in both and what is before it is the same except for order."""
+    balance: Counter[tuple[Signature, ...]] = Counter()
     start = 0
     for end, (ours, theirs) in enumerate(
         zip(_signatures(source), _signatures(target), strict=True), 1

@@ -13,10 +13,10 @@ _MODULE = "archdsl_run"
 
 
 def load_module(source: str) -> ModuleType:
-    """The module of a source, executed as the file that it is."""
+    """The module of a source, executed like a file."""
     module = ModuleType(_MODULE)
     sys.modules[_MODULE] = module  # a class is pickled by its module's name
-    # Without the future statements of this file, which hide a wrong hint.
+    # Without the future statements of this file, which would hide a wrong type hint.
     exec(compile(source, f"<{_MODULE}>", "exec", dont_inherit=True), module.__dict__)
     return module
 
@@ -25,14 +25,14 @@ def build_network(module: ModuleType, name: str) -> nn.Module:
     """Build a network by the class, or the function, of this name in its module.
 
     Errors:
-        Fault: where the module lacks it.
+        ToolError: where the module lacks it.
     """
     found = getattr(module, name, None)
     if not callable(found):
         raise ToolError(f"the module has no network {name}")
     network = found()
     if not isinstance(network, nn.Module):
-        raise ToolError(f"what {name} of the module gives is no network")
+        raise ToolError(f"what {name} of the module returns is not a network")
     return network
 
 

@@ -17,17 +17,18 @@ from archdsl.network.graph import Node
 from archdsl.torch_tools.interpret import Interpreter, steady
 from archdsl.torch_tools.sampling import Sample, narrowed
 
-#: How far numbers in double precision may be apart, of the largest one.
+#: How far apart numbers in double precision may be, relative to the largest one.
 TOLERANCE = 1e-9
 #: The same where normalizations were folded into the weights of other layers.
 FOLDED_TOLERANCE = 1e-7
-#: A gradient is compared with the largest anywhere in the network, at the least by this factor:
-#: what a normalization subtracts again has none but what is lost in rounding.
+#: The tolerance of a gradient is relative to its largest number, but at least to this share of the
+#: largest gradient in the network: what a normalization subtracts again has a gradient of rounding
+#: errors only.
 _GRADIENT_FLOOR = 1e-3
-#: Where large numbers multiply what is lost, that is too little. How far a gradient of the graph
-#: moves by rounding alone is then tried so often, and two may be so many times as far apart, since
-#: rounding is by chance.
+#: Where large numbers amplify rounding errors, that is not enough. How far a gradient of the graph
+#: moves by rounding alone is then tried this many times.
 _TRIES = 3
+#: Two gradients may be this many times as far apart as the largest move, since rounding is random.
 _CHANCE = 10
 
 #: The seed of the parameters and of the images.
@@ -36,7 +37,7 @@ _SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class NumericMismatch:
-    """A number that is not the graph's: of what, of which layer or tensor, and by how much."""
+    """A number that differs from the graph's: of what, of which layer or tensor, by how much."""
 
     fact: str
     name: str
@@ -47,9 +48,9 @@ class NumericMismatch:
 class Comparison:
     """A network in double precision and the graph of its Model, with the same random parameters.
 
-    What differs is told in the order in which it was found. The counts are of the tensors that
-    were compared; a gradient counts where it is more than rounding, so that a wrong one would
-    have been seen. ``scale`` is the deviation of the pixels.
+    Differences come in the order in which they are found. The counts are those of the tensors
+    that were compared; a gradient counts only where it is more than rounding errors, so that a
+    wrong one would have been noticed. ``scale`` is the standard deviation of the pixels.
     """
 
     def __init__(
@@ -68,17 +69,17 @@ class Comparison:
         self.outputs = 0
         self.gradients = 0
         self.buffers = 0
-        #: Whether no output or gradient was infinite or no number: all others would pass beside it.
+        #: Whether all outputs and gradients are finite: next to an infinite one, all others pass.
         self.is_finite = True
         self._interpreter = self._new_interpreter()
         self._state = network.state_dict(keep_vars=True)
 
     def differences(self) -> Iterator[NumericMismatch]:
-        """Where the network computes something else than the graph, in training and evaluation."""
+        """Where the network and the graph compute different things, in training and evaluation."""
         shapes = {(key, tuple(tensor.shape)) for key, tensor in self._state.items()}
         if wrong := shapes ^ set(self._interpreter.shapes().items()):
             key, shape = sorted(wrong)[0]
-            yield NumericMismatch("keys", key, None, f"{list(shape)} is on one side alone")
+            yield NumericMismatch("keys", key, None, f"{list(shape)} is on one side only")
             return
         if len({id(tensor) for tensor in self._state.values()}) < len(self._state):
             yield NumericMismatch("parameters", "", None, "layers share some")
@@ -104,7 +105,7 @@ class Comparison:
         return self.scale * torch.randn(self.sample.images, *self.sample.input.torch_sizes)
 
     def inference_differences(self, deployed: nn.Module) -> Iterator[NumericMismatch]:
-        """Where the network for inference, with the state of this one, gives something else."""
+        """Where the network for inference, with the state of this one, returns something else."""
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(self.seed + 1)
             deployed.load_training_state(self.network.state_dict())  # type: ignore[operator]
@@ -152,7 +153,7 @@ class Comparison:
                 yield NumericMismatch(f"output in {mode}", "", None, apart)
 
     def _first_difference(self, x: Tensor, values: Mapping[int, Tensor]) -> NumericMismatch | None:
-        """The first layer whose module reads, or gives, something else than its node."""
+        """The first layer whose module reads or returns something other than its node."""
         with _recorded(self.network) as seen:
             self.network.train()(x)
         for node in self.model.layers:
@@ -194,7 +195,7 @@ class Comparison:
             one, other = ours[index], theirs[index]
             if one is None and other is None:
                 continue
-            # What nothing depends on has a gradient of 0.
+            # A tensor that nothing depends on has a gradient of 0.
             zero = torch.zeros_like(source)
             actual, wanted = (zero if g is None else g for g in (one, other))
             apart = how_far(actual, wanted, floor=floor)
@@ -211,7 +212,7 @@ class Comparison:
         weights: Sequence[Tensor],
         known: Sequence[Tensor | None],
     ) -> list[float]:
-        """By source, how far the graph's gradient moves where its results are rounded otherwise."""
+        """By source, how far the graph's gradient moves if its results are rounded differently."""
         x, *_ = sources
         moved = [0.0] * len(sources)
         for number in range(_TRIES):
@@ -228,7 +229,7 @@ class Comparison:
 
 @contextmanager
 def _recorded(network: nn.Module) -> Iterator[dict[str, tuple[Tensor, Tensor]]]:
-    """What the modules of a network read and give, by their names."""
+    """What the modules of a network read and return, by their names."""
     seen: dict[str, tuple[Tensor, Tensor]] = {}
 
     def recorder(name: str) -> Callable[[nn.Module, Any, Any], None]:
@@ -248,9 +249,9 @@ def _recorded(network: nn.Module) -> Iterator[dict[str, tuple[Tensor, Tensor]]]:
 
 
 def how_far(ours: Tensor, theirs: Tensor, tolerance: float = TOLERANCE, floor: float = 0.0) -> str:
-    """By how much a tensor is not another one, in words; nothing where it is.
+    """By how much a tensor differs from another one, in words; empty where it does not.
 
-    The tolerance is of the largest number, and of ``floor`` at the least.
+    The tolerance is relative to the largest number, or to ``floor`` where that is larger.
     """
     if ours is theirs or torch.equal(ours, theirs):
         return ""
@@ -273,14 +274,14 @@ def tensors_of(output: Any) -> tuple[Tensor, ...]:
 
 
 def enliven(state: Mapping[str, Tensor]) -> None:
-    """Random parameters that let the image through, and statistics that are far from 0 and 1."""
+    """Set random parameters that let the image through, and statistics far from 0 and 1."""
     with torch.no_grad():
         for key, tensor in state.items():
             if key.endswith("running_var"):
                 tensor.uniform_(0.5, 2.0)
             elif tensor.is_floating_point():
                 fan = tensor[0].numel() if tensor.dim() in (2, 4) else 1
-                # An even distribution is drawn six times as fast as a normal one.
+                # A uniform distribution is drawn six times as fast as a normal one.
                 bound = 0.9 if fan == 1 else 2.0 / fan**0.5
                 tensor.uniform_(-bound, bound)
                 # Factors of normalizations, and coefficients: not near 0.

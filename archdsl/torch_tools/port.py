@@ -61,13 +61,13 @@ def order_as(
     """The shapes in the order of execution of the network among ``models`` that has them.
 
     Errors:
-        Fault: where none has, or where two have in different orders.
+        ToolError: where no network has them, or two have them in different orders.
     """
     orders = [s for s in map(target_shapes, models) if s == dict(shapes)]
     if not orders:
         raise ToolError(f"no network of {spec} has the names and shapes of the source")
     if any(list(order) != list(orders[0]) for order in orders):
-        raise ToolError(f"several networks of {spec} have the names of the source in other orders")
+        raise ToolError(f"several networks of {spec} have the source's names in different orders")
     return orders[0]
 
 
@@ -79,11 +79,11 @@ def plan_port(
     drops: Sequence[str] = (),
     is_ordered: bool = True,
 ) -> tuple[PortedTensor, ...]:
-    """Which tensor of the source becomes which of the target, for all of both.
+    """Which tensor of the source becomes which tensor of the target, for all tensors of both.
 
     Errors:
         MatchFault: where that is not certain, or something is left over.
-        Fault: where the source keeps some counters of batch normalization and lacks others.
+        ToolError: where the source keeps some counters of batch normalization and lacks others.
     """
     owners = drop_owners(read_owners(source.items()), drops)
     pairs = match_owners(owners, read_owners(target.items()), maps, is_ordered=is_ordered)
@@ -141,7 +141,7 @@ def render_weights(state: Mapping[str, Tensor], model: Model) -> bytes:
 
 
 def _sorted_header(content: bytes) -> bytes:
-    """The file with its header in sorted order, which the library leaves to chance."""
+    """The file with a sorted header; the library writes it in any order."""
     size = int.from_bytes(content[:_LENGTH], "little")
     header = json.loads(content[_LENGTH : _LENGTH + size])
     text = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

@@ -1,7 +1,7 @@
 """Torch as the judge of a Model: the emitted modules, compared with it number by number.
 
-The meta device computes shapes and no numbers, so the largest network takes no memory there. Then
-the modules run in double precision, beside the Model's graph run node by node.
+The meta device computes shapes but no numbers, so even the largest network takes no memory there.
+Then the modules run in double precision, beside the Model's graph run node by node.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def prove(models: Sequence[Model], source: str, inference: str) -> Mapping[Model
 
     ``source`` is the text of the module, and ``inference`` that of the one for inference. The
     first runs twice on the meta device, in training with the auxiliary heads and in evaluation
-    without: every volume, parameter count and MAC is compared. A merge is an expression and no
-    module: its volume is what the layers that read it take, or what the network gives. Then both
+    without: every volume, parameter count and MAC is compared. A merge is an expression, not a
+    module: its volume is what the layers that read it take, or what the network returns. Then both
     run on random images with random parameters: outputs, gradients and buffers are compared.
     """
     files = [_File(source), _File(inference)]
@@ -95,7 +95,7 @@ def _said(error: Exception) -> str:
 
 
 class _Run:
-    """One pass of the module: the shapes each module takes and gives, and the FLOPs."""
+    """One pass of the module: the shapes each module takes and returns, and the FLOPs."""
 
     def __init__(self, model: Model, network: nn.Module, is_training: bool) -> None:
         self.model = model
@@ -189,7 +189,7 @@ def _compare_parameters(mismatches: _Mismatches, network: nn.Module) -> None:
             mismatches.report(node, "parameters", f"{ours:,}", f"{theirs:,}")
     total = model.trunk.parameters + model.heads.parameters
     theirs = _count_parameters(network)
-    # Where a layer is wrong the sum is, too: one mistake, one message.
+    # Where a layer is wrong, the sum is wrong, too: one mistake, one message.
     if theirs != total and not mismatches.has("parameters"):
         mismatches.report(None, "parameters of the network", f"{total:,}", f"{theirs:,}")
 
@@ -223,7 +223,7 @@ def _compare_read(mismatches: _Mismatches, run: _Run, reader: Node, shape: Shape
     """Compare what a layer takes with the volume of the node it reads."""
     source = mismatches.model.nodes[reader.inputs[0]]
     if isinstance(reader.layer, UnaryLayer) and reader.layer.flattens:
-        # The module sees the vector that its input was made.
+        # The module sees its input flattened to a vector.
         if shape == (_BATCH, source.volume.elements):
             return
         mismatches.report(source, "elements", f"{source.volume.elements:,}", _sizes(shape))
@@ -256,7 +256,7 @@ def _compare_macs(mismatches: _Mismatches, run: _Run) -> None:
 def _compare_numbers(
     mismatches: _Mismatches, name: str, plain: _File, inference: _File
 ) -> Numbers | str:
-    """Compare with the graph in numbers; a text says why that was left out."""
+    """Compare with the graph in numbers; a text says why this was left out."""
     sample = choose_sample(mismatches.model)
     if isinstance(sample, str):
         return sample
@@ -293,7 +293,7 @@ def _unary(nodes: Iterable[Node]) -> Iterator[Node]:
 
 
 def _sizes(shape: Shape) -> str:
-    """A shape as a volume where it is one of the batch, else as torch has it."""
+    """A shape as a volume where it is that of a batch, or else as torch writes it."""
     match shape:
         case (batch, channels, height, width) if batch == _BATCH:
             return str(Volume.image(height, width, channels))

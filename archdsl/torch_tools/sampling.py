@@ -1,7 +1,7 @@
-"""On what a network is run to compare its numbers: smaller than it is, where it is large.
+"""What a network is run on to compare its numbers; a large network is made smaller for that.
 
-What is compared is the same text, with the same layers in the same places. Volumes and parameters
-of the network as it is are compared on the meta device.
+The same text is compared, with the same layers in the same places. Volumes and parameters of the
+network in its real size are compared on the meta device.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from archdsl.layers.norm import BatchNorm
 from archdsl.layers.volume import Volume
 from archdsl.model import Model
 
-#: Layers of torch that can have fewer channels, and the arguments that count these.
+#: Layers of torch that can have fewer channels, and the arguments that count them.
 _WIDTHS: dict[type[nn.Module], tuple[str, ...]] = {
     nn.Conv2d: ("in_channels", "out_channels", "groups"),
     nn.ConvTranspose2d: ("in_channels", "out_channels", "groups"),
@@ -47,7 +47,7 @@ class Effort:
 
     @property
     def is_large(self) -> bool:
-        """Whether a smaller network is worth while."""
+        """Whether a smaller network is worthwhile."""
         return self.is_long or self.parameters > 10**7
 
     @property
@@ -68,10 +68,10 @@ class Sample:
 def choose_sample(model: Model) -> Sample | str:
     """The images on which a network's numbers are compared, or why they are not.
 
-    A small network is run as it is. Of a large one the channels are divided, where that leaves
-    it the same otherwise; then its input is halved, as often as its layers remain the same
-    modules, as those before a global pool do. Where it takes long all the same there is one
-    image, if no layer is normalized over the batch.
+    A small network is run as it is. The channels of a large one are divided, where that leaves
+    it the same otherwise. Then its input is halved for as long as its layers remain the same
+    modules, as those before a global pool do. If it still takes long, there is only one image,
+    unless a layer is normalized over the batch.
     """
     chosen = Sample(model.input)
     effort = _effort(model, [node.volume for node in model.nodes], chosen.divisor)
@@ -94,7 +94,7 @@ def choose_sample(model: Model) -> Sample | str:
 
 
 def _effort(model: Model, volumes: Sequence[Volume], divisor: int) -> Effort:
-    """About what the layers of a network take with these volumes."""
+    """Roughly what the layers of a network take with these volumes."""
     macs = activations = parameters = 0
     for node in model.layers:
         volume = volumes[node.id]
@@ -109,7 +109,7 @@ def _effort(model: Model, volumes: Sequence[Volume], divisor: int) -> Effort:
 
 
 def _volumes_at(model: Model, input: Volume) -> list[Volume] | None:
-    """The volumes at an input of another size; None where that needs other modules."""
+    """The volumes for an input of another size; None where that needs other modules."""
     volumes = [input]
     for node in model.layers:
         inputs = tuple(volumes[source] for source in node.inputs)
@@ -128,7 +128,7 @@ def _volumes_at(model: Model, input: Volume) -> list[Volume] | None:
 
 
 def narrowed_width(channels: int, divisor: int) -> int:
-    """What is left of a number of channels that can be divided, and the number itself else."""
+    """A number of channels divided by the divisor, or unchanged where it is not divisible."""
     return channels if channels % divisor else channels // divisor
 
 
@@ -137,7 +137,7 @@ def _narrow(volume: Volume, divisor: int) -> Volume:
 
 
 def _narrows(model: Model) -> bool:
-    """Whether a network is the same with divided channels, but for arguments of ``_WIDTHS``."""
+    """Whether a network is the same with divided channels, except for arguments of ``_WIDTHS``."""
     for node in model.layers:
         inputs = tuple(model.nodes[source].volume for source in node.inputs)
         narrowed = tuple(_narrow(volume, NARROWED) for volume in inputs)
@@ -161,7 +161,7 @@ def _narrows(model: Model) -> bool:
 
 
 def _has_widths(emitted: Call) -> bool:
-    """Whether a call makes a layer of ``_WIDTHS``, perhaps behind one that pads."""
+    """Whether a call makes a layer of ``_WIDTHS``, perhaps after one that pads."""
     return all(one.callee in (*_CALLEES, "nn.ZeroPad2d") for one in _calls_of(emitted))
 
 
@@ -188,7 +188,7 @@ _CALLEES = {f"nn.{kind.__name__}" for kind in _WIDTHS}
 
 @contextmanager
 def narrowed(divisor: int) -> Iterator[None]:
-    """Layers of torch are built with divided channels."""
+    """Build layers of torch with divided channels."""
     before = {kind: kind.__init__ for kind in _WIDTHS}
     try:
         for kind, init in before.items():

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from archdsl.torch_tools.errors import ToolError
 
-#: What torch's reader raises on bytes that are not its own: whatever its parts do.
+#: What torch's reader raises on bytes in another format: whatever its parts raise.
 UNREADABLE = (
     pickle.UnpicklingError,
     RuntimeError,
@@ -24,7 +24,7 @@ UNREADABLE = (
     AttributeError,
 )
 
-#: Where files that hold more than weights have them: checkpoints of archdsl, and of others.
+#: The keys of the weights in files that hold more: checkpoints of archdsl, and of others.
 _PLACES = ("average", "network", "state_dict")
 
 
@@ -32,7 +32,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """The weights in a file of safetensors or of ``torch.save``, or in a checkpoint.
 
     Errors:
-        Fault: where the file cannot be read or holds no weights. Nothing in it is executed.
+        ToolError: where the file cannot be read or holds no weights. Nothing in it is executed.
     """
     try:
         if path.suffix == ".safetensors":
@@ -41,7 +41,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     except OSError as error:
         raise ToolError(f"cannot read {path}: {error.strerror or error}") from None
     except (SafetensorError, *UNREADABLE):
-        raise ToolError(f"{path} is no file of weights that can be read safely") from None
+        raise ToolError(f"{path} is not a file of weights that can be read safely") from None
     if isinstance(loaded, Mapping) and "shards" in loaded:
         raise ToolError(f"{path} has its weights in parts: take the last.safetensors of the run")
     if isinstance(loaded, Mapping):
@@ -51,7 +51,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         raise ToolError(f"{path} holds no state dict")
     for key, value in loaded.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
-            raise ToolError(f"{path} holds no state dict: {key!r} is no tensor")
+            raise ToolError(f"{path} holds no state dict: {key!r} is not a tensor")
     return dict(loaded)
 
 
@@ -59,7 +59,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
     """Put the weights of a file into a network.
 
     Errors:
-        Fault: where they cannot be read or do not fit, with the first that does not.
+        ToolError: where they cannot be read or do not fit; it names the first that does not.
     """
     state = read_state(path)
     try:
@@ -76,6 +76,6 @@ def _misfit(network: nn.Module, state: Mapping[str, Tensor]) -> str:
             return f"they have no `{name}`"
         if state[name].shape != tensor.shape:
             shapes = list(state[name].shape), list(tensor.shape)
-            return f"`{name}` has the shape {shapes[0]}, the network wants {shapes[1]}"
+            return f"`{name}` has the shape {shapes[0]}, but the network needs {shapes[1]}"
     surplus = next(name for name in state if name not in wanted)
     return f"the network has no `{surplus}`"

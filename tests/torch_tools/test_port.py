@@ -383,8 +383,8 @@ def test_a_dry_run_and_a_quiet_one(call) -> None:
         ([torch.ones(1)], ""),
         ({}, ""),
         ({"state_dict": {}}, ""),
-        ({"state_dict": {"a": torch.ones(1), "epoch": 3}}, ": 'epoch' is no tensor"),
-        ({"a": torch.ones(1), 3: torch.ones(1)}, ": 3 is no tensor"),
+        ({"state_dict": {"a": torch.ones(1), "epoch": 3}}, ": 'epoch' is not a tensor"),
+        ({"a": torch.ones(1), 3: torch.ones(1)}, ": 3 is not a tensor"),
     ],
     ids=["a list", "nothing", "an empty state", "a number", "a key that is none"],
 )
@@ -402,7 +402,7 @@ WRONG = {
     ),
     ("none.pt", "yours.arch", "--dry-run"): "cannot read none.pt: No such file or directory",
     ("mine.arch", "yours.arch", "--dry-run"): (
-        "mine.arch is no file of weights that can be read safely"
+        "mine.arch is not a file of weights that can be read safely"
     ),
     ("mine.safetensors", "mine.arch", "--from", "yours.arch", "--dry-run"): (
         "no network of yours.arch has the names and shapes of the source"
@@ -465,7 +465,7 @@ def test_two_orders_of_one_source_are_refused() -> None:
     same = one.replace("A:", "C:")
     other = "network B: 6x6x4 → 6x6x4 { b: conv 1x1 4; a: conv 1x1 4 }\n"
     shapes = target_shapes(models_of(one)[0])
-    with pytest.raises(ToolError, match=r"^several networks of n\.arch have the names"):
+    with pytest.raises(ToolError, match=r"^several networks of n\.arch have the source's names"):
         order_as(shapes, models_of(one + other), "n.arch")
     assert order_as(shapes, models_of(one + same), "n.arch") == shapes
 

@@ -126,7 +126,7 @@ DAMAGES: dict[str, tuple[Any, str]] = {
         lambda f: (f / "weights.safetensors").write_bytes(
             (f / "weights.safetensors").read_bytes()[:999]
         ),
-        "weights.safetensors is no file of weights",
+        "weights.safetensors is not a file of weights",
     ),
     "no weights at all": (
         lambda f: [p.unlink() for p in (*f.glob("*.safetensors"), *f.glob("checkpoints/*"))],
