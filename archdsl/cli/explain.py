@@ -51,7 +51,7 @@ def explain(names: tuple[str, ...], output_format: str, color: ColorChoice) -> N
             raise CommandError(f"there is no code `{name}`; {help}")
     if output_format == "md":
         if names:
-            raise Refusal("`--format md` is for all rules at once: leave the codes out")
+            raise CommandError("`--format md` is for all rules at once: leave the codes out")
         print_text(render_rules_markdown(RULES_BY_TOPIC))
         return
     is_colored = wants_color(color, sys.stdout)

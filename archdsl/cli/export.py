@@ -108,7 +108,7 @@ def export(
     if output is not None and not is_folder(output):
         path = Path(output)
     if path.exists() and not force:
-        raise Refusal(f"{path} already exists; use --force to overwrite it")
+        raise CommandError(f"{path} already exists; use --force to overwrite it")
     with needing("export", "export to ONNX"):
         from archdsl.compilation import compile_module
         from archdsl.torch_tools.export import SEED, export_onnx

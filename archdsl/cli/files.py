@@ -219,7 +219,7 @@ def _read_stdin() -> Source:
 
 
 def choose_network(models: tuple[Model, ...], name: str | None, spec: str) -> Model:
-    """The network that a call means. Errors: ``Refusal`` where there is not exactly one."""
+    """The network that a call means. Errors: ``CommandError`` where there is not exactly one."""
     names = ", ".join(model.name for model in models)
     if name is not None:
         for model in models:
@@ -249,7 +249,7 @@ def write_files(contents: Mapping[Path, bytes], keep_modes: bool = False) -> Non
     target is touched.
 
     Errors:
-        Refusal: where a file cannot be written; nothing half-written is left.
+        CommandError: where a file cannot be written; nothing half-written is left.
     """
     staged: dict[Path, Path] = {}
     path = Path()

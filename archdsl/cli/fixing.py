@@ -48,7 +48,7 @@ def fix_files(
     Warnings that are ignored are not fixed. Files that cannot be read are left to the check.
 
     Errors:
-        Refusal: for the standard input, which is not a file.
+        CommandError: for the standard input, which is not a file.
     """
     fixed = []
     sources = _read(paths)

@@ -68,7 +68,7 @@ def predict(
                 )
             except TrainError as fault:
                 # The other images are still classified.
-                show_fault(Refusal(str(fault)))
+                show_fault(CommandError(str(fault)))
                 broken += 1
                 continue
             scores = finished.probabilities(image[None])[0]

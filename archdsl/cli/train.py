@@ -289,7 +289,7 @@ def _loggers(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     for name in names:
         if name not in ("csv", "tensorboard"):
-            raise Refusal(
+            raise CommandError(
                 f"there is no logger `{printable(name)}`; the loggers are csv and tensorboard"
             )
     return names

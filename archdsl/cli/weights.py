@@ -114,7 +114,7 @@ def port(
     if output is None and not dry_run:
         raise click.UsageError("name the file to write with -o, or pass --dry-run", ctx)
     if output is not None and not dry_run and output.exists() and not force:
-        raise Refusal(f"{output} already exists; use --force to overwrite it")
+        raise CommandError(f"{output} already exists; use --force to overwrite it")
     model = choose_network(_read(ctx, spec, input_volume, color), network, spec)
     origins = _read(ctx, origin, input_volume, color) if origin else ()
     with needing("torch", "porting weights"):

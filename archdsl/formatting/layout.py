@@ -30,7 +30,7 @@ INDENT = 2
 BAR = "| "
 
 
-def render_layout(statements: Sequence[Statement], end: Gap) -> str:
+def render_layout(statements: Sequence[LexedStatement], end: Gap) -> str:
     """The text of a file's statements, and of what follows the last one."""
     layout = _Layout()
     place = layout.place(0)

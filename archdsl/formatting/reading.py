@@ -143,7 +143,9 @@ class LexedStatement:
 StatementPart: TypeAlias = WordLexeme | Braces
 
 
-def read_layout(source: Source, lexemes: Sequence[Lexeme]) -> tuple[tuple[Statement, ...], Gap]:
+def read_layout(
+    source: Source, lexemes: Sequence[Lexeme]
+) -> tuple[tuple[LexedStatement, ...], Gap]:
     """The statements of a text, and what follows the last one."""
     reader = _Reader(source, lexemes)
     statements = reader.statements()

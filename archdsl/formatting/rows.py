@@ -10,7 +10,7 @@ from archdsl.formatting.columns import CONTINUATION, WIDTH, LinePiece
 from archdsl.formatting.reading import Braces, LexedStatement, WordLexeme
 
 #: Branches separated by ``|`` (one where nothing branches) of statements separated by ``;``.
-StatementRow: TypeAlias = Sequence[Sequence[Statement]]
+StatementRow: TypeAlias = Sequence[Sequence[LexedStatement]]
 
 
 class Mode(Enum):

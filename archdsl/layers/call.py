@@ -58,7 +58,7 @@ class Call:
     then: Call | None = None
 
 
-def call(callee: str, *positional: Value, **keywords: Value | OptionalArgument) -> Call:
+def call(callee: str, *positional: CallValue, **keywords: CallValue | OptionalArgument) -> Call:
     """Build a call; pass ``OptionalArgument(value, default)`` for what may be left out."""
     args = [Arg(value) for value in positional]
     for keyword, value in keywords.items():
@@ -69,7 +69,9 @@ def call(callee: str, *positional: Value, **keywords: Value | OptionalArgument) 
     return Call(callee, tuple(args))
 
 
-def method(of: Call, name: str, *positional: Value, **keywords: Value | OptionalArgument) -> Call:
+def method(
+    of: Call, name: str, *positional: CallValue, **keywords: CallValue | OptionalArgument
+) -> Call:
     """A call followed by a method call on its result."""
     if of.then is not None:
         return replace(of, then=method(of.then, name, *positional, **keywords))

@@ -15,7 +15,7 @@ LEAD = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class ExcerptMark:
     """A span to underline, with what is said about it."""
 
     span: Span
@@ -54,7 +54,7 @@ def _by_line(marks: list[ExcerptMark]) -> dict[int, list[ExcerptMark]]:
     return lines
 
 
-def _with_gaps(lines: dict[int, list[Mark]]) -> Iterator[tuple[int, list[Mark]]]:
+def _with_gaps(lines: dict[int, list[ExcerptMark]]) -> Iterator[tuple[int, list[ExcerptMark]]]:
     """The lines in order; a gap of one line is shown, since a sign for it would be no shorter."""
     for number in sorted(lines):
         if number - 1 not in lines and number - 2 in lines:
@@ -111,7 +111,7 @@ def _cells(text: str) -> tuple[list[str], list[int]]:
     return cells, edges
 
 
-def _underline(text: str, mark: Mark, edges: list[int]) -> _Underline:
+def _underline(text: str, mark: ExcerptMark, edges: list[int]) -> _Underline:
     """The columns of a mark; of a span over several lines, only the first is underlined."""
     first = mark.span.column - 1
     goes_on = mark.span.end_line > mark.span.line

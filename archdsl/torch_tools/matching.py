@@ -20,13 +20,13 @@ from archdsl.torch_tools.errors import ToolError
 COUNTER = "num_batches_tracked"
 #: How a pair was found; docs/weights.md explains the words.
 Ground: TypeAlias = Literal["name", "map", "shape", "order", "part"]
-Shape: TypeAlias = tuple[int, ...]
+TensorShape: TypeAlias = tuple[int, ...]
 #: The tensors a module owns, by their last names, without the counter of batch normalization.
-Signature: TypeAlias = tuple[tuple[str, Shape], ...]
+TensorSignature: TypeAlias = tuple[tuple[str, TensorShape], ...]
 _SHOWN = 6
 
 
-class MatchFault(ToolError):
+class MatchError(ToolError):
     """Two networks that do not match, or match in more than one way."""
 
 
@@ -86,14 +86,14 @@ def match_owners(
     *,
     is_ordered: bool = True,
 ) -> tuple[MatchedLayers, ...]:
-    """Pair the modules of two networks, in the target's order.
+    """MatchedLayers the modules of two networks, in the target's order.
 
     ``maps`` are pairs of paths, of the source and of the target: what is below the first is
     matched with what is below the second, and with nothing else. ``is_ordered`` says whether the
     source's order means anything.
 
     Errors:
-        MatchFault: where a module has no partner, or more than one possible partner.
+        MatchError: where a module has no partner, or more than one possible partner.
     """
     rest, wanted = list(source), list(target)
     pairs: list[MatchedLayers] = []
@@ -122,14 +122,14 @@ def drop_owners(owners: Sequence[Owner], prefixes: Iterable[str]) -> tuple[Owner
 def _below(owners: Sequence[Owner], path: str, whose: str) -> list[Owner]:
     found = [o for o in owners if o.path == path or o.path.startswith(f"{path}.")]
     if not found:
-        raise MatchFault(f"the {whose} has no module `{path}` that is not matched already")
+        raise MatchError(f"the {whose} has no module `{path}` that is not matched already")
     return found
 
 
 def _refuse_order(pairs: Sequence[MatchedLayers]) -> None:
     guessed = [pair.source for pair in pairs if pair.ground in ("order", "part")]
     if guessed:
-        raise MatchFault(
+        raise MatchError(
             f"ambiguous: {_listed(guessed)} of the source share their shapes with others, and the "
             f"file keeps no order; name the source's spec with --from, or say which with --map"
         )
@@ -177,7 +177,7 @@ def _refuse_leftovers(source: list[Owner], target: list[Owner]) -> None:
         parts.append(f"no place for {_listed(left)} of the source")
     if missing:
         parts.append(f"nothing for {_listed(missing)} of the spec")
-    raise MatchFault("; ".join(parts))
+    raise MatchError("; ".join(parts))
 
 
 def _listed(owners: Sequence[Owner]) -> str:
@@ -278,7 +278,7 @@ def _classes(parts: list[_Units]) -> list[frozenset[tuple[tuple[TensorSignature,
 
 def _segments(source: _Units, target: _Units) -> Iterator[tuple[_Units, _Units]]:
     """Cut both where a part ends in both and what is before it is the same except for order."""
-    balance: Counter[tuple[Signature, ...]] = Counter()
+    balance: Counter[tuple[TensorSignature, ...]] = Counter()
     start = 0
     for end, (ours, theirs) in enumerate(
         zip(_signatures(source), _signatures(target), strict=True), 1
@@ -295,11 +295,11 @@ def _ends_part(source: _Units, target: _Units, end: int) -> bool:
     return all(u[end - 1][-1].parent != u[end][0].parent for u in (source, target))
 
 
-def _ambiguous(source: _Units, target: _Units) -> MatchFault:
+def _ambiguous(source: _Units, target: _Units) -> MatchError:
     repeated = {signature for signature, count in _counts(target).items() if count > 1}
     ours = [unit[0] for unit in source if _signature(unit) in repeated]
     theirs = [unit[0] for unit in target if _signature(unit) in repeated]
-    return MatchFault(
+    return MatchError(
         f"ambiguous: {_listed(ours)} of the source could each be more than one of "
         f"{_listed(theirs)} of the spec, whose orders differ; say which with --map"
     )

@@ -82,7 +82,7 @@ def plan_port(
     """Which tensor of the source becomes which tensor of the target, for all tensors of both.
 
     Errors:
-        MatchFault: where that is not certain, or something is left over.
+        MatchError: where that is not certain, or something is left over.
         ToolError: where the source keeps some counters of batch normalization and lacks others.
     """
     owners = drop_owners(read_owners(source.items()), drops)

@@ -32,7 +32,7 @@ _TORCH = torch.__version__.partition("+")[0]
 #: Two images: batch normalization cannot be trained on a single 1×1 volume.
 _BATCH = 2
 
-Shape = tuple[int, ...]
+TensorShape = tuple[int, ...]
 
 
 def prove(models: Sequence[Model], source: str, inference: str) -> Mapping[Model, Proof]:
@@ -104,8 +104,8 @@ class _Run:
         self.root = type(network).__name__
         #: Nodes whose volume was seen.
         self.shown: set[int] = set()
-        self.takes: dict[str, Shape] = {}
-        self.gives: dict[str, Shape] = {}
+        self.takes: dict[str, TensorShape] = {}
+        self.gives: dict[str, TensorShape] = {}
         network.train(is_training)
         handles = [
             module.register_forward_hook(self._recorder(name))
@@ -138,7 +138,7 @@ def _tensors(output: Any) -> tuple[Any, ...]:
     return (output,) if isinstance(output, Tensor) else tuple(output)
 
 
-def _shape(value: Any) -> Shape:
+def _shape(value: Any) -> TensorShape:
     return tuple(value.shape) if isinstance(value, Tensor) else ()
 
 
@@ -219,7 +219,7 @@ def _compare_volumes(mismatches: _Mismatches, run: _Run) -> None:
         _compare_volume(mismatches, run, model.nodes[output], shape)
 
 
-def _compare_read(mismatches: _Mismatches, run: _Run, reader: Node, shape: Shape) -> None:
+def _compare_read(mismatches: _Mismatches, run: _Run, reader: Node, shape: TensorShape) -> None:
     """Compare what a layer takes with the volume of the node it reads."""
     source = mismatches.model.nodes[reader.inputs[0]]
     if isinstance(reader.layer, UnaryLayer) and reader.layer.flattens:
@@ -231,7 +231,7 @@ def _compare_read(mismatches: _Mismatches, run: _Run, reader: Node, shape: Shape
     _compare_volume(mismatches, run, source, shape)
 
 
-def _compare_volume(mismatches: _Mismatches, run: _Run, node: Node, shape: Shape) -> None:
+def _compare_volume(mismatches: _Mismatches, run: _Run, node: Node, shape: TensorShape) -> None:
     run.shown.add(node.id)
     if shape == (_BATCH, *node.volume.torch_sizes):
         return
@@ -292,7 +292,7 @@ def _unary(nodes: Iterable[Node]) -> Iterator[Node]:
     return (node for node in nodes if isinstance(node.layer, UnaryLayer))
 
 
-def _sizes(shape: Shape) -> str:
+def _sizes(shape: TensorShape) -> str:
     """A shape as a volume where it is that of a batch, or else as torch writes it."""
     match shape:
         case (batch, channels, height, width) if batch == _BATCH:
