@@ -59,7 +59,7 @@ def ignore_signals(worker: int) -> None:
 
 @contextmanager
 def ending_workers() -> Iterator[None]:
-    """End the processes that read data however the run ends: they heed no signal but this."""
+    """End the processes that read data however the run ends: they react to no signal but this."""
     before = set(multiprocessing.active_children())
     try:
         yield

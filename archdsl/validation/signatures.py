@@ -59,7 +59,7 @@ def Unflatten(dim: A, unflattened_size: A) -> Bound:
 
 
 def Identity(*args: A, **kwargs: A) -> Bound:
-    # Takes anything and heeds nothing.
+    # Takes anything and ignores it.
     return {}
 
 

@@ -119,7 +119,7 @@ MERGES = {
     "×2; conv 1 }",
     "in a named group in a branch": "add { id | a: { conv 1; add { id | conv 1; mul { id | gap; "
     "conv 1 } } }; tanh }",
-    "around a recall": "a: tanh; concat { tanh; mul { tanh | concat { a | id }; conv 1 4 } | a }",
+    "around a reference": "a: tanh; concat { tanh; mul { tanh | concat { a | id }; conv 1 4 } | a }",
     "with a crop": "a: conv 1; conv 3; concat { crop a | conv 1; add { crop a | conv 1; tanh } }",
     "of vectors": "concat { fc 8; add { id | fc 8; mul { id | tanh; fc 8 } } | fc 3 }",
 }

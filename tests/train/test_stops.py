@@ -296,7 +296,7 @@ def test_what_own_data_draw_hangs_on_the_seed_alone(
 
 
 def test_a_fault_in_a_worker_ends_the_workers(tmp_path: Path) -> None:
-    """Though they heed no signal: else the command would wait for them for ever."""
+    """Though they react to no signal: the command would wait for them for ever."""
     for part in ("train", "val"):
         for name in "abcd":
             folder = tmp_path / "set" / part / name
