@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
@@ -24,10 +25,12 @@ from archdsl.cli.options import MemorySize, color_option, input_option, paths_ar
 from archdsl.cli.terminal import CLEAN, FINDINGS, ColorChoice, CommandError, exit_code
 from archdsl.layers.volume import Volume
 from archdsl.model import Model
-from archdsl.model.memory import Memory, Precision, estimate_memory
-from archdsl.model.proof import Proof
 from archdsl.recipe import Recipe
 from archdsl.report.text import count_of
+
+if TYPE_CHECKING:
+    from archdsl.model.memory import Memory, Precision
+    from archdsl.model.proof import Proof
 
 
 def _complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
@@ -191,6 +194,8 @@ def _verdict(findings: CheckReport) -> str:
 
 
 def _estimate(model: Model, batch: int | None, precision: Precision) -> Memory:
+    from archdsl.model.memory import estimate_memory
+
     recipe = model.recipe or Recipe()
     return estimate_memory(model, batch=batch or recipe.batch, precision=precision)
 

@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archdsl.cli.configuration import Configuration
 from archdsl.cli.files import Reading
@@ -19,11 +19,13 @@ from archdsl.cli.terminal import (
     wants_color,
 )
 from archdsl.model import Model
-from archdsl.model.memory import Memory, verify_memory
-from archdsl.model.proof import Proof
 from archdsl.records import dataclass
 from archdsl.report.text import count_of
 from archdsl.text.diagnostics import Diagnostic, Severity
+
+if TYPE_CHECKING:
+    from archdsl.model.memory import Memory
+    from archdsl.model.proof import Proof
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,11 @@ class CheckReport:
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Everything that is wrong, without the warnings that are ignored."""
         found = list(self.configuration.keep(self.reading.diagnostics))
-        for model, memory in self.memories.items():
-            exceeded = self.limit is not None and verify_memory(model, memory, self.limit)
-            found += [exceeded] if exceeded else []
+        if self.limit is not None:
+            from archdsl.model.memory import verify_memory
+
+            verdicts = [verify_memory(m, memory, self.limit) for m, memory in self.memories.items()]
+            found += [verdict for verdict in verdicts if verdict is not None]
         for proof in self.proofs.values():
             found += proof.diagnostics
         return tuple(found)
@@ -94,8 +98,6 @@ def _print_document(document: dict[str, Any]) -> None:
 
 
 def _print_tables(findings: CheckReport, color: ColorChoice) -> None:
-    from archdsl.report.memory import render_memory
-    from archdsl.report.proof import render_proof
     from archdsl.report.table import render_report
 
     reading = findings.reading
@@ -103,9 +105,13 @@ def _print_tables(findings: CheckReport, color: ColorChoice) -> None:
     for index, model in enumerate(reading.models):
         print_text("\n" * (index > 0) + render_report(model, is_colored), is_colored)
         if model in findings.memories:
+            from archdsl.report.memory import render_memory
+
             text = render_memory(model, findings.memories[model], findings.limit, is_colored)
             print_text(f"\n{text}", is_colored)
         if model in findings.proofs:
+            from archdsl.report.proof import render_proof
+
             text = render_proof(findings.proofs[model], is_colored)
             print_text(f"\n{text}", is_colored)
     for file in reading.libraries:
