@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from archdsl.layers.call import Call, OptionalArgument, call
-from archdsl.layers.fields import COUNT, NUMBER, LayerError, attribute, choice
+from archdsl.layers.fields import COUNT, NUMBER, POSITIVE, LayerError, attribute, choice
 from archdsl.layers.layer import Autocast, Example, Family, Saved, UnaryLayer
 from archdsl.layers.volume import Volume
 from archdsl.records import dataclass
@@ -163,6 +163,83 @@ class ELU(UnaryLayer):
 
 
 @dataclass(frozen=True)
+class SELU(_Activation):
+    """scale · (x where positive, else alpha·(eˣ − 1)), which normalizes (Klambauer et al. 2017)."""
+
+    name = "selu"
+    module = "nn.SELU"
+    keeps = Saved(inputs=True)
+    examples = (Example("selu", _EXAMPLE_INPUT),)
+
+
+@dataclass(frozen=True)
+class Mish(_Activation):
+    """x · tanh(softplus(x)) (Misra 2019)."""
+
+    name = "mish"
+    module = "nn.Mish"
+    keeps = Saved(inputs=True)
+    examples = (Example("mish", _EXAMPLE_INPUT),)
+
+
+@dataclass(frozen=True)
+class Softplus(UnaryLayer):
+    """log(1 + e^(beta·x))/beta: a smooth ReLU (Dugas et al. 2001)."""
+
+    name = "softplus"
+    family = Family.ACTIVATION
+    keeps = Saved(inputs=True)
+    autocast = Autocast.RAISES
+    examples = (
+        Example("softplus", _EXAMPLE_INPUT),
+        Example("softplus beta=2 threshold=10", _EXAMPLE_INPUT),
+    )
+
+    beta: float = attribute(POSITIVE, "how sharply it bends", 1.0)
+    threshold: float = attribute(NUMBER, "the beta·x above which it is x", 20.0)
+
+    def emit(self, x: Volume) -> Call:
+        return call(
+            "nn.Softplus",
+            beta=OptionalArgument(self.beta, 1.0),
+            threshold=OptionalArgument(self.threshold, 20.0),
+        )
+
+
+@dataclass(frozen=True)
+class HardTanh(UnaryLayer):
+    """min(max(x, min_val), max_val) (Collobert 2004)."""
+
+    name = "hardtanh"
+    akin = ("clip", "clamp")
+    family = Family.ACTIVATION
+    keeps = Saved(inputs=True)
+    examples = (
+        Example("hardtanh", _EXAMPLE_INPUT),
+        Example("hardtanh min_val=0 max_val=20", _EXAMPLE_INPUT),
+    )
+
+    min_val: float = attribute(NUMBER, "the smallest number of the result", -1.0)
+    max_val: float = attribute(NUMBER, "the largest number of the result", 1.0)
+
+    def infer_volume(self, x: Volume) -> Volume:
+        if self.min_val >= self.max_val:
+            raise LayerError(
+                "wrong-value",
+                f"`hardtanh` needs a `min_val` below its `max_val`, not {self.min_val:g} "
+                f"and {self.max_val:g}",
+            )
+        return x
+
+    def emit(self, x: Volume) -> Call:
+        return call(
+            "nn.Hardtanh",
+            min_val=OptionalArgument(self.min_val, -1.0),
+            max_val=OptionalArgument(self.max_val, 1.0),
+        )
+
+
+@dataclass(frozen=True)
 class GELU(UnaryLayer):
     """x · Φ(x) with the normal distribution's Φ (Hendrycks & Gimpel 2016)."""
 
@@ -195,3 +272,18 @@ class Softmax(UnaryLayer):
 
     def emit(self, x: Volume) -> Call:
         return call("nn.Softmax", dim=1)
+
+
+@dataclass(frozen=True)
+class LogSoftmax(UnaryLayer):
+    """The logarithms of what `softmax` gives, for a loss on log-probabilities."""
+
+    name = "logsoftmax"
+    synonyms = ("log_softmax",)
+    family = Family.ACTIVATION
+    keeps = Saved(output=True)
+    autocast = Autocast.RAISES
+    examples = (Example("logsoftmax", (10,)), Example("logsoftmax", _EXAMPLE_INPUT))
+
+    def emit(self, x: Volume) -> Call:
+        return call("nn.LogSoftmax", dim=1)

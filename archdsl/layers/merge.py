@@ -19,6 +19,14 @@ def _differing(inputs: tuple[Volume, ...], axes: tuple[str, ...]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
+def _equal(name: str, inputs: tuple[Volume, ...]) -> Volume:
+    """The one volume of all branches."""
+    if len(set(inputs)) > 1:
+        differing = _differing(inputs, ("height", "width", "channels"))
+        raise LayerError("branch-size-mismatch", f"branches of `{name}` differ in {differing}")
+    return inputs[0]
+
+
 @dataclass(frozen=True)
 class Concat(MergeLayer):
     """Joins the channels of its branches, whose heights and widths must agree."""
@@ -55,13 +63,56 @@ class Add(MergeLayer):
     )
 
     def infer(self, inputs: tuple[Volume, ...]) -> Volume:
-        if len(set(inputs)) > 1:
-            differing = _differing(inputs, ("height", "width", "channels"))
-            raise LayerError("branch-size-mismatch", f"branches of `add` differ in {differing}")
-        return inputs[0]
+        return _equal("add", inputs)
 
     def combine(self, operands: tuple[Code, ...]) -> Call | InfixCode:
         return InfixCode("+", operands)
+
+
+@dataclass(frozen=True)
+class Subtract(MergeLayer):
+    """The first of its branches less the others; their volumes must be equal."""
+
+    name = "sub"
+    synonyms = ("subtract", "minus", "difference")
+    family = Family.MERGE
+    examples = (
+        Example("sub { conv 3x3 same | id }", (14, 14, 4)),
+        Example("sub { fc 8 | fc 8 | fc 8 }", (4, 4, 4)),
+    )
+
+    def infer(self, inputs: tuple[Volume, ...]) -> Volume:
+        return _equal("sub", inputs)
+
+    def combine(self, operands: tuple[Code, ...]) -> Call | InfixCode:
+        return InfixCode("-", operands)
+
+
+@dataclass(frozen=True)
+class Maximum(MergeLayer):
+    """The largest number of its branches at each place; their volumes must be equal."""
+
+    name = "max"
+    synonyms = ("maximum", "maxout")
+    family = Family.MERGE
+    examples = (
+        Example("max { conv 3x3 same | conv 1x1 }", (14, 14, 4)),
+        Example("max { fc 8 | fc 8 | fc 8 }", (4, 4, 4)),
+    )
+
+    def infer(self, inputs: tuple[Volume, ...]) -> Volume:
+        return _equal("max", inputs)
+
+    def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
+        # Two by two: each maximum but the last is read by the next.
+        return Saved(inputs=True, numbers=(len(inputs) - 2) * out.elements)
+
+    def combine(self, operands: tuple[Code, ...]) -> Call | InfixCode:
+        first, second, *rest = operands
+        result = call("torch.maximum", first, second)
+        for operand in rest:
+            result = call("torch.maximum", result, operand)
+        return result
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def ReLU(inplace: A = False) -> Bound:
     return locals()
 
 
-ReLU6 = SiLU = Hardswish = Hardsigmoid = ReLU
+ReLU6 = SiLU = Hardswish = Hardsigmoid = SELU = Mish = ReLU
 
 
 def Sigmoid() -> Bound:
@@ -75,6 +75,20 @@ def Sigmoid() -> Bound:
 
 
 Tanh = Sigmoid
+
+
+def Softplus(beta: A = 1.0, threshold: A = 20.0) -> Bound:
+    return locals()
+
+
+def Hardtanh(
+    min_val: A = -1.0,
+    max_val: A = 1.0,
+    inplace: A = False,
+    min_value: A = None,
+    max_value: A = None,
+) -> Bound:
+    return locals()
 
 
 def LeakyReLU(negative_slope: A = 0.01, inplace: A = False) -> Bound:
@@ -95,6 +109,9 @@ def GELU(approximate: A = "none") -> Bound:
 
 def Softmax(dim: A = None) -> Bound:
     return locals()
+
+
+LogSoftmax = Softmax
 
 
 def MaxPool2d(
@@ -208,6 +225,10 @@ LAYERS: dict[str, Signature] = {
     "SiLU": SiLU,
     "Hardswish": Hardswish,
     "Hardsigmoid": Hardsigmoid,
+    "SELU": SELU,
+    "Mish": Mish,
+    "Softplus": Softplus,
+    "Hardtanh": Hardtanh,
     "Sigmoid": Sigmoid,
     "Tanh": Tanh,
     "LeakyReLU": LeakyReLU,
@@ -215,6 +236,7 @@ LAYERS: dict[str, Signature] = {
     "ELU": ELU,
     "GELU": GELU,
     "Softmax": Softmax,
+    "LogSoftmax": LogSoftmax,
     "MaxPool2d": MaxPool2d,
     "AvgPool2d": AvgPool2d,
     "AdaptiveAvgPool2d": AdaptiveAvgPool2d,
@@ -331,5 +353,15 @@ def flatten(input: A, start_dim: A = 0, end_dim: A = -1) -> Bound:
     return locals()
 
 
+def maximum(input: A, other: A) -> Bound:
+    return locals()
+
+
 #: What these do is written in C, without a signature that Python can see.
-FUNCTIONS: dict[str, Signature] = {"cat": cat, "concat": cat, "flatten": flatten, "stack": cat}
+FUNCTIONS: dict[str, Signature] = {
+    "cat": cat,
+    "concat": cat,
+    "flatten": flatten,
+    "maximum": maximum,
+    "stack": cat,
+}

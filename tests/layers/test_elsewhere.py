@@ -151,10 +151,10 @@ def test_no_synonym_has_two_meanings() -> None:
 
 
 def test_where_a_word_is_known() -> None:
-    assert places_of("selu", LAYERS_ELSEWHERE) == {
-        "PyTorch": "SELU",
-        "Keras": "selu",
-        "ONNX": "Selu",
+    assert places_of("celu", LAYERS_ELSEWHERE) == {
+        "PyTorch": "CELU",
+        "Keras": "celu",
+        "ONNX": "Celu",
     }
     assert places_of("MaxUnpool", LAYERS_ELSEWHERE) == {"PyTorch": "MaxUnpool", "ONNX": "MaxUnpool"}
     assert places_of("qwertz", LAYERS_ELSEWHERE) == {}
@@ -236,13 +236,13 @@ def test_slips_of_the_pen(word: str, meant: str, is_slip_of: bool) -> None:
         "prelu",
         "C",
         "enc1",
-        "selu",
+        "celu",
         *forms_of(LAYERS_ELSEWHERE),
     }
     assert is_slip(word, meant, known) is is_slip_of
 
 
-@pytest.mark.parametrize("text", ["selu", "conv3d 3 8", "softmin", "maxunpool 2", "attn", "glu"])
+@pytest.mark.parametrize("text", ["celu", "conv3d 3 8", "softmin", "maxunpool 2", "attn", "glu"])
 def test_nothing_is_offered_for_a_layer_of_another_framework(text: str) -> None:
     (diagnostic,) = diagnose(Source(text), Volume((28, 28, 16)))
     assert diagnostic.fixes == ()

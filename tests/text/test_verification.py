@@ -45,7 +45,7 @@ SAFE = {
 }
 #: Texts that stay as they are: what could be written there is a guess, or makes it worse.
 LEFT = [
-    "selu",
+    "celu",
     "glu",
     "softmin",
     "attn",
