@@ -11,33 +11,34 @@ from lark import Token
 from archdsl.text.comment import Comment
 
 _COMMENT = re.compile(r"#[^\n]*")
-#: No part of a statement: it begins behind them.
+#: Tokens that are not part of a statement: it begins after them.
 _BETWEEN = {"_SEP", "BAR", "NETWORK", "BLOCK", "USE", "EXPECT", "LET", "IF"}
 _BEGINNINGS = {*_BETWEEN, "LBRACE"}
 _SPECIAL = {*_BETWEEN, "LPAR", "CALL_NAME", "RPAR"}
 
-#: The line, the offset and the text of a comment; of a bar or a keyword below one, without text.
+#: The line, the offset and the text of a comment. A bar or a keyword below a comment has no text.
 _Found: TypeAlias = tuple[int, int, str | None]
 
 
 class Comments:
     """Follows the tokens on their way from the lexer to the parser.
 
-    It takes out the line breaks inside parentheses, where none ends a statement. The lexer alone
-    cannot: in its tables a value inside parentheses and one outside are the same.
+    It takes out the line breaks inside parentheses, which end no statement. The lexer alone cannot
+    do this: its tables do not distinguish a value inside parentheses from one outside.
 
-    And it keeps the comments for the nodes that begin and end beside them. When Lark reduces a
-    statement, all up to the next token has been seen, so what is behind it on its line is here.
-    Where a statement can end, a comment is part of the separator; elsewhere the lexer skips it.
+    It also keeps the comments for the nodes that begin or end beside them. When Lark reduces a
+    statement, everything up to the next token has been seen, including a comment behind the
+    statement on its line. Where a statement can end, a comment is part of the separator; elsewhere
+    the lexer skips it.
     """
 
     always_accept = ()
 
     def __init__(self) -> None:
-        #: What stands at the top of the file.
+        #: The comment at the top of the file.
         self.heading: Comment | None = None
         self._above: dict[int, tuple[str, ...]] = {}
-        #: Remarks that no node has taken yet, by their places.
+        #: Remarks that no node has taken yet, with their places.
         self.remarks: list[tuple[int, str]] = []
         #: Comments since the last token.
         self._waiting: list[_Found] = []
@@ -82,7 +83,7 @@ class Comments:
             self._end(before)
 
     def _read(self, separator: Token, word: Token | None, is_first: bool) -> None:
-        """The comments of a separator: one may be behind a word, the others have their lines."""
+        """Take a separator's comments: one may be behind a word, others have lines of their own."""
         line, start = separator.line or 0, separator.start_pos or 0
         lines = separator.split("\n")
         found: list[_Found] = []
@@ -100,9 +101,9 @@ class Comments:
     # ── Places ───────────────────────────────────────────────────────────────────────────────
 
     def _place(self, token: Token, before: Token | None) -> None:
-        """Decide on the comments before a token that is no separator.
+        """Assign the comments before a token that is not a separator.
 
-        What stands above a branch's bar, or behind it, is above the branch's first statement.
+        A comment above a branch's bar, or behind it, is above the branch's first statement.
         """
         waiting, kind = self._waiting, token.type
         line, start = token.line or 0, token.start_pos or 0
@@ -126,7 +127,7 @@ class Comments:
         waiting.clear()
 
     def _end(self, before: Token | None) -> None:
-        """Decide on what stands behind the last token."""
+        """Assign the comments behind the last token."""
         if before is None:
             self._head()
         elif self._waiting[0][0] == before.end_line:
@@ -152,7 +153,7 @@ class Comments:
     def of(self, start: int) -> Comment | None:
         """The comment of the node that begins at ``start`` and is complete now.
 
-        Nodes inside it have taken theirs before.
+        Nodes inside it have already taken theirs.
         """
         above = self._above.get(start, ())
         behind = tuple(text for _, text in self.take(start)) if self.remarks else ()

@@ -10,7 +10,7 @@ from archdsl.text.diagnostics import ArchError, Diagnostic, Edit, Fix, Label
 from archdsl.text.source import Source, Span
 
 MAX_NESTING = 60
-#: Beyond these nobody reads on.
+#: No more faults than this are reported: nobody would read them.
 MAX_FAULTS = 20
 
 _MARKS = re.compile(r'#[^\n]*|"[^"\n]*"|[{}()]')
@@ -26,9 +26,9 @@ _CLOSING = {"{": "}", "(": ")"}
 def find_bracket_faults(source: Source) -> list[Diagnostic]:
     """A fault with its fix for each bracket that is not closed, or closes nothing.
 
-    Where a brace is not closed, the indentation says which one: the line that is no deeper than
-    the line of its brace stands outside. A text whose indentation says more than its brackets is
-    not believed.
+    Where a brace is not closed, the indentation says which one: a line that is no deeper than the
+    line of a brace is outside that brace. The indentation is ignored where it finds more faults
+    than the brackets alone.
 
     Errors:
         ArchError: where brackets are nested beyond the bound.
@@ -42,7 +42,7 @@ def find_bracket_faults(source: Source) -> list[Diagnostic]:
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    """A bracket that is open, and the line it stands in."""
+    """An open bracket and its line."""
 
     sign: str
     offset: int
@@ -76,7 +76,7 @@ class _Scan:
         return sorted(self.found, key=lambda fault: fault.span.start if fault.span else 0)
 
     def _enter_line(self, start: int, code: str, last: tuple[int, int]) -> None:
-        """Close what a line leaves: braces whose own line is as deep as it, or deeper."""
+        """Close the braces that a line is outside of: their own lines are as deep or deeper."""
         sign = code.lstrip()[0]
         depth = len(code) - len(code.lstrip())
         while self.open and self.open[-1].sign == "{" and sign != "|":
@@ -107,7 +107,7 @@ class _Scan:
         self.open.pop()
 
     def _unopened(self, sign: str, span: Span) -> None:
-        """A bracket that closes nothing, or the brace before it that is missing."""
+        """Report a bracket that closes nothing, or the missing brace before it."""
         header = self._header_before(span) if sign == "}" else None
         fix = Fix(f"leave out `{sign}`", (Edit(span, ""),))
         related: tuple[Label, ...] = ()
@@ -122,7 +122,7 @@ class _Scan:
         )
 
     def _header_before(self, span: Span) -> Span | None:
-        """The last line before a brace that begins a definition and opens none."""
+        """The last line before ``span`` that begins a definition but opens no brace."""
         found = None
         for match in _HEADER.finditer(self.source.text, 0, span.start):
             found = match
@@ -139,7 +139,7 @@ class _Scan:
         return Edit(Span(self.source, end, end), f"\n{_indentation(self.source, opened.line)}}}")
 
     def _closing_parenthesis(self, opened: _Open) -> Edit:
-        """Nothing in parentheses goes on behind `;`, a bar or a brace."""
+        """The parentheses end at the latest before `;`, a bar, a brace or a comment."""
         line = self.source.line(opened.line)
         column = self.source.locate(opened.offset)[1]
         ends = re.compile(r"\s*(?:[;{|}#]|$)").search(line, column)
@@ -150,13 +150,13 @@ class _Scan:
     def _unclosed(self, opened: _Open, found: Span, edit: Edit) -> None:
         closing = _CLOSING[opened.sign]
         if opened.sign == "(":
-            found, seen = edit.span, "here at the latest belongs"
+            found, seen = edit.span, "this is the last place for"
         elif not found.text:
             seen = "the text ends here, before"
         elif found.text in _CLOSING.values():
             seen = f"`{found.text}` found here, before"
         else:
-            seen = "this line is outside again, without"
+            seen = "the indentation ends here, without"
         fix = Fix(f"add `{closing}`", (edit,))
         self.found.append(
             Diagnostic(

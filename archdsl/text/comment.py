@@ -1,4 +1,4 @@
-"""Comments: what a text says of a statement, an item or a whole file."""
+"""Comments: what a text says about a statement, an item or a whole file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from archdsl.records import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """What is said of a statement, an item or a file, without ``#`` and the space behind it.
+    """What is said about a statement, an item or a file, without ``#`` and the space after it.
 
     ``above`` are the lines right above it, ``behind`` the remarks in and behind its own lines: in
     parentheses, behind its ``{``, at its end.

@@ -41,9 +41,9 @@ class Edit:
 class Fix:
     """Edits that together make a diagnostic disappear.
 
-    One that keeps choices fixes how something is written; others change what its author chose: a
-    number, a claim, a layer. It is safe once the text that it gives has been checked, too, which
-    is what ``archdsl.text.verification`` does.
+    A fix that keeps choices corrects how something is written; others change what the author
+    chose: a number, a claim, a layer. A fix that keeps choices is safe once the text that results
+    has been checked, which ``archdsl.text.verification`` does.
     """
 
     message: str
@@ -78,7 +78,7 @@ class Diagnostic:
         return self.span.source.path if self.span else self.path or "<text>"
 
     def moved(self, old: Source, new: Source) -> Diagnostic:
-        """The same, its places in one source moved to another of the same length."""
+        """The same diagnostic, its places in one source moved to another of the same length."""
 
         def move(span: Span) -> Span:
             return replace(span, source=new) if span.source is old else span
@@ -117,9 +117,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
 def is_slip(word: str, meant: str, known: Iterable[str]) -> bool:
     """Whether a word can only be a slip of the pen for the one that is meant.
 
-    It is: one letter is wrong, missing, too many, or changes places with the next, and no other
-    known word is as near. Words that differ in a digit, or in one letter that is all they have, are
-    different names.
+    That is so if one letter is wrong, missing, too many or swapped with the next, and no other
+    known word is as near. Words that differ in a digit, and words of a single letter, are different
+    names.
     """
     word, meant = word.lower(), meant.lower()
     if re.findall(r"\d", word) != re.findall(r"\d", meant) or len(word) < 2:
@@ -147,7 +147,7 @@ def respell(
 ) -> tuple[Fix, ...]:
     """The nearest known word in place of the one at ``span``, where one is near enough.
 
-    ``elsewhere`` are words that may be meant as well, and are none here.
+    ``elsewhere`` are words that are not known here but may have been meant.
     """
     known = set(known)
     nearest = suggest(word, known)
@@ -161,7 +161,7 @@ def respelled(span: Span, nearest: str, known: Iterable[str]) -> Fix:
 
 
 def replaced(span: Span, text: str, message: str, *, keeps_choices: bool = True) -> Fix:
-    """A fix of one edit: ``text`` in place of what stands at ``span``."""
+    """A fix of one edit: ``text`` in place of the characters of ``span``."""
     return Fix(message, (Edit(span, text),), keeps_choices)
 
 

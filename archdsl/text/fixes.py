@@ -55,7 +55,7 @@ def meet(edit: Edit, other: Edit) -> bool:
 
 
 def before_edits(edits: Iterable[Edit]) -> Callable[[int], int]:
-    """From an offset in the text after edits to the one before them."""
+    """A function from an offset in the text after edits to the offset before them."""
     moves: list[tuple[int, int]] = []
     moved = 0
     for edit in sorted(edits, key=lambda edit: edit.span.start):

@@ -25,7 +25,7 @@ _OPTIONS: dict[str, Any] = {"parser": "lalr", "lexer": "contextual", "maybe_plac
 def load_parser(transformer: Transformer[Any, Any], **options: Any) -> Lark:
     """The parser of the language, which makes its results by ``transformer``.
 
-    ``options`` are those of Lark that have no part in its tables.
+    ``options`` are options of Lark that its tables do not depend on.
     """
     grammar = GRAMMAR.read_text("utf-8")
     tables = read_tables(grammar)
@@ -59,12 +59,12 @@ def make_tables() -> str:
 
 
 def _origin(grammar: str) -> list[str]:
-    """What tables hang on. (They also hang on the seed of hashes, but in their numbering alone.)"""
+    """What the tables depend on. (Their numbering depends on the hash seed as well.)"""
     return [lark.__version__, sha256(f"{grammar}{_OPTIONS}".encode()).hexdigest()]
 
 
 def _numbered(found: dict[str, Any]) -> dict[Any, Any]:
-    """An object with numbers for its keys, as JSON has none."""
+    """An object with its numeric keys as numbers again: JSON makes them strings."""
     if next(iter(found), "").isdecimal():
         return {int(key): value for key, value in found.items()}
     return found

@@ -45,8 +45,8 @@ def parse_program(source: Source) -> syntax.Program:
 def _beside(source: Source, faults: list[Diagnostic]) -> list[Diagnostic]:
     """The faults, and what else is wrong once brackets match and keywords are spelt right.
 
-    Where a bracket belongs is a guess within its line. What does not fit there says nothing, but
-    the guess is not offered as a fix.
+    Where in its line a bracket belongs is a guess. Errors in that line are therefore not reported,
+    but if there are any, the guess is not offered as a fix.
     """
     from archdsl.text.fixes import apply_fixes, relocate  # most texts need none
 
@@ -89,8 +89,8 @@ def _read(source: Source) -> tuple[syntax.Program | None, list[Diagnostic]]:
 def lex(source: Source) -> tuple[syntax.Lexeme, ...]:
     """The words, numbers and signs of a text that parses, in order; an empty one at the end.
 
-    What kind a word is depends on the place where it stands, so the parser must run along. What
-    lies between two lexemes is white space, separators and comments.
+    The kind of a word depends on its place, so the parser must run along. Between two lexemes there
+    is only white space, separators and comments.
     """
     parser, builder = _lark()
     found: list[syntax.Lexeme] = []

@@ -121,7 +121,7 @@ class Step:
     atoms: tuple[Atom, ...]
     repeat: Expr | None
     claim: Expr | None
-    #: Two trees with other comments mean the same, so it is no part of equality.
+    #: Not part of equality: trees that differ only in comments mean the same.
     comment: Comment | None = field(default=None, compare=False)
 
 
@@ -240,7 +240,7 @@ Item: TypeAlias = Use | Network | Instance | Block | Statement
 class Program:
     source: Source
     items: tuple[Item, ...]
-    #: What stands at the top of the file; of its first item, too, where that follows at once.
+    #: The comment at the top of the file; its first item has it, too, where that follows at once.
     comment: Comment | None = field(default=None, compare=False)
 
 
@@ -253,13 +253,13 @@ class Lexeme:
 
     kind: str
     span: Span
-    #: Whether a line break or a ``;`` that ends a statement stands before it.
+    #: Whether a line break or a ``;`` before it ends a statement.
     is_separated: bool
 
 
 # ── Walks ────────────────────────────────────────────────────────────────────────────────────
 
-#: What a walk comes to. A name that is only declared, called or set is part of its node.
+#: What a walk visits. A name that is only declared, called or set is not visited by itself.
 SyntaxNode: TypeAlias = Expr | Argument | Atom | Statement | Chain | Formal | Item | Program
 _N = TypeVar("_N")
 #: Fields that hold no nodes to walk to.
@@ -301,7 +301,7 @@ def _holders(kind: Any) -> tuple[str, ...]:
 
 
 def bodies_of(statement: Statement) -> Iterator[Body]:
-    """The braces directly inside a statement; those of an ``else if`` are the first ``if``'s."""
+    """The braces directly inside a statement; an ``else if`` belongs to the first ``if``."""
     for child in children_of(statement):
         if isinstance(child, Body):
             yield child
@@ -310,7 +310,7 @@ def bodies_of(statement: Statement) -> Iterator[Body]:
 
 
 def statements_of(node: Item) -> Iterator[Statement]:
-    """All statements of an item, outer before inner; a bare statement is the first of its own."""
+    """All statements of an item, outer before inner; an item that is a statement comes first."""
     if isinstance(node, (Step, Let, Cond, Expect)):
         yield node
         bodies = bodies_of(node)

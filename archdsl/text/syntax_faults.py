@@ -32,9 +32,9 @@ _IMPLIED = {"FLOAT", "PLUS", "MINUS", "TIMES", "DIVIDE", "COMPARE", "AND", "OR",
 def describe_token(
     source: Source, kind: str, text: str, offset: int, expected: set[str]
 ) -> tuple[Diagnostic, int]:
-    """The diagnostic for a token of a kind that cannot stand at an offset, and the place to fix.
+    """The diagnostic for a token of a kind that is not allowed at an offset, and the place to fix.
 
-    ``expected`` are the kinds that could. The end of the text is a token of the kind ``$END``.
+    ``expected`` are the kinds that are allowed. The end of the text is a token of kind ``$END``.
     """
     code = "unexpected-word"
     if kind == "$END":
@@ -52,7 +52,7 @@ def describe_token(
         return fault, offset
     else:
         text = text.rstrip("(") or text
-        message = f"`{_shown(text)}` cannot stand here"
+        message = f"`{_shown(text)}` is not allowed here"
     return _diagnose(source, code, message, text, offset, expected), offset
 
 
@@ -76,7 +76,7 @@ def _diagnose(
     return Diagnostic(code, message, span, help=help_, fixes=fixes)
 
 
-#: A number, a name, or what stands in parentheses, at the end of a text or at its start.
+#: An operand of a division: a number, a name, or something in parentheses.
 _OPERAND = r"(?:\w[\w.]*|\([^()\n]*\))"
 
 
@@ -129,15 +129,15 @@ def _slashes(span: Span) -> tuple[str | None, tuple[Fix, ...]]:
     message = "a comment begins with `#`"
     # A word that the text uses elsewhere may be a divisor.
     uses = len(re.findall(rf"\b{re.escape(right[1])}\b", text)) if right else 0
-    hint = message if uses < 2 else f"{message}, and a quotient stands in parentheses"
+    hint = message if uses < 2 else f"{message}, and a quotient needs parentheses"
     return hint, (replaced(span, "#", message, keeps_choices=uses < 2),)
 
 
-#: Signs of other languages: what to say of them, and what stands in their place here.
+#: Signs of other languages: what to say about them, and what replaces them here.
 _OTHER_SIGNS = {",": _comma, "//": _slashes}
 
 
-#: A line that ends in an arrow, a comment apart, and at most one word of the next.
+#: The end of a line after an arrow, with or without a comment, and at most one word of the next.
 _OPEN_END = re.compile(r"(?:→|->)([ \t]*(?:#[^\n]*)?\r?\n\s*\w*\(?[ \t]*)$")
 
 
@@ -175,7 +175,7 @@ _AFTER_KEYWORD = {
     "use": r'"',
     "expect": r"[A-Za-z]\w*\s*(?:[=~]|[<>]=?)\s*\d",
 }
-#: Beyond these nobody reads on.
+#: No more faults than this are reported: nobody would read them.
 MAX_KEYWORD_FAULTS = 20
 _BEGINNING = re.compile(r"^[ \t]*([A-Za-z]\w*)[ \t]+(?=[A-Za-z\"])", re.MULTILINE)
 
@@ -189,7 +189,7 @@ def find_keyword_faults(source: Source) -> list[Diagnostic]:
         if nearest and re.compile(_AFTER_KEYWORD[nearest]).match(source.text, match.end()):
             span = Span(source, *match.span(1))
             fix = respelled(span, nearest, _AFTER_KEYWORD)
-            message = f"`{_shown(word)}` is no word of the language"
+            message = f"`{_shown(word)}` is not a word of the language"
             faults.append(Diagnostic("unknown-word", message, span, help=fix.message, fixes=(fix,)))
         if len(faults) == MAX_KEYWORD_FAULTS:
             break
@@ -206,7 +206,7 @@ def _empty_branch(source: Source, offset: int) -> Diagnostic:
 def _describe_text(text: str) -> tuple[str, str]:
     if len(text) > 1:
         return "unexpected-word", f"`{_shown(text)}` is neither a word nor a number"
-    return "unexpected-character", f"the character {text!r} is no part of the language"
+    return "unexpected-character", f"the character {text!r} is not part of the language"
 
 
 def _shown(text: str) -> str:
@@ -216,8 +216,7 @@ def _shown(text: str) -> str:
 def without_statement(text: str, offset: int) -> str:
     """The text with the statement around ``offset`` replaced by ``id``, braces untouched.
 
-    A comment of another language becomes one of this.
-    This is how reading goes on after an error: at the next separator.
+    A ``//`` comment becomes a ``#`` comment. After an error, reading goes on at the next separator.
     """
     if text.startswith("//", offset):
         return f"{text[:offset]}# {text[offset + 2 :]}"

@@ -34,7 +34,7 @@ _STATEMENTS = {"train": syntax.Train, "init": syntax.Init}
 
 
 def _kind_of(first: syntax.Atom) -> type[syntax.Step]:
-    """What a statement is, by what it begins with."""
+    """What a statement is, told by its first atom."""
     match first:
         case syntax.Name(id=word):
             return _STATEMENTS.get(word, syntax.Step)
@@ -45,7 +45,7 @@ def _kind_of(first: syntax.Atom) -> type[syntax.Step]:
 
 
 class TreeBuilder(Transformer[Token, Any]):
-    """Builds the syntax tree while Lark reduces: one method a rule."""
+    """Builds the syntax tree while Lark reduces: one method per rule."""
 
     source: Source
 
@@ -73,7 +73,7 @@ class TreeBuilder(Transformer[Token, Any]):
         if isinf(value):
             span = self._span(token)
             raise BadTokenError(
-                Diagnostic("number-too-large", "a number beyond all bounds", span), span.start
+                Diagnostic("number-too-large", "this number is too large", span), span.start
             )
         return value
 
@@ -108,7 +108,7 @@ class TreeBuilder(Transformer[Token, Any]):
         return syntax.Dims(self._span(children[0]), self._sizes(children[0], children[0]))
 
     def expression(self, children: list[Any]) -> Any:
-        """Operands and operators in a row, as a tree: the tighter an operator, the deeper."""
+        """Operands and operators in a row, as a tree: operators that bind tighter are deeper."""
         if len(children) == 1:
             return children[0]
         operands: list[Any] = []
@@ -230,12 +230,12 @@ class TreeBuilder(Transformer[Token, Any]):
         return syntax.Body(self._span(children[0], children[-1]), tuple(chains), forked)
 
     def _remark_branches(self, chains: list[syntax.Chain]) -> None:
-        """Give the remarks behind bars to the statements before the bars, complete since long."""
+        """Give the remarks behind bars to the statements before the bars, already complete."""
         starts = [chain.span.start for chain in chains]
         behind: dict[int, list[str]] = {}
         for start, text in self.comments.take(starts[0]):
             index = bisect(starts, start) - 1
-            if index == len(chains) - 1:  # behind the braces
+            if index == len(chains) - 1:  # after the braces
                 self.comments.remarks.append((start, text))
             else:
                 behind.setdefault(index, []).append(text)

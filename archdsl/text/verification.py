@@ -1,6 +1,6 @@
 """Whether fixes are safe: each text that they would give is checked again.
 
-What checking is, the caller says: this module compares what is found before and after.
+The caller says what checking is; this module compares what is found before and after.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from archdsl.text.diagnostics import Diagnostic, Edit, Fix, Severity
 from archdsl.text.fixes import before_edits, edited, meet
 from archdsl.text.source import Source
 
-#: So many fixes of a text are also tried one by one; more of them only together.
+#: Up to this many fixes of a text are also tried one by one; more of them only together.
 MAX_ALONE = 8
-#: Beyond so many texts, or so many seconds, no further fix is called safe.
+#: After this many texts, or this many seconds, no further fix is called safe.
 MAX_TRIALS = 40
 MAX_SECONDS = 5.0
-#: How often a fix may bring to light what the next fix is for.
+#: How many times in a row fixes may bring to light errors that have fixes of their own.
 MAX_ROUNDS = 5
-#: A text that cannot be read, or elaborated, is given up after so many errors: those of the rest
-#: are not known.
+#: Reading, or elaborating, a text is given up after this many errors: what is wrong with the rest
+#: is not known.
 ENOUGH_UNREAD, ENOUGH_FOUND = 20, 100
 
 #: A code at a place: the same mistake, whatever sizes its message names.
@@ -31,7 +31,7 @@ _Key: TypeAlias = tuple[str, str, int]
 
 
 class CheckedNetwork(Protocol):
-    """What is to be known of a network without a fault."""
+    """What has to be known about a network without a fault."""
 
     @property
     def meaning(self) -> object:
@@ -40,7 +40,7 @@ class CheckedNetwork(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What a check says of a text: its diagnostics, and the networks without a fault.
+    """What a check says about a text: its diagnostics, and the networks without a fault.
 
     ``networks`` are by name; None where the text could not even be read. ``others`` are diagnostics
     of files that use this one.
@@ -62,10 +62,10 @@ Examine: TypeAlias = Callable[[Mapping[str, Source]], Examined]
 def verify(before: Examined, examine: Examine) -> tuple[Diagnostic, ...]:
     """The diagnostics, their fixes marked as safe where the fixed text has been found good.
 
-    That is: the text lacks what was wrong and has no new error, and every network that was right
-    computes what it did. A new error is none that its own fix takes away again; a fix of a warning
-    may not bring warnings either. All fixes together are looked at as well, for they may be carried
-    out at once, and an error that one of them leaves may hide what another does.
+    That is: what was wrong is gone, there is no new error, and every network that was right
+    computes what it did. A new error does not count if its own fix removes it again. A fix of a
+    warning may not bring new warnings either. All fixes are tried together as well, for they may be
+    carried out at once, and an error that one of them leaves may hide what another does.
     """
     tried = [d for d in before.diagnostics if _candidate(d) is not None]
     good = {id(d) for d in _find_good(tried, _Trials(examine, before))}
@@ -76,7 +76,7 @@ def _find_good(tried: list[Diagnostic], trials: _Trials) -> list[Diagnostic]:
     fitting = _without_meeting(tried)
     harm = trials.find_harm(fitting)
     while harm:
-        # Who fixed a line that is wrong now is to blame.
+        # The fixes of lines that are wrong now are to blame.
         rest = [d for d in fitting if not harm.intersection(_lines(d))]
         if not rest or len(rest) == len(fitting):
             break
@@ -91,13 +91,13 @@ def _find_good(tried: list[Diagnostic], trials: _Trials) -> list[Diagnostic]:
     return alone if trials.find_harm(_without_meeting(alone)) is None else []
 
 
-#: Lines of files on which something new is wrong; where there are none, the harm has no place.
+#: Lines of files on which something new is wrong; empty where the harm has no place.
 _Harm: TypeAlias = frozenset[tuple[str, int]]
 
 
 @dataclass(slots=True)
 class _Trials:
-    """Checks of fixed texts against the text before, as many as there is time for."""
+    """Checks of fixed texts against the original text, as many as there is time for."""
 
     examine: Examine
     before: Examined
@@ -137,7 +137,7 @@ class _Trials:
                 harm = frozenset(_line(place, changed) for _, place in new)
             if any(_candidate(d) is None or place in fixed for d, place in new):
                 break
-            # What comes to light has fixes of its own: those are tried in turn.
+            # What comes to light has fixes of its own, which are tried in turn.
             tried = [d for d, _ in new]
             if len(_without_meeting(tried)) < len(tried):
                 break
@@ -146,7 +146,7 @@ class _Trials:
         return harm or frozenset()
 
     def _keeps_networks(self, after: Examined) -> bool:
-        """Whether what was right means what it meant."""
+        """Whether every network that was right still means the same."""
         before = self.before.networks or {}
         networks = after.networks or {}
         return all(
@@ -179,7 +179,7 @@ def _marked(diagnostic: Diagnostic) -> Diagnostic:
 
 
 def _without_meeting(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """Those whose fixes can be carried out together, the first of each that meet."""
+    """The diagnostics whose fixes can be carried out together; of those that meet, the first."""
     taken: list[Edit] = []
     chosen: list[Diagnostic] = []
     for diagnostic in diagnostics:
@@ -191,7 +191,7 @@ def _without_meeting(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
 
 
 def _horizon(before: Examined) -> tuple[str, int] | None:
-    """The last place that is known, where the check was given up for too many errors."""
+    """The last place whose errors are known, where the check gave up after too many errors."""
     places = [_key(d)[1:] for d in before.diagnostics if d.severity is Severity.ERROR]
     enough = ENOUGH_UNREAD if before.networks is None else ENOUGH_FOUND
     return max(places) if len(places) >= enough else None
@@ -223,7 +223,7 @@ def _line(place: _Key, changed: Mapping[str, tuple[Source, list[Edit]]]) -> tupl
 
 
 def _moved_back(key: _Key, changed: Mapping[str, tuple[Source, list[Edit]]]) -> _Key:
-    """Where something stood before the edits."""
+    """The key of the same mistake before the edits."""
     code, path, start = key
     if path not in changed or start < 0:
         return key
