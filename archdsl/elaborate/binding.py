@@ -58,7 +58,7 @@ def bind_definition(
 def bind_with_forms(
     application: Application, context: Context, derived: Mapping[str, int] | None = None
 ) -> tuple[Definition, dict[str, Symbolic]]:
-    """The definition with its fields set, and by field what was written there, constants apart."""
+    """The definition with its fields set, and by field the forms that are not constants."""
     definition = application.definition
     given: dict[str, tuple[Any, Span]] = {}
     forms: dict[str, Symbolic] = {}
@@ -136,7 +136,7 @@ def _positional(application: Application, context: Context) -> list[tuple[FieldI
             "surplus-argument",
             f"`{definition.name}` has no place for the argument `{extra.span.text}`",
             extra.span,
-            help=f"its arguments by place: {takes}",
+            help=f"its positional arguments: {takes}",
             fixes=(_without(extra.span.to(atoms[-1].span), f"leave out `{extra.span.text}`"),),
         )
     return [
@@ -196,7 +196,7 @@ def _read_named(
     value = setting.value
     if item.role.kind is INITIALIZER:
         return item, _read_initializer(value, context)
-    # A word such as `mode=nearest` is no value; the field's kind knows its words.
+    # The word in `mode=nearest` is not a value; the field's kind knows its words.
     if (
         isinstance(value, syntax.Name)
         and value.id not in ("true", "false", *VOLUME_NAMES)
@@ -207,7 +207,7 @@ def _read_named(
 
 
 def _as_letter(definition: type[Definition], setting: syntax.Named) -> tuple[Fix, ...]:
-    """``s=2`` as ``s2``, or in full where its value is no literal."""
+    """``s=2`` as ``s2``, or in full where its value is not a literal."""
     letter, value = setting.name.id, setting.value
     if letter not in letters_of(definition):
         return ()
@@ -239,7 +239,7 @@ def _read_initializer(value: syntax.Expr, context: Context) -> Definition:
         case _:
             raise ElaborationError(
                 "wrong-value",
-                f"`{value.span.text}` is no initializer",
+                f"`{value.span.text}` is not an initializer",
                 value.span,
                 help="for example `init=he`, or `init=normal(0.01, bias=1)`",
             )
@@ -247,7 +247,7 @@ def _read_initializer(value: syntax.Expr, context: Context) -> Definition:
 
 
 def _as_atom(argument: syntax.Argument) -> Bare | syntax.Named:
-    """An argument in parentheses as it would stand behind the word."""
+    """An argument in parentheses as it would be written after the word."""
     if argument.pair is not None:
         raise ElaborationError("wrong-pair", "an initializer takes plain values", argument.span)
     if argument.keyword is not None:
@@ -266,7 +266,7 @@ def find_initializer(word: syntax.Name) -> type[Initializer]:
     fixes, help = meant(word, INITIALIZERS, "an initializer", INITIALIZERS_ELSEWHERE)
     if not fixes:
         listed = ", ".join(f"`{name}`" for name in INITIALIZERS)
-        help = f"{help}; known are {listed}" if help else f"known are {listed}"
+        help = f"{help}; choose from {listed}" if help else f"choose from {listed}"
     raise ElaborationError(
         "unknown-word",
         f"there is no initializer `{word.id}`",
@@ -308,7 +308,7 @@ def bind_formals(
                 )
             inside = Context(values, context.volume, context.in_network, node=context.node)
             value = trace(formal.default, inside)
-            # In terms of the caller, who knows the parameters before it by their arguments.
+            # In terms of the caller, which knows the parameters before it by their arguments.
             form = substitute(value.form, {known.name: known.form for known in arguments})
             bind(formal.name, symbolic_of(value.value, form), _constant(formal.default, outer))
             continue
@@ -317,7 +317,7 @@ def bind_formals(
             fixes = _regrouped(formals, call)
             raise ElaborationError(
                 "wrong-pair",
-                f"{kind} `{name}` wants {wanted} `{shown(formal)}` here",
+                f"{kind} `{name}` expects {wanted} `{shown(formal)}` here",
                 argument.span,
                 help=help_of(fixes) or f"it is written `{signature(name, formals)}`",
                 fixes=fixes,
@@ -351,7 +351,7 @@ def _assign(
             raise ElaborationError(
                 "surplus-argument",
                 f"{kind} `{name}` takes {len(formals)} argument{'s' * (len(formals) != 1)}, "
-                f"{len(call.arguments)} are given",
+                f"not {len(call.arguments)}",
                 argument.span,
                 help=help_of(fixes) or f"it is written `{signature(name, formals)}`",
                 fixes=fixes or (_without_rest(call, len(formals)),),
@@ -380,7 +380,7 @@ def _assign(
 
 
 def _regrouped(formals: tuple[syntax.Formal, ...], call: syntax.Call) -> tuple[Fix, ...]:
-    """The arguments in pairs as the parameters are, where their number is the right one."""
+    """The fix that pairs arguments where the parameters are pairs, if their number is right."""
     by_place = [argument for argument in call.arguments if not argument.keyword]
     by_name = {argument.keyword.id for argument in call.arguments if argument.keyword}
     texts = [v.span.text for a in by_place for v in (a.value, a.pair) if v is not None]

@@ -68,7 +68,7 @@ from archdsl.text import syntax
 from archdsl.text.diagnostics import ArchError, Label, respell
 from archdsl.text.source import Span
 
-#: How deep block calls may stand inside one another.
+#: How deep block calls may be nested.
 MAX_CALL_DEPTH = 40
 
 
@@ -80,10 +80,10 @@ class Builder(Placer):
         #: Each claim once, in the order they are written.
         self.expects: dict[syntax.Expect, None] = {}
         self.recipe: Recipe | None = None
-        #: What the network's weights start as, and where that is said.
+        #: What the network's weights start as, and where that is written.
         self.init: tuple[Initializer, Span] | None = None
         self.heads = 0
-        #: The volume behind each step; None where it is another in another use.
+        #: The volume after each step; None where its expansions differ.
         self.volumes: dict[Span, Volume | None] = {}
         #: Whether a statement was refused together with its name.
         self.lacks_names = False
@@ -117,7 +117,7 @@ class Builder(Placer):
                     case syntax.Expect():
                         self._expect(statement, scope)
                 continue
-            # The statement failed: what follows has an unknown volume and stays silent.
+            # The statement failed: what follows has an unknown volume, and is not reported.
             if ended and cursor.volume is not None and _makes_layers(statement):
                 text = " ".join(statement.span.text.split())
                 cursor = self.add_unknown(ErrorNode(text), [cursor], statement.span, scope)
@@ -241,7 +241,7 @@ class Builder(Placer):
             return parts, cursor
         if label.id in REGISTRY and cursor.volume is not None:
             self._check_layer_label(label, first)
-        # What a head computes leaves the network: its name cannot be taken up again.
+        # What a head computes leaves the network: its name cannot be referred to.
         result = None if isinstance(step, syntax.Aux) else cursor
         scope.parts.own[label.id] = (result, label.span)
         if cursor.volume is None and (not parts or len(self.nodes) == first):
@@ -251,13 +251,13 @@ class Builder(Placer):
             scope.parts.own[label.id] = (cursor, label.span)
             return [LayerPart(label.id, cursor.node)], cursor
         if all(isinstance(part, ReferencePart) for part in parts):
-            return parts, cursor  # another name for what has one
+            return parts, cursor  # another name for a part that has one
         if step.repeat is not None:
             return parts, cursor
         return [_named(step, label.id, Chain(tuple(parts), start.node, cursor.node))], cursor
 
     def _check_layer_label(self, label: syntax.Name, first: int) -> None:
-        """``conv: conv 3x3 64``: only a part that begins with a layer may bear its name."""
+        """``conv: conv 3x3 64``: only a part that begins with a layer may have its name."""
         is_own = first < len(self.nodes) and self.nodes[first].layer.name == label.id
         if not is_own:
             refuse_word(label)
@@ -271,7 +271,7 @@ class Builder(Placer):
         if value:
             raise ElaborationError(
                 "repeated-name",
-                f"`{label.id}` is a value already",
+                f"`{label.id}` is already a value",
                 label.span,
                 related=(Label(value[1], "defined here"),),
                 help="choose another name: a name means one thing",
@@ -497,7 +497,7 @@ class Builder(Placer):
     def _layer(
         self, application: Application, scope: Scope, cursor: Cursor
     ) -> tuple[list[Written], Cursor]:
-        """Bind and place one layer of one input."""
+        """Bind and place a layer that has one input."""
         if issubclass(application.definition, MergeLayer):
             raise ElaborationError(
                 "missing-branches",
@@ -566,14 +566,14 @@ def _result(atom: syntax.Name, found: tuple[Cursor | None, Span]) -> Cursor:
 
 
 def _hidden(atom: syntax.Name, scope: Scope) -> ElaborationError:
-    """What to say of a part that is named inside another one."""
+    """What to say about a part that is named inside another one."""
     around, span = scope.parts.all_hidden()[atom.id]
     return ElaborationError(
         "undefined-name",
-        f"the part `{atom.id}` stands inside `{around}`, and its name ends there",
+        f"the part `{atom.id}` is inside `{around}`, and its name ends there",
         atom.span,
         related=(Label(span, "named here"),),
-        help=f"take up `{around}`, or leave out its name",
+        help=f"refer to `{around}`, or leave out its name",
     )
 
 

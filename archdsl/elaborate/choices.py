@@ -1,4 +1,4 @@
-"""What an ``if`` may lead to: the word for a module that holds it, wherever it leads."""
+"""What an ``if`` may lead to, and the word for the module that holds it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def count_conditions(cond: syntax.Cond) -> int:
 
 
 def word_of(cond: syntax.Cond) -> str | None:
-    """What the module of an ``if`` is called that has no name: the same wherever it leads.
+    """The word for the module of an ``if`` without a name, the same whichever body is taken.
 
-    It is the word of the first layer or block where that is the same in all bodies. None where a
-    body is more than a plain row of these.
+    It is the word of the first layer or block if that is the same in all bodies, else ``layers``.
+    None where a body is more than a plain row of layers and blocks.
     """
     words: list[str] = []
     rest: syntax.Cond | syntax.Body | None = cond
@@ -36,7 +36,7 @@ def word_of(cond: syntax.Cond) -> str | None:
 
 
 def _row_words(body: syntax.Body) -> list[str] | None:
-    """The words of the layers and blocks in a body; None where it is no plain row of these."""
+    """The words of the layers and blocks in a body; None where it is not a plain row of these."""
     words: list[str] = []
     for statement in body.chains[0].statements:
         match statement:

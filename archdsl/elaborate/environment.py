@@ -38,7 +38,7 @@ class Environment:
     """What the statements of one file may call."""
 
     source: Source
-    #: What stands at the top of the file.
+    #: The comment at the top of the file.
     heading: Comment | None = None
     values: Values = field(default_factory=Values)
     blocks: dict[str, BlockDefinition] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class Environment:
     uses: dict[Span, frozenset[str]] = field(default_factory=dict)
     #: The places of the ``let`` statements whose values the whole file sees.
     lets: set[Span] = field(default_factory=set)
-    #: Whether a used file or a block was refused, so that unknown names say nothing.
+    #: Whether a used file or a block was refused, so that unknown names are not reported.
     is_partial: bool = False
 
     def find_block(self, name: str) -> BlockDefinition | None:
@@ -60,7 +60,7 @@ class Environment:
 
 
 def define(program: syntax.Program, read: Reader, findings: Findings) -> Environment:
-    """Collect the environment of a program and of the files it uses, faults into the findings."""
+    """Collect the environment of a program and of the files it uses; faults are findings."""
     return _Collector(read, findings).collect(program, ())
 
 
@@ -153,15 +153,15 @@ class _Collector:
 
 
 def _hangs_on_no_volume(let: syntax.Let, environment: Environment) -> bool:
-    """Whether a ``let`` among bare statements is seen by the whole file, as it is beside networks.
+    """Whether the whole file sees a ``let`` among bare statements, as it does beside networks.
 
-    One that hangs on a volume is a statement of theirs.
+    One that depends on a volume is itself one of the bare statements.
     """
     return all(environment.values.find(name) for name in syntax.names_in(let.value))
 
 
 def check_formals(formals: tuple[syntax.Formal, ...]) -> None:
-    """Refuse parameters that repeat a name, use a word, or give a pair a default."""
+    """Refuse parameters that repeat a name, use a reserved word, or give a pair a default."""
     seen: dict[str, syntax.Name] = {}
     for formal in formals:
         if formal.pair and formal.default:

@@ -1,4 +1,4 @@
-"""What is wrong with a statement, on its way to the list of a text."""
+"""Errors that are raised for a statement, until they are added to the findings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from archdsl.text.source import Span
 
 
 class ElaborationError(Exception):
-    """One diagnostic, on its way to the list of the stage."""
+    """One diagnostic, on its way to the findings."""
 
     def __init__(
         self,
@@ -32,4 +32,4 @@ class ElaborationError(Exception):
 
 
 class UnknownVolume(Exception):
-    """A value depends on a volume that an earlier error left unknown: say nothing."""
+    """A value depends on a volume that an earlier error left unknown: nothing is reported."""

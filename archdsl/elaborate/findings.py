@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from archdsl.text.diagnostics import ArchError, Diagnostic, Fix
 
-#: Nobody reads on, and each word that is unknown costs a search for the one that was meant.
+#: Nobody reads more, and each unknown word costs a search for the one that was meant.
 MAX_FINDINGS = 100
 
 
 class Findings:
-    """Diagnostics in the order they are found: one a mistake, and an end to them."""
+    """Diagnostics in the order they are found: one per mistake, up to a limit."""
 
     def __init__(self) -> None:
         self._found: dict[object, Diagnostic] = {}
@@ -23,7 +23,7 @@ class Findings:
         """Keep a diagnostic, unless its mistake is known: members of a family repeat its faults.
 
         Errors:
-            ArchError: with all findings, when there are as many as anyone will read.
+            ArchError: with all findings, once there are ``MAX_FINDINGS``.
         """
         self.added += 1
         if any(_is_shipped(fix) for fix in diagnostic.fixes):

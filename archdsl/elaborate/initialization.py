@@ -48,7 +48,7 @@ def read_initialization(
 def _application(step: syntax.Step, context: Context) -> Application:
     _, word, *atoms = step.atoms
     if not isinstance(word, syntax.Name):
-        message = f"`{word.span.text}` is no initializer"
+        message = f"`{word.span.text}` is not an initializer"
         raise ElaborationError("wrong-value", message, word.span, help=_EXAMPLE)
     application = Application(find_initializer(word), word.span)
     rest = iter(atoms)
@@ -76,7 +76,7 @@ def _application(step: syntax.Step, context: Context) -> Application:
 
 
 def _bias(word: syntax.Name, value: syntax.Atom | None) -> syntax.Named:
-    """``bias 1`` as the attribute it is."""
+    """``bias 1`` as an attribute."""
     if not isinstance(value, (syntax.Number, syntax.Name, syntax.Paren)):
         raise ElaborationError(
             "missing-argument", "`bias` needs a number", word.span, help=_EXAMPLE
@@ -89,7 +89,7 @@ def _usage(application: Application) -> str:
 
 
 def check_bias(layer: Layer, span: Span) -> None:
-    """Refuse a start for the bias of a layer that has none."""
+    """Refuse a start value for the bias of a layer that has no bias."""
     if not isinstance(layer, WeightLayer) or layer.bias or layer.init is None:
         return
     if layer.init.bias:

@@ -47,7 +47,7 @@ def elaborate_partly(
     """All networks of a program up to their faults, and all the faults.
 
     Errors:
-        ArchError: with more faults than anyone will read, or than there is room for.
+        ArchError: where elaboration is given up: too many faults, layers or nested calls.
     """
     findings = Findings()
     environment = define(program, read, findings)
@@ -76,7 +76,7 @@ def _networks(
     input: Volume | None,
     findings: Findings,
 ) -> list[syntax.Network | syntax.Instance]:
-    """The networks of a file: those it declares, or the one its bare statements are."""
+    """The networks of a file: those it declares, or the one that its bare statements make."""
     source = program.source
     declared = [i for i in program.items if isinstance(i, (syntax.Network, syntax.Instance))]
     bare = [
@@ -87,7 +87,7 @@ def _networks(
     ]
     if declared:
         for statement in bare:
-            message = "this statement stands outside the networks of the file"
+            message = "this statement is outside the networks of the file"
             findings.add(Diagnostic("misplaced-statement", message, statement.span))
         if input is not None:
             message = "an input is given, but the networks of this file declare their own"
@@ -112,7 +112,7 @@ def _networks(
     name = syntax.Name(span, _name_after(source.path))
     first, comment = bare[0], None
     if first.comment and program.comment and first.comment.above == program.comment.above:
-        # What heads the file is about the whole of it.
+        # The comment at the top of the file is about the whole file.
         comment, behind = program.comment, first.comment.behind
         bare[0] = replace(first, comment=Comment((), behind) if behind else None)
     body = syntax.Body(span, (syntax.Chain(span, tuple(bare)),), forked=False)
@@ -252,7 +252,7 @@ def _fix_output(network: syntax.Network, ends: Volume, written: Volume) -> tuple
 
 
 def _add_member(body: syntax.Body, builder: Builder, scope: Scope, findings: Findings) -> None:
-    """The claims, the recipe and the `init` behind a member; they replace the family's."""
+    """Add the claims, the recipe and the `init` of a member; they replace the family's."""
     statements = [statement for chain in body.chains for statement in chain.statements]
     if any(isinstance(statement, syntax.Train) for statement in statements):
         builder.recipe = None
@@ -262,5 +262,5 @@ def _add_member(body: syntax.Body, builder: Builder, scope: Scope, findings: Fin
         if isinstance(statement, (syntax.Expect, syntax.Train, syntax.Init)):
             builder.chain((statement,), scope, builder.start)
             continue
-        message = "behind a member of a family only `expect`, `train` and `init` can stand"
+        message = "a member of a family takes only `expect`, `train` and `init` in its braces"
         findings.add(Diagnostic("misplaced-statement", message, statement.span))

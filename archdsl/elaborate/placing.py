@@ -1,4 +1,4 @@
-"""Placing layers: nodes with their volumes, and the faults of volumes at their places."""
+"""Placing layers: nodes with their volumes, and wrong volumes reported at their places."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Placer:
     def __init__(self, input: Volume, span: Span, findings: Findings) -> None:
         self.nodes: list[Node] = []
         self.findings = findings
-        #: Nodes behind a volume that is not the one written: what does not fit there says nothing.
+        #: Nodes that depend on a volume which is not the claimed one: misfits are not reported.
         self.poisoned: set[int] = set()
         self._expansion = 0
         #: By node, the fault there. Only a network that is refused has any.
         self.faults: dict[int, Diagnostic] = {}
         #: Nodes whose volume is unknown; they carry that of their first input.
         self.unknown: set[int] = set()
-        #: Vectors that an image was expected of: said once, not by each branch that begins there.
+        #: Vectors where an image was expected: reported once, not for each branch from there.
         self._vectors: set[int] = set()
         self.start = self._add_node(Input(), (), input, span, None)
 
@@ -55,7 +55,7 @@ class Placer:
         return Cursor(id, volume)
 
     def add_unknown(self, layer: Layer, inputs: list[Cursor], span: Span, scope: Scope) -> Cursor:
-        """A node that no volume is known of, for who wants to see a network up to its fault."""
+        """A node of unknown volume, for those who want to see a network up to its fault."""
         node = self.nodes[inputs[0].node]
         ids = tuple(cursor.node for cursor in inputs)
         cursor = self._add_node(layer, ids, node.volume, span, scope)
@@ -76,9 +76,9 @@ class Placer:
 
     @contextmanager
     def collecting(self, scope: Scope, span: Span) -> Iterator[list[Diagnostic]]:
-        """Faults inside go to the list; what follows is elaborated all the same.
+        """Report the faults of the code inside; what follows is elaborated all the same.
 
-        The fault that ended what is inside, if one did, is in the list that this gives.
+        The list that this gives has the fault that ended the code inside, if one did.
         """
         ended: list[Diagnostic] = []
         try:
@@ -99,9 +99,9 @@ class Placer:
         scope: Scope,
         forms: Mapping[str, Symbolic] | None = None,
     ) -> Cursor:
-        """Place a layer and infer its volume; unknown where an input is, or a rule is broken.
+        """Place a layer and infer its volume: unknown where an input's is, or a rule is broken.
 
-        ``forms`` has, by field, how a number of the layer was written.
+        ``forms`` says by field how a number of the layer was written.
         """
         self.use_budget(span)
         volumes = [cursor.volume for cursor in inputs if cursor.volume is not None]
@@ -110,7 +110,7 @@ class Placer:
         try:
             volume = layer.infer(tuple(volumes))
             if volume.elements > MAX_VALUE:
-                raise LayerError("number-too-large", f"a volume {volume} is beyond the bound")
+                raise LayerError("number-too-large", f"the volume {volume} is beyond the bound")
         except LayerError as error:
             is_known = self._is_known(error, inputs)
             fault = self._shape_fault(error, layer, inputs, span)
@@ -124,7 +124,7 @@ class Placer:
         return placed
 
     def _is_known(self, error: LayerError, inputs: list[Cursor]) -> bool:
-        """Whether what is wrong with the inputs has been said before."""
+        """Whether what is wrong with the inputs has already been reported."""
         if any(cursor.node in self.poisoned for cursor in inputs):
             return True
         if error.code != "needs-image":
@@ -170,7 +170,7 @@ class Placer:
     def origin(self, node: Node, axes: tuple[bool, bool] = (True, True)) -> Label:
         """Where a volume came from: the layer that made it, not those that passed it on.
 
-        ``axes`` are those whose arithmetic is shown, height and width.
+        ``axes`` says for height and width whether the arithmetic is shown.
         """
         while len(node.inputs) == 1 and self.nodes[node.inputs[0]].volume == node.volume:
             node = self.nodes[node.inputs[0]]

@@ -1,4 +1,4 @@
-"""Where a statement stands: what is in names, and the node that flows into it."""
+"""Where a statement is: the names in scope, and the node that flows into it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from archdsl.text.source import Span
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a chain stands: the node whose result flows on, and its volume unless unknown."""
+    """The end of a chain so far: the node whose result flows on, and its volume unless unknown."""
 
     node: int
     volume: Volume | None
@@ -24,12 +24,12 @@ class Cursor:
 
 @dataclass
 class PartNames:
-    """Named parts in sight; a block hides what is outside, a named group does not."""
+    """Named parts in scope; a block hides what is outside, a named group does not."""
 
     outer: PartNames | None = None
-    #: A part's result and the place of its name; an auxiliary head has no result to take up.
+    #: A part's result and the place of its name; an auxiliary head has no result to refer to.
     own: dict[str, tuple[Cursor | None, Span]] = field(default_factory=dict)
-    #: Names that end with the part they stand in: that part, and where they are given.
+    #: Names that end with the part they are in: that part, and where they are given.
     hidden: dict[str, tuple[str, Span]] = field(default_factory=dict)
 
     def find(self, name: str) -> tuple[Cursor | None, Span] | None:
@@ -44,13 +44,13 @@ class PartNames:
         return set(self.own) | (self.outer.names() if self.outer else set())
 
     def all_hidden(self) -> dict[str, tuple[str, Span]]:
-        """The names inside named parts that are in names."""
+        """The names inside the named parts in scope."""
         return {**(self.outer.all_hidden() if self.outer else {}), **self.hidden}
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Where a statement stands: its environment, values and parts, and what encloses it."""
+    """Where a statement is: its environment, values and parts, and what encloses it."""
 
     environment: Environment
     values: Values
@@ -73,7 +73,7 @@ def read_volume(expr: syntax.Expr, context: Context) -> Volume:
     ):
         raise ElaborationError(
             "wrong-value",
-            f"{written(value)} is no volume",
+            f"{written(value)} is not a volume",
             expr.span,
             help="a volume is height x width x channels, such as `224x224x3`, or a number of units",
         )

@@ -20,11 +20,11 @@ def meant(
     elsewhere: Mapping[str, str],
     others: Iterable[str] = (),
 ) -> tuple[tuple[Fix, ...], str | None]:
-    """The fixes for a word that is none of some definitions, and the help, where there is any.
+    """The fixes for a word that has no definition here, and the help, where there is any.
 
-    ``kind`` is what such a definition is of ("a layer"). ``elsewhere`` are names that other
-    frameworks have for such things: none of them is a misspelling. ``others`` could stand in the
-    place as well.
+    ``kind`` is what the definitions define ("a layer"). ``elsewhere`` are the names of other
+    frameworks for such things: none of them is a misspelling. ``others`` are further words that
+    would be allowed in the place.
     """
     found = called(word.id, definitions)
     if found is not None:
@@ -45,8 +45,8 @@ def with_sign(
 ) -> Fix | None:
     """The fix of attributes that are written without `=`: ``stride 2 bias false``, ``bilinear``.
 
-    ``atoms`` are those of the statement, the word among them; what follows it is fixed, too, so
-    far as it is written in the same way.
+    ``atoms`` are the atoms of the statement, the word among them. What follows the word is fixed,
+    too, as far as it is written in the same way.
     """
     if definition is None:
         return None

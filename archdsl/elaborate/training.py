@@ -25,7 +25,7 @@ _KINDS = {
     RecipeRole.AVERAGE: "an average",
 }
 _NUMBERS = {"batch": COUNT, "epochs": COUNT, "patience": COUNT, "clip": POSITIVE}
-#: Of which a recipe has one, written without the question it answers.
+#: A recipe has one option of each of these roles, written without the role before it.
 _HEADLESS = (RecipeRole.OPTIMIZER, RecipeRole.AVERAGE)
 _HEADS = (
     "data",
@@ -58,9 +58,9 @@ def read_recipe(step: syntax.Step, context: Context) -> tuple[Recipe, list[Elabo
             if name in places:
                 raise ElaborationError(
                     "repeated-argument",
-                    f"the recipe says its {name} twice",
+                    f"the recipe gives its {name} twice",
                     statement.span,
-                    related=(Label(places[name].span, "first said here"),),
+                    related=(Label(places[name].span, "first given here"),),
                 )
             places[name], settings[name] = statement, value
         except ElaborationError as fault:
@@ -74,11 +74,11 @@ def read_recipe(step: syntax.Step, context: Context) -> tuple[Recipe, list[Elabo
 
 
 def _misfits(recipe: Recipe, places: dict[str, syntax.Step]) -> Iterator[ElaborationError]:
-    """What two statements say that do not go together."""
+    """The faults of statements that do not go together."""
     for schedule in recipe.schedule:
         if schedule.is_stepwise and not recipe.optimizer.has_momentum:
             name = recipe.optimizer.name
-            raised = f"`{schedule.name}` changes the momentum, and `{name}` has none"
+            raised = f"`{schedule.name}` changes the momentum, but `{name}` has none"
             yield ElaborationError(
                 "wrong-value",
                 raised,
@@ -124,9 +124,8 @@ def _read(step: syntax.Step, context: Context) -> tuple[str, Any]:
         return "loss", definitions[0]
     for definition in definitions:
         if isinstance(definition, Schedule) and definition.is_alone and len(definitions) > 1:
-            raise ElaborationError(
-                "wrong-value", f"`{definition.name}` goes with no other schedule", step.span
-            )
+            message = f"`{definition.name}` cannot be combined with another schedule"
+            raise ElaborationError("wrong-value", message, step.span)
     return head.id, tuple(definitions)
 
 
@@ -151,7 +150,7 @@ def _single_number(head: syntax.Name, atoms: list[syntax.Atom], context: Context
 
 
 def _chain(atoms: list[syntax.Atom], role: RecipeRole, context: Context) -> list[RecipeOption]:
-    """Words of one role with their arguments: ``random_crop padding=4 hflip``."""
+    """Options of one role with their arguments: ``random_crop padding=4 hflip``."""
     applications: list[Application] = []
     for atom in atoms:
         match atom:
@@ -187,9 +186,9 @@ def _has_field(definition: type[Definition], word: str) -> bool:
 def _unknown(word: syntax.Name, known: set[str], role: RecipeRole) -> ElaborationError:
     fixes, hint = meant(word, OPTIONS[role], _KINDS[role], OPTIONS_ELSEWHERE[role], known)
     listed = ", ".join(f"`{name}`" for name in sorted(known))
-    message = f"a recipe knows no `{word.id}`"
+    message = f"a recipe has no `{word.id}`"
     if not fixes:
-        hint = f"{hint}; known are {listed}" if hint else f"known are {listed}"
+        hint = f"{hint}; choose from {listed}" if hint else f"choose from {listed}"
     return ElaborationError("unknown-word", message, word.span, help=hint, fixes=fixes)
 
 

@@ -1,7 +1,7 @@
 """Words in code that no network runs: blocks never called, branches of `if` never taken.
 
 Elaboration sees only what runs. This walk over the syntax tree looks at all statements, so that a
-misspelt word is refused wherever it stands. It knows no volumes and no values.
+misspelt word is refused wherever it is. It knows no volumes and no values.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def check_words(program: syntax.Program, environment: Environment) -> Iterator[D
 
 
 def has_inner_items(program: syntax.Program) -> bool:
-    """Whether a block or network stands inside another, so that its name is not in sight."""
+    """Whether a block or network is inside another, so that its name is not in scope."""
     return any(
         is_item(step)
         for item in program.items
@@ -65,18 +65,18 @@ def _body(body: syntax.Body, names: NameScope) -> Iterator[Diagnostic]:
     for statement in _statements(body):
         if isinstance(statement, syntax.Step):
             if isinstance(statement, (syntax.Train, syntax.Init)):
-                continue  # its words are no layers, and it always runs
+                continue  # its words are not layers, and it always runs
             fault = _step(statement, inner)
             if fault is not None:
                 yield fault.diagnostic
             if is_item(statement):
-                continue  # its names are not in sight here
+                continue  # its names are not in scope here
         for deeper in syntax.bodies_of(statement):
             yield from _body(deeper, inner)
 
 
 def _step(step: syntax.Step, names: NameScope) -> ElaborationError | None:
-    """The first unknown word of a statement: what follows it may hang on it."""
+    """The first unknown word of a statement: what follows it may depend on it."""
     layer: type[Layer] | None = None
     for index, atom in enumerate(step.atoms):
         match atom:

@@ -68,10 +68,10 @@ def _flags() -> frozenset[str]:
 
 @dataclass
 class Values:
-    """The values in names: a dictionary a pair of braces, each inside another."""
+    """The values in scope: a dictionary for each pair of braces, each inside another."""
 
     outer: Values | None = None
-    #: A value is None after a fault in its own definition: what hangs on it stays silent.
+    #: A value is None after a fault in its own definition: what depends on it is not reported.
     own: dict[str, tuple[Symbolic | None, Span]] = field(default_factory=dict)
 
     def find(self, name: str) -> tuple[Symbolic | None, Span] | None:
@@ -91,7 +91,7 @@ class Values:
         if known:
             raise ElaborationError(
                 "repeated-name",
-                f"`{name.id}` is a value already",
+                f"`{name.id}` is already a value",
                 name.span,
                 help="choose another name: a name means one thing",
                 related=(Label(known[1], "defined here"),),
@@ -99,7 +99,7 @@ class Values:
         self.own[name.id] = (value, name.span)
 
 
-#: ``s2`` is a stride and ``x2`` a repeat, wherever they stand.
+#: ``s2`` is a stride and ``x2`` a repeat, wherever they are written.
 _FLAG_LIKE = re.compile(r"[spgd]\d+(x\d+)?|x\d+")
 
 
@@ -242,7 +242,7 @@ def _trace_logic(expr: syntax.Binary, context: Context) -> Symbolic:
 
 
 def _form_of(expr: syntax.Expr, context: Context) -> Form:
-    """The form of an expression whose value nobody asks for, so that it may have none."""
+    """The form of an expression whose value is not needed, and which may have none."""
     try:
         return trace(expr, context).form
     except (ElaborationError, UnknownVolume):
@@ -265,7 +265,7 @@ def _form_of(expr: syntax.Expr, context: Context) -> Form:
 
 
 def _is_float(expr: syntax.Expr, context: Context) -> bool:
-    """Whether what is computed is a float, as where one of the numbers is one."""
+    """Whether an expression computes a float, as it does if one of its numbers is a float."""
     match expr:
         case syntax.Paren(value=inner) | syntax.Unary(operand=inner):
             return _is_float(inner, context)
@@ -365,7 +365,7 @@ def _trace_call(expr: syntax.Call, context: Context) -> Symbolic:
             "undefined-name",
             f"there is no function `{expr.name.id}` in expressions",
             expr.name.span,
-            help="expressions know `min` and `max`",
+            help="the functions are `min` and `max`",
         )
     if not expr.arguments:
         raise ElaborationError("missing-argument", f"`{expr.name.id}` needs an argument", expr.span)

@@ -1,4 +1,4 @@
-"""Fixes of faults of volumes: which attribute of which layer, and whether that is enough."""
+"""Fixes for wrong volumes: which attribute of which layer, and whether that is enough."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from archdsl.network.graph import Node
 from archdsl.text.diagnostics import Edit, Fix
 from archdsl.text.source import Span
 
-#: Layers of one merge that are tried; each needs the volumes of its branches once more.
+#: How many layers of a branch are tried; each choice among them infers the volumes once more.
 MAX_TRIED = 6
-#: No longer branch is fixed.
+#: A branch of more layers is not fixed.
 MAX_BRANCH = 200
 
 
 def change_setting(layer: type[Layer], span: Span, change: Change) -> Edit | None:
-    """The edit that sets a field of the layer written at ``span``; None for what is computed."""
+    """The edit that sets a field of the layer written at ``span``; None if it is not a literal."""
     role = next((item.role for item in fields_of(layer) if item.name == change.field), None)
     if role is None:
         return None
@@ -46,10 +46,10 @@ def change_setting(layer: type[Layer], span: Span, change: Change) -> Edit | Non
 
 
 def pad_branches(layer: Layer, inputs: Sequence[int], nodes: Sequence[Node]) -> Fix | None:
-    """The fix by `same` for branches that differ in size, where it makes the merge possible.
+    """The fix that adds `same` to branches that differ in size, where that allows the merge.
 
-    All branches must reach the size that most of them have, or the largest: padding never makes
-    a volume smaller.
+    All branches must reach the size that most of them have; of several such sizes, the largest,
+    since padding never makes a volume smaller.
     """
     sizes = [nodes[id].volume.sizes[:-1] for id in inputs]
     counts = Counter(sizes)
@@ -79,7 +79,7 @@ def pad_branches(layer: Layer, inputs: Sequence[int], nodes: Sequence[Node]) -> 
 def pad_statement(
     span: Span, start: int, end: int, written: Volume, nodes: Sequence[Node]
 ) -> Fix | None:
-    """The fix by `same` or `ceil` for a statement whose volume is not the one written behind it.
+    """The fix that adds `same` or `ceil` to a statement whose volume is not the one it claims.
 
     ``start`` is the node that flows into the statement, ``end`` the one that it gives.
     """
@@ -104,7 +104,7 @@ class _Flag:
     value: str | bool
 
     def is_missing(self, node: Node) -> bool:
-        """Whether a layer has the field, and nothing is written of it."""
+        """Whether a layer has the field, but its text does not set it."""
         known = words_of(type(node.layer)).get(self.word)
         if known is None or getattr(node.layer, self.field) != known[0].default:
             return False
@@ -122,7 +122,7 @@ _CEIL = _Flag("ceil", "ceil_mode", True)
 
 
 def _which(changed: Mapping[int, Layer], nodes: Sequence[Node]) -> str:
-    """The layer's text, and the same padding as a number where both sides get as much."""
+    """The layer's text, and the same padding as a number if all sides get as much."""
     node = nodes[min(changed)]
     layer, x = changed[node.id], nodes[node.inputs[0]].volume
     window = layer.reads((x,))[0]
@@ -146,14 +146,14 @@ def _ancestors(id: int, nodes: Sequence[Node]) -> set[int]:
 def _change_branch(
     end: int, wanted: tuple[int, ...], own: set[int], nodes: Sequence[Node], flag: _Flag
 ) -> dict[int, Layer] | None:
-    """The fewest layers of a branch that, with a flag, give it the sizes wanted: the first ones."""
+    """The fewest layers that need a flag to give a branch the wanted sizes: the first found."""
     if len(own) > MAX_BRANCH:
         return None
     groups: dict[Span, list[int]] = {}
     for id in sorted(own, reverse=True):
         if flag.is_missing(nodes[id]):
             groups.setdefault(nodes[id].span, []).append(id)
-    # What stands outside the branch, too, would change there as well.
+    # What is written for layers outside the branch, too, would change there as well.
     outside = {node.span for node in nodes[1:] if node.id not in own}
     spans = [span for span in groups if span not in outside][:MAX_TRIED]
     for count in range(1, len(spans) + 1):

@@ -1,4 +1,4 @@
-"""What to say of words, names and braces that do not fit where they stand."""
+"""What to say about words, names and braces that do not fit where they are."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def taken(name: syntax.Name, kind: str, parts: PartNames) -> ElaborationError:
     assert found is not None
     return ElaborationError(
         "repeated-name",
-        f"`{name.id}` names {kind} already",
+        f"`{name.id}` already names {kind}",
         name.span,
         related=(Label(found[1], "first named here"),),
     )
@@ -30,7 +30,7 @@ def taken(name: syntax.Name, kind: str, parts: PartNames) -> ElaborationError:
 
 @dataclass(frozen=True, slots=True)
 class NameScope:
-    """The names in sight of a statement: blocks through its environment, values and parts."""
+    """The names in scope at a statement: blocks through its environment, values and parts."""
 
     environment: Environment
     values: Set[str]
@@ -42,7 +42,7 @@ def name_scope_of(scope: Scope) -> NameScope:
 
 
 def is_item(step: syntax.Step) -> bool:
-    """Whether a statement is a block or a network, which have no place among statements."""
+    """Whether a statement is a block or a network, which do not belong among statements."""
     match step.atoms:
         case (syntax.Name(id="block"), syntax.Call(), *_) if not step.label:
             return True
@@ -53,12 +53,12 @@ def is_item(step: syntax.Step) -> bool:
 
 
 def unknown_word(atom: syntax.Name, step: syntax.Step, names: NameScope) -> ElaborationError:
-    """What to say of a word that is no layer, flag, value or part in this place."""
+    """What to say about a word that is not a layer, flag, value or part in this place."""
     word = atom.id
     if is_item(step):
         return ElaborationError(
             "misplaced-statement",
-            f"a {word} stands by itself in the file, not inside another or a network",
+            f"a {word} belongs at the top level of a file, not inside a block or network",
             atom.span,
             help="move it out of these braces",
         )
@@ -89,7 +89,7 @@ def unknown_word(atom: syntax.Name, step: syntax.Step, names: NameScope) -> Elab
             hint = f"its flags are {listed}" if flags else "it has no flags"
         message = f"`{before.name}` has no flag `{word}`"
         return ElaborationError("unknown-attribute", message, atom.span, help=hint, fixes=fixes)
-    message = f"`{word}` is no layer" + (f", and no flag of `{before.name}`" if before else "")
+    message = f"`{word}` is not a layer" + (f", nor a flag of `{before.name}`" if before else "")
     if hint is None:
         parts = names.parts if atom is step.atoms[0] else ()
         flagged = {*flags, *names.values} if before else set()

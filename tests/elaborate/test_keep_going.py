@@ -82,7 +82,7 @@ def red_wires(text: str) -> int:
         ),
         (
             "conv 3x3 8 smae relu",
-            ["conv 3x3 8 smae relu |  ! smae is no layer, and no flag of conv"],
+            ["conv 3x3 8 smae relu |  ! smae is not a layer, nor a flag of conv"],
             1,
         ),
         (

@@ -145,10 +145,13 @@ def test_onecycle_is_pytorchs(total: int, share: float, name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("sgd; schedule onecycle", "`onecycle` changes the momentum, and `sgd` has none"),
-        ("rmsprop; schedule onecycle", "`onecycle` changes the momentum, and `rmsprop` has none"),
-        ("schedule warmup 2 plateau", "`plateau` goes with no other schedule"),
-        ("sgd momentum=0.9; schedule onecycle cosine", "`onecycle` goes with no other schedule"),
+        ("sgd; schedule onecycle", "`onecycle` changes the momentum, but `sgd` has none"),
+        ("rmsprop; schedule onecycle", "`onecycle` changes the momentum, but `rmsprop` has none"),
+        ("schedule warmup 2 plateau", "`plateau` cannot be combined with another schedule"),
+        (
+            "sgd momentum=0.9; schedule onecycle cosine",
+            "`onecycle` cannot be combined with another schedule",
+        ),
         (
             "augment randaugment magnitude=31",
             "`magnitude` of `randaugment` must be a whole number from 0 to 30",
@@ -157,7 +160,7 @@ def test_onecycle_is_pytorchs(total: int, share: float, name: str) -> None:
         ("ema ema", "a recipe has one average"),
         ("clip 0", "`clip` must be a number above 0"),
         ("patience 0.5", "`patience` must be a whole number of at least 1"),
-        ("patience 2; patience 3", "the recipe says its patience twice"),
+        ("patience 2; patience 3", "the recipe gives its patience twice"),
         ("augment mixup alpha=0", "`alpha` of `mixup` must be a number above 0"),
     ],
 )

@@ -103,7 +103,7 @@ error[surplus-argument]: `relu` has no place for the argument `3`
 1 | relu 3
   |      ^
   |
-help: its arguments by place: none
+help: its positional arguments: none
 
 fixed
 
