@@ -29,18 +29,18 @@ class Elaborated:
     expects: tuple[syntax.Expect, ...]
     recipe: Recipe | None
     init: Initializer | None
-    #: What stands at the top of its file, and above and behind the network itself.
+    #: The comment at the top of its file, and the comment of the network itself.
     heading: Comment | None
     comment: Comment | None
     #: The names that each ``use`` of the file brought in, by its place.
     uses: Mapping[Span, frozenset[str]]
-    #: The volume behind each step; None where it is another in another use of a block.
+    #: The volume after each step; None where its expansions differ.
     volumes: dict[Span, Volume | None] = field(repr=False)
     #: By node, the fault there; none in a network that is not refused.
     faults: Mapping[int, Diagnostic] = field(default_factory=dict)
-    #: Nodes whose volume is unknown, as they fail or wait for what fails.
+    #: Nodes of unknown volume: they fail, or read what fails.
     unknown: frozenset[int] = frozenset()
-    #: Whether the trunk reaches its end with a volume that is known.
+    #: Whether the volume at the end of the trunk is known.
     is_complete: bool = True
     #: The family that the network is a member of.
     member: Member | None = None
@@ -49,6 +49,6 @@ class Elaborated:
 
     @property
     def meaning(self) -> tuple[object, ...]:
-        """What the network is, wherever it stands in its text: equal for equal networks."""
+        """What the network is, wherever it is in its text: equal for equal networks."""
         nodes = tuple((n.layer, n.inputs, n.volume, n.head) for n in self.nodes)
         return nodes, self.recipe, self.init

@@ -27,8 +27,8 @@ class Node:
     """One layer in place: ordered inputs, the volume of its result, where it was written.
 
     ``head`` is the number of the auxiliary head the node belongs to, None on the trunk. Node 0
-    is the input. Ids are in execution order, so each input's id is smaller. ``forms`` has, by the
-    layer's field, how a number was written that a parameter or a volume decides.
+    is the input. Ids are in execution order, so each input's id is smaller. ``forms`` has, by
+    field of the layer, how each number was written that depends on a parameter or a volume.
     """
 
     id: int
@@ -42,7 +42,7 @@ class Node:
 
 
 def trail_of(frames: tuple[CallFrame, ...]) -> tuple[str, ...]:
-    """Where a layer inside calls stands: ``in inception(64, …), called at line 21 as `i3a```."""
+    """Where a layer inside calls is: ``in inception(64, …), called at line 21 as `i3a```."""
     lines = []
     for frame in reversed(frames):
         label = f" as `{frame.label}`" if frame.label else ""
@@ -55,7 +55,7 @@ def build_graph(nodes: Iterable[Node]) -> nx.MultiDiGraph[int]:
 
     An edge runs from a result to a layer that reads it, and its key is the position of that input.
     So the graph alone has the order of inputs, and one node can feed a merge twice
-    (``add { id | id }``), for which a ``DiGraph`` has no room.
+    (``add { id | id }``), which a ``DiGraph`` cannot represent.
     """
     graph: nx.MultiDiGraph[int] = nx.MultiDiGraph()
     for node in nodes:
@@ -67,7 +67,7 @@ def build_graph(nodes: Iterable[Node]) -> nx.MultiDiGraph[int]:
 
 
 def nodes_of(graph: nx.MultiDiGraph[int]) -> Iterator[tuple[int, Node]]:
-    """The ids of a graph with what they stand for, in order."""
+    """The ids of a graph with their nodes, in order."""
     return iter(graph.nodes(data="node"))
 
 

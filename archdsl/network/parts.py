@@ -28,7 +28,7 @@ class CallArgument:
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """A block or a family as it is declared: its name, its place, and what is said of it."""
+    """A block or a family as it is declared: its name, its place and its comment."""
 
     name: str
     span: Span
@@ -37,7 +37,7 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True)
 class LayerPart:
-    """A layer of one input."""
+    """A layer with one input."""
 
     name: str | None
     node: int
@@ -79,11 +79,11 @@ class RepeatPart:
 
 @dataclass(frozen=True, slots=True)
 class ChoicePart:
-    """An ``if``: the conditions that were decided, in order, and what stands where it led.
+    """An ``if``: the conditions that were decided, in order, and the body it led to.
 
-    ``taken`` counts its bodies from 0, the ``else`` included. ``count`` is how many conditions were
-    written. ``word`` is what a module is called that holds whatever the ``if`` leads to: the same
-    wherever that is. None where no single module can.
+    ``taken`` is the number of that body, from 0, the ``else`` included. ``count`` is how many
+    conditions were written. ``word`` names the module that holds what the ``if`` leads to, the same
+    for all bodies; None where that cannot be a single module.
     """
 
     tests: tuple[Symbolic, ...]
@@ -109,7 +109,7 @@ class ForkPart:
 
 @dataclass(frozen=True, slots=True)
 class ReferencePart:
-    """A named part's result, taken up again."""
+    """A reference to the result of a named part."""
 
     target: str
     node: int
@@ -121,7 +121,7 @@ class ReferencePart:
 class SplitPart:
     """A layer with a result for each of several branches; the chain goes on with its own input.
 
-    Nobody writes it: deployment makes it of parallel convolutions. A branch takes up its piece
+    Nobody writes it: deployment makes it from parallel convolutions. A branch refers to its piece
     by a reference without a name.
     """
 
@@ -147,7 +147,7 @@ Part: TypeAlias = (
 )
 
 
-#: A part, or what only says how parts came to stand there: an ``if``, a repeat without a name.
+#: A part, or what only says how parts came there: an ``if``, a repeat without a name.
 Written: TypeAlias = Part | ChoicePart
 
 
@@ -155,9 +155,9 @@ Written: TypeAlias = Part | ChoicePart
 class Chain:
     """Parts in execution order, from the node ``input`` to the node ``output``.
 
-    ``written`` has them as they stand in the text. In ``parts`` what an ``if`` led to and the
-    copies of a repeat without a name stand in place of these, and what holds no layer is left out:
-    a call of a block that is empty for its arguments.
+    ``written`` has them as they are in the text. In ``parts`` each ``if`` is replaced by what it
+    led to, and each repeat without a name by its copies. What holds no layer, such as a call of a
+    block that is empty for its arguments, is left out.
     """
 
     written: tuple[Written, ...]
@@ -166,7 +166,7 @@ class Chain:
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
-        """What the chain is made of, wherever it was decided."""
+        """The parts of the chain, without what says how they came there."""
         parts: list[Part] = []
         for part in self.written:
             match part:
@@ -194,7 +194,7 @@ def _holds_parts(part: Written) -> bool:
 
 
 def with_comment(parts: list[Written], comment: Comment | None) -> list[Written]:
-    """The parts of a statement, the first with what is said of the statement."""
+    """The parts of a statement, the first with the statement's comment."""
     if comment is None or not parts:
         return parts
     first, *rest = parts
@@ -245,7 +245,7 @@ def rewritten(part: Written, rewrite: Callable[[Chain], Chain]) -> Written:
 
 
 def without_empty(chain: Chain) -> Chain:
-    """The chain without parts that hold no node: what stands behind a fault."""
+    """The chain without parts that hold no node, as after a fault."""
     parts: list[Written] = []
     for part in chain.written:
         match rewritten(part, without_empty):

@@ -18,7 +18,7 @@ Value: TypeAlias = int | float | bool | str | tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A value that nothing in sight can change. ``1``, ``1.0`` and ``true`` are three."""
+    """A value that no parameter and no volume changes. ``1``, ``1.0`` and ``true`` differ."""
 
     value: Value = field(compare=False)
     text: str
@@ -30,7 +30,7 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of the block or the family that an expression stands in."""
+    """A parameter of the block or the family that an expression is in."""
 
     name: str
 
@@ -62,7 +62,7 @@ class TupleForm:
 class Operation:
     """An operator, or a function of the language, with its operands.
 
-    The operators are Python's; ``if`` has a condition, what holds then, and what holds else.
+    The operators are Python's; ``if`` has a condition, the value if it holds, and the value if not.
     """
 
     operator: str
@@ -71,7 +71,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Unevaluated:
-    """What ``and`` or ``or`` did not come to, and has no value there: ``H`` of a vector."""
+    """What ``and`` or ``or`` did not evaluate and has no value there, such as ``H`` of a vector."""
 
 
 Form: TypeAlias = Constant | Parameter | Size | ElementForm | TupleForm | Operation | Unevaluated
@@ -89,12 +89,12 @@ class Symbolic:
         return cls(value, Constant.of(value))
 
 
-#: Parts that an expression may have. Where each name is used twice in the next one, they double.
+#: How many parts an expression may have. They double where each name is used twice by the next.
 _LARGEST = 40
 
 
 def is_large(form: Form) -> bool:
-    """Whether nobody would want to read a form, nor wait until it is written."""
+    """Whether a form is too large to be read, or to be written in reasonable time."""
     if isinstance(form, TupleForm):
         return any(map(is_large, form.elements))
     count = 0
@@ -112,7 +112,7 @@ def is_large(form: Form) -> bool:
 
 
 def symbolic_of(value: Value, form: Form) -> Symbolic:
-    """A value with its form, or as the constant that it is for one use, where that is large."""
+    """A value with its form; where that is large, with the constant that it is for one call."""
     return Symbolic.constant(value) if is_large(form) else Symbolic(value, form)
 
 
