@@ -1,4 +1,4 @@
-"""The claims of a spec: which numbers it may speak of, and whether they hold."""
+"""The claims of a spec: which quantities they may be about, and whether they hold."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from archdsl.text import syntax
 from archdsl.text.diagnostics import Diagnostic, Edit, Fix, help_of, respell
 from archdsl.text.source import Span
 
-#: What a claim may speak of, by the word behind `expect`.
+#: The quantities that a claim may be about, by the word after `expect`.
 METRICS: dict[str, Callable[[Model], int]] = {
     "params": lambda model: model.trunk.parameters,
     "aux_params": lambda model: model.heads.parameters,
@@ -31,7 +31,7 @@ _UNITS = {"": 0, "K": 3, "M": 6, "G": 9, "T": 12}
 def judge_claims(
     model: Model, expects: Sequence[syntax.Expect]
 ) -> tuple[tuple[Claim, ...], tuple[Diagnostic, ...]]:
-    """The claims of a network, and an error for each that speaks of an unknown quantity."""
+    """The claims of a network, and an error for each that names an unknown quantity."""
     claims: list[Claim] = []
     unknown: list[Diagnostic] = []
     for expect in expects:
@@ -51,9 +51,9 @@ def _unknown_metric(name: syntax.Name) -> Diagnostic:
     fixes = respell(name.id, name.span, METRICS)
     return Diagnostic(
         "unknown-metric",
-        f"`expect` knows no `{name.id}`",
+        f"`expect` has no quantity `{name.id}`",
         name.span,
-        help=help_of(fixes) or f"it knows {', '.join(METRICS)}",
+        help=help_of(fixes) or f"choose from {', '.join(METRICS)}",
         fixes=fixes,
     )
 
@@ -77,7 +77,7 @@ def _holds(expect: syntax.Expect, actual: int) -> bool:
 
 
 def quantity_of(expect: syntax.Expect) -> Decimal:
-    """The number a claim writes, its unit multiplied in."""
+    """The number that a claim states, multiplied by its unit."""
     return Decimal(expect.digits) * Decimal(10) ** _UNITS[expect.unit]
 
 
@@ -88,7 +88,7 @@ def last_digit_of(expect: syntax.Expect) -> Decimal:
 
 
 def _corrections(expect: syntax.Expect, actual: int) -> tuple[Fix, ...]:
-    """The actual number to the digits written; a budget that is exceeded is not raised."""
+    """Write the actual number, to as many digits; a budget that is exceeded is not raised."""
     if expect.relation not in ("=", "==", "~"):
         return ()
     if expect.relation == "~":
@@ -100,5 +100,5 @@ def _corrections(expect: syntax.Expect, actual: int) -> tuple[Fix, ...]:
     span = expect.span
     start = span.end - len(re.search(r"[\d_.]+[KMGT]?$", span.text).group())  # type: ignore[union-attr]
     place = Span(span.source, start, span.end)
-    message = f"write `{shown}` if the claim is what is wrong"
+    message = f"write `{shown}` if the claim is wrong"
     return (Fix(message, (Edit(place, shown),), keeps_choices=False),)

@@ -15,11 +15,11 @@ from archdsl.text.diagnostics import Diagnostic
 def find_contradictions(
     graph: nx.MultiDiGraph[int], names: Mapping[int, str]
 ) -> Iterator[Diagnostic]:
-    """Where a network is not what its layers make of it; nowhere, unless archdsl is wrong.
+    """Where a network is not what its layers make of it; nowhere, unless archdsl has a bug.
 
-    Ids are a topological order from the input, a node's edges are its inputs, and the volume of
-    each node is inferred once more: from its layer and its edges, whatever elaboration did. What
-    hangs on a contradiction says nothing.
+    Ids must be a topological order from the input, and a node's edges its inputs. The volume of
+    each node is inferred once more, from its layer and its edges, whatever elaboration did. What
+    depends on a contradiction is not reported.
     """
     volumes: dict[int, Volume] = {}
     edges = sources_of(graph)
@@ -39,13 +39,13 @@ def find_contradictions(
             "internal-error",
             f"`{names.get(id, 'input')}` {fault}",
             node.span,
-            help="archdsl is wrong here, and not the text: please report it with the spec",
+            help="archdsl is wrong here, not the text: please report it with the spec",
         )
 
 
 def _find_misplaced(node: Node, sources: tuple[int, ...]) -> str | None:
     if sources != node.inputs:
-        return f"reads the nodes {sources} by the graph, {node.inputs} by itself"
+        return f"reads the nodes {sources} in the graph, but its inputs are {node.inputs}"
     if not sources:
         return "reads nothing" if node.id else None
     return "comes before what it reads" if max(sources) >= node.id else None
@@ -62,7 +62,7 @@ def _find_wrong_volume(node: Node, inputs: tuple[Volume, ...]) -> str | None:
         if volume == node.volume:
             return None
         made = f"its layer makes {volume}"
-    return f"is {node.volume}, but {made} of {' and '.join(map(str, inputs))}"
+    return f"is {node.volume}, but {made} from {' and '.join(map(str, inputs))}"
 
 
 def find_dead(graph: nx.MultiDiGraph[int], ends: Collection[int]) -> frozenset[int]:
@@ -77,7 +77,7 @@ def find_dead(graph: nx.MultiDiGraph[int], ends: Collection[int]) -> frozenset[i
 def count_depth(graph: nx.MultiDiGraph[int], end: int) -> int:
     """The layers with weights on the longest path from the input to a node.
 
-    It is what papers count: 22 of GoogLeNet's 58 (Szegedy et al. 2015, section 5).
+    This is what papers count: 22 of GoogLeNet's 58 (Szegedy et al. 2015, section 5).
     """
     depths: dict[int, int] = {}
     edges = sources_of(graph)

@@ -26,7 +26,7 @@ class Memory:
     """What training takes on one device, in bytes.
 
     ``activations_per_image`` is what autograd keeps of an image from the forward to the backward
-    pass, the image and its label included; ``activations_per_batch`` what it keeps beside, however
+    pass, the image and its label included; ``activations_per_batch`` what it keeps besides, however
     many images there are (the statistics of batch normalization). ``weights`` includes the copy in
     low precision, and their average where the recipe has one. Not counted: what a single operation
     needs while it runs.
@@ -42,12 +42,12 @@ class Memory:
 
     @property
     def fixed(self) -> int:
-        """What no batch changes."""
+        """What does not depend on the size of the batch."""
         return self.weights + self.gradients + self.optimizer + self.activations_per_batch
 
     @property
     def activations(self) -> int:
-        """What the batch keeps."""
+        """What autograd keeps of the batch."""
         return self.batch * self.activations_per_image + self.activations_per_batch
 
     @property
@@ -59,7 +59,7 @@ class Memory:
         return self.fixed + batch * self.activations_per_image
 
     def largest_batch(self, memory: int) -> int:
-        """The largest batch that fits into so many bytes; 0 where not even one image does."""
+        """The largest batch that fits into ``memory`` bytes; 0 if not even one image does."""
         return max(0, (memory - self.fixed) // self.activations_per_image)
 
 
@@ -69,7 +69,7 @@ def estimate_memory(
     """What training a network takes, auxiliary heads included.
 
     The recipe is the model's unless one is given; where there is none, the default one. Mixed
-    precision is counted as ``torch.autocast`` does it on a GPU. A batch is of one device.
+    precision is counted as ``torch.autocast`` does it on a GPU. The batch is that of one device.
     """
     recipe = recipe or model.recipe or Recipe()
     parameters = model.trunk.parameters + model.heads.parameters
@@ -89,14 +89,14 @@ def estimate_memory(
 
 
 def verify_memory(model: Model, memory: Memory, limit: int) -> Diagnostic | None:
-    """What is wrong where a batch takes more than so many bytes."""
+    """The error if a batch takes more than ``limit`` bytes."""
     if memory.total <= limit:
         return None
     largest = memory.largest_batch(limit)
     return Diagnostic(
         "memory-exceeded",
         f"{model.name}: training with a batch of {memory.batch:,} takes "
-        f"{render_bytes(memory.total)}; there are {render_bytes(limit)}",
+        f"{render_bytes(memory.total)}; only {render_bytes(limit)} are available",
         model.span,
         "this network",
         help=f"a batch of {largest:,} fits" if largest else "not even one image fits",
@@ -143,7 +143,7 @@ def _outputs(model: Model) -> Iterator[int]:
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    """A tensor: where its numbers lie, how wide they are, whether gradients flow through it."""
+    """A tensor: where its numbers are, how wide they are, whether gradients flow through it."""
 
     volume: Volume
     home: int
@@ -181,7 +181,7 @@ class _Ledger:
         *,
         is_trained: bool,
     ) -> _Result:
-        """Enter what a layer keeps; where no gradient comes by, that is nothing."""
+        """Enter what a layer keeps; where no gradient passes, that is nothing."""
         cast = {Autocast.LOWERS: self._low, Autocast.RAISES: BYTES_PER_NUMBER}.get(autocast)
         works = cast or max(x.width for x in inputs)
         width = BYTES_PER_NUMBER if autocast is Autocast.WIDENS else works

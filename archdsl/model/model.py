@@ -45,7 +45,7 @@ class Claim:
     text: str
     holds: bool
     actual: int
-    #: The number as it is, where the claim is an equality.
+    #: The fix that writes the actual number, where the claim is an equality.
     fixes: tuple[Fix, ...] = ()
 
     @property
@@ -71,12 +71,12 @@ class Model:
     claims: tuple[Claim, ...] = field(repr=False, default=())
     #: How the spec says the network is trained; None where it does not say.
     recipe: Recipe | None = field(repr=False, default=None)
-    #: What all weights start as, but those of layers with an `init` of their own; None is
-    #: PyTorch's way.
+    #: What all weights start as, except in layers with an `init` of their own; None is PyTorch's
+    #: default.
     init: Initializer | None = field(repr=False, default=None)
     #: The family that the network is a member of.
     member: Member | None = field(repr=False, default=None)
-    #: What is said at the top of its file, and of the network itself.
+    #: The comment at the top of its file, and the comment of the network itself.
     heading: Comment | None = field(repr=False, default=None)
     comment: Comment | None = field(repr=False, default=None)
 
@@ -122,11 +122,11 @@ class Model:
         return count_depth(self.graph, self.chain.output)
 
     def place_of(self, node: Node) -> Span:
-        """Where the network's own file has the node: itself, or the call that brought it in."""
+        """Where the network's own file has the node: the layer, or the call that brought it in."""
         return self.place_at(node.span, node.frames)
 
     def place_at(self, span: Span, frames: tuple[CallFrame, ...]) -> Span:
-        """Where the network's own file has a place inside calls: itself, or the innermost call."""
+        """A place inside calls in the network's own file: itself, or the innermost call there."""
         for place in (span, *(frame.span for frame in reversed(frames))):
             if place.source is self.source:
                 return place
@@ -162,13 +162,13 @@ class Model:
 
 @dataclass(frozen=True, eq=False)
 class PartialModel(Model):
-    """A network up to its faults, for who wants to see where it fails.
+    """A network up to its faults, for those who want to see where it fails.
 
     It has no names of modules and cannot be compiled. A node of unknown volume carries that of its
     first input.
     """
 
-    #: By node, the fault there: of its volume, or, where that is known, of what is written of it.
+    #: By node, the fault there: of its volume, or, where that is known, of what is claimed of it.
     faults: Mapping[int, Diagnostic] = field(repr=False, default_factory=dict)
     unknown: frozenset[int] = field(repr=False, default=frozenset())
     #: Whether the trunk reaches its end.

@@ -1,4 +1,4 @@
-"""What torch says of a network's numbers."""
+"""What torch says about a network's numbers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from archdsl.text.diagnostics import Diagnostic
 class Numbers:
     """Tensors of a module that were compared with those of the Model's graph, run node by node.
 
-    ``outputs`` are those in training, of the heads too, in evaluation, and for inference, which is
-    a module of its own. ``input`` and ``images`` are what the networks were run on,
-    with the channels of all layers divided by ``divisor``.
+    ``outputs`` counts the outputs in training (of the heads, too), in evaluation, and of the module
+    for inference. ``input`` and ``images`` are what the networks were run on, with the channels of
+    all layers divided by ``divisor``.
     """
 
     input: Volume
@@ -26,11 +26,11 @@ class Numbers:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What torch found in the module of a network, and where it says something else.
+    """What torch found in the module of a network, and where that differs from the Model.
 
-    ``volumes`` are the layers whose volume torch has shown; parameters and MACs are torch's, for
-    one image, those of the auxiliary heads included. ``numbers`` are None where none were
-    compared, and ``omitted`` says why.
+    ``volumes`` counts the layers whose volume torch has shown; parameters and MACs are torch's, for
+    one image, those of the auxiliary heads included. ``numbers`` is None where none were compared,
+    and ``omitted`` says why.
     """
 
     torch: str

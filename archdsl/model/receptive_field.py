@@ -1,9 +1,9 @@
 """Receptive fields: which part of the input each position of a network depends on.
 
-Height and width are followed apart. What a position sees along an axis is an interval of the
-input, and a layer's definition says which positions it reads (``Layer.reads``), so a position of
-its result sees the hull of what those see. Layers repeat: one phase of a result's positions is that
-of the next, moved on, so a few intervals stand for all positions (``_Part.period``).
+Height and width are followed separately. What a position sees along an axis is an interval of the
+input. A layer's definition says which positions it reads (``Layer.reads``), so a position of its
+result sees the hull of what those see. Patterns repeat: a period of positions sees what the period
+before it sees, moved on, so a few intervals describe all positions (``_Part.period``).
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ MAX_PERIOD = 1024
 MAX_PARTS = 8
 
 
-#: The first, or the last, position of the input that each of some positions sees; None: nothing.
+#: The first, or the last, position of the input that each of some positions sees; None if none.
 _Ends: TypeAlias = Sequence[int | None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Part:
-    """What the positions of a map see, by ends.
+    """What the positions of a map see, given by the ends.
 
     Position ``n·period + r`` sees from ``firsts[r]`` to ``lasts[r]``, moved on by ``n·advance``.
     Where ``start`` is given nothing repeats: the ends are those of the positions from there on, and
-    no others. ``is_monotone`` where each position sees something, and none less far than the one
-    before.
+    no others. ``is_monotone`` says that each position sees something, and that the ends never go
+    back.
     """
 
     firsts: _Ends
@@ -54,7 +54,7 @@ class _Part:
         return None if first is None or last is None else (first, last)
 
     def see(self, firsts: Sequence[int], lasts: Sequence[int]) -> tuple[_Ends, _Ends]:
-        """From where the first positions see, and to where the last ones do."""
+        """From where ``firsts`` see, and up to where ``lasts`` see."""
         return self._pick(self.firsts, firsts), self._pick(self.lasts, lasts)
 
     def _pick(self, ends: _Ends, positions: Sequence[int]) -> _Ends:
@@ -71,7 +71,7 @@ class _Part:
         ]
 
     def over(self, first: int, last: int, step: int) -> Interval | None:
-        """What the positions from the first to the last see together, of a part not monotone."""
+        """What the positions from first to last see together, if the part is not monotone."""
         positions = range(first, last + 1, step)
         if self.start is not None:
             return _hull(map(self.at, positions))
@@ -89,7 +89,7 @@ def count_fields(nodes: Sequence[Node], unknown: Collection[int]) -> list[tuple[
     It is the largest over the positions of the node's result: the rows from the first to the last
     one that the position depends on. Borders are not cut: padding sees what would be there if the
     map went on, so a field can exceed the input. Nodes of unknown volume see what their input
-    does. Linear in the nodes, but for networks whose patterns do not repeat.
+    does. Linear in the nodes, except for networks whose patterns do not repeat.
     """
     reaches = [
         reads_here(min(1, len(node.inputs)))
@@ -123,7 +123,7 @@ def _is_square(nodes: Sequence[Node], reaches: Sequence[tuple[Reach, ...]]) -> b
 
 @dataclass(frozen=True, eq=False)
 class _Axis:
-    """One axis of a network: of each node what it reads of which nodes, and its size."""
+    """One axis of a network: for each node what it reads of which nodes, and its size."""
 
     reads: list[list[tuple[int, Reads]]]
     sizes: list[int]
@@ -159,7 +159,7 @@ class _Axis:
         return self._unite(id, parts)
 
     def _through(self, id: int, reads: Reads, part: _Part) -> _Part:
-        """What the positions of a node see through a part of one that it reads."""
+        """What the positions of a node see through a part of a node that it reads."""
         if len(reads.rows) == len(part.firsts) == 1 and part.start is None:
             # Nearly always: both advance evenly.
             (read,), (first,), (last,) = reads.rows, part.firsts, part.lasts
@@ -181,7 +181,7 @@ class _Axis:
         return period <= MAX_PERIOD or period <= len(self.needed[id])
 
     def _unite(self, id: int, parts: list[_Part]) -> _Field:
-        """The parts with those of one step made one."""
+        """The parts, with those of the same step joined into one."""
         groups: dict[tuple[int, int], list[_Part]] = {}
         for part in parts:
             common = gcd(part.advance, part.period)
@@ -208,7 +208,7 @@ class _Axis:
 
     @cached_property
     def needed(self) -> list[range]:
-        """Of each node the positions, of its padding too, that those behind it read."""
+        """For each node the positions, padding included, that the nodes after it read."""
         ends = [(0, size - 1) for size in self.sizes]
         for id in reversed(range(len(ends))):
             for source, reads in self.reads[id]:
@@ -237,7 +237,7 @@ def _read(reads: Reads, part: _Part, positions: range) -> _Part:
     if reads.is_monotone and part.is_monotone:
         firsts, lasts = zip(*rows, strict=True)
         return _Part(*part.see(firsts, lasts), 0, is_monotone=True)
-    # What lies between the first and the last one may see farther, or they may see nothing.
+    # Positions between the ends may see farther than the ends, which may see nothing.
     return _listed([row and part.over(*row, reads.step) for row in rows])
 
 
@@ -270,7 +270,7 @@ def _extent(field: _Field, size: int) -> int:
         return 0 if first is None or last is None else last - first + 1
     positions = [range(size)]
     if all(part.start is None for part in field):
-        # Parts drift apart evenly from turn to turn: the longest is in the first or in the last.
+        # Parts drift apart evenly from turn to turn: the longest is in the first or the last.
         turn = lcm(*(part.period for part in field))
         positions = [range(size)[:turn], range(size)[-turn:]][: len(field)]
     seen = (_join(field, some) for some in positions)

@@ -111,9 +111,9 @@ def test_no_spec_contradicts_itself() -> None:
 @pytest.mark.parametrize(
     ("id", "volume", "message"),
     [
-        (1, (28, 28, 9), "is 28x28x9, but its layer makes 28x28x8 of 28x28x16"),
-        (3, (28, 28, 8), "is 28x28x8, but its layer makes 28x28x16 of 28x28x8 and 28x28x8"),
-        (5, (27, 28, 4), "is 27x28x4, but its layer makes 28x28x4 of 28x28x16"),
+        (1, (28, 28, 9), "is 28x28x9, but its layer makes 28x28x8 from 28x28x16"),
+        (3, (28, 28, 8), "is 28x28x8, but its layer makes 28x28x16 from 28x28x8 and 28x28x8"),
+        (5, (27, 28, 4), "is 27x28x4, but its layer makes 28x28x4 from 28x28x16"),
     ],
 )
 def test_a_volume_that_no_layer_makes(id: int, volume: tuple[int, ...], message: str) -> None:
@@ -148,7 +148,7 @@ def test_edges_are_the_inputs_of_the_nodes() -> None:
     other = nx.MultiDiGraph(swapped)
     other.nodes[3]["node"] = merge
     (found,) = find_contradictions(other, model.names)
-    assert "reads the nodes (2, 1) by the graph, (1, 2) by itself" in found.message
+    assert "reads the nodes (2, 1) in the graph, but its inputs are (1, 2)" in found.message
 
 
 def test_an_elaboration_that_is_wrong_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +165,7 @@ def test_an_elaboration_that_is_wrong_writes_nothing(monkeypatch: pytest.MonkeyP
         archdsl.parse("network N: 8x8x3 → 8x8x5 {\n  first: conv 3x3 4 same\n}")
     (found,) = caught.value.diagnostics
     assert (found.code, found.span and found.span.line) == ("internal-error", 2)
-    assert found.message == "`first` is 8x8x5, but its layer makes 8x8x4 of 8x8x3"
+    assert found.message == "`first` is 8x8x5, but its layer makes 8x8x4 from 8x8x3"
     assert "report" in (found.help or "")
 
 
@@ -293,7 +293,7 @@ def test_a_claim_of_depth_that_fails() -> None:
     text = "network N: 8x8x3 → 10 { conv 1 4; fc 10; expect depth = 3 }"
     (found,) = diagnose(Source(text))
     assert found.code == "failed-claim"
-    assert [fix.message for fix in found.fixes] == ["write `2` if the claim is what is wrong"]
+    assert [fix.message for fix in found.fixes] == ["write `2` if the claim is wrong"]
 
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)

@@ -420,7 +420,7 @@ def test_a_batch_that_does_not_fit_is_a_finding(check: Callable[..., Result]) ->
     assert result.stdout.endswith("\n2 networks in 2 files: 2 errors\n")
     assert result.stderr.startswith(
         "error[memory-exceeded]: Small: training with a batch of 5,000 takes 1.382 MB; "
-        "there are 1.000 MB\n  --> s.arch:1:9\n"
+        "only 1.000 MB are available\n  --> s.arch:1:9\n"
     )
     assert "help: a batch of 3,617 fits\n" in result.stderr
     assert "help: a batch of 3,615 fits\n" in result.stderr
