@@ -60,7 +60,7 @@ class Names:
     def __init__(self, nodes: Sequence[Node]) -> None:
         self.nodes = nodes
         self.taken: set[str] = set()
-        #: The last count given to each word, where the search for a free one goes on.
+        #: The last count given to each word, where the search for a free one continues.
         self.counts: dict[str, int] = {}
         self.branches = 0
 
@@ -71,7 +71,7 @@ class Names:
     def _level(self, steps: Iterable[PlanStep]) -> tuple[PlanStep, ...]:
         """Steps with their names; those under an ``if`` that changes the wiring come last.
 
-        So what stands behind the ``if`` has the same name wherever that leads.
+        So what follows the ``if`` has the same name whichever body is taken.
         """
         steps = tuple(steps)
         # Where a word is needed more than once, the count begins with 1: relu1, relu2.
@@ -169,7 +169,7 @@ def _is_single(branch: tuple[PlanStep, ...]) -> bool:
 
 
 def _with_attribute(step: PlanStep, attribute: str) -> PlanStep:
-    """An unnamed step with its name. In an option it is the name of all that can stand there."""
+    """An unnamed step with its name. In an option it is the name of all that it can lead to."""
     match step:
         case ApplyStep():
             return replace(step, attribute=attribute)

@@ -22,12 +22,12 @@ class LayerItem:
 
 @dataclass(frozen=True, slots=True)
 class FlattenItem:
-    """The ``nn.Flatten`` a fully-connected layer wants before it in a row."""
+    """The ``nn.Flatten`` that a fully-connected layer in a row needs before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class SequentialItem:
-    """``nn.Sequential``, its items being indices."""
+    """``nn.Sequential``, whose items are indices."""
 
     items: tuple[PlanItem, ...]
 
@@ -80,7 +80,7 @@ class ApplyStep:
 
     With ``references`` the item reads earlier parts too. ``each`` marks a named repeat whose copies
     do so: a ``nn.ModuleList`` walked in a loop. With ``pieces`` it gives several results, and x
-    stays what it was.
+    stays unchanged.
     """
 
     attribute: str
@@ -120,7 +120,7 @@ class HeadStep:
 
 @dataclass(frozen=True, slots=True)
 class OptionStep:
-    """What an ``if`` that stands by itself led to.
+    """What an ``if`` that is a step by itself led to.
 
     With an ``attribute`` each of its bodies is at most one module of that name.
     """
@@ -132,7 +132,7 @@ class OptionStep:
 
 @dataclass(frozen=True, slots=True)
 class CopiesStep:
-    """The copies of a repeat without a name that are no items of a row."""
+    """The copies of a repeat without a name that are not items of a row."""
 
     part: RepeatPart
     copies: tuple[tuple[PlanStep, ...], ...]
@@ -143,7 +143,7 @@ PlanStep: TypeAlias = ApplyStep | ForkStep | ReferenceStep | HeadStep | OptionSt
 
 @dataclass(frozen=True, slots=True)
 class ClassPlan:
-    """A class to be: its title, the statement or the block it comes from, and its steps.
+    """A planned class: its title, the statement or the block it comes from, and its steps.
 
     Where ``row`` is set the class is a ``nn.Sequential`` of these items and has no steps.
     """

@@ -45,7 +45,7 @@ from archdsl.text.source import Span
 
 #: The title of the class that auxiliary heads share.
 HEAD_CLASS = "aux_head"
-#: How many layers make a row worth a class of its own where it is used twice.
+#: A row of heads that is at least this long gets a class of its own.
 _LONG_ROW = 4
 
 
@@ -64,7 +64,7 @@ def _with_head_class(steps: tuple[PlanStep, ...], nodes: Sequence[Node]) -> tupl
 
 
 def _kinds(head: ApplyStep, nodes: Sequence[Node]) -> tuple[str, ...]:
-    """The layers of a head that is a plain row, nothing for another one."""
+    """The layers of a head that is a plain row, none for any other head."""
     match head.item:
         case SequentialItem(items=row) if all(isinstance(i, (LayerItem, FlattenItem)) for i in row):
             return tuple(
@@ -95,7 +95,7 @@ class _Planner:
         if row is not None:
             return ClassPlan(title, origin, call, chain.input, chain.output, (), row, ())
         steps = Names(self.nodes).name(self._steps(chain.written))
-        # A block takes up nothing from outside: a part of it that has no layers is what flows in.
+        # A block refers to nothing outside: the result of a part without layers is what flows in.
         references = tuple(_references_from_outside(steps, {chain.input} if call else set()))
         return ClassPlan(title, origin, call, chain.input, chain.output, steps, None, references)
 
@@ -118,11 +118,11 @@ class _Planner:
                 return [FlattenItem(), item] if self._needs_flat(item) else [item]
 
     def _copies(self, part: RepeatPart, rows: Sequence[tuple[PlanItem, ...]]) -> list[PlanItem]:
-        """Copies as items of a row, as one where their number is no constant."""
+        """Copies as items of a row, as one item where their number is not a constant."""
         if isinstance(part.count.form, Constant):
             return [item for row in rows for item in row]
         if rows and rows[0] and isinstance(rows[0][0], FlattenItem):
-            # What flattens the first copy's input stands before all of them.
+            # What flattens the first copy's input comes before all of them.
             return [FlattenItem(), RepeatItem(part, (rows[0][1:], *rows[1:]))]
         return [RepeatItem(part, tuple(rows))]
 
@@ -160,7 +160,7 @@ class _Planner:
         return InstanceItem(self.class_plan(title, body, span, None))
 
     def _copy(self, title: str, copy: Chain, span: Span) -> PlanItem:
-        """A chain whose braces mean nothing by themselves: one layer or block stands alone."""
+        """A chain whose braces mean nothing by themselves: one layer or block is not wrapped."""
         row = self._row(copy.written)
         if row is not None and len(row) == 1 and not isinstance(row[0], (ChoiceItem, RepeatItem)):
             return row[0]
@@ -242,12 +242,12 @@ class _Planner:
 
 
 def _is_in_row(part: Written) -> bool:
-    """Whether a part is items of a row: unnamed, of one input, and read by what follows alone."""
+    """Whether a part is items of a row: unnamed, with one input, and read only by what follows."""
     match part:
         case LayerPart(name=None) | CallPart(name=None):
             return True
         case ChoicePart(word=word, body=body):
-            # Wherever it leads, so that what stands beside it has the same name.
+            # Whichever body is taken, so that the parts beside it have the same names.
             return all(map(_is_in_row, body.written)) and word is not None
         case RepeatPart(name=None, copies=copies):
             return all(_is_in_row(inner) for copy in copies for inner in copy.written)
@@ -270,9 +270,9 @@ def _references_of(item: PlanItem) -> Iterator[ReferencePart]:
 
 
 def _references_from_outside(steps: Iterable[PlanStep], made: set[int]) -> Iterator[ReferencePart]:
-    """The references of what is not there, nor made by the steps before, each once.
+    """The references to what is neither in ``made`` nor made by earlier steps, each once.
 
-    In their order: a call that is empty for its arguments gives the node that it was given.
+    The order matters: a call that is empty for its arguments gives the node that it was given.
     """
     for what in _made_and_referenced(steps):
         if isinstance(what, int):
@@ -283,7 +283,7 @@ def _references_from_outside(steps: Iterable[PlanStep], made: set[int]) -> Itera
 
 
 def _made_and_referenced(steps: Iterable[PlanStep]) -> Iterator[int | ReferencePart]:
-    """The nodes that steps make and the parts that they take up, in the order of execution."""
+    """The nodes that steps make and the parts that they refer to, in the order of execution."""
     for step in steps:
         match step:
             case ApplyStep():
