@@ -1,7 +1,8 @@
 """Which classes a module has: one for each block, and one for each part that needs its own.
 
-A class is written from all its uses at once. Where their texts differ in more than arguments and
-conditions can say, as where some uses have an auxiliary head, those that agree share a class each.
+A class is written from all its instantiations at once. Where their texts differ in more than
+arguments and conditions can express, for example where only some have an auxiliary head, each group
+of instantiations that agree shares a class.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ SUPPORT = {
 
 @dataclass(frozen=True, slots=True)
 class ClassText:
-    """All of a class but its name and its docstring, as finished lines."""
+    """All of a class except its name and its docstring, as finished lines."""
 
     parameters: tuple[ClassParameter, ...]
     is_sequential: bool
@@ -49,7 +50,7 @@ class ClassText:
     forward_header: tuple[str, ...] = ()
     forward_lines: tuple[str, ...] = ()
     head_weights: str = ""
-    #: Attributes that never change, by which TorchScript knows where an `if` leads.
+    #: Attributes that never change, from which TorchScript knows where an `if` leads.
     constants: tuple[str, ...] = ()
 
     @property
@@ -61,7 +62,7 @@ class ClassText:
 
 @dataclass(eq=False)
 class Class:
-    """A class of the module, with all the uses it serves."""
+    """A class of the module, with all the instantiations that it serves."""
 
     name: str
     text: ClassText
@@ -72,7 +73,7 @@ class Class:
         self.serve(self.lanes)
 
     def serve(self, lanes: Sequence[Lane]) -> None:
-        """Take on more uses, which the same text serves."""
+        """Take on more instantiations that the same text serves."""
         self._by_plan |= {id(lane.use.plan): lane for lane in lanes}
 
     @property
@@ -84,7 +85,7 @@ class Class:
         return self.text.parameters
 
     def argument(self, plan: ClassPlan, symbol: str) -> Symbolic:
-        """What a use gives for a parameter, in the terms of the spec around it."""
+        """What an instantiation gives for a parameter, in terms of the spec around it."""
         lane = self._by_plan[id(plan)]
         size = lane.captured_size(symbol)
         if size is None and symbol in AXES:
@@ -92,11 +93,11 @@ class Class:
         if size is not None:
             return Symbolic(_size(lane, symbol), size)
         given = next(a for a in lane.use.arguments if a.name == symbol)
-        # A part has the parameter of the block around it.
+        # A part takes the parameter of the block around it.
         return Symbolic(given.value, given.form if plan.call else Parameter(symbol))
 
     def exit(self, plan: ClassPlan) -> Volume:
-        """The volume behind a use, over the parameters of the class."""
+        """The volume after an instantiation, in terms of the parameters of the class."""
         return self._by_plan[id(plan)].volume_of(plan.output)
 
 
@@ -133,7 +134,7 @@ class Classes:
             self._kinds.setdefault(_kind_of(inner), []).append(inner)
 
     def _write(self, kind: Hashable, written: set[Hashable]) -> None:
-        """Write the classes of one kind, behind those that they are built of."""
+        """Write the classes of one kind, after those that they are built of."""
         if kind in written:
             return
         written.add(kind)
@@ -147,7 +148,7 @@ class Classes:
     def _add(self, text: ClassText, lanes: list[Lane]) -> None:
         title = lanes[0].use.plan.title
         known = next((c for c in self._classes if c.plan.title == title and c.text == text), None)
-        # Two parts of one name with the same text are one class; a block is always its own.
+        # Parts with the same name and the same text share a class; a block always has its own.
         if known is None or lanes[0].use.is_block or known.lanes[0].use.is_block:
             known = Class(self._scope.give_numbered(camel_case(title)), text, lanes)
             self._classes.append(known)
@@ -157,14 +158,14 @@ class Classes:
 
 
 def _inside(around: Instantiation, plan: ClassPlan) -> Instantiation:
-    """The use of a class inside another one: a part sees the parameters around it."""
+    """The instantiation of a class inside another: a part sees the parameters around it."""
     if plan.call:
         return Instantiation(plan, around.model, plan.call.arguments)
     return Instantiation(plan, around.model, around.arguments, around.literals)
 
 
 def _kind_of(use: Instantiation) -> Hashable:
-    """What uses have in common that may share a class: a block, or a statement.
+    """What instantiations that may share a class have in common: a block, or a statement.
 
     In a family with its defaults a statement has literals where members have parameters.
     """
@@ -172,17 +173,17 @@ def _kind_of(use: Instantiation) -> Hashable:
     return (plan.title, plan.call is not None, plan.origin, bool(use.literals))
 
 
-# ── From uses to texts ───────────────────────────────────────────────────────────────────────
+# ── From instantiations to texts ─────────────────────────────────────────────────────────────
 
 
-#: Lines at the end of the ``__init__`` of a use.
+#: Lines at the end of the ``__init__`` of an instantiation.
 End: TypeAlias = Callable[[Instantiation], Sequence[str]]
 
 
 def write_together(
     uses: Sequence[Instantiation], classes: Classes, end: End | None = None
 ) -> list[tuple[ClassText, list[Lane]]]:
-    """The texts for some uses: one where that is possible, and never one that is wrong."""
+    """The texts for some instantiations: a single one where possible, and never a wrong one."""
     found = _try_levels(uses, classes, end)
     if found is not None:
         return [found]
@@ -217,7 +218,7 @@ def write_together(
 def _try_levels(
     uses: Sequence[Instantiation], classes: Classes, end: End | None
 ) -> tuple[ClassText, list[Lane]] | None:
-    """One text for all uses, with as few sizes for arguments as there can be."""
+    """One text for all instantiations, with as few sizes as possible as arguments, or None."""
     levels: Sequence[Level] = (Level.CHANNELS, Level.ALL)
     if end is not None:
         levels = (Level.NONE,)  # a network
@@ -238,7 +239,7 @@ def _write_class(
     end: End | None,
     unasked: Collection[str] = (),
 ) -> tuple[ClassText, list[Lane]]:
-    """The text of a class that serves some uses. Errors: ``DisagreementError``."""
+    """The text of a class that serves some instantiations. Errors: ``DisagreementError``."""
     lanes = [Lane(use, level) for use in uses]
     plans = [use.plan for use in uses]
     is_network = end is not None
@@ -268,7 +269,7 @@ def _write_class(
     ]
     bodies = agreed(tuple(forward.lines()) for forward in forwards)
     if not forwards[0].asked.issuperset(constructor.constants):
-        # The ways of an `if` differ in their layers alone, so `forward` is the same for all.
+        # The ways of an `if` differ only in their layers, so `forward` is the same for all.
         rest = {*unasked, *constructor.constants} - forwards[0].asked
         return _write_class(uses, level, classes, end, rest)
     header = agreed(tuple(_forward_header(forward)) for forward in forwards)
@@ -281,9 +282,9 @@ def _write_class(
 
 
 def _check_exits(lanes: Sequence[Lane]) -> None:
-    """What is around a class is told the sizes behind it. Errors: ``DisagreementError``.
+    """Check that each lane can tell the sizes after the class. Errors: ``DisagreementError``.
 
-    Where an `if` leads, these may hang on a size outside that another lane alone asks for.
+    After an `if` they may depend on a size outside the class that only another lane asks for.
     """
     for lane in lanes:
         for size in lane.volume_of(lane.use.plan.output).sizes:
@@ -318,7 +319,7 @@ def _weights(plan: ClassPlan) -> str:
 
 
 def _weight(weight: float) -> str:
-    """The shortest text of a weight that is no other number."""
+    """The shortest text that is exactly this weight."""
     short = f"{weight:g}"
     return short if float(short) == weight else repr(weight)
 
@@ -346,7 +347,7 @@ def _parameters(constructor: Constructor, lanes: Sequence[Lane]) -> tuple[ClassP
 
 
 def _in_legal_order(parameters: list[ClassParameter]) -> tuple[ClassParameter, ...]:
-    """The same, without a default before what has none: each call gives that, too."""
+    """The same, without defaults before a parameter that has none: each call gives these, too."""
     last = max((i for i, p in enumerate(parameters) if p.default is None), default=-1)
     return tuple(
         ClassParameter(p.symbol, p.name, p.type) if index < last else p

@@ -1,4 +1,4 @@
-"""The conditions of an ``if``: which lead where, and which lead where no use of a class goes."""
+"""The conditions of an ``if``: which lead where, and which lead where no instantiation goes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from archdsl.network.symbols import Constant, Form, Operation
 
 
 def forbidden_by(tests: list[Form], count: int, taken: list[int]) -> Form:
-    """The condition under which an ``if`` would lead to a body that no use has."""
+    """The condition under which an ``if`` would lead to a body that no instantiation has."""
     forbidden: Form = Constant.of(count not in taken)
     if len(tests) < count:
-        # No use has come to these conditions: all that lies behind them is refused.
+        # No instantiation has reached the other conditions: whatever they lead to is refused.
         forbidden = Constant.of(True)
     for index in range(len(tests) - 1, -1, -1):
         if index in taken:

@@ -66,18 +66,18 @@ class Constructor(RowConstructor):
         self.is_network = False
         self.indent = _BODY
         self.body: list[str] = []
-        #: The names of what `self` has, and those of them that are conditions.
+        #: The names that attributes of `self` have; conditions get free ones.
         applies = [apply for lane in lanes for apply in applies_of(lane.use.plan.steps)]
         self.attributes = PythonScope((*RESERVED_ATTRIBUTES, *(a.attribute for a in applies)))
-        #: Those that are written so far; and those that are `nn.Identity()` where an `if` leads
+        #: The attributes written so far, and those that are `nn.Identity()` where an `if` leads
         #: past them.
         self.written: set[str] = set()
         self.defaults: set[str] = set()
         self.constants: list[str] = []
-        #: Those that ``forward`` turned out not to ask.
+        #: The attributes that ``forward`` turned out not to ask for.
         self.unasked = unasked
         self.flags: list[str] = []
-        #: By the text of a condition, the attribute that holds it for all of the class.
+        #: By the text of a condition, the attribute that holds it for the whole class.
         self.flag_of: dict[str, str] = {}
         #: By lane, the layers that join branches, by node.
         self.merges: dict[int, dict[int, MergeLayer]] = {id(lane): {} for lane in lanes}
@@ -129,7 +129,7 @@ class Constructor(RowConstructor):
     def _attribute(self, lanes: Sequence[Lane], applies: Sequence[ApplyStep]) -> None:
         attribute = agreed(apply.attribute for apply in applies)
         if attribute in self.defaults:
-            raise DisagreementError  # it is another one, and would take the place of that
+            raise DisagreementError  # it would replace another one of the same name
         self.written.add(attribute)
         agreed((a.flatten, a.each, len(a.pieces)) for a in applies)
         agreed(tuple(reference.target for reference in apply.references) for apply in applies)
@@ -146,7 +146,7 @@ class Constructor(RowConstructor):
         )
         said = (*said_of(applies), *said_of(items))
         if isinstance(doc, BracketedDoc) and doc.items and doc.items[0].above:
-            # What is said of the first of a row is read before the row.
+            # The comment on the first item of a row goes above the row.
             first, *rest = doc.items
             said = (*said, *first.above)
             doc = replace(doc, items=(replace(first, above=()), *rest))
@@ -249,7 +249,7 @@ class Constructor(RowConstructor):
     ) -> list[tuple[Way, ...]]:
         """An ``if`` that changes how things are wired: ``forward`` asks where it leads.
 
-        TorchScript compiles the way alone that a constant of the module leads to, so it does not
+        TorchScript compiles only the way that a constant of the module leads to, so it does not
         miss the layers of the others.
         """
         taken = sorted({part.taken for part in parts})
@@ -277,7 +277,7 @@ class Constructor(RowConstructor):
     def _flag(self, tests: Sequence[Form], outcome: int) -> str:
         """An attribute that holds whether a condition of the spec is true.
 
-        That of an `else if` may be of no sense where one before it holds.
+        The condition of an `else if` may make no sense where an earlier one holds.
         """
         test = tests[outcome]
         is_safe = outcome == 0 or isinstance(test, Parameter)
@@ -291,7 +291,7 @@ class Constructor(RowConstructor):
             return name
         self.constants.append(name)
         if self.indent > _BODY:
-            # Where an `if` around leads elsewhere, it is there as well.
+            # The attribute exists, too, where an `if` around this one leads elsewhere.
             self.flags += lay_out(f"self.{name} = ", Verbatim("False"), _BODY)
         self.body += lay_out(f"self.{name} = ", Verbatim(text), self.indent)
         return name
@@ -332,7 +332,7 @@ class Constructor(RowConstructor):
             yield from found[last]
 
     def _copies(self, lanes: Sequence[Lane], copies: Sequence[CopiesStep]) -> list[tuple[Way, ...]]:
-        """Copies that are attributes each: as many as there are in the uses, and no others."""
+        """Copies that are an attribute each: as many as in the instantiations, and no others."""
         number = agreed(len(one.copies) for one in copies)
         count = agreed(
             lane.resolve(one.part.count) for lane, one in zip(lanes, copies, strict=True)
@@ -351,13 +351,13 @@ class Constructor(RowConstructor):
 def _of_outcome(
     lanes: Sequence[Lane], ifs: Sequence[Any], outcome: int
 ) -> tuple[list[Lane], list[Any]]:
-    """The lanes that an ``if`` led to one of its bodies, and what stands there."""
+    """The lanes that an ``if`` led to one of its bodies, and what is there."""
     pairs = [(lane, i) for lane, i in zip(lanes, ifs, strict=True) if i.part.taken == outcome]
     return [lane for lane, _ in pairs], [i for _, i in pairs]
 
 
 def _only_attribute(options: Sequence[OptionStep]) -> str:
-    """The one name of what an ``if`` can put in its place; nothing where it does more than that."""
+    """The attribute that all bodies of an ``if`` give; nothing where they do more than that."""
     names = set()
     for option in options:
         applies = [*applies_of(option.steps)]
@@ -381,7 +381,7 @@ def _is_one_module(steps: tuple[PlanStep, ...]) -> bool:
 
 
 def _is_news(lane: Lane, apply: ApplyStep) -> bool:
-    """Whether a volume is worth a comment: a layer that leaves it as it was has none."""
+    """Whether a volume is worth a comment: it has changed, or the layer has weights."""
     if not isinstance(apply.item, LayerItem):
         return True
     node = lane.use.node(apply.item.node)
@@ -389,7 +389,7 @@ def _is_news(lane: Lane, apply: ApplyStep) -> bool:
 
 
 def _with_one_comment(doc: Doc, comment: str) -> tuple[Doc, str]:
-    """Volumes behind the items of a long row; behind one that fits on a line, the last alone."""
+    """Volumes after the items of a long row; after one that fits on a line, only the last."""
     if not isinstance(doc, BracketedDoc) or not any(item.comment for item in doc.items):
         return doc, comment
     if any(item.above for item in doc.items):

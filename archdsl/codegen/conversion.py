@@ -1,7 +1,7 @@
-"""How a deployed network takes the state of its plain twin: a table a class, and who reads it.
+"""How a deployed network takes the state of its plain twin: a table for each class.
 
-A class's table has what is not where its name says, relative to where the class stands in both
-networks. What differs between the uses of a class stands in the table of the class around it.
+A class's table has what is not where its name says, relative to the place of the class in both
+networks. What differs between the instantiations of a class is in the table of the class around it.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from archdsl.model import Model
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What the template writes behind the classes."""
+    """What the template writes after the classes."""
 
     table: list[str]
-    #: By the class of a network: where its auxiliary heads stand in the plain state.
+    #: By the class of a network: where its auxiliary heads are in the plain state.
     heads: dict[str, str]
     #: Whether a class's table names parts that have no numbers in some of its instantiations.
     has_choices: bool
     #: Whether several layers become one, and whether normalizations are folded into any.
     has_merges: bool
     has_norms: bool
-    #: What is true of some of the layers that are folded: without a normalization, with another
-    #: `eps` than PyTorch's, with a bias, behind which a normalization has no weights.
+    #: Whether some of the folded layers have no normalization, an `eps` other than PyTorch's, a
+    #: bias, or a normalization without weights.
     has_bare_layers: bool
     has_eps: bool
     has_bias: bool
@@ -95,7 +95,7 @@ def convert(deployments: Sequence[Deployment], networks: Networks) -> Conversion
 
 
 def _heads_by_class(deployments: Sequence[Deployment], networks: Networks) -> dict[str, str]:
-    """By the class of a network: where its auxiliary heads stand. Errors: ``NoTableError``."""
+    """By the class of a network: where its auxiliary heads are. Errors: ``NoTableError``."""
     found: dict[str, str] = {}
     for deployment in deployments:
         heads = _heads(deployment.plain)
@@ -127,9 +127,9 @@ def _heads(plain: Model) -> str:
 def _tables(
     places: Sequence[InstantiationPlace], names: Mapping[int, str], order: Sequence[str]
 ) -> dict[str, dict[str, OriginNames]]:
-    """By class, what all its uses agree on; the rest goes to the places around them.
+    """By class, what all its instantiations agree on; the rest goes to the places around them.
 
-    A use that lacks a part has no say in it.
+    An instantiation that lacks a part has no say in it.
     """
     tables: dict[str, dict[str, OriginNames]] = {}
     uses: defaultdict[str, list[InstantiationPlace]] = defaultdict(list)
@@ -161,7 +161,7 @@ def _tables(
 def _whole_tables(
     surveys: Sequence[Survey], names: Mapping[int, str]
 ) -> dict[str, dict[str, OriginNames]]:
-    """A table a network, of all layers by their full names."""
+    """A table for each network, of all layers by their full names."""
     tables: dict[str, dict[str, OriginNames]] = {}
     for survey in surveys:
         table = tables.setdefault(names[id(survey.model.plan)], {})
@@ -175,7 +175,7 @@ class NoTableError(Exception):
     """Networks that share a class take their numbers from different places."""
 
 
-# ── Trying out: what ``_find_origins`` of the module will make of the tables ─────────────────
+# ── Trying out: what ``_load`` of the module will make of the tables ─────────────────────────
 
 
 def _is_right(
@@ -211,7 +211,7 @@ def _find_origins(
                     )
                     for part in origin
                 )
-    # What is folded into something else than a layer with numbers is wrong, too.
+    # What is folded into something other than a layer with numbers is wrong, too.
     return {name: found[name] for name in survey.origins} | folds
 
 
@@ -220,7 +220,7 @@ def _has_choices(
     tables: Mapping[str, Mapping[str, OriginNames]],
     names: Mapping[int, str],
 ) -> bool:
-    """Whether a table names what has no numbers in some use of its class, or is not there."""
+    """Whether a table names what has no numbers, or is missing, in some instantiation."""
     return any(
         _join(name, inner) not in survey.stateful
         for survey in surveys
@@ -235,7 +235,7 @@ def _join(path: str, name: str) -> str:
 
 
 def _relative(place: InstantiationPlace) -> dict[str, OriginNames]:
-    """The entries of a place, named from the place on."""
+    """The entries of a place, with names relative to it."""
 
     def relative(value: OriginNames) -> OriginNames:
         if isinstance(value, str):
@@ -255,7 +255,7 @@ def _relative(place: InstantiationPlace) -> dict[str, OriginNames]:
 
 
 def _table_lines(tables: dict[str, dict[str, OriginNames]], *, has_norms: bool) -> Iterator[str]:
-    """The entries of ``_ORIGINS``. Without normalizations a list has names alone."""
+    """The entries of ``_ORIGINS``. Without normalizations a list has only names."""
     has_lists = any(not isinstance(v, str) for entries in tables.values() for v in entries.values())
     for name, entries in tables.items():
         yield f"{INDENT}{name}: {{"

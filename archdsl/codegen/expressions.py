@@ -82,13 +82,13 @@ def _render(form: Form, name: Namer) -> tuple[str, int]:
             return f"-{render(operand, name, own)}", own
         case Operation(operator=operator, operands=(left, right)):
             own = _LEVELS[operator]
-            # Comparisons do not chain, powers group from the right, and what is subtracted or
-            # divided by stands alone.
+            # Comparisons do not chain, powers group from the right, and on the right of any other
+            # operator the same level needs parentheses, as in `a - (b - c)`.
             is_apart = own in (_LEVELS["=="], _LEVELS["**"])
             first = render(left, name, own + is_apart)
             return f"{first} {operator} {render(right, name, own + 1)}", own
         case _:
-            raise AssertionError(form)  # folding leaves out what nobody evaluated
+            raise AssertionError(form)  # folding leaves out what was not evaluated
 
 
 def negated(condition: Form) -> Form:
@@ -108,7 +108,7 @@ def negated(condition: Form) -> Form:
 
 
 def literal(value: Any, name: Namer = no_name) -> str:
-    """A value as Python writes it, strings in double quotes; what is traced as its form."""
+    """A value as Python writes it, strings in double quotes; a traced number as its form."""
     match value:
         case Traced() | TracedFloat():
             return render(value.form, name)
@@ -130,7 +130,7 @@ def literal(value: Any, name: Namer = no_name) -> str:
 
 
 def _product(factors: Sequence[Form], name: Namer) -> str:
-    """Factors in a row. Behind another factor, ``h // 2`` needs parentheses, and ``2 * n`` none."""
+    """Factors in a row. After another factor ``h // 2`` needs parentheses, ``2 * n`` does not."""
     first, *rest = factors
     own = _LEVELS["*"]
     texts = [render(first, name, own)]

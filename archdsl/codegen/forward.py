@@ -1,7 +1,7 @@
-"""The ``forward`` of a class: one step a line.
+"""The ``forward`` of a class: one step per line.
 
 The steps are first put into a row of operations on values. A variable is then given to each value,
-and written over only when nobody reads what it holds any more.
+and overwritten only when what it holds is not read any more.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Forward:
             lines = self.body.block_lines(self.body.block[:-1], holds, _BODY)
             doc = last.write([value.variable for value in last.reads])
             if isinstance(doc, BracketedDoc):
-                # What a function of torch gives has a type; of a module it is named first.
+                # The result of a torch function has a type; that of modules gets a name first.
                 return [*lines, *lay_out("return ", doc, _BODY)]
             return [*lines, *self.body.statement_lines(last, holds, _BODY), *self._return_lines()]
         return [*self.body.block_lines(self.body.block, holds, _BODY), *self._return_lines()]
@@ -110,7 +110,7 @@ class Forward:
     def _is_returned(
         self, last: ForwardStatement | Branching | None
     ) -> TypeGuard[ForwardStatement]:
-        """Whether what comes last is a merge that gives the result of all."""
+        """Whether the last statement is a merge that gives the result of the class."""
         if not isinstance(last, ForwardStatement) or last.declares != "merge":
             return False
         return last.gives[-1] is self.result and not self.heads
@@ -178,12 +178,12 @@ class Forward:
         return value
 
     def _value(self, node: int, label: str | None, home: str) -> ForwardValue:
-        """The value of a node: in a variable of its own where a later step takes it up."""
+        """The value of a node: in a variable of its own where a later step refers to it."""
         if node in self.referenced and label:
             value = ForwardValue(self.body.scope.give(label), is_named=True)
         else:
             value = ForwardValue(home)
-        # What holds no layers gives the node before it, which is still what it was.
+        # A part without layers gives the node before it, whose value stays what it was.
         self.values.setdefault(node, value)
         return value
 
@@ -231,7 +231,7 @@ class Forward:
         self.values.update(zip(apply.pieces, pieces, strict=True))
 
     def _each(self, apply: ApplyStep, current: ForwardValue, home: str) -> ForwardValue:
-        """A ``nn.ModuleList`` whose modules read earlier parts beside what flows."""
+        """A ``nn.ModuleList`` whose modules read earlier parts besides what flows into them."""
         assert isinstance(apply.item, SequentialItem)
         copies = [*in_row(apply.item.items)]
         reads = [_references_of(copy) for copy in copies]

@@ -22,6 +22,6 @@ def render_deployments(deployments: Sequence[Deployment], templates: Path | None
         try:
             conversion = convert(deployments, networks)
         except NoTableError:
-            continue  # members that take their numbers from other places have a class each
+            continue  # members that take their numbers from different places have a class each
         return render_networks(networks, templates, conversion)
     raise AssertionError(deployed)

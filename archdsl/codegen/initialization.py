@@ -29,14 +29,14 @@ class _Owner:
 
 @dataclass(frozen=True, slots=True)
 class _InitialState:
-    """What is to be said of a layer: None for a tensor that starts right already."""
+    """What has to be set in a layer: None for a tensor that already starts right."""
 
     weight: Initializer | None
     bias: Initializer | None
 
 
 def initialization_lines(model: Model) -> list[str]:
-    """The lines behind the modules of a network; none where nothing is said."""
+    """The lines after the modules of a network; none where the spec says nothing."""
     owners = [
         _owner(model, node, node.layer)
         for node in model.layers
@@ -74,7 +74,7 @@ def _loop(init: Initializer, owners: list[_Owner]) -> Iterator[str]:
 
 
 def _exceptions(init: Initializer | None, owners: list[_Owner]) -> dict[_InitialState, list[str]]:
-    """The layers whose own word differs from the network's, those that say the same together."""
+    """The layers whose own initializer differs from the network's, grouped by initial state."""
     found: dict[_InitialState, list[str]] = {}
     for owner in owners:
         own = owner.layer.init

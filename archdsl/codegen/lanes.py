@@ -1,7 +1,7 @@
-"""One use of a class, followed through its layers with symbols in place of its numbers.
+"""One instantiation of a class, followed through its layers with symbols in place of its numbers.
 
-A class is written from all its uses at once, each in a lane of its own. What the lanes write must
-be the same text, letter for letter; where it is not, one class cannot serve these uses.
+A class is written from all its instantiations at once, each in a lane of its own. What the lanes
+write must be the same text, letter for letter; where it is not, one class cannot serve them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 
 class DisagreementError(Exception):
-    """Two uses need two texts: they have no class in common."""
+    """Two instantiations need different texts: they cannot share a class."""
 
 
 class Level(IntEnum):
@@ -70,7 +70,7 @@ class Instantiation:
     arguments: tuple[CallArgument, ...] = ()
     #: Parameters that are literals: those of a family in the class of a single network.
     literals: Mapping[str, Value] = field(default_factory=dict)
-    #: What stands in place of a number of a layer, by node and field.
+    #: What replaces a number of a layer, by node and field.
     instead: Mapping[tuple[int, str], Symbolic] = field(default_factory=dict)
 
     @property
@@ -82,12 +82,12 @@ class Instantiation:
 
 
 class Lane:
-    """A use on its way: the volumes so far, as forms over the sizes and parameters of its class."""
+    """An instantiation on its way: volumes as forms over the sizes and parameters of its class."""
 
     def __init__(self, use: Instantiation, level: Level) -> None:
         self.use = use
         self.level = level
-        #: Sizes outside the class that it asks for, in the order in which it does.
+        #: Sizes outside the class that it asks for, in the order in which it asks.
         self.captured: list[Size] = []
         entry = use.node(use.plan.input).volume
         pairs = zip(entry.sizes, AXES[-len(entry.sizes) :], strict=True)
@@ -95,20 +95,19 @@ class Lane:
         self.volumes = {use.plan.input: symbols}
         #: The node that a chain has come to.
         self.current = use.plan.input
-        #: The nodes whose results later steps may read; those of all lanes are as many, in one
-        #: order.
+        #: The nodes whose results later steps may read: as many in each lane, in the same order.
         self.trail = [use.plan.input, *(reference.node for reference in use.plan.references)]
         self._given = 0
 
     def give_node(self) -> int:
-        """A node for what another lane has, which is none of this lane's network."""
+        """A node for what another lane has; it is not a node of this lane's network."""
         self._given += 1
         return -1 - self._given
 
     # ── Forms ────────────────────────────────────────────────────────────────────────────────
 
     def resolve(self, symbolic: Symbolic) -> Form:
-        """A form of the spec in the symbols of the class, as its level has them."""
+        """A form of the spec in the symbols that the class has at its level."""
         form = self._leveled(self.resolve_fully(symbolic))
         return symbolic_of(symbolic.value, form).form
 
@@ -125,7 +124,7 @@ class Lane:
                 return form_of(size_of(self.volume_of(node), axis))
 
     def volume_of(self, node: int) -> Volume:
-        """The volume that a node gives; that of one outside the class is captured."""
+        """The volume that a node gives; that of a node outside the class is captured."""
         if node not in self.volumes:
             volume = self.use.node(node).volume
             pairs = zip(volume.sizes, AXES[-len(volume.sizes) :], strict=True)
@@ -134,7 +133,7 @@ class Lane:
         return self.volumes[node]
 
     def _capture(self, size: Size) -> Form:
-        """A size that a statement outside the class has given a name, or that of a part there."""
+        """The symbol of a size outside the class: one that a ``let`` names, or of a part there."""
         self.captured.append(size)
         return Parameter(f"@{len(self.captured) - 1}{size.axis}")
 
@@ -144,7 +143,7 @@ class Lane:
             return None
         index = int(name[1:-1])
         if index >= len(self.captured):
-            raise DisagreementError  # where an `if` leads it, nobody asks for that size
+            raise DisagreementError  # where an `if` leads this lane, nothing asks for that size
         return self.captured[index]
 
     def _leveled(self, form: Form) -> Form:
@@ -164,14 +163,14 @@ class Lane:
         return axis in AXES and self.level < Level.ALL
 
     def shown(self, volume: Volume) -> Volume:
-        """A volume with the symbols of the class's level alone."""
+        """A volume with only the symbols of the class's level."""
         forms = [fold(form_of(size), self._level_leaf, adds=True) for size in volume.sizes]
         return with_forms(volume, forms)
 
     # ── Layers ───────────────────────────────────────────────────────────────────────────────
 
     def call_of(self, node: Node) -> Call:
-        """The call that constructs a layer's module; the volume behind it becomes known."""
+        """The call that constructs a layer's module; the volume after it becomes known."""
         (source,) = node.inputs
         x = self.volume_of(source)
         layer = self._traced(node, self.resolve_fully)
@@ -182,7 +181,7 @@ class Lane:
         return shown.emit(self.shown(x))
 
     def join(self, node: Node, volumes: Sequence[Volume]) -> MergeLayer:
-        """The merge of branches with these volumes; that behind it becomes known."""
+        """The merge of branches with these volumes; the volume after it becomes known."""
         layer = self._traced(node, self.resolve_fully)
         assert isinstance(layer, MergeLayer)
         self._enter(node, layer, tuple(volumes))
@@ -216,7 +215,7 @@ class Lane:
                 symbolic = written[item.name]
                 form = resolve(symbolic)
                 value = trace_value(symbolic.value, form)
-                # What deployment adds to a layer is no field that anyone writes.
+                # A field that deployment adds to a layer is not one that a spec can set.
                 role = item.metadata.get("role")
                 convert = role.kind.convert if role else lambda value: value
                 fields[item.name] = _converted(value, symbolic.value, form, convert)
@@ -224,7 +223,7 @@ class Lane:
 
 
 def _converted(traced: Any, value: Value, form: Form, convert: Any) -> Any:
-    """A traced value as the field of a layer wants it."""
+    """A traced value, converted for a field of a layer."""
     if isinstance(form, Constant):
         return convert(form.value)
     if isinstance(value, bool):

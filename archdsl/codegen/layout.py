@@ -13,14 +13,14 @@ INDENT = "    "
 
 @dataclass(frozen=True, slots=True)
 class Verbatim:
-    """What never breaks."""
+    """Text that is never broken."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class DocItem:
-    """One argument or element: what stands before it, the comment behind it, and those above."""
+    """One argument or element: what is before it, the comment behind it, and those above."""
 
     doc: Doc
     prefix: str = ""

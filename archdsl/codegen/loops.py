@@ -25,7 +25,8 @@ from archdsl.codegen.names import PythonScope
 from archdsl.codegen.tracing import add, divide, form_of, multiply
 from archdsl.network.symbols import Constant, Form, Operation, Parameter
 
-#: How many copies become a comprehension, and how many lines they must take otherwise.
+#: From how many copies on they become a comprehension; copies of several items must also have
+#: this many items in all.
 LONG_REPEAT = 3
 LONG_LINES = 12
 #: The number of a copy, from 0.
@@ -84,7 +85,7 @@ class CopyLoop:
     def write(self) -> DocItem:
         """The copies as a comprehension. Errors: ``DisagreementError``."""
         if self.constructor.is_looping:
-            raise DisagreementError  # what flows through both loops would have one name
+            raise DisagreementError  # what flows through both loops would have the same name
         self.constructor.is_looping = True
         try:
             return self._write()
@@ -96,7 +97,7 @@ class CopyLoop:
         axes = AXES[-len(entry) :]
         flowing = [Parameter(f"~{axis}") for axis in axes]
         for symbol in flowing:
-            # A name that no text has, to see where it is asked for.
+            # A name that no other text contains, to see where it is asked for.
             self.constructor.names[symbol.name] = f"\0{symbol.name}\0"
         self.constructor.names[INDEX] = self.constructor.scope.give("i")
         self.constructor.scope.taken.discard(self.constructor.names[INDEX])
@@ -124,7 +125,7 @@ class CopyLoop:
         return DocItem(comprehension(docs, variable, self.constructor.text(self.count)))
 
     def _copies(self, shown: Sequence[Sequence[Form]]) -> tuple[list[Doc], list[Form]]:
-        """The text of each copy, with these sizes flowing into it, and the sizes behind it."""
+        """The text of each copy, with these sizes flowing into it, and the sizes after it."""
         texts = []
         exits = []
         refused = []
@@ -132,7 +133,7 @@ class CopyLoop:
         for lane, repeat, known in zip(self.lanes, self.repeats, self.volumes, strict=True):
             for chain, row in zip(repeat.part.copies, repeat.copies, strict=True):
                 if chain.output in known and chain.output != chain.input:
-                    raise DisagreementError  # it takes up an earlier part, and goes on with that
+                    raise DisagreementError  # it refers to an earlier part, and goes on with that
                 volume = lane.use.node(chain.input).volume
                 if len(volume.sizes) != len(shown[0]):
                     raise DisagreementError
@@ -144,13 +145,13 @@ class CopyLoop:
                 refused.append(self.constructor.guards)
                 behind = lane.volume_of(chain.output)
                 exits.append([form_of(size) for size in behind.sizes])
-                # Later copies may take up the part that the first one began with.
+                # Later copies may refer to the part that the first one began with.
                 if chain.input in known:
                     lane.volumes[chain.input] = known[chain.input]
         result = agreed(exits)
         if len(result) != len(shown[0]):
             raise DisagreementError
-        # What one copy refuses, since it goes elsewhere, may be what another one is built with.
+        # One copy may refuse, as it goes another way, what another copy is built with.
         new = [guard for guard in agreed(refused) if guard not in guards]
         self.constructor.guards = guards + new
         return agreed(texts), result
@@ -172,18 +173,18 @@ class _Carried:
 
     @property
     def _is_fixed(self) -> bool:
-        """Whether it is the same behind each copy."""
+        """Whether it is the same after each copy."""
         return not any(name.startswith("~") for name in names_in(self.exit))
 
     def at(self, index: Form) -> Form:
-        """The size before the copy of a number."""
+        """The size before the copy with this number."""
         if self._is_fixed and self.exit != self.entry:
             is_first = Operation("==", (index, Constant.of(0)))
             return Operation("if", (is_first, self.entry, self.exit))
         return self._after(index)
 
     def behind(self, count: Form, *, always: bool) -> Form:
-        """The size behind all copies; ``always`` where each use has at least one."""
+        """The size after all copies; ``always`` where each instantiation has at least one."""
         if self._is_fixed and self.exit != self.entry:
             if always:
                 return self.exit

@@ -35,7 +35,7 @@ assert all(hasattr(builtins, name) for name in _BUILTINS)
 
 
 class PythonScope:
-    """The names of one scope. A name that is taken gets a ``_``, or a number, behind it."""
+    """The names of one scope. A ``_``, or a number, is appended to a name that is taken."""
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self.taken = {*_OF_THE_MODULE, *_BUILTINS, *taken}
@@ -49,7 +49,7 @@ class PythonScope:
         return fresh
 
     def give_numbered(self, name: str) -> str:
-        """The name, or with the smallest number behind it that makes it free: ``Basic2``."""
+        """The name, or the name with the smallest number that makes it free: ``Basic2``."""
         count, fresh = 1, name
         while keyword.iskeyword(fresh) or fresh in self.taken:
             count += 1

@@ -39,7 +39,7 @@ class NetworkClass:
 
 @dataclass(frozen=True, eq=False)
 class MemberFunction:
-    """What builds a member of a family."""
+    """The function that builds a member of a family."""
 
     name: str
     parameters: list[DocItem]
@@ -105,13 +105,13 @@ class Networks:
         self.entries = entry_names(models)
         apart = () if has_families else models
         self._write(apart)
-        # The class of a family without arguments is the family with its defaults, or nothing is.
+        # Without arguments, the class of a family must give the family with its defaults.
         foreign = [model for model in models if not is_member(model) and not self._is_entry(model)]
         if foreign:
             self._write([*apart, *foreign])
 
     def _write(self, apart: Collection[Model]) -> None:
-        """Write all classes. Some networks share none with their family."""
+        """Write all classes. The networks ``apart`` share none with their family."""
         models = self.models
         names = _Names(models)
         uses = [_use_of(model, is_literal=model in apart) for model in models]
@@ -208,7 +208,7 @@ def _end(use: Instantiation) -> list[str]:
 
 
 def _with_width(use: Instantiation) -> Instantiation:
-    """A use, that of a member of a family with the number of classes as an argument."""
+    """The instantiation; for a member of a family with the number of classes as an argument."""
     model = use.model
     if model.member is None or any(argument.name == NUM_CLASSES for argument in use.arguments):
         return use
@@ -246,7 +246,7 @@ def _width_of(model: Model, end: int) -> tuple[int, str] | None:
 
 
 def _is_fixed(lanes: list[Lane]) -> bool:
-    """Whether the argument is there and the output does not follow it."""
+    """Whether the argument is there but the output does not follow it."""
     return any(
         lane.use.instead and form_of(lane.volume_of(end).channels) != Parameter(NUM_CLASSES)
         for lane in lanes

@@ -1,4 +1,4 @@
-"""Where a deployed network has its numbers from: by name, in both networks."""
+"""Where a deployed network gets its numbers from: by name, in both networks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from archdsl.network.graph import Node
 OriginNames: TypeAlias = str | tuple["Folded", ...]
 
 
-#: PyTorch's, of a batch normalization.
+#: PyTorch's default for batch normalization.
 DEFAULT_EPS = 1e-5
 
 
@@ -57,21 +57,21 @@ class Folded:
 
 @dataclass(eq=False)
 class InstantiationPlace:
-    """One use of a class: its path in both networks, and the entries found below it."""
+    """One instantiation of a class: its path in both networks, and the entries found below it."""
 
     plan: ClassPlan
     path: str
     around: InstantiationPlace | None
     model: Model
-    #: Full names; the plain names of all that the use holds.
+    #: Full names in the plain network of all that the instantiation holds.
     origins: list[str] = field(default_factory=list)
     entries: dict[str, OriginNames] = field(default_factory=dict)
     plain_path: str = ""
-    #: Full names of the layers that the use holds itself.
+    #: Full names of the layers that the instantiation holds itself.
     leaves: list[str] = field(default_factory=list)
 
     def has(self, key: str) -> bool:
-        """Whether the use has the part that an entry of its class is about."""
+        """Whether the instantiation has the part that an entry of its class is about."""
         full = f"{self.path}.{key}" if self.path else key
         return any(is_within(full, leaf) or is_within(leaf, full) for leaf in self.leaves)
 
@@ -191,7 +191,7 @@ def _named_items(plan: ClassPlan, path: str) -> Iterator[tuple[PlanItem, str]]:
 
 
 def _holder(node: Node, model: Model) -> str:
-    """Where in a layer's module its weights are, where not in the module itself."""
+    """Where in a layer's module its weights are, if not in the module itself."""
     layer = node.layer
     if isinstance(layer, Reduction):
         return ".conv"
@@ -224,7 +224,7 @@ def _enter(place: InstantiationPlace, path: str, origin: str) -> None:
 
 def below(name: str, path: str) -> str:
     if path and not is_within(name, path):
-        return name  # from elsewhere: what is tried out will not hold
+        return name  # from elsewhere: the tables will fail when they are tried out
     return name[len(path) :].removeprefix(".")
 
 

@@ -150,7 +150,7 @@ class RowConstructor:
         return bracketed(f"{found.name}(", docs)
 
     def _behind(self, lane: Lane, plan: ClassPlan, found: WrittenClass) -> Volume:
-        """The volume behind an object, in the symbols of the class around it."""
+        """The volume after an object, in the symbols of the class around it."""
 
         def given(leaf: FormLeaf) -> Form:
             assert isinstance(leaf, Parameter)
@@ -190,13 +190,13 @@ class RowConstructor:
         cases = [(self.text(tests[o], _CONDITION), docs[o]) for o in first]
         otherwise = docs[last]
         if len(first) == 1 and not bodies[first[0]]:
-            # What stands under the condition is something.
+            # The condition is negated, so that the case under it is not empty.
             condition = negated(tests[first[0]])
             cases, otherwise = [(self.text(condition, _CONDITION), docs[last])], docs[first[0]]
         return [DocItem(ConditionalDoc(tuple(cases), otherwise), above=said)]
 
     def tests_of(self, lanes: Sequence[Lane], parts: Sequence[ChoicePart]) -> list[Form]:
-        """The conditions of an ``if`` and of its ``else if``, as far as a lane has come."""
+        """The conditions of an ``if`` and of its ``else if``, as far as any lane has come."""
         tests: list[Form] = []
         for index in range(max(len(part.tests) for part in parts)):
             found = [
@@ -208,7 +208,7 @@ class RowConstructor:
         return tests
 
     def guard(self, tests: list[Form], part: ChoicePart, taken: list[int]) -> None:
-        """Refuse arguments with which the spec would have led where no use of the class goes."""
+        """Refuse arguments with which the spec would have led where no instantiation goes."""
         forbidden = forbidden_by(tests, part.count, taken)
         if not isinstance(forbidden, Constant):
             self.refuse(forbidden)
@@ -236,7 +236,7 @@ class RowConstructor:
         tests: list[Form],
         before: list[list[Form]],
     ) -> None:
-        """The sizes behind an ``if``: one for each way that was taken."""
+        """The sizes after an ``if``: one for each way that was taken."""
         by_outcome: dict[int, list[Form]] = {}
         for lane, part, entry in zip(lanes, parts, before, strict=True):
             is_empty = part.body.output == part.body.input
@@ -269,7 +269,7 @@ class RowConstructor:
         loop = CopyLoop(self, lanes, repeats, count)
         around = len(self.under)
         if not all(repeat.copies for repeat in repeats):
-            # What is refused in a copy is refused where there are copies.
+            # What is refused in a copy is refused only where there are copies.
             self.under.append(Operation(">", (count, Constant.of(0))))
         try:
             return [loop.write()]
@@ -295,7 +295,7 @@ class RowConstructor:
         return found.pop() if len(found) == 1 else ""
 
     def _comment(self, lane: Lane, item: PlanItem) -> str:
-        """The volume after an item of a row, where the item has a hand in it."""
+        """The volume after an item of a row, where the item affects it."""
         match item:
             case LayerItem(node=id):
                 node = lane.use.node(id)
@@ -309,7 +309,7 @@ class RowConstructor:
 
     def volume_comment(self, lane: Lane, node: int) -> str:
         volume = lane.use.node(node).volume
-        # A vector's length stands in the call itself.
+        # A vector's length is in the call itself.
         if not self.has_volumes or volume.is_vector:
             return ""
         return "×".join(map(str, volume.torch_sizes))
@@ -323,7 +323,7 @@ def all_of(items: Sequence[Any], kind: type[Any]) -> list[Any]:
 
 
 def said_of(things: Sequence[Any]) -> tuple[str, ...]:
-    """What the spec says of a statement, where it is the same for all uses."""
+    """The comment on a statement, where it is the same for all instantiations."""
     comments = {getattr(thing, "comment", None) for thing in things}
     comment = comments.pop() if len(comments) == 1 else None
     if comment is None:
@@ -333,7 +333,7 @@ def said_of(things: Sequence[Any]) -> tuple[str, ...]:
 
 
 def forms_behind(lanes: Sequence[Lane], nodes: Sequence[int]) -> list[list[Form]]:
-    """By lane, the forms of the sizes behind a node."""
+    """By lane, the forms of the sizes after a node."""
     return [
         [form_of(size) for size in lane.volume_of(node).sizes]
         for lane, node in zip(lanes, nodes, strict=True)

@@ -38,7 +38,7 @@ class WrittenClass(Protocol):
     def parameters(self) -> tuple[ClassParameter, ...]: ...
 
     def argument(self, plan: ClassPlan, symbol: str) -> Symbolic:
-        """What a use gives for a parameter, in the terms of the spec around it."""
+        """What an instantiation gives for a parameter, in terms of the spec around it."""
 
     def exit(self, plan: ClassPlan) -> Volume:
-        """The volume behind a use, over the parameters of the class."""
+        """The volume after an instantiation, in terms of the parameters of the class."""

@@ -13,7 +13,7 @@ from archdsl.codegen.names import PythonScope
 LETTERS = "yzuvw"
 
 
-#: The ways that were taken to a place: by the number of a fork, that of the way.
+#: The ways that were taken to a place: by the number of each fork, the number of the way.
 Path: TypeAlias = Mapping[int, int]
 
 
@@ -37,7 +37,7 @@ class ForwardValue:
 
     #: The variable it is put into if that is free.
     home: str
-    #: Whether the variable is its own for good, as a name of the spec is.
+    #: Whether it keeps its variable for good, as a value with a name in the spec does.
     is_named: bool = False
     variable: str = ""
     #: Where it is read, in the row of all operations.
@@ -55,9 +55,9 @@ class ForwardStatement:
     reads: list[ForwardValue]
     gives: list[ForwardValue]
     write: Write
-    #: A loop reads its value, and gives the last one in the same variable.
+    #: A loop reads a value, and leaves its result in the same variable.
     is_loop: bool = False
-    #: A copy is no statement where both values are in one variable.
+    #: A copy is left out where both values are in one variable.
     is_copy: bool = False
     declares: str = ""
     moment: Moment = field(default_factory=lambda: Moment(-1, {}))
@@ -76,7 +76,7 @@ class StatementWriter:
     """A method's body: statements in a row, then their lines, each value in a variable."""
 
     scope: PythonScope
-    #: What is written, and how many statements that are in a row.
+    #: The statements of the block at hand, and how many statements there are in all.
     block: list[ForwardStatement | Branching] = field(default_factory=list)
     count: int = 0
     path: Path = field(default_factory=dict)
@@ -91,7 +91,7 @@ class StatementWriter:
         for value in statement.reads:
             value.reads.append(statement.moment)
         if statement.is_loop:
-            # Beside what flows, all that a loop reads is read again in its next turn.
+            # Except what flows through it, all that a loop reads is read again in its next turn.
             for value in statement.reads[1:]:
                 value.reads.append(Moment(index + 0.5, self.path))
 
@@ -116,7 +116,7 @@ class StatementWriter:
             yield from self._loop_lines(statement, holds, indent)
             return
         for value in statement.gives:
-            # What each way gives is in one variable.
+            # What the ways of an `if` give is in one variable.
             value.variable = value.variable or self._variable(value, statement.moment, holds)
             holds[value.variable] = value
         names = [value.variable for value in statement.reads]
@@ -137,7 +137,7 @@ class StatementWriter:
             written.append(self.block_lines(way, found, indent + 1))
             holds.update(found)
         if all(lines == written[0] for lines in written):
-            # The ways differ in the layers alone.
+            # The ways differ only in their layers.
             yield from self.block_lines(turn.ways[0], before, indent)
             return
         self.asked |= {*turn.conditions}
@@ -170,7 +170,7 @@ class StatementWriter:
         start, *others = statement.reads
         is_read = _is_read_after(start, statement.moment)
         if result.variable:
-            pass  # another way has found it
+            pass  # another way has already chosen it
         elif is_read or start.is_named or result.home != start.variable:
             result.variable = self._variable(result, statement.moment, holds)
         else:

@@ -42,7 +42,7 @@ def render_template(values: Mapping[str, Any], folder: Path | None = None) -> st
     if folder is None:
         return _environment(None, Path()).get_template(f"{PACKAGED}/{MODULE}").render(values)
     if not (folder / MODULE).is_file():
-        what = f"has no {MODULE}" if folder.is_dir() else "is no folder of templates"
+        what = f"has no {MODULE}" if folder.is_dir() else "is not a folder of templates"
         raise TemplateError(f"{folder}: it {what}")
     try:
         source = _environment(folder, Path.cwd()).get_template(MODULE).render(values)
@@ -81,7 +81,7 @@ def template_folder() -> Path:
 
 
 def _place(error: Exception, folder: Path) -> str:
-    """The line of the template that was at work last, as Jinja puts it into the traceback."""
+    """The last line of a template in the traceback, where Jinja records it."""
     place = str(folder)
     trace: TracebackType | None = error.__traceback__
     while trace is not None:
@@ -118,7 +118,7 @@ def _check_python(source: str, template: Path) -> None:
         number = error.lineno or 1
         shown = lines[number - 1].strip() if number <= len(lines) else "the end"
         raise TemplateError(
-            f"{template}: what it lays out is no Python: {error.msg} at line {number}, `{shown}`"
+            f"{template}: what it lays out is not Python: {error.msg} at line {number}, `{shown}`"
         ) from None
     except (ValueError, RecursionError) as error:
-        raise TemplateError(f"{template}: what it lays out is no Python: {error}") from None
+        raise TemplateError(f"{template}: what it lays out is not Python: {error}") from None

@@ -69,7 +69,7 @@ class Traced(int):
 
 
 class TracedFloat(float):
-    """A number with its form; what is computed with it has none."""
+    """A number with its form; numbers that are computed from it have none."""
 
     form: Form
 
@@ -139,7 +139,7 @@ def _terms_of(form: Form) -> tuple[dict[Form, int], int]:
 
 def _sum_of(terms: dict[Form, int], constant: int) -> Form:
     total: Form | None = None
-    # What is added first: `height - k` and not `-k + height`.
+    # Added terms come first: `height - k` and not `-k + height`.
     for form, factor in sorted(terms.items(), key=lambda term: term[1] < 0):
         if factor == 0:
             continue
@@ -211,10 +211,10 @@ FormLeaf = Parameter | Size
 
 
 def fold(form: Form, replace: Callable[[FormLeaf], Form], *, adds: bool = False) -> Form:
-    """The form with others in place of its leaves, and what is constant then as its value.
+    """The form with others in place of its leaves; what is then constant becomes its value.
 
-    With ``adds`` equal terms of sums are put together, too. What nobody evaluated is left out:
-    where the spec makes sense, ``and``, ``or`` or ``if`` does not come to it.
+    With ``adds`` equal terms of sums are put together, too. What was not evaluated is left out:
+    where the spec makes sense, ``and``, ``or`` or ``if`` does not evaluate it.
     """
     match form:
         case Parameter() | Size():
@@ -268,7 +268,7 @@ def _operate(name: str, operands: list[Form], *, adds: bool) -> Form:
 
 
 def _decide(name: str, left: Form, right: Form) -> Form:
-    """``and`` or ``or``: a side that is known decides, or says nothing."""
+    """``and`` or ``or``: a side that is known decides, or is left out."""
     for side, other in ((left, right), (right, left)):
         if isinstance(side, Constant):
             return side if side.value == (name == "or") else other
@@ -283,5 +283,5 @@ def _evaluate(name: str, values: list[Any]) -> Form:
     try:
         return Constant.of(_FUNCTIONS[name](*values))
     except (ArithmeticError, TypeError):
-        # What `and` or `or` did not come to may divide by 0, or take a pair for a number.
+        # What `and` or `or` did not evaluate may divide by 0, or use a pair as a number.
         return Unevaluated()

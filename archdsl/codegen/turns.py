@@ -1,7 +1,7 @@
 """An ``if`` that changes how things are wired: one step of ``forward`` with all its ways.
 
-A lane goes one way only. The others it takes from lanes that go there, with the nodes of these
-put in terms of its own.
+A lane goes one way only. It takes the other ways from lanes that go there, with their nodes put in
+terms of its own.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ class Turn:
     output: int
 
 
-#: A step, and what the spec's ``if`` becomes where it is the class's as well.
+#: A step, or an ``if`` of the spec that is an ``if`` of the class as well.
 Way: TypeAlias = PlanStep | Turn
 
 
 class Guest:
-    """Steps of one lane in the class of another, which goes another way."""
+    """Steps of one lane, put in terms of another lane that goes another way."""
 
     def __init__(self, guest: Lane, host: Lane) -> None:
         self._places: dict[int, int] = {}
         self._unclear: set[int] = set()
-        #: Those of nodes that the steps make themselves.
+        #: The places of nodes that the steps make themselves.
         self._made: dict[int, int] = {}
         self._host = host
         for node, place in zip(guest.trail, host.trail, strict=True):
@@ -81,10 +81,10 @@ class Guest:
                 gone = tuple(tuple(map(self._moved, way)) for way in ways)
                 return replace(step, ways=gone, output=self._make(step.output))
             case _:
-                raise DisagreementError  # a head: what the network gives would hang on the way
+                raise DisagreementError  # a head: what the network gives would depend on the way
 
     def _item(self, item: PlanItem) -> PlanItem:
-        """An item as far as ``forward`` is concerned: what it takes up."""
+        """An item as far as ``forward`` is concerned: what it refers to."""
         match item:
             case InstanceItem(plan=plan) if plan.references:
                 return replace(
@@ -116,9 +116,9 @@ class Guest:
         return self._made[node]
 
     def _find(self, node: int) -> int:
-        """What a step takes up."""
+        """What a step refers to."""
         found = self._places.get(node, self._made.get(node))
         if found is None or node in self._unclear:
-            # It is under an earlier `if`, or stands for two of the host's.
+            # It is under an earlier `if`, or corresponds to two nodes of the host.
             raise DisagreementError
         return found

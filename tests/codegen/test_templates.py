@@ -194,7 +194,7 @@ FAULTS = {
     ),
     "no Python": (
         EXTENDS + "{% block footer %}\nreturn = 3\n{% endblock %}\n",
-        "house/module.py.jinja: what it lays out is no Python: invalid syntax at line 18, "
+        "house/module.py.jinja: what it lays out is not Python: invalid syntax at line 18, "
         "`return = 3`",
     ),
     "no network": (
@@ -237,7 +237,7 @@ def test_a_folder_without_a_template(capsys: pytest.CaptureFixture[str]) -> None
     assert call("--template", "house") == 2
     assert call("--template", "missing") == 2
     assert capsys.readouterr().err == (
-        "error: house: it has no module.py.jinja\nerror: missing: it is no folder of templates\n"
+        "error: house: it has no module.py.jinja\nerror: missing: it is not a folder of templates\n"
     )
 
 
