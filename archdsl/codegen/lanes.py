@@ -93,7 +93,7 @@ class Lane:
         pairs = zip(entry.sizes, AXES[-len(entry.sizes) :], strict=True)
         symbols = Volume(tuple(Traced(size, Parameter(axis)) for size, axis in pairs))
         self.volumes = {use.plan.input: symbols}
-        #: The node that a chain has come to.
+        #: The node that a chain has reached.
         self.current = use.plan.input
         #: The nodes whose results later steps may read: as many in each lane, in the same order.
         self.trail = [use.plan.input, *(reference.node for reference in use.plan.references)]

@@ -20,7 +20,7 @@ class Verbatim:
 
 @dataclass(frozen=True, slots=True)
 class DocItem:
-    """One argument or element: what is before it, the comment behind it, and those above."""
+    """One argument or element: what is before it, the comment after it, and those above."""
 
     doc: Doc
     prefix: str = ""
@@ -93,7 +93,7 @@ def _flat_items(items: tuple[DocItem, ...], opening: str) -> str:
 
 
 def without_comments(doc: Doc) -> Doc:
-    """The expression without the comments behind its items."""
+    """The expression without the comments after and above its items."""
     match doc:
         case BracketedDoc(items=items):
             quiet = (replace(i, doc=without_comments(i.doc), comment="", above=()) for i in items)

@@ -26,7 +26,7 @@ Bare: TypeAlias = syntax.Number | syntax.Dims | syntax.Paren | syntax.Name
 
 @dataclass
 class Application:
-    """A word with the arguments that follow it, before they mean anything."""
+    """A word with the arguments that follow it, not yet interpreted."""
 
     definition: type[Definition]
     span: Span

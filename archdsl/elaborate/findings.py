@@ -16,7 +16,7 @@ class Findings:
 
     def __init__(self) -> None:
         self._found: dict[object, Diagnostic] = {}
-        #: How many were added, repeats included: whether a stage was clean.
+        #: How many were added, repeats included: it does not change in a stage without faults.
         self.added = 0
 
     def add(self, diagnostic: Diagnostic) -> None:

@@ -195,7 +195,7 @@ def _unknown(word: syntax.Name, known: set[str], role: RecipeRole) -> Elaboratio
 def _without_sign(
     word: syntax.Name, definition: type[Definition], atoms: list[syntax.Atom]
 ) -> ElaborationError:
-    """The fault of an attribute that is written as a word."""
+    """The fault of an attribute that is written as a flag."""
     fix = with_sign(definition, word, atoms)
     return ElaborationError(
         "unknown-attribute",

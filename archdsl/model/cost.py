@@ -24,7 +24,7 @@ class Cost:
 
 
 def count_costs(nodes: Sequence[Node], unknown: Collection[int] = ()) -> dict[int, Cost]:
-    """The cost of each node; zeros for nodes of unknown volume."""
+    """The cost of each node; one of unknown volume has only a receptive field."""
     costs: dict[int, Cost] = {}
     for node, field in zip(nodes, count_fields(nodes, unknown), strict=True):
         inputs = [nodes[i] for i in node.inputs]

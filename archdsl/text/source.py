@@ -69,7 +69,7 @@ class Span:
 
     @property
     def after(self) -> Span:
-        """The place right behind the span, without characters."""
+        """The place right after the span, without characters."""
         return Span(self.source, self.end, self.end)
 
     def to(self, other: Span) -> Span:
