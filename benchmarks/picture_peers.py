@@ -158,7 +158,7 @@ def _visualtorch(**labels: Any) -> Callable[[str, Path], Job]:
 def _watched(render: Callable[..., Any], labels: dict[str, Any]) -> Measured:
     """What is drawn into a picture of pixels, one taken as a point, seen at the calls that draw it.
 
-    The legend has boxes that are no nodes, so nodes are counted without it.
+    The legend has boxes that are not nodes, so nodes are counted without it.
     """
     from PIL import ImageDraw
     from visualtorch.utils.utils import Box

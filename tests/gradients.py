@@ -70,7 +70,7 @@ def field_of_module(model: Model, most: int = 8) -> Field:
     image = result if result.dim() == 4 else result[..., None, None]
     rows, columns = (range(n)[max(0, (n - most) // 2) :][:most] for n in image.shape[2:])
     places = zip(range(most), cycle(rows), cycle(columns), strict=False)
-    # The plain sum of a softmax is 1, which hangs on nothing.
+    # The plain sum of a softmax is 1, which depends on nothing.
     weights = torch.linspace(1, 2, image.shape[1])
     targets = [(image[:, :, row, column] * weights).sum() for _, row, column in places]
     fields = [seen_by(target[None], x)[0] for target in targets]

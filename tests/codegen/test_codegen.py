@@ -217,7 +217,7 @@ def test_what_is_wired_otherwise_is_an_if_of_forward() -> None:
         # What flows in is read behind the `if` and in one way alone.
         "block b(a) { p: relu; if a { add { conv 1 C | id } } else { concat { tanh | take(0) } }\n"
         " concat { id | p } }\nb(true); b(false)",
-        # One way has nothing, and ends with what is taken up later.
+        # One way has nothing, and ends with what is referred to later.
         "block b(a) { p: relu; if a { add { conv 3 C same | p } }; conv 1 4\n"
         " concat { id | p } }\nb(true); b(false)",
         "block b(a) { p: relu; if not a { q: { add { conv 3 C same | p } } } else { p }\n"
@@ -244,7 +244,7 @@ def test_ways_of_one_class(text: str) -> None:
 
 
 def test_heads_of_some_uses_have_a_class_each() -> None:
-    """What a module gives cannot hang on its arguments."""
+    """What a module gives cannot depend on its arguments."""
     text = """
     network net(a=1): 8x8x4 → 3 {
       if a > 1 { aux(0.3) { fc 3 } }

@@ -371,8 +371,8 @@ EMPTIES = {
     "in branches, both empty": "concat { e(4) | e(2) }",
     "repeated": "e(4) ×3; tanh",
     "named": "a: e(4); tanh",
-    "named, taken up": "a: e(4); tanh; concat { a | id }",
-    "named, taken up alone": "tanh; a: e(4); a",
+    "named, referred to": "a: e(4); tanh; concat { a | id }",
+    "named, referred to alone": "tanh; a: e(4); a",
     "named, cropped": "tanh; a: i(); crop a; tanh",
     "named, in a branch": "concat { a: e(4) | a }",
     "named and repeated": "a: e(4) ×2; concat { a | e(8) }",
@@ -499,7 +499,7 @@ INFERENCE = {
     "a block of a normalization in copies": "block one() { bn }\nnetwork N: 8x8x2 → 8x8x2 {\n"
     "  conv 1; a: { one(); concat { one() | id }; conv 1 2 } ×2\n}",
     "a part and its dropout": "network N: 8x8x4 → 8x8x4 { y: tanh; c: { b: y dropout } }",
-    "an empty call, taken up": f"{EMPTY}network N: 8x8x4 → 8x8x8 {{ a: i(); concat {{ a | tanh }} }}",
+    "an empty call, referred to": f"{EMPTY}network N: 8x8x4 → 8x8x8 {{ a: i(); concat {{ a | tanh }} }}",
     "dropout alone in a block": "block d(p) { dropout p }\nblock cell() { conv 1 4; d(0.5); bn }\n"
     "network N: 8x8x4 → 2 { cell(); a: d(0.1); cell(); concat { a | id }; fc 2 }",
 }

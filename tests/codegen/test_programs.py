@@ -165,7 +165,7 @@ FAULTS = {
     "an input written over": ("a = self.a(x)", "a = self.a(x); x.data.add_(1)", "run: "),
     "a name that is not there": ("torch.cat", "concatenate", "run: NameError"),
     "a class that is not there": ("class Main", "class Other", "run: AttributeError"),
-    "a hint that is no name": (
+    "a hint that is not a name": (
         "def forward(self, x)",
         "def forward(self, x: Product)",
         "import: Name",

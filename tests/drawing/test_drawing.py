@@ -213,7 +213,7 @@ def test_the_two_edges_of_a_doubled_branch_are_both_drawn() -> None:
     assert [edge.tail for edge in figure.edges if edge.head == add] == [0, 0]
 
 
-def test_a_recalled_part_is_drawn_from_where_it_was() -> None:
+def test_a_part_that_is_referred_to_is_drawn_from_where_it_was() -> None:
     figure = figure_of("enc: conv 3x3 8\nmaxpool 2; deconv 2x2 8 s2; concat { crop enc | id }")
     boxes = boxes_of(figure)
     crop = next(box for box in boxes if box.title == "crop")

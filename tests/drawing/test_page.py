@@ -19,7 +19,7 @@ from archdsl.report.table import render_report
 
 HOSTILE = '</script><script>fail("it runs")</script> & <img src=x onerror=fail()> "\' \u2028'
 
-#: Blocks in branches and in blocks, and a block that takes up a result from outside.
+#: Blocks in branches and in blocks, and a block that refers to a result from outside.
 NESTED = f"""# {HOSTILE}
 network Nested: 32x32x16 → 10 {{
   stem: conv 3x3 16 same

@@ -71,7 +71,7 @@ def comment_of_another_language(spec: Spec) -> Changes:
 
 @fault("unexpected-character")
 def foreign_character(spec: Spec) -> Changes:
-    """a character that is no part of the language"""
+    """a character that is not part of the language"""
     for written in spec.layers:
         yield Change(written.name.span.after, " @")
 

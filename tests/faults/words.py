@@ -130,7 +130,7 @@ def used_file_missing(spec: Spec) -> Changes:
 
 @fault("undefined-name", "unknown-word")
 def part_before_it_exists(spec: Spec) -> Changes:
-    """a part is taken up before it exists"""
+    """a part is referred to before it exists"""
     for body in spec.trunks:
         steps = [s for s in body.chains[0].statements if isinstance(s, syntax.Step)]
         for first, later in pairwise(steps):

@@ -26,7 +26,7 @@ from archdsl.text import syntax
 from archdsl.text.diagnostics import Fix, is_slip
 from archdsl.text.source import Source, Span
 
-#: Modules that hold others and are no layer.
+#: Modules that hold others and are not layers.
 CONTAINERS = {"Container", "DataParallel", "Module", "ModuleDict", "ModuleList", "RNNBase"}
 CONTAINERS |= {"ParameterDict", "ParameterList", "RNNCellBase"}
 

@@ -86,7 +86,7 @@ CLEAN = {
     "dropout, a layer, a norm": "dropout 0.2 conv 3x3 8 nobias bn",
     "an even window that steps": "maxpool 2 same",
     "a softmax inside": "conv 1x1 8 softmax conv 1x1 4",
-    "a name taken up": "a: conv 3x3 8 same; relu; add { a | id }",
+    "a name referred to": "a: conv 3x3 8 same; relu; add { a | id }",
     "a name used in a repeat": "let n = 2; { conv 3x3 same } ×n",
     "a name used in a claim": "let n = 8; fc n → n",
     "a condition of a name": "let n = 2; if n > 1 { relu } else { tanh }",

@@ -117,7 +117,7 @@ def test_no_spec_contradicts_itself() -> None:
     ],
 )
 def test_a_volume_that_no_layer_makes(id: int, volume: tuple[int, ...], message: str) -> None:
-    """What hangs on it says nothing."""
+    """What depends on it says nothing."""
     model = read(TEXT)
     node = model.nodes[id]
     found = contradictions(model, replace(node, volume=Volume(volume)))
@@ -218,7 +218,7 @@ DEAD = {
     ),
     "the end is read, too": ("a: relu; b: tanh; a", [(1, "tanh")]),
     "read from inside alone": ("a: relu; b: conv 1x1 16; a; add { b | id }", []),
-    "a group taken up again": ("g: { a: relu; tanh }; add { g | id }", []),
+    "a group referred to again": ("g: { a: relu; tanh }; add { g | id }", []),
 }
 
 
@@ -267,7 +267,7 @@ DEPTHS = {
     "concat { concat { conv 1 4 | id } | conv 1 2 }; conv 1 2": 2,
     # A factor for channels is a path, too.
     "mul { id | gap conv 1x1 4 relu conv 1x1 16 sigmoid }; conv 1x1 4": 3,
-    # What is taken up again does not count twice.
+    # What is referred to again does not count twice.
     "a: conv 3 16 same; conv 3 16 same; add { a | id }; conv 1 4": 3,
     "a: conv 3x3 16 same; add { a | conv 3 16 same }; add { a | conv 3 16 same }": 3,
     "basic(16) ×2": 4,

@@ -379,7 +379,7 @@ class Grower:
         for index in range(self.rng.choices([2, 3, 4], [7, 3, 1])[0]):
             branch, after = self._branch(inner, inside, word, target, ending, index)
             branches.append(branch)
-            # What a branch names, the next may take up.
+            # What a branch names, the next may refer to.
             inner = [_at(world, w.state) for world, w in zip(after, worlds, strict=True)]
         order = list(branches)
         if inner and all(

@@ -113,7 +113,7 @@ class _Module(ModuleType):
     text: str
 
     def load(self) -> None:
-        # Without the future statements of this file, which would hide a hint that is no name.
+        # Without the future statements of this file, which would hide a hint that is not a name.
         code = compile(self.text, f"<{self.__name__}>", "exec", dont_inherit=True)
         exec(code, self.__dict__)
 

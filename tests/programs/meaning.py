@@ -47,7 +47,7 @@ class State(NamedTuple):
     node: int
     volume: Volume
     values: Mapping[str, Any] = MappingProxyType({})
-    #: A part's node and volume; None for a head, whose result cannot be taken up.
+    #: A part's node and volume; None for a head, whose result cannot be referred to.
     parts: Mapping[str, tuple[int, Volume] | None] = MappingProxyType({})
     #: The parts of this scope, which cannot be named again in it.
     own: frozenset[str] = frozenset()

@@ -29,7 +29,7 @@ Net net NET Net_ N Small Tiny Tensor Mapping Crop_ Cell Unit Reduction torch x P
 Module VGG11 resnet
 """.split()
 
-#: For files whose names are no trouble.
+#: For files whose names cause no trouble.
 PLAIN = "alpha beta gamma delta kappa theta sigma omega part piece left right first second".split()
 
 COMMENTS = (

@@ -238,7 +238,7 @@ def test_a_layer_that_computes_something_else_is_shown() -> None:
 
 
 def test_what_is_not_finite_is_not_compared() -> None:
-    """Infinity minus infinity is no number, and would be as good as any other."""
+    """Infinity minus infinity is not a number, and would be as good as any other."""
     model = archdsl.parse("linear 4; " + "mul { id | id }; " * 12 + "fc 2", input="4x4x4")
     proof = _proved(model)
     assert proof.holds

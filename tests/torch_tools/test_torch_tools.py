@@ -1,7 +1,7 @@
 """What PyTorch users do with a module works on each one of ``generated/``.
 
 Large networks are asked on the meta device, where nothing is computed: that ``torch.compile`` has
-one graph, and that ``torch.export`` leaves the batch open, does not hang on numbers. Computed are
+one graph, and that ``torch.export`` leaves the batch open, does not depend on numbers. Computed are
 one network for each set of blocks, as long as it is small.
 """
 
@@ -160,7 +160,7 @@ network Ways: 16x16x4 → 5 {
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_ways_of_an_if_are_for_all_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each object goes one way: the layers of the others are no loss to TorchScript."""
+    """Each object goes one way: the layers of the others are not missed by TorchScript."""
     model = archdsl.parse(WAYS)
     (tmp_path / "ways.py").write_text(archdsl.compile(model), "utf-8")
     monkeypatch.syspath_prepend(tmp_path)
