@@ -73,7 +73,13 @@ def _render(form: Form, name: Namer) -> tuple[str, int]:
         case Operation(operator="if", operands=(test, one, other)):
             first, condition = render(one, name, 1), render(test, name, 1)
             return f"{first} if {condition} else {render(other, name)}", _LEVELS["if"]
-        case Operation(operator="min" | "max" | "float" as function, operands=operands):
+        case Operation(operator="floor", operands=(operand,)):
+            # Without an import: Python's `math` has these two.
+            return f"int({render(operand, name, _LEVELS['//'])} // 1)", _ATOM
+        case Operation(operator="ceil", operands=(operand,)):
+            negative = f"-{render(operand, name, _LEVELS['negative'])}"
+            return f"-int({negative} // 1)", _LEVELS["negative"]
+        case Operation(operator="min" | "max" | "float" | "round" as function, operands=operands):
             return f"{function}({', '.join(render(o, name) for o in operands)})", _ATOM
         case Operation(operator="not", operands=(operand,)):
             return f"not {render(operand, name, _LEVELS['not'])}", _LEVELS["not"]

@@ -25,6 +25,7 @@ _BUILTINS = (
     "max",
     "min",
     "range",
+    "round",
     "str",
     "sum",
     "super",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from math import ceil, floor
 from typing import Any
 
 from archdsl.network.symbols import (
@@ -205,6 +206,9 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "float": float,
     "min": min,
     "max": max,
+    "floor": floor,
+    "ceil": ceil,
+    "round": round,
 }
 
 FormLeaf = Parameter | Size

@@ -12,7 +12,7 @@ from archdsl.elaborate.values import VOLUME_NAMES, Context, Values, trace, trace
 from archdsl.layers import INITIALIZERS, REGISTRY, Initializer
 from archdsl.layers.definition import Definition, FieldInfo, fields_of, letters_of, words_of
 from archdsl.layers.elsewhere import INITIALIZERS_ELSEWHERE
-from archdsl.layers.fields import REFERENCE, WrongPartError
+from archdsl.layers.fields import COUNT, REFERENCE, WHOLE, WrongPartError
 from archdsl.layers.initializers import INITIALIZER
 from archdsl.network.parts import CallArgument
 from archdsl.network.symbols import Constant, Parameter, Symbolic, Value, substitute, symbolic_of
@@ -118,7 +118,9 @@ def _set(
         message = f"`{item.name}` of `{definition.name}` must be {kind.phrase}, not `{text}`"
         if written(value) not in text and not isinstance(value, tuple):
             message += f" ({written(value)})"
-        raise ElaborationError("wrong-value", message, span) from None
+        is_whole = isinstance(value, float) and kind in (COUNT, WHOLE)
+        help = "`round(…)`, `floor(…)` or `ceil(…)` makes a whole number" if is_whole else None
+        raise ElaborationError("wrong-value", message, span, help=help) from None
 
 
 def _positional(application: Application, context: Context) -> list[tuple[FieldInfo, Any, Span]]:

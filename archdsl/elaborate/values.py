@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import field
 from functools import cache
+from math import ceil, floor
 from typing import Any
 
 from archdsl.elaborate.errors import ElaborationError, UnknownVolume
@@ -259,7 +260,9 @@ def _form_of(expr: syntax.Expr, context: Context) -> Form:
             return Operation(operator, sides)
         case syntax.Call(arguments=arguments) if arguments and expr.name.id in _FUNCTIONS:
             forms = [_form_of(argument.value, context) for argument in arguments]
-            return Operation(expr.name.id, tuple(forms)) if len(forms) > 1 else forms[0]
+            if expr.name.id in ("min", "max") and len(forms) == 1:
+                return forms[0]
+            return Operation(expr.name.id, tuple(forms))
         case _:
             return Unevaluated()
 
@@ -271,8 +274,9 @@ def _is_float(expr: syntax.Expr, context: Context) -> bool:
             return _is_float(inner, context)
         case syntax.Binary(left=left, right=right):
             return _is_float(left, context) or _is_float(right, context)
-        case syntax.Call(arguments=arguments):
-            return any(_is_float(argument.value, context) for argument in arguments)
+        case syntax.Call(name=name, arguments=arguments):
+            keeps = name.id in ("min", "max")
+            return keeps and any(_is_float(argument.value, context) for argument in arguments)
         case syntax.Number(value=value):
             return isinstance(value, float)
         case _:
@@ -342,11 +346,15 @@ def _apply_operator(expr: syntax.Binary, left: Symbolic, right: Symbolic) -> Sym
             return operate(a // b, "//", *forms)
         return operate(a / b, "/", *forms)
     value: Value = _OPERATORS[expr.operator](a, b)
+    _refuse_large(value, expr)
+    return operate(value, expr.operator, *forms)
+
+
+def _refuse_large(value: Value, expr: syntax.Expr) -> None:
     if not isinstance(value, bool) and abs(value) > MAX_VALUE:  # type: ignore[arg-type]
         raise ElaborationError(
             "number-too-large", "the value is beyond the bound of 10¹⁵", expr.span
         )
-    return operate(value, expr.operator, *forms)
 
 
 def _rounded_down(expr: syntax.Binary, result: int) -> Fix:
@@ -356,19 +364,46 @@ def _rounded_down(expr: syntax.Binary, result: int) -> Fix:
     return replaced(place, "//", f"`//` rounds down to {result}", keeps_choices=False)
 
 
-_FUNCTIONS: dict[str, Callable[..., Any]] = {"min": min, "max": max}
+def _smallest(*numbers: int | float) -> int | float:
+    """The smallest number, which is a float if one of them is: not so where it happens to be."""
+    return _alike(min(numbers), numbers)
+
+
+def _largest(*numbers: int | float) -> int | float:
+    return _alike(max(numbers), numbers)
+
+
+def _alike(chosen: int | float, numbers: tuple[int | float, ...]) -> int | float:
+    return float(chosen) if any(isinstance(number, float) for number in numbers) else chosen
+
+
+#: The functions of expressions, and how many arguments each takes at most.
+_FUNCTIONS: dict[str, tuple[Callable[..., int | float], int | None]] = {
+    "min": (_smallest, None),
+    "max": (_largest, None),
+    "floor": (floor, 1),
+    "ceil": (ceil, 1),
+    "round": (round, 1),
+}
 
 
 def _trace_call(expr: syntax.Call, context: Context) -> Symbolic:
     if expr.name.id not in _FUNCTIONS:
+        fixes = respell(expr.name.id, expr.name.span, _FUNCTIONS)
+        *others, last = (f"`{name}`" for name in _FUNCTIONS)
         raise ElaborationError(
             "undefined-name",
             f"there is no function `{expr.name.id}` in expressions",
             expr.name.span,
-            help="the functions are `min` and `max`",
+            help=None if fixes else f"the functions are {', '.join(others)} and {last}",
+            fixes=fixes,
         )
+    function, most = _FUNCTIONS[expr.name.id]
     if not expr.arguments:
         raise ElaborationError("missing-argument", f"`{expr.name.id}` needs an argument", expr.span)
+    if most is not None and len(expr.arguments) > most:
+        message = f"`{expr.name.id}` takes one argument, not {len(expr.arguments)}"
+        raise ElaborationError("surplus-argument", message, expr.arguments[most].span)
     numbers = []
     forms = []
     for argument in expr.arguments:
@@ -379,9 +414,14 @@ def _trace_call(expr: syntax.Call, context: Context) -> Symbolic:
         traced = trace(argument.value, context)
         numbers.append(_number(traced.value, argument.value))
         forms.append(traced.form)
-    value: Value = _FUNCTIONS[expr.name.id](numbers)
-    if len(forms) == 1:
-        return Symbolic(value, forms[0])
+    value: Value = function(*numbers)
+    _refuse_large(value, expr)
+    if expr.name.id in ("min", "max"):
+        if len(forms) == 1:
+            return Symbolic(value, forms[0])
+        if isinstance(value, float) and any(isinstance(number, int) for number in numbers):
+            chosen = operate(value, expr.name.id, *forms)
+            return operate(value, "float", chosen.form)
     return operate(value, expr.name.id, *forms)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
-from math import prod
+from math import ceil, floor, prod
 
 import pytest
 
@@ -12,8 +12,9 @@ from archdsl.codegen.tracing import trace_value
 from archdsl.layers.call import Product
 from archdsl.network.symbols import Constant, Form, Operation, Parameter
 
-VALUES = {"a": 7, "b": 5, "c": 3}
-LEAVES: tuple[Form, ...] = (Parameter("a"), Constant.of(2))
+VALUES = {"a": 7, "b": 5, "c": 3, "f": 2.5}
+LEAVES: tuple[Form, ...] = (Parameter("a"), Constant.of(2), Parameter("f"))
+ROUNDINGS = {"floor": floor, "ceil": ceil, "round": round}
 BINARY = ("+", "-", "*", "//", "%", "**", "and", "or", "==", "<")
 
 
@@ -33,6 +34,8 @@ def value_of(form: Form) -> int:
             return -value_of(operand)
         case Operation(operator="not", operands=(operand,)):
             return not value_of(operand)
+        case Operation(operator=operator, operands=(operand,)):
+            return ROUNDINGS[operator](value_of(operand))
         case Operation(operator="if", operands=(test, one, other)):
             return value_of(one) if value_of(test) else value_of(other)
         case Operation(operator=operator, operands=(left, right)):
@@ -49,6 +52,7 @@ def grown(forms: tuple[Form, ...]) -> list[Form]:
         found += [Operation(op, (form, b)) for op in BINARY]
         found += [Operation(op, (c, form)) for op in BINARY]
         found += [Operation("-", (form,)), Operation("not", (form,))]
+        found += [Operation(rounding, (form,)) for rounding in ROUNDINGS]
         found += [Operation("if", order) for order in ((form, b, c), (b, form, c), (b, c, form))]
     return found
 

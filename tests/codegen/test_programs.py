@@ -64,7 +64,10 @@ FEATURES = {
     **dict.fromkeys(["name of generated code", "names alike but for case and _"], 60),
     **dict.fromkeys(["default before a required", "let behind if", "repeat, nested"], 30),
     **dict.fromkeys(["named group, nested", "vector input", "layer's own name", "claim"], 8),
-    **{f"operator {op}": 15 for op in "+ - * / // % min max and or not == != < <= > >=".split()},
+    **{
+        f"operator {op}": 15
+        for op in "+ - * / // % min max floor ceil round and or not == != < <= > >=".split()
+    },
 }
 
 

@@ -5,6 +5,7 @@ States are immutable, so that a statement can be tried and thrown away while a p
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -369,10 +370,15 @@ def evaluate(expr: Expr, state: State) -> Any:
             return is_equal == (expr.op == "==")
     numbers = [_number(arg, state) for arg in expr.args]
     match expr.op, numbers:
-        case "min", _:
-            return min(numbers)
-        case "max", _:
-            return max(numbers)
+        case "min" | "max" as function, _:
+            chosen = min(numbers) if function == "min" else max(numbers)
+            return float(chosen) if float in map(type, numbers) else chosen
+        case "floor", [a]:
+            return math.floor(a)
+        case "ceil", [a]:
+            return math.ceil(a)
+        case "round", [a]:
+            return round(a)
         case "neg", [a]:
             return -a
         case _, [a, b]:

@@ -83,7 +83,7 @@ class Sampler:
             return left
         right = name(self.rng.choice(words)) if self.rng.random() < 0.4 else None
         small = num(self.rng.randint(1, 4))
-        match self.rng.randrange(7):
+        match self.rng.randrange(8):
             case 0:
                 return Expr("+", (left, right or small))
             case 1:
@@ -96,6 +96,12 @@ class Sampler:
                 return Expr("+", (Expr("%", (left, small)), num(1)))
             case 5:
                 return Expr("-", (left, right or small))
+            case 6:
+                factors = [name(word) for word in self.values(float)]
+                factor = self.rng.choice([num(0.5), num(1.5), num(0.3), *factors, *factors])
+                part = Expr(self.rng.choice("*/"), (factor, left))
+                whole = self.rng.choice([part, Expr("*", (left, factor))])
+                return Expr(self.rng.choice(["floor", "ceil", "round"]), (whole,))
             case _:
                 inner = Expr(self.rng.choice("+-"), (left, right or small))
                 return Expr(self.rng.choice("*%"), (inner, small))

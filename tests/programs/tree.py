@@ -22,9 +22,12 @@ _LEVELS = {
 }
 
 
+FUNCTIONS = ("min", "max", "floor", "ceil", "round")
+
+
 @dataclass(frozen=True)
 class Expr:
-    """``op`` is an operator, ``min``, ``max``, ``num`` for a literal or ``name``."""
+    """``op`` is an operator, one of ``FUNCTIONS``, ``num`` for a literal or ``name``."""
 
     op: str
     args: tuple[object, ...]
@@ -47,7 +50,7 @@ def _render(expr: Expr, level: int) -> str:
             return _literal(expr.args[0])
         case "name":
             return str(expr.args[0])
-        case "min" | "max":
+        case function if function in FUNCTIONS:
             return f"{expr.op}({', '.join(_render(arg, 0) for arg in expr.args)})"
         case "not":
             text = f"not {_render(expr.args[0], 3)}"
@@ -116,7 +119,7 @@ class Layer:
                 case int() | tuple() if len(key) == 1:
                     words.append(f"{key}{_literal(value)}")
                 case Expr():
-                    is_call = value.op in ("min", "max")
+                    is_call = value.op in FUNCTIONS
                     words.append(f"{key}={value if is_call else as_atom(value)}")
                 case _:
                     words.append(f"{key}={value}")
