@@ -12,6 +12,7 @@ from archdsl.layers.fields import (
     REFERENCE,
     SIDES,
     SIZES,
+    WHOLE,
     LayerError,
     attribute,
     choice,
@@ -288,6 +289,56 @@ class Take(nn.Module):
 
     def emit(self, x: Volume) -> Call:
         return call("Take", *self.channels)
+
+
+@dataclass(frozen=True)
+class Slice(UnaryLayer):
+    """The channels from one number up to another, counted from 0; the second is not included.
+
+    Without a second number, all channels from the first on.
+    """
+
+    name = "slice"
+    synonyms = ("narrow",)
+    family = Family.PLUMBING
+    keeps = VIEW
+    examples = (
+        Example("slice 0 4", (14, 14, 6)),
+        Example("slice 2", (14, 14, 6)),
+        Example("slice (C/2)", (8,)),
+    )
+    support = '''\
+class Slice(nn.Module):
+    """The channels from one number up to another."""
+
+    def __init__(self, start: int, stop: int) -> None:
+        super().__init__()
+        self.start = start
+        self.stop = stop
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, self.start : self.stop]
+'''
+
+    start: int = positional(WHOLE, "the first channel, from 0")
+    stop: int | None = positional(COUNT, "the channel behind the last", default=None)
+
+    def infer_volume(self, x: Volume) -> Volume:
+        stop = x.channels if self.stop is None else self.stop
+        if stop > x.channels:
+            raise LayerError(
+                "wrong-value",
+                f"there is no channel {stop - 1}: {x} has the channels 0 to {x.channels - 1}",
+            )
+        if self.start >= stop:
+            raise LayerError("wrong-value", f"no channel is left from {self.start} up to {stop}")
+        return x.with_channels(stop - self.start)
+
+    def describe(self) -> str:
+        return f"{self.start}…{'' if self.stop is None else self.stop - 1}"
+
+    def emit(self, x: Volume) -> Call:
+        return call("Slice", self.start, x.channels if self.stop is None else self.stop)
 
 
 @dataclass(frozen=True)
