@@ -250,7 +250,7 @@ def run_endless(module: nn.Module, canvas: Canvas) -> Canvas:
     """A module on a map that goes on, its padding left out."""
     (top, left), x = canvas.origin, canvas.values
     match module:
-        case nn.ZeroPad2d() | nn.ConstantPad2d():
+        case nn.ZeroPad2d() | nn.ConstantPad2d() | nn.ReflectionPad2d() | nn.ReplicationPad2d():
             return Canvas(x, (top + module.padding[2], left + module.padding[0]))
         case nn.Conv2d():
             options = module.stride, 0, module.dilation, module.groups

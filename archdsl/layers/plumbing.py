@@ -95,18 +95,43 @@ class Crop(nn.Module):
 
 @dataclass(frozen=True)
 class Pad(UnaryLayer):
-    """Zeros around the input: the same number on each side, or left, right, top, bottom."""
+    """Rows and columns around the input: as many on each side, or left, right, top, bottom.
+
+    They hold zeros, or the input mirrored at its border (`reflect`), or its border repeated
+    (`replicate`).
+    """
 
     name = "pad"
     synonyms = ("zeropad2d", "zeropadding2d", "zeropad")
     family = Family.PLUMBING
-    examples = (Example("pad 2", (28, 28, 1)), Example("pad 0 1 0 1", (28, 28, 3)))
+    examples = (
+        Example("pad 2", (28, 28, 1)),
+        Example("pad 0 1 0 1", (28, 28, 3)),
+        Example("pad 3 reflect", (28, 28, 3)),
+        Example("pad 1 2 0 1 replicate", (6, 6, 3)),
+    )
 
-    sides: tuple[int, ...] = positional(SIDES, "zeros on the sides", variadic=True)
+    sides: tuple[int, ...] = positional(SIDES, "rows and columns on the sides", variadic=True)
+    mode: str = attribute(
+        choice("zeros", "reflect", "replicate"),
+        "what they hold",
+        "zeros",
+        words={"reflect": "reflect", "replicate": "replicate"},
+    )
 
     def infer_volume(self, x: Volume) -> Volume:
         need_image(x, self.name)
         left, right, top, bottom = self.sides
+        for axis, most, size in (
+            ("width", max(left, right), x.width),
+            ("height", max(top, bottom), x.height),
+        ):
+            if self.mode == "reflect" and most >= size:
+                raise LayerError(
+                    "wrong-padding",
+                    f"`reflect` can add at most {size - 1} to a {axis} of {size}, not {most}",
+                    help="pad less, or repeat the border with `replicate`",
+                )
         return Volume.image(x.height + top + bottom, x.width + left + right, x.channels)
 
     def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
@@ -115,11 +140,15 @@ class Pad(UnaryLayer):
 
     def describe(self) -> str:
         sides = self.sides[:1] if len(set(self.sides)) == 1 else self.sides
-        return " ".join(map(str, sides))
+        return " ".join([*map(str, sides), *([self.mode] if self.mode != "zeros" else [])])
+
+    def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
+        return Saved(inputs=self.mode != "zeros")
 
     def emit(self, x: Volume) -> Call:
         sides = self.sides[0] if len(set(self.sides)) == 1 else self.sides
-        return call("nn.ZeroPad2d", sides)
+        modules = {"zeros": "Zero", "reflect": "Reflection", "replicate": "Replication"}
+        return call(f"nn.{modules[self.mode]}Pad2d", sides)
 
 
 @dataclass(frozen=True)

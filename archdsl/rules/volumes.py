@@ -52,7 +52,8 @@ RULES = (
         "padding that the layer does not allow",
         """A pool's padding is at most half its kernel, as in PyTorch: otherwise a window could lie
         in the padding alone and would have nothing to take the maximum of. For a kernel of 3 that
-        is 1.""",
+        is 1. What `pad` mirrors with `reflect` is less than the input, as the border itself is not
+        repeated.""",
         "maxpool 3 p2",
         "maxpool 3 p1",
         _MAP,

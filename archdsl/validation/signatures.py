@@ -191,6 +191,9 @@ def ZeroPad2d(padding: A) -> Bound:
     return locals()
 
 
+ReflectionPad2d = ReplicationPad2d = ZeroPad2d
+
+
 def ConstantPad2d(padding: A, value: A) -> Bound:
     return locals()
 
@@ -249,6 +252,8 @@ LAYERS: dict[str, Signature] = {
     "GroupNorm": GroupNorm,
     "Dropout": Dropout,
     "ZeroPad2d": ZeroPad2d,
+    "ReflectionPad2d": ReflectionPad2d,
+    "ReplicationPad2d": ReplicationPad2d,
     "ConstantPad2d": ConstantPad2d,
     "Upsample": Upsample,
     "PixelShuffle": PixelShuffle,
