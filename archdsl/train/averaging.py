@@ -1,4 +1,4 @@
-"""The average of the weights over the steps, which is validated and kept in their place."""
+"""The average of the weights over the steps, which is validated and saved in their place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from archdsl.recipe.averages import Average, ExponentialMovingAverage
 
 
 class Averaging:
-    """PyTorch's average of a network: its weights, and what batch normalization keeps."""
+    """PyTorch's average of a network: its weights, and the statistics of batch normalization."""
 
     def __init__(self, definition: Average, network: nn.Module) -> None:
         assert isinstance(definition, ExponentialMovingAverage)
@@ -25,7 +25,7 @@ class Averaging:
         return self.model.module
 
     def update(self, network: nn.Module) -> None:
-        """Take in the weights of a step; the first time they are the average."""
+        """Take in the weights of a step; the first ones are the average."""
         self.model.update_parameters(network)
 
     def state_dict(self) -> dict[str, Any]:
@@ -33,6 +33,6 @@ class Averaging:
         return {"average": self.network.state_dict(), "averaged": int(self.model.n_averaged)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint; one without an average begins with its weights."""
+        """Continue from a checkpoint; without an average in it, begin with its weights."""
         self.network.load_state_dict(state.get("average") or state["network"])
         self.model.n_averaged.fill_(state.get("averaged", 0))

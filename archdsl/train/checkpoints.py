@@ -1,4 +1,4 @@
-"""Checkpoints: all that a run needs to go on, whole or not there."""
+"""Checkpoints: everything that a run needs to continue, complete or not there at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from archdsl.torch_tools.weights import UNREADABLE
 from archdsl.train.errors import TrainError
 from archdsl.train.folder import BEST, LAST, RunFolder
 
-#: Of what is in a checkpoint.
+#: The version of what is in a checkpoint.
 FORMAT = 1
 #: In a checkpoint of several processes that share the weights: the folder of their parts.
 SHARDS = "shards"
@@ -49,7 +49,7 @@ def write_atomically(path: Path, write: Callable[[str], Any]) -> None:
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
-        # torch.save says of a full disk that its zip writer failed.
+        # On a full disk, torch.save only says that its zip writer failed.
         raise TrainError(f"cannot write {path}: {_reason(error)}") from error
     finally:
         if temporary is not None:
@@ -57,7 +57,7 @@ def write_atomically(path: Path, write: Callable[[str], Any]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Put a text in place at once. Errors: as ``write_atomically``."""
+    """Put a text in place at once. Errors: as for ``write_atomically``."""
     write_atomically(path, lambda target: Path(target).write_text(text, "utf-8"))
 
 
@@ -66,29 +66,29 @@ def _reason(error: Exception) -> str:
 
 
 def _umask() -> int:
-    """What the user takes from the permissions of new files."""
+    """The permissions that the user withholds from new files."""
     mask = os.umask(0o022)
     os.umask(mask)
     return mask
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What a checkpoint holds; tensors are read from the file when they are looked at.
+    """What a checkpoint holds; tensors are read from the file when they are used.
 
     Errors:
-        TrainError: where it cannot be read, or is none of a run. Nothing pickled is run.
+        TrainError: where it cannot be read, or is not that of a run. Nothing pickled is executed.
     """
     try:
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except FileNotFoundError:
         raise TrainError(f"there is no checkpoint {path}") from None
     except (OSError, *UNREADABLE):
-        raise TrainError(f"{path} is no checkpoint of a run, or not whole") from None
+        raise TrainError(f"{path} is not a checkpoint of a run, or incomplete") from None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise TrainError(f"{path} is no checkpoint of this version of archdsl")
+        raise TrainError(f"{path} is not a checkpoint of this version of archdsl")
     for name, kind in _FACTS.items():
         if not isinstance(found.get(name), kind):
-            raise TrainError(f"{path} is no checkpoint of a run: it lacks `{name}`")
+            raise TrainError(f"{path} is not a checkpoint of a run: it lacks `{name}`")
     return found
 
 
@@ -96,7 +96,7 @@ def write_checkpoint(run: RunFolder, state: dict[str, Any], *, is_best: bool) ->
     """Write the last checkpoint of a run, by one process; the best is the same file.
 
     Errors:
-        TrainError: where it cannot be written; the one before stays.
+        TrainError: where it cannot be written; the previous one stays.
     """
     write_atomically(run.last, lambda target: torch.save(state, target))
     if is_best:
@@ -105,13 +105,13 @@ def write_checkpoint(run: RunFolder, state: dict[str, Any], *, is_best: bool) ->
 
 
 def copy_checkpoint(source: Path, target: Path) -> None:
-    """Let a checkpoint be another one, too. Errors: as ``write_atomically``."""
+    """Give a checkpoint a second place. Errors: as for ``write_atomically``."""
     # A second name costs nothing, and neither changes when the other is replaced.
     write_atomically(target, lambda temporary: _copy(source, Path(temporary)))
 
 
 def remove_leftovers(run: RunFolder) -> None:
-    """Remove what a killed process was writing; by the one that holds the folder."""
+    """Remove what a killed process was writing; done by the process that holds the folder."""
     names = (path.name for path in run.files)
     for name in names:
         for folder in (run.folder, run.checkpoints):
@@ -127,7 +127,7 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-# ── Of several processes that share the weights ──────────────────────────────────────────────
+# ── Several processes that share the weights ─────────────────────────────────────────────────
 
 
 def write_shards(run: RunFolder, parts: dict[str, Any], name: str) -> None:
@@ -147,7 +147,7 @@ def write_shards(run: RunFolder, parts: dict[str, Any], name: str) -> None:
 
 
 def read_shards(path: Path, parts: dict[str, Any], name: str) -> None:
-    """Fill tensors with what the processes wrote, on as many processes as there are now.
+    """Fill tensors with what the processes wrote, however many processes there are now.
 
     Errors:
         TrainError: where a part is missing or of another shape.
@@ -159,7 +159,7 @@ def read_shards(path: Path, parts: dict[str, Any], name: str) -> None:
     try:
         checkpoint.load(parts, checkpoint_id=folder)  # type: ignore[attr-defined]
     except (OSError, RuntimeError, ValueError, CheckpointException) as error:
-        raise TrainError(f"{folder} does not fit, or is not whole: {error}") from None
+        raise TrainError(f"{folder} does not fit, or is incomplete: {error}") from None
 
 
 def _forget_shards(run: RunFolder) -> None:

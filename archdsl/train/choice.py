@@ -43,21 +43,21 @@ def choose_folder(model: Model, options: TrainOptions) -> Path:
 
 
 def refuse_name(name: str | None) -> None:
-    """A run is in a folder of its own below the output. Errors: ``TrainError``."""
+    """Refuse a name that is not that of a folder below the output. Errors: ``TrainError``."""
     if name is not None and (name in ("", ".", "..") or any(sign in name for sign in "/\\\0")):
         raise TrainError(
-            f"`--name` is the name of one folder, and {name!r} is none: --output says where it is"
+            f"`--name` is the name of a folder, which {name!r} is not: --output says where it is"
         )
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Whether what is to be resumed is a file, and not the folder of a run."""
+    """Whether what is to be resumed is a file, not the folder of a run."""
     return path.is_file() or (path.suffix == ".ckpt" and not path.is_dir())
 
 
 @contextmanager
 def hold(run: RunFolder) -> Iterator[None]:
-    """Let no other process train in the folder meanwhile. Errors: ``TrainError`` where one does."""
+    """Keep other processes from training in the folder. Errors: ``TrainError`` where one does."""
     if not _is_first_process():
         yield
         return
@@ -81,29 +81,30 @@ def hold(run: RunFolder) -> Iterator[None]:
 
 
 def refuse_another(run: RunFolder, network: str, module_source: str) -> None:
-    """A run goes on with the network that it began with; comments of the spec may change.
+    """Refuse to resume a run with another network; comments of the spec may change.
 
     Errors:
-        TrainError: where the folder is no run, or one of another network, with what differs.
+        TrainError: where the folder is not that of a run, or is that of another network, with what
+            differs.
     """
     facts = run.read_facts()
     if facts.get("network") != network:
-        raise TrainError(f"{run.folder} is a run of {facts.get('network')}, and not of {network}")
+        raise TrainError(f"{run.folder} is a run of {facts.get('network')}, not of {network}")
     try:
         before, now = (_code_of(text) for text in (run.module.read_text("utf-8"), module_source))
     except (OSError, ValueError, SyntaxError, tokenize.TokenError):
-        raise TrainError(f"{run.module} cannot be read: the run cannot go on") from None
+        raise TrainError(f"{run.module} cannot be read: the run cannot continue") from None
     for old, new in zip_longest(before, now, fillvalue=""):
         if old != new:
             changed = f"`{new}` was `{old}`" if old and new else f"`{old or new}`"
             raise TrainError(
                 f"{run.folder} began with another {network}: {changed}; train it as a new run, or "
-                f"go on with the spec that lies there"
+                f"continue with the spec in that folder"
             )
 
 
 def _code_of(source: str) -> list[str]:
-    """The lines of a module, stripped, without what is said in comments and docstrings."""
+    """The lines of a module, stripped, without comments and docstrings."""
     lines = source.splitlines()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
@@ -132,15 +133,15 @@ def _choose(model: Model, options: TrainOptions) -> Path:
     if _process_count() > 1:
         if options.name is None:
             raise TrainError("several processes need one folder: pass --name")
-        # The others may come when the first has begun.
+        # The others may come after the first has begun.
         if options.resume is None and _is_first_process() and _is_taken(base):
-            raise TrainError(f"{base} is taken: pass another --name, or --resume auto to go on")
+            raise TrainError(f"{base} is taken: pass another --name, or --resume auto to resume it")
         return base
     if options.resume == "auto":
         folder = _latest(base) if options.name is None else base
         here = RunFolder(folder)
         if _is_others(folder) and not (here.facts.exists() or here.last.exists()):
-            raise TrainError(f"{folder} has files that are not of a run: pass another --name")
+            raise TrainError(f"{folder} has files that are not those of a run: pass another --name")
         return folder
     folder, count = base, 1
     while not _claim(folder):
@@ -154,7 +155,7 @@ def _claim(folder: Path) -> bool:
     try:
         folder.mkdir(parents=True)
         RunFolder(folder).lock.touch()
-    except OSError:  # it exists; what else it may be is said where it is written to
+    except OSError:  # it exists; other errors are reported when it is written to
         return not _is_taken(folder)
     return True
 
@@ -174,7 +175,7 @@ def _is_taken(folder: Path) -> bool:
 
 
 def _is_others(folder: Path) -> bool:
-    """Whether there is more in it than what a run leaves that was killed before it had begun."""
+    """Whether a folder holds more than what a run leaves if it is killed before it has begun."""
     return folder.is_dir() and any(path.name[0] != "." for path in folder.iterdir())
 
 

@@ -1,7 +1,7 @@
-"""``--loader dali``: NVIDIA DALI decodes, cuts, resizes and mirrors, on a GPU where there is one.
+"""``--loader dali``: NVIDIA DALI decodes, crops, resizes and mirrors, on a GPU where there is one.
 
 The order of the images and their windows are those of the other loader, drawn from the same
-numbers; pixels differ by the rounding of another decoder and another resizing.
+numbers; pixels differ by rounding, since the decoder and the resizing are different ones.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from archdsl.train.data.preparation import covering_window, is_padded
 from archdsl.train.errors import TrainError
 from archdsl.train.loading import Loader, mix
 
-#: The orientations of EXIF that lie on their side.
+#: The EXIF orientations of images that lie on their side.
 _LYING = range(5, 9)
 _ORIENTATION = 0x0112
 
@@ -32,8 +32,8 @@ class DaliLoading(Loader):
     """The images of one process, by DALI.
 
     Errors:
-        TrainError: without DALI, for images that are not encoded files, and for augmentations but
-        ``random_resized_crop``, ``hflip`` and those of batches.
+        TrainError: without DALI, for images that are not encoded files, and for augmentations
+            other than ``random_resized_crop``, ``hflip`` and those of batches.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class DaliLoading(Loader):
             yield images[:own], labels[:own]
 
     def _end_epoch(self) -> None:
-        """DALI begins an epoch when it has seen the end of the one before."""
+        """Run to the end of the epoch: DALI does not begin the next one before."""
         with suppress(StopIteration):
             while True:
                 self._pipeline.run()
@@ -131,12 +131,12 @@ class DaliLoading(Loader):
         try:
             images, labels = self._pipeline.run()
         except RuntimeError as error:
-            # DALI does not say which; the other way of decoding names it.
+            # DALI does not say which image is wrong; decoding without DALI does.
             positions = list(self.sampler)[start : start + self.part]
             for position in positions:
                 self._refuse(position % self.sampler.size)
             raise TrainError(f"DALI fails in epoch {epoch + 1}: {error}") from None
-        # DALI writes the next batch over this one.
+        # DALI overwrites this batch with the next one.
         return _tensor_of(images), _tensor_of(labels).flatten().long()
 
     def _refuse(self, index: int) -> None:
@@ -157,8 +157,8 @@ def _tensor_of(batch: Any) -> Tensor:
 class DaliSource:
     """What DALI's workers ask for an image: bytes, window, mirroring and class.
 
-    The epochs follow each other from the one that the loading is at; a window is drawn for a
-    position of an epoch, as ``SeededDataset`` would draw it.
+    Epochs are counted from the one that the loader is at; the window for a position of an epoch
+    is drawn as ``SeededDataset`` would draw it.
     """
 
     def __init__(self, loading: DaliLoading) -> None:
@@ -177,7 +177,7 @@ class DaliSource:
         order = self._positions(sample.epoch_idx)
         if sample.idx_in_epoch >= -(-len(order) // self.part) * self.part:
             raise StopIteration
-        # The last batch is filled up: DALI has none of another size.
+        # The last batch is filled up: all batches of DALI have the same size.
         position = order[min(sample.idx_in_epoch, len(order) - 1)]
         index = position % self.sampler.size
         content = self.images.read(index)
@@ -200,7 +200,7 @@ class DaliSource:
         return self._order[1]
 
     def _window(self, content: bytes, position: int) -> tuple[int, int, int, int, int]:
-        """Top, left, height and width of what is cut out, and whether it is mirrored."""
+        """Top, left, height and width of the window, and whether it is mirrored."""
         width, height = _size_of(content)
         if is_padded(height, width, self.size):
             raise ValueError("an image that is to be padded")
@@ -225,11 +225,11 @@ class DaliSource:
 
 
 def _size_of(content: bytes) -> tuple[int, int]:
-    """Width and height of an image that stands upright, from its head."""
+    """Width and height of an image when it is upright, from its header."""
     try:
         with Image.open(BytesIO(content)) as image:
             width, height = image.size
             lies = image.getexif().get(_ORIENTATION) in _LYING
-    except Exception:  # what is broken is told where it is decoded
+    except Exception:  # a broken image is reported when it is decoded
         return 1, 1
     return (height, width) if lies else (width, height)

@@ -1,4 +1,4 @@
-"""Evaluation: how often a trained network is right, and what it takes for what."""
+"""Evaluation: how often a trained network is right, and which classes it confuses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from archdsl.train.finished import Finished
 from archdsl.train.report import save_figure
 
 _BATCH = 256
-#: With more classes the numbers in the cells could not be read.
+#: With more classes, the numbers in the cells would be illegible.
 _MAX_CELLS = 25
 
 

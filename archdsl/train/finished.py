@@ -1,4 +1,4 @@
-"""A run that has weights: its network, to be evaluated and asked."""
+"""A run that has weights: its network, for evaluation and prediction."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from archdsl.train.folder import RunFolder
 
 Which = Literal["best", "last"]
 
-#: What ``run.json`` must say for a network to be asked, and of which type it is.
+#: What ``run.json`` must say for its network to be used, and of which type it is.
 _NEEDED: dict[tuple[str, ...], type] = {
     ("class",): str,
     ("input",): list,
@@ -56,7 +56,7 @@ class Finished:
     def probabilities(self, images: Tensor) -> Tensor:
         """The probability of each class (N × classes) for images (N × C × H × W)."""
         output: Tensor = self.network(images)
-        # A network that ends in a softmax gives probabilities as they are.
+        # A network that ends in a softmax already returns probabilities.
         return output if self.facts["gives_probabilities"] else output.float().softmax(dim=1)
 
 
@@ -64,8 +64,8 @@ def open_run(folder: Path, which: Which = "best", device: str = "cpu") -> Finish
     """Open the folder of a run with its best or its last weights.
 
     Errors:
-        TrainError: where the folder is no run, what is in it does not fit together, or the device
-        is not here.
+        TrainError: where the folder is not that of a run, what is in it does not fit together, or
+            the device is missing.
     """
     is_here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not is_here.get(device, True):
@@ -79,7 +79,7 @@ def open_run(folder: Path, which: Which = "best", device: str = "cpu") -> Finish
         raise TrainError(f"cannot read {run.module}: {error}") from None
     try:
         network = load_network(source, facts["class"])
-    # It is executed, and may have been changed by hand.
+    # The module is executed, and may have been changed by hand.
     except Exception as error:
         raise TrainError(f"{run.module} cannot be run: {type(error).__name__}: {error}") from None
     try:
@@ -102,7 +102,7 @@ def weights_of(run: RunFolder, which: Which = "best") -> Path:
     last = [run.last, run.last_weights]
     if run.last.exists() and SHARDS in read_checkpoint(run.last):
         last = [run.last_weights]  # the parts are of no use to one process
-    # A run that was stopped amid its first epoch has no best weights.
+    # A run that was stopped during its first epoch has no best weights.
     for path in (run.weights, run.best, *last) if which == "best" else last:
         if path.exists():
             return path
@@ -115,12 +115,12 @@ def _check_facts(run: RunFolder, facts: dict[str, Any]) -> None:
         for name in names:
             value = value.get(name) if isinstance(value, dict) else None
         if not isinstance(value, kind):
-            raise TrainError(f"{run.facts} is damaged: `{'.'.join(names)}` is not there")
+            raise TrainError(f"{run.facts} is damaged: `{'.'.join(names)}` is missing")
     sizes, data = facts["input"], facts["data"]
     if not all(isinstance(size, int) and size > 0 for size in sizes) or len(sizes) not in (1, 3):
         raise TrainError(f"{run.facts} is damaged: `input` is {sizes}")
     if not data["classes"] or not all(isinstance(name, str) for name in data["classes"]):
-        raise TrainError(f"{run.facts} is damaged: `data.classes` are no names")
+        raise TrainError(f"{run.facts} is damaged: `data.classes` are not names")
     for name in ("mean", "std"):
         values = data[name]
         if len(values) != sizes[-1] or not all(isinstance(value, int | float) for value in values):
@@ -128,7 +128,7 @@ def _check_facts(run: RunFolder, facts: dict[str, Any]) -> None:
 
 
 def _check_network(finished: Finished, device: str) -> None:
-    """One image goes through, and comes out as a number a class."""
+    """Check that an image goes through, and comes out as one number per class."""
     image = torch.zeros(1, *finished.input.torch_sizes, device=device)
     try:
         found = list(finished.probabilities(image).shape)
@@ -138,5 +138,5 @@ def _check_network(finished: Finished, device: str) -> None:
     if found != [1, len(finished.classes)]:
         raise TrainError(
             f"{finished.run.facts} names {count_of(len(finished.classes), 'class')}, "
-            f"{finished.run.module} gives {count_of(found[-1], 'number')}"
+            f"{finished.run.module} returns {count_of(found[-1], 'number')}"
         )

@@ -38,7 +38,7 @@ class RunFolder:
 
     @property
     def last(self) -> Path:
-        """The checkpoint of the last epoch, or of a step behind it."""
+        """The checkpoint of the last epoch, or of a step after it."""
         return self.checkpoints / LAST
 
     @property
@@ -61,7 +61,7 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """A row an epoch."""
+        """One row per epoch."""
         return self.folder / "metrics.csv"
 
     @property
@@ -76,17 +76,17 @@ class RunFolder:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All that is written whole."""
+        """All files that are written at once, complete or not at all."""
         curves = (self.folder / f"curves.{ending}" for ending in ("svg", "png"))
         own = (self.module, self.spec, self.facts, self.last, self.best, self.metrics, self.report)
         return (*own, self.weights, self.last_weights, *curves)
 
     def read_facts(self) -> dict[str, Any]:
-        """What ``run.json`` says. Errors: ``TrainError`` where the folder is no run."""
+        """What ``run.json`` says. Errors: ``TrainError`` where the folder is not that of a run."""
         try:
             facts: dict[str, Any] = json.loads(self.facts.read_text("utf-8"))
         except (OSError, ValueError):
-            raise TrainError(f"{self.folder} is no folder of a run") from None
+            raise TrainError(f"{self.folder} is not the folder of a run") from None
         if not isinstance(facts, dict):
-            raise TrainError(f"{self.facts} does not say what a run is")
+            raise TrainError(f"{self.facts} does not describe a run")
         return facts

@@ -1,4 +1,4 @@
-"""What a run keeps: checkpoints to go on from, weights to use, and what is to be read."""
+"""What a run saves: checkpoints to resume from, weights to use, and logs and reports to read."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ State = dict[str, Any]
 
 
 class Keeper(Watcher):
-    """Saves a run at each epoch, and amid one where it is told to."""
+    """Saves a run at each epoch, and during one where it is told to."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Keeper(Watcher):
         self.network = network
         self.optimizer = optimizer
         self.average = average
-        #: Recipe, flags and data, which a run that goes on is compared with.
+        #: Recipe, flags and data, with which a resumed run is compared.
         self.told = told
         self.is_sharded = options.strategy == "fsdp"
         self.logs: Logs | None = None
@@ -68,7 +68,7 @@ class Keeper(Watcher):
     def on_epoch(self, loop: TrainingLoop) -> None:
         progress = loop.progress
         is_best = progress.best == progress.epoch - 1
-        # Behind a crash between the two the epoch is run again, to the same weights.
+        # After a crash between the two, the epoch is run again and gives the same weights.
         if is_best:
             self._write_weights(self.run.weights)
         self._save(progress, is_best=is_best)
@@ -79,7 +79,7 @@ class Keeper(Watcher):
         self._save(loop.progress, is_best=False)
 
     def finish(self, loop: TrainingLoop) -> None:
-        """Leave the last weights and the report, be the run over or stopped."""
+        """Write the last weights and the report, whether the run is over or stopped."""
         self._write_weights(self.run.last_weights)
         if self.logs is not None:
             self.logs.close()
@@ -100,7 +100,7 @@ class Keeper(Watcher):
         }
         if self.is_sharded:
             parts = _parts(self.network, self.optimizer)
-            # Never the name of one that is there: it stays until the new one is whole.
+            # Never the name of an existing one: that stays until the new one is complete.
             name = f"{SHARDS}-{progress.steps:09}-{token_hex(4)}"
             state[SHARDS] = self.fabric.broadcast(name)
             write_shards(self.run, parts, state[SHARDS])
@@ -113,7 +113,7 @@ class Keeper(Watcher):
             write_checkpoint(self.run, state, is_best=is_best)
 
     def _write_weights(self, path: Path) -> None:
-        # With sharded weights none has them all: every process takes part.
+        # With sharded weights, no process has them all: every process takes part.
         network = self.network if self.average is None else self.average.network
         state = full_state(network) if self.is_sharded else network.state_dict()
         if not self.fabric.is_global_zero:
@@ -123,7 +123,7 @@ class Keeper(Watcher):
 
 
 def full_state(network: nn.Module) -> State:
-    """All weights of a network whose weights are shared out; by the first process alone."""
+    """All weights of a network whose weights are sharded; only the first process gets them."""
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
     return get_model_state_dict(network, options=options)
 
@@ -140,7 +140,7 @@ def restore(
     optimizer: torch.optim.Optimizer,
     average: Averaging | None,
 ) -> Progress:
-    """Put a network, its optimizer and its average where the checkpoint has them.
+    """Restore a network, its optimizer and its average from a checkpoint.
 
     Errors:
         TrainError: where they do not fit, or were written with another strategy.
@@ -149,7 +149,7 @@ def restore(
     is_sharded = any(hasattr(tensor, "full_tensor") for tensor in network.parameters())
     if is_sharded != (SHARDS in state):
         wanted = "with" if SHARDS in state else "without"
-        raise TrainError(f"{path} was written {wanted} `--strategy fsdp`: go on likewise")
+        raise TrainError(f"{path} was written {wanted} `--strategy fsdp`: resume it likewise")
     try:
         if is_sharded:
             parts = _parts(network, optimizer)

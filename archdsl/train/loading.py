@@ -1,7 +1,7 @@
-"""Loaders whose order and augmentation hang on the seed and the epoch alone.
+"""Loaders whose order and augmentation depend on the seed and the epoch alone.
 
-So a run that was killed goes on exactly as it would have gone, and two processes see together the
-very batches that one would see.
+So a run that was killed resumes exactly as it would have continued, and two processes together see
+the same batches that one would see.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from archdsl.train.stopping import ignore_signals
 
 
 def mix(*numbers: int) -> int:
-    """A seed from several numbers: PyTorch's generator on the CPU looks at 32 bits only."""
+    """A seed from several numbers: PyTorch's generator on the CPU uses only 32 bits."""
     return crc32(":".join(map(str, numbers)).encode())
 
 
@@ -31,7 +31,7 @@ class EpochSampler(Sampler[int]):
     """Shuffles by seed and epoch; process ``rank`` of ``world`` takes every ``world``-th image.
 
     Yields ``epoch · n + index``, so that a dataset can tell the epoch in any worker. The first
-    ``skip`` images of the process are left out: a run that goes on has seen them.
+    ``skip`` images of the process are left out: a resumed run has seen them.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class EpochSampler(Sampler[int]):
 
 
 class SeededDataset(Dataset[tuple[Tensor, int]]):
-    """A dataset whose random augmentation hangs on seed, epoch and image, not on the worker."""
+    """A dataset whose random augmentation depends on seed, epoch and image, not on the worker."""
 
     def __init__(self, dataset: Dataset[Any], size: int, *, seed: int, is_random: bool) -> None:
         self.dataset = dataset
@@ -95,7 +95,7 @@ class SeededDataset(Dataset[tuple[Tensor, int]]):
 
 @contextmanager
 def _seeded(seed: int, *, also_python: bool) -> Iterator[None]:
-    """Let what is drawn meanwhile hang on the seed, and what is drawn behind it not."""
+    """Make what is drawn inside depend on the seed, and what is drawn afterwards not."""
     # `torch.manual_seed` looks for devices each time, which takes longer than an augmentation.
     generator = torch.default_generator
     before = generator.get_state()
@@ -133,7 +133,7 @@ class Loader:
         rank: int,
         world: int,
     ) -> None:
-        # What the user's own data set draws, nobody knows.
+        # What the user's own data set draws is not known.
         is_random = any(not isinstance(page, Mixing) for page in augment) or not is_known(dataset)
         self.batch = batch
         self.part = batch // parts
@@ -163,24 +163,24 @@ class Loader:
         return len(range(sampler.rank, sampler.size, sampler.world))
 
     def images_in(self, step: int) -> int:
-        """How many images a step of the epoch takes: the last one may have less."""
+        """How many images a step of the epoch takes: the last one may have fewer."""
         return min(self.batch, self.sampler.share - step * self.batch)
 
     def parts_in(self, step: int) -> int:
-        """How many parts these are."""
+        """How many parts these images are computed in."""
         return -(-self.images_in(step) // self.part)
 
     def close(self) -> None:
-        """Let the workers end, which else wait for the next epoch."""
+        """End the workers, which would otherwise wait for the next epoch."""
         workers: Any = self.loader._iterator
         if workers is not None:
-            # What PyTorch does when the last reference goes, which a traceback may hold.
+            # PyTorch does this when the last reference is gone, but a traceback may hold one.
             workers._shutdown_workers()
             self.loader._iterator = None
 
     def batches(self, epoch: int, step: int) -> Iterator[Any]:
         """The parts of an epoch from a step on, each a pair of images and labels."""
         self.sampler.epoch, self.sampler.skip = epoch, step * self.batch
-        # What the seeds of the workers follow from.
+        # The seeds of the workers follow from this one.
         self.generator.manual_seed(mix(self.seed, epoch))
         return iter(self.loader)

@@ -1,4 +1,4 @@
-"""The logs of a run: a row an epoch, in ``metrics.csv`` and for TensorBoard."""
+"""The logs of a run: one row per epoch, in ``metrics.csv`` and for TensorBoard."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ COLUMNS = {
 
 
 class Logs:
-    """Writes what each epoch came to."""
+    """Writes the results of each epoch."""
 
     def __init__(self, run: RunFolder, names: Sequence[str], history: Sequence[Row]) -> None:
         self.run = run
@@ -40,7 +40,7 @@ class Logs:
         if "tensorboard" in names:
             from torch.utils.tensorboard import SummaryWriter
 
-            # What came behind the checkpoint that the run goes on from is not part of it.
+            # What came after the checkpoint that the run resumes from is not part of it.
             behind = int(history[-1]["step"]) + 1 if history else 0
             with _writing(run.events):
                 self.events = SummaryWriter(run.events, purge_step=behind)

@@ -1,4 +1,4 @@
-"""The loop: epochs of steps with a validation behind each, one process or many alike."""
+"""The loop: epochs of steps, each followed by a validation, in one process or many."""
 
 from __future__ import annotations
 
@@ -25,36 +25,36 @@ from archdsl.train.processes import Agreement, add_up, share_buffers
 from archdsl.train.stopping import Stopping
 from archdsl.train.task import Classification, set_rate
 
-#: Steps between two looks at whether the loss is still a number, for which a GPU has to be waited.
+#: Steps between two checks whether the loss is still a number, which have to wait for a GPU.
 _LOOK = 50
 
 
 class NotFinite(TrainError):
-    """The loss became infinite or no number, or a weight did."""
+    """The loss or a weight became infinite or NaN."""
 
     def __init__(self, what: str, epoch: int, step: int | None = None) -> None:
         place = "" if step is None else f", step {step + 1}"
-        super().__init__(f"{what} is no finite number in epoch {epoch + 1}{place}")
+        super().__init__(f"{what} is not a finite number in epoch {epoch + 1}{place}")
 
 
 @dataclass
 class Progress:
-    """How far a run is. All that follows hangs on this, the weights and the seed alone."""
+    """How far a run is. What follows depends on this, the weights and the seed alone."""
 
-    #: Epochs that are over, steps of the next one, and steps in all.
+    #: Epochs that are over, steps of the next one, and steps in total.
     epoch: int = 0
     step: int = 0
     steps: int = 0
     #: Of the epoch that is not over: the sum of the loss over its images, hits, and images.
     sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
-    #: Of it, too: seconds in all, and seconds in which the process waited for images.
+    #: Of the same epoch: seconds in total, and seconds in which the process waited for images.
     spent: list[float] = field(default_factory=lambda: [0.0, 0.0])
     #: A row for each epoch that is over.
     history: list[Row] = field(default_factory=list)
 
     @property
     def best(self) -> int | None:
-        """Which epoch (from 0) has the lowest validation loss; of equals the first."""
+        """Which epoch (from 0) has the lowest validation loss; the first of equal ones."""
         losses = [row["val_loss"] for row in self.history]
         return losses.index(min(losses)) if losses else None
 
@@ -70,7 +70,7 @@ class Progress:
 
 
 class Watcher:
-    """Who is told how the loop gets on. Each does as little as it can: steps may be short."""
+    """Is told of the progress of the loop. Each method does little, since steps may be short."""
 
     def on_step(self, loop: TrainingLoop) -> None:
         """A step is over."""
@@ -79,14 +79,14 @@ class Watcher:
         """An epoch and its validation are over; the row is the last of the history."""
 
     def on_checkpoint(self, loop: TrainingLoop) -> None:
-        """The run is to be saved as it is, amid an epoch."""
+        """The run is to be saved as it is, during an epoch."""
 
     def on_end(self, loop: TrainingLoop) -> None:
-        """Nothing follows, for whatever reason."""
+        """The loop ends, for whatever reason."""
 
 
 class TrainingLoop:
-    """Trains a network from where its progress says it is."""
+    """Trains a network, beginning at its progress."""
 
     def __init__(
         self,
@@ -121,9 +121,9 @@ class TrainingLoop:
         self.look = 1 if is_quick else _LOOK
         #: Of the epoch so far and this process: the sum of the loss, hits, and images.
         self.sums = [0.0, 0.0, 0.0]
-        #: What is still to be added there: step, loss, hits and images, as the device has them.
+        #: What is still to be added to it: step, loss, hits and images, as tensors on the device.
         self.measured: list[tuple[int, Tensor, Tensor, int]] = []
-        #: The first step of the epoch whose loss was no number, or -1.
+        #: The first step of the epoch whose loss was not finite, or -1.
         self.lost = -1
         self.started = self.waited = 0.0
         self.images = 0
@@ -134,7 +134,7 @@ class TrainingLoop:
 
     @property
     def speed(self) -> float:
-        """Images a second over all processes, since the epoch began."""
+        """Images per second over all processes, since the epoch began."""
         return self.images / max(time.monotonic() - self.started, 1e-9)
 
     @property
@@ -149,14 +149,14 @@ class TrainingLoop:
         return loss / max(images, 1), hits / max(images, 1)
 
     def run(self, stopping: Stopping) -> int | None:
-        """Train to the end, or until a signal. Gives the signal, where one came.
+        """Train to the end, or until a signal. Returns the signal, where one came.
 
         Errors:
-            NotFinite: where the loss is no number; then no checkpoint is written.
+            NotFinite: where the loss is not finite; then no checkpoint is written.
         """
         try:
             signal = self._run(stopping)
-        except Exception:  # a second Ctrl-C is none, and does not wait for the workers
+        except Exception:  # which a second Ctrl-C is not: it does not wait for the workers
             self._close()
             raise
         finally:
@@ -191,7 +191,7 @@ class TrainingLoop:
         progress, every = self.progress, self.options.checkpoint_every
         self.network.train()
         self._set_rate()
-        # Of several processes the first takes up what all had seen together.
+        # With several processes, the first one takes over the sums of all of them.
         self.sums = list(progress.sums) if self.fabric.is_global_zero else [0.0, 0.0, 0.0]
         self.measured, self.lost = [], -1
         seconds, self.waited = progress.spent
@@ -214,7 +214,7 @@ class TrainingLoop:
         return None
 
     def _is_amid(self) -> bool:
-        """Whether the epoch goes on: at its end it is saved with its validation."""
+        """Whether the epoch continues: at its end it is saved with its validation."""
         return self.progress.step < self.steps_in_epoch
 
     def _step(self, batches: Iterator[Any]) -> None:
@@ -251,13 +251,13 @@ class TrainingLoop:
             self.optimizer,
             self.recipe,
             progress.epoch,
-            min(progress.step, steps - 1),  # behind the last step only the validation is left
+            min(progress.step, steps - 1),  # after the last step only the validation is left
             steps,
             progress.history,
         )
 
     def _seed(self, epoch: int, step: int) -> None:
-        """Dropout hangs on the number of the step alone: it is the same after a stop."""
+        """Make dropout depend on the number of the step alone: it is the same after a stop."""
         fabric = self.fabric
         seed = mix(self.options.seed, epoch, step * fabric.world_size + fabric.global_rank)
         torch.default_generator.manual_seed(seed)
@@ -272,14 +272,14 @@ class TrainingLoop:
         return self._prepare(images), labels.to(self.fabric.device, non_blocking=True)
 
     def _prepare(self, images: Tensor) -> Tensor:
-        """Bytes cross over to the device, and are normalized there."""
+        """Move images to the device as bytes, and normalize them there."""
         images = images.to(self.fabric.device, non_blocking=True)
         if self.options.channels_last and images.ndim == 4:
             images = images.contiguous(memory_format=torch.channels_last)
         return self.data.normalize(images)
 
     def _add_up(self) -> None:
-        """Fetch what was measured, for which the device has to be waited."""
+        """Fetch what was measured, which has to wait for the device."""
         if not self.measured:
             return
         steps, losses, hits, images = zip(*self.measured, strict=True)
@@ -321,7 +321,7 @@ class TrainingLoop:
         scores, left = [], self.validation.own_images
         with torch.no_grad():
             for images, labels in self.validation.batches(0, 0):
-                # The last images of a process may be there to make up the number.
+                # The last images of a process may only be there to make up the number.
                 count = min(len(images), left)
                 left -= count
                 with self.fabric.autocast():
@@ -330,7 +330,7 @@ class TrainingLoop:
                     scores.append(self.task.score(output, labels[:count].to(device)))
                 signal = self.agreement.most(stopping.signal or 0)
                 if signal:
-                    # The steps are done, and saved; what is over of the validation is not.
+                    # The steps are done and saved; the part of the validation so far is not.
                     self._save()
                     return signal
                 if self.options.dry_run:

@@ -1,4 +1,4 @@
-"""How a run is carried out: the flags that are no part of the recipe."""
+"""How a run is carried out: the flags that are not part of the recipe."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """Flags of ``archdsl train``; each docstring of the command line says the same.
+    """Flags of ``archdsl train``; its help describes them.
 
     ``devices`` counts per node. ``overfit`` is a number of images to train and validate on, and
-    ``checkpoint_every`` a number of steps. ``workers`` are those that ``count_workers`` counts
-    where there is no number.
+    ``checkpoint_every`` a number of steps. Where ``workers`` is None, ``count_workers`` says how
+    many there are.
     """
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -53,7 +53,7 @@ class TrainOptions:
 def count_workers(options: TrainOptions, data: ImageData, fabric: Fabric) -> int:
     """How many processes read images for each one that trains: its share of the cores.
 
-    None where nothing has to be read.
+    It is 0 where nothing has to be read.
     """
     if options.workers is not None:
         return options.workers

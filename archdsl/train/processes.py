@@ -23,7 +23,7 @@ def start_processes(options: TrainOptions) -> Fabric:
     """Start the processes that the flags ask for, or join those that torchrun or SLURM started.
 
     Errors:
-        TrainError: for a device or a precision that is not to be had here.
+        TrainError: for a device or a precision that is not available here.
     """
     _quieten()
     if options.device == "cuda" and not torch.cuda.is_available():
@@ -53,7 +53,7 @@ def start_processes(options: TrainOptions) -> Fabric:
 
 
 def _quieten() -> None:
-    """Keep quiet what Fabric announces on every run, and advice on what the user has chosen."""
+    """Silence what Fabric announces on every run, and its advice on what the user has chosen."""
     for name in ("lightning_fabric", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"lightning_fabric\..*")
@@ -105,15 +105,15 @@ def add_up(fabric: Fabric, numbers: list[float]) -> list[float]:
 
 
 def end_processes() -> None:
-    """Part from the other processes: their connections have threads, which outlive Python badly."""
+    """Disconnect from the other processes: the connections have threads that must end first."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
 
 def share_buffers(fabric: Fabric, network: nn.Module) -> None:
-    """Give all processes the first one's buffers: batch normalization has seen other images there.
+    """Give all processes the first one's buffers: their batch normalizations saw other images.
 
-    DDP does the same in each step; what shares the weights out does not.
+    DDP does the same in each step; FSDP does not.
     """
     if fabric.world_size > 1:
         for buffer in network.buffers():
@@ -121,7 +121,7 @@ def share_buffers(fabric: Fabric, network: nn.Module) -> None:
 
 
 class Agreement:
-    """Whether any process has been told to stop: asked at each step, so that all stop at one."""
+    """Whether any process has been told to stop: asked in each step, so that all stop together."""
 
     def __init__(self, fabric: Fabric) -> None:
         self.is_alone = fabric.world_size == 1
@@ -129,7 +129,7 @@ class Agreement:
         self.group: Any = None if self.is_alone else torch.distributed.new_group(backend="gloo")
 
     def most(self, number: int) -> int:
-        """The largest of the numbers that the processes give."""
+        """The largest of the numbers of all processes."""
         if self.is_alone:
             return number
         asked = torch.tensor(number)
@@ -139,20 +139,20 @@ class Agreement:
 
 @contextmanager
 def telling_of_lost_processes(fabric: Fabric) -> Iterator[None]:
-    """Say in one line that another process has died, which torch tells in a page.
+    """Say in one line that another process has died, which takes torch a page.
 
-    At the end the process parts from the others.
+    At the end, disconnect from the other processes.
     """
     try:
         yield
     except BaseException as error:
         if torch.distributed.is_initialized() and torch.distributed.get_backend() == "gloo":
-            end_processes()  # NCCL would wait for those that do not come any more
+            end_processes()  # NCCL would wait for processes that are gone
         if fabric.world_size == 1 or not _is_of_connection(error):
             raise
         raise TrainError(
             f"process {fabric.global_rank} lost another process of the run: that one has died, or "
-            "the network between them; resume with `--resume auto`"
+            "the connection has; resume with `--resume auto`"
         ) from None
     end_processes()
 

@@ -1,4 +1,4 @@
-"""Progress: a line an epoch, and on a terminal a bar under them."""
+"""Progress: one line per epoch, and on a terminal a bar below."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from archdsl.train.loop import TrainingLoop, Watcher
 
-#: Seconds between two looks at the loss, for which a GPU has to be waited.
+#: Seconds between two looks at the loss, which have to wait for a GPU.
 _REFRESH = 0.5
 
-#: What a line says, by the name of its number in the row: the heading, and how it is written.
+#: The cells of a line, by the name of the number in the row: the heading, and the format.
 _CELLS = {
     "train_loss": ("loss", "{:.4f}"),
     "train_top1": ("top-1", "{:.2%}"),
@@ -27,19 +27,19 @@ _WIDTH = 9
 
 
 def progress_watchers(fabric: Fabric, color: str = "auto") -> list[Watcher]:
-    """What shows the progress where the output goes; the first process alone shows it."""
+    """What shows the progress, depending on where the output goes; only for the first process."""
     if not fabric.is_global_zero:
         return []
     return [_Bar(color)] if sys.stderr.isatty() else [_Lines()]
 
 
 def show_note(text: str) -> None:
-    """Say something that the user may not have meant."""
+    """Point out something that the user may not have meant."""
     print(f"note: {text}", file=sys.stderr, flush=True)
 
 
 class _Lines(Watcher):
-    """A table with a line an epoch, of less than 80 columns."""
+    """A table with one line per epoch, less than 80 columns wide."""
 
     def __init__(self) -> None:
         self.has_heading = False
@@ -61,7 +61,7 @@ class _Lines(Watcher):
 
 
 class _Bar(_Lines):
-    """The same table, and under it a bar for the epoch."""
+    """The same table, and below it a bar for the epoch."""
 
     def __init__(self, color: str) -> None:
         super().__init__()

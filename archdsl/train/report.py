@@ -1,4 +1,4 @@
-"""What a run leaves for people: curves, and one page on what was done and what came of it."""
+"""What a run writes for people: curves, and one page on what was done and with what result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from archdsl.train.logs import Row
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Flags that say nothing of what is computed.
+#: Flags that say nothing about what is computed.
 _OF_ONE_CALL = (
     "resume",
     "log",
@@ -65,7 +65,7 @@ def _draw_curves(run: RunFolder, metrics: Sequence[Row]) -> None:
 
 
 def save_figure(figure: Figure, path: Path) -> list[Path]:
-    """Write a figure as SVG and PNG, the same file of the same figure. Gives what was written."""
+    """Write a figure as SVG and PNG; equal figures make equal files. Returns their paths."""
     import matplotlib as mpl
 
     mpl.rcParams["svg.hashsalt"] = "archdsl"
@@ -130,13 +130,13 @@ def _said_of(recipe: dict[str, Any], options: dict[str, Any]) -> list[str]:
 
 
 def changes_of(facts: dict[str, Any]) -> list[str]:
-    """What counted in parts of the run that are over, where it was something else than now."""
+    """The settings of earlier parts of the run, where they differ from the current ones."""
     found = ((part["until"], changes_between(part, facts)) for part in facts.get("earlier", ()))
     return [f"until {until}: {', '.join(changes)}" for until, changes in found if changes]
 
 
 def changes_between(stretch: dict[str, Any], facts: dict[str, Any]) -> list[str]:
-    """What was said otherwise in a part of the run that is over."""
+    """The settings of an earlier part of the run that differ from the current ones."""
     parts = (("recipe", _render), ("versions", str), ("options", str))
     return [
         f"{name} {render(value)}"

@@ -1,4 +1,4 @@
-"""Going on with a run: from which checkpoint, and whether it is still the same run."""
+"""Resuming a run: from which checkpoint, and whether it is still the same run."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from archdsl.train.loop import Progress
 from archdsl.train.options import TrainOptions
 from archdsl.train.report import changes_between
 
-#: Data that may lie elsewhere tomorrow.
+#: Kinds of data that may be moved to another place.
 _FILES = ("folder", "imagenet", "webdataset")
 
 
 def find_checkpoint(run: RunFolder, options: TrainOptions) -> Path | None:
-    """The checkpoint that a run is to go on from; None for a new one.
+    """The checkpoint from which a run is resumed; None for a new one.
 
     Errors:
         TrainError: where the folder that was named has none.
@@ -29,7 +29,7 @@ def find_checkpoint(run: RunFolder, options: TrainOptions) -> Path | None:
     if options.resume is None:
         return None
     if isinstance(options.resume, Path) and is_checkpoint(options.resume):
-        return options.resume  # which was looked for when the folder was chosen
+        return options.resume  # that it exists was checked when the folder was chosen
     if not run.last.exists() and options.resume != "auto":
         raise TrainError(f"there is no checkpoint {run.last}")
     return run.last if run.last.exists() else None
@@ -37,19 +37,19 @@ def find_checkpoint(run: RunFolder, options: TrainOptions) -> Path | None:
 
 @dataclass(frozen=True)
 class Resumed:
-    """A checkpoint, which says what its run was told when it was written."""
+    """A checkpoint, which holds the settings of its run at that time."""
 
     path: Path
     state: dict[str, Any]
 
     @classmethod
     def read(cls, path: Path) -> Resumed:
-        """Errors: ``TrainError`` for what is no checkpoint of a run."""
+        """Errors: ``TrainError`` for anything but a checkpoint of a run."""
         return cls(path, read_checkpoint(path))
 
     @property
     def told(self) -> dict[str, Any]:
-        """Recipe, options, data and versions; and what counted before, where it was other."""
+        """Recipe, options, data and versions; and the earlier ones, where they differ."""
         told: dict[str, Any] = self.state["told"]
         return told
 
@@ -66,7 +66,7 @@ class Resumed:
         )
 
     def refuse_other_ways(self, recipe: Recipe, options: TrainOptions, data: ImageData) -> None:
-        """Refuse what a run cannot go on with; all other flags count from here on.
+        """Refuse settings with which the run cannot continue; all others count from here on.
 
         Errors:
             TrainError: with what differs.
@@ -74,32 +74,33 @@ class Resumed:
         done = self.state["epoch"]
         if done > recipe.epochs:
             raise TrainError(
-                f"{self.path} has {done} epochs behind it, which are more than {recipe.epochs}: "
-                "pass --epochs with more, or begin a new run"
+                f"{self.path} has {done} epochs behind it, which is more than {recipe.epochs}: "
+                "pass a larger --epochs, or begin a new run"
             )
         before, optimizer = self.told["recipe"]["optimizer"]["name"], recipe.optimizer.name
         if optimizer != before:
-            raise TrainError(f"the run began with {before}, and cannot go on with {optimizer}")
+            raise TrainError(f"the run began with {before}, and cannot continue with {optimizer}")
         self._refuse_other_data(data)
         if not self.state["step"]:
             return
-        # Amid an epoch it must be the same epoch that goes on.
+        # In the middle of an epoch, it must be the same epoch that continues.
         for what, old, new in (
             ("a batch of", self.told["recipe"]["batch"], recipe.batch),
             ("a seed of", self.told["options"]["seed"], options.seed),
         ):
             if old != new:
                 raise TrainError(
-                    f"{self.path} is amid epoch {done + 1}, which has {what} {old}, not {new}"
+                    f"{self.path} is in the middle of epoch {done + 1}, which has {what} {old}, "
+                    f"not {new}"
                 )
 
     def _refuse_other_data(self, data: ImageData) -> None:
-        """What lies in files may have moved; it must be as many images of the same classes."""
+        """Data in files may have moved, but must be as many images of the same classes."""
         old, new = self.told["data"], data_facts(data)
         kinds = [facts["name"].partition(":")[0] for facts in (old, new)]
         if kinds[0] != kinds[1] or (old["name"] != new["name"] and kinds[0] not in _FILES):
             raise TrainError(
-                f"the run began with the data {old['name']}, and cannot go on with {new['name']}"
+                f"the run began with the data {old['name']}, and cannot continue with {new['name']}"
             )
         for name in ("train", "validation", "classes"):
             if old[name] != new[name]:
@@ -109,7 +110,7 @@ class Resumed:
                 )
 
     def earlier(self, now: dict[str, Any]) -> list[dict[str, Any]]:
-        """What the run was told up to here, where it was something else than now."""
+        """The settings of the run up to here, where they differ from the current ones."""
         stretches: list[dict[str, Any]] = list(self.told.get("earlier", ()))
         told = {name: self.told[name] for name in ("recipe", "options", "versions")}
         if changes_between(told, now):
@@ -117,7 +118,7 @@ class Resumed:
         return stretches
 
     def put_in_place(self, run: RunFolder) -> None:
-        """Make the checkpoint the last one, and the best where it is: a crash may have hindered.
+        """Make the checkpoint the last one, and the best if it is: a crash may have prevented it.
 
         Errors:
             TrainError: where it cannot be written.
@@ -134,7 +135,7 @@ def _short(value: Any) -> str:
 
 
 def data_facts(data: ImageData) -> dict[str, Any]:
-    """What a run says of its data."""
+    """What a run says about its data."""
     return {
         "name": data.name,
         "train": len(data.train),  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A training run: what it needs, its folder, its processes, and what it leaves."""
+"""A training run: what it needs, its folder, its processes, and what it writes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from archdsl.train.stopping import ending_workers, requeue, watch_signals
 from archdsl.train.task import Classification, make_optimizer
 from archdsl.version import __version__
 
-#: The facts that are in each checkpoint, too: what a run that goes on is compared with.
+#: The facts that are in each checkpoint, too: a resumed run is compared with them.
 _TOLD = ("recipe", "options", "data", "versions", "earlier")
 #: Real digits that need no download.
 DEFAULT_DATA = "digits"
@@ -53,7 +53,7 @@ DEFAULT_DATA = "digits"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to: its folder, the metrics of its last epoch, the images left out.
+    """The result of a run: its folder, the metrics of its last epoch, the images left out.
 
     ``metrics`` is empty where no epoch was left to train. ``signal`` is what stopped the run before
     its end, and ``progress`` how far it is.
@@ -63,7 +63,7 @@ class Outcome:
     metrics: dict[str, float]
     progress: Progress
     broken: tuple[str, ...] = ()
-    #: Whether this process speaks for all.
+    #: Whether this process reports for all.
     is_first: bool = True
     signal: int | None = None
     is_requeued: bool = False
@@ -75,13 +75,13 @@ class Outcome:
 
 
 def train_model(model: Model, module_source: str, recipe: Recipe, options: TrainOptions) -> Outcome:
-    """Train a network. Leaves a run folder; on a fault the last good checkpoint stays.
+    """Train a network and write a run folder; on a fault the last good checkpoint stays.
 
-    A dry run leaves nothing.
+    A dry run leaves nothing behind.
 
     Errors:
         TrainError: for anything the user can fix: data that does not fit, a folder that cannot be
-        written, memory that does not suffice, a loss that is no number.
+            written, too little memory, a loss that is not finite.
     """
     refuse_name(options.name)
     if options.overfit:
@@ -91,7 +91,7 @@ def train_model(model: Model, module_source: str, recipe: Recipe, options: Train
             f"a batch of {recipe.batch} cannot be split into {options.accumulate} accumulated parts"
         )
     if recipe.average and options.strategy == "fsdp":
-        raise TrainError(f"`{recipe.average.name}` does not go with `--strategy fsdp`")
+        raise TrainError(f"`{recipe.average.name}` does not work with `--strategy fsdp`")
     _refuse_volumes(model)
     data = _open(model, recipe, options)
     _refuse_misfit(model, data)
@@ -138,7 +138,7 @@ def _train(
         if resumed is not None:
             progress = restore(resumed, fabric, network, optimizer, average)
         if fabric.is_global_zero and not options.dry_run:
-            # Nothing is written before all has been accepted.
+            # Nothing is written before everything has been accepted.
             _refuse_full_disk(run, model, recipe)
             _write_facts(run, model, module_source, facts)
             if resumed is not None:
@@ -180,7 +180,7 @@ def _train(
 def _explaining(
     run: RunFolder, model: Model, recipe: Recipe, options: TrainOptions, fabric: Fabric
 ) -> Iterator[None]:
-    """Say what a loss that is no number leaves, and what memory would suffice."""
+    """Add to a loss that is not finite which checkpoint is left, and to a full memory what fits."""
     try:
         yield
     except NotFinite as fault:
@@ -196,7 +196,7 @@ def _explaining(
 def _resumed(
     run: RunFolder, recipe: Recipe, options: TrainOptions, data: ImageData
 ) -> Resumed | None:
-    """What the run goes on from, if it does; before anything is written."""
+    """The checkpoint that the run resumes from, if it does; read before anything is written."""
     path = find_checkpoint(run, options)
     if path is None:
         return None
@@ -237,7 +237,7 @@ def _loadings(
 
 
 def _set_up_torch(options: TrainOptions) -> None:
-    """What is of the whole process: convolutions on a GPU may look for their quickest way."""
+    """Settings of the whole process: convolutions on a GPU may search for their fastest way."""
     torch.use_deterministic_algorithms(options.deterministic)
     if options.deterministic:
         # cuBLAS reads it when it is first used, and sums in a changing order without it.
@@ -266,7 +266,7 @@ def _open(model: Model, recipe: Recipe, options: TrainOptions) -> ImageData:
 
 @contextmanager
 def _one_at_a_time(options: TrainOptions) -> Iterator[None]:
-    """Where data may be fetched, the processes of a run look one after the other."""
+    """Where data may be fetched, the processes of a run open it one after the other."""
     if not options.download:
         yield
         return
@@ -281,13 +281,13 @@ def _one_at_a_time(options: TrainOptions) -> Iterator[None]:
 def _refuse_volumes(model: Model) -> None:
     if not model.output.is_vector:
         raise TrainError(
-            f"{model.name} ends in {model.output}; training wants one number a class: "
+            f"{model.name} ends in {model.output}; training needs one number per class: "
             "end with `gap; flatten` or `fc`"
         )
 
 
 def _refuse_misfit(model: Model, data: ImageData) -> None:
-    """The classes of the data must be the numbers the network gives."""
+    """The network must return one number for each class of the data."""
     if len(data.classes) != model.output.channels:
         raise TrainError(
             f"{model.name} tells {model.output.channels} classes apart, "
@@ -310,7 +310,7 @@ def _refuse_full_disk(run: RunFolder, model: Model, recipe: Recipe) -> None:
 def _facts(
     model: Model, recipe: Recipe, options: TrainOptions, data: ImageData, resumed: Resumed | None
 ) -> dict[str, Any]:
-    """Everything needed to run it again, but for spec and module."""
+    """Everything needed to run it again, except spec and module."""
     facts: dict[str, Any] = {
         "network": model.name,
         "class": entry_name(model),
@@ -335,7 +335,7 @@ def _facts(
 
 
 def _write_facts(run: RunFolder, model: Model, module_source: str, facts: dict[str, Any]) -> None:
-    """The facts, by which a folder is known as that of a run; then spec and generated module."""
+    """Write the facts, by which a folder is known as that of a run; then spec and module."""
     write_text(run.facts, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
     write_text(run.spec, model.source.text)
     write_text(run.module, module_source)
@@ -348,12 +348,12 @@ def _plain(value: Any) -> Any:
 
 
 def _refuse_late_average(recipe: Recipe, training: Loader) -> None:
-    """An average of a single step, at the beginning, is none."""
+    """Refuse an average that would be that of a single step, at the beginning."""
     steps = recipe.epochs * training.steps
     if recipe.average and recipe.average.steps >= steps > 1:
         raise TrainError(
             f"`ema steps={recipe.average.steps}`: the run has {steps:,} steps, and the average "
-            "would be that of the first alone"
+            "would be that of the first step only"
         )
 
 
@@ -366,7 +366,7 @@ def _gives_probabilities(model: Model) -> bool:
 
 def _network(source: str, model: Model, options: TrainOptions) -> nn.Module:
     network = load_network(source, entry_name(model))
-    # What is to be shared out must lie in the order of its sizes.
+    # Weights that are to be sharded must be stored in the order of their sizes.
     if options.channels_last and options.strategy != "fsdp" and not model.input.is_vector:
         network = network.to(memory_format=torch.channels_last)
     if options.sync_bn:
@@ -396,10 +396,10 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 def _memory_fault(model: Model, recipe: Recipe, options: TrainOptions, shares: int) -> TrainError:
-    """Say what the run needs and, where the device tells its memory, what batch would fit."""
+    """Say what the run needs and, where the device's memory is known, which batch would fit."""
     batch = max(recipe.batch // shares, 1)
     memory = estimate_memory(model, batch=batch, recipe=recipe, precision=options.precision)
-    needs = f"{model.name} with {batch} images a device needs {render_bytes(memory.total)}"
+    needs = f"{model.name} with {batch} images per device needs {render_bytes(memory.total)}"
     if not torch.cuda.is_available():
         return TrainError(f"{needs}, which does not fit into memory: pass a smaller --batch")
     available = torch.cuda.get_device_properties(0).total_memory

@@ -1,4 +1,4 @@
-"""Signals: a run that is told to stop ends its step, saves itself and says how to go on."""
+"""Signals: a run that is told to stop ends its step, saves itself and says how to continue."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from types import FrameType
 
 from archdsl.train.errors import TrainError
 
-#: Ctrl-C, the end of a job, and what SLURM sends ahead of it where it is asked to.
+#: Ctrl-C, the end of a job, and what SLURM sends before that if asked to.
 _SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
 )
@@ -28,7 +28,7 @@ class Stopping:
 
     def receive(self, number: int, frame: FrameType | None) -> None:
         self.signal = number
-        # Who insists need not wait for the step and the checkpoint.
+        # A second signal does not wait for the step and the checkpoint.
         for each in _SIGNALS:
             signal.signal(
                 each, signal.default_int_handler if each == signal.SIGINT else signal.SIG_DFL
@@ -37,11 +37,11 @@ class Stopping:
 
 @contextmanager
 def watch_signals() -> Iterator[Stopping]:
-    """Note the first signal instead of dying of it; the second one works as ever."""
+    """Note the first signal instead of ending; the second one works as usual."""
     stopping = Stopping()
     try:
         before = {number: signal.signal(number, stopping.receive) for number in _SIGNALS}
-    except ValueError:  # only the main thread hears of signals
+    except ValueError:  # only the main thread receives signals
         yield stopping
         return
     try:
@@ -52,19 +52,19 @@ def watch_signals() -> Iterator[Stopping]:
 
 
 def ignore_signals(worker: int) -> None:
-    """A process that reads data ends with the one that it reads for, not with Ctrl-C."""
+    """Make a process that reads data end with the one it reads for, not with Ctrl-C."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
 def ending_workers() -> Iterator[None]:
-    """End the processes that read data however the run ends: they react to no signal but this."""
+    """End the processes that read data, however the run ends: they ignore all other signals."""
     before = set(multiprocessing.active_children())
     try:
         yield
     finally:
-        # PyTorch's handler raises where a worker dies, in whatever is done just then.
+        # PyTorch's handler raises when a worker dies, in the middle of whatever is running.
         handler = signal.getsignal(signal.SIGCHLD)
         is_main = threading.current_thread() is threading.main_thread()
         if is_main:
@@ -77,14 +77,14 @@ def ending_workers() -> Iterator[None]:
 
 
 def exit_code_of(number: int) -> int:
-    """What shells give a program that a signal has ended."""
+    """The exit code that shells report for a program that a signal has ended."""
     return 128 + number
 
 
 def requeue(number: int) -> bool:
     """Put the job back into SLURM's queue where that is what the signal asks for.
 
-    Gives whether it was. Errors: ``TrainError`` where SLURM refuses.
+    Returns whether it was. Errors: ``TrainError`` where SLURM refuses.
     """
     job = os.environ.get("SLURM_JOB_ID")
     if number != _REQUEUE or job is None:

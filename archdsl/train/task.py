@@ -1,4 +1,4 @@
-"""The task: to tell classes apart, with the recipe's loss, optimizer and schedule."""
+"""The task: classification, with the recipe's loss, optimizer and schedule."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ TOP = 5
 
 
 class Classification:
-    """The loss of a network that tells classes apart.
+    """The loss of a network that distinguishes classes.
 
     Such a network maps images (N × C × H × W) to a number per class, or in training to those and
-    the auxiliary heads', which count with ``aux_weights``. ``gives_probabilities`` where it ends in
-    a softmax: the loss then takes the logarithm of what it gives, never a second softmax.
+    the auxiliary heads', which count with ``aux_weights``. ``gives_probabilities`` says that it
+    ends in a softmax: the loss then takes the logarithm of its output, never a second softmax.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ _NORMS = (
 def _groups(definition: optimizers.Optimizer, network: nn.Module) -> Iterator[dict[str, Any]]:
     """The parameters by their weight decay, as torchvision's reference groups them.
 
-    A bias is a bias first, and then a part of its normalization.
+    The bias of a normalization counts as a bias where biases have a decay of their own.
     """
     decays = {
         "bias": definition.bias_weight_decay,
@@ -160,7 +160,7 @@ def _groups(definition: optimizers.Optimizer, network: nn.Module) -> Iterator[di
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Take up what an optimizer has gathered; rates and other settings stay the recipe's."""
+    """Restore the state of an optimizer; rates and other settings stay those of the recipe."""
     settings = [
         {name: value for name, value in group.items() if name != "params"}
         for group in optimizer.param_groups
@@ -180,8 +180,8 @@ def set_rate(
 ) -> None:
     """Give the optimizer the learning rate of a step (from 0) of an epoch (from 0) of ``steps``.
 
-    It follows from these and the epochs of the history alone: a run that goes on has the rate of
-    one that was not stopped. A schedule may change the momentum, too.
+    It follows from these and the epochs of the history alone: a resumed run has the rate of one
+    that was not stopped. A schedule may change the momentum, too.
     """
     rate = rate_at(recipe, epoch, history)
     momentum = None
@@ -198,7 +198,7 @@ def set_rate(
 
 
 def rate_at(recipe: Recipe, epoch: int, history: Sequence[Row]) -> float:
-    """The learning rate of an epoch, but for what changes from step to step."""
+    """The learning rate of an epoch, without what changes from step to step."""
     factor = prod(definition.factor_at(epoch, recipe.epochs) for definition in recipe.schedule)
     rate = recipe.optimizer.lr * factor
     for definition in recipe.schedule:
@@ -208,7 +208,7 @@ def rate_at(recipe: Recipe, epoch: int, history: Sequence[Row]) -> float:
 
 
 def _rate_on_plateau(definition: schedules.Plateau, rate: float, history: Sequence[Row]) -> float:
-    """What PyTorch's schedule makes of a rate when it sees the losses of the history."""
+    """What PyTorch's schedule makes of a rate, given the losses of the history."""
     optimizer = torch.optim.SGD([torch.zeros(())], lr=rate)
     scheduler = lr_scheduler.ReduceLROnPlateau(
         optimizer, factor=definition.factor, patience=definition.patience

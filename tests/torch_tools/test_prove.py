@@ -152,8 +152,8 @@ def test_a_wrong_cost(name: str, numbers: dict[str, int], fact: str, label: str)
         (
             "class Small(",
             "class Smaller(",
-            "the module: archdsl says it runs, "
-            "torch says ToolError: the module has no network Small",
+            "the module: archdsl says it runs, torch says ToolError: the module has no network "
+            "Small",
         ),
     ],
 )

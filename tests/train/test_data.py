@@ -319,7 +319,7 @@ OWN = """
 import torch
 from PIL import Image
 from archdsl.train.data import open_data
-from archdsl import Volume
+from archdsl.layers.volume import Volume
 
 
 class List(list):
@@ -393,21 +393,21 @@ def test_own_data() -> None:
         ("own_dat:raw", "there is no module own_dat"),
         ("own_data:finishd", "own_data has no finishd: did you mean `finished`?"),
         ("own_data:constant", "constant is a value of type int, not a function"),
-        ("own_broken:raw", "own_broken needs nowhere_installed, not installed"),
+        ("own_broken:raw", "own_broken needs nowhere_installed, which is not installed"),
         ("own_wrong:raw", "importing own_wrong fails: ZeroDivisionError: division by zero"),
         ("own_data:fails", "fails() fails: ValueError: no such bucket"),
-        ("own_data:nothing", "gives a value of type NoneType, not (train_dataset, "),
+        ("own_data:nothing", "returns a value of type NoneType, not (train_dataset, "),
         ("own_data:no_names", "a value of type int for the names of the classes"),
-        ("own_data:empty", "gives no image for train"),
+        ("own_data:empty", "returns no image for train"),
         ("own_data:endless", "for train: a data set has a length"),
         ("own_data:items_fail", "image 0 fails: KeyError: 0"),
         ("own_data:too_few", "image 0 has the label 2, with 2 classes from 0"),
         ("own_data:negative", "image 0 has the label -1"),
         ("own_data:fraction", "a value of type float for its label"),
         ("own_data:nan", "image 0 holds a NaN or an infinity"),
-        ("own_data:size", "torch.float32 3×24×25, the network takes float 3×24×24"),
+        ("own_data:size", "torch.float32 3×24×25; the network takes float 3×24×24"),
         ("own_data:flat", "image 0 is 24×24, not C×h×w"),
-        ("own_data:text", "image 0 is a value of type str, neither"),
+        ("own_data:text", "image 0 is a value of type str, not a tensor"),
         ("own_data:single", "image 0 is a value of type Tensor, not (image, label)"),
     ],
 )

@@ -106,7 +106,7 @@ def test_a_folder_in_disorder(folder: Path, harm: Callable[[Path], None], words:
 def test_a_file_or_an_empty_layout_is_no_folder_of_images(tmp_path: Path) -> None:
     file = tmp_path / "photo.png"
     file.touch()
-    assert fault_of(lambda: _open(file)) == f"{file} is no folder"
+    assert fault_of(lambda: _open(file)) == f"{file} is not a folder"
     for part in ("train", "val"):
         (tmp_path / part).mkdir()
     assert "has no folder" in fault_of(lambda: _open(tmp_path))
@@ -148,7 +148,7 @@ def test_a_broken_image_names_its_file(
     data = _open(folder)
     message = fault_of(lambda: list(DataLoader(data.train, 4, num_workers=workers)))
     assert message.startswith(f"{broken[0]}: broken image: ")
-    assert message.endswith("; `--skip-broken` goes on without it")
+    assert message.endswith("; `--skip-broken` continues without it")
     assert data.broken == ()
 
 
@@ -374,7 +374,7 @@ def test_mixing_is_torchvisions(augment: tuple[Mixing, ...]) -> None:
 
 def test_color_pca_needs_colours() -> None:
     message = fault_of(lambda: open_data("digits", input=LENET, augment=(ColorPCA(),)))
-    assert message == "`augment color_pca` needs colours, the input is 32x32x1"
+    assert message == "`augment color_pca` needs colours; the input is 32x32x1"
 
 
 @WORKERS

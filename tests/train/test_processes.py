@@ -79,7 +79,7 @@ def test_shared_weights_are_saved_in_parts_and_are_those_of_ddp(tmp_path: Path) 
     assert len(list((fsdp.checkpoints / shards.pop()).glob("*.distcp"))) == 2
     assert open_run(fsdp.folder, "last").classes == list("0123")
     before = {path: path.read_bytes() for path in fsdp.folder.rglob("*") if path.is_file()}
-    with pytest.raises(TrainError, match="was written with `--strategy fsdp`: go on likewise"):
+    with pytest.raises(TrainError, match="was written with `--strategy fsdp`: resume it likewise"):
         run(
             archdsl.parse(text),
             tmp_path / "fsdp",

@@ -41,7 +41,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
             "16 tanh",
             r"another Small: `nn.Tanh\(\),` was `nn.ReLU\(\),`; train",
         ),
-        ("network Small", "network Other", "is a run of Small, and not of Other"),
+        ("network Small", "network Other", "is a run of Small, not of Other"),
     ],
 )
 def test_a_run_goes_on_with_the_network_that_it_began_with(
@@ -71,14 +71,16 @@ def test_a_run_goes_forward(tmp_path: Path) -> None:
     first = run(small(), tmp_path, Recipe("fake:16", 8, 2)).run
     last = first.checkpoints / "last.ckpt"
     before = last.read_bytes()
-    with pytest.raises(TrainError, match="has 2 epochs behind it, which are more than 1"):
+    with pytest.raises(TrainError, match="has 2 epochs behind it, which is more than 1"):
         run(small(), tmp_path, Recipe("fake:16", 8, 1), resume="auto")
     outcome = run(small(), tmp_path, Recipe("fake:16", 8, 2), resume="auto")
     assert (outcome.epochs, outcome.metrics) == (2, {})
     assert last.read_bytes() == before
     for broken in (b"", before[: len(before) // 2], b"no checkpoint", b"\x80\x02c__main__\nx\n."):
         last.write_bytes(broken)
-        with pytest.raises(TrainError, match=r"last\.ckpt is no checkpoint of a run, or not whole"):
+        with pytest.raises(
+            TrainError, match=r"last\.ckpt is not a checkpoint of a run, or incomplete"
+        ):
             run(small(), tmp_path, Recipe("fake:16", 8, 3), resume="auto")
 
 
@@ -101,7 +103,7 @@ def test_only_a_run_goes_on(tmp_path: Path) -> None:
     other.parent.mkdir(parents=True)
     other.write_bytes((first.checkpoints / "last.ckpt").read_bytes())
     for path in (other, other.parent.parent):
-        with pytest.raises(TrainError, match="elsewhere is no folder of a run"):
+        with pytest.raises(TrainError, match="elsewhere is not the folder of a run"):
             run(small(), tmp_path, Recipe("fake:16", 8, 2), resume=path)
     assert [path.name for path in (tmp_path / "elsewhere").rglob("*")] == [
         "checkpoints",
@@ -151,7 +153,7 @@ def test_what_was_killed_before_it_had_begun_begins(tmp_path: Path) -> None:
 def test_files_of_others_are_no_run_to_go_on_with(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "report.md").write_text("mine")
-    with pytest.raises(TrainError, match="has files that are not of a run"):
+    with pytest.raises(TrainError, match="has files that are not those of a run"):
         run(small(), tmp_path, Recipe("fake:16", 8, 1), resume="auto")
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["report.md"]
 
@@ -202,10 +204,10 @@ def test_a_rate_given_on_resuming_counts_and_the_report_tells_both(tmp_path: Pat
 @pytest.mark.parametrize(
     ("change", "flags", "said"),
     [
-        ({"optimizer": optimizers.Adam()}, {}, "began with sgd, and cannot go on with adam"),
-        ({"batch": 4}, {}, "is amid epoch 1, which has a batch of 8, not 4"),
-        ({}, {"seed": 5}, "is amid epoch 1, which has a seed of 0, not 5"),
-        ({"data": "fake:24"}, {}, "began with the data fake:16, and cannot go on with fake:24"),
+        ({"optimizer": optimizers.Adam()}, {}, "began with sgd, and cannot continue with adam"),
+        ({"batch": 4}, {}, "is in the middle of epoch 1, which has a batch of 8, not 4"),
+        ({}, {"seed": 5}, "is in the middle of epoch 1, which has a seed of 0, not 5"),
+        ({"data": "fake:24"}, {}, "began with the data fake:16, and cannot continue with fake:24"),
     ],
 )
 def test_a_run_does_not_go_on_as_another(

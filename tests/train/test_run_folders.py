@@ -62,7 +62,7 @@ def test_processes_refuse_a_name_that_is_taken(
 @pytest.mark.parametrize("name", ["../../escape", "a/b", "..", "", "/tmp", "a\\b"])
 def test_a_name_is_that_of_one_folder(tmp_path: Path, name: str) -> None:
     options = TrainOptions(output=tmp_path / "runs", device="cpu", name=name)
-    with pytest.raises(TrainError, match="is the name of one folder"):
+    with pytest.raises(TrainError, match="is the name of a folder"):
         train_model(small(), "", Recipe("fake:8", 8, 1), options)
     assert list(tmp_path.iterdir()) == []
 
@@ -105,15 +105,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 DAMAGES: dict[str, tuple[Any, str]] = {
-    "no JSON": (lambda f: (f / "run.json").write_text("{"), "is no folder of a run"),
-    "a list": (lambda f: (f / "run.json").write_text("[]"), "does not say what a run is"),
-    "no class": (damage_facts("class"), "is damaged: `class` is not there"),
-    "no classes": (damage_facts("data", "classes"), "is damaged: `data.classes` is not there"),
-    "no data": (damage_facts("data"), "is damaged: `data.name` is not there"),
-    "an odd class": (damage_facts("data", "classes", value=[1, 2]), "are no names"),
+    "no JSON": (lambda f: (f / "run.json").write_text("{"), "is not the folder of a run"),
+    "a list": (lambda f: (f / "run.json").write_text("[]"), "does not describe a run"),
+    "no class": (damage_facts("class"), "is damaged: `class` is missing"),
+    "no classes": (damage_facts("data", "classes"), "is damaged: `data.classes` is missing"),
+    "no data": (damage_facts("data"), "is damaged: `data.name` is missing"),
+    "an odd class": (damage_facts("data", "classes", value=[1, 2]), "are not names"),
     "fewer classes": (
         damage_facts("data", "classes", value=["a"]),
-        "1 class, .* gives 4 numbers",
+        "1 class, .* returns 4 numbers",
     ),
     "an odd input": (damage_facts("input", value=[16, -1, 1]), r"`input` is \[16, -1, 1\]"),
     "another input": (damage_facts("input", value=[8, 9, 1]), "does not run: "),
@@ -134,7 +134,7 @@ DAMAGES: dict[str, tuple[Any, str]] = {
     ),
     "a checkpoint that is none": (
         lambda f: (f / "checkpoints" / "last.ckpt").write_bytes(b"\x80\x02c__main__\nx\n."),
-        "last.ckpt is no checkpoint of a run",
+        "last.ckpt is not a checkpoint of a run",
     ),
 }
 

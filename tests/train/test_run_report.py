@@ -214,7 +214,7 @@ def test_running_out_of_memory_says_what_is_needed(
     with pytest.raises(TrainError) as raised:
         run(SMALL, tmp_path, recipe, accumulate=accumulate)
     assert str(raised.value) == (
-        f"Small with {batch} images a device needs {needed}, which does not fit into memory: "
+        f"Small with {batch} images per device needs {needed}, which does not fit into memory: "
         "pass a smaller --batch"
     )
 
@@ -238,7 +238,7 @@ def test_running_out_of_a_gpus_memory_names_the_largest_batch(
     with pytest.raises(TrainError) as raised:
         run(SMALL, tmp_path, recipe, accumulate=2)
     assert str(raised.value) == (
-        f"Small with 8 images a device needs {needed}, which does not fit into memory "
+        f"Small with 8 images per device needs {needed}, which does not fit into memory "
         f"({render_bytes(available)}); the largest batch that fits is 10"
     )
 
@@ -261,7 +261,7 @@ def test_a_gpu_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (
             {"strategy": "fsdp"},
             averages.ExponentialMovingAverage(),
-            "`ema` does not go with `--strategy fsdp`",
+            "`ema` does not work with `--strategy fsdp`",
         ),
         ({"strategy": "fsdp", "precision": "16", "device": "cuda"}, None, "no CUDA device here"),
     ],
@@ -326,7 +326,7 @@ def test_the_loss_that_is_no_number_names_its_step(
         run(SMALL, tmp_path, Recipe("fake:24", 8, 3, optimizer=optimizers.SGD()))
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
     assert str(raised.value) == (
-        f"the loss is no finite number in epoch 2, step 2; the last checkpoint is {last}"
+        f"the loss is not a finite number in epoch 2, step 2; the last checkpoint is {last}"
     )
 
 

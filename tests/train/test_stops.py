@@ -256,7 +256,7 @@ def test_a_disk_that_is_full_at_any_write_loses_nothing(
 def test_weights_that_are_destroyed_are_not_kept(tmp_path: Path) -> None:
     """The loss before the step is finite, and that of the validation behind it is not."""
     recipe = Recipe("fake:16", 16, 1, optimizer=optimizers.SGD(lr=1e30))
-    with pytest.raises(TrainError, match=r"the validation loss is no finite number in epoch 1$"):
+    with pytest.raises(TrainError, match=r"the validation loss is not a finite number in epoch 1$"):
         run(small(), tmp_path, recipe)
     names = {path.name for path in (tmp_path / "run").rglob("*")}
     assert not names & {"weights.safetensors", "last.ckpt", "best.ckpt"}

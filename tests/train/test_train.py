@@ -139,7 +139,7 @@ def test_every_seed_network_takes_a_step(path: Path, tmp_path: Path) -> None:
     """A real step of training and of validation through the whole trainer."""
     model = archdsl.load_all(path)[-1]
     if not model.output.is_vector:
-        with pytest.raises(TrainError, match="one number a class"):
+        with pytest.raises(TrainError, match="one number per class"):
             run(model, tmp_path, Recipe("fake:64", 2, 1), dry_run=True)
         return
     recipe = replace(model.recipe or Recipe(), data="fake:64", batch=2, augment=())
@@ -319,7 +319,7 @@ def test_a_loss_that_is_no_number_stops_with_the_last_good_checkpoint(tmp_path: 
     rates = (schedules.Every(1, factor=1e30),)
     recipe = Recipe("fake:32", 8, 9, optimizer=optimizers.SGD(lr=0.01), schedule=rates)
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
-    with pytest.raises(TrainError, match=r"no finite number in epoch \d+, step \d+.*last\.ckpt"):
+    with pytest.raises(TrainError, match=r"not a finite number in epoch \d+, step \d+.*last\.ckpt"):
         run(small(), tmp_path, recipe)
     torch.load(last, weights_only=True)
 
@@ -391,8 +391,8 @@ def test_commands_report_what_the_user_can_fix(tmp_path: Path) -> None:
         (["train", spec, "--data", "digitz", "--output", str(tmp_path)], "digits"),
         (["train", spec, "--log", "wandb"], "there is no logger"),
         (["train", str(ROOT / "specs" / "vgg.arch")], "several networks"),
-        (["evaluate", str(tmp_path)], "is no folder of a run"),
-        (["predict", str(tmp_path), "x.png"], "is no folder of a run"),
+        (["evaluate", str(tmp_path)], "is not the folder of a run"),
+        (["predict", str(tmp_path), "x.png"], "is not the folder of a run"),
     ):
         done = CliRunner().invoke(commands, words)
         assert done.exit_code == 2, done.output

@@ -1,7 +1,7 @@
 """Data: named sets of labelled images, brought to a network's input volume.
 
 ``open_data`` opens a set by the name a recipe or the command line gives it; ``prepare_image``
-makes of one file what the network wants. Every set says what it is in one file here.
+turns one file into what the network takes. Each set is defined in one file here.
 """
 
 from __future__ import annotations

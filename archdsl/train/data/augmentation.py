@@ -27,7 +27,7 @@ from archdsl.train.data.preparation import Preparation, Step, cover, enlarge
 from archdsl.train.errors import TrainError
 
 #: The principal components of ImageNet's colours (red, green, blue from 0 to 1), a column each, and
-#: the square roots of their variances. Krizhevsky et al. 2012 (section 4.1) describe the method and
+#: the square roots of their variances. Krizhevsky et al. 2012 (section 4.1) describe the method but
 #: print no numbers; these are the ones of fb.resnet.torch (Gross & Wilber 2016, imagenet.lua).
 COMPONENTS = (
     (-0.5675, 0.7192, 0.4009),
@@ -47,7 +47,7 @@ def plan_preparations(
     """How to prepare images for training, and those for validation.
 
     Where training sees windows of a larger image, validation sees its centre, at the same scale;
-    with ``random_resized_crop`` as torchvision's references do: 224 out of 256.
+    with ``random_resized_crop`` as in torchvision's references: 224 out of 256.
 
     Raises ``TrainError`` for an augmentation that the input does not allow.
     """
@@ -90,7 +90,7 @@ def _steps(input: Volume, augment: Sequence[Augmentation]) -> Iterator[Step]:
                 yield v2.RandomHorizontalFlip()
             case ColorPCA(strength=strength):
                 if input.channels != 3:
-                    raise TrainError(f"`augment color_pca` needs colours, the input is {input}")
+                    raise TrainError(f"`augment color_pca` needs colours; the input is {input}")
                 yield ColorShift(strength)
             case Rotate(degrees=degrees):
                 yield v2.RandomRotation(degrees, interpolation=InterpolationMode.BILINEAR)
@@ -100,7 +100,7 @@ def _steps(input: Volume, augment: Sequence[Augmentation]) -> Iterator[Step]:
                 if any(
                     isinstance(before, ColorPCA) for before in augment[: augment.index(definition)]
                 ):
-                    # torchvision takes floats to be from 0 to 1.
+                    # torchvision assumes that floats are from 0 to 1.
                     raise TrainError(
                         "`augment randaugment` works on bytes: write it before `color_pca`"
                     )
@@ -108,14 +108,14 @@ def _steps(input: Volume, augment: Sequence[Augmentation]) -> Iterator[Step]:
             case Mixing():
                 pass  # of whole batches
             case _:
-                raise TrainError(f"`augment {definition.name}` cannot be trained with")
+                raise TrainError(f"`augment {definition.name}` cannot be used in training")
 
 
 def plan_mixing(augment: Sequence[Augmentation], classes: int) -> Mix | None:
     """What mixes the images of a batch, N×C×H×W, and turns their labels (N) into shares.
 
-    Gives shares N × classes; None where nothing is mixed. torchvision's transforms do it, and of
-    several one is drawn for each batch.
+    The shares are N × classes; the result is None where nothing is mixed. torchvision's transforms
+    do the mixing; where there are several, one is drawn for each batch.
     """
     makers: dict[type[Mixing], Any] = {MixUp: v2.MixUp, CutMix: v2.CutMix}
     ways: list[Mix] = [
@@ -130,7 +130,7 @@ def plan_mixing(augment: Sequence[Augmentation], classes: int) -> Mix | None:
 
 
 class CoveringCrop(nn.Module):
-    """A random window of an image brought to the enlarged frame first."""
+    """A random window of an image that is first brought to the enlarged frame."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         super().__init__()
@@ -163,7 +163,7 @@ class ColorShift(nn.Module):
     """Adds one random colour to all pixels, along the principal components of ImageNet's.
 
     Each component is scaled by its deviation times a normal random number of the given standard
-    ``strength``. Takes 3×h×w with pixels from 0 to 255, gives float32, neither rounded nor clamped.
+    ``strength``. Takes 3×h×w with pixels from 0 to 255; returns float32, not rounded nor clamped.
     """
 
     def __init__(self, strength: float) -> None:

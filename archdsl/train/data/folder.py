@@ -13,7 +13,7 @@ from archdsl.train.data.images import FileImages, ImageData
 from archdsl.train.data.preparation import IMAGENET
 from archdsl.train.errors import TrainError
 
-#: What torchvision's ImageFolder takes for images.
+#: The endings of files that torchvision's ImageFolder takes for images.
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 
 _PARTS = ("train", "val")
@@ -30,10 +30,10 @@ def open_folder(
     """The images of ``train/CLASS/`` and ``val/CLASS/``, at any depth; classes in sorted order.
 
     Raises ``TrainError`` naming the path where a part or the images of a class are missing, a
-    class is in one part alone, or a folder cannot be read.
+    class is in only one part, or a folder cannot be read.
     """
     if not path.is_dir():
-        raise TrainError(f"{path} is {'no folder' if path.exists() else 'not there'}")
+        raise TrainError(f"{path} is {'not a folder' if path.exists() else 'not there'}")
     for part in _PARTS:
         if not (path / part).is_dir():
             raise TrainError(f"{path} lacks {part}/: images belong in train/CLASS/ and val/CLASS/")

@@ -1,4 +1,4 @@
-"""Sets of labelled images: in memory, or one file each."""
+"""Sets of labelled images: in memory, or in files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from archdsl.train.data.preparation import Normalization, Preparation, Statistic
 from archdsl.train.errors import TrainError
 
 #: An image of the network's input volume, C×H×W, and the index of its class. Its numbers are pixels
-#: from 0 to 255, mostly uint8; or they are normalized already, where the user's data are.
+#: from 0 to 255, mostly uint8, or already normalized where the user's data is.
 Sample = tuple[Tensor, int]
 Images = Dataset[Sample]
 
@@ -26,9 +26,9 @@ Images = Dataset[Sample]
 class ImageData:
     """Images to train with and images to validate with, of the network's input volume.
 
-    ``mean`` and ``std`` are what the images are normalized with, one number a channel, for pixels
-    from 0 to 1; ``enlarged`` says that validation images are cut out of an enlarged one, as those
-    of ``random_crop`` are. ``prepare_image`` needs all three. ``finished`` images are as the
+    ``mean`` and ``std`` are what the images are normalized with, one number per channel, for
+    pixels from 0 to 1; ``enlarged`` says that validation images are cut out of enlarged ones, as
+    those of ``random_crop`` are. ``prepare_image`` needs all three. ``finished`` images are as the
     network takes them; all others go through ``normalize``, on the device that trains.
     """
 
@@ -67,14 +67,14 @@ class ImageData:
 
 
 def _origin(images: Images) -> Images:
-    """The set that a part of it was taken from."""
+    """The set from which a subset was taken."""
     while isinstance(images, Subset):
         images = images.dataset
     return images
 
 
 def is_known(images: Images) -> bool:
-    """Whether a set is one of archdsl's, which draws nothing but augmentations."""
+    """Whether a set is one of archdsl's, in which only the augmentations are random."""
     return getattr(_origin(images), "is_known", False)
 
 
@@ -102,7 +102,7 @@ class MemoryImages(Dataset[Sample]):
         return self.__getitems__([range(len(self))[index]])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[Sample]:
-        """What PyTorch's data loader asks for a batch."""
+        """What PyTorch's data loader calls for a batch."""
         batch = self.preparation(torch.from_numpy(self.images.numpy()[list(indices)]))
         return list(zip(batch.unbind(), (self.labels[i] for i in indices), strict=True))
 
@@ -110,10 +110,10 @@ class MemoryImages(Dataset[Sample]):
 class EncodedImages(Dataset[Sample]):
     """Images decoded when asked for; a subclass knows where their bytes are.
 
-    One that does not decode is a ``TrainError`` naming it. With ``skip_broken`` the next good one
-    takes its place, label and all: which one depends on the files alone, not on workers or on the
-    order of reading. Flags in memory shared with the workers tell which broken ones were met, each
-    counted once.
+    An image that does not decode raises a ``TrainError`` naming it. With ``skip_broken`` the next
+    good one takes its place, label and all: which one depends on the files alone, not on workers
+    or on the order of reading. Flags in memory shared with the workers tell which broken images
+    were met, each counted once.
     """
 
     is_known = True
@@ -145,7 +145,7 @@ class EncodedImages(Dataset[Sample]):
 
     @property
     def broken(self) -> tuple[Path, ...]:
-        """The broken ones met so far."""
+        """The broken images met so far."""
         if self._broken is None:
             return ()
         return tuple(Path(self.name_of(i)) for i in self._broken.nonzero().flatten().tolist())
@@ -160,7 +160,7 @@ class EncodedImages(Dataset[Sample]):
             try:
                 return self._decode_one(index), index
             except BrokenImageError as error:
-                raise TrainError(f"{error}; `--skip-broken` goes on without it") from error
+                raise TrainError(f"{error}; `--skip-broken` continues without it") from error
         for candidate in (*range(index, len(self)), *range(index)):
             if self._broken[candidate]:
                 continue
@@ -177,7 +177,7 @@ class EncodedImages(Dataset[Sample]):
 
 
 class FileImages(EncodedImages):
-    """Images that are a file each."""
+    """Images of which each is a file."""
 
     def __init__(
         self,

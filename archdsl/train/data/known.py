@@ -1,4 +1,4 @@
-"""The known sets that torchvision fetches and reads: ``mnist``, ``cifar10`` and their kin."""
+"""The known sets that torchvision fetches and reads: ``mnist``, ``cifar10`` and similar ones."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ KNOWN = {
 def open_known(
     name: str, root: Path, download: bool, input: Volume, augment: Sequence[Augmentation]
 ) -> ImageData:
-    """Torchvision's set of that name, all of it in memory: its test images are the validation.
+    """Torchvision's set of that name, all of it in memory; its test images are for validation.
 
     Raises ``TrainError`` where the set is not in ``root`` and may not or cannot be fetched, or
     where its files are damaged.
@@ -60,7 +60,7 @@ def open_known(
         name,
         _hold(name, training, root, prepare_training),
         _hold(name, test, root, prepare),
-        # torchvision says "3 - three" of a digit.
+        # torchvision calls a digit "3 - three".
         tuple(word.partition(" - ")[0] for word in training.classes),
         statistics.mean,
         statistics.std,

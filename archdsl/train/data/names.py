@@ -28,7 +28,7 @@ DATA_NAMES = (
     "module:function",
 )
 
-#: Those of them that stand alone.
+#: Those without an argument.
 _PLAIN = ("digits", "imagenet", *KNOWN)
 
 _FAKE_CLASSES = 10
@@ -48,17 +48,17 @@ def open_data(
     """Opens the data of a name, each image brought to the network's ``input`` volume.
 
     Images a little smaller than the input are padded, all others resized and cut to their centre;
-    grey and coloured ones are converted as the input has 1 channel or 3. ``augment`` changes the
-    training images alone, in its order and before they are normalized; its randomness is torch's.
+    grey and coloured ones are converted to the input's 1 or 3 channels. ``augment`` changes only
+    the training images, in its order and before they are normalized; its randomness is torch's.
 
-    ``root`` is where torchvision's sets lie, and are put with ``download``; without it nothing is
-    ever fetched. ``skip_broken`` concerns files: the next good image takes the place of a
-    broken one, and ``ImageData.broken`` tells which were met. ``classes`` (else 10) concern
+    ``root`` is where torchvision's sets are, and where ``download`` puts them; without that nothing
+    is ever fetched. ``skip_broken`` concerns files: the next good image takes the place of a
+    broken one, and ``ImageData.broken`` tells which were met. ``classes`` (by default 10) concern
     ``webdataset:`` and ``fake:``, and ``seed`` the latter; the held-out digits are the same 1,000
     whatever the seed.
 
     Raises ``TrainError`` for an unknown name, data that is absent, empty, damaged or unreadable, an
-    input that is no image, or an augmentation the input does not allow.
+    input that is not an image, or an augmentation the input does not allow.
     """
     check_input(input)
     kind, colon, rest = name.partition(":")

@@ -30,34 +30,34 @@ _WANTED = "(train_dataset, validation_dataset, classes) or an ImageData"
 def open_own(
     name: str, module: str, function: str, input: Volume, augment: Sequence[Augmentation]
 ) -> ImageData:
-    """What ``function()`` of the user's module gives; the working directory is on the path.
+    """What ``function()`` of the user's module returns; the working directory is on the path.
 
     That is ``(train_dataset, validation_dataset, classes)``, map-style data sets of (image, label)
     and the names of the classes, or an ``ImageData``, which is taken as it is. Images are either
-    raw, Pillow's or uint8 tensors C×h×w, and then prepared as those of a folder are; or float
-    tensors C×H×W of the input's volume, finished.
+    raw (Pillow images or uint8 tensors C×h×w), and then prepared like those of a folder; or
+    finished: float tensors C×H×W of the input's volume.
 
-    Raises ``TrainError`` where the function is not there, fails, or gives anything else, and, when
-    an image is asked for, where it does not fit the input, holds a NaN, or has no class.
+    Raises ``TrainError`` where the function is missing, fails, or returns anything else, and, when
+    an image is read, where it does not fit the input, holds a NaN, or has no class.
     """
     made = _call(name, module, function)
     if isinstance(made, ImageData):
         if augment:
-            raise TrainError(f"`{name}` gives finished images: take `augment` out of the recipe")
+            raise TrainError(f"`{name}` returns finished images: take `augment` out of the recipe")
         _check_counts(name, made.train, made.validation)
         return made
     if not isinstance(made, tuple) or len(made) != 3:
-        raise TrainError(f"`{name}` gives {_describe(made)}, not {_WANTED}")
+        raise TrainError(f"`{name}` returns {_describe(made)}, not {_WANTED}")
     train, validation, classes = made
     if isinstance(classes, str) or not isinstance(classes, Sequence) or not classes:
-        raise TrainError(f"`{name}` gives {_describe(classes)} for the names of the classes")
+        raise TrainError(f"`{name}` returns {_describe(classes)} for the names of the classes")
     _check_counts(name, train, validation)
     names = tuple(map(str, classes))
     finished = _is_finished(_fetch(name, train, 0))
     if finished and augment:
         raise TrainError(
-            f"`{name}` gives finished images, float tensors: `augment` needs uint8 tensors or "
-            "Pillow's images"
+            f"`{name}` returns finished images, float tensors: `augment` needs uint8 tensors or "
+            "Pillow images"
         )
     statistics = IMAGENET.for_channels(input.channels)
     prepare_training, prepare = plan_preparations(input, augment)
@@ -83,7 +83,9 @@ def _call(name: str, module: str, function: str) -> Any:
         imported = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise TrainError(f"`{name}`: {module} needs {error.name}, not installed") from error
+            raise TrainError(
+                f"`{name}`: {module} needs {error.name}, which is not installed"
+            ) from error
         hint = did_you_mean(module, ("folder", "fake"))
         raise TrainError(
             f"`{name}`: there is no module {module}{f': {hint}' if hint else ''}"
@@ -111,11 +113,11 @@ def _check_counts(name: str, train: Any, validation: Any) -> None:
     for part, dataset in (("train", train), ("validation", validation)):
         if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
             raise TrainError(
-                f"`{name}` gives {_describe(dataset)} for {part}: a data set has a length and an "
+                f"`{name}` returns {_describe(dataset)} for {part}: a data set has a length and an "
                 "image at each index"
             )
         if not len(dataset):
-            raise TrainError(f"`{name}` gives no image for {part}")
+            raise TrainError(f"`{name}` returns no image for {part}")
 
 
 def _describe(thing: Any) -> str:
@@ -137,7 +139,7 @@ def _fetch(name: str, own: Any, index: int) -> Any:
 
 
 def _is_finished(item: Any) -> bool:
-    """Whether the image of an item is the user's work to the end."""
+    """Whether the image of an item is finished by the user."""
     image = item[0] if isinstance(item, tuple | list) and item else None
     return isinstance(image, Tensor) and image.is_floating_point()
 
@@ -170,14 +172,14 @@ class OwnImages(Dataset[Sample]):
         is_raw = is_bytes or isinstance(image, Image.Image)
         if is_raw if self.finished else _is_finished((image,)):
             kind = "raw, of bytes or Pillow's" if is_raw else "a finished one, of floats"
-            raise self._fault(index, f"is {kind}, and the first to train with is not")
+            raise self._fault(index, f"is {kind}, but the first to train with is not")
         if isinstance(image, Image.Image):
             try:
                 return self._finish(pixels_of(image, channels))
             except ValueError as error:
-                raise self._fault(index, f"is Pillow's, and {error}") from None
+                raise self._fault(index, f"is a Pillow image, and {error}") from None
         if not isinstance(image, Tensor):
-            raise self._fault(index, f"is {_describe(image)}, neither a tensor nor Pillow's")
+            raise self._fault(index, f"is {_describe(image)}, not a tensor or a Pillow image")
         sizes = "×".join(map(str, image.shape))
         if image.dtype == torch.uint8:
             if image.dim() != 3 or image.shape[0] not in (1, 3) or not image.numel():
@@ -187,10 +189,10 @@ class OwnImages(Dataset[Sample]):
         if not image.is_floating_point() or image.shape != wanted:
             raise self._fault(
                 index,
-                f"is {image.dtype} {sizes}, the network takes float "
+                f"is {image.dtype} {sizes}; the network takes float "
                 f"{'×'.join(map(str, wanted))} (or uint8 of any size)",
             )
-        # One sum is cheaper than a look at each pixel; it is finite if all of them are, or nearly.
+        # One sum is cheaper than a look at each pixel; if it is not finite, some pixel may not be.
         if not math.isfinite(image.sum().item()) and not image.isfinite().all():
             raise self._fault(index, "holds a NaN or an infinity")
         return image.to(torch.float32)

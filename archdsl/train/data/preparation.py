@@ -15,8 +15,8 @@ from archdsl.layers.volume import Volume
 from archdsl.train.data.decoding import BrokenImageError, decode_image
 from archdsl.train.errors import TrainError
 
-#: An image this many pixels smaller than the input, or less, is padded instead of enlarged: the
-#: 28×28 digits stand in the 32×32 field of LeNet-5 (LeCun et al. 1998, section II.B).
+#: An image this many pixels smaller than the input, or less, is padded instead of enlarged, like
+#: the 28×28 digits in the 32×32 field of LeNet-5 (LeCun et al. 1998, section II.B).
 MOST_PADDING = 8
 
 #: Changes one image, C×h×w with pixels from 0 to 255; uint8, or float32 after a change of colour.
@@ -25,7 +25,7 @@ Step = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Statistics:
-    """Mean and standard deviation of the pixels, from 0 to 1, one number a channel."""
+    """Mean and standard deviation of the pixels, from 0 to 1, one number per channel."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -55,18 +55,18 @@ IMAGENET = Statistics((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 @dataclass(frozen=True, eq=False)
 class Normalization:
-    """From pixels from 0 to 255, …×C×H×W on any device, to what the network takes, float32."""
+    """Turns pixels from 0 to 255, …×C×H×W on any device, into what the network takes, float32."""
 
     statistics: Statistics
 
     def __call__(self, pixels: Tensor) -> Tensor:
         scale, offset = (values.to(pixels.device) for values in self._line)
-        # Into a new tensor: pixels that are floats already are not to be changed.
+        # Into a new tensor: pixels that are already floats must not be changed.
         return (pixels.to(torch.float32) * scale).add_(offset)
 
     @cached_property
     def _line(self) -> tuple[Tensor, Tensor]:
-        """Scale and offset, C×1×1: (x/255 − mean)/std in one go."""
+        """Scale and offset, C×1×1: (x/255 − mean)/std in one step."""
         mean, std = (
             torch.tensor(values, dtype=torch.float64).reshape(-1, 1, 1)
             for values in (self.statistics.mean, self.statistics.std)
@@ -76,13 +76,13 @@ class Normalization:
 
 @dataclass(frozen=True, eq=False)
 class Preparation:
-    """From decoded images, uint8 N×C×h×w, to pixels of the network's input, N×C×H×W.
+    """Turns decoded images, uint8 N×C×h×w, into pixels of the network's input, N×C×H×W.
 
     Images a little smaller than the input are padded with zeros. All others are resized and cut to
     ``frame``, height × width; None leaves that to the steps. Then each image goes through the
     ``steps``, and the centre is cut out where the frame is larger than the input. Only the steps
-    are random, and only torch's generator decides there. The pixels stay bytes, unless a step makes
-    floats of them, and are normalized where they are trained with.
+    are random, and they only use torch's generator. The pixels stay bytes, unless a step makes
+    floats of them, and are normalized on the device that trains.
     """
 
     input: Volume
@@ -114,7 +114,7 @@ def enlarge(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def check_input(input: Volume) -> None:
-    """Raises ``TrainError`` for an input that is no grey or coloured image."""
+    """Raises ``TrainError`` for an input that is not a grey or coloured image."""
     if input.is_vector:
         raise TrainError(f"the network takes {input}, a vector: images need a height and a width")
     if input.channels not in (1, 3):
@@ -133,7 +133,7 @@ def pad_small(images: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def is_padded(height: int, width: int, size: tuple[int, int]) -> bool:
-    """Whether an image is so little smaller than ``size`` that it is padded, not resized."""
+    """Whether an image is only a little smaller than ``size``, so that it is padded."""
     down, right = size[0] - height, size[1] - width
     return 0 <= down <= MOST_PADDING and 0 <= right <= MOST_PADDING and down + right > 0
 
@@ -172,7 +172,7 @@ def prepare_image(
     std: Sequence[float],
     enlarged: bool = False,
 ) -> Tensor:
-    """One file as the network takes it: float32 C×H×W, prepared as validation images are.
+    """One file as the network takes it: float32 C×H×W, prepared like validation images.
 
     ``mean``, ``std`` and ``enlarged`` are those of the ``ImageData`` it was trained with. Raises
     ``TrainError`` naming the file where it cannot be read or decoded.

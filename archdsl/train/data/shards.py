@@ -1,9 +1,9 @@
-"""``webdataset:TRAIN,VALIDATION``: images in tar files, as the WebDataset format has them.
+"""``webdataset:TRAIN,VALIDATION``: images in tar files, in the WebDataset format.
 
-A sample is two members of a shard that follow each other and differ in what comes behind the first
-dot of their names: the image, such as ``n01440764_10026.jpg``, and the index of its class as text,
-``n01440764_10026.cls``. Each is read where it is asked for, not in the order of the shard: so a run
-takes the same steps as with the same images in a folder, and goes on amid an epoch likewise.
+A sample is two consecutive members of a shard, whose names differ only after the first dot: the
+image, such as ``n01440764_10026.jpg``, and the index of its class as text,
+``n01440764_10026.cls``. Each is read when it is asked for, not in the order of the shard. So a run
+takes the same steps as with the same images in a folder, and can resume in the middle of an epoch.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from archdsl.train.data.preparation import IMAGENET, Preparation
 from archdsl.train.errors import TrainError
 
 _LABEL = "cls"
-#: What a place begins with that is not a path of this machine.
+#: What a place begins with if it is not a path on this machine.
 _REMOTE = re.compile(r"[a-z0-9+.-]+://|pipe:")
 
 
@@ -48,12 +48,12 @@ def open_shards(
 ) -> ImageData:
     """The images of two patterns of shards, the first to train with, the second to validate.
 
-    Patterns have braces (``train-{0000..0146}.tar``), and, for files, stars. What is not a file is
-    fetched into ``root``, with ``download`` alone; WebDataset opens it. Classes are called by their
-    numbers.
+    Patterns may have braces (``train-{0000..0146}.tar``), and, for files, stars. What is not a file
+    is fetched into ``root``, but only with ``download``; WebDataset opens it. Classes are named by
+    their numbers.
 
-    Raises ``TrainError`` for shards that are not there or are damaged, and for samples without an
-    image or without a class below ``classes``.
+    Raises ``TrainError`` for shards that are missing or damaged, and for samples without an image
+    or without a class below ``classes``.
     """
     parts = _split(patterns)
     if len(parts) != 2:
@@ -81,7 +81,7 @@ def open_shards(
 
 
 def _split(patterns: str) -> list[str]:
-    """At commas that are in no braces."""
+    """The parts between commas that are not in braces."""
     parts, depth = [""], 0
     for sign in patterns:
         depth += (sign == "{") - (sign == "}")
@@ -101,7 +101,7 @@ class Index:
     places: npt.NDArray[np.int64]
 
     def check_labels(self, classes: int) -> None:
-        """Raises ``TrainError`` naming a sample whose class is none of so many."""
+        """Raises ``TrainError`` naming a sample whose class is not below ``classes``."""
         wrong = np.flatnonzero((self.places[:, 3] < 0) | (self.places[:, 3] >= classes))
         if len(wrong):
             shard, _, _, label = self.places[wrong[0]]
@@ -138,7 +138,7 @@ def _expand(name: str, pattern: str) -> list[str]:
 
 
 def _local(place: str, root: Path, download: bool) -> list[str]:
-    """The files of a place, which is fetched where it is none of this machine's."""
+    """The files of a place, which is fetched where it is not on this machine."""
     if not _REMOTE.match(place):
         return sorted(glob.glob(place)) if "*" in place else [place]
     path = root / "shards" / f"{sha256(place.encode()).hexdigest()[:16]}-{_tail(place)}"
@@ -150,7 +150,7 @@ def _local(place: str, root: Path, download: bool) -> list[str]:
 
 
 def _tail(place: str) -> str:
-    """The end of a place, as a part of the name of a file."""
+    """The end of a place, as part of a file name."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", place.rpartition("/")[2])[-60:]
 
 
@@ -165,7 +165,7 @@ def _fetch(place: str, path: Path) -> None:
         except Exception as error:
             raise TrainError(f"{place} could not be fetched: {error}") from error
         if not os.path.getsize(target):
-            raise TrainError(f"{place} could not be fetched: there is nothing")
+            raise TrainError(f"{place} could not be fetched: it is empty")
 
     write_atomically(path, write)
 
@@ -208,7 +208,7 @@ def _place(
 
 
 class ShardImages(EncodedImages):
-    """Images in tar files, read where they stand there."""
+    """Images in tar files, read in place."""
 
     def __init__(self, index: Index, preparation: Preparation, *, skip_broken: bool) -> None:
         super().__init__(index.places[:, 3].tolist(), preparation, skip_broken=skip_broken)
