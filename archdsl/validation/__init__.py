@@ -1,4 +1,4 @@
-"""Is the text of a module the network of its Model? Told without torch, before it is written.
+"""Is the text of a module the network of its Model? Decided without torch, before it is written.
 
 The module is executed with stand-ins for the few names of torch that it uses. They record what is
 constructed, under which names, and what is applied to what, in training and in evaluation; and
@@ -28,8 +28,8 @@ def validate(
 ) -> None:
     """Compare the text of a module with the Models of all its networks.
 
-    ``networks`` has them by the name of what builds each without arguments: a class or a function.
-    Of a ``Deployment``, how it takes the plain network's state is compared as well.
+    ``networks`` maps the class or function that builds each network without arguments to its Model.
+    For a ``Deployment``, it is also compared how it takes the plain network's state.
     ``is_foreign`` says that a user's template laid the text out, which may import what it likes.
 
     Errors:

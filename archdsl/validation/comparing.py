@@ -14,16 +14,16 @@ from archdsl.validation.modules import Module
 from archdsl.validation.values import Arguments, Frozen, ParameterValue, Tensor, shown
 
 _TIMES = {0: "not at all", 1: "once", 2: "twice"}
-#: Layers that may stand between two nodes without being one: they change no number.
+#: Layers that may be between two nodes without being one: they change no number.
 _PASSING = ("nn.Flatten", "nn.Identity")
 
 
 class ComparedNetwork:
-    """A network as the module builds it: its layers by name, and all that holds them."""
+    """A network as the module builds it: its layers by name, and the modules that hold them."""
 
     def __init__(self, network: object, expected: Expected) -> None:
         if not isinstance(network, Module):
-            raise StepMismatchError("what it builds is no nn.Module")
+            raise StepMismatchError("what it builds is not an nn.Module")
         self.module = network
         self.expected = expected
         self.leaves: dict[str, LayerStandIn] = {}
@@ -47,7 +47,7 @@ class ComparedNetwork:
             self.containers.append(module)
             for name in (*module.own_parameters(), *module.own_buffers()):
                 full = f"{path}.{name}" if path else name
-                raise StepMismatchError(f"`{full}` is a tensor of its own, which no layer has")
+                raise StepMismatchError(f"`{full}` is a tensor that belongs to no layer")
             start = f"{path}." if path else ""
             inner = module._modules
             stack += [(start + n, m) for n, m in reversed(inner.items()) if m is not None]
@@ -55,7 +55,7 @@ class ComparedNetwork:
     # ── Layers ───────────────────────────────────────────────────────────────────────────────
 
     def compare_layers(self) -> None:
-        """Each layer of the Model is there under its name, as its definition constructs it."""
+        """Check that each layer of the Model is there, as its definition constructs it."""
         wanted = self.expected.wanted
         for path, leaf in self.leaves.items():
             found = wanted.get(path)
@@ -80,20 +80,20 @@ class ComparedNetwork:
         self._compare_order()
 
     def _compare_order(self) -> None:
-        """The keys of the state dict come in the order of the Model's nodes."""
+        """Check that the keys of the state dict come in the order of the Model's nodes."""
         stateful = [path for path, leaf in self.leaves.items() if leaf.has_state]
         kept = set(stateful)
         ordered = [path for path in self.expected.wanted if path in kept]
         for found, right in zip(stateful, ordered, strict=True):
             if found != right:
-                fact = f"in its state dict `{found}` comes where by the spec `{right}` does"
+                fact = f"in its state dict `{found}` comes where the spec has `{right}`"
                 node = self.expected.wanted[found].node
                 raise StepMismatchError(fact, line=self.leaves[found].line, node=node)
 
     # ── Steps ────────────────────────────────────────────────────────────────────────────────
 
     def compare_run(self, is_training: bool) -> None:
-        """Each step of the Model is taken, on the same inputs, and no other."""
+        """Check that each step of the Model is taken, on the same inputs, and no other."""
         for module in self.containers:
             module.__dict__["training"] = is_training
             module.__dict__["is_running"] = True
@@ -126,24 +126,24 @@ class ComparedNetwork:
         found = list(output) if isinstance(output, tuple) else [output]
         is_due = len(wanted) > 1 and len(found) == len(wanted)
         if not run.is_training:
-            # In evaluation a typed tuple may keep the place of a head, by None.
+            # In evaluation, a typed tuple may hold None in the place of a head.
             is_due = is_due and hasattr(output, "_fields")
             found = [found[0], *(item for item in found[1:] if item is not None)]
             wanted = wanted[:1]
         if isinstance(output, tuple) and not is_due:
-            raise StepMismatchError(f"in {run.mode} it gives a tuple of {len(output)}")
+            raise StepMismatchError(f"in {run.mode} it returns a tuple of {len(output)}")
         ids = [item.id if type(item) is Tensor else None for item in found]
         if ids != wanted:
             given = ", ".join("None" if id is None else run.name(id) for id in ids)
             right = ", ".join(map(run.name, wanted))
             owner = self.expected.flow.owners[wanted[0]]
-            fact = f"in {run.mode} it gives {given}; by the spec {right}"
+            fact = f"in {run.mode} it returns {given}; by the spec {right}"
             raise StepMismatchError(fact, node=owner)
 
     # ── What is not a step ───────────────────────────────────────────────────────────────────
 
     def compare_heads(self) -> None:
-        """The weights of the heads' losses, in the order of the heads."""
+        """Check the weights of the heads' losses, in the order of the heads."""
         found = getattr(self.module, "aux_weights", ())
         wanted = self.expected.weights
         is_numbers = isinstance(found, tuple) and all(type(w) in (int, float) for w in found)
@@ -151,7 +151,7 @@ class ComparedNetwork:
             raise StepMismatchError(f"`aux_weights` is {found!r}; by the spec {wanted}")
 
     def compare_starts(self) -> None:
-        """What weights start as; what the spec says nothing of starts as PyTorch has it."""
+        """Check how parameters are initialized: as the spec says, or else as PyTorch does."""
         for path, wanted in self.expected.wanted.items():
             leaf = self.leaves[path]
             start = self.expected.starts.get(wanted.node.id)
@@ -217,7 +217,7 @@ class ModuleRun:
         wanted = self.expected.wanted.get(function) if len(step) == 2 else None
         if id is not None:
             owner = self.expected.flow.owners[id]
-            fact = f"{self.name(id)} is computed in {self.mode}; by the spec in training alone"
+            fact = f"{self.name(id)} is computed in {self.mode}; by the spec only in training"
             raise StepMismatchError(fact, node=owner)
         if wanted is not None:
             right = next(s[1] for s in self.ids if s[0] == function and len(s) == 2)
@@ -225,14 +225,14 @@ class ModuleRun:
             raise StepMismatchError(fact, node=wanted.node)
         names = ", ".join(map(self._shown, arguments))
         near = self._nearest(function, arguments)
-        fact = f"it computes {function}({names}), which the spec has not"
+        fact = f"it computes {function}({names}), which the spec does not have"
         if near is not None:
-            fact += f"; near it is {self.name(near)}"
+            fact += f"; the nearest is {self.name(near)}"
         owner = self.expected.flow.owners[near] if near is not None else None
         raise StepMismatchError(fact, node=owner)
 
     def _nearest(self, function: str, arguments: list[Frozen]) -> int | None:
-        """The step of the Model that has most in common with one that it has not."""
+        """The step of the Model that has most in common with one that it does not have."""
         operands = set(_operands(arguments))
         best, score = None, 0
         for step, id in self.ids.items():

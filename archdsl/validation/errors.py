@@ -1,4 +1,4 @@
-"""What is said of a module that is not the network of its Model."""
+"""What is said about a module that is not the network of its Model."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class SpecPlace:
 
 
 class InvalidModuleError(Exception):
-    """The text of a module computes something else than the Model it was written from.
+    """The text of a module does not compute what the Model does that it was written from.
 
     ``fact`` says what it does and what the spec says; ``place`` is the line of the module and
-    ``span`` the place in the spec, each where one is to blame.
+    ``span`` the place in the spec, where there is one to blame.
     """
 
     def __init__(
@@ -49,9 +49,9 @@ class InvalidModuleError(Exception):
 
 
 class StepMismatchError(Exception):
-    """A step of a module that its Model does not have, before anybody knows the line.
+    """A step of a module that its Model does not have, raised where its line may not be known.
 
-    ``line`` is that of the module where it is known, ``node`` the one that is meant.
+    ``line`` is that of the module, ``node`` the node of the Model, each where it is known.
     """
 
     def __init__(self, fact: str, *, line: int | None = None, node: Node | None = None) -> None:

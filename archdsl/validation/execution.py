@@ -1,4 +1,4 @@
-"""The text of a module, executed among the stand-ins: its classes, and where they are written."""
+"""The text of a module, executed with the stand-ins: its classes, and where they are written."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Emitted:
         self.source = source
         self.torch = torch
         self.names: dict[str, Any] = {}
-        #: Of each helper class, how it is called.
+        #: How each helper class is called.
         self.helpers: dict[str, Signature] = {}
         with self.blaming(", ".join(networks)):
             self._execute(is_foreign)
@@ -61,7 +61,7 @@ class Emitted:
     # ── Helper classes ───────────────────────────────────────────────────────────────────────
 
     def _adopt(self, support: str) -> None:
-        """Put a stand-in for a layer in the place of its class, which must be the definition's."""
+        """Replace a helper class, which must be that of the definition, by a stand-in."""
         match = _HELPER.match(support)
         assert match is not None
         name = match[1]
@@ -99,7 +99,7 @@ class Emitted:
             place = found.node.span if found.node else span
             raise self._invalid(network, found.fact, line, place) from None
         except SyntaxError as error:
-            raise self._invalid(network, f"it is no Python: {error.msg}", error.lineno) from None
+            raise self._invalid(network, f"it is not Python: {error.msg}", error.lineno) from None
         except Exception as error:  # whatever a wrong module may raise
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             line = _line_of(error) or self._definition_of(network)
@@ -145,7 +145,7 @@ def _line_of(error: BaseException) -> int | None:
 
 
 def _check_attributes(source: str) -> None:
-    """Refuse the attributes by which Python's insides are reached: a template is not trusted."""
+    """Refuse the attributes that give access to Python's internals: a template is not trusted."""
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.Attribute) or not node.attr.startswith("__"):
             continue

@@ -1,7 +1,7 @@
 """What a Model says its module is: layers by name, and each step between tensors.
 
 All of it is read from the Model's graph and the definitions of its layers. The calls that these
-give are carried out with the same stand-ins as the module itself, and nothing of ``codegen``.
+emit are executed with the same stand-ins as the module itself, and without ``codegen``.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from archdsl.validation.values import Arguments, Frozen, Tensor, flatten
 
 #: The function that fills a tensor, and its other arguments.
 InitialState: TypeAlias = tuple[str, Arguments]
-#: What the calls of one network's nodes are, each made once for equal layers and volumes.
+#: The calls of one network's nodes; equal layers with equal volumes share one.
 Calls: TypeAlias = dict[int, Call]
 Memo: TypeAlias = dict[tuple[Layer, Volume], Call]
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A module that a node of the Model is, or a part of one."""
+    """A module that a node of the Model becomes, or a part of it."""
 
     callee: str
     arguments: Arguments
@@ -40,7 +40,7 @@ class Wanted:
 
 
 def emit_calls(model: Model, memo: Memo) -> Calls:
-    """The call of each node that is a module, as its definition gives it."""
+    """The call of each node that is a module, as its definition emits it."""
     found = {}
     for node in model.layers:
         if isinstance(node.layer, UnaryLayer):
@@ -53,7 +53,7 @@ def emit_calls(model: Model, memo: Memo) -> Calls:
 
 
 def initializing_calls(model: Model) -> Iterator[Call]:
-    """What fills the weights of a network."""
+    """The calls that fill the weights of a network."""
     own = (n.layer.init for n in model.layers if isinstance(n.layer, WeightLayer))
     for init in {model.init, *own} - {None}:
         assert init is not None
@@ -70,18 +70,18 @@ def calls_within(call: Call) -> Iterator[Call]:
 
 
 class StepNumbering:
-    """The steps of a network from tensor to tensor, each under a number.
+    """The steps of a network from tensor to tensor, each with a number.
 
-    A step is what is done and the numbers of what it is done to. Equal steps have one number, so
-    two networks are one graph where they give the same numbers.
+    A step is a function and the numbers of its operands. Equal steps have the same number, so two
+    networks have the same graph where they make the same numbers.
     """
 
     def __init__(self) -> None:
         self.ids: dict[tuple[Frozen, ...], int] = {}
-        #: By number, the node that takes the step; None for a flattening, which is no node's own.
+        #: By number, the node that takes the step; None for flattening, which belongs to no node.
         self.owners: list[Node | None] = [None]
         self.node: Node | None = None
-        #: The steps of that node so far, flattening apart.
+        #: The steps of that node so far, without flattening.
         self.taken: list[int] = []
 
     def operate(self, function: str, *arguments: Frozen) -> Tensor:
@@ -99,13 +99,13 @@ class StepNumbering:
 
 
 def is_free(step: tuple[Frozen, ...]) -> bool:
-    """Whether a step may be taken any number of times: making a vector, which is no node's own."""
+    """Whether a step may be taken any number of times: flattening, which belongs to no node."""
     # A layer of that name has a number for its operand.
     return step[0] == "flatten" and len(step) == 2 and type(step[1]) is tuple
 
 
 class Expected:
-    """One Model as its module has to be."""
+    """What the module of one Model has to be."""
 
     def __init__(
         self, model: Model, calls: Calls, torch: Torch, helpers: Mapping[str, Signature]
@@ -115,9 +115,9 @@ class Expected:
         self.helpers = helpers
         self.flow = StepNumbering()
         self.wanted: dict[str, Wanted] = {}
-        #: By path, how many results a module gives where it gives several.
+        #: By path, how many results a module returns where there are several.
         self.pieces: Counter[str] = Counter()
-        #: By node, what its weight and its bias start as.
+        #: By node, how its weight and its bias are initialized.
         self.starts: dict[int, tuple[InitialState, InitialState | None]] = {}
         self._frozen: dict[int, list[tuple[str, str, Arguments]]] = {}
         self._started: dict[tuple[Initializer, bool], tuple[InitialState, InitialState | None]] = {}
@@ -129,12 +129,12 @@ class Expected:
             taken[True] += steps
             if node.head is None:
                 taken[False] += steps
-        #: How often each step is taken, flattening apart, by whether the network trains.
+        #: How often each step is taken, without flattening, by whether the network trains.
         self.steps = {is_training: Counter(steps) for is_training, steps in taken.items()}
         heads = [part for part in walk(model.chain) if isinstance(part, AuxPart)]
         self.weights = tuple(head.weight for head in heads)
         ends = [model.chain.output, *(head.body.output for head in heads)]
-        #: The numbers of what the network gives in training; in evaluation it is the first.
+        #: The numbers of the network's outputs in training; in evaluation only the first is left.
         self.outputs = [self._results[end] for end in ends]
 
     # ── Nodes ────────────────────────────────────────────────────────────────────────────────
@@ -180,7 +180,7 @@ class Expected:
     # ── Calls ────────────────────────────────────────────────────────────────────────────────
 
     def _modules_of(self, call: Call) -> list[tuple[str, str, Arguments]]:
-        """What ``describe`` gives, once for a call of the network's, which all stay."""
+        """What ``describe`` yields, cached by the identity of the call: all calls stay alive."""
         found = self._frozen.get(id(call))
         if found is None:
             found = self._frozen[id(call)] = list(self.describe(call))
@@ -237,7 +237,7 @@ class Expected:
                 return value
 
     def _behind(self, method: Call | None, of: Any, operands: Mapping[str, Tensor]) -> Any:
-        """The value of a method of a result, and of what is called behind it."""
+        """The value of a method call on a result, and of the method calls chained to it."""
         if method is None:
             return of
         args, kwargs = _split(method)

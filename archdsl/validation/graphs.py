@@ -1,7 +1,7 @@
 """What a module does as a NetworkX graph, and what its Model says it does as another.
 
 ``validate`` compares step by step, since it must say which step is wrong and at which line. Equal
-steps have equal numbers there, so two runs are one graph where they give the same numbers: it
+steps have equal numbers there, so two runs have the same graph where they make the same numbers: it
 needs no graph for that, and NetworkX takes longer to import than a module takes to validate. The
 graphs are for those who want to look at a module, or to compare it in another way. Each is made
 without the other; they are equal where ``validate`` finds no difference.
@@ -29,10 +29,11 @@ _Call: TypeAlias = tuple[str, Arguments]
 
 
 def expected_graphs(source: str, models: Mapping[str, Model]) -> dict[str, Graphs]:
-    """What each Model says its network does; of the text, only helper classes are looked at.
+    """What each Model says its network does; of the text, only helper classes are used.
 
     A node is a layer by its name in the module, with ``call``, or a function of tensors; ``times``
-    is how often it is computed. An edge goes to each operand's reader, its key the operand's place.
+    is how often it is computed. An edge goes from an operand to its reader, with the operand's
+    place as its key.
     """
     subject = Subject(source, models, is_foreign=False)
     found: dict[str, Graphs] = {}
@@ -46,7 +47,7 @@ def expected_graphs(source: str, models: Mapping[str, Model]) -> dict[str, Graph
 
 
 def recorded_graphs(source: str, models: Mapping[str, Model]) -> dict[str, Graphs]:
-    """What each network of a module does, as a recording of its runs; equal to no Model's yet.
+    """What each network of a module does, recorded from its runs and not compared with its Model.
 
     Errors:
         InvalidModuleError: what keeps the module from running.
@@ -99,7 +100,7 @@ def _graph(
         said = None if _is_layer(made[id]) else _without_operands(arguments)
         graph.add_node(labels[id], call=calls.get(function), said=said, times=steps.get(id))
         for place, source in enumerate(_sources(made[id])):
-            add(source)  # a vector made of a volume is nothing that is counted
+            add(source)  # flattening is not counted among the steps
             graph.add_edge(labels[source], labels[id], key=place)
 
     for id in sorted(steps):

@@ -1,4 +1,4 @@
-"""Stand-ins for layers: what each was called with, and where; they are not looked into."""
+"""Stand-ins for layers: what each was called with, and where; their insides are not examined."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def _place_of(frame: FrameType) -> tuple[CodeType, int]:
 
 
 class LayerStandIn(Module):
-    """A layer: what it was called with, where in the module, and where it stands in the network."""
+    """A layer: what it was called with, where in the module, and its place in the network."""
 
     callee: ClassVar[str]
     signature: ClassVar[Signature]
-    #: By which name a parameter may be asked for that this one has not.
+    #: The names of parameters and buffers that may be read even if this layer does not have them.
     may_have: ClassVar[frozenset[str]] = frozenset(
         ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]
     )
@@ -44,12 +44,12 @@ class LayerStandIn(Module):
         values["place"] = _place_of(sys._getframe(1))
         values["_modules"] = {}
         values["_parameters"] = None
-        #: The path that the Model knows it by; None for one that is no node's.
+        #: The path by which the Model knows it; None for a layer that belongs to no node.
         values["path"] = None
 
     @property
     def line(self) -> int | None:
-        """The line of the module that made it: asked of few, as Python counts from the first."""
+        """The line of the module that made it, searched from the first: rarely asked for."""
         code, instruction = self.__dict__["place"]
         return next((n for a, b, n in code.co_lines() if a <= instruction < b), None)
 
@@ -80,13 +80,13 @@ class LayerStandIn(Module):
         return self.callee == "nn.Identity"
 
     def _pass(self, x: Tensor) -> Tensor:
-        """The result of a layer that is no node of the Model, but may stand between two."""
+        """The result of a layer that is not a node of the Model, but may be between two."""
         if self.is_passing:
             return x
         if self.callee == "nn.Flatten":
             return flatten(x, **self.bound)
         raise StepMismatchError(
-            f"a {self.callee} is applied that the network has not", line=self.line
+            f"a {self.callee} is applied that the network does not have", line=self.line
         )
 
     @property
@@ -95,7 +95,7 @@ class LayerStandIn(Module):
         return ("module", self.callee, tuple(self.arguments.items()))
 
     def own_parameters(self) -> dict[str, ParameterValue]:
-        # Most networks say nothing of them: they are made when they are asked for.
+        # Most networks do not mention them: they are made when they are asked for.
         found: dict[str, ParameterValue] | None = self.__dict__["_parameters"]
         if found is None:
             names = self.parameter_names()
@@ -114,10 +114,10 @@ class LayerStandIn(Module):
 
 
 class Helper(LayerStandIn):
-    """A layer of a class that its definition brings along, which is not looked into.
+    """A layer whose class its definition brings along; its ``forward`` is not examined.
 
-    The class has run, so its parameters and the modules in it are there. ``pieces`` is how many
-    results it gives, where there is more than one.
+    The constructor of the class has run, so its parameters and the modules in it are there.
+    ``pieces`` is how many results it returns, where there is more than one.
     """
 
     original: ClassVar[type[Module]]

@@ -1,6 +1,6 @@
-"""The libraries that a module sees while it is run: stand-ins for torch, and a little of Python's.
+"""The libraries that a module sees while it is run: stand-ins for torch, and some of Python's.
 
-They are built once; a validation adds what its Models call and the tables here do not have.
+They are built once; a validation adds what its Models call if the tables here do not have it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Library:
         raise StepMismatchError(f"`{self._name}.{name}` is changed")
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"`{self._name}.{name}` is nothing that a module may use")
+        raise AttributeError(f"`{self._name}.{name}` may not be used in a module")
 
 
 class _Functions(Library):
@@ -42,7 +42,7 @@ class _Functions(Library):
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
-            raise AttributeError(f"`{self._name}.{name}` is nothing that a module may use")
+            raise AttributeError(f"`{self._name}.{name}` may not be used in a module")
         return LibraryFunction(f"{self._name}.{name}", _as_written)
 
 
@@ -53,7 +53,7 @@ class Operand(Protocol):
 
 
 class LibraryFunction:
-    """A function of tensors; what it gives is up to them."""
+    """A function of tensors; they decide what it returns."""
 
     def __init__(self, name: str, signature: Signature) -> None:
         self.name = name
@@ -107,7 +107,7 @@ def _initializer(name: str, signature: Signature) -> Callable[..., ParameterValu
     def start(*args: Any, **kwargs: Any) -> ParameterValue:
         tensor, arguments = bind_initializer(signature, args, kwargs)
         if not isinstance(tensor, ParameterValue):
-            raise TypeError(f"nn.init.{name} is given {tensor!r}, which is no parameter")
+            raise TypeError(f"nn.init.{name} is given {tensor!r}, which is not a parameter")
         tensor.start = (f"nn.init.{name}", arguments)
         return tensor
 
@@ -214,7 +214,7 @@ class Torch:
 
 
 def _declared(calls: Iterable[Call]) -> dict[str, list[Call]]:
-    """The calls of what no table has, by the name of what is called."""
+    """The calls of what is in no table, by the name of what is called."""
     found: dict[str, list[Call]] = {}
     for call in calls:
         kind, _, name = call.callee.rpartition(".")
@@ -251,7 +251,7 @@ def _some(name: str, module: Any, words: str) -> Library:
 
 
 _ABC = Library("collections.abc", {n: getattr(collections.abc, n) for n in collections.abc.__all__})
-#: Of each library what a network can need, and nothing that evaluates text.
+#: From each library, what a network can need, and nothing that evaluates text.
 _PYTHON = {
     "typing": _some(
         "typing",
@@ -271,7 +271,7 @@ _PYTHON = {
 
 def _get_attribute(value: Any, name: str, *default: Any) -> Any:
     if name.startswith("_"):
-        raise AttributeError(f"`{name}` is nothing that a module may use")
+        raise AttributeError(f"`{name}` may not be used in a module")
     return getattr(value, name, *default)
 
 
@@ -291,7 +291,7 @@ _BUILTINS: dict[str, Any] = {name: getattr(builtins, name) for name in _ALLOWED.
 
 
 class UnknownImport:
-    """Something of a library that a user's template imports. What is made of it is unknown, too."""
+    """Something that a user's template imports. Everything made of it is unknown, too."""
 
     def __getattr__(self, name: str) -> UnknownImport:
         return UnknownImport()

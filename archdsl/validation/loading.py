@@ -1,8 +1,8 @@
-"""How a network for inference takes the plain one's state, tried with one number a tensor.
+"""How a network for inference takes the plain one's state, tried with one number per tensor.
 
-Each tensor of the plain state is a number of its own. ``load_training_state`` then computes with
+Each tensor of the plain state is a different number. ``load_training_state`` then computes with
 numbers, and what each tensor of the network gets is compared with what folding gives. So a formula
-may be written in any way that is right. The order of elements within a tensor is not seen.
+may be written in any correct way. The order of elements within a tensor is not checked.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _TOLERANCE = 1e-9
 
 
 class StateLoading:
-    """The plain state of a deployment, and what the network for inference is to make of it."""
+    """The plain state of a deployment, and what the network for inference must make of it."""
 
     def __init__(self, deployment: Deployment, network: ComparedNetwork) -> None:
         self.deployment = deployment
         self.network = network
         self.state: dict[str, TensorNumber] = {}
-        #: By key of the network for inference, what it is to get.
+        #: By key of the network for inference, what it must get.
         self.wanted: dict[str, TensorNumber] = {}
         #: By key, the node of the network for inference that has it.
         self.nodes: dict[str, Node] = {}
@@ -91,7 +91,7 @@ class StateLoading:
         return weight * spread, (bias - mean) * factor + shift
 
     def _owner(self, node: Node) -> tuple[str, Shape]:
-        """The module of a plain layer that has its numbers, of a row the last; and their shape."""
+        """The module that owns a plain layer's weights (the last in a row), and their shape."""
         plain = self.deployment.plain
         assert isinstance(node.layer, UnaryLayer)
         call = node.layer.emit(plain.nodes[node.inputs[0]].volume)
@@ -105,7 +105,7 @@ class StateLoading:
     # ── Trying it ────────────────────────────────────────────────────────────────────────────
 
     def compare(self) -> None:
-        """Each tensor gets its numbers; a state that lacks one, or has more, is refused."""
+        """Check that each tensor gets its numbers, and that a missing or extra one is refused."""
         found = self._load(self.state)
         if found is None:
             raise StepMismatchError("load_training_state loads nothing")

@@ -1,7 +1,7 @@
-"""Stand-ins for ``nn.Module`` and what is built of it: they register as torch's do, and record.
+"""Stand-ins for ``nn.Module`` and its containers: they register as torch's do, and record.
 
-Only what a module may use is here. An attribute that is missing is an ``AttributeError`` at the
-line that asks for it, so nothing that a module does goes unnoticed.
+Only what a module may use is here. A missing attribute is an ``AttributeError`` at the line that
+asks for it, so nothing that a module does goes unnoticed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Module:
     training: bool
     _modules: dict[str, Module | None]
     _parameters: dict[str, ParameterValue | None]
-    #: Whether a condition may put another module in the place of this one: it does nothing.
+    #: Whether it does nothing, so that a condition may put another module in its place.
     is_passing: ClassVar[bool] = False
 
     def __init__(self) -> None:
@@ -50,8 +50,8 @@ class Module:
                 raise TypeError(f"cannot assign {value!r} where a module is registered")
             table = modules if name in modules else self._parameters
             table[name] = None
-        # Methods win over what torch has registered; here that name is refused, so that what is
-        # registered can be found as fast as any attribute.
+        # In torch, methods take precedence over what is registered. Here their names are refused,
+        # so that what is registered can be found as fast as any attribute.
         values[name] = value
 
     def _check_name(self, name: str) -> None:
@@ -63,7 +63,7 @@ class Module:
 
     def __delattr__(self, name: str) -> None:
         if self.__dict__.get("is_running"):
-            raise StepMismatchError(f"`self.{name}` goes while the network runs")
+            raise StepMismatchError(f"`self.{name}` is deleted while the network runs")
         self._modules.pop(name, None)
         self._parameters.pop(name, None)
         del self.__dict__[name]
@@ -78,7 +78,7 @@ class Module:
 
     def add_module(self, name: str, module: Module | None) -> None:
         if not name or "." in name:
-            raise KeyError(f"{name!r} is no name of a module")
+            raise KeyError(f"{name!r} is not a name for a module")
         setattr(self, name, module)
 
     register_module = add_module
@@ -191,7 +191,7 @@ class Sequential(Module):
 
     def _put(self, name: str, module: Any) -> None:
         if not isinstance(module, Module):
-            raise TypeError(f"{module!r} is no module")
+            raise TypeError(f"{module!r} is not a module")
         self._modules[name] = module
 
     def forward(self, x: Any) -> Any:
@@ -234,7 +234,7 @@ class Sequential(Module):
 
 
 class ModuleList(Sequential):
-    """``nn.ModuleList``: a row that nobody calls."""
+    """``nn.ModuleList``: a row of modules that is not called itself."""
 
     def __init__(self, modules: Iterable[Any] = ()) -> None:
         super().__init__(*modules)

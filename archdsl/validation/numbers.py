@@ -1,7 +1,7 @@
 """Tensors as one number and a shape: enough to compute with them as torch would.
 
 All elements of a tensor are one number, so a formula gives what torch gives for each of them, and
-a shape that does not fit is the same error. What is joined keeps the numbers of its parts.
+a shape that does not fit is the same error. Joined tensors keep the numbers of their parts.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class TensorNumber:
         return TensorNumber((1.0,), _sizes(sizes))
 
     def call_function(self, name: str, bound: Bound) -> TensorNumber:
-        """What a function of torch gives."""
+        """What a function of torch returns."""
         short = name.removeprefix("torch.")
         if short == "cat" and bound["dim"] == 0 and type(bound["dim"]) is int:
             return join(bound["tensors"])
@@ -126,7 +126,7 @@ def join(numbers: list[TensorNumber] | tuple[TensorNumber, ...]) -> TensorNumber
 def _sizes(sizes: tuple[Any, ...]) -> Shape:
     shape = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple | list) else sizes
     if not sizes or any(type(size) is not int for size in shape):
-        raise TypeError(f"{shape!r} is no shape")
+        raise TypeError(f"{shape!r} is not a shape")
     return tuple(shape)
 
 

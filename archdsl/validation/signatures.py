@@ -1,8 +1,8 @@
 """PyTorch's signatures: what a call means once its defaults are filled in.
 
-Each function has the parameters of PyTorch's own and gives them by name; a test compares them all
-with those of the installed torch. ``device`` and ``dtype`` are left out: no module that is emitted
-may choose them.
+Each function has the parameters of PyTorch's own and returns them by name; a test compares them all
+with those of the installed torch. ``device`` and ``dtype`` are left out: no emitted module may
+choose them.
 """
 
 from __future__ import annotations
@@ -278,7 +278,7 @@ def parameters_of(layer: str, bound: Bound) -> tuple[str, ...]:
 
 
 def buffers_of(bound: Bound) -> tuple[str, ...]:
-    """The buffers that a layer keeps beside its parameters: running statistics."""
+    """The buffers that a layer keeps besides its parameters: running statistics."""
     is_tracked = bound.get("track_running_stats", False)
     return ("running_mean", "running_var", "num_batches_tracked") if is_tracked else ()
 
@@ -358,15 +358,5 @@ def flatten(input: A, start_dim: A = 0, end_dim: A = -1) -> Bound:
     return locals()
 
 
-def maximum(input: A, other: A) -> Bound:
-    return locals()
-
-
-#: What these do is written in C, without a signature that Python can see.
-FUNCTIONS: dict[str, Signature] = {
-    "cat": cat,
-    "concat": cat,
-    "flatten": flatten,
-    "maximum": maximum,
-    "stack": cat,
-}
+#: PyTorch's own are written in C, without a signature that Python can see.
+FUNCTIONS: dict[str, Signature] = {"cat": cat, "concat": cat, "flatten": flatten, "stack": cat}

@@ -1,4 +1,4 @@
-"""A module that has run, and the Models that it is to be."""
+"""A module that has run, and the Models that it must match."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from archdsl.validation.library import Torch
 
 
 class Subject:
-    """The text of a module among stand-ins that know what its Models call.
+    """The text of a module, run with stand-ins that know what its Models call.
 
     Errors:
         InvalidModuleError: what keeps the text from running.

@@ -12,7 +12,7 @@ Arguments: TypeAlias = dict[str, Frozen]
 
 
 class Trace(Protocol):
-    """Who is told of the operations between tensors."""
+    """Records the operations between tensors."""
 
     def operate(self, function: str, *arguments: Frozen) -> Tensor:
         """The result of a function of tensors, each frozen as ``("tensor", id)``."""
@@ -38,11 +38,11 @@ def freeze(value: Any) -> Frozen:
         return ("slice", freeze(value.start), freeze(value.stop), freeze(value.step))
     if (frozen := getattr(value, "frozen", None)) is not None:
         return frozen
-    raise TypeError(f"{value!r} is no argument of a layer")
+    raise TypeError(f"{value!r} is not an argument of a layer")
 
 
 def freeze_square(value: Any) -> Frozen:
-    """An argument for all axes or sides, of which one number stands for equal ones."""
+    """An argument for all axes or sides, in which one number stands for equal ones."""
     frozen = freeze(value)
     if type(frozen) is tuple and frozen[0] == "tuple" and len(set(frozen[1:])) == 1:
         return frozen[1]
@@ -85,10 +85,10 @@ def _binary(operator: str) -> Callable[[Tensor, object], Any]:
 
 
 class Tensor:
-    """What flows through a network: the number of a value, and who is told of what it goes into.
+    """What flows through a network: the number of a value, and the trace that records its use.
 
-    It has the few operations that may stand in a ``forward``. Whatever else a module asks of it
-    is an error at the line that asks.
+    It has the few operations that may be in a ``forward``. Whatever else a module asks of it is an
+    error at the line that asks.
     """
 
     __slots__ = ("id", "trace")
@@ -114,7 +114,7 @@ class Tensor:
         return flatten(self, start_dim, end_dim)
 
     def __getattr__(self, name: str) -> Callable[..., Tensor]:
-        """A method as the definition of a merge may call it; by any other the graphs differ."""
+        """A method that the definition of a merge may call; any other makes the graphs differ."""
         if name.startswith("_"):
             raise AttributeError(f"a tensor has no {name}")
 
@@ -132,7 +132,7 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 
 class ParameterValue:
-    """A tensor that trains; ``start`` is the function that filled it last, and its arguments."""
+    """A trainable tensor; ``start`` is the function that filled it last, and its arguments."""
 
     __slots__ = ("start",)
 
