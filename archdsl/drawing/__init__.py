@@ -1,4 +1,4 @@
-"""Drawings: a network as a picture, or as text from which others draw."""
+"""Drawings: a network as a picture, or as text from which other programs draw."""
 
 from __future__ import annotations
 
@@ -73,18 +73,19 @@ def render_drawing(
     A page (``html``) or a table may hold many networks, any other drawing one.
 
     Errors:
-        ValueError: no such style, or none of any style's formats; many networks, or none.
-        DrawingError: the style has no such format or option, or cannot show the network.
+        ValueError: There is no such style, or no style has the format; or the format shows one
+            network, and none or many were given.
+        DrawingError: The style lacks the format or an option, or cannot show the network.
     """
     chosen = style_named(style)
     if format not in FORMATS:
-        raise ValueError(f"{format!r} is no format of drawings; they are {', '.join(FORMATS)}")
+        raise ValueError(f"{format!r} is not a format of drawings; they are {', '.join(FORMATS)}")
     if format not in chosen.formats:
         formats = ", ".join(chosen.formats)
         raise DrawingError(f"the {style} style has no format {format}; it has {formats}")
     models = (model,) if isinstance(model, Model) else tuple(model)
     if not models or (len(models) > 1 and not chosen.is_of_many(format)):
-        raise ValueError(f"{format} shows one network, and {len(models)} were given")
+        raise ValueError(f"{format} shows one network, but {len(models)} were given")
     text = chosen.texts.get(format)
     is_text = text is not None or format in TABLE_FORMATS
     supported = text.options if text else frozenset() if is_text else chosen.options
@@ -95,7 +96,7 @@ def render_drawing(
     is_partial = any(isinstance(model, PartialModel) for model in models)
     if is_partial and (is_text or not chosen.shows_faults):
         place = format if is_text else f"the {style} style"
-        raise DrawingError(f"{place} shows no network with faults; pictures of the graph do")
+        raise DrawingError(f"{place} cannot show a network with faults; pictures of the graph can")
     if chosen.table is not None:
         return _table_drawing(chosen.table(models), format, options)
     if text is not None:

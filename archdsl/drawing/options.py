@@ -1,4 +1,4 @@
-"""What a user may choose about a picture; each style says which of it concerns it."""
+"""What a user may choose about a picture; each style says which options it supports."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ Legend: TypeAlias = Literal["auto", "on", "off"]
 BoxScale: TypeAlias = Literal["log", "sqrt", "linear"]
 ColorBy: TypeAlias = Literal["family", "params", "macs", "memory", "receptive-field"]
 
-#: The smallest text on paper that is read without a glass, in points.
+#: The smallest text on paper that can be read without a magnifying glass, in points.
 SMALLEST_TEXT = 6.0
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The candidates for a picture; the defaults are those of the command line."""
+    """The options of a picture; the defaults are those of the command line."""
 
     #: The page that the picture is laid out for, so that its text stays legible there.
     fit: Fit = "none"
     direction: Direction = "auto"
-    #: How deep blocks and groups are drawn from the inside; None for all of them.
+    #: Blocks and groups inside fewer others than this are drawn expanded; None for all of them.
     depth: int | None = None
-    #: Parts that are drawn from the inside though `depth` or the page would collapse them.
+    #: Parts that are drawn expanded although `depth` or the page would collapse them.
     open: tuple[str, ...] = ()
     #: No clusters and nothing folded.
     flat: bool = False
-    #: The edges that carry their volume.
+    #: The edges that are labelled with their volume.
     shapes: Shapes = "changes"
     #: Each box with its layer's name, as in the table and the state dict.
     names: bool = False
     legend: Legend = "auto"
     color_by: ColorBy = "family"
     theme: Theme = "auto"
-    #: How volumes are drawn to sizes.
+    #: How the sizes of volumes become sizes of boxes.
     scale: BoxScale = "log"
 
     def changed(self) -> tuple[str, ...]:
@@ -54,7 +54,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The room for a picture, in points; a small picture grows by ``growth`` at most."""
+    """The room for a picture, in points; a small picture is enlarged by ``growth`` at most."""
 
     name: str
     width: float
@@ -64,9 +64,9 @@ class Page:
 
 _MM = 72 / 25.4
 PAGES: dict[Fit, Page] = {
-    # 210 × 297 mm, upright, less margins of 20 mm.
+    # 210 × 297 mm, upright, minus margins of 20 mm.
     "a4": Page("A4", 170 * _MM, 257 * _MM),
-    # 13.33 × 7.5 inches (16:9), less margins of half an inch.
+    # 13.33 × 7.5 inches (16:9), minus margins of half an inch.
     "slide": Page("a slide", 888.0, 468.0, 2.5),
     # A column of a two-column paper, on a page of the same height.
     "column": Page("a column", 84 * _MM, 240 * _MM),

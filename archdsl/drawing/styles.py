@@ -1,4 +1,4 @@
-"""The styles of drawings. A new one is an entry here; command line and interface read it."""
+"""The styles of drawings. A new one is added here; the command line and the interface read it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class TextFormat:
     is_of_many: bool = False
 
 
-#: What every style that draws a picture is written as.
+#: The formats of every style that draws a picture.
 PICTURE_FORMATS = ("svg", "png", "pdf", "tikz")
-#: What every style that makes a table is written as, before it is set as a picture.
+#: The text formats of every style that makes a table; it is also set as a picture.
 TABLE_FORMATS = ("txt", "md", "tex", "csv")
-#: Endings of files that mean another format than their own name, where a style has no such.
+#: File endings that mean a format of another name, in a style without a format of that ending.
 ENDINGS = {"tex": "tikz"}
 
 
@@ -38,9 +38,9 @@ class Style:
     """A way to show a network.
 
     ``picture`` draws it, and supports ``options``, which are fields of ``Options``; ``texts`` are
-    formats of its own, by their ending. Another option is refused, not ignored. A style with a
-    ``table`` puts all networks of a call into one; its texts support no options, its picture
-    ``options``.
+    formats of its own, by their ending. Other options are refused, not ignored. A style with a
+    ``table`` puts all networks of a call into one table; its texts support no options, its picture
+    supports ``options``.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Style:
 
     @property
     def formats(self) -> tuple[str, ...]:
-        """The formats it has; the first is what it is written as unless asked."""
+        """The formats it has; the first is the default."""
         if self.table is not None:
             return (*TABLE_FORMATS, *PICTURE_FORMATS)
         return (*(PICTURE_FORMATS if self.picture else ()), *self.texts)
@@ -164,4 +164,5 @@ def style_named(name: str) -> Style:
     for style in STYLES:
         if style.name == name:
             return style
-    raise ValueError(f"{name!r} is no style; they are {', '.join(style.name for style in STYLES)}")
+    names = ", ".join(style.name for style in STYLES)
+    raise ValueError(f"{name!r} is not a style; they are {names}")

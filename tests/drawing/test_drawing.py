@@ -378,7 +378,7 @@ def test_pdf_is_one() -> None:
 
 
 def test_an_unknown_format_is_refused() -> None:
-    with pytest.raises(ValueError, match="'gif' is no format of drawings; they are svg, png"):
+    with pytest.raises(ValueError, match="'gif' is not a format of drawings; they are svg, png"):
         render_drawing(archdsl.parse(RESIDUAL), "gif")
 
 

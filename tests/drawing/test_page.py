@@ -212,7 +212,7 @@ def test_options_that_a_page_does_not_support_are_refused(nested: archdsl.Model)
 
 
 def test_other_formats_show_one_network(nested: archdsl.Model) -> None:
-    with pytest.raises(ValueError, match=r"^svg shows one network, and 2 were given$"):
+    with pytest.raises(ValueError, match=r"^svg shows one network, but 2 were given$"):
         render_drawing((nested, nested), "svg")
 
 

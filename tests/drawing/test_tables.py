@@ -206,7 +206,7 @@ def test_pictures_are_the_same_bytes(format: str) -> None:
 
 
 def test_the_graph_draws_one_network() -> None:
-    with pytest.raises(ValueError, match="svg shows one network, and 6 were given"):
+    with pytest.raises(ValueError, match="svg shows one network, but 6 were given"):
         render_drawing(models_of("vgg"), "svg")
 
 

@@ -170,7 +170,7 @@ def test_a_partial_model_is_neither_compiled_nor_tabled() -> None:
     with pytest.raises(ArchError, match="branches of `concat` differ"):
         archdsl.compile(model)
     with pytest.raises(
-        DrawingError, match="txt shows no network with faults; pictures of the graph do"
+        DrawingError, match="txt cannot show a network with faults; pictures of the graph can"
     ):
         render_drawing(model, "txt", style="table")
 

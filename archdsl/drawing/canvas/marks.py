@@ -15,7 +15,7 @@ Point: TypeAlias = tuple[float, float]
 Command: TypeAlias = tuple[Literal["M", "L", "C", "Z"], tuple[Point, ...]]
 Anchor: TypeAlias = Literal["start", "middle", "end"]
 
-#: The share of a quarter circle's radius at which the handles of its Bézier curve stand.
+#: The distance of a quarter circle's Bézier handles from its ends, as a share of its radius.
 _ARC = 0.5523
 
 
@@ -44,7 +44,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Marks that belong together; the title is what a pointer shows and a reader says.
+    """Marks that belong together; the title is their tooltip, which screen readers say.
 
     ``classes`` are for styles and scripts of pages that hold the picture.
     """
@@ -59,10 +59,10 @@ Mark: TypeAlias = Line | Text | Group
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """All of a picture, in reading order.
+    """A whole picture, its marks in reading order.
 
-    ``width`` and ``height`` are its own, ``scale`` what it is printed at: a text of 8 points is
-    then ``8 · scale`` points high on paper.
+    ``width`` and ``height`` are without ``scale``, by which the picture is scaled in print: a text
+    of 8 points is ``8 · scale`` points high on paper.
     """
 
     title: str
@@ -71,7 +71,7 @@ class Picture:
     width: float
     height: float
     scale: float = 1.0
-    #: What the reader should know of how it was made, such as that a text is too small.
+    #: What the user should know about how it was made, such as that a text is too small.
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -102,7 +102,7 @@ def rectangle(
     line: float = 1.0,
     dash: tuple[float, ...] = (),
 ) -> Line:
-    """A rectangle from its upper left corner, its own corners round where ``radius`` is set."""
+    """A rectangle with its upper left corner at (x, y), with rounded corners given a ``radius``."""
     right, bottom, r = x + width, y + height, min(radius, width / 2, height / 2)
     if not r:
         corners = ((x, y), (right, y), (right, bottom), (x, bottom))
@@ -151,7 +151,7 @@ def polyline(
 
 
 def moved(mark: Mark, dx: float, dy: float) -> Mark:
-    """The same mark elsewhere."""
+    """The same mark, moved to the right and down."""
     match mark:
         case Text(at=(x, y)):
             return replace(mark, at=(x + dx, y + dy))

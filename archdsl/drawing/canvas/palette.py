@@ -1,7 +1,7 @@
 """The colours of the drawings, by role and theme.
 
-Each family of layers has a pale fill and a dark border of its hue. The hues stay apart for
-colour-blind readers; shape and word say the same again. A role keeps its name in all themes.
+Each family of layers has a pale fill and a dark border of its hue. Colour-blind readers can tell
+the hues apart, and shapes and words repeat what they say. A role keeps its name in all themes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ THEMES: tuple[Theme, ...] = ("auto", "light", "dark", "print")
 Palette: TypeAlias = dict[str, str]
 
 
-#: A part drawn collapsed, beside the families of layers.
+#: The look of a part drawn collapsed; the other looks are the families of layers.
 BLOCK = "block"
 
 
@@ -41,17 +41,17 @@ def detail_of(look: str) -> str:
 
 
 def top_of(look: str) -> str:
-    """The role of the upper face of a box in projection, which lies in the light."""
+    """The role of the upper face of a box in projection, which is lit."""
     return f"{look}-top"
 
 
 def side_of(look: str) -> str:
-    """The role of its side, which lies in the shade."""
+    """The role of its side, which is in the shade."""
     return f"{look}-side"
 
 
 def mixed(one: str, other: str, share: float) -> str:
-    """A colour between two, that much of the way to the other."""
+    """A colour between two, at this share of the way from one to the other."""
     pairs = zip(channels_of(one), channels_of(other), strict=True)
     return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in pairs)
 
@@ -62,11 +62,11 @@ def channels_of(colour: str) -> tuple[int, int, int]:
 
 
 def shades_of(fill: str) -> tuple[str, str]:
-    """Top and side for a front of any colour."""
+    """The colours of top and side for a front of any colour."""
     return mixed(fill, "#ffffff", 0.35), mixed(fill, "#000000", 0.2)
 
 
-#: What has no colour of its own would look dark in the shade.
+#: Fills without a colour. Their sides are shaded less, or they would look dark.
 _PLAIN = ("#ffffff", "#0d1117")
 
 
@@ -143,7 +143,7 @@ DARK: Palette = {
     ),
 }
 
-#: For black and white: black lines on white, fills as greys that a printer keeps apart.
+#: For black and white: black lines on white, fills as greys that can be told apart in print.
 PRINT: Palette = {
     **dict.fromkeys(LIGHT, "#000000"),
     "page": "#ffffff",
@@ -171,7 +171,7 @@ PRINT: Palette = {
 
 
 def palette_of(theme: Theme) -> Palette:
-    """The colours of a theme; ``auto`` is light, until a reader's program asks for dark."""
+    """The colours of a theme; ``auto`` is light unless the viewer asks for dark."""
     match theme:
         case "dark":
             return DARK
@@ -181,5 +181,5 @@ def palette_of(theme: Theme) -> Palette:
 
 
 def colour_of(paint: str, palette: Palette) -> str:
-    """The ``#rrggbb`` of a role, or of itself."""
+    """The ``#rrggbb`` of a role; a paint that is a colour is returned as it is."""
     return paint if paint.startswith("#") else palette[paint]

@@ -1,4 +1,4 @@
-"""A picture as PDF of one page, its letters embedded; the same picture gives the same bytes."""
+"""A picture as a PDF of one page, its font embedded; the same picture gives the same bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from archdsl.drawing.canvas.marks import Group, Line, Mark, Picture, Text
 from archdsl.drawing.canvas.palette import Palette, Theme, colour_of, palette_of
 from archdsl.drawing.canvas.typeface import BOLD, REGULAR, spelled, text_width
 
-#: The longest side of a page in points that readers accept: 200 inches.
+#: The longest side of a page that PDF viewers accept, in points: 200 inches.
 MAX_PAGE = 14400.0
 
 
@@ -24,7 +24,8 @@ def pdf_of(picture: Picture, theme: Theme) -> bytes:
     scale = min(picture.scale, MAX_PAGE / max(picture.width, picture.height))
     buffer = BytesIO()
     size = (picture.width * scale, picture.height * scale)
-    # Invariant: no date and no random id. The first font else is Helvetica, which is not embedded.
+    # Invariant: no date and no random id. By default the first font would be Helvetica, which is
+    # not embedded.
     canvas = Canvas(buffer, pagesize=size, invariant=1, pageCompression=1, initialFontName="Inter")
     canvas.setTitle(picture.title)
     canvas.setSubject(picture.description)
@@ -32,7 +33,7 @@ def pdf_of(picture: Picture, theme: Theme) -> bytes:
     palette = palette_of(theme)
     canvas.setFillColor(HexColor(palette["page"]))
     canvas.rect(0, 0, *size, stroke=0, fill=1)
-    # From the lower left corner to the upper left, y downwards.
+    # The origin moves from the lower left corner to the upper left, and y goes down.
     canvas.transform(scale, 0, 0, -scale, 0, size[1])
     for mark in picture.marks:
         _draw(canvas, mark, palette)

@@ -22,7 +22,7 @@ def png_of(picture: Picture, theme: Theme) -> bytes:
     return resvg_py.svg_to_bytes(
         svg_string=svg_of(picture, theme, is_bundled=True),
         width=width,
-        # The last row of pixels, of which the picture covers a part, is page as well.
+        # The picture may cover the last row of pixels in part; it gets the page's colour as well.
         background=palette_of(theme)["page"],
         dpi=72,
         skip_system_fonts=True,

@@ -1,4 +1,4 @@
-"""A picture as SVG: described, with tooltips, in light or dark as the reader's page is."""
+"""A picture as SVG: with a description and tooltips, light or dark as the page around it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from archdsl.drawing.canvas.palette import DARK, LIGHT, Palette, Theme, colour_o
 from archdsl.drawing.canvas.typeface import FALLBACKS, FAMILY, spelled
 from archdsl.text.printing import blank_unprintable
 
-#: Of the root element: a style inside a page holds for the whole page.
+#: The class of the root element. The style names it, because inside an HTML page it would
+#: otherwise apply to the whole page.
 SVG_CLASS = "archdsl-drawing"
 
 _FONTS = ", ".join((FAMILY, *FALLBACKS))
 
 
 def svg_of(picture: Picture, theme: Theme, *, is_bundled: bool = False) -> str:
-    """The picture as SVG text; ``is_bundled`` where the bundled typeface alone will be at hand."""
+    """The picture as SVG text; ``is_bundled``: only the bundled typeface will be available."""
     writer = _SvgWriter(palette_of(theme), is_bundled)
     writer.group("", picture.marks)
     width, height = (side * picture.scale for side in (picture.width, picture.height))
@@ -37,14 +38,14 @@ def svg_of(picture: Picture, theme: Theme, *, is_bundled: bool = False) -> str:
 
 
 def fragment_of(marks: Iterable[Mark]) -> str:
-    """Marks as SVG elements for a page of its own, whose style colours the classes of roles."""
+    """Marks as SVG elements for a page that brings its own style for the classes of roles."""
     writer = _SvgWriter(palette_of("light"), False)
     writer.group("", tuple(marks))
     return "".join(writer.lines)
 
 
 def number(value: float) -> str:
-    """A length with two digits behind the point, and none that say nothing."""
+    """A length with up to two decimals, without trailing zeros."""
     shown = f"{value:.2f}".rstrip("0").rstrip(".")
     return "0" if shown == "-0" else shown
 
@@ -55,7 +56,7 @@ def _xml(text: str) -> str:
 
 
 def _dark_style(roles: dict[str, None]) -> str:
-    """What changes on a dark page, for the roles that occur."""
+    """The style of a dark page, for the roles that occur and change."""
     rules = [
         f".{SVG_CLASS} .{name[0]}-{name[2:]} {{ {kind}: {DARK[name[2:]]}; }}"
         for name in roles
@@ -89,7 +90,7 @@ class _SvgWriter:
                     self.lines.append(self._text(mark))
 
     def paint(self, fill: str | None, stroke: str | None) -> str:
-        """The attributes of fill and stroke, and the classes by which they follow the page."""
+        """The attributes of fill and stroke, and the classes by which they follow the theme."""
         names = []
         attributes = ""
         for kind, paint in (("fill", fill), ("stroke", stroke)):

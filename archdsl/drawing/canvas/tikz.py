@@ -1,4 +1,4 @@
-"""A picture as TikZ: text for LaTeX documents, in the size of the picture on its page."""
+"""A picture as TikZ: text for LaTeX documents, in the size that the picture has in print."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from archdsl.text.printing import blank_unprintable
 
 _ANCHORS = {"start": "base west", "middle": "base", "end": "base east"}
 
-#: What TeX would read as its own, and signs that not every font of LaTeX has.
+#: Characters with a meaning in TeX, and those that not every LaTeX font has.
 _SPELLED = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -69,7 +69,7 @@ class _TikzWriter:
         self.palette = palette
         self.scale = scale
         self.lines: list[str] = []
-        #: By their names in TeX, the colours that occur.
+        #: The colours that occur, by their names in TeX.
         self.colours: dict[str, str] = {}
 
     def marks(self, marks: tuple[Mark, ...]) -> None:

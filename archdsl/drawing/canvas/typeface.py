@@ -1,6 +1,6 @@
 """The one typeface of the drawings, and how wide a text is in it.
 
-Inter, under the SIL Open Font License (``fonts/OFL.txt``), cut down and measured by
+Inter, under the SIL Open Font License (``fonts/OFL.txt``), reduced to a subset and measured by
 ``tools/bundle_font.py``. It is set without kerning, so widths are sums of advances.
 """
 
@@ -11,21 +11,21 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 FAMILY = "Inter"
-#: Where Inter is missing, these are no wider.
+#: For viewers without Inter: their letters are no wider.
 FALLBACKS = ("Helvetica Neue", "Helvetica", "Arial", "Liberation Sans", "sans-serif")
 
 _FOLDER = Path(__file__).parent / "fonts"
 REGULAR = _FOLDER / "Inter-Regular.ttf"
 BOLD = _FOLDER / "Inter-Bold.ttf"
 
-#: Of the size: how far capitals rise above the baseline, and letters fall below it.
+#: How far capitals rise above the baseline and letters fall below it, as shares of the size.
 CAP_HEIGHT = 0.727
 DESCENT = 0.2
 
 
 @cache
 def _advances() -> tuple[dict[str, int], dict[str, int]]:
-    """By character, in thousandths of the size: regular and bold."""
+    """The width of each character, regular and bold, in thousandths of the size."""
     runs = json.loads((_FOLDER / "widths.json").read_text("utf-8"))
     regular, bold = (
         {chr(first + n): width for first, widths in runs[weight] for n, width in enumerate(widths)}
@@ -42,9 +42,9 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
 
 
 def spelled(text: str) -> str:
-    """The text in characters that the typeface has: another one as its code, ``\\u4e2d``.
+    """The text in characters that the typeface has; others are spelled as their code, ``\\u4e2d``.
 
-    Pictures that bring their own letters show this; one never sees empty boxes there.
+    Pictures that bring their own font show this, instead of empty boxes.
     """
     known = _advances()[False]
     return "".join(sign if sign in known else _code(sign) for sign in text)
@@ -55,7 +55,7 @@ def _code(sign: str) -> str:
 
 
 def shortened(text: str, size: float, width: float, bold: bool = False) -> str:
-    """The text, cut in its middle to a width in points: names may have hundreds of characters."""
+    """The text, cut in the middle to a width in points; names may have hundreds of characters."""
     if text_width(text, size, bold) <= width:
         return text
     keep = len(text)

@@ -1,1 +1,1 @@
-"""What is shown of a network, wherever it will stand: boxes, forks, clusters and edges."""
+"""What is shown of a network, wherever it will be placed: boxes, forks, clusters and edges."""

@@ -1,4 +1,4 @@
-"""Parts drawn collapsed: a block below the depth is one box, neighbours of a kind another."""
+"""Parts drawn collapsed: a block below the depth is one box, as are neighbours of one kind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from archdsl.network.graph import Node
 
 
 def depth_of(items: Iterable[FigureItem]) -> int:
-    """How many clusters stand in each other at most."""
+    """How deep clusters are nested at most; auxiliary heads do not count."""
     deepest = 0
     for item in items:
         match item:
@@ -41,10 +41,10 @@ def flatten(items: Iterable[FigureItem]) -> tuple[FigureItem, ...]:
 
 
 class Collapser:
-    """Collapses clusters deeper than ``depth``, but for those of a name, and those around them.
+    """Collapses clusters deeper than ``depth``.
 
-    Where it ``joins``, collapsed neighbours of one kind become one box.
-    ``may_collapse`` keeps others open as well.
+    Those named in ``open`` stay open, with those around them, and those of which ``may_collapse``
+    says no. If it ``joins``, collapsed neighbours of one kind become one box.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Collapser:
 
     def _box(self, cluster: Cluster) -> Box:
         members = sorted(node for box in boxes_in(cluster) for node in box.members)
-        # The result last, as in each box.
+        # The node of the result is last, as in each box.
         inside = [node for node in members if node != cluster.output]
         own = (*inside, cluster.output)
         title = cluster.title or cluster.name or _summary(cluster)
@@ -109,7 +109,7 @@ class Collapser:
         return Box(own, own, title, detail, Family.PLUMBING, name, cluster.count, cluster)
 
     def _channels(self, run: Sequence[Cluster]) -> str:
-        """``512→512→528``: what flows into the first, and out of each."""
+        """``512→512→528``: the channels that flow into the first, and out of each."""
         first = min(node for box in boxes_in(run[0]) for node in box.members)
         numbers = [self.nodes[self.nodes[first].inputs[0]].volume.sizes[-1]]
         numbers += [self.nodes[cluster.output].volume.sizes[-1] for cluster in run]
@@ -119,7 +119,10 @@ class Collapser:
         return "→".join(map(str, numbers))
 
     def _joined(self, items: list[FigureItem]) -> list[FigureItem]:
-        """Collapsed neighbours of one kind in line as one box that says what varies."""
+        """The items, with collapsed neighbours of one kind in line as one box.
+
+        The box shows the channels after each of them.
+        """
         result: list[FigureItem] = []
         run: list[Box] = []
         for item, after in pairwise([*items, None]):
@@ -167,6 +170,6 @@ class Collapser:
 
 
 def _summary(cluster: Cluster) -> str:
-    """What stands in a part without a name."""
+    """The contents of a part without a name."""
     titles = list(dict.fromkeys(box.title for box in boxes_in(cluster)))
     return ", ".join(titles[:2]) + (", …" if len(titles) > 2 else "")

@@ -47,10 +47,10 @@ _DEFAULT = Options()
 #: Between the numbers of a size.
 _SIZE = re.compile(r"(?<=\d)x(?=\d)")
 
-#: What a terse picture leaves out.
+#: The words that a terse picture leaves out.
 _UNSAID = ("s1", "same")
 
-#: Families that papers write into the box of the layer before.
+#: Families that papers write into the box of the layer before them.
 _FUSED = (Family.NORMALIZATION, Family.ACTIVATION, Family.REGULARIZATION)
 
 
@@ -62,20 +62,20 @@ def compose_figure(
 ) -> Figure:
     """The graph of a network, folded, collapsed and labelled as the options say.
 
-    A terse one does not say of convolutions what goes without saying: stride 1 and equal size.
-    Only what ``may_collapse`` says is collapsed.
+    A terse figure leaves out what is common for layers with weights: stride 1 and equal size.
+    Only clusters for which ``may_collapse`` is true are collapsed.
 
     Errors:
-        DrawingError: a part that shall be open is none.
+        DrawingError: The options name a part to open that does not exist.
     """
     return _Composer(model, options, is_terse, may_collapse).figure()
 
 
 def compose_closed(model: Model, options: Options = _DEFAULT) -> Figure:
-    """The graph with all blocks collapsed, each from the inside in ``insides``, and so on.
+    """The graph with all blocks collapsed, and the inside of each in ``insides``, recursively.
 
     Errors:
-        DrawingError: a part that shall be open is none.
+        DrawingError: The options name a part to open that does not exist.
     """
     return _Composer(model, options, is_terse=False).collapsed()
 
@@ -169,7 +169,7 @@ class _Composer:
         return insides
 
     def _part(self, block: Cluster) -> Figure:
-        """A block alone, behind a box for what flows into it."""
+        """A block alone, after a box for its input."""
         source = input_of(block, self.nodes)
         volume = volume_text(self.nodes[source].volume)
         start = Box((source,), (source,), "input", volume, Family.INPUT)
@@ -209,7 +209,7 @@ class _Composer:
         )
 
     def _keys(self, items: Iterable[FigureItem]) -> tuple[Figure, ...]:
-        """The collapsed blocks from the inside, one of each kind; those inside them as well."""
+        """The insides of the collapsed blocks, one of each kind, and of those inside them."""
         keys: dict[str, Figure] = {}
         waiting = [box.block for item in items for box in boxes_in(item) if box.block]
         while waiting:
@@ -223,7 +223,7 @@ class _Composer:
         return tuple(keys.values())
 
     def _with_faults(self, item: FigureItem) -> FigureItem:
-        """The item, its collapsed blocks with the faults inside of them."""
+        """The item, its collapsed blocks marked with the faults inside them."""
         match item:
             case Box(fault=None):
                 return self._marked(item)
@@ -245,7 +245,7 @@ class _Composer:
         return box
 
     def _check_open(self) -> None:
-        """That each part that shall be open is one."""
+        """Check that each part to open exists."""
         known = {part.name for part in walk(self.model.chain) if part.name}
         known |= {part.block.name for part in walk(self.model.chain) if isinstance(part, CallPart)}
         for name in self.options.open:
@@ -295,7 +295,7 @@ class _Composer:
     # ── Parts ────────────────────────────────────────────────────────────────────────────────
 
     def _items(self, chain: Chain, name: str | None = None) -> tuple[FigureItem, ...]:
-        """The items of a chain, folded; as written where the part of that name shall be open."""
+        """The items of a chain, folded, or as written if the part of that name is to be open."""
         return self._folded(self._placed(chain), name)
 
     def _folded(self, placed: list[Placed], name: str | None) -> tuple[FigureItem, ...]:
@@ -319,7 +319,7 @@ class _Composer:
         return placed
 
     def _fuse(self, before: FigureItem, part: LayerPart) -> FigureItem | None:
-        """The item before with the layer in its last box, where papers would write it there."""
+        """The item before with the layer in its last box; None where papers draw its own box."""
         box = before.merge if isinstance(before, Fork) else before
         node = self.nodes[part.node]
         if not isinstance(box, Box) or node.inputs != (box.id,) or self.consumers[box.id] > 1:
@@ -328,7 +328,8 @@ class _Composer:
             return None
         if node.layer.family is Family.NORMALIZATION and not self._has_weights(box):
             return None
-        # A name in the middle is lost, but for the tooltip; one that is all there is, is not.
+        # A fused layer's name is only in the tooltip. So a named layer is not fused into a box that
+        # consists of one unnamed layer: the name would be the only one, and it is shown.
         if part.name is not None and box.name is None and len(box.nodes) == 1:
             return None
         nodes = (*box.nodes, node.id)
@@ -348,7 +349,7 @@ class _Composer:
         return self._marked(box) if self.faults else box
 
     def _detail(self, nodes: tuple[int, ...]) -> str:
-        """The second line: the arguments, then what is fused, as the language writes it."""
+        """The second line: the arguments, then the fused layers, as the language writes them."""
         first, *fused = (self.nodes[node] for node in nodes)
         detail = first.layer.describe()
         if self.is_terse and first.layer.has_weights:
@@ -363,7 +364,7 @@ class _Composer:
         return " · ".join(filter(None, (detail, " ".join(_in_short(n.layer) for n in fused))))
 
     def _item(self, part: Part) -> FigureItem | None:
-        """A part as an item; None where nothing of it is drawn."""
+        """A part as an item; None if nothing of it is drawn."""
         match part:
             case LayerPart():
                 return self._box(part.node, part.name)
@@ -398,7 +399,7 @@ class _Composer:
         output: int,
         is_repeat: bool = False,
     ) -> FigureItem | None:
-        """A cluster around items; a single one that has no name yet is named instead."""
+        """A cluster around items; a single item without a name is named instead."""
         label = " · ".join(filter(None, (title, name)))
         match items:
             case ():

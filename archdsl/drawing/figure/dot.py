@@ -33,7 +33,7 @@ CLUSTER_BORDERS = (LIGHT["cluster-border"], LIGHT["inner-cluster-border"])
 class DotShape:
     """Graphviz's names of a shape and a style; the margin in inches.
 
-    Only shapes that sit tight around two lines of text: an octagon would be half as wide again.
+    Only shapes that fit tightly around two lines of text: an octagon would be half as wide again.
     """
 
     shape: str = "box"
@@ -57,8 +57,8 @@ _BLOCK = DotShape(style="rounded,filled,bold")
 #: Measured by Graphviz; Arial and Liberation Sans have the same widths.
 FONT = "Helvetica"
 
-#: How hard the layout pulls an edge short and straight. The trunk's weight exceeds the one that
-#: Graphviz gives to narrow clusters, which would else bend the trunk to save a few points.
+#: How strongly the layout keeps an edge short and straight. The trunk's weight exceeds the one that
+#: Graphviz gives to narrow clusters, which would otherwise bend the trunk to save a few points.
 _WEIGHTS = {
     EdgeRole.TRUNK: "200",
     EdgeRole.BRANCH: "3",
@@ -108,7 +108,10 @@ def dot_of(figure: Figure) -> str:
 
 
 def quoted(text: str) -> str:
-    """Text for an attribute that is no label: not HTML, though Graphviz resolves entities in it."""
+    """Text for an attribute that is not a label.
+
+    It is not HTML, although Graphviz resolves entities in it.
+    """
     escaped: str = graphviz.escape(_plain(text).replace("&", "&amp;"))
     return escaped
 
@@ -121,8 +124,8 @@ def html(text: str) -> str:
 def _plain(text: str) -> str:
     """Text without control characters and backslashes.
 
-    Graphviz reads ``\\N`` as the node's id even in HTML, and where it is escaped; the sign that
-    looks like a backslash means nothing to it.
+    Graphviz reads ``\\N`` as the node's id even in HTML, and even if it is escaped. So backslashes
+    become a character that only looks like one.
     """
     return blank_unprintable(text).replace("\\", "∖")
 
@@ -153,7 +156,7 @@ def _add_items(
 
 
 def _align(graph: graphviz.Digraph, fork: Fork) -> None:
-    """Put the first boxes of the branches on one row, else Graphviz pulls short branches down."""
+    """Put the first boxes of the branches in one row; Graphviz would pull short branches down."""
     firsts = [
         branch[0].id
         for branch, start in zip(fork.branches, fork.starts, strict=True)
@@ -234,14 +237,14 @@ def _cluster_label(cluster: Cluster) -> str:
 
 
 def _is_wide(cluster: Cluster) -> bool:
-    """Whether branches stand side by side in the cluster, so that its corner is free."""
+    """Whether branches are side by side in the cluster, so that its corner is free."""
     return any(
         isinstance(item, Fork) and sum(map(bool, item.branches)) > 2 for item in cluster.items
     )
 
 
 def _words(cluster: Cluster) -> list[str]:
-    """The block and the name of this part; the name alone where it begins with the block's."""
+    """The names of the block and of this part; only the latter if it begins with the former."""
     if cluster.kind is ClusterKind.HEAD:
         return [cluster.name or "aux", cluster.title]
     if cluster.name and cluster.name.startswith(cluster.title):

@@ -1,4 +1,4 @@
-"""The edges of a figure, in the order of the spec, and the volumes that stand at them."""
+"""The edges of a figure, in the order of the spec, and the volumes shown at them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from archdsl.layers import Family
 from archdsl.layers.volume import Volume
 from archdsl.model import Model, PartialModel
 
-#: The id of the box of the network's result; the nodes of the network count from 0.
+#: The id of the box of the network's result; the network's nodes have ids from 0.
 OUTPUT = -1
 
 
@@ -45,7 +45,7 @@ class Edges:
         self.labelled: set[int] = set()
         self.merges: dict[int, int] = {}
         self.heads: list[Cluster] = []
-        #: The boxes that take up results from outside of a part shown alone, by their ids.
+        #: The ids of the boxes that refer to results outside a part shown alone.
         self.references: dict[int, None] = {}
         self._find_merges(items)
         edges: list[Edge] = []
@@ -53,14 +53,14 @@ class Edges:
             edges += self._into(item)
         if not is_part:
             edges.append(Edge(self.box_of[model.chain.output].id, OUTPUT, "", EdgeRole.TRUNK))
-        # After the trunk's edges, so that the heads stand to the right of the trunk in DOT.
+        # After the trunk's edges, so that the heads are to the right of the trunk in DOT.
         for head in self.heads:
             first, *rest = [edge for item in head.items for edge in self._into(item)]
             edges += [replace(first, role=EdgeRole.HEAD), *rest]
         self.edges = tuple(edges)
 
     def _find_merges(self, items: tuple[FigureItem, ...]) -> None:
-        """What flows into each fork, by the id of its merge's box."""
+        """Record the input of each fork, by the id of its merge's box."""
         for item in items:
             match item:
                 case Cluster():
@@ -97,7 +97,7 @@ class Edges:
                 return edges
 
     def _edges(self, sources: Iterable[int], head: Box, role: EdgeRole) -> list[Edge]:
-        """An edge from each source; a part shown alone has none from outside of it."""
+        """An edge from each source; a part shown alone has none from outside it."""
         edges = []
         for source in sources:
             if source in self.box_of:
@@ -111,9 +111,9 @@ class Edges:
         return Edge(tail.id, head.id, self._label(tail, head, role is EdgeRole.INNER), role)
 
     def _label(self, tail: Box, head: Box, within_branch: bool) -> str:
-        """The volume, where the tail changed it and no edge from there says so yet.
+        """The volume, if the tail changed it and no other edge from there has this label yet.
 
-        Inside a branch the boxes say the channels; there only another height or width counts.
+        Inside a branch the boxes show the channels; there only a change of height or width counts.
         """
         if tail.id in self.unknown:
             return ""

@@ -15,9 +15,9 @@ from archdsl.network.graph import Node
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A drawn node: a layer with what is fused to it, standing for ``count`` equal ones.
+    """A drawn node: a layer with those fused to it. It stands for ``count`` equal ones.
 
-    ``nodes`` are the network's nodes in the one drawn; ``members`` those of all the equal ones.
+    ``nodes`` are the network's nodes in the one drawn, ``members`` those of all the equal ones.
     """
 
     nodes: tuple[int, ...]
@@ -27,15 +27,15 @@ class Box:
     family: Family
     name: str | None = None
     count: int = 1
-    #: The block that the box stands for, where it is drawn collapsed.
+    #: The block that the box stands for, if it is a block drawn collapsed.
     block: Cluster | None = None
-    #: The collapsed neighbours that it stands for, where they differ.
+    #: The collapsed neighbours that it stands for, if they differ.
     run: tuple[Cluster, ...] = ()
-    #: What is wrong at it, in a network that is drawn up to its faults.
+    #: What is wrong here, in a network that is drawn up to its faults.
     fault: str | None = None
-    #: Whether it is what leaves the box that is wrong, and not what enters it.
+    #: Whether the volume that leaves the box is wrong, and not one that enters it.
     fails_after: bool = False
-    #: Whether it waits for what fails, so that its volume is unknown.
+    #: Whether its volume is unknown because it comes after a fault.
     is_waiting: bool = False
 
     @property
@@ -45,7 +45,7 @@ class Box:
 
     @property
     def look(self) -> str:
-        """The family of the layer, or ``block``: what colour and shape hang on."""
+        """The family of the layer, or ``block``: colour and shape depend on it."""
         return self.family.value if self.block is None else "block"
 
 
@@ -72,8 +72,8 @@ class Cluster:
 class Fork:
     """Branches over one input, and the box of the merge that joins them.
 
-    ``input`` is the node the fork stands on; ``starts`` has the node each branch starts from,
-    which is another one where the branch refers to a part.
+    ``input`` is the node whose result flows into the fork. ``starts`` has the node from which each
+    branch starts; it is another one if the branch refers to a part.
     """
 
     input: int
@@ -86,7 +86,7 @@ FigureItem: TypeAlias = Box | Cluster | Fork
 
 
 class EdgeRole(Enum):
-    """What an edge is in the layout; the data it carries is drawn alike."""
+    """The role of an edge in the layout. Edges of all roles carry data."""
 
     TRUNK = "trunk"
     BRANCH = "into a branch"
@@ -107,7 +107,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """All of a picture, in the order of the spec; ``tooltips`` are by the ids of the boxes."""
+    """A whole picture, in the order of the spec; ``tooltips`` are by the ids of the boxes."""
 
     title: str
     description: str
@@ -120,11 +120,11 @@ class Figure:
     volumes: dict[int, Volume]
     #: By the id of a box, the number that colours it.
     heats: dict[int, Heat] = field(default_factory=dict)
-    #: Collapsed blocks from the inside, each once.
+    #: The insides of collapsed blocks, each once.
     keys: tuple[Figure, ...] = ()
-    #: In a block shown alone, the ids of the boxes that take up results from outside.
+    #: In a block shown alone, the ids of the boxes that refer to results outside it.
     references: tuple[int, ...] = ()
-    #: By the id of a collapsed box, its block from the inside.
+    #: By the id of a collapsed box, the inside of its block.
     insides: dict[int, Figure] = field(default_factory=dict)
 
 

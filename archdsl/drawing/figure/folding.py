@@ -1,7 +1,7 @@
 """Folding: equal neighbours on a straight line become one box or cluster ``×N``.
 
-Neighbours are equal when they would be drawn alike: the same layers, wired the same, with the same
-volumes from the first result on. So a folded picture hides no volume.
+Neighbours are equal if they would be drawn alike: the same layers with the same wiring, and the
+same volumes from the first result on. So a folded picture hides no volume.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from archdsl.drawing.figure.figure import (
 )
 from archdsl.network.graph import Node
 
-#: The longest run of different neighbours that is looked for, repeated.
+#: The longest run of different neighbours whose repetitions are looked for.
 MAX_PERIOD = 12
 
 
@@ -39,7 +39,7 @@ def fold(
     consumers: Sequence[int],
     open: Sequence[str] = (),
 ) -> list[FigureItem]:
-    """Fold the items of one chain, but for those named in ``open``.
+    """Fold the items of one chain, except those named in ``open``.
 
     ``consumers`` counts, by node, the uses of its result.
     """
@@ -70,10 +70,10 @@ def fold(
 def _best_run(
     signs: list[int], named: list[tuple[int, str | None]], in_line: list[bool], start: int
 ) -> tuple[int, int]:
-    """The period, and how often it stands here in line; the shortest that repeats wins.
+    """The period that starts here, and how often it repeats in line; the shortest such period.
 
-    Neighbours that fold one by one may differ in name; inside a longer period names would get
-    lost, and must be equal.
+    Neighbours that fold one by one may differ in name. In a longer period names would be lost, so
+    they must be equal.
     """
     for period in range(1, min(MAX_PERIOD, (len(signs) - start) // 2) + 1):
         row: Sequence[Hashable] = signs if period == 1 else named
@@ -128,7 +128,7 @@ def _feeds_only(
 
 
 def _one_for(copies: list[list[FigureItem]]) -> list[FigureItem]:
-    """One item for equal copies: a box or cluster as it is, more of them in a cluster."""
+    """Equal copies as one item: a single box or cluster as itself, more of them in a cluster."""
     merged = [_absorb(list(same)) for same in zip(*copies, strict=True)]
     output = output_of(copies[-1][-1])
     match merged:
@@ -155,7 +155,7 @@ def _name_of(item: FigureItem) -> str | None:
 
 
 def _absorb(same: list[FigureItem]) -> FigureItem:
-    """The first of equal items, standing for the members of all of them."""
+    """The first of equal items, with the members of all of them."""
     match same[0]:
         case Box() as box:
             members = [member for copy in same for b in boxes_in(copy) for member in b.members]

@@ -1,8 +1,8 @@
-"""Boxes coloured by a number: what it is, its scale from dark to light, and the bar beside it.
+"""Boxes coloured by a number: the measure, its scale from dark to light, and the scale's bar.
 
 The colours are cividis (Nuñez, Anderton and Renslow 2018, "Optimizing colormaps with consideration
 for color vision deficiency to enable accurate interpretation of scientific data", PLoS ONE 13(7)),
-at 17 places of the scale; it looks alike with and without colour blindness, and as greys.
+at 17 places of the scale; they look alike with and without colour blindness, and as greys.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Heat:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """What the colours show; ``value`` is that of some nodes together."""
+    """What the colours show; ``value`` is the number of some nodes together."""
 
     title: str
     value: Callable[[Model, Sequence[int]], float]
@@ -110,14 +110,14 @@ class HeatScale:
     high: float
 
     def paints(self, value: float) -> tuple[str, str]:
-        """Fill and ink: the page's where there is nothing to colour."""
+        """Fill and ink; those of the page if there is nothing to colour."""
         if value <= 0:
             return "page", "ink"
         fill = self.colour(self.share(value))
         return fill, ink_on(fill)
 
     def share(self, value: float) -> float:
-        """Where a number stands between the smallest (0) and the largest (1)."""
+        """Where a number lies between the smallest (0) and the largest (1)."""
         if self.high <= self.low:
             return 1.0
         if self.measure.is_log:
@@ -156,7 +156,7 @@ def scale_of(measure: Measure, heats: Sequence[Heat]) -> HeatScale:
 
 
 def ink_on(fill: str) -> str:
-    """Black or white, whichever reads better on a colour: at least 4.5 : 1 on any."""
+    """Black or white, whichever contrasts more with a colour: at least 4.5 : 1 on any."""
     return "#000000" if contrast(fill, "#000000") >= contrast(fill, "#ffffff") else "#ffffff"
 
 

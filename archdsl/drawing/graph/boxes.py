@@ -20,37 +20,38 @@ class Type:
     detail: float = 8.5
     edge: float = 8.0
     cluster: float = 9.0
-    #: Lines of text in a box are broken beyond this width, and names cut.
+    #: Lines of text in a box are broken at this width, and names are cut.
     line: float = 118.0
     #: Between the text and the border of a box, across and up.
     margin: tuple[float, float] = (8.0, 4.5)
     #: Between neighbours along the flow, and across it.
     step: float = 15.0
     gap: float = 10.0
-    #: Around what is framed.
+    #: Between a frame and the elements in it.
     pad: float = 6.0
     #: A longer title without a name puts its kernel into the second line.
     title_line: float = 200.0
 
 
 SPACIOUS = Type()
-#: For pages: what is shrunk to fit should have little difference of sizes to lose.
+#: For a picture that is shrunk to fit a page: its texts have almost one size, so that the
+#: smallest stays legible.
 COMPACT = Type(8.5, 8.0, 8.0, 8.0, 60.0, (4.0, 2.5), 11.0, 5.0, 4.0, 44.0)
-#: The sums of a `concat` stand in one line if they are no longer.
+#: The width at which the sum of a `concat` and the channels of a block are broken into lines.
 _SUM = 110.0
-#: The lines of a fault.
+#: The width at which the message of a fault is broken into lines.
 _MESSAGE = 150.0
 
-#: How far the two cards behind a box that stands for several stick out.
+#: How far each of the two cards behind a box that stands for several sticks out.
 _STACK = 2.5
-#: What shapes take from the room of the text at each side.
+#: How much room shapes take from the text at each side.
 _SLACK = {
     Family.ACTIVATION: 5.0,
     Family.MERGE: 4.0,
     Family.NORMALIZATION: 4.0,
     Family.PLUMBING: 4.0,
 }
-#: Between the lines of a box, as a share of the size of the second.
+#: The distance between the lines of a box, as a share of the size of the second line.
 _LEADING = 1.2
 
 
@@ -64,12 +65,12 @@ class Lettering:
     details: tuple[str, ...]
     width: float
     height: float
-    #: How many of the last lines say a fault.
+    #: How many of the last lines are the message of a fault.
     faulty: int = 0
 
 
 def letter(box: Box, type: Type, note: str = "") -> Lettering:
-    """Break and measure a box's text, a note its last line."""
+    """Break and measure a box's text; a note is a line of its own after the details."""
     key = (box.title, box.name or "", box.detail, box.count, box.family, box.block is not None)
     return _lettered(*key, box.fault or "", type, note)
 
@@ -132,9 +133,9 @@ def _broken(detail: str, type: Type, limit: float) -> list[str]:
 
 
 def size_of(box: Box, type: Type, note: str = "", goes_down: bool = True) -> tuple[float, float]:
-    """Width and height in points, with the cards behind it.
+    """Width and height in points, with the cards behind the box.
 
-    Across the flow there is room at both sides, so that the box stays on its axis.
+    Across the flow both sides have room for them, so that the box stays on its axis.
     """
     lettering = letter(box, type, note)
     behind = 2 * _STACK if box.count > 1 else 0.0
@@ -152,7 +153,10 @@ def marks_of(
     heat: tuple[str, str] | None = None,
     goes_down: bool = True,
 ) -> tuple[Mark, ...]:
-    """The marks of a box from its upper left corner; ``heat`` are its fill and its ink instead."""
+    """The marks of a box with its upper left corner at (x, y).
+
+    ``heat`` has a fill and an ink that replace those of its look.
+    """
     lettering = letter(box, type, note)
     width, height = lettering.width, lettering.height
     if box.count > 1:

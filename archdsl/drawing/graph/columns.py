@@ -1,4 +1,4 @@
-"""A long trunk in columns: cut where one wire passes, and best where a stage ends."""
+"""A long trunk in columns: cut where one wire passes, preferably where a stage ends."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from archdsl.drawing.graph.elements import (
 )
 from archdsl.drawing.graph.layout import LANE, Layout
 
-#: The most columns that are tried, and how much longer one may get to end with a stage.
+#: The most columns that are tried, and how much longer they may become to end with a stage.
 MAX_COLUMNS = 9
 _SLACK = 1.12
 
 
 @dataclass(frozen=True, slots=True)
 class TrunkSegment:
-    """An item of the trunk with the heads on its input, and the clusters that it stands in."""
+    """An item of the trunk with the heads on its input, and the clusters that contain it."""
 
     path: tuple[Cluster, ...]
     items: tuple[FigureItem, ...]
@@ -41,7 +41,7 @@ class TrunkSegment:
 
 
 def segments_of(items: Sequence[FigureItem], path: tuple[Cluster, ...] = ()) -> list[TrunkSegment]:
-    """The trunk in the smallest pieces that may stand in columns of their own."""
+    """The trunk in the smallest pieces that may be in different columns."""
     segments: list[TrunkSegment] = []
     heads: tuple[FigureItem, ...] = ()
     for item in items:
@@ -64,7 +64,7 @@ def segments_of(items: Sequence[FigureItem], path: tuple[Cluster, ...] = ()) -> 
 def measured(
     segments: Sequence[TrunkSegment], figure: Figure, layout: Layout
 ) -> list[TrunkSegment]:
-    """The segments with their lengths along the flow, the way to the next one included."""
+    """The segments with their lengths along the flow, including the way to the next one."""
     result = []
     source: int | None = None
     for segment in segments:
@@ -84,9 +84,10 @@ def _output(segment: TrunkSegment) -> int:
 
 
 def cuts_of(segments: Sequence[TrunkSegment], figure: Figure, through_skips: bool) -> list[bool]:
-    """Behind each segment but the last, whether the trunk may be cut: one result alone passes.
+    """For each segment but the last, whether the trunk may be cut after it.
 
-    With ``through_skips`` others may pass that leave the order of the chain.
+    Only one result may pass there, to the next segment; with ``through_skips`` results may pass to
+    later segments as well.
     """
     place = {
         box.id: number
@@ -107,13 +108,13 @@ def cuts_of(segments: Sequence[TrunkSegment], figure: Figure, through_skips: boo
         here and (through_skips or not skipped)
         for here, skipped in zip(passes, is_skipped, strict=True)
     ]
-    # Input and output are no columns of their own.
+    # Input and output do not get columns of their own.
     may_cut[:1], may_cut[-1:] = [False], [False]
     return may_cut
 
 
 def is_stage_end(segments: Sequence[TrunkSegment], figure: Figure) -> list[bool]:
-    """Behind each segment but the last, whether the next one changes height or width."""
+    """For each segment but the last, whether the next one changes height or width."""
     sizes = [figure.volumes[figure.box_of[_output(segment)]].sizes[:-1] for segment in segments]
     return [here != after for here, after in pairwise(sizes)]
 
@@ -125,7 +126,10 @@ def partition(
     count: int,
     title: float,
 ) -> list[list[TrunkSegment]]:
-    """The segments in at most ``count`` runs, the longest as short as can be."""
+    """The segments in at most ``count`` runs, the longest as short as possible.
+
+    It may be a little longer where runs end with stages.
+    """
     low, high = max(segment.length for segment in segments), sum(s.length for s in segments)
     high += 2 * title * len(segments)
     for _ in range(24):
@@ -147,7 +151,7 @@ def _filled(
     title: float,
     slack: float,
 ) -> list[list[TrunkSegment]]:
-    """Runs filled one after the other up to a limit; back to a stage's end that is near."""
+    """Runs filled one after the other up to a limit; a run ends with a stage that ends nearby."""
     runs: list[list[TrunkSegment]] = []
     start = 0
     while start < len(segments):
@@ -176,7 +180,10 @@ def _filled(
 def items_of(
     run: Sequence[TrunkSegment], before: frozenset[int], depth: int = 0
 ) -> tuple[FigureItem, ...]:
-    """The items of a run, in their clusters again; ``before`` are those begun in other columns."""
+    """The items of a run, in their clusters again.
+
+    ``before`` has the ids of the clusters that begin in an earlier column.
+    """
     items: list[FigureItem] = []
     number = 0
     while number < len(run):
@@ -200,7 +207,7 @@ def items_of(
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The trunk in columns, and the edges between boxes of different ones that are no trunk."""
+    """The trunk in columns, and the other edges between columns, by the ids of their boxes."""
 
     flows: tuple[PlacedChain, ...]
     skips: tuple[tuple[int, int], ...] = ()
@@ -214,14 +221,14 @@ class Trunk:
         self.type = type
         self.goes_down = goes_down
         segments = segments_of(figure.items)
-        #: The most columns that there can be.
+        #: The largest possible number of columns.
         self.most = min(MAX_COLUMNS, len(segments))
         self._segments = measured(segments, figure, Layout(figure, type, goes_down))
         self._cuts = {skips: cuts_of(segments, figure, skips) for skips in (False, True)}
         self._ends = is_stage_end(segments, figure)
 
     def columns(self, count: int, through_skips: bool = False) -> Columns:
-        """At most ``count`` columns, each laid out; skips are cut only where asked."""
+        """At most ``count`` columns, each laid out; skips are cut only with ``through_skips``."""
         figure = self.figure
         layout = Layout(figure, self.type, self.goes_down)
         if count == 1:
@@ -250,7 +257,7 @@ class Trunk:
 
 
 def with_recalls(flow: PlacedChain, figure: Figure, layout: Layout) -> PlacedChain:
-    """A column with wires for the edges that leave the order of its chains, each in a lane."""
+    """A column with wires for the edges that leave the order of its chains, in lanes beside it."""
     placed_boxes = {e.box.id: e for e in elements_in(flow.elements) if isinstance(e, PlacedBox)}
     rest = [
         (placed_boxes[tail], placed_boxes[head])

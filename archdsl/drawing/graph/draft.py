@@ -1,4 +1,4 @@
-"""A figure on its sheet: columns side by side, with collapsed blocks from the inside and scales."""
+"""A figure on its sheet: columns side by side, the insides of collapsed blocks, and scales."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from archdsl.drawing.graph.sheet import Panel, Sheet
 from archdsl.drawing.options import Options
 from archdsl.layers import Family
 
-#: Around the picture; between columns, beside the wires that pass there.
+#: The room around the picture, and that between columns, without the wires that pass there.
 MARGIN = 6.0
 GUTTER = 14.0
-#: Between the network and the collapsed blocks that are shown from the inside.
+#: Between the network and the keys, which show the insides of collapsed blocks.
 KEY_GAP = 18.0
 KeyPlace: TypeAlias = Literal["right", "below", "none"]
 
@@ -41,7 +41,7 @@ class FigureDraft:
         return self._around(self._panel(self.figure, columns, goes_down), place)
 
     def size(self, columns: Columns, goes_down: bool, place: KeyPlace) -> Picture:
-        """The picture without its marks: about as large as it will be."""
+        """The picture without its marks, roughly as large as it will be."""
         flows = columns.flows
         across = sum(flow.left + flow.right for flow in flows) + sum(_gutters(columns)[:-1])
         along = max(flow.length for flow in flows) + (20.0 if len(flows) > 1 else 0.0)
@@ -57,7 +57,7 @@ class FigureDraft:
         return sheet.panel()
 
     def _around(self, main: Panel, place: KeyPlace) -> Picture:
-        """The main panel with its keys, scale and families."""
+        """The main panel with the keys, and the scale or the families."""
         panel = _with_keys(main, [] if place == "none" else self.keys, place)
         foot: Panel | None = None
         if self.scale is not None and self.options.legend != "off":
@@ -100,7 +100,7 @@ def _with_keys(main: Panel, keys: Sequence[Panel], place: KeyPlace) -> Panel:
 
 
 def _families(figure: Figure, type: Type, width: float) -> Panel:
-    """A row, or more, with a box for each family that occurs: its colour, shape and word."""
+    """Rows with a box for each family that occurs: its colour, shape and name."""
     looks: dict[str, Box] = {}
     items = [item for shown in (figure, *figure.keys) for item in shown.items]
     for box in (box for item in items for box in boxes_in(item)):
@@ -120,18 +120,18 @@ def _families(figure: Figure, type: Type, width: float) -> Panel:
 
 
 def _gutters(columns: Columns) -> list[float]:
-    """The room behind each column: for the trunk's wire, and for skips to later columns."""
+    """The room after each column: for the trunk's wire, and for skips to later columns."""
     homes = _homes(columns)
     gutters = [GUTTER] * len(columns.flows)
     for tail, head in columns.skips:
-        # One lane to leave its column in, and one to reach a later column in.
+        # One lane after the skip's first column, and one before its last.
         for number in {homes[tail][0], homes[head][0] - 1}:
             gutters[number] += LANE
     return gutters
 
 
 def _homes(columns: Columns) -> dict[int, tuple[int, PlacedBox]]:
-    """By the id of a box, its column and its place there."""
+    """The column of each box and its place there, by its id."""
     return {
         element.box.id: (number, element)
         for number, flow in enumerate(columns.flows)
@@ -143,7 +143,7 @@ def _homes(columns: Columns) -> dict[int, tuple[int, PlacedBox]]:
 def _side_by_side(
     columns: Columns, type: Type, goes_down: bool
 ) -> tuple[list[list[Element]], list[Element]]:
-    """The columns' elements in place, and the wires from each column to the next."""
+    """The columns' elements in place, and the wires between columns."""
     placed: list[list[Element]] = []
     wires: list[Element] = []
     axes: list[float] = []
@@ -172,7 +172,7 @@ def _side_by_side(
 
 
 def _skips(columns: Columns, axes: Sequence[float]) -> list[Element]:
-    """Wires from column to column that are no trunk, each in a lane behind its first column."""
+    """The wires between columns other than the trunk's, each in a lane after its first column."""
     homes = _homes(columns)
     wires: list[Element] = []
     lanes = [axis + flow.right + GUTTER for axis, flow in zip(axes, columns.flows, strict=True)]

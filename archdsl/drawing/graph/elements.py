@@ -14,7 +14,7 @@ from archdsl.drawing.figure.figure import Box, Cluster
 
 @dataclass(frozen=True, slots=True)
 class PlacedBox:
-    """A box in place, its middle at (``u`` + ``along`` / 2, ``v``)."""
+    """A box in place, with its middle at (``u`` + ``along`` / 2, ``v``)."""
 
     box: Box
     u: float
@@ -28,7 +28,7 @@ class PlacedBox:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """A line through points ``(u, v)``, its corners to be rounded."""
+    """A line through points ``(u, v)``, whose corners will be rounded."""
 
     points: tuple[tuple[float, float], ...]
     has_arrow: bool = True
@@ -40,7 +40,7 @@ class Wire:
 
 @dataclass(frozen=True, slots=True)
 class EdgeLabel:
-    """A volume beside the middle of a wire; on its other side where ``is_before``."""
+    """A volume beside the middle of a wire; on its other side if ``is_before``."""
 
     text: str
     u: float
@@ -82,8 +82,8 @@ Element: TypeAlias = PlacedBox | Wire | EdgeLabel | ClusterFrame
 class PlacedChain:
     """A piece laid out on its axis ``v`` = 0, from ``u`` = 0 to ``length``.
 
-    The wire into it ends at ``first``, the wire out of it begins at ``last``. Beside the axis it
-    takes ``left`` and ``right``.
+    The wire into it ends at ``first``, the wire out of it begins at ``last``. It reaches ``left``
+    and ``right`` of the axis.
     """
 
     length: float
@@ -92,15 +92,15 @@ class PlacedChain:
     elements: tuple[Element, ...]
     first: float = 0.0
     last: float = 0.0
-    #: Whether what stands before it flows in, and ends there in an arrow.
+    #: Whether the result before it flows in, and whether the wire ends in an arrow.
     is_fed: bool = True
     has_arrow: bool = True
-    #: The volume on the wire into it, where that wire comes from another column.
+    #: The volume on the wire into it, if that wire comes from another column.
     label: str = ""
 
 
 def elements_in(elements: Sequence[Element]) -> Iterator[Element]:
-    """All elements, those in frames too; a frame before what it frames."""
+    """All elements, those in frames as well; a frame comes before its contents."""
     for element in elements:
         yield element
         if isinstance(element, ClusterFrame):

@@ -1,9 +1,9 @@
-"""The layout of a graph: where boxes, frames and wires stand.
+"""The layout of a graph: where boxes, frames and wires are.
 
 A network is chains within branches within blocks. So a layout is made from the inside out: a
-chain is a stack along the flow, branches stand side by side, a block is a frame around a chain.
-Each piece is entered and left on its axis. Lengths are points along the flow (``u``) and across it
-(``v``, which grows to the right of a flow that goes down, and down where the flow goes right).
+chain is a stack along the flow, branches are side by side, a block is a frame around a chain.
+The flow enters and leaves each piece on its axis. Lengths are points along the flow (``u``) and
+across it (``v``, which grows to the right if the flow goes down, and down if it goes right).
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ CARD = 3.0
 LANE = 7.0
 #: The longest title of a frame, in points.
 _TITLE = 170.0
-#: How far a frame's title stays from the wire that comes in, so that it clears the arrow's head.
+#: The distance between a frame's title and the wire that comes in, with room for the arrowhead.
 _ASIDE = 6.0
 
 
 @dataclass(slots=True)
 class _Chain:
-    """A stack in the making; ``profile`` has stretches of it, and how far each reaches right."""
+    """A stack being built; ``profile`` says how far it reaches to the right, by stretches."""
 
     elements: list[Element] = field(default_factory=list)
     profile: list[tuple[float, float, float]] = field(default_factory=list)
@@ -73,7 +73,7 @@ class _Chain:
 
 
 def frame_title(cluster: Cluster) -> TitleLine:
-    """Block, name and count of a frame; the name alone where it begins with the block's."""
+    """Block, name and count of a frame; without the block if the name begins with it."""
     times = f"×{cluster.count}" if cluster.count > 1 else ""
     if is_head(cluster):
         return cluster.name or "aux", cluster.title, times
@@ -84,7 +84,7 @@ def frame_title(cluster: Cluster) -> TitleLine:
 
 
 class Layout:
-    """Lays out the items of a figure; ``drawn`` are the edges that got a wire in it."""
+    """Lays out the items of a figure; ``drawn`` counts the edges that have got a wire."""
 
     def __init__(self, figure: Figure, type: Type, goes_down: bool) -> None:
         self.type = type
@@ -123,7 +123,7 @@ class Layout:
     def _append(
         self, chain: _Chain, item: FigureItem, source: int | None, taps: list[FigureItem]
     ) -> None:
-        """Put an item behind a chain; ``taps`` are the heads on the wire between the two."""
+        """Put an item at the end of a chain; ``taps`` are the heads on the wire between the two."""
         flow = self.item(item, source)
         label = "" if chain.is_first or source is None else self.labels.get(source, "")
         before = chain.end
@@ -150,8 +150,8 @@ class Layout:
         chain.last, chain.end = start + flow.last, start + flow.length
 
     def _place_heads(self, chain: _Chain) -> None:
-        """Auxiliary heads beside the chain, clear of what stands there."""
-        # From the last, so that the wire to an earlier one passes above the later ones.
+        """Put the auxiliary heads beside the chain, clear of the elements there."""
+        # The last one first, so that the wire to an earlier one passes above the later ones.
         for tap, flow in reversed(chain.heads):
             start = tap + self.type.step
             end = start + flow.length
@@ -250,7 +250,7 @@ class Layout:
     # ── Forks ────────────────────────────────────────────────────────────────────────────────
 
     def _fork(self, fork: Fork, source: int | None) -> PlacedChain:
-        """Branches side by side in the order of the spec, and their merge."""
+        """The branches side by side in the order of the spec, and their merge."""
         is_live = source is not None and self.box_of[fork.input] == source
         flows: list[PlacedChain] = []
         live: list[bool] = []
@@ -273,7 +273,7 @@ class Layout:
 
     @staticmethod
     def _axis(fork: Fork, flows: list[PlacedChain], live: list[bool]) -> int | None:
-        """The branch that stays on the axis; None where all share the width."""
+        """The branch that stays on the axis; None if all are centred on it together."""
         bodies = [n for n, branch in enumerate(fork.branches) if branch and live[n]]
         if not bodies:
             return next((n for n, here in enumerate(live) if here), 0)
@@ -327,7 +327,7 @@ class Layout:
         merge: PlacedBox,
         is_live: bool,
     ) -> PlacedChain:
-        """One branch on the axis, the others to its sides and into the sides of the merge."""
+        """One branch on the axis, the others at its sides and into the sides of the merge."""
         main = flows[axis]
         others = [n for n in range(len(flows)) if n != axis and (is_body[n] or live[n])]
         fan = self.type.step / 2 + 2.0 if any(live[n] for n in others) else 0.0
@@ -387,7 +387,7 @@ def title_width(title: TitleLine, type: Type) -> float:
 def _bent(
     begin: tuple[float, float], end: tuple[float, float], bus: float
 ) -> tuple[tuple[float, float], ...]:
-    """Along the flow, across at ``bus``, and along again; straight where both are in line."""
+    """Along the flow, across at ``bus``, and along again; straight if both are in line."""
     if abs(begin[1] - end[1]) < 0.5:
         return begin, end
     return begin, (bus, begin[1]), (bus, end[1]), end

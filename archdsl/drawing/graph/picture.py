@@ -1,4 +1,4 @@
-"""The graph style: boxes of layers, blocks as frames, wires for data; the choice for a page."""
+"""The graph style: boxes of layers, blocks as frames, wires for data; how it fits a page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def graph_picture(model: Model, options: Options) -> Picture:
     """The graph of a network, fitted to the page that the options name.
 
     Errors:
-        DrawingError: the options name a part that is none.
+        DrawingError: The options name a part to open that does not exist.
     """
     if options.fit == "none":
         goes_down = options.direction != "right"
@@ -29,7 +29,7 @@ def graph_picture(model: Model, options: Options) -> Picture:
 
 
 def _fitted(model: Model, options: Options, page: Page) -> Picture:
-    """The most open picture whose text stays legible on the page, else the most legible one."""
+    """The most expanded picture whose text is legible on the page, or else the most legible one."""
     best: Picture | None = None
     for candidate, type in _candidates(model, options):
         figure = compose_figure(model, candidate, is_terse=type is COMPACT)
@@ -47,7 +47,7 @@ def _fitted(model: Model, options: Options, page: Page) -> Picture:
 
 
 def _candidates(model: Model, options: Options) -> list[tuple[Options, Type]]:
-    """What is tried for a page, from the most expanded to the most collapsed."""
+    """The options to try for a page, from the most expanded to the most collapsed."""
     candidates = [(options, SPACIOUS), (options, COMPACT)]
     if options.depth is None and not options.flat:
         deepest = depth_of(compose_figure(model, options).items)
@@ -58,7 +58,7 @@ def _candidates(model: Model, options: Options) -> list[tuple[Options, Type]]:
 
 
 def _largest(draft: FigureDraft, page: Page) -> Picture:
-    """The picture with the largest text; without a key that it has no room for."""
+    """The picture with the largest text; without the keys if there is no room for them."""
     places: tuple[KeyPlace, ...] = ("right", "below") if draft.figure.keys else ("none",)
     pictures = [_in_columns(draft, page, place) for place in places]
     best = max(pictures, key=lambda picture: picture.scale)
@@ -68,14 +68,14 @@ def _largest(draft: FigureDraft, page: Page) -> Picture:
 
 
 def _in_columns(draft: FigureDraft, page: Page, place: KeyPlace) -> Picture:
-    """The picture in the columns and the direction that leave the text largest."""
+    """The picture in the columns and the direction that make the text largest."""
     tries = [
         _best_columns(draft, page, place, goes_down, through_skips=False)
         for goes_down in _directions(draft.options, page)
     ]
     best = max(tries, key=lambda found: found.scale)
     if best.scale * draft.type.edge < SMALLEST_TEXT:
-        # Skips from column to column cross each other: only where nothing else helps.
+        # Skips from column to column cross each other, so they are the last resort.
         tries = [
             _best_columns(draft, page, place, goes_down, through_skips=True)
             for goes_down in _directions(draft.options, page)

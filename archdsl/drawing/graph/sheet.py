@@ -1,4 +1,4 @@
-"""Marks from a layout: boxes, frames, wires and labels, turned as the flow goes."""
+"""Marks from a layout: boxes, frames, wires and labels, turned in the direction of the flow."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Sheet:
         self.marks += self._all(elements)
 
     def _all(self, elements: Sequence[Element]) -> list[Mark]:
-        """In reading order, the wires last, so that no frame hides them."""
+        """The marks in reading order, the wires last, so that no frame hides them."""
         lines = [e for e in elements if isinstance(e, Wire)]
         others = [e for e in elements if not isinstance(e, Wire)]
         marks: list[Mark] = []
@@ -154,7 +154,7 @@ class Sheet:
 
 
 def _fails(placed: PlacedBox, wire: Wire) -> bool:
-    """Whether a wire carries what is wrong at a box: into it, or out of it."""
+    """Whether a wire carries the fault of a box: into it, or out of it."""
     u, v = wire.points[0 if placed.box.fails_after else -1]
     along = placed.u - 0.5 <= u <= placed.u + placed.along + 0.5
     return along and abs(v - placed.v) <= placed.across / 2 + 0.5

@@ -1,4 +1,4 @@
-"""Wires: lines through points with round corners, and an arrow where data arrives."""
+"""Wires: lines through points, with rounded corners, and an arrow where data arrives."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from archdsl.drawing.canvas.marks import Command, Group, Line, Point, polygon
 
-#: How round the corners of wires are, and how long their heads.
+#: The radius of a wire's corners, and the length of its arrowhead.
 _ROUND = 5.0
 _ARROW = 5.5
 
@@ -17,7 +17,7 @@ def wire_marks(
     dash: tuple[float, ...] = (),
     is_faulty: bool = False,
 ) -> Group:
-    """A wire through points, its head at the last; a faulty one stands out."""
+    """A wire through points, with its arrowhead at the last; a faulty one is highlighted."""
     points = _distinct(way)
     if len(points) < 2:
         return Group(())
@@ -32,7 +32,7 @@ def wire_marks(
 
 
 def _distinct(points: Sequence[Point]) -> list[Point]:
-    """Points without those on the placed or on the straight way between their neighbours."""
+    """Points without duplicates and those on the straight way between their neighbours."""
     result: list[Point] = []
     for point in points:
         if result and abs(point[0] - result[-1][0]) + abs(point[1] - result[-1][1]) < 0.05:
@@ -59,7 +59,7 @@ def _toward(start: Point, goal: Point, distance: float) -> Point:
 
 
 def _rounded(points: Sequence[Point]) -> tuple[Command, ...]:
-    """A line through points, its corners round."""
+    """A line through points, with rounded corners."""
     commands: list[Command] = [("M", (points[0],))]
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
         radius = min(_ROUND, _distance(before, corner) / 2, _distance(corner, after) / 2)

@@ -1,7 +1,7 @@
-"""A page for a browser: the picture, whose blocks open, beside the table and the spec.
+"""A page for a browser: the picture, whose blocks can be opened, beside the table and the spec.
 
-It is one file that asks for no other. What it does in the browser is in ``page.js``, and how it
-lays the picture out in ``stretch.js``.
+It is a single file that loads no other. Its behaviour in the browser is in ``page.js``, and the
+layout of the picture there in ``stretch.js``.
 """
 
 from __future__ import annotations

@@ -24,9 +24,9 @@ from archdsl.model import Model
 
 _FOLDER = Path(__file__).parent
 _SCRIPTS = ("stretch.js", "page.js")
-#: As many boxes as a reader takes in at a glance.
+#: As many boxes as can be taken in at a glance.
 _FEW = 30
-#: Cells of the table that are words; the others are numbers, and stand to the right.
+#: Columns of the table with words; the others have numbers and are aligned right.
 _WORDS = ("Name", "Layer", "Volume")
 
 
@@ -34,7 +34,7 @@ def render_page(models: Sequence[Model], options: Options) -> str:
     """The HTML of one or more networks; ``options.depth`` and ``open`` say what is open at first.
 
     Errors:
-        DrawingError: a part that shall be open is none.
+        DrawingError: The options name a part to open that does not exist.
     """
     return (
         _environment()
@@ -61,7 +61,7 @@ def _environment() -> Environment:
     )
 
 
-#: By node, the cells of its row in the table by the titles of their columns.
+#: For each node, the cells of its row in the table, by the titles of their columns.
 _Rows: TypeAlias = dict[int, dict[str, str]]
 
 # ── Networks ─────────────────────────────────────────────────────────────────────────────────
@@ -69,7 +69,7 @@ _Rows: TypeAlias = dict[int, dict[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class _SpecLine:
-    """A line of the spec, with the nodes that it makes."""
+    """A line of the spec, and the nodes that come from it."""
 
     number: int
     text: str
@@ -106,7 +106,7 @@ def _network(model: Model, options: Options) -> dict[str, Any]:
 
 
 def _depth_of(figure: Figure) -> int:
-    """How deep blocks are open at first: as deep as the picture has few boxes."""
+    """How deep blocks are open at first: as deep as possible with few boxes in the picture."""
     depth, shown = 0, -1
     while (more := _boxes_at(figure, depth + 1)) <= _FEW and more != shown:
         depth, shown = depth + 1, more
@@ -114,7 +114,7 @@ def _depth_of(figure: Figure) -> int:
 
 
 def _boxes_at(figure: Figure, depth: int) -> int:
-    """How many boxes are shown, if blocks are open to a depth."""
+    """How many boxes are shown if blocks are open to a depth."""
     boxes = [box for item in figure.items for box in boxes_in(item)]
     opened = [figure.insides[box.id] for box in boxes if depth and box.block is not None]
     # A block shown alone has a box for its input.
@@ -122,7 +122,7 @@ def _boxes_at(figure: Figure, depth: int) -> int:
 
 
 def _card(model: Model, box: Box, rows: _Rows) -> dict[str, Any]:
-    """What a pointer shows of a box: its title, facts in pairs, and its line in the spec."""
+    """The card about a box: its title and name, facts in pairs, and its lines in the spec."""
     if OUTPUT in box.members:
         return {"title": "output", "facts": [("volume", volume_text(model.output))], "lines": []}
     first, last = model.nodes[min(box.members)], model.nodes[box.members[-1]]
@@ -167,7 +167,7 @@ def _lines(model: Model) -> list[_SpecLine]:
 
 
 def _script_json(data: Any) -> str:
-    """JSON that no HTML parser takes for the end of its script."""
+    """JSON in which no HTML parser finds the end of its script."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
@@ -178,7 +178,7 @@ def _script_json(data: Any) -> str:
 
 
 def _style(options: Options) -> str:
-    """The style sheet: the letters, the colours of the roles in each theme, and the page's own."""
+    """The style sheet: the fonts, the colours of the roles in each theme, and ``page.css``."""
     faces = "\n".join(
         f"@font-face {{ font-family: {FAMILY}; font-weight: {weight}; "
         f"src: url(data:font/ttf;base64,{b64encode(path.read_bytes()).decode()}); }}"

@@ -1,4 +1,4 @@
-// What the page does. Layout is in stretch.js, which stands before this in the page's script.
+// The behaviour of the page. Layout is in stretch.js, which comes before this in the page's script.
 
 // ── One network ──────────────────────────────────────────────────────────────────────────────
 
@@ -97,7 +97,7 @@ class Network {
     const [line, head] = this.elements.get(wire.key).children;
     const tip = points[points.length - 1];
     const goal = this.boxes.get(wire.head);
-    // The wire goes on inside an open block.
+    // The wire continues inside an open block.
     const isAtTop = goal && wire.points[wire.points.length - 1][0] <= goal.u + NEAR;
     const goesOn = goal && goal.isOpen && (goal.scene.isFed || !isAtTop);
     const hasArrow = wire.hasArrow && !goesOn && points.length > 1;
@@ -118,7 +118,7 @@ class Network {
     this.pane.scrollLeft = (this.pane.scrollWidth - this.pane.clientWidth) / 2;
   }
 
-  // Zooms about a place of the window, the middle of the pane unless given.
+  // Zooms about a place of the window, by default the middle of the pane.
   zoomBy(factor, x, y) {
     const pane = this.pane.getBoundingClientRect();
     const at = [x ?? pane.left + pane.width / 2, y ?? pane.top + pane.height / 2];
@@ -148,7 +148,7 @@ class Network {
     this.select(key, this.nodesOf(key));
   }
 
-  // Opens or collapses blocks, and leaves the first of them about where it is on the screen.
+  // Opens or collapses blocks, and keeps the first of them roughly where it is on the screen.
   setOpen(boxes, isOpen) {
     const corner = () => {
       const matrix = this.elements.get(boxes[0].key).getScreenCTM();
@@ -197,7 +197,7 @@ class Network {
     this.select(this.boxOf(node), [node]);
   }
 
-  // The edges between what is on the screen, for the arrow keys.
+  // The edges between the boxes on the screen, for the arrow keys.
   connect() {
     this.after = new Map();
     this.before = new Map();
@@ -228,7 +228,7 @@ class Network {
 
   nodesOf(key) { return this.boxes.get(key).nodes; }
 
-  // Marks a box and what belongs to these of its nodes in the table and the spec.
+  // Selects a box, and the rows of the table and lines of the spec that belong to these nodes.
   select(key, nodes = key === null ? [] : this.nodesOf(key), source = null) {
     this.selected = key;
     for (const [other, box] of this.boxes) {

@@ -1,9 +1,8 @@
-"""A figure as a scene: the marks of its pieces as SVG, and where the pieces stand, as data.
+"""A figure as a scene: the marks of its pieces as SVG, and the places of the pieces as data.
 
-Blocks are laid out collapsed, and each one's inside is a scene of its own. The page opens a block
-by stretching the scene around it. What stands in the scene is then moved as a whole, so that
-nothing has to be laid out there: along and across the flow, what lay behind the block moves away
-from it.
+Blocks are laid out collapsed, and the inside of each is another scene. The page opens a block by
+stretching the scene around it. Each piece there is moved as a whole, away from the block along and
+across the flow, so that the page needs no layout.
 """
 
 from __future__ import annotations
@@ -39,19 +38,19 @@ from archdsl.drawing.graph.layout import CARD, Layout
 from archdsl.drawing.graph.sheet import Sheet
 
 Data: TypeAlias = dict[str, Any]
-#: Whether a block inside so many others is open when the page is.
+#: Whether a block inside that many others is open when the page is opened.
 IsOpen: TypeAlias = Callable[[Cluster, int], bool]
-#: From and to along the flow, and across it.
+#: Start and end along the flow, then across it.
 _Area: TypeAlias = tuple[float, float, float, float]
-#: Places that differ by less are one.
+#: Places that differ by no more than this are the same.
 _NEAR = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """``markup`` has an element with a ``data-key`` for each piece that ``data`` places.
+    """``markup`` has an element with a ``data-key`` for each piece whose place is in ``data``.
 
-    ``boxes`` are all that it shows, by their keys, those in blocks too.
+    ``boxes`` are all its boxes by their keys, those in blocks as well.
     """
 
     markup: str
@@ -61,7 +60,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class _Surroundings:
-    """Where pieces stand: their figure, inside ``depth`` blocks, with the keys of boxes by id."""
+    """What pieces belong to: a figure inside ``depth`` blocks, with the keys of its boxes by id."""
 
     figure: Figure
     keys: dict[int, int]
@@ -90,7 +89,7 @@ class _Head:
 
 
 def scene_of(figure: Figure, is_open: IsOpen, spoken: Callable[[Box], str]) -> Scene:
-    """The scene of a whole network; ``spoken`` says what a box is to those who do not see it."""
+    """The scene of a whole network; ``spoken`` describes a box for screen readers."""
     writer = _SceneWriter(is_open, spoken)
     markup, data = writer.scene(figure, None, 0)
     return Scene(markup, data, writer.boxes)
@@ -108,7 +107,8 @@ class _SceneWriter:
     ) -> tuple[str, Data]:
         """The pieces of a figure.
 
-        Those of a block are entered from ``source``, and at ``side`` by what it takes up besides.
+        A block is entered from ``source``. At ``side``, a place along the flow, wires enter it from
+        the other results outside that it refers to.
         """
         layout = Layout(figure, SPACIOUS, goes_down=True)
         items = figure.items if source is None else figure.items[1:]
@@ -131,9 +131,9 @@ class _SceneWriter:
         return markup, data
 
     def _pieces(self, elements: Sequence[Element], place: _Surroundings) -> tuple[str, Data]:
-        """The pieces of a scene, heads as scenes in it: what opens beside one does not stretch it.
+        """The pieces of a scene; wires come last, so that nothing hides them.
 
-        Wires come last, so that nothing hides them.
+        Heads are scenes inside it, so that a block opened beside a head does not stretch the head.
         """
         flat = [*_without_heads(elements)]
         placed_boxes = [(next(self.keys), e) for e in flat if isinstance(e, PlacedBox)]
@@ -266,7 +266,8 @@ class _SceneWriter:
         )
 
 
-#: The sign of a block that opens and closes; the page shows one of its strokes for an open one.
+#: The sign of a block that can be opened and collapsed; for an open block the page hides one of
+#: its strokes.
 _BADGE = (
     '<g class="badge"><circle r="6.5" class="f-page s-block-border"/>'
     '<path d="M-3,0H3" class="s-block-border"/><path d="M0,-3V3" class="s-block-border plus"/></g>'
@@ -279,7 +280,7 @@ def _exit_of(figure: Figure) -> int:
 
 
 def _ends(flow: PlacedChain, source: int | None) -> list[Element]:
-    """The wires from the edge of a block to its first box, and from its last one."""
+    """The wires from the border of a block to its first box, and back from its last."""
     wires: list[Element] = []
     if source is None:
         return wires
@@ -291,7 +292,7 @@ def _ends(flow: PlacedChain, source: int | None) -> list[Element]:
 
 
 def _references(flow: PlacedChain, figure: Figure, side: float) -> list[Wire]:
-    """The wires from the right border of a block to its boxes that take up results from outside."""
+    """The wires from the right border of a block to its boxes that refer to results outside it."""
     placed_boxes = {e.box.id: e for e in elements_in(flow.elements) if isinstance(e, PlacedBox)}
     lane = flow.right - SPACIOUS.pad / 2
     wires = []
@@ -303,7 +304,7 @@ def _references(flow: PlacedChain, figure: Figure, side: float) -> list[Wire]:
 
 
 def _without_heads(elements: Sequence[Element]) -> Iterator[Element]:
-    """All elements but those in heads; a frame before what it frames."""
+    """All elements except those in heads; a frame comes before its contents."""
     for element in elements:
         yield element
         if isinstance(element, ClusterFrame) and not is_head(element.cluster):
@@ -325,7 +326,7 @@ def _is_in(point: tuple[float, float], area: _Area) -> bool:
 
 
 def _touched(point: tuple[float, float], ends: Sequence[tuple[int, _Area]]) -> int | None:
-    """The key of the box or head that has the end of a wire."""
+    """The key of the box or head at the end of a wire."""
     return next((key for key, area in ends if _is_in(point, area)), None)
 
 

@@ -1,16 +1,17 @@
 "use strict";
 
 // Lengths are those of the layout: u along the flow (down), v across it. A scene is laid out with
-// its blocks collapsed; an open block stretches what stands around it.
+// its blocks collapsed; an open block stretches the scene around it.
 
 const NEAR = 0.05;
-const ROUND = 5; // the corners of wires
-const ARROW = 5.5; // the heads of wires
+const ROUND = 5; // the radius of a wire's corners
+const ARROW = 5.5; // the length of a wire's arrowhead
 const byEnd = (a, b) => a.end - b.end;
 const byStart = (a, b) => b.start - a.start;
 
-// How far a place moves, so that each room, from start to end, grows by its length: the least that
-// is enough. Left of zero, what is beside a room moves; its own side of it stays with zero.
+// How far a place moves, so that each room, from start to end, becomes longer by what it grows. No
+// place moves further than necessary. Right of zero, the places from a room's end on move to the
+// right; left of zero, the places up to a room's start move to the left.
 function stretch(rooms) {
   const ahead = [];
   const forward = (x) => {
@@ -36,7 +37,8 @@ function stretch(rooms) {
   return at;
 }
 
-// Sets scene.x and scene.y, by which its places move, and its size; the innermost blocks first.
+// Sets the size of a scene, and scene.x and scene.y, which give the new places of the old ones.
+// The innermost blocks come first.
 function arrange(scene) {
   const open = scene.boxes.filter((box) => box.isOpen);
   for (const box of open) arrange(box.scene);
@@ -58,7 +60,7 @@ function arrange(scene) {
   };
 }
 
-// Where the end of a wire is: it stays on the border of its box, which may be an open block now.
+// The end of a wire: it stays on the border of its box, which may have become an open block.
 function endOf(scene, [u, v], box) {
   if (!box) return { x: scene.x(v), y: scene.y(u) };
   const x = scene.x(box.v) + v - box.v;
@@ -94,7 +96,7 @@ function toward(start, goal, length) {
   return { x: start.x + (goal.x - start.x) * share, y: start.y + (goal.y - start.y) * share };
 }
 
-// A line through points, its corners round.
+// A line through points, with rounded corners.
 function lineThrough(points) {
   let path = `M${text(points[0])}`;
   for (let i = 1; i < points.length - 1; i += 1) {

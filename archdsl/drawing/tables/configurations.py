@@ -1,8 +1,8 @@
-"""Networks side by side, as the configurations of VGG (Simonyan and Zisserman 2015, table 1).
+"""Networks side by side, like the configurations of VGG (Simonyan and Zisserman 2015, table 1).
 
-Stages end with a pooling. The n-th stages of all networks stand side by side, their lines from the
-top; dense layers have a stage of their own, the last. A pooling or a dense layer that is equal in
-all networks is written once across them.
+Stages end with a pooling. The n-th stages of all networks are side by side, aligned at the top;
+dense layers are a separate stage, the last. A pooling or a dense layer that is equal in all
+networks is written once across them.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def configuration_table(models: Sequence[Model]) -> Table:
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
-    """Lines at one resolution, and the pooling that ends them; the size is that of the lines."""
+    """Lines, the pooling that ends them, and the size of the first line's result."""
 
     lines: tuple[str, ...] = ()
     size: str = ""
@@ -92,7 +92,7 @@ def _is_dense(entry: Entry) -> bool:
 
 
 def _is_shown(model: Model, entry: Entry) -> bool:
-    """Whether a line does something but rearrange or drop numbers."""
+    """Whether a line does something other than rearrange or drop numbers."""
     if entry.main is None or entry.main.layer.family in (Family.NORMALIZATION, Family.MERGE):
         return True
     before, after = model.nodes[entry.input].volume, model.nodes[entry.output].volume
@@ -101,7 +101,7 @@ def _is_shown(model: Model, entry: Entry) -> bool:
 
 
 def _folded(lines: Sequence[str]) -> tuple[str, ...]:
-    """The lines, equal block calls that follow each other as one ``×N``."""
+    """The lines, with equal block calls that follow each other as one ``×N``."""
     found: list[tuple[str, int]] = []
     for line in lines:
         if found and line.endswith(")") and found[-1][0] == line:
@@ -129,7 +129,7 @@ def _text(model: Model, entry: Entry) -> str:
 
 
 def _pooling(model: Model, entry: Entry) -> str:
-    """``maxpool 3×3/2``; the word alone where the whole height and width become one."""
+    """``maxpool 3×3/2``; only the layer's name if its window is the whole height and width."""
     assert entry.main is not None
     before = model.nodes[entry.input].volume
     kernel = kernel_of(model, entry.main)
@@ -170,7 +170,7 @@ def _cells(label: str, texts: Sequence[str], joins: bool) -> tuple[TableCell, ..
 
 
 def _millions(number: int) -> TableCell:
-    """Three digits at least: ``138``, ``6.62``."""
+    """At least three digits: ``138``, ``6.62``."""
     millions = number / 1e6
     digits = 0 if millions >= 99.5 else 1 if millions >= 9.95 else 2 if millions >= 0.995 else 3
     return TableCell(f"{millions:.{digits}f}", str(number))

@@ -1,4 +1,4 @@
-"""What a parameter of a block is in a table: ``#3×3 reduce``, read off the block's branches."""
+"""What a block's parameter is called in a table: ``#3×3 reduce``, derived from its branches."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from archdsl.network.symbols import Parameter
 def headings_of(model: Model, call: CallPart) -> dict[str, str]:
     """By parameter, its heading where it is the channels of one convolution in a branch.
 
-    The last convolution of a branch is ``#3×3``, one before it ``#3×3 reduce``, one behind a
-    pooling ``pool proj``: the headings of GoogLeNet's table. Other parameters have none.
+    The last convolution of a branch is ``#3×3``, one before it ``#3×3 reduce``, one after a
+    pooling ``pool proj``: the headings of GoogLeNet's table. Other parameters have none, nor have
+    those for which two of these apply.
     """
     names = {argument.name for argument in call.arguments}
     found: dict[str, set[str]] = {}

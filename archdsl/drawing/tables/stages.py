@@ -1,6 +1,6 @@
-"""One network as the table that papers print of it, as of GoogLeNet (Szegedy et al. 2015, table 1).
+"""One network as a table like that of GoogLeNet (Szegedy et al. 2015, table 1).
 
-A row has its type, kernel and stride, output, depth, arguments of a block call, weights and MACs.
+A row has a type, kernel and stride, output, depth, arguments of a block call, weights and MACs.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ def stage_table(model: Model) -> Table:
 
 @dataclass(frozen=True, slots=True)
 class _StageLine:
-    """A row before it is written."""
+    """The data of a row."""
 
     type: str
     patch: str
     output: str
     arguments: tuple[tuple[str, str], ...]
-    #: The columns of the arguments: by parameter of the block, its heading.
+    #: The headings of the block's parameters, which are columns.
     headings: tuple[tuple[str, str], ...]
     depth: int
     weights: int
@@ -79,7 +79,7 @@ def _line(model: Model, entry: Entry) -> _StageLine:
 
 
 def _only_rearranges(model: Model, entry: Entry) -> bool:
-    """Whether a line is one like ``flatten``."""
+    """Whether a line only rearranges its input, like ``flatten``."""
     if entry.main is None or entry.main.layer.family is not Family.PLUMBING:
         return False
     before, after = model.nodes[entry.input].volume, model.nodes[entry.output].volume
@@ -108,7 +108,7 @@ def _patch(model: Model, entry: Entry) -> str:
 
 
 def value_text(value: Value) -> str:
-    """The value of an argument, as papers write it."""
+    """The value of an argument, as papers write it: ``3×3``."""
     match value:
         case bool():
             return str(value).lower()
@@ -120,7 +120,7 @@ def value_text(value: Value) -> str:
 
 
 def weights_of(model: Model, node: Node) -> int:
-    """Parameters but for biases, which papers' tables do not count."""
+    """Parameters without biases, which papers' tables do not count."""
     if len(node.inputs) != 1:
         return 0
     layer = node.layer
@@ -164,7 +164,8 @@ def _look(line: _StageLine) -> tuple[object, ...]:
 def _columns(lines: Sequence[_StageLine]) -> dict[str, str]:
     """The parameters of all blocks in the order they occur, with a heading for each.
 
-    A heading that two blocks, or two parameters, do not share is the parameter's name.
+    If blocks disagree on a parameter's heading, or two parameters have the same one, the heading is
+    the parameter's name.
     """
     columns: dict[str, str] = {}
     for line in lines:
@@ -201,7 +202,7 @@ def _millions(number: int) -> TableCell:
 
 
 def _scaled(number: float, unit: str) -> str:
-    """Two digits at least: ``9.2K``, ``112K``."""
+    """Two or more digits: ``9.2K``, ``112K``."""
     if number < 0.05:
         return f"<0.1{unit}"
     return (f"{number:.1f}".removesuffix(".0") if number < 9.95 else f"{number:.0f}") + unit

@@ -11,7 +11,7 @@ Align: TypeAlias = Literal["left", "right", "centre"]
 
 @dataclass(frozen=True, slots=True)
 class TableCell:
-    """The text of one column, or of ``span`` columns; ``exact`` is what a program reads."""
+    """The text of one column, or of ``span`` columns; ``exact`` is for programs."""
 
     text: str = ""
     exact: str = ""
@@ -19,7 +19,7 @@ class TableCell:
 
     @property
     def value(self) -> str:
-        """The exact number where the text is a rounded one."""
+        """The exact number if the text is a rounded one, or else the text."""
         return self.exact or self.text
 
 
@@ -41,7 +41,7 @@ class TableRow:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under a heading, and notes below; ``alignments`` has one for each column."""
+    """Rows under a head, and notes below; ``alignments`` has one for each column."""
 
     title: str
     alignments: tuple[Align, ...]

@@ -35,7 +35,7 @@ def text_of(table: Table) -> str:
 
 
 def _widths(table: Table) -> list[int]:
-    """The columns' widths: those of their own cells, and of cells across them."""
+    """The widths of the columns, with room for their own cells and for those that span several."""
     rows = [table.head, *(row.cells for row in table.rows)]
     widths = [0] * len(table.alignments)
     for cells in rows:
@@ -71,7 +71,7 @@ def _aligned(text: str, width: int, align: Align) -> str:
 
 
 def _columns(text: str) -> int:
-    """Columns of a terminal: letters of East Asia take two, marks on letters none."""
+    """Columns of a terminal: East Asian characters take two, combining marks take none."""
     return sum(
         0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1
         for sign in text
@@ -96,7 +96,7 @@ def _markdown_row(texts: Sequence[str]) -> str:
 
 
 def _markdown(text: str) -> str:
-    """Text that Markdown takes as text; ``_`` inside a word means nothing there."""
+    """Text escaped for Markdown; ``_`` inside a word has no meaning there."""
     for sign in "\\`*|<#":
         text = text.replace(sign, f"\\{sign}")
     return text
@@ -171,7 +171,7 @@ def csv_of(table: Table) -> str:
     return file.getvalue()
 
 
-#: By the ending of a file.
+#: The function for each file ending.
 TEXTS: dict[str, Callable[[Table], str]] = {
     "txt": text_of,
     "md": markdown_of,

@@ -21,16 +21,16 @@ from archdsl.network.parts import (
     walk,
 )
 
-#: Families that papers do not list: they count with the line before.
+#: Families that papers do not list; they count with the line before them.
 _JOINED = (Family.NORMALIZATION, Family.ACTIVATION)
 _CONVOLUTIONAL = (Family.CONVOLUTION, *_JOINED)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line: its nodes, the node that flows in, and the one whose result flows out.
+    """A line: its nodes, the node whose result flows in, and the one whose result flows out.
 
-    ``main`` is the layer it is named after, None for a block call, which is ``call`` then.
+    ``main`` is the layer after which it is named; a block call has ``call`` instead.
     """
 
     nodes: tuple[int, ...]
@@ -44,9 +44,9 @@ class Entry:
 def entries(model: Model, is_grouped: bool) -> list[Entry]:
     """The lines of a network without its auxiliary heads.
 
-    Named groups of nothing but convolutions are one line where ``is_grouped``, and else opened, as
-    other groups are. Normalization and activation join the line before them; normalization
-    without parameters only where ``is_grouped``.
+    A named group of nothing but convolutions is one line if ``is_grouped``. All other groups have a
+    line for each of their parts. Normalization and activation join the line before them, except
+    normalization without parameters if not ``is_grouped``.
     """
     found: list[Entry] = []
     for entry in _in_chain(model, model.chain, is_grouped):
@@ -107,7 +107,7 @@ def nodes_of(part: Part) -> tuple[int, ...]:
 
 
 def _is_convolutional(model: Model, part: GroupPart) -> bool:
-    """Whether a group is a row of convolutions, with what joins them, and nothing else."""
+    """Whether a group consists of convolutions, normalization and activation in a row."""
     layers = [model.nodes[node].layer for node in nodes_of(part)]
     is_row = all(isinstance(inner, LayerPart) for inner in part.body.parts)
     return (
@@ -128,7 +128,7 @@ def _largest(model: Model, part: GroupPart) -> Node:
 
 
 def kernel_of(model: Model, node: Node) -> tuple[int, int]:
-    """Height and width of what a layer sees at once, dilation apart."""
+    """Height and width of a layer's window, without dilation."""
     kernel = getattr(node.layer, "kernel_size", None)
     if kernel is not None:
         return (kernel[0], kernel[1])

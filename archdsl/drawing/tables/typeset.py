@@ -14,10 +14,10 @@ _TITLE = 11.0
 _SIZE = 9.0
 _NOTE = 8.0
 _LEADING = 1.45
-#: Between columns, and around the picture.
+#: The room between columns, and around the picture.
 _GAP = 11.0
 _MARGIN = 6.0
-#: Above and below a line across.
+#: The room above and below a horizontal rule.
 _AIR = 3.0
 
 

@@ -1,4 +1,4 @@
-"""Pieces of a picture of volumes, laid out on an axis: each with its labels in room of its own."""
+"""Pieces of a picture of volumes, laid out on an axis, each with room for its labels."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ from archdsl.layers.definition import fields_of
 from archdsl.layers.volume import Volume
 from archdsl.model import Model
 
-#: Sizes of text: all alike, so that a page shrinks none below the others.
+#: The one size of text, so that no text is smaller than others when a page shrinks the picture.
 TEXT = 8.0
 LEADING = 9.6
-#: Lines of text are broken beyond this width, and names cut.
+#: Lines of text are broken at this width, and names are cut.
 LINE = 58.0
-#: Equal volumes that touch are drawn up to this width together, and at least two of them.
+#: Equal volumes that touch are drawn up to this total width, but at least two of them.
 _RUN = 125.0
-#: Between the parts of a grouped layer, beside how far they reach back; for wires beside them.
+#: The gap between the parts of a grouped layer, in addition to how far they reach back; and the
+#: room for wires at their sides.
 _APART, _FAN = 4.0, 10.0
-#: The most groups that are drawn apart.
+#: The most groups that are drawn separately.
 MOST_GROUPS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """Where wires reach a box and leave it; its labels stand between ``start`` and ``end``."""
+    """Where wires reach a box and leave it; its labels are between ``start`` and ``end``."""
 
     left: float
     right: float
@@ -50,7 +51,7 @@ class LayoutBox:
     """A piece from x = 0 on the axis y = 0, with all its marks between ``-up`` and ``down``.
 
     The wire into it ends at ``entry``, the wire out of it begins at ``exit``, both on the axis.
-    ``drawn`` are the edges that have their wires; ``taps`` are places where others shall end.
+    ``drawn`` are the edges that have their wires; ``taps`` are places where other edges end.
     """
 
     width: float
@@ -62,12 +63,12 @@ class LayoutBox:
     ports: Mapping[int, Port] = field(default_factory=dict)
     drawn: frozenset[tuple[int, int]] = frozenset()
     taps: Mapping[tuple[int, int], Point] = field(default_factory=dict)
-    #: Whether the wire into it parts there, and has its arrows further on.
+    #: Whether the wire into it branches there, and its arrows are further on.
     parts: bool = False
 
 
 class Canvas:
-    """Collects layout_boxes, texts and wires, and what they reach."""
+    """Collects layout boxes, texts and wires, and how far they reach."""
 
     def __init__(self) -> None:
         self.marks: list[Mark] = []
@@ -81,7 +82,7 @@ class Canvas:
         self.up, self.down = max(self.up, -top), max(self.down, bottom)
 
     def put(self, layout_box: LayoutBox, x: float, y: float) -> None:
-        """Add a layout_box with its left end on its axis at a point."""
+        """Add a layout box with the left end of its axis at a point."""
         self.marks += [moved(mark, x, y) for mark in layout_box.marks]
         for id, port in layout_box.ports.items():
             self.ports[id] = port.moved(x, y)
@@ -124,7 +125,7 @@ class Words:
 
 
 class Boxes:
-    """Makes layout_boxes of the boxes of a figure."""
+    """Makes layout boxes from the boxes of a figure."""
 
     def __init__(
         self,
@@ -141,7 +142,7 @@ class Boxes:
         self.heat = heat
 
     def layout_box(self, box: Box, before: Volume | None) -> LayoutBox:
-        """A box: what it is as high as above it, channels, name and operation below it."""
+        """A box with its height and width above it, and channels, name and operation below it."""
         volume = self.figure.volumes[box.id]
         groups = self._groups(box)
         size = self._size(box, groups)
@@ -181,7 +182,7 @@ class Boxes:
         return canvas.layout_box(left - fan, left + wide + fan, parts=groups > 1)
 
     def _copies(self, box: Box, size: CuboidSize) -> list[tuple[CuboidSize, tuple[int, ...]]]:
-        """The boxes that touch, each with its parts; where all fit, each at its own width."""
+        """The boxes that touch, each with its parts; if all fit, each has its own width."""
         count = min(box.count, max(2, int(_RUN // size.width)))
         if count < len(box.run) or not box.run:
             return [(size, self.parts(box))] * count
@@ -194,7 +195,7 @@ class Boxes:
         ]
 
     def parts(self, box: Box) -> tuple[int, ...]:
-        """The channels that a box is joined of: those of a `concat`, its own or its block's."""
+        """The channels that a `concat` joins in a box: its own, or the last of its block."""
         merges = [box] if box.block is None else list(boxes_in(box.block))[-1:]
         for merge in merges:
             node = self.model.nodes[merge.nodes[0]] if merge.id >= 0 else None
@@ -219,7 +220,7 @@ class Boxes:
         return self.ruler.size(volume, self.is_slab(box))
 
     def _groups(self, box: Box) -> int:
-        """In how many parts a box is drawn: the groups of its layer, if they are few."""
+        """The number of parts in which a box is drawn: the groups of its layer, if they are few."""
         layer = self.model.nodes[max(box.nodes[0], 0)].layer
         if box.block is not None or all(field.name != "groups" for field in fields_of(type(layer))):
             return 1
@@ -227,7 +228,7 @@ class Boxes:
         return groups if groups <= MOST_GROUPS else 1
 
     def _paints(self, box: Box) -> tuple[str, str, str] | None:
-        """Front, top and side by the number that colours the box."""
+        """The colours of front, top and side, by the number that colours the box."""
         heat = self.figure.heats.get(box.id)
         if self.heat is None or heat is None:
             return None
@@ -235,7 +236,7 @@ class Boxes:
         return (front, *shades_of(front)) if front.startswith("#") else (front, front, front)
 
     def _above(self, box: Box, volume: Volume, before: Volume | None) -> Words:
-        """Height and width, where they change or the options want them."""
+        """Height and width, if they change or the options ask for them."""
         sizes = volume.sizes[:-1]
         is_old = before is not None and before.sizes[:-1] == sizes
         shapes = self.options.shapes
@@ -253,7 +254,7 @@ class Boxes:
         title = box.title + (f" ×{box.count}" if box.count > 1 else "")
         lines += [Words(line, True, "ink") for line in broken(title)]
         detail = box.detail if box.family is not Family.INPUT else ""
-        # The sum of a `concat` stands above already.
+        # The sum of a `concat` is in the line of the channels already.
         pieces = [piece.removesuffix(f" = {volume.channels}") for piece in detail.split(" · ")]
         pieces = [piece for piece in pieces if piece and piece != channels]
         lines += [Words(line) for piece in pieces for line in broken(piece)]
@@ -264,7 +265,7 @@ class Boxes:
 
 
 def _named(name: str) -> list[str]:
-    """A name in one line, or the first and the last of several in two where one is too short."""
+    """A name in one line, or the first and the last of several in two if one line is too short."""
     limit = 1.5 * LINE
     first, dash, last = name.partition("–")
     lines = [name] if text_width(name, TEXT) <= limit or not dash else [first + dash, last]
@@ -272,7 +273,7 @@ def _named(name: str) -> list[str]:
 
 
 def broken(text: str, limit: float = LINE) -> list[str]:
-    """Text in lines of a bounded width, broken at spaces, and behind signs inside long words."""
+    """Text in lines of a bounded width, broken at spaces, and after ``+``, ``→`` and ``,``."""
     lines = [""]
     for word in _words(text):
         if lines[-1] and text_width(lines[-1] + word.rstrip(), TEXT, True) > limit:
@@ -300,7 +301,7 @@ def _column(x: float, bottom: float, lines: Sequence[Words]) -> Iterator[Text]:
 
 
 def stacked(rows: Sequence[tuple[float, float]], gap: float) -> list[float]:
-    """The axes of rows below each other, by how far each reaches up and down, from y = 0."""
+    """The axes of rows below each other from y = 0, by how far each reaches up and down."""
     axes = []
     at = 0.0
     for up, down in rows:

@@ -17,14 +17,16 @@ H0, A = 10.0, 14.0
 W0, B = 4.0, 3.0
 #: Height of the bar of a vector: ``H0 + U · log₂(units)``.
 U = 7.0
-#: How far a box reaches back, to the right and up, for what it would be high.
+#: A box reaches back, to the right and up, by this share of the length that would be its height if
+#: its volume were as high as it is wide.
 SLANT = 0.3
-#: How thick what has no weights is drawn: a slab of its result; and the bar of a vector.
+#: The thickness of a slab, which is the result of a layer without weights that keeps the channels,
+#: and of a bar, which is a vector.
 SLAB, BAR = 5.0, 8.0
 
-#: Parts narrower than this on average are not drawn apart.
+#: If the parts of a box are narrower than this on average, the seams between them are not drawn.
 _SEAM = 2.5
-#: Seams are dashed: full lines stand between boxes that touch.
+#: Seams are dashed, because solid lines are between boxes that touch.
 _STITCH = (2.0, 1.5)
 
 _SIGNS = {"log": "log₂", "sqrt": "square-root", "linear": "linear"}
@@ -41,7 +43,7 @@ class CuboidSize:
 
 @dataclass(frozen=True, slots=True)
 class Ruler:
-    """From volumes to sizes. All scales draw the largest size of a picture alike."""
+    """Computes sizes from volumes. The largest size of a picture is the same on all scales."""
 
     scale: BoxScale
     most_rows: int
@@ -50,7 +52,7 @@ class Ruler:
     zoom: float = 1.0
 
     def size(self, volume: Volume, is_slab: bool = False) -> CuboidSize:
-        """The box of a volume; of a vector, a bar."""
+        """The size of a volume's box, or of a vector's bar."""
         if len(volume.sizes) == 1:
             height = H0 + U * self._share(volume.channels, self.most_units)
             return CuboidSize(BAR * self.zoom, height * self.zoom, SLANT * H0 * self.zoom)
@@ -61,7 +63,7 @@ class Ruler:
         return CuboidSize(thick * self.zoom, height * self.zoom, SLANT * depth * self.zoom)
 
     def _share(self, number: int, most: int) -> float:
-        """``log₂(number)``, or what grows like another scale to the same end."""
+        """``log₂(number)``, or the number on another scale that has the same value at ``most``."""
         match self.scale:
             case "log":
                 return log2(number)
@@ -72,7 +74,7 @@ class Ruler:
 
     @property
     def rule(self) -> tuple[str, ...]:
-        """What is printed below the picture, in pieces that may stand on lines of their own."""
+        """The text below the picture, in pieces between which lines may be broken."""
         return (
             f"sizes on a {_SIGNS[self.scale]} scale:",
             "boxes are as high and deep as the volume,",
@@ -82,7 +84,7 @@ class Ruler:
 
 
 def ruler_for(volumes: Sequence[Volume], scale: BoxScale, zoom: float = 1.0) -> Ruler:
-    """The ruler by the largest of some volumes."""
+    """The ruler for the largest of some volumes."""
     images = [volume for volume in volumes if len(volume.sizes) > 1]
     return Ruler(
         scale,
@@ -101,9 +103,10 @@ def cuboid_marks(
     parts: Sequence[int] = (),
     heat: tuple[str, str, str] | None = None,
 ) -> tuple[Mark, ...]:
-    """A box from the upper left corner of its front; ``parts`` are channels that it is joined of.
+    """The marks of a box with the upper left corner of its front at (x, y).
 
-    ``heat`` are the colours of front, top and side instead of the family's.
+    ``parts`` are the channels from which it is joined. ``heat`` has colours of front, top and side
+    that replace the family's.
     """
     w, h, d = size.width, size.height, size.back
     front, top, side = heat or (fill_of(look), top_of(look), side_of(look))

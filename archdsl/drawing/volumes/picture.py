@@ -1,4 +1,4 @@
-"""The style of volumes: boxes in cabinet projection, and the choice for a page."""
+"""The style of volumes: boxes in cabinet projection, and how they fit a page."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ from archdsl.drawing.volumes.ushape import u_panel, u_stages
 from archdsl.layers import Family
 from archdsl.model import Model
 
-#: For pages, boxes are drawn smaller, but not their text.
+#: To fit a page, boxes are drawn smaller, but not their text.
 ZOOMS = (1.0, 0.75, 0.5, 0.35)
-#: Collapsed blocks are shown from the inside with boxes no larger than this.
+#: The boxes in the keys, which show the insides of collapsed blocks, are no larger than this.
 KEY_ZOOM = 0.5
 #: The most rows that are tried.
 MAX_ROWS = 9
@@ -46,7 +46,7 @@ def volumes_picture(model: Model, options: Options) -> Picture:
     """The volumes of a network as boxes, fitted to the page that the options name.
 
     Errors:
-        DrawingError: the options name a part that is none, or another direction.
+        DrawingError: The options name a part to open that does not exist, or another direction.
     """
     if options.direction == "down":
         raise DrawingError("volumes are drawn from left to right, not down")
@@ -61,7 +61,7 @@ def _composed(model: Model, options: Options) -> Figure:
     if options.depth is not None or options.flat:
         return compose_figure(model, options, is_terse=True)
     figure = compose_figure(model, options, is_terse=True)
-    if len(figure.items) <= 3:  # one block between input and output: it is what to look at
+    if len(figure.items) <= 3:  # one block between input and output: it is what is to be seen
         return figure
     collapsed = replace(options, depth=0)
     return compose_figure(model, collapsed, is_terse=True, may_collapse=_has_branches)
@@ -77,7 +77,7 @@ def _forks(item: FigureItem) -> bool:
 
 
 class VolumeFigure:
-    """A figure at one size of its boxes, to be laid out in one way or another."""
+    """A figure with its boxes at one size, to be laid out in one way or another."""
 
     def __init__(self, model: Model, figure: Figure, options: Options, zoom: float) -> None:
         self.figure = figure
@@ -113,7 +113,7 @@ class VolumeFigure:
     def picture(
         self, rows: int, is_u: bool, has_keys: bool, through_skips: bool = False
     ) -> Picture:
-        """The picture in rows, or as a U where the network has the shape of one."""
+        """The picture in rows, or as a U if the network has that shape."""
         if is_u and self.stages is not None:
             main = u_panel(self.main, self.stages)
         else:
@@ -131,7 +131,7 @@ class VolumeFigure:
         )
 
     def scale_on(self, page: Page, rows: int, candidate: _Candidate) -> float:
-        """About the scale of the picture in so many rows, without drawing it."""
+        """Roughly the scale of the picture in that many rows, without drawing it."""
         runs = self._parted(rows, candidate.through_skips)
         width = max(sum(segment.length for segment in run) for run in runs)
         high = [
@@ -155,7 +155,7 @@ class VolumeFigure:
         for run in self._parted(count, through_skips):
             items = items_of(run, before)
             heads = tuple(takewhile(is_head, items))
-            if runs:  # heads hang on the result before them, which is in the row before
+            if runs:  # heads belong to the result before them, which is in the previous row
                 runs[-1] += heads
                 items = items[len(heads) :]
             runs.append(items)
@@ -163,7 +163,7 @@ class VolumeFigure:
         return runs
 
     def _foot(self, width: float, has_keys: bool) -> Iterator[Panel]:
-        """The rule by which sizes are drawn, and the meaning of colours where it is asked for."""
+        """The rule by which sizes are drawn, and the meaning of the colours if asked for."""
         options = self.options
         if self.scale is not None and options.legend != "off":
             yield Panel(tuple(self.scale.bar(TEXT)), BAR_WIDTH, BAR_HEIGHT)
@@ -193,7 +193,7 @@ def _is_trunk(segment: TrunkSegment) -> bool:
 
 
 def _families(figure: Figure, width: float) -> Panel:
-    """A square in the colour of each family that occurs, and its word."""
+    """A square in the colour of each family that occurs, and its name."""
     items = [item for shown in (figure, *figure.keys) for item in shown.items]
     looks = dict.fromkeys(box.look for item in items for box in boxes_in(item))
     marks: list[Mark] = []
@@ -212,7 +212,7 @@ def _families(figure: Figure, width: float) -> Panel:
 
 
 def _side_by_side(panels: Sequence[Panel], width: float) -> list[Panel]:
-    """Panels in as many lines as the width asks for."""
+    """Panels side by side, in as many lines as the width requires."""
     lines: list[list[Panel]] = []
     at = 0.0
     for panel in panels:
@@ -233,7 +233,7 @@ def _side_by_side(panels: Sequence[Panel], width: float) -> list[Panel]:
 
 
 def _above_each_other(panels: Sequence[Panel], gap: float, may_rise: bool = True) -> Panel:
-    """Panels below each other, each as high as the marks above it let it stand."""
+    """Panels below each other, each as high up as the marks above it allow if it ``may_rise``."""
     marks: list[Mark] = []
     bottom = 0.0
     for panel in panels:
@@ -283,7 +283,11 @@ def _fitted(model: Model, options: Options, page: Page) -> Picture:
 
 
 def _candidates(model: Model, options: Options, page: Page) -> Iterator[_Candidate]:
-    """What is tried: expanded before collapsed, the U before rows, skips in one row first."""
+    """The candidates, in the order in which they are tried.
+
+    The U comes before rows, rows without cut skips before those with them, and within each, an
+    expanded figure before a collapsed one.
+    """
     figure = _composed(model, options)
     candidates = [_Candidate(figure)]
     if options.depth is None and not options.flat:
@@ -302,7 +306,7 @@ def _candidates(model: Model, options: Options, page: Page) -> Iterator[_Candida
 def _promising(
     stage: VolumeFigure, page: Page, candidate: _Candidate, best: Picture | None
 ) -> list[int]:
-    """The numbers of rows that are worth a try: about the best, and better than what there is."""
+    """The numbers of rows that are worth trying: near the best, and not far worse than ``best``."""
     if candidate.is_u:
         return [1]
     most = min(MAX_ROWS, len(stage.segments))
@@ -310,7 +314,7 @@ def _promising(
     largest = max(scales.values())
     if best is not None and largest < 0.9 * best.scale:
         return []
-    # Few rows are preferred where they are legible.
+    # Fewer rows are preferred if they are legible.
     enough = min(0.8 * largest, SMALLEST_TEXT / TEXT)
     return [count for count, scale in scales.items() if scale >= max(enough, 0.7 * largest)]
 
@@ -318,7 +322,7 @@ def _promising(
 def _largest(
     stage: VolumeFigure, page: Page, candidate: _Candidate, counts: Sequence[int]
 ) -> Picture:
-    """The picture in the rows that leave its text largest; in few where it is legible so."""
+    """The picture in the number of rows that makes its text largest; fewer if it is legible so."""
     best: Picture | None = None
     worse = 0
     for count in counts:

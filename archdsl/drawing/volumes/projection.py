@@ -31,17 +31,17 @@ from archdsl.drawing.volumes.boxes import (
     stacked,
 )
 
-#: Between neighbours on an axis; beside branches; between branches; around a frame.
+#: The room between neighbours on an axis, beside branches, between branches, and in a frame.
 GAP, FAN, BETWEEN, PAD = 14.0, 13.0, 7.0, 7.0
-#: So many branches or more are drawn together where they are alike.
+#: In a fork of this many branches or more, those that are alike are drawn as one.
 MANY = 6
-#: How far the cards behind a frame stick out.
+#: How far each of the cards behind a frame sticks out.
 _CARD = 2.5
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """Branches that are drawn as one: those behind the first are named by their boxes' ids."""
+    """Branches that are drawn as one: the items of the first, and the boxes of the others."""
 
     items: tuple[FigureItem, ...]
     start: int
@@ -57,7 +57,7 @@ class Projection:
         self.edges = {(edge.tail, edge.head) for edge in figure.edges}
 
     def item(self, item: FigureItem, source: int | None) -> LayoutBox:
-        """An item behind the box ``source``."""
+        """An item after the box ``source``."""
         match item:
             case Box():
                 before = None if source is None else self.figure.volumes[source]
@@ -76,7 +76,10 @@ class Projection:
         return {(tail, box.id) for box in boxes_in(item)} & self.edges
 
     def chain(self, items: Sequence[FigureItem], source: int | None) -> LayoutBox:
-        """Items on one axis, auxiliary heads below it; the network's output is its last volume."""
+        """Items on one axis, with auxiliary heads below it.
+
+        The network's output gets no box: it is the last volume.
+        """
         canvas = Canvas()
         at = entry = exit = 0.0
         is_first, parts = True, False
@@ -106,9 +109,9 @@ class Projection:
     def _hang(
         self, canvas: Canvas, heads: Sequence[tuple[Cluster, int | None, float, float]]
     ) -> None:
-        """Auxiliary heads below the axis, each to the right of the result that it hangs on.
+        """Put auxiliary heads below the axis, each to the right of the result that it reads.
 
-        The last is the highest, so that no wire to one crosses another.
+        Later heads are placed higher, so that the wires to them do not cross.
         """
         top, next = canvas.down + 8.0, float("inf")
         for head, source, exit, end in reversed(heads):
@@ -125,7 +128,7 @@ class Projection:
                 canvas.drawn |= self.links(source, head)
 
     def _fork(self, fork: Fork) -> LayoutBox:
-        """Branches below each other, and what joins them behind them."""
+        """Branches below each other, and after them the box that joins them."""
         source = self.figure.box_of[fork.input]
         rows = _rows(fork, self.figure)
         layout_boxes = [self.chain(row.items, self.figure.box_of[row.start]) for row in rows]
@@ -174,7 +177,7 @@ class Projection:
         return drawn
 
     def _framed(self, cluster: Cluster, source: int | None) -> LayoutBox:
-        """A block, group or head in its frame, the title above on the left."""
+        """A block, group or head in its frame, with the title at the upper left."""
         inner = self.chain(cluster.items, source)
         times = f"×{cluster.count}" if cluster.count > 1 else ""
         name = shortened(cluster.name or "", TEXT, 2 * LINE)
@@ -222,7 +225,7 @@ _Piece = tuple[str, str, bool]
 def _in_lines(
     pieces: Sequence[_Piece], room: float
 ) -> list[tuple[list[tuple[float, _Piece]], float]]:
-    """Pieces of a title in lines, each piece with its place, each line with its end."""
+    """The pieces of a title in lines, each piece with its place, each line with its end."""
     lines: list[tuple[list[tuple[float, _Piece]], float]] = []
     for piece in pieces:
         width = text_width(piece[0], TEXT, piece[2])
@@ -235,7 +238,7 @@ def _in_lines(
 
 
 def _rows(fork: Fork, figure: Figure) -> list[_Row]:
-    """The branches of a fork; alike ones as one where they are many."""
+    """The branches of a fork; if there are many, those that are alike are one row."""
     rows = [_Row(b, s) for b, s in zip(fork.branches, fork.starts, strict=True)]
     if len(rows) < MANY:
         return rows
@@ -247,7 +250,7 @@ def _rows(fork: Fork, figure: Figure) -> list[_Row]:
 
 
 def _sign(row: _Row, figure: Figure) -> Hashable:
-    """Equal for branches that look alike but for the arguments of their layers."""
+    """Equal for branches that look alike except for the arguments of their layers."""
     if not all(isinstance(item, Box) and item.block is None for item in row.items):
         return row.items
     boxes = _plain(row.items)
@@ -259,7 +262,7 @@ def _plain(items: Sequence[FigureItem]) -> tuple[Box, ...]:
 
 
 def _as_one(group: Sequence[_Row]) -> _Row:
-    """Alike branches as one, each box standing for those of all."""
+    """Branches that are alike as one, each box standing for those of all."""
     merged = []
     columns = zip(*(_plain(row.items) for row in group), strict=True)
     for boxes in columns:

@@ -1,4 +1,4 @@
-"""Volumes in rows: a long trunk goes on in the next one, and skips pass above their rows."""
+"""Volumes in rows: a long trunk continues in the next row, and skips pass above their rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from archdsl.drawing.graph.sheet import Panel
 from archdsl.drawing.volumes.boxes import Canvas, LayoutBox
 from archdsl.drawing.volumes.projection import Projection
 
-#: Between rows; before a row that goes on from another; between the lanes of skips.
+#: The room between rows, before the rows if there are several, and between the lanes of skips.
 ROW_GAP, TURN, LANE = 16.0, 18.0, 7.0
 
 
@@ -49,7 +49,7 @@ def rows_panel(projection: Projection, runs: Sequence[Sequence[FigureItem]]) -> 
 
 
 def _turns(canvas: Canvas, layout_boxes: Sequence[LayoutBox], axes: Sequence[float]) -> None:
-    """The wire from the end of each row to the begin of the next."""
+    """The wire from the end of each row to the beginning of the next."""
     for number in range(len(layout_boxes) - 1):
         here, after = layout_boxes[number], layout_boxes[number + 1]
         out, way = TURN + here.exit, axes[number] + here.down + ROW_GAP / 2
@@ -59,7 +59,7 @@ def _turns(canvas: Canvas, layout_boxes: Sequence[LayoutBox], axes: Sequence[flo
         canvas.wire(*start, (6.0, way), (6.0, y), (goal, y), has_arrow=not after.parts)
 
 
-#: By the edge, the rows of its ends.
+#: The rows of each edge's ends.
 Skips: TypeAlias = dict[tuple[int, int], tuple[int, int]]
 
 
@@ -78,7 +78,7 @@ def skips_of(
         pair = (edge.tail, edge.head)
         if pair in done or edge.tail not in homes or edge.head not in homes:
             continue
-        # A fork whose branches begin alike is reached by one wire.
+        # One wire is enough for branches of a fork that begin at the same place.
         end = (edge.tail, taps.get(pair, edge.head))
         if end not in ends:
             ends.add(end)
@@ -92,7 +92,10 @@ def lanes_of(skips: Skips, rows: int) -> list[int]:
 
 
 def draw_skips(canvas: Canvas, tops: Sequence[float], skips: Skips) -> None:
-    """Each skip up to a lane above its row, and down again; to another row beside all of them."""
+    """Draw each skip up to a lane above its row and down again.
+
+    A skip to another row passes to the right of all rows.
+    """
     used = [0] * len(tops)
     right = canvas.width + 4.0
 

@@ -14,9 +14,9 @@ from archdsl.drawing.volumes.projection import GAP, Projection
 from archdsl.drawing.volumes.rows import LANE, draw_skips, lanes_of, skips_of
 from archdsl.layers import Family
 
-#: A step by which height and width fall or grow to another level.
+#: The factor by which the height changes at least from level to level.
 _STEP = 1.5
-#: Between levels; between a wire that goes down or up and what stands beside it.
+#: The room between levels, and between a wire that goes down or up and the box beside it.
 LEVEL_GAP, BESIDE = 10.0, 5.0
 
 
@@ -24,7 +24,7 @@ LEVEL_GAP, BESIDE = 10.0, 5.0
 class UStage:
     """An item of the trunk on its level, 0 for the highest resolution.
 
-    ``rise`` is the layer that grew the volume, where the item joins its result with a skip.
+    ``rise`` is the layer that enlarged the volume, if the item joins its result with a skip.
     """
 
     item: FigureItem
@@ -34,7 +34,7 @@ class UStage:
 
 
 def u_stages(projection: Projection) -> tuple[UStage, ...] | None:
-    """The trunk on levels; None where it is no U: down, then up, with a skip to the way up."""
+    """The trunk on levels; None if it is not a U: down, then up, with a skip to the way up."""
     figure = projection.figure
     stages: list[UStage] = []
     source: int | None = None
@@ -78,7 +78,7 @@ def _is_u(stages: Sequence[UStage]) -> bool:
 
 
 def _joins_skip(fork: Fork) -> bool:
-    """Whether a fork only joins what flows in with one other result, cut to size or not."""
+    """Whether a fork only joins its input with one other result, which may be cut to size."""
     if len(fork.branches) != 2 or sum(start != fork.input for start in fork.starts) != 1:
         return False
     return all(
@@ -127,7 +127,7 @@ def u_panel(projection: Projection, stages: Sequence[UStage]) -> Panel:
 
 
 def _placed(projection: Projection, stages: Sequence[UStage]) -> list[_Placed]:
-    """The stages' layout_boxes with their places along the flow."""
+    """The layout boxes of the stages, with their places along the flow."""
     placed: list[_Placed] = []
     for stage in stages:
         if stage.rise is None:
@@ -145,7 +145,7 @@ def _placed(projection: Projection, stages: Sequence[UStage]) -> list[_Placed]:
 
 
 def _drawn_into(projection: Projection, stage: UStage) -> set[tuple[int, int]]:
-    """The edges that are drawn between a stage, what is before it, and its skip."""
+    """The edges that are drawn into a stage: from the stage before it, and from its skip."""
     assert stage.source is not None
     if stage.rise is None:
         return projection.links(stage.source, stage.item)
@@ -158,7 +158,7 @@ def _drawn_into(projection: Projection, stage: UStage) -> set[tuple[int, int]]:
 def _wire(
     projection: Projection, canvas: Canvas, last: _Placed, here: _Placed, axes: Sequence[float]
 ) -> None:
-    """The wire from stage to stage, and with a rise the skip and the word at its wire."""
+    """The wire from stage to stage; with a rise also the skip, and the labels of both."""
     begin = (last.x + last.layout_box.exit, axes[last.stage.level])
     axis = axes[here.stage.level]
     left = here.x + here.layout_box.entry
@@ -192,7 +192,10 @@ def _wire(
 
 
 def _words(projection: Projection, canvas: Canvas, box: Box, right: float, top: float) -> None:
-    """What grows the volume, to the left of its wire; its result is a part of what is joined."""
+    """The text of the layer that enlarges the volume, to the left of its wire.
+
+    The layer gets no box, because its result is a part of the joined one.
+    """
     volume = projection.figure.volumes[box.id]
     lines = projection.boxes.words(box, volume)
     marks: list[Mark] = [
