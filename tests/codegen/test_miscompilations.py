@@ -311,7 +311,7 @@ def test_no_padding_is_a_bias() -> None:
     assert "padding=b)" not in text
 
 
-# ── Parts taken up ───────────────────────────────────────────────────────────────────────────
+# ── Parts referred to ──────────────────────────────────────────────────────────────────────────
 
 OUTSIDE = "a: conv 1 3; b: conv 1 5; conv 1 8; "
 RECALLS = {

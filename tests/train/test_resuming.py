@@ -193,7 +193,7 @@ def test_a_rate_given_on_resuming_counts_and_the_report_tells_both(tmp_path: Pat
     assert "\nUntil epoch 2: epochs 2, optimizer sgd lr=0.1 weight_decay=0.0 momentum=0.9" in report
     facts = json.loads(outcome.run.facts.read_text("utf-8"))
     assert facts["earlier"][0]["until"] == "epoch 2"
-    # A third part with nothing new is no third stretch.
+    # A third part with nothing new does not add a stretch.
     outcome = run(
         small(), tmp_path / "cut", replace(recipe, epochs=5, optimizer=slow), resume="auto"
     )

@@ -95,7 +95,7 @@ def test_a_run_on_shards_is_that_on_the_folder_and_goes_on_amid_an_epoch(
 
 
 def test_what_is_far_is_fetched_only_when_asked_for(folder: Path, tmp_path: Path) -> None:
-    """WebDataset's own way to open what is no file; here a program that writes it."""
+    """WebDataset's own way to open what is not a file; here, a program that writes it."""
     root = tmp_path / "data"
     far = [f"pipe:cat {folder.parent}/{part}-{{00..01}}.tar" for part in ("train", "val")]
     name = f"webdataset:{','.join(far)}"

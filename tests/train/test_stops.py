@@ -250,7 +250,7 @@ def test_a_disk_that_is_full_at_any_write_loses_nothing(
     }
 
 
-# ── What is no number ──────────────────────────────────────────────────────────────────────────
+# ── What is not a number ─────────────────────────────────────────────────────────────────────────
 
 
 def test_weights_that_are_destroyed_are_not_kept(tmp_path: Path) -> None:
