@@ -76,7 +76,7 @@ def _is_plain(part: Part) -> bool:
 
 
 def _is_beside(part: Part, before: Part, nodes: tuple[Node, ...]) -> bool:
-    """Whether a layer stands on the line of the layer before it."""
+    """Whether a layer is on the line of the layer before it."""
     if not isinstance(before, (LayerPart, ForkPart)):
         return False
     assert isinstance(part, (LayerPart, ForkPart))

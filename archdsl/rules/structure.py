@@ -35,7 +35,7 @@ RULES = (
     ),
     Rule(
         "misplaced-aux",
-        "an auxiliary head that does not hang off the trunk of a network",
+        "an auxiliary head that is not attached to the trunk of a network",
         """An auxiliary head is a second output, which adds its weighted loss in training. It is
         written as a separate statement on the trunk, which continues with the head's input. Inside
         a branch or a named group it would not be clear whose output it is.""",
