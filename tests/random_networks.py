@@ -21,6 +21,7 @@ PAIRS = st.one_of(SMALL.map(str), st.builds("{}x{}".format, SMALL, SMALL))
 
 VALUES = {
     fields.COUNT: st.integers(1, 8).map(str),
+    fields.WHOLE: st.integers(0, 3).map(str),
     fields.PAIR: PAIRS,
     fields.PADDING: st.one_of(st.integers(0, 2).map(str), st.just("same")),
     fields.PADDING_PAIR: st.integers(0, 2).map(str),

@@ -115,7 +115,7 @@ def test_completion_completes(here: Path) -> None:
         "COMP_CWORD": "2",
     }
     result = process(cwd=here, env=environment)
-    assert result.stdout.decode().split() == ["plain,maxpool"]
+    assert result.stdout.decode().split() == ["plain,max", "plain,maxpool"]
 
 
 def test_the_version(call) -> None:

@@ -71,7 +71,7 @@ def compose_figure(
     return _Composer(model, options, is_terse, may_collapse).figure()
 
 
-def compose_closed(model: Model, options: Options = _DEFAULT) -> Figure:
+def compose_collapsed(model: Model, options: Options = _DEFAULT) -> Figure:
     """The graph with all blocks collapsed, and the inside of each in ``insides``, recursively.
 
     Errors:

@@ -232,7 +232,7 @@ class Trunk:
         figure = self.figure
         layout = Layout(figure, self.type, self.goes_down)
         if count == 1:
-            return Columns((with_recalls(layout.stack(figure.items, None), figure, layout),))
+            return Columns((with_references(layout.stack(figure.items, None), figure, layout),))
         title = 2 * self.type.pad + (1.25 * self.type.cluster if self.goes_down else 0.0)
         runs = partition(self._segments, self._cuts[through_skips], self._ends, count, title)
         flows: list[PlacedChain] = []
@@ -240,7 +240,7 @@ class Trunk:
         before: frozenset[int] = frozenset()
         for run in runs:
             label = "" if source is None else layout.labels.get(source, "")
-            flow = with_recalls(layout.stack(items_of(run, before), source), figure, layout)
+            flow = with_references(layout.stack(items_of(run, before), source), figure, layout)
             flows.append(replace(flow, label=label))
             source = figure.box_of[_output(run[-1])]
             before |= {id(cluster) for segment in run for cluster in segment.path}
@@ -256,7 +256,7 @@ class Trunk:
         return Columns(tuple(flows), skips)
 
 
-def with_recalls(flow: PlacedChain, figure: Figure, layout: Layout) -> PlacedChain:
+def with_references(flow: PlacedChain, figure: Figure, layout: Layout) -> PlacedChain:
     """A column with wires for the edges that leave the order of its chains, in lanes beside it."""
     placed_boxes = {e.box.id: e for e in elements_in(flow.elements) if isinstance(e, PlacedBox)}
     rest = [

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from archdsl.drawing.canvas.palette import DARK, Palette, palette_of
 from archdsl.drawing.canvas.typeface import BOLD, FAMILY, REGULAR
 from archdsl.drawing.figure.collapsing import Collapser
-from archdsl.drawing.figure.composition import compose_closed
+from archdsl.drawing.figure.composition import compose_collapsed
 from archdsl.drawing.figure.edges import OUTPUT, volume_text
 from archdsl.drawing.figure.figure import Box, Figure, boxes_in
 from archdsl.drawing.options import Options
@@ -79,7 +79,7 @@ class _SpecLine:
 def _network(model: Model, options: Options) -> dict[str, Any]:
     from archdsl.report.table import HEADER, notes_of, sections_of
 
-    figure = compose_closed(model, options)
+    figure = compose_collapsed(model, options)
     depth = _depth_of(figure) if options.depth is None else options.depth
     collapser = Collapser(model.nodes, (), depth, options.open)
     sections = list(sections_of(model))

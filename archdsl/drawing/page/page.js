@@ -172,7 +172,7 @@ class Network {
     this.fit();
   }
 
-  closeAll() {
+  collapseAll() {
     this.setOpen(this.blocks(), false);
     this.fit();
   }

@@ -24,7 +24,7 @@ from archdsl.drawing.figure.figure import (
     output_of,
 )
 from archdsl.drawing.graph.boxes import SPACIOUS
-from archdsl.drawing.graph.columns import with_recalls
+from archdsl.drawing.graph.columns import with_references
 from archdsl.drawing.graph.elements import (
     ClusterFrame,
     EdgeLabel,
@@ -112,7 +112,7 @@ class _SceneWriter:
         """
         layout = Layout(figure, SPACIOUS, goes_down=True)
         items = figure.items if source is None else figure.items[1:]
-        flow = with_recalls(layout.stack(items, source), figure, layout)
+        flow = with_references(layout.stack(items, source), figure, layout)
         keys: dict[int, int] = {}
         elements = (*flow.elements, *_ends(flow, source), *_references(flow, figure, side))
         markup, data = self._pieces(elements, _Surroundings(figure, keys, depth))
