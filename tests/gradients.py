@@ -277,6 +277,11 @@ def run_endless(module: nn.Module, canvas: Canvas) -> Canvas:
             return _upsample(module, canvas)
         case nn.PixelShuffle(upscale_factor=factor):
             return Canvas(module(x), (top * factor, left * factor))
+        case nn.PixelUnshuffle(downscale_factor=factor):
+            origin = (-(-top // factor), -(-left // factor))
+            first = (origin[0] * factor, origin[1] * factor)
+            end = [stop - stop % factor for stop in canvas.end]
+            return Canvas(module(canvas.between(first, (end[0], end[1]))), origin)
     return Canvas(module(x), canvas.origin)
 
 

@@ -8,6 +8,7 @@ from archdsl.layers.call import Call, OptionalArgument, call, squared
 from archdsl.layers.fields import (
     COUNT,
     INDICES,
+    NUMBER,
     PAIR,
     REFERENCE,
     SIDES,
@@ -257,6 +258,40 @@ class PixelShuffle(UnaryLayer):
 
 
 @dataclass(frozen=True)
+class PixelUnshuffle(UnaryLayer):
+    """Turns r×r positions into r² channels: space to depth (Shi et al. 2016, reversed)."""
+
+    name = "pixelunshuffle"
+    synonyms = ("pixel_unshuffle",)
+    akin = ("space_to_depth",)
+    family = Family.PLUMBING
+    examples = (Example("pixelunshuffle 2", (8, 12, 3)),)
+
+    downscale_factor: int = positional(COUNT, "factor r by which height and width shrink")
+
+    def infer_volume(self, x: Volume) -> Volume:
+        need_image(x, self.name)
+        r = self.downscale_factor
+        for axis, size in (("height", x.height), ("width", x.width)):
+            if size % r:
+                raise LayerError(
+                    "wrong-value",
+                    f"`pixelunshuffle {r}` needs a {axis} that {r} divides, not {size}",
+                )
+        return Volume.image(x.height // r, x.width // r, x.channels * r * r)
+
+    def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
+        read = read_window(self.downscale_factor, self.downscale_factor, 0, 1)
+        return (Reach(read, read),)
+
+    def describe(self) -> str:
+        return f"/{self.downscale_factor}"
+
+    def emit(self, x: Volume) -> Call:
+        return call("nn.PixelUnshuffle", self.downscale_factor)
+
+
+@dataclass(frozen=True)
 class ChannelShuffle(UnaryLayer):
     """Interleaves the channels of equal groups (Zhang et al. 2018, ShuffleNet)."""
 
@@ -401,3 +436,38 @@ class Scale(nn.Module):
 
     def emit(self, x: Volume) -> Call:
         return call("Scale", x.channels)
+
+
+@dataclass(frozen=True)
+class LayerScale(UnaryLayer):
+    """One trainable factor per channel, small at first (Touvron et al. 2021, CaiT)."""
+
+    name = "layerscale"
+    synonyms = ("layer_scale",)
+    family = Family.PLUMBING
+    keeps = Saved(inputs=True)
+    autocast = Autocast.WIDENS
+    examples = (Example("layerscale", (14, 14, 6)), Example("layerscale 0.1", (14, 14, 6)))
+    support = '''\
+class LayerScale(nn.Module):
+    """One trainable factor per channel."""
+
+    def __init__(self, channels: int, value: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((channels, 1, 1), value))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight
+'''
+
+    value: float = positional(NUMBER, "what the factors are before training", default=1e-6)
+
+    def infer_volume(self, x: Volume) -> Volume:
+        need_image(x, self.name)
+        return x
+
+    def count_parameters(self, x: Volume) -> int:
+        return x.channels
+
+    def emit(self, x: Volume) -> Call:
+        return call("LayerScale", x.channels, self.value)

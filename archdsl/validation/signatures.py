@@ -212,6 +212,10 @@ def PixelShuffle(upscale_factor: A) -> Bound:
     return locals()
 
 
+def PixelUnshuffle(downscale_factor: A) -> Bound:
+    return locals()
+
+
 def ChannelShuffle(groups: A) -> Bound:
     return locals()
 
@@ -257,6 +261,7 @@ LAYERS: dict[str, Signature] = {
     "ConstantPad2d": ConstantPad2d,
     "Upsample": Upsample,
     "PixelShuffle": PixelShuffle,
+    "PixelUnshuffle": PixelUnshuffle,
     "ChannelShuffle": ChannelShuffle,
 }
 

@@ -51,7 +51,7 @@ LEFT = [
     "attn",
     "conv3d 3 8",
     "maxunpool 2",
-    "pixelunshuffle 2",
+    "unfold 2",
     "adaptivemaxpool 2",
     "pool 2",
     "pelu",
