@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from archdsl.layers import UnaryLayer
 from archdsl.layers.layer import Family
+from archdsl.layers.merge import Add, Maximum, Subtract
 from archdsl.model import Model
 from archdsl.network.graph import Node
 from archdsl.torch_tools.interpret import join
@@ -190,7 +191,9 @@ class Endless:
         if node.layer.name == "mul":
             # Without its bias a transposed convolution is 0 in gaps, and would hide other factors.
             values = [value + 1 for value in values]
-        return Canvas(join(node.layer, values), (top, left))
+        # What a difference cancels, and what a maximum leaves out, was read all the same.
+        layer = Add() if isinstance(node.layer, (Maximum, Subtract)) else node.layer
+        return Canvas(join(layer, values), (top, left))
 
     def _layer(self, node: Node) -> Canvas:
         (source,) = node.inputs
