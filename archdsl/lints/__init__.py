@@ -30,6 +30,7 @@ TEXT_LINTS: dict[str, Callable[[LintedText], Iterator[Diagnostic]]] = {
     "unused-use": texts.unused_use,
     "constant-condition": texts.constant_condition,
     "no-effect": texts.no_effect,
+    "idle-reference": texts.idle_reference,
     "loose-claim": claims.loose_claim,
 }
 LINT_CODES = frozenset({*NETWORK_LINTS, *TEXT_LINTS})

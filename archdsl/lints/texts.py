@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from archdsl.elaborate.errors import ElaborationError, UnknownVolume
 from archdsl.elaborate.values import Context, Values, truth
+from archdsl.layers import REGISTRY
 from archdsl.layers.regularization import Dropout, DropPath
 from archdsl.lints.subject import LintedText, warning
 from archdsl.text import syntax
@@ -114,6 +116,29 @@ def no_effect(text: LintedText) -> Iterator[Diagnostic]:
         for statement in syntax.statements_of(item):
             if isinstance(statement, syntax.Step):
                 yield from _no_effect(statement)
+
+
+def idle_reference(text: LintedText) -> Iterator[Diagnostic]:
+    """A name right behind its own part: it refers to the result, and does not run it again."""
+    rows: list[Sequence[syntax.Item]] = [text.program.items]
+    rows += [
+        chain.statements for item in text.program.items for chain in syntax.find(item, syntax.Chain)
+    ]
+    for row in rows:
+        for before, step in pairwise(row):
+            match before, step:
+                case (
+                    syntax.Step(label=syntax.Name(id=name))
+                    | syntax.Step(atoms=(syntax.Name(id=name),)),
+                    syntax.Step(label=None, atoms=(syntax.Name(id=again) as word, *_)),
+                ) if name == again and again not in REGISTRY and not isinstance(before, syntax.Aux):
+                    yield warning(
+                        "idle-reference",
+                        f"`{again}` changes nothing: its result is what comes in",
+                        word.span,
+                        help="a name refers to a result; to run layers again, write them again or "
+                        "call a block",
+                    )
 
 
 def _no_effect(step: syntax.Step) -> Iterator[Diagnostic]:

@@ -114,6 +114,16 @@ RULES = (
         _MAP,
     ),
     Rule(
+        "idle-reference",
+        "a name of a part directly behind that part",
+        """A name refers to the result of its part, as a variable does; it does not run the layers
+        again. Directly behind the part, that result is the input anyway. To run layers again,
+        write them again, or call a block.""",
+        "f: conv 3x3 16 same; f; relu",
+        "f: conv 3x3 16 same; relu; conv 3x3 16 same; relu",
+        _MAP,
+    ),
+    Rule(
         "loose-claim",
         "a claim that would also hold for a very different number",
         """A claim is there to notice a change. A budget of 1M is far above 1,930 parameters and
