@@ -20,6 +20,7 @@ NETWORK_LINTS: dict[str, Callable[[LintedNetwork], Iterator[Diagnostic]]] = {
     "dropout-before-norm": layers.dropout_before_norm,
     "dropped-rows": layers.dropped_rows,
     "even-kernel-same": layers.even_kernel_same,
+    "strided-same": layers.strided_same,
     "softmax-before-loss": layers.softmax_before_loss,
     "heavy-fc": layers.heavy_fc,
     "dead-layer": dead.dead_layer,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from archdsl.layers import Family, UnaryLayer
 from archdsl.layers.activation import Softmax
 from archdsl.layers.definition import words_of
 from archdsl.layers.norm import BatchNorm, InstanceNorm
 from archdsl.layers.regularization import Dropout
+from archdsl.layers.windows import pad_sides
 from archdsl.lints.subject import LintedNetwork, written
 from archdsl.network.graph import Node
 from archdsl.recipe.losses import CrossEntropy
@@ -107,6 +109,34 @@ def even_kernel_same(network: LintedNetwork) -> Iterator[Diagnostic]:
                 "an even window has no middle",
                 help="use an odd kernel",
             )
+
+
+def strided_same(network: LintedNetwork) -> Iterator[Diagnostic]:
+    """With a stride, `same` pads no more than is needed: the end alone, where PyTorch pads both."""
+    for node in network.model.layers:
+        layer: Any = node.layer
+        if getattr(layer, "padding", None) != "same":
+            continue
+        kernel, stride = layer.kernel_size, layer.stride
+        dilation = getattr(layer, "dilation", (1, 1))
+        sides = pad_sides("same", network.input_of(node).volume, kernel, stride, dilation)
+        uneven = [
+            side
+            for size, step, side in zip(kernel, stride, sides, strict=True)
+            if step > 1 and size % 2 and side[0] < side[1]
+        ]
+        if not uneven:
+            continue
+        before, after = uneven[0]
+        height, width = (d * (k // 2) for k, d in zip(kernel, dilation, strict=True))
+        padding = f"p{height}" if height == width else f"p{height}x{width}"
+        yield network.warn(
+            "strided-same",
+            f"`same` of `{written(node)}` pads {before} before and {after} after",
+            node,
+            "TensorFlow's rule",
+            help=f"models of PyTorch pad both sides: write `{padding}`",
+        )
 
 
 def softmax_before_loss(network: LintedNetwork) -> Iterator[Diagnostic]:

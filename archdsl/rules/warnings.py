@@ -46,6 +46,17 @@ RULES = (
         _MAP,
     ),
     Rule(
+        "strided-same",
+        "`same` with a stride, which pads one side more than the other",
+        """`same` pads as little as the size of the result needs, and an odd row after, as
+        TensorFlow does. With a kernel of 3 and a stride of 2, an even size gets 0 rows before and 1
+        after, where networks written in PyTorch have 1 on both sides: the result has the same
+        size and other numbers. Write the padding.""",
+        "conv 3x3 8 s2 same",
+        "conv 3x3 8 s2 p1",
+        _MAP,
+    ),
+    Rule(
         "softmax-before-loss",
         "a softmax before a loss that has its own",
         """PyTorch's cross-entropy takes logits and applies log-softmax itself. A softmax before it
