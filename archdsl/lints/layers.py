@@ -117,9 +117,10 @@ def strided_same(network: LintedNetwork) -> Iterator[Diagnostic]:
         layer: Any = node.layer
         if getattr(layer, "padding", None) != "same":
             continue
-        kernel, stride = layer.kernel_size, layer.stride
-        dilation = getattr(layer, "dilation", (1, 1))
-        sides = pad_sides("same", network.input_of(node).volume, kernel, stride, dilation)
+        x = network.input_of(node).volume
+        kernel, dilation = layer.kernel_size, getattr(layer, "dilation", (1, 1))
+        stride = layer.reads((x,))[0].stride  # which pools derive from their kernel
+        sides = pad_sides("same", x, kernel, stride, dilation)
         uneven = [
             side
             for size, step, side in zip(kernel, stride, sides, strict=True)
