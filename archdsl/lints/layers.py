@@ -115,7 +115,7 @@ def strided_same(network: LintedNetwork) -> Iterator[Diagnostic]:
     """With a stride, `same` pads no more than is needed: the end alone, where PyTorch pads both."""
     for node in network.model.layers:
         layer: Any = node.layer
-        if getattr(layer, "padding", None) != "same":
+        if getattr(layer, "padding", None) != "same" or layer.stride == (1, 1):
             continue
         x = network.input_of(node).volume
         kernel, dilation = layer.kernel_size, getattr(layer, "dilation", (1, 1))

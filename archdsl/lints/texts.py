@@ -121,9 +121,7 @@ def no_effect(text: LintedText) -> Iterator[Diagnostic]:
 def idle_reference(text: LintedText) -> Iterator[Diagnostic]:
     """A name right behind its own part: it refers to the result, and does not run it again."""
     rows: list[Sequence[syntax.Item]] = [text.program.items]
-    rows += [
-        chain.statements for item in text.program.items for chain in syntax.find(item, syntax.Chain)
-    ]
+    rows += [chain.statements for item in text.program.items for chain in syntax.chains_of(item)]
     for row in rows:
         for before, step in pairwise(row):
             match before, step:

@@ -302,24 +302,36 @@ def _holders(kind: Any) -> tuple[str, ...]:
 
 def bodies_of(statement: Statement) -> Iterator[Body]:
     """The braces directly inside a statement; an ``else if`` belongs to the first ``if``."""
-    for child in children_of(statement):
-        if isinstance(child, Body):
-            yield child
-        elif isinstance(child, Cond):
-            yield from bodies_of(child)
+    match statement:
+        case Step(atoms=atoms):
+            yield from (atom for atom in atoms if isinstance(atom, Body))
+        case Cond(then=then, otherwise=otherwise):
+            yield then
+            if isinstance(otherwise, Body):
+                yield otherwise
+            elif otherwise is not None:
+                yield from bodies_of(otherwise)
+
+
+def chains_of(node: Item) -> Iterator[Chain]:
+    """The chains in the braces of an item, outer before inner."""
+    if isinstance(node, (Step, Let, Cond, Expect)):
+        pending = list(bodies_of(node))
+    else:
+        pending = [child for child in children_of(node) if isinstance(child, Body)]
+    while pending:
+        for chain in pending.pop().chains:
+            yield chain
+            for statement in chain.statements:
+                pending += bodies_of(statement)
 
 
 def statements_of(node: Item) -> Iterator[Statement]:
-    """All statements of an item, outer before inner; an item that is a statement comes first."""
+    """All statements of an item, outer before inner; a bare statement is the first of its own."""
     if isinstance(node, (Step, Let, Cond, Expect)):
         yield node
-        bodies = bodies_of(node)
-    else:
-        bodies = (child for child in children_of(node) if isinstance(child, Body))
-    for body in bodies:
-        for chain in body.chains:
-            for statement in chain.statements:
-                yield from statements_of(statement)
+    for chain in chains_of(node):
+        yield from chain.statements
 
 
 def names_in(node: SyntaxNode) -> Iterator[str]:
