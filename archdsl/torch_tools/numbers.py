@@ -25,6 +25,8 @@ FOLDED_TOLERANCE = 1e-7
 #: largest gradient in the network: what a normalization subtracts again has a gradient of rounding
 #: errors only.
 _GRADIENT_FLOOR = 1e-3
+#: That of an output for inference, to this share of the largest result in the network.
+_OUTPUT_FLOOR = 1e-6
 #: Where large numbers amplify rounding errors, that is not enough. How far a gradient of the graph
 #: moves by rounding alone is then tried this many times.
 _TRIES = 3
@@ -117,8 +119,18 @@ class Comparison:
             yield NumericMismatch(
                 "number of outputs for inference", "", None, f"there are {len(found)}"
             )
-        elif apart := how_far(found[0], expected, FOLDED_TOLERANCE):
+        elif how_far(found[0], expected, FOLDED_TOLERANCE) and (
+            apart := how_far(found[0], expected, FOLDED_TOLERANCE, self._floor_of(x))
+        ):
             yield NumericMismatch("output for inference", "", None, apart)
+
+    def _floor_of(self, x: Tensor) -> float:
+        """What an output is at least compared with: far below all results there is only rounding.
+
+        A normalization of a constant map returns nothing else.
+        """
+        values = self._interpreter.run(x, is_training=False).values()
+        return _OUTPUT_FLOOR * max(map(_largest, values), default=0.0)
 
     def _compare_training(self, x: Tensor) -> Iterator[NumericMismatch]:
         kept = x.detach().clone()

@@ -290,7 +290,7 @@ def test_counters_that_some_lack_are_refused() -> None:
 MINE = "network Mine: 6x6x3 → 5 { a: conv 3x3 4; b: conv 3x3 4 p1 bn; c: conv 3x3 4 p1 bn; fc 5 }\n"
 YOURS = "network Yours: 6x6x3 → 5 { body: { conv 3x3 4; conv 3x3 4 p1 bn ×2 }; head: fc 5 }\n"
 TABLE = """\
-Source                   Target                      TensorShape    By
+Source                   Target                      Shape    By
 a.weight                 body.0.weight               4×3×3×3  shape
 a.bias                   body.0.bias                 4        shape
 b.0.weight               body.1.weight               4×4×3×3  order

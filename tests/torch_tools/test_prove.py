@@ -212,7 +212,7 @@ def test_a_module_that_computes_something_else(old: str, new: str, expected: str
     {
         "no skip": ("self.c(x) + x", "self.c(x)", "output for inference"),
         "an activation": ("nn.Tanh()", "nn.Sigmoid()", "output for inference"),
-        "no fold": ("factor = (variance + fold.eps)", "factor = (variance * 2)", "output for inf"),
+        "no fold": ("factor = (variance + 1e-5)", "factor = (variance * 2)", "output for inf"),
         "a state that is left": (', ("aux1.",)', "", "module"),
         "no Python": ("return x", "return return", "module"),
     }.values(),
