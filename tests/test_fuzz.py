@@ -183,7 +183,7 @@ HURTING = {
     "an exponent": (f"dropout 1e{'9' * 5000}", "this number is too large"),
     "a repeat": ("relu ×1_000_000_000", "1,000,000,000 copies are beyond the bound"),
     "repeats in a row": ("id ×150_000; id ×60_000", "the network expands beyond the bound"),
-    "channels that double": ("concat { id | id } ×200", "a volume 28x28x2199023255552"),
+    "channels that double": ("concat { id | id } ×200", "the volume 28x28x2199023255552"),
     "values that square": (
         "let a0 = 9\n" + "".join(f"let a{i + 1} = a{i} * a{i}\n" for i in range(99)) + "relu",
         "the value is beyond the bound of 10¹⁵",
