@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import field
 from functools import cache
-from math import ceil, floor
 from typing import Any
 
 from archdsl.elaborate.errors import ElaborationError, UnknownVolume
+from archdsl.elaborate.functions import FUNCTIONS
 from archdsl.layers import REGISTRY
 from archdsl.layers.definition import words_of
 from archdsl.layers.volume import Volume
@@ -258,7 +258,7 @@ def _form_of(expr: syntax.Expr, context: Context) -> Form:
             if operator == "/" and not _is_float(expr, context):
                 operator = "//"
             return Operation(operator, sides)
-        case syntax.Call(arguments=arguments) if arguments and expr.name.id in _FUNCTIONS:
+        case syntax.Call(arguments=arguments) if arguments and expr.name.id in FUNCTIONS:
             forms = [_form_of(argument.value, context) for argument in arguments]
             if expr.name.id in ("min", "max") and len(forms) == 1:
                 return forms[0]
@@ -364,33 +364,10 @@ def _rounded_down(expr: syntax.Binary, result: int) -> Fix:
     return replaced(place, "//", f"`//` rounds down to {result}", keeps_choices=False)
 
 
-def _smallest(*numbers: int | float) -> int | float:
-    """The smallest number, which is a float if one of them is: not so where it happens to be."""
-    return _alike(min(numbers), numbers)
-
-
-def _largest(*numbers: int | float) -> int | float:
-    return _alike(max(numbers), numbers)
-
-
-def _alike(chosen: int | float, numbers: tuple[int | float, ...]) -> int | float:
-    return float(chosen) if any(isinstance(number, float) for number in numbers) else chosen
-
-
-#: The functions of expressions, and how many arguments each takes at most.
-_FUNCTIONS: dict[str, tuple[Callable[..., int | float], int | None]] = {
-    "min": (_smallest, None),
-    "max": (_largest, None),
-    "floor": (floor, 1),
-    "ceil": (ceil, 1),
-    "round": (round, 1),
-}
-
-
 def _trace_call(expr: syntax.Call, context: Context) -> Symbolic:
-    if expr.name.id not in _FUNCTIONS:
-        fixes = respell(expr.name.id, expr.name.span, _FUNCTIONS)
-        *others, last = (f"`{name}`" for name in _FUNCTIONS)
+    if expr.name.id not in FUNCTIONS:
+        fixes = respell(expr.name.id, expr.name.span, FUNCTIONS)
+        *others, last = (f"`{name}`" for name in FUNCTIONS)
         raise ElaborationError(
             "undefined-name",
             f"there is no function `{expr.name.id}` in expressions",
@@ -398,7 +375,7 @@ def _trace_call(expr: syntax.Call, context: Context) -> Symbolic:
             help=None if fixes else f"the functions are {', '.join(others)} and {last}",
             fixes=fixes,
         )
-    function, most = _FUNCTIONS[expr.name.id]
+    function, most = FUNCTIONS[expr.name.id]
     if not expr.arguments:
         raise ElaborationError("missing-argument", f"`{expr.name.id}` needs an argument", expr.span)
     if most is not None and len(expr.arguments) > most:

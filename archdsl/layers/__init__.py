@@ -13,6 +13,7 @@ from archdsl.layers import (
     norm,
     plumbing,
     pool,
+    rearrangement,
     regularization,
 )
 from archdsl.layers.call import Arg, Call
@@ -53,5 +54,6 @@ __all__ = [
     "norm",
     "plumbing",
     "pool",
+    "rearrangement",
     "regularization",
 ]
