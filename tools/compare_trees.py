@@ -187,13 +187,17 @@ def _compare(before: Answer, after: Answer) -> int:
         if before.files.get(path) != after.files.get(path)
     ]
     exits = [name for name, code in before.exits.items() if after.exits.get(name) != code]
-    crashed = [name for name, text in before.texts.items() if "Traceback" in text]
+    crashed = [
+        name
+        for name, text in before.texts.items()
+        if "Traceback" in text or "Traceback" in after.texts.get(name, "")
+    ]
     for path in differing:
         print(f"differs: {path}")
     for name in exits:
         print(f"exit code: {name}: {before.exits[name]} and {after.exits[name]}")
     for name in crashed:
-        print(f"a traceback in both: {name}")
+        print(f"a traceback: {name}")
     same = len(before.files) - sum(path in before.files for path in differing)
     print(f"{same} of {len(before.files)} files and printed texts are the same")
     return 1 if differing or exits or crashed else 0

@@ -22,11 +22,7 @@ from archdsl.classplan import (
 )
 from archdsl.codegen.conditions import way_to
 from archdsl.codegen.expressions import negated
-from archdsl.codegen.lanes import (
-    DisagreementError,
-    Lane,
-    agreed,
-)
+from archdsl.codegen.lanes import DisagreementError, Lane, agreed
 from archdsl.codegen.layout import (
     BracketedDoc,
     Doc,

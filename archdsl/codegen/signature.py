@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from archdsl.classplan import (
-    ClassPlan,
-)
+from archdsl.classplan import ClassPlan
 from archdsl.codegen.expressions import literal
 from archdsl.layers.volume import Volume
 from archdsl.network.symbols import Symbolic, Value

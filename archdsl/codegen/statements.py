@@ -19,7 +19,7 @@ Path: TypeAlias = Mapping[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A place in the row of operations, on some ways through the forks of an ``if``."""
+    """A place in the row of statements, on some ways through the forks of an ``if``."""
 
     index: float
     path: Path
@@ -33,18 +33,18 @@ class Moment:
 
 @dataclass(eq=False)
 class ForwardValue:
-    """One result on its way, from the operation that gives it to the last that reads it."""
+    """One result on its way, from the statement that gives it to the last that reads it."""
 
     #: The variable it is put into if that is free.
     home: str
     #: Whether it keeps its variable for good, as a value with a name in the spec does.
     is_named: bool = False
     variable: str = ""
-    #: Where it is read, in the row of all operations.
+    #: Where it is read, among all statements.
     reads: list[Moment] = field(default_factory=list)
 
 
-#: The text of an operation, given the variables of the values it reads.
+#: The text of a statement, given the variables of the values it reads.
 Write = Callable[[list[str]], Doc]
 
 
@@ -65,7 +65,7 @@ class ForwardStatement:
 
 @dataclass(eq=False)
 class Branching:
-    """An ``if`` on attributes of the module, with the operations of each way."""
+    """An ``if`` on attributes of the module, with the statements of each way."""
 
     conditions: tuple[str, ...]
     ways: list[list[ForwardStatement | Branching]] = field(default_factory=list)
@@ -104,7 +104,7 @@ class StatementWriter:
         lines: list[str] = []
         for one in block:
             if isinstance(one, Branching):
-                lines += self._turn_lines(one, holds, indent)
+                lines += self._branching_lines(one, holds, indent)
             else:
                 lines += self.statement_lines(one, holds, indent)
         return lines
@@ -126,22 +126,22 @@ class StatementWriter:
         declared = self._declared(statement, target)
         yield from lay_out(f"{declared} = ", statement.write(names), indent)
 
-    def _turn_lines(
-        self, turn: Branching, holds: dict[str, ForwardValue], indent: int
+    def _branching_lines(
+        self, branching: Branching, holds: dict[str, ForwardValue], indent: int
     ) -> Iterator[str]:
         """``if`` … ``elif`` … ``else``."""
         before = dict(holds)
         written = []
-        for way in turn.ways:
+        for way in branching.ways:
             found = dict(before)
             written.append(self.block_lines(way, found, indent + 1))
             holds.update(found)
         if all(lines == written[0] for lines in written):
             # The ways differ only in their layers.
-            yield from self.block_lines(turn.ways[0], before, indent)
+            yield from self.block_lines(branching.ways[0], before, indent)
             return
-        self.asked |= {*turn.conditions}
-        first, *rest = turn.conditions
+        self.asked |= {*branching.conditions}
+        first, *rest = branching.conditions
         if not rest and written[1] and not written[0]:
             yield from lay_out(f"if not self.{first}:", Verbatim(""), indent)
             yield from written[1]

@@ -260,7 +260,7 @@ def _form_of(expr: syntax.Expr, context: Context) -> Form:
             return Operation(operator, sides)
         case syntax.Call(arguments=arguments) if arguments and expr.name.id in FUNCTIONS:
             forms = [_form_of(argument.value, context) for argument in arguments]
-            if expr.name.id in ("min", "max") and len(forms) == 1:
+            if FUNCTIONS[expr.name.id].chooses and len(forms) == 1:
                 return forms[0]
             return Operation(expr.name.id, tuple(forms))
         case _:
@@ -275,8 +275,8 @@ def _is_float(expr: syntax.Expr, context: Context) -> bool:
         case syntax.Binary(left=left, right=right):
             return _is_float(left, context) or _is_float(right, context)
         case syntax.Call(name=name, arguments=arguments):
-            keeps = name.id in ("min", "max")
-            return keeps and any(_is_float(argument.value, context) for argument in arguments)
+            chooses = name.id in FUNCTIONS and FUNCTIONS[name.id].chooses
+            return chooses and any(_is_float(argument.value, context) for argument in arguments)
         case syntax.Number(value=value):
             return isinstance(value, float)
         case _:
@@ -375,12 +375,12 @@ def _trace_call(expr: syntax.Call, context: Context) -> Symbolic:
             help=None if fixes else f"the functions are {', '.join(others)} and {last}",
             fixes=fixes,
         )
-    function, most = FUNCTIONS[expr.name.id]
+    function = FUNCTIONS[expr.name.id]
     if not expr.arguments:
         raise ElaborationError("missing-argument", f"`{expr.name.id}` needs an argument", expr.span)
-    if most is not None and len(expr.arguments) > most:
+    if not function.chooses and len(expr.arguments) > 1:
         message = f"`{expr.name.id}` takes one argument, not {len(expr.arguments)}"
-        raise ElaborationError("surplus-argument", message, expr.arguments[most].span)
+        raise ElaborationError("surplus-argument", message, expr.arguments[1].span)
     numbers = []
     forms = []
     for argument in expr.arguments:
@@ -391,9 +391,9 @@ def _trace_call(expr: syntax.Call, context: Context) -> Symbolic:
         traced = trace(argument.value, context)
         numbers.append(_number(traced.value, argument.value))
         forms.append(traced.form)
-    value: Value = function(*numbers)
+    value: Value = function.apply(*numbers)
     _refuse_large(value, expr)
-    if expr.name.id in ("min", "max"):
+    if function.chooses:
         if len(forms) == 1:
             return Symbolic(value, forms[0])
         if isinstance(value, float) and any(isinstance(number, int) for number in numbers):

@@ -119,7 +119,10 @@ def no_effect(text: LintedText) -> Iterator[Diagnostic]:
 
 
 def idle_reference(text: LintedText) -> Iterator[Diagnostic]:
-    """A name right behind its own part: it refers to the result, and does not run it again."""
+    """A name right behind its own part: it refers to the result, and does not run it again.
+
+    Only statements of the same braces are compared.
+    """
     rows: list[Sequence[syntax.Item]] = [text.program.items]
     rows += [chain.statements for item in text.program.items for chain in syntax.chains_of(item)]
     for row in rows:
