@@ -44,6 +44,38 @@ STRUCTURES = {
     "a sum at the end": "add { conv 1x1 | id }",
     "conditions": "let k = C * 2; if k > 4 { conv 1x1 k } else { conv 1x1 1 }; conv 1x1 (k // 2)",
     "leaves the input as it is": "add { id | id }",
+    "for over a list": "for n in [8, 4, 6] { conv 3x3 n same relu }; fc 3",
+    "named for over a range": "stage: for i in 0..3 { conv 1x1 (4 + i) relu }; fc 3",
+    "for with named parts": 'for i in 1..4 { "conv{i}": conv 3x3 (2 * i) same; relu }; fc 3',
+    "for with skips": "a: conv 1x1 8; d: for n in [8, 8] { conv 1x1 n; add { a | id } }; fc 3",
+    "for in a block": (
+        "block b(ns, d) { for n in ns { conv 1x1 n relu }; for i in 0..d { conv 1x1 (4*2**i) } }\n"
+        "b([8, 6], 2); b([4, 5], 3); b([3], 1); fc 3"
+    ),
+    "for of dense layers": (
+        "block dense(d) { for i in 0..d { concat { id | conv 3x3 (2 + i) same } } }\n"
+        "dense(2); dense(3); fc 3"
+    ),
+    "phrases": "phrase c(k, n) { conv k n same bn relu }\nc(3, 8); a: c(1, 4); add { a | c(3, 4) }",
+    "phrase in an if": (
+        "phrase c(n) { conv 1x1 n; bn }\n"
+        "block b(n) { add { id | if C == n { c(n) } else { c(4); relu } } }\nb(4); b(8); fc 3"
+    ),
+    "phrase with names": "phrase c(n) { p: conv 1x1 n; relu }\nc(4); conv 1x1 4; add { p | id }",
+    "blocks and layers as arguments": (
+        "block plain(n) { conv 3x3 n same }\nblock deep(n) { conv 3x3 n same; bn; relu }\n"
+        "block b(n, unit: block=plain, act: layer=relu) { unit(n); act }\n"
+        "b(8); b(4, deep); b(4, act=leakyrelu(0.1)); b(6, act=hardtanh(max_val=2)); fc 3"
+    ),
+    "parts as arguments": (
+        "block up(n, skip: part) { deconv 2x2 n s2; concat { skip | id }; conv 1x1 n }\n"
+        "a: conv 3x3 8 same; maxpool 2; b: conv 1x1 6; maxpool 2; up(4, b); u: up(3, a); fc 3"
+    ),
+    "a part given twice": (
+        "block both(p: part, q: part) { concat { p | q | id }; conv 1x1 4 }\n"
+        "a: conv 1x1 4; relu; both(a, a); b: both(a, a); both(a, b); fc 3"
+    ),
+    "names in quotes": '"conv": { conv 1x1 4 relu }; "relu": bn; d1: conv 1x1 4; x2: relu; fc 3',
 }
 
 INCEPTION = "concat { conv 1x1 2 relu | conv 1x1 3 relu; conv 3x3 4 same relu | maxpool 3 s1 same }"

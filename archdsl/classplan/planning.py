@@ -244,8 +244,10 @@ class _Planner:
 def _is_in_row(part: Written) -> bool:
     """Whether a part is items of a row: unnamed, with one input, and read only by what follows."""
     match part:
-        case LayerPart(name=None) | CallPart(name=None):
+        case LayerPart(name=None):
             return True
+        case CallPart(name=None, reads=reads):
+            return not reads
         case ChoicePart(word=word, body=body):
             # Whichever body is taken, so that the parts beside it have the same names.
             return all(map(_is_in_row, body.written)) and word is not None

@@ -30,7 +30,7 @@ from archdsl.codegen.tracing import form_of
 from archdsl.deployment import DEFINITIONS
 from archdsl.layers import REGISTRY
 from archdsl.layers.volume import Volume
-from archdsl.network.symbols import Parameter, Size, Symbolic, Value
+from archdsl.network.symbols import ListValue, Parameter, Size, Symbolic, Value
 
 #: Helper classes by name, in the registry's order; then those of deployment alone.
 SUPPORT = {
@@ -371,6 +371,9 @@ def _parameter(
 
 
 def _type_of(value: Value) -> str:
+    if isinstance(value, ListValue):
+        kinds = sorted({_type_of(one) for one in value}) or ["int"]
+        return f"tuple[{' | '.join(kinds)}, ...]"
     if isinstance(value, tuple):
         return f"tuple[{', '.join('int' for _ in value)}]"
     return type(value).__name__

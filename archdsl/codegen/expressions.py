@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from inspect import getsource
 from typing import Any
 
 from archdsl.codegen.layout import BracketedDoc, ChainedDoc, Doc, DocItem, Verbatim, bracketed, flat
 from archdsl.codegen.tracing import FormLeaf, Traced, TracedFloat, form_of
 from archdsl.layers import Call
 from archdsl.layers.call import Arg, Code, InfixCode, Product
+from archdsl.network.functions import round_to
 from archdsl.network.symbols import (
     Constant,
     ElementForm,
@@ -44,6 +46,9 @@ _LEVELS = {
     "**": 8,
 }
 _ATOM = 9
+#: Functions of the language that Python does not have, by name.
+FUNCTION_SOURCES = {"round_to": getsource(round_to).rstrip()}
+_FUNCTIONS = ("min", "max", "float", "round", "round_to", "len", "sum")
 _OPPOSITES = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 
 
@@ -79,7 +84,22 @@ def _render(form: Form, name: Namer) -> tuple[str, int]:
         case Operation(operator="ceil", operands=(operand,)):
             negative = f"-{render(operand, name, _LEVELS['negative'])}"
             return f"-int({negative} // 1)", _LEVELS["negative"]
-        case Operation(operator="min" | "max" | "float" | "round" as function, operands=operands):
+        case Operation(
+            operator="[]",
+            operands=(
+                listed,
+                Operation(
+                    operator="-",
+                    operands=(Operation(operator="len", operands=(of,)), Constant(value=1)),
+                ),
+            ),
+        ) if of == listed:
+            return f"{render(listed, name, _ATOM)}[-1]", _ATOM
+        case Operation(operator="[]", operands=(listed, index)):
+            return f"{render(listed, name, _ATOM)}[{render(index, name)}]", _ATOM
+        case Operation(operator="log2", operands=(operand,)):
+            return f"math.log2({render(operand, name)})", _ATOM
+        case Operation(operator=function, operands=operands) if function in _FUNCTIONS:
             return f"{function}({', '.join(render(o, name) for o in operands)})", _ATOM
         case Operation(operator="not", operands=(operand,)):
             return f"not {render(operand, name, _LEVELS['not'])}", _LEVELS["not"]

@@ -22,6 +22,7 @@ from archdsl.network.graph import Node
 from archdsl.network.parts import CallArgument
 from archdsl.network.symbols import (
     Constant,
+    CopyIndex,
     ElementForm,
     Form,
     Operation,
@@ -34,6 +35,8 @@ from archdsl.network.symbols import (
 )
 
 AXES = ("H", "W", "C")
+#: The number of a copy, from 0.
+INDEX = "~i"
 
 T = TypeVar("T")
 
@@ -98,6 +101,8 @@ class Lane:
         #: The nodes whose results later steps may read: as many in each lane, in the same order.
         self.trail = [use.plan.input, *(reference.node for reference in use.plan.references)]
         self._given = 0
+        #: The `for` whose copies are being written as one.
+        self.counted: int | None = None
 
     def give_node(self) -> int:
         """A node for what another lane has; it is not a node of this lane's network."""
@@ -120,6 +125,8 @@ class Lane:
             case Parameter(name=name):
                 literals = self.use.literals
                 return Constant.of(literals[name]) if name in literals else leaf
+            case CopyIndex(loop=loop, number=number):
+                return Parameter(INDEX) if loop == self.counted else Constant.of(number)
             case Size(node=node, axis=axis):
                 return form_of(size_of(self.volume_of(node), axis))
 
@@ -150,12 +157,12 @@ class Lane:
         return fold(form, self._level_leaf)
 
     def _level_leaf(self, leaf: FormLeaf) -> Form:
-        if not isinstance(leaf, Parameter) or not self._is_literal(leaf.name):
+        if not isinstance(leaf, Parameter) or not self.is_literal(leaf.name):
             return leaf
         size = self.captured_size(leaf.name) or Size(self.use.plan.input, leaf.name)
         return Constant.of(size_of(self.use.node(size.node).volume, size.axis))
 
-    def _is_literal(self, name: str) -> bool:
+    def is_literal(self, name: str) -> bool:
         """Whether a symbol stands for a size that is a literal at this level."""
         axis = name[-1] if name.startswith("@") else name
         if axis == "C":

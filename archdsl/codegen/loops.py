@@ -10,7 +10,15 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from archdsl.classplan import PlanItem, RepeatItem
-from archdsl.codegen.lanes import AXES, DisagreementError, Lane, agreed, names_in, with_forms
+from archdsl.codegen.lanes import (
+    AXES,
+    INDEX,
+    DisagreementError,
+    Lane,
+    agreed,
+    names_in,
+    with_forms,
+)
 from archdsl.codegen.layout import (
     ComprehensionDoc,
     ConditionalDoc,
@@ -22,15 +30,13 @@ from archdsl.codegen.layout import (
     without_comments,
 )
 from archdsl.codegen.names import PythonScope
-from archdsl.codegen.tracing import add, divide, form_of, multiply
-from archdsl.network.symbols import Constant, Form, Operation, Parameter
+from archdsl.codegen.tracing import add, divide, fold, form_of, multiply
+from archdsl.network.symbols import Constant, Form, Operation, Parameter, substitute
 
 #: From how many copies on they become a comprehension; copies of several items must also have
 #: this many items in all.
 LONG_REPEAT = 3
 LONG_LINES = 12
-#: The number of a copy, from 0.
-INDEX = "~i"
 
 
 class RowWriter(Protocol):
@@ -87,10 +93,14 @@ class CopyLoop:
         if self.constructor.is_looping:
             raise DisagreementError  # what flows through both loops would have the same name
         self.constructor.is_looping = True
+        for lane, repeat in zip(self.lanes, self.repeats, strict=True):
+            lane.counted = repeat.part.loop
         try:
             return self._write()
         finally:
             self.constructor.is_looping = False
+            for lane in self.lanes:
+                lane.counted = None
 
     def _write(self) -> DocItem:
         entry = agreed([form_of(size) for size in volume.sizes] for volume in self.entries)
@@ -176,20 +186,33 @@ class _Carried:
         """Whether it is the same after each copy."""
         return not any(name.startswith("~") for name in names_in(self.exit))
 
+    @property
+    def _is_counted(self) -> bool:
+        """Whether it follows from the number of the copy alone, as with a list."""
+        return {name for name in names_in(self.exit) if name.startswith("~")} == {INDEX}
+
+    def _behind_copy(self, index: Form) -> Form:
+        """The size after the copy before the one with this number, whatever flowed into it."""
+        if self._is_fixed:
+            return self.exit
+        before = substitute(self.exit, {INDEX: add(index, Constant.of(1), -1)})
+        return fold(before, lambda leaf: leaf, adds=True)
+
     def at(self, index: Form) -> Form:
         """The size before the copy with this number."""
-        if self._is_fixed and self.exit != self.entry:
+        if self._is_counted or (self._is_fixed and self.exit != self.entry):
             is_first = Operation("==", (index, Constant.of(0)))
-            return Operation("if", (is_first, self.entry, self.exit))
+            return Operation("if", (is_first, self.entry, self._behind_copy(index)))
         return self._after(index)
 
     def behind(self, count: Form, *, always: bool) -> Form:
         """The size after all copies; ``always`` where each instantiation has at least one."""
-        if self._is_fixed and self.exit != self.entry:
+        if self._is_counted or (self._is_fixed and self.exit != self.entry):
+            last = self._behind_copy(count)
             if always:
-                return self.exit
+                return last
             is_any = Operation(">", (count, Constant.of(0)))
-            return Operation("if", (is_any, self.exit, self.entry))
+            return Operation("if", (is_any, last, self.entry))
         return self._after(count)
 
     def _after(self, count: Form) -> Form:

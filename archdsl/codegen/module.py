@@ -11,7 +11,7 @@ from textwrap import fill
 from archdsl.classplan import HEAD_CLASS, heads_of
 from archdsl.codegen.classes import SUPPORT, Class, title_of
 from archdsl.codegen.conversion import Conversion
-from archdsl.codegen.expressions import literal
+from archdsl.codegen.expressions import FUNCTION_SOURCES, literal
 from archdsl.codegen.layout import INDENT, WIDTH, DocItem, Verbatim, bracketed, lay_out
 from archdsl.codegen.networks import MemberFunction, NetworkClass, Networks, is_member
 from archdsl.codegen.templates import render_template
@@ -58,6 +58,7 @@ class ModuleView:
 
     title: str
     comments: list[str]
+    uses_math: bool
     uses_torch: bool
     uses_tensor: bool
     exported: list[str]
@@ -97,15 +98,17 @@ def _module_view(networks: Networks, conversion: Conversion | None) -> ModuleVie
     ]
     functions = [_function_view(function) for function in networks.functions]
     supports = _supports(models)
+    written = [*supports, *(line for view in [*blocks, *views] for line in view.init_lines)]
     return ModuleView(
         title=_title(networks.entries, models[0].path, " for inference" if conversion else ""),
         comments=heading,
+        uses_math=any("math." in line for line in written),
         uses_torch=_uses_torch([*blocks, *views], supports)
         or (conversion is not None and (conversion.has_norms or conversion.has_merges)),
         uses_tensor=any(not v.is_sequential for v in [*blocks, *views])
         or bool(supports or conversion),
         exported=_exported([*(v.name for v in views), *(f.name for f in functions)]),
-        supports=supports,
+        supports=[*supports, *_functions_in(written)],
         classes=[*blocks, *views],
         networks=views,
         functions=functions,
@@ -276,6 +279,15 @@ def _supports(models: Sequence[Model]) -> list[str]:
         if isinstance(node.layer, UnaryLayer)
     }
     return [source for name, source in SUPPORT.items() if name in callees]
+
+
+def _functions_in(lines: Sequence[str]) -> list[str]:
+    """The functions of the language that the lines call and Python does not have."""
+    return [
+        source
+        for name, source in FUNCTION_SOURCES.items()
+        if any(f"{name}(" in line for line in lines)
+    ]
 
 
 def _uses_torch(classes: list[ClassView], supports: list[str]) -> bool:

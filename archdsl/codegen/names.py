@@ -11,6 +11,9 @@ _OF_THE_MODULE = (
     "Tensor",
     "Mapping",
     "NamedTuple",
+    "OrderedDict",
+    "math",
+    "round_to",
     "torch",
     "nn",
 )

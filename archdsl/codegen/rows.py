@@ -69,7 +69,8 @@ class RowConstructor:
         # Volumes are worth a comment only where they are the same for every instantiation.
         self.has_volumes = has_volumes
         self.scope = PythonScope(("self", "x", "np", "layer", *taken))
-        self.names = {axis: self.scope.give(SIZE_NAMES[axis]) for axis in reversed(AXES)}
+        sizes = [axis for axis in reversed(AXES) if not lanes[0].is_literal(axis)]
+        self.names = {axis: self.scope.give(SIZE_NAMES[axis]) for axis in sizes}
         for name in lanes[0].use.arguments:
             self.names[name.name] = self.scope.give(name.name)
         self.is_looping = False

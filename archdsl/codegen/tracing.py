@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from math import ceil, floor
 from typing import Any
 
+from archdsl.network.functions import FUNCTIONS
 from archdsl.network.symbols import (
     Constant,
+    CopyIndex,
     ElementForm,
     Form,
     Operation,
@@ -204,14 +205,10 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     ">=": operator.ge,
     "**": operator.pow,
     "float": float,
-    "min": min,
-    "max": max,
-    "floor": floor,
-    "ceil": ceil,
-    "round": round,
+    **{name: function.apply for name, function in FUNCTIONS.items()},
 }
 
-FormLeaf = Parameter | Size
+FormLeaf = Parameter | Size | CopyIndex
 
 
 def fold(form: Form, replace: Callable[[FormLeaf], Form], *, adds: bool = False) -> Form:
@@ -221,7 +218,7 @@ def fold(form: Form, replace: Callable[[FormLeaf], Form], *, adds: bool = False)
     where the spec makes sense, ``and``, ``or`` or ``if`` does not evaluate it.
     """
     match form:
-        case Parameter() | Size():
+        case Parameter() | Size() | CopyIndex():
             return replace(form)
         case ElementForm(of=inner, index=index):
             return _element(fold(inner, replace, adds=adds), index)
@@ -255,6 +252,10 @@ def _operate(name: str, operands: list[Form], *, adds: bool) -> Form:
             return one
         case "and" | "or", [left, right]:
             return _decide(name, left, right)
+        case "[]", [listed, Constant(value=int(index))]:
+            return _element(listed, index)
+        case "len", [TupleForm(elements=elements)]:
+            return Constant.of(len(elements))
     if any(isinstance(operand, Unevaluated) for operand in operands):
         return Unevaluated()
     if all(isinstance(operand, Constant) for operand in operands):

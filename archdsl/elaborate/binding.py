@@ -6,19 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Any, TypeAlias
 
-from archdsl.elaborate.errors import ElaborationError, UnknownVolume
+from archdsl.elaborate.errors import ElaborationError
 from archdsl.elaborate.suggestions import meant
-from archdsl.elaborate.values import VOLUME_NAMES, Context, Values, trace, trace_row, written
+from archdsl.elaborate.values import VOLUME_NAMES, Context, trace, trace_row, written
 from archdsl.layers import INITIALIZERS, REGISTRY, Initializer
 from archdsl.layers.definition import Definition, FieldInfo, fields_of, letters_of, words_of
 from archdsl.layers.elsewhere import INITIALIZERS_ELSEWHERE
 from archdsl.layers.fields import COUNT, REFERENCE, WHOLE, WrongPartError
 from archdsl.layers.initializers import INITIALIZER
-from archdsl.network.parts import CallArgument
-from archdsl.network.symbols import Constant, Parameter, Symbolic, Value, substitute, symbolic_of
+from archdsl.network.symbols import Constant, ListValue, Symbolic
 from archdsl.records import dataclass
 from archdsl.text import syntax
-from archdsl.text.diagnostics import Edit, Fix, Label, help_of, replaced, respell
+from archdsl.text.diagnostics import Edit, Fix, Label, replaced, respell
 from archdsl.text.source import Span
 
 Bare: TypeAlias = syntax.Number | syntax.Dims | syntax.Paren | syntax.Name
@@ -98,6 +97,9 @@ def _set(
             forms[item.name] = value
         value = value.value
     kind = item.role.kind
+    if isinstance(value, ListValue):
+        message = f"`{item.name}` of `{definition.name}` must be {kind.phrase}, not a list"
+        raise ElaborationError("wrong-value", message, span)
     if item.name in given:
         before, place = given[item.name]
         raise ElaborationError(
@@ -105,7 +107,9 @@ def _set(
             f"`{item.name}` of `{definition.name}` is given twice",
             span,
             related=(Label(place, "first given here"),),
-            fixes=(_without(span, "leave one out", keeps_choices=kind.makes(value, before)),),
+            fixes=(
+                without_argument(span, "leave one out", keeps_choices=kind.makes(value, before)),
+            ),
         )
     try:
         given[item.name] = (kind.convert(value), span)
@@ -139,7 +143,9 @@ def _positional(application: Application, context: Context) -> list[tuple[FieldI
             f"`{definition.name}` has no place for the argument `{extra.span.text}`",
             extra.span,
             help=f"its positional arguments: {takes}",
-            fixes=(_without(extra.span.to(atoms[-1].span), f"leave out `{extra.span.text}`"),),
+            fixes=(
+                without_argument(extra.span.to(atoms[-1].span), f"leave out `{extra.span.text}`"),
+            ),
         )
     return [
         (
@@ -220,7 +226,7 @@ def _as_letter(definition: type[Definition], setting: syntax.Named) -> tuple[Fix
     return (replaced(setting.span, short, f"write `{short}` or `{in_full}=…`"),)
 
 
-def _without(span: Span, message: str, *, keeps_choices: bool = False) -> Fix:
+def without_argument(span: Span, message: str, *, keeps_choices: bool = False) -> Fix:
     """A fix that leaves an argument out, with the comma or the spaces before it."""
     text = span.source.text
     start = len(text[: span.start].rstrip())
@@ -237,7 +243,7 @@ def _read_initializer(value: syntax.Expr, context: Context) -> Definition:
         case syntax.Call():
             application = Application(find_initializer(value.name), value.span)
             for argument in value.arguments:
-                application.extend(_as_atom(argument))
+                application.extend(as_atom(argument, "an initializer"))
         case _:
             raise ElaborationError(
                 "wrong-value",
@@ -248,10 +254,10 @@ def _read_initializer(value: syntax.Expr, context: Context) -> Definition:
     return bind_definition(application, context)
 
 
-def _as_atom(argument: syntax.Argument) -> Bare | syntax.Named:
+def as_atom(argument: syntax.Argument, what: str) -> Bare | syntax.Named:
     """An argument in parentheses as it would be written after the word."""
     if argument.pair is not None:
-        raise ElaborationError("wrong-pair", "an initializer takes plain values", argument.span)
+        raise ElaborationError("wrong-pair", f"{what} takes plain values", argument.span)
     if argument.keyword is not None:
         return syntax.Named(argument.span, argument.keyword, argument.value)
     return _as_bare(argument.value)
@@ -276,151 +282,6 @@ def find_initializer(word: syntax.Name) -> type[Initializer]:
         help=help,
         fixes=fixes,
     )
-
-
-# ── Blocks and families ──────────────────────────────────────────────────────────────────────
-
-
-def bind_formals(
-    kind: str,
-    formals: tuple[syntax.Formal, ...],
-    call: syntax.Call,
-    context: Context,
-    outer: Values,
-) -> tuple[Values, tuple[CallArgument, ...]]:
-    """A block's or family's parameters for one call: as its body sees them, and as given."""
-    name = call.name.id
-    given = _assign(kind, formals, call)
-    values = Values(outer)
-    arguments: list[CallArgument] = []
-
-    def bind(name: syntax.Name, argument: Symbolic, default: Value | None = None) -> None:
-        values.define(name, Symbolic(argument.value, Parameter(name.id)))
-        arguments.append(CallArgument(name.id, argument.value, argument.form, default))
-
-    for formal in formals:
-        argument = given.get(formal.name.id)
-        if argument is None:
-            if formal.default is None:
-                raise ElaborationError(
-                    "missing-argument",
-                    f"{kind} `{name}` needs an argument for `{shown(formal)}`",
-                    call.span,
-                    help=f"it is written `{signature(name, formals)}`",
-                )
-            inside = Context(values, context.volume, context.in_network, node=context.node)
-            value = trace(formal.default, inside)
-            # In terms of the caller, which knows the parameters before it by their arguments.
-            form = substitute(value.form, {known.name: known.form for known in arguments})
-            bind(formal.name, symbolic_of(value.value, form), _constant(formal.default, outer))
-            continue
-        if (argument.pair is None) != (formal.pair is None):
-            wanted = "the pair" if formal.pair else "one value for"
-            fixes = _regrouped(formals, call)
-            raise ElaborationError(
-                "wrong-pair",
-                f"{kind} `{name}` expects {wanted} `{shown(formal)}` here",
-                argument.span,
-                help=help_of(fixes) or f"it is written `{signature(name, formals)}`",
-                fixes=fixes,
-            )
-        bind(formal.name, trace(argument.value, context), _constant(formal.default, outer))
-        if formal.pair and argument.pair:
-            bind(formal.pair, trace(argument.pair, context))
-    return values, tuple(arguments)
-
-
-def _constant(default: syntax.Expr | None, outer: Values) -> Value | None:
-    """The default of a parameter, where it is the same for each call."""
-    if default is None:
-        return None
-    try:
-        traced = trace(default, Context(outer, None, in_network=False))
-    except (ElaborationError, UnknownVolume):
-        return None
-    return traced.value if isinstance(traced.form, Constant) else None
-
-
-def _assign(
-    kind: str, formals: tuple[syntax.Formal, ...], call: syntax.Call
-) -> dict[str, syntax.Argument]:
-    name = call.name.id
-    names = [formal.name.id for formal in formals]
-    given: dict[str, syntax.Argument] = {}
-    for index, argument in enumerate(call.arguments):
-        if argument.keyword is None and index >= len(formals):
-            fixes = _regrouped(formals, call)
-            raise ElaborationError(
-                "surplus-argument",
-                f"{kind} `{name}` takes {len(formals)} argument{'s' * (len(formals) != 1)}, "
-                f"not {len(call.arguments)}",
-                argument.span,
-                help=help_of(fixes) or f"it is written `{signature(name, formals)}`",
-                fixes=fixes or (_without_rest(call, len(formals)),),
-            )
-        target = argument.keyword.id if argument.keyword else names[index]
-        if target not in names:
-            assert argument.keyword is not None
-            fixes = respell(target, argument.keyword.span, names)
-            raise ElaborationError(
-                "unknown-attribute",
-                f"{kind} `{name}` has no parameter `{target}`",
-                argument.keyword.span,
-                help=None if fixes else f"it is written `{signature(name, formals)}`",
-                fixes=fixes,
-            )
-        if target in given:
-            raise ElaborationError(
-                "repeated-argument",
-                f"`{target}` of {kind} `{name}` is given twice",
-                argument.span,
-                related=(Label(given[target].span, "first given here"),),
-                fixes=_regrouped(formals, call) or (_without(argument.span, "leave one out"),),
-            )
-        given[target] = argument
-    return given
-
-
-def _regrouped(formals: tuple[syntax.Formal, ...], call: syntax.Call) -> tuple[Fix, ...]:
-    """The fix that pairs arguments where the parameters are pairs, if their number is right."""
-    by_place = [argument for argument in call.arguments if not argument.keyword]
-    by_name = {argument.keyword.id for argument in call.arguments if argument.keyword}
-    texts = [v.span.text for a in by_place for v in (a.value, a.pair) if v is not None]
-    parts: list[str] = []
-    for formal in formals:
-        wanted = 2 if formal.pair else 1
-        if len(texts) < wanted:
-            break
-        parts.append("→".join(texts[:wanted]))
-        del texts[:wanted]
-    missing = [f for f in formals[len(parts) :] if not f.default and f.name.id not in by_name]
-    if not parts or texts or missing or by_name & {f.name.id for f in formals[: len(parts)]}:
-        return ()
-    listed = ", ".join(parts)
-    shown = ", ".join([*parts, *(a.span.text for a in call.arguments if a.keyword)])
-    place = by_place[0].span.to(by_place[-1].span)
-    if listed == ", ".join(argument.span.text for argument in by_place):
-        return ()
-    return (replaced(place, listed, f"write `{call.name.id}({shown})`"),)
-
-
-def _without_rest(call: syntax.Call, count: int) -> Fix:
-    first, last = call.arguments[count], call.arguments[-1]
-    shown = "the last argument" if first is last else "the last arguments"
-    return _without(first.span.to(last.span), f"leave out {shown}")
-
-
-def shown(formal: syntax.Formal) -> str:
-    return f"{formal.name.id}→{formal.pair.id}" if formal.pair else formal.name.id
-
-
-def signature(name: str, formals: Sequence[syntax.Formal]) -> str:
-    """How a block is called: ``inception(n1, r3→n3, r5→n5, np)``."""
-    parts = [
-        shown(formal) + (f"={formal.default.span.text}" if formal.default else "")
-        for formal in formals
-    ]
-    return f"{name}({', '.join(parts)})"
 
 
 def bare_arguments(call: syntax.Call) -> list[Bare]:

@@ -5,14 +5,11 @@ Volumes are inferred as nodes are placed, because ``C``, ``if`` and repeats need
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from archdsl.elaborate.binding import (
-    Application,
-    bare_arguments,
-    bind_formals,
-    bind_with_forms,
-)
+from archdsl.elaborate.binding import Application, bare_arguments, bind_with_forms
+from archdsl.elaborate.calls import bind_formals, result_of
 from archdsl.elaborate.choices import count_conditions, word_of
 from archdsl.elaborate.errors import ElaborationError, UnknownVolume
 from archdsl.elaborate.findings import Findings
@@ -20,8 +17,9 @@ from archdsl.elaborate.initialization import (
     check_bias,
     read_initialization,
 )
-from archdsl.elaborate.placing import MAX_EXPANSION, Placer
-from archdsl.elaborate.scope import Cursor, PartNames, Scope
+from archdsl.elaborate.loops import Turns, read_turns
+from archdsl.elaborate.placing import Placer
+from archdsl.elaborate.scope import Cursor, LayerArgument, PartNames, Scope
 from archdsl.elaborate.training import read_recipe
 from archdsl.elaborate.values import (
     VOLUME_NAMES,
@@ -30,12 +28,16 @@ from archdsl.elaborate.values import (
     evaluate,
     refuse_word,
     trace,
-    written,
 )
 from archdsl.elaborate.words import (
     check_aux,
+    is_function,
+    is_phrase,
+    kind_of,
     misplaced_aux,
     name_scope_of,
+    read_label,
+    refuse_given,
     refuse_labels_in_copies,
     taken,
     unknown_block,
@@ -83,6 +85,8 @@ class Builder(Placer):
         #: What the network's weights start as, and where that is written.
         self.init: tuple[Initializer, Span] | None = None
         self.heads = 0
+        #: How many `for` statements were begun.
+        self.loops = 0
         #: The volume after each step; None where its expansions differ.
         self.volumes: dict[Span, Volume | None] = {}
         #: Whether a statement was refused together with its name.
@@ -106,7 +110,7 @@ class Builder(Placer):
                         context = scope.context(cursor)
                         init = read_initialization(statement, scope, context, before)
                         self.init = init, statement.span
-                    case syntax.Step():
+                    case syntax.Step() | syntax.For():
                         more, cursor = self._step(statement, scope, cursor)
                         parts += with_comment(more, statement.comment)
                     case syntax.Let():
@@ -129,6 +133,7 @@ class Builder(Placer):
     def _let(self, let: syntax.Let, scope: Scope, cursor: Cursor) -> None:
         if scope.parts.find(let.name.id):
             raise taken(let.name, "a part", scope.parts)
+        refuse_given(let.name, scope)
         try:
             value = trace(let.value, scope.context(cursor))
         except (ElaborationError, UnknownVolume):
@@ -171,7 +176,7 @@ class Builder(Placer):
                 help=f"write for example `{merges()[0]} {{ … | … }}`",
             )
         statements = [statement for chain in body.chains for statement in chain.statements]
-        if not any(isinstance(statement, (syntax.Step, syntax.Cond)) for statement in statements):
+        if not any(map(_can_place, statements)):
             raise ElaborationError("empty-branch", f"{what} is empty", body.span)
         inner = replace(scope, values=Values(scope.values))
         return self.chain(tuple(statements), inner, cursor)
@@ -194,39 +199,42 @@ class Builder(Placer):
                 parts, cursor = self.body(rest, scope, cursor, "the `else`")
         taken = len(tests) - 1 if tests[-1].value else len(tests)
         body = Chain(tuple(parts), start.node, cursor.node)
-        count, word = count_conditions(cond), word_of(cond)
+        count, word = count_conditions(cond), word_of(cond, scope)
         return [ChoicePart(tuple(tests), taken, body, count, word, cond.comment)], cursor
 
     # ── Steps ────────────────────────────────────────────────────────────────────────────────
 
     def _step(
-        self, step: syntax.Step, scope: Scope, cursor: Cursor
+        self, step: syntax.Step | syntax.For, scope: Scope, cursor: Cursor
     ) -> tuple[list[Written], Cursor]:
-        label = step.label
-        if label:
+        label: syntax.Name | None = None
+        is_quoted = isinstance(step.label, syntax.Quoted)
+        if step.label:
             try:
-                self._check_label(label, scope)
+                label = read_label(step.label, scope.context(cursor))
+                self._check_label(label, scope, is_quoted=is_quoted)
             except ElaborationError:
                 self.lacks_names = True
                 raise
-        inner = scope
+            step = replace(step, label=label)
         start = cursor
         copies: list[Chain] = []
         parts: list[Written] = []
         first = len(self.nodes)
-        count = self._count(step, scope, cursor)
-        assert isinstance(count.value, int)
-        for _ in range(count.value):
+        turns = self._turns(step, scope, cursor)
+        is_scope = self._is_scope(step, scope)
+        for turn in range(turns.number):
             before = len(self.nodes)
-            if _is_scope(step):
+            inner = scope
+            if is_scope:
                 inner = replace(scope, parts=PartNames(scope.parts), is_trunk=False)
             begin = cursor
-            more, cursor = self._atoms(step, inner, cursor)
+            more, cursor = self._copy(step, turns, turn, inner, cursor)
             if len(self.nodes) == before:
                 self.use_budget(step.span)  # a copy without layers costs time, too
             copies.append(Chain(tuple(more), begin.node, cursor.node))
             parts += more
-            if label and inner is not scope:
+            if label and is_scope:
                 scope.parts.hidden |= {
                     n: (label.id, span) for n, (_, span) in inner.parts.own.items()
                 }
@@ -234,12 +242,16 @@ class Builder(Placer):
             self.check_volume(step.claim, step.span, scope, start, cursor)
         if self.volumes.setdefault(step.span, cursor.volume) != cursor.volume:
             self.volumes[step.span] = None
-        if step.repeat is not None and (parts or label is None):
+        is_repeated = isinstance(step, syntax.For) or step.repeat is not None
+        if is_repeated and (parts or label is None):
             name = label.id if label else None
-            parts = [RepeatPart(name, tuple(copies), count, step.span, cursor.node)]
+            repeat = RepeatPart(
+                name, tuple(copies), turns.count, step.span, cursor.node, turns.loop
+            )
+            parts = [repeat]
         if label is None:
             return parts, cursor
-        if label.id in REGISTRY and cursor.volume is not None:
+        if label.id in REGISTRY and cursor.volume is not None and not is_quoted:
             self._check_layer_label(label, first)
         # What a head computes leaves the network: its name cannot be referred to.
         result = None if isinstance(step, syntax.Aux) else cursor
@@ -252,9 +264,44 @@ class Builder(Placer):
             return [LayerPart(label.id, cursor.node)], cursor
         if all(isinstance(part, ReferencePart) for part in parts):
             return parts, cursor  # another name for a part that has one
-        if step.repeat is not None:
+        if is_repeated:
             return parts, cursor
+        assert isinstance(step, syntax.Step)
         return [_named(step, label.id, Chain(tuple(parts), start.node, cursor.node))], cursor
+
+    def _is_scope(self, step: syntax.Step | syntax.For, scope: Scope) -> bool:
+        """Whether names inside a statement are its own: it is named, and has braces or copies."""
+        if step.label is None or isinstance(step, syntax.Aux):
+            return False
+        if isinstance(step, syntax.For) or step.repeat is not None:
+            return True
+        return any(
+            isinstance(atom, syntax.Body)
+            or (isinstance(atom, syntax.Call) and is_phrase(atom.name.id, scope))
+            for atom in step.atoms
+        )
+
+    def _turns(self, step: syntax.Step | syntax.For, scope: Scope, cursor: Cursor) -> Turns:
+        """How often a statement is repeated, and the value of its name for each copy."""
+        self.loops += isinstance(step, syntax.For)
+        turns = read_turns(step, scope.context(cursor), self.loops)
+        if turns.number > 1 and step.label is None:
+            refuse_labels_in_copies(step)
+        return turns
+
+    def _copy(
+        self,
+        step: syntax.Step | syntax.For,
+        turns: Turns,
+        turn: int,
+        scope: Scope,
+        cursor: Cursor,
+    ) -> tuple[list[Written], Cursor]:
+        if isinstance(step, syntax.Step):
+            return self._atoms(step, scope, cursor)
+        values = Values(scope.values)
+        values.define(step.name, turns.values[turn])
+        return self.body(step.body, replace(scope, values=values), cursor, "this `for`")
 
     def _check_layer_label(self, label: syntax.Name, first: int) -> None:
         """``conv: conv 3x3 64``: only a part that begins with a layer may have its name."""
@@ -262,9 +309,9 @@ class Builder(Placer):
         if not is_own:
             refuse_word(label)
 
-    def _check_label(self, label: syntax.Name, scope: Scope) -> None:
-        if label.id not in REGISTRY:
-            refuse_word(label)
+    def _check_label(self, label: syntax.Name, scope: Scope, *, is_quoted: bool) -> None:
+        if label.id not in REGISTRY and not is_quoted:
+            refuse_word(label, is_label=True)
         if label.id in scope.parts.own:
             raise taken(label, "a part", scope.parts)
         value = scope.values.find(label.id)
@@ -276,28 +323,7 @@ class Builder(Placer):
                 related=(Label(value[1], "defined here"),),
                 help="choose another name: a name means one thing",
             )
-
-    def _count(self, step: syntax.Step, scope: Scope, cursor: Cursor) -> Symbolic:
-        if step.repeat is None:
-            return Symbolic.constant(1)
-        traced = trace(step.repeat, scope.context(cursor))
-        count = traced.value
-        minimum = 1 if isinstance(step.repeat, syntax.Number) or step.label else 0
-        if isinstance(count, bool) or not isinstance(count, int) or count < minimum:
-            raise ElaborationError(
-                "wrong-value",
-                f"a repeat needs a whole number of at least {minimum}, not {written(count)}",
-                step.repeat.span,
-            )
-        if count > MAX_EXPANSION:
-            raise ElaborationError(
-                "too-many-layers",
-                f"{count:,} copies are beyond the bound of {MAX_EXPANSION:,}",
-                step.repeat.span,
-            )
-        if count > 1 and step.label is None:
-            refuse_labels_in_copies(step)
-        return traced
+        refuse_given(label, scope)
 
     def _atoms(
         self, step: syntax.Step, scope: Scope, cursor: Cursor
@@ -319,14 +345,14 @@ class Builder(Placer):
                     if pending is not None and self._is_argument(atom, pending, scope):
                         pending.extend(atom, is_setting=atom.id in words_of(pending.definition))
                         continue
+                    finish()
                     if atom.id in REGISTRY:
-                        finish()
                         pending = Application(REGISTRY[atom.id], atom.span)
-                    elif scope.parts.find(atom.id) and atom is step.atoms[0]:
-                        reference, cursor = self._reference(atom, scope)
-                        parts.append(reference)
-                    else:
-                        raise self._unknown(atom, step, scope)
+                        continue
+                    more, cursor = self._word(atom, step, scope, cursor)
+                    parts.extend(more)
+                case syntax.Call(name=name) if pending is not None and is_function(name.id, scope):
+                    pending.extend(syntax.Paren(atom.span, atom))
                 case syntax.Call(name=name) if name.id in REGISTRY:
                     finish()
                     pending = Application(REGISTRY[name.id], name.span)
@@ -337,8 +363,8 @@ class Builder(Placer):
                     check_aux(atom, step)
                 case syntax.Call():
                     finish()
-                    part, cursor = self._call(atom, step, scope, cursor)
-                    parts.append(part)
+                    more, cursor = self._call(atom, step, scope, cursor)
+                    parts.extend(more)
                 case syntax.Body():
                     if pending is not None and issubclass(pending.definition, MergeLayer):
                         application, pending = pending, None
@@ -367,6 +393,18 @@ class Builder(Placer):
                     pending.extend(atom)
         finish()
         return parts, cursor
+
+    def _word(
+        self, atom: syntax.Name, step: syntax.Step, scope: Scope, cursor: Cursor
+    ) -> tuple[list[Written], Cursor]:
+        """A word that is neither a layer's name nor an argument of one."""
+        given = scope.words.get(atom.id)
+        if isinstance(given, LayerArgument):
+            return self._unary(given.layer, given.forms, atom.span, scope, cursor)
+        if scope.parts.find(atom.id) and atom is step.atoms[0]:
+            reference, source = self._reference(atom, scope)
+            return [reference], source
+        raise self._unknown(atom, step, scope)
 
     # ── What holds chains inside ─────────────────────────────────────────────────────────────────
 
@@ -430,19 +468,20 @@ class Builder(Placer):
 
     def _call(
         self, call: syntax.Call, step: syntax.Step, scope: Scope, cursor: Cursor
-    ) -> tuple[Part, Cursor]:
-        """Expand a block call. Recursion is refused."""
-        definition = scope.environment.find_block(call.name.id)
+    ) -> tuple[list[Written], Cursor]:
+        """Expand the call of a block or a phrase. Recursion is refused."""
+        definition = scope.find_block(call.name.id)
         if definition is None:
             if scope.environment.is_partial:
                 raise UnknownVolume
-            raise unknown_block(call, scope.environment)
+            raise unknown_block(call, name_scope_of(scope))
         block = definition.block
+        kind = kind_of(block)
         if any(block is outer for outer in scope.blocks):
             names = " → ".join([*(b.name.id for b in scope.blocks), block.name.id])
             raise ElaborationError(
                 "recursive-block",
-                f"block `{block.name.id}` contains itself: {names}",
+                f"{kind} `{block.name.id}` contains itself: {names}",
                 call.name.span,
                 related=(Label(block.name.span, "defined here"),),
             )
@@ -450,24 +489,34 @@ class Builder(Placer):
             message = f"blocks are nested more than {MAX_CALL_DEPTH} deep"
             self.report(ElaborationError("nested-too-deeply", message, call.span), scope)
             raise ArchError(self.findings)  # two calls in each block would be 2⁴⁰ such faults
-        home = definition.home
-        values, arguments = bind_formals(
-            "block", block.formals, call, scope.context(cursor), home.values
+        home, context = definition.home, scope.context(cursor)
+        given = bind_formals(
+            kind, block.formals, call, scope, context, home, is_inlined=block.is_phrase
         )
-        label = step.label.id if step.label else None
+        label = step.label.id if isinstance(step.label, syntax.Name) else None
         inner = Scope(
             home,
-            values,
-            PartNames(),
+            given.values,
+            given.parts,
             (*scope.frames, CallFrame(" ".join(call.span.text.split()), call.span, label)),
             (*scope.blocks, block),
             scope.head,
             is_trunk=False,
+            words=given.words,
         )
-        parts, end = self.body(block.body, inner, cursor, f"block `{block.name.id}`")
+        taken_parts = dict(given.parts.own)
+        parts, end = self.body(block.body, inner, cursor, f"{kind} `{block.name.id}`")
+        if block.is_phrase:
+            own = {n: found for n, found in given.parts.own.items() if n not in taken_parts}
+            for name, (_, span) in own.items():
+                self._check_label(syntax.Name(span, name), scope, is_quoted=True)
+            scope.parts.own |= own
+            scope.parts.hidden |= given.parts.hidden
+            return parts, end
         body = Chain(tuple(parts), cursor.node, end.node)
         declared = Declaration(block.name.id, block.span, block.comment)
-        return CallPart(None, declared, arguments, body), end
+        reads = tuple(part.node for part, _ in taken_parts.values() if part is not None)
+        return [CallPart(None, declared, tuple(given.arguments), body, reads)], end
 
     # ── Layers and names ─────────────────────────────────────────────────────────────────────────
 
@@ -491,7 +540,7 @@ class Builder(Placer):
     def _reference(self, atom: syntax.Name, scope: Scope) -> tuple[Part, Cursor]:
         found = scope.parts.find(atom.id)
         assert found is not None
-        source = _result(atom, found)
+        source = result_of(atom, found)
         return ReferencePart(atom.id, source.node), source
 
     def _layer(
@@ -521,14 +570,26 @@ class Builder(Placer):
         else:
             layer, forms = bind_with_forms(application, scope.context(cursor))
         assert isinstance(layer, Layer)
-        check_bias(layer, application.span)
+        more, cursor = self._unary(layer, forms, application.span, scope, cursor)
+        return [*parts, *more], cursor
+
+    def _unary(
+        self,
+        layer: Layer,
+        forms: Mapping[str, Symbolic],
+        span: Span,
+        scope: Scope,
+        cursor: Cursor,
+    ) -> tuple[list[Written], Cursor]:
+        """Place a layer with one input."""
+        check_bias(layer, span)
         if isinstance(layer, Identity):
-            return parts, cursor
+            return [], cursor
         before = len(self.nodes)
-        cursor = self.place(layer, [cursor], application.span, scope, forms)
+        cursor = self.place(layer, [cursor], span, scope, forms)
         if len(self.nodes) == before:
-            return parts, cursor
-        return [*parts, LayerPart(None, cursor.node)], cursor
+            return [], cursor
+        return [LayerPart(None, cursor.node)], cursor
 
     def _referenced(self, application: Application, scope: Scope) -> Cursor:
         name = application.definition.name
@@ -549,20 +610,7 @@ class Builder(Placer):
                 atom.span,
                 fixes=respell(atom.id, atom.span, scope.parts.names()),
             )
-        return _result(atom, found)
-
-
-def _result(atom: syntax.Name, found: tuple[Cursor | None, Span]) -> Cursor:
-    """The result of a named part."""
-    cursor, span = found
-    if cursor is None:
-        raise ElaborationError(
-            "misplaced-aux",
-            f"`{atom.id}` is an auxiliary head; its result leaves the network",
-            atom.span,
-            related=(Label(span, "named here"),),
-        )
-    return cursor
+        return result_of(atom, found)
 
 
 def _hidden(atom: syntax.Name, scope: Scope) -> ElaborationError:
@@ -577,17 +625,13 @@ def _hidden(atom: syntax.Name, scope: Scope) -> ElaborationError:
     )
 
 
+def _can_place(statement: syntax.Statement) -> bool:
+    """Whether a statement can be all that braces hold."""
+    return isinstance(statement, (syntax.Step, syntax.Cond, syntax.For))
+
+
 def _makes_layers(statement: syntax.Statement) -> bool:
-    if isinstance(statement, syntax.Step):
-        return not isinstance(statement, (syntax.Train, syntax.Init))
-    return isinstance(statement, syntax.Cond)
-
-
-def _is_scope(step: syntax.Step) -> bool:
-    """Whether names inside a statement are its own: it is named, and has braces or copies."""
-    if step.label is None or isinstance(step, syntax.Aux):
-        return False
-    return step.repeat is not None or any(isinstance(atom, syntax.Body) for atom in step.atoms)
+    return _can_place(statement) and not isinstance(statement, (syntax.Train, syntax.Init))
 
 
 def _named(step: syntax.Step, name: str, body: Chain) -> Written:

@@ -13,7 +13,7 @@ from archdsl.elaborate.values import Context, Values, refuse_word, trace
 from archdsl.records import dataclass
 from archdsl.text import syntax
 from archdsl.text.comment import Comment
-from archdsl.text.diagnostics import Label
+from archdsl.text.diagnostics import Label, respell
 from archdsl.text.parser import parse_program
 from archdsl.text.source import Source, Span
 
@@ -82,7 +82,9 @@ class _Collector:
                 self._add(item, has_networks, environment, (*using, program.source.path))
             except ElaborationError as fault:
                 self.findings.add(fault.diagnostic)
-                environment.is_partial |= isinstance(item, (syntax.Use, syntax.Block))
+                environment.is_partial |= isinstance(
+                    item, (syntax.Use, syntax.Block, syntax.Network)
+                )
             except UnknownVolume:
                 pass
         return environment
@@ -109,6 +111,7 @@ class _Collector:
                 environment.networks[item.name.id] = item.name
                 if isinstance(item, syntax.Network) and item.formals:
                     check_formals(item.formals)
+                    _refuse_parts(item.formals)
                     family = FamilyDefinition(item, environment)
                     environment.families[item.name.id] = family
             case syntax.Let() if has_networks or _hangs_on_no_volume(item, environment):
@@ -160,12 +163,39 @@ def _hangs_on_no_volume(let: syntax.Let, environment: Environment) -> bool:
     return all(environment.values.find(name) for name in syntax.names_in(let.value))
 
 
+#: What a parameter can be besides a value.
+KINDS = ("block", "layer", "part")
+
+
+def _check_kind(kind: syntax.Name, default: syntax.Expr | None) -> None:
+    if kind.id not in KINDS:
+        fixes = respell(kind.id, kind.span, KINDS)
+        raise ElaborationError(
+            "unknown-word",
+            f"`{kind.id}` is not a kind of parameter",
+            kind.span,
+            help=None if fixes else "the kinds are `block`, `layer` and `part`; a value has none",
+            fixes=fixes,
+        )
+    if kind.id == "part" and default is not None:
+        raise ElaborationError("wrong-value", "a part has no default", default.span)
+
+
+def _refuse_parts(formals: tuple[syntax.Formal, ...]) -> None:
+    for formal in formals:
+        if formal.kind and formal.kind.id == "part":
+            message = "a family is not called inside a network, where parts are"
+            raise ElaborationError("wrong-value", message, formal.kind.span)
+
+
 def check_formals(formals: tuple[syntax.Formal, ...]) -> None:
     """Refuse parameters that repeat a name, use a reserved word, or give a pair a default."""
     seen: dict[str, syntax.Name] = {}
     for formal in formals:
         if formal.pair and formal.default:
             raise ElaborationError("wrong-pair", "a pair has no default", formal.default.span)
+        if formal.kind is not None:
+            _check_kind(formal.kind, formal.default)
         for name in (formal.name, formal.pair):
             if name is not None:
                 refuse_word(name)

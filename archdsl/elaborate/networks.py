@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import PurePath
 
 from archdsl.collector import without_collector
-from archdsl.elaborate.binding import bind_formals
 from archdsl.elaborate.builder import Builder
+from archdsl.elaborate.calls import bind_formals
 from archdsl.elaborate.environment import Environment, Reader, define
 from archdsl.elaborate.errors import ElaborationError, UnknownVolume
 from archdsl.elaborate.findings import Findings
@@ -82,7 +82,7 @@ def _networks(
     bare = [
         item
         for item in program.items
-        if isinstance(item, (syntax.Step, syntax.Cond, syntax.Expect))
+        if isinstance(item, (syntax.Step, syntax.Cond, syntax.For, syntax.Expect))
         or (isinstance(item, syntax.Let) and item.span not in environment.lets and not declared)
     ]
     if declared:
@@ -167,11 +167,13 @@ def _elaborate_network(
     """Expand one network: ``item`` names it, ``network`` holds its body."""
     before = findings.added
     context = Context(caller.values, None, in_network=False)
-    values, arguments = bind_formals("family", network.formals, call, context, home.values)
+    outside = Scope(caller, caller.values, PartNames())
+    given = bind_formals("family", network.formals, call, outside, context, home)
+    values = given.values
     header = Context(values, None, in_network=False)
     builder = Builder(read_volume(network.input, header), network.input.span, findings)
     frames = () if item is network else (CallFrame(call.span.text, call.span, item.name.id),)
-    scope = Scope(home, values, PartNames(), frames)
+    scope = Scope(home, values, PartNames(), frames, words=given.words)
     parts, end = builder.body(network.body, scope, builder.start, f"network `{item.name.id}`")
     is_bare = isinstance(network.output, syntax.Name) and network.output.id == "?"
     if not is_bare:
@@ -204,7 +206,7 @@ def _elaborate_network(
         builder.faults,
         frozenset(builder.unknown),
         end.volume is not None,
-        Member(_declared(network), arguments) if network.formals else None,
+        Member(_declared(network), tuple(given.arguments)) if network.formals else None,
         not is_refused,
     )
 
@@ -242,8 +244,10 @@ def _fix_output(network: syntax.Network, ends: Volume, written: Volume) -> tuple
     """A `flatten` at the end where that is all that is missing, else what the network ends in."""
     if written == Volume.vector(ends.elements):
         steps = [s for chain in network.body.chains for s in chain.statements]
-        last = next(s for s in reversed(steps) if isinstance(s, (syntax.Step, syntax.Cond)))
-        claim = last.claim if isinstance(last, syntax.Step) else None
+        last = next(
+            s for s in reversed(steps) if isinstance(s, (syntax.Step, syntax.Cond, syntax.For))
+        )
+        claim = None if isinstance(last, syntax.Cond) else last.claim
         return (replaced((claim or last).span.after, "; flatten", "end with `flatten`"),)
     if not isinstance(network.output, (syntax.Dims, syntax.Number)):
         return ()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import field
+from typing import TypeAlias
 
-from archdsl.elaborate.environment import Environment
+from archdsl.elaborate.environment import BlockDefinition, Environment
 from archdsl.elaborate.errors import ElaborationError
 from archdsl.elaborate.values import Context, Values, evaluate, written
+from archdsl.layers import Layer
 from archdsl.layers.volume import Volume
 from archdsl.network.graph import CallFrame
+from archdsl.network.symbols import ListValue, Symbolic
 from archdsl.records import dataclass
 from archdsl.text import syntax
 from archdsl.text.source import Span
@@ -48,6 +52,18 @@ class PartNames:
         return {**(self.outer.all_hidden() if self.outer else {}), **self.hidden}
 
 
+@dataclass(frozen=True)
+class LayerArgument:
+    """A layer that is given to a block, with its fields set and the forms of these."""
+
+    layer: Layer
+    forms: Mapping[str, Symbolic]
+
+
+#: What a parameter can stand for besides a value and a part.
+WordArgument: TypeAlias = BlockDefinition | LayerArgument
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """Where a statement is: its environment, values and parts, and what encloses it."""
@@ -59,6 +75,13 @@ class Scope:
     blocks: tuple[syntax.Block, ...] = ()
     head: int | None = None
     is_trunk: bool = True
+    #: The blocks and layers given for parameters.
+    words: Mapping[str, WordArgument] = field(default_factory=dict)
+
+    def find_block(self, name: str) -> BlockDefinition | None:
+        """The block of a name: one that was given for a parameter, or one of the environment."""
+        given = self.words.get(name)
+        return given if isinstance(given, BlockDefinition) else self.environment.find_block(name)
 
     def context(self, cursor: Cursor) -> Context:
         return Context(self.values, cursor.volume, parts=self.parts.names, node=cursor.node)
@@ -68,8 +91,10 @@ def read_volume(expr: syntax.Expr, context: Context) -> Volume:
     """A volume as written: ``28x28x192``, or a number of units."""
     value = evaluate(expr, context)
     sizes = value if isinstance(value, tuple) else (value,)
-    if len(sizes) not in (1, 3) or any(
-        isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in sizes
+    if (
+        isinstance(value, ListValue)
+        or len(sizes) not in (1, 3)
+        or any(isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in sizes)
     ):
         raise ElaborationError(
             "wrong-value",

@@ -6,7 +6,9 @@ misspelt word is refused wherever it is. It knows no volumes and no values.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Set
+from dataclasses import replace
 
 from archdsl.elaborate.environment import Environment
 from archdsl.elaborate.errors import ElaborationError
@@ -15,6 +17,7 @@ from archdsl.elaborate.words import NameScope, is_item, unknown_block, unknown_w
 from archdsl.layers import REGISTRY, Layer
 from archdsl.layers.definition import fields_of, words_of
 from archdsl.layers.fields import REFERENCE
+from archdsl.network.functions import FUNCTIONS
 from archdsl.text import syntax
 from archdsl.text.diagnostics import Diagnostic
 
@@ -22,22 +25,36 @@ from archdsl.text.diagnostics import Diagnostic
 def check_words(program: syntax.Program, environment: Environment) -> Iterator[Diagnostic]:
     """Yield a diagnostic for each unknown word of a program."""
     shared = environment.values.names()
-    bare = tuple(i for i in program.items if isinstance(i, (syntax.Step, syntax.Cond, syntax.Let)))
+    bare = tuple(
+        i
+        for i in program.items
+        if isinstance(i, (syntax.Step, syntax.Cond, syntax.For, syntax.Let))
+    )
     if bare:
         span = bare[0].span
         body = syntax.Body(span, (syntax.Chain(span, bare),), forked=False)
-        yield from _body(body, NameScope(environment, shared, set(_labels(body))))
+        yield from _body(body, NameScope(environment, shared, _Labels(body)))
     for item in program.items:
         match item:
             case syntax.Block() | syntax.Network():
-                formals = {
-                    name.id
-                    for formal in item.formals
-                    for name in (formal.name, formal.pair)
-                    if name is not None
-                }
-                names = NameScope(environment, shared | formals, set(_labels(item.body)))
-                yield from _body(item.body, names)
+                yield from _body(item.body, _names_in(item, environment, shared))
+
+
+def _names_in(
+    item: syntax.Block | syntax.Network, environment: Environment, shared: Set[str]
+) -> NameScope:
+    """What the body of a definition may name."""
+    by_kind: dict[str, set[str]] = {"value": set(), "block": set(), "layer": set(), "part": set()}
+    for formal in item.formals:
+        kind = formal.kind.id if formal.kind else "value"
+        named = {name.id for name in (formal.name, formal.pair) if name is not None}
+        # Where the kind is wrong, any use may be right.
+        for key in by_kind if kind not in by_kind else (kind,):
+            by_kind[key] |= named
+    parts = _Labels(item.body)
+    parts.names |= by_kind["part"]
+    values = shared | by_kind["value"]
+    return NameScope(environment, values, parts, by_kind["block"], by_kind["layer"])
 
 
 def has_inner_items(program: syntax.Program) -> bool:
@@ -50,8 +67,33 @@ def has_inner_items(program: syntax.Program) -> bool:
     )
 
 
+class _Labels(Set[str]):
+    """The names of the parts in a body; one with values in it may be any that looks like it."""
+
+    def __init__(self, body: syntax.Body) -> None:
+        self.names = set(_labels(body))
+        self.patterns = [
+            re.compile(r"\w+".join(map(re.escape, found.texts)))
+            for found in syntax.find(body, syntax.Quoted)
+            if found.values
+        ]
+
+    def __contains__(self, name: object) -> bool:
+        is_like = any(pattern.fullmatch(str(name)) for pattern in self.patterns)
+        return name in self.names or is_like
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
 def _labels(body: syntax.Body) -> Iterator[str]:
-    return (step.label.id for step in syntax.find(body, syntax.Step) if step.label)
+    for step in syntax.named_statements(body):
+        match step.label:
+            case syntax.Name(id=name) | syntax.Quoted(texts=(name,)):
+                yield name
 
 
 def _statements(body: syntax.Body) -> Iterator[syntax.Statement]:
@@ -61,7 +103,7 @@ def _statements(body: syntax.Body) -> Iterator[syntax.Statement]:
 
 def _body(body: syntax.Body, names: NameScope) -> Iterator[Diagnostic]:
     lets = {s.name.id for s in _statements(body) if isinstance(s, syntax.Let)}
-    inner = NameScope(names.environment, names.values | lets, names.parts)
+    inner = replace(names, values=names.values | lets)
     for statement in _statements(body):
         if isinstance(statement, syntax.Step):
             if isinstance(statement, (syntax.Train, syntax.Init)):
@@ -71,8 +113,9 @@ def _body(body: syntax.Body, names: NameScope) -> Iterator[Diagnostic]:
                 yield fault.diagnostic
             if is_item(statement):
                 continue  # its names are not in scope here
+        own = {statement.name.id} if isinstance(statement, syntax.For) else set()
         for deeper in syntax.bodies_of(statement):
-            yield from _body(deeper, inner)
+            yield from _body(deeper, replace(inner, values=inner.values | own))
 
 
 def _step(step: syntax.Step, names: NameScope) -> ElaborationError | None:
@@ -81,19 +124,20 @@ def _step(step: syntax.Step, names: NameScope) -> ElaborationError | None:
     for index, atom in enumerate(step.atoms):
         match atom:
             case syntax.Name():
+                if atom.id in names.layers:
+                    layer = None
+                    continue
                 if not _is_known(atom.id, layer, names, is_first=index == 0):
                     return unknown_word(atom, step, names)
                 layer = REGISTRY.get(atom.id, layer)
+            case syntax.Call(name=name) if names.finds_block(name.id):
+                layer = None
+            case syntax.Call(name=name) if layer and name.id in FUNCTIONS:
+                pass  # an argument
             case syntax.Call(name=name) if name.id in REGISTRY:
                 layer = REGISTRY[name.id]
             case syntax.Call(name=name) if name.id != "aux":
-                if not names.environment.find_block(name.id):
-                    return (
-                        None
-                        if names.environment.is_partial
-                        else unknown_block(atom, names.environment)
-                    )
-                layer = None
+                return None if names.environment.is_partial else unknown_block(atom, names)
     return None
 
 

@@ -10,13 +10,14 @@ from functools import cache
 from typing import Any
 
 from archdsl.elaborate.errors import ElaborationError, UnknownVolume
-from archdsl.elaborate.functions import FUNCTIONS
 from archdsl.layers import REGISTRY
 from archdsl.layers.definition import words_of
 from archdsl.layers.volume import Volume
+from archdsl.network.functions import FUNCTIONS
 from archdsl.network.symbols import (
     Constant,
     Form,
+    ListValue,
     Operation,
     Size,
     Symbolic,
@@ -24,6 +25,7 @@ from archdsl.network.symbols import (
     Unevaluated,
     Value,
     operate,
+    symbolic_of,
 )
 from archdsl.records import dataclass
 from archdsl.text import syntax
@@ -52,6 +54,8 @@ KEYWORDS = frozenset(
         "aux",
         "init",
         "train",
+        "for",
+        "phrase",
     ]
 )
 
@@ -104,8 +108,9 @@ class Values:
 _FLAG_LIKE = re.compile(r"[spgd]\d+(x\d+)?|x\d+")
 
 
-def refuse_word(name: syntax.Name) -> None:
-    if is_word(name.id) or _FLAG_LIKE.fullmatch(name.id):
+def refuse_word(name: syntax.Name, *, is_label: bool = False) -> None:
+    """Refuse what cannot be a name. ``s2`` can name a part, but cannot refer to it."""
+    if is_word(name.id) or (_FLAG_LIKE.fullmatch(name.id) and not is_label):
         raise ElaborationError(
             "reserved-word",
             f"`{name.id}` is a word of the language and cannot name something else",
@@ -131,6 +136,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
+    "**": operator.pow,
     "//": operator.floordiv,
     "%": operator.mod,
     "==": operator.eq,
@@ -146,6 +152,8 @@ def written(value: Value) -> str:
     """A value as the language writes it."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, ListValue):
+        return f"[{', '.join(map(written, value))}]"
     return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
@@ -180,6 +188,10 @@ def trace(expr: syntax.Expr, context: Context) -> Symbolic:
             return _trace_binary(expr, context)
         case syntax.Call():
             return _trace_call(expr, context)
+        case syntax.ListOf():
+            return _trace_list(expr, context)
+        case syntax.Element():
+            return _trace_element(expr, context)
 
 
 def trace_row(exprs: Iterable[syntax.Expr], context: Context) -> Symbolic:
@@ -189,6 +201,45 @@ def trace_row(exprs: Iterable[syntax.Expr], context: Context) -> Symbolic:
     if all(isinstance(one.form, Constant) for one in traced):
         return Symbolic.constant(values)
     return Symbolic(values, TupleForm(tuple(one.form for one in traced)))
+
+
+def _trace_list(expr: syntax.ListOf, context: Context) -> Symbolic:
+    traced = [trace(item, context) for item in expr.items]
+    for one, item in zip(traced, expr.items, strict=True):
+        if isinstance(one.value, ListValue):
+            raise ElaborationError("wrong-value", "a list cannot be inside a list", item.span)
+    values = ListValue(one.value for one in traced)
+    if all(isinstance(one.form, Constant) for one in traced):
+        return Symbolic.constant(values)
+    return Symbolic(values, TupleForm(tuple(one.form for one in traced)))
+
+
+def _trace_element(expr: syntax.Element, context: Context) -> Symbolic:
+    listed = _look_up(expr.of, context)
+    if not isinstance(listed.value, ListValue):
+        message = f"`{expr.of.id}` is not a list, but {written(listed.value)}"
+        raise ElaborationError("wrong-value", message, expr.of.span)
+    index = trace(expr.index, context)
+    count = len(listed.value)
+    if isinstance(index.value, bool) or not isinstance(index.value, int):
+        message = f"the number of an element is a whole number, not {written(index.value)}"
+        raise ElaborationError("wrong-value", message, expr.index.span)
+    if not 0 <= index.value < count:
+        which = f"from 0 to {count - 1}" if count else "none"
+        message = f"`{expr.of.id}` has no element {index.value}"
+        help = f"its elements have the numbers {which}" if count else "it is empty"
+        raise ElaborationError("wrong-value", message, expr.index.span, help=help)
+    return element_of(listed, index)
+
+
+def element_of(listed: Symbolic, index: Symbolic) -> Symbolic:
+    """An element of a list; the number is one that the list has."""
+    assert isinstance(listed.value, ListValue)
+    assert isinstance(index.value, int)
+    value = listed.value[index.value]
+    if isinstance(index.form, Constant) and isinstance(listed.form, TupleForm):
+        return symbolic_of(value, listed.form.elements[index.value])
+    return operate(value, "[]", listed.form, index.form)
 
 
 def _look_up(name: syntax.Name, context: Context) -> Symbolic:
@@ -284,6 +335,8 @@ def _is_float(expr: syntax.Expr, context: Context) -> bool:
             return found is not None and found[0] is not None and isinstance(found[0].value, float)
 
 
+#: Operators that group from the left.
+_SPINE = ("+", "-", "*", "/", "//", "%")
 _COMPARISONS = ("==", "!=", "<", ">", "<=", ">=")
 
 
@@ -318,7 +371,7 @@ def _trace_binary(expr: syntax.Binary, context: Context) -> Symbolic:
     _refuse_chain(expr)
     # A long sum leans to the left: walk down its spine instead of recursing.
     spine = [expr]
-    while isinstance(spine[-1].left, syntax.Binary) and spine[-1].left.operator in "+-*//%":
+    while isinstance(spine[-1].left, syntax.Binary) and spine[-1].left.operator in _SPINE:
         spine.append(spine[-1].left)
     left = trace(spine[-1].left, context)
     for node in reversed(spine):
@@ -345,9 +398,25 @@ def _apply_operator(expr: syntax.Binary, left: Symbolic, right: Symbolic) -> Sym
                 )
             return operate(a // b, "//", *forms)
         return operate(a / b, "/", *forms)
-    value: Value = _OPERATORS[expr.operator](a, b)
+    value: Value = _power(a, b, expr) if expr.operator == "**" else _OPERATORS[expr.operator](a, b)
     _refuse_large(value, expr)
     return operate(value, expr.operator, *forms)
+
+
+def _power(base: int | float, exponent: int | float, expr: syntax.Binary) -> int | float:
+    if base == 0 and exponent < 0:
+        raise ElaborationError("wrong-value", "division by zero", expr.span)
+    if base < 0 and not float(exponent).is_integer():
+        message = "a number below 0 has no such power"
+        raise ElaborationError("wrong-value", message, expr.span)
+    try:
+        is_large = abs(float(base)) ** exponent > MAX_VALUE
+    except OverflowError:
+        is_large = True
+    if is_large:
+        message = "the value is beyond the bound of 10¹⁵"
+        raise ElaborationError("number-too-large", message, expr.span)
+    return base**exponent
 
 
 def _refuse_large(value: Value, expr: syntax.Expr) -> None:
@@ -378,11 +447,18 @@ def _trace_call(expr: syntax.Call, context: Context) -> Symbolic:
     function = FUNCTIONS[expr.name.id]
     if not expr.arguments:
         raise ElaborationError("missing-argument", f"`{expr.name.id}` needs an argument", expr.span)
-    if not function.chooses and len(expr.arguments) > 1:
-        message = f"`{expr.name.id}` takes one argument, not {len(expr.arguments)}"
-        raise ElaborationError("surplus-argument", message, expr.arguments[1].span)
+    count = function.count
+    if count is not None and len(expr.arguments) != count:
+        takes = "one argument" if count == 1 else f"{count} arguments"
+        message = f"`{expr.name.id}` takes {takes}, not {len(expr.arguments)}"
+        is_surplus = len(expr.arguments) > count
+        code = "surplus-argument" if is_surplus else "missing-argument"
+        place = expr.arguments[count].span if is_surplus else expr.span
+        raise ElaborationError(code, message, place)
     numbers = []
     forms = []
+    if function.takes_list:
+        return _trace_list_call(expr, context)
     for argument in expr.arguments:
         if argument.pair or argument.keyword:
             raise ElaborationError(
@@ -391,8 +467,9 @@ def _trace_call(expr: syntax.Call, context: Context) -> Symbolic:
         traced = trace(argument.value, context)
         numbers.append(_number(traced.value, argument.value))
         forms.append(traced.form)
-    value: Value = function.apply(*numbers)
-    _refuse_large(value, expr)
+    if expr.name.id == "size":
+        return _trace_size(expr, numbers, forms)
+    value = _applied(expr, numbers)
     if function.chooses:
         if len(forms) == 1:
             return Symbolic(value, forms[0])
@@ -400,6 +477,52 @@ def _trace_call(expr: syntax.Call, context: Context) -> Symbolic:
             chosen = operate(value, expr.name.id, *forms)
             return operate(value, "float", chosen.form)
     return operate(value, expr.name.id, *forms)
+
+
+def _applied(expr: syntax.Call, numbers: list[int | float]) -> Value:
+    """The value of a function of numbers."""
+    name = expr.name.id
+    first = expr.arguments[0]
+    if name == "log2" and numbers[0] <= 0:
+        raise ElaborationError("wrong-value", "only numbers above 0 have a logarithm", first.span)
+    if name == "round_to" and (not isinstance(numbers[0], int) or numbers[0] < 1):
+        message = "the multiple is a whole number of at least 1"
+        raise ElaborationError("wrong-value", message, first.span, help="`round_to(8, 1.4*C)`")
+    value = FUNCTIONS[name].apply(*numbers)
+    _refuse_large(value, expr)
+    return value
+
+
+def _trace_size(expr: syntax.Call, numbers: list[int | float], forms: list[Form]) -> Symbolic:
+    """``size(1, d)``: a size such as ``1x7`` whose parts are values."""
+    for number, argument in zip(numbers, expr.arguments, strict=True):
+        if not isinstance(number, int) or number < 0:
+            message = f"the parts of a size are whole numbers of at least 0, not {written(number)}"
+            raise ElaborationError("wrong-value", message, argument.span)
+    if len(numbers) < 2:
+        message = "a size has at least two parts; a number needs no `size`"
+        raise ElaborationError("missing-argument", message, expr.span)
+    value: Any = tuple(numbers)
+    if all(isinstance(form, Constant) for form in forms):
+        return Symbolic.constant(value)
+    return Symbolic(value, TupleForm(tuple(forms)))
+
+
+def _trace_list_call(expr: syntax.Call, context: Context) -> Symbolic:
+    argument = expr.arguments[0]
+    if argument.pair or argument.keyword:
+        raise ElaborationError("wrong-pair", f"`{expr.name.id}` takes a list", argument.span)
+    listed = trace(argument.value, context)
+    if not isinstance(listed.value, ListValue):
+        message = f"`{expr.name.id}` takes a list, not {written(listed.value)}"
+        help = f"for example `{expr.name.id}([3, 4, 6, 3])`"
+        raise ElaborationError("wrong-value", message, argument.span, help=help)
+    if expr.name.id == "sum":
+        for one in listed.value:
+            _number(one, argument.value)
+    value = FUNCTIONS[expr.name.id].apply(listed.value)
+    _refuse_large(value, expr)
+    return operate(value, expr.name.id, listed.form)
 
 
 def _number(value: Value, expr: syntax.Expr) -> int | float:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Set
 
 from archdsl.elaborate.environment import Environment
 from archdsl.elaborate.errors import ElaborationError
-from archdsl.elaborate.scope import PartNames, Scope
+from archdsl.elaborate.scope import LayerArgument, PartNames, Scope
 from archdsl.elaborate.suggestions import meant, with_sign
-from archdsl.elaborate.values import VOLUME_NAMES, is_word
+from archdsl.elaborate.values import VOLUME_NAMES, Context, evaluate, is_word, written
 from archdsl.layers import REGISTRY, Layer
 from archdsl.layers.definition import called, fields_of, words_of
 from archdsl.layers.elsewhere import LAYERS_ELSEWHERE
+from archdsl.network.functions import FUNCTIONS
 from archdsl.records import dataclass
 from archdsl.text import syntax
 from archdsl.text.diagnostics import Fix, Label, help_of, suggest
@@ -35,10 +37,49 @@ class NameScope:
     environment: Environment
     values: Set[str]
     parts: Set[str]
+    #: Parameters that stand for blocks, and for layers.
+    blocks: Set[str] = frozenset()
+    layers: Set[str] = frozenset()
+
+    def finds_block(self, name: str) -> bool:
+        return name in self.blocks or self.environment.find_block(name) is not None
 
 
 def name_scope_of(scope: Scope) -> NameScope:
-    return NameScope(scope.environment, scope.values.names(), scope.parts.names())
+    layers = {name for name, word in scope.words.items() if isinstance(word, LayerArgument)}
+    return NameScope(
+        scope.environment,
+        scope.values.names(),
+        scope.parts.names(),
+        set(scope.words) - layers,
+        layers,
+    )
+
+
+def kind_of(block: syntax.Block) -> str:
+    return "phrase" if block.is_phrase else "block"
+
+
+def is_phrase(name: str, scope: Scope) -> bool:
+    """Whether a call is one of a phrase."""
+    found = scope.find_block(name)
+    return found is not None and found.block.is_phrase
+
+
+def is_function(name: str, scope: Scope) -> bool:
+    """Whether a call is one of a function of expressions, and not of a block with its name."""
+    return name in FUNCTIONS and scope.find_block(name) is None
+
+
+def refuse_given(name: syntax.Name, scope: Scope) -> None:
+    """Refuse a name that a parameter for a block or a layer has."""
+    if name.id in scope.words:
+        raise ElaborationError(
+            "repeated-name",
+            f"`{name.id}` is already a parameter",
+            name.span,
+            help="choose another name: a name means one thing",
+        )
 
 
 def is_item(step: syntax.Step) -> bool:
@@ -66,7 +107,7 @@ def unknown_word(atom: syntax.Name, step: syntax.Step, names: NameScope) -> Elab
         message = "`aux` needs a weight"
         help = "write `aux(0.3) { … }` with the weight of the head's loss"
         return ElaborationError("missing-argument", message, atom.span, help=help)
-    if names.environment.find_block(word):
+    if names.finds_block(word):
         message = f"block `{word}` is called with parentheses"
         return ElaborationError("unknown-word", message, atom.span, help=f"write `{word}(…)`")
     if word in names.parts:
@@ -100,7 +141,7 @@ def unknown_word(atom: syntax.Name, step: syntax.Step, names: NameScope) -> Elab
     return ElaborationError("unknown-word", message, atom.span, help=hint, fixes=fixes)
 
 
-def unknown_block(call: syntax.Call, environment: Environment) -> ElaborationError:
+def unknown_block(call: syntax.Call, names: NameScope) -> ElaborationError:
     message = f"there is no block `{call.name.id}`"
     found = called(call.name.id, REGISTRY)
     if found is not None:
@@ -108,7 +149,12 @@ def unknown_block(call: syntax.Call, environment: Environment) -> ElaborationErr
         which = "that is" if is_same else "the nearest here is"
         hint = f"{which} the layer `{layer.name}`, for example `{layer.usage()}`"
         return ElaborationError("unknown-word", message, call.name.span, help=hint)
-    fixes, help = meant(call.name, REGISTRY, "a layer", LAYERS_ELSEWHERE, environment.block_names())
+    if call.name.id in names.layers:
+        message = f"the layer `{call.name.id}` takes no arguments here"
+        hint = f"write `{call.name.id}`: it has its arguments"
+        return ElaborationError("surplus-argument", message, call.span, help=hint)
+    others = names.environment.block_names() | names.blocks
+    fixes, help = meant(call.name, REGISTRY, "a layer", LAYERS_ELSEWHERE, others)
     return ElaborationError("unknown-word", message, call.name.span, help=help, fixes=fixes)
 
 
@@ -117,25 +163,47 @@ def _layer_before(atom: syntax.Name, step: syntax.Step) -> type[Layer] | None:
     for other in step.atoms:
         if other is atom:
             return before
-        if isinstance(other, (syntax.Name, syntax.Call)):
-            name = other.id if isinstance(other, syntax.Name) else other.name.id
-            before = REGISTRY.get(name, before)
+        if isinstance(other, syntax.Name):
+            before = REGISTRY.get(other.id, before)
+        elif isinstance(other, syntax.Call) and not (before and other.name.id in FUNCTIONS):
+            before = REGISTRY.get(other.name.id, before)
     return before
 
 
-def refuse_labels_in_copies(step: syntax.Step) -> None:
+_ATTRIBUTE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+
+
+def read_label(label: syntax.Label, context: Context) -> syntax.Name:
+    """The name of a part; one in quotes with its values."""
+    if isinstance(label, syntax.Name):
+        return label
+    name = label.texts[0]
+    for value, text in zip(label.values, label.texts[1:], strict=True):
+        name += written(evaluate(value, context)) + text
+    if not _ATTRIBUTE.fullmatch(name):
+        raise ElaborationError(
+            "wrong-value",
+            f"`{name}` cannot name an attribute of a module",
+            label.span,
+            help="a name has letters, digits and `_`, and begins with no digit",
+        )
+    return syntax.Name(label.span, name)
+
+
+def refuse_labels_in_copies(step: syntax.Step | syntax.For) -> None:
     """Names inside unnamed copies would belong to the block around, once for each copy."""
     for inner in (
-        found for body in syntax.bodies_of(step) for found in syntax.find(body, syntax.Step)
+        found for body in syntax.bodies_of(step) for found in syntax.named_statements(body)
     ):
         label = inner.label
-        if label is not None:
-            raise ElaborationError(
-                "repeated-name",
-                f"`{label.id}` would be named once for each copy",
-                label.span,
-                help="name the repeated statement: `stage: { … } ×n`",
-            )
+        if label is None or (isinstance(label, syntax.Quoted) and label.values):
+            continue
+        raise ElaborationError(
+            "repeated-name",
+            f"`{label.span.text}` would be named once for each copy",
+            label.span,
+            help="name the repeated statement: `stage: { … } ×n`",
+        )
 
 
 def check_aux(call: syntax.Call, step: syntax.Step) -> None:

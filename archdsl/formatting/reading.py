@@ -13,7 +13,7 @@ from archdsl.text.source import Source
 from archdsl.text.syntax import Lexeme
 
 _TRIVIA = re.compile(r"#[^\n]*|\n")
-_ITEMS = {"NETWORK", "BLOCK"}
+_ITEMS = {"NETWORK", "BLOCK", "PHRASE"}
 _NO_STEPS = {*_ITEMS, "USE", "LET", "IF", "EXPECT"}
 
 

@@ -38,7 +38,7 @@ def modes_of(statement: LexedStatement, must_open: bool) -> Iterator[Mode]:
 def _mode(statement: LexedStatement, braces: Braces) -> Mode:
     if not braces.is_broken:
         return Mode.INLINE
-    never_hangs = braces.is_forked or statement.is_item or statement.first == "IF"
+    never_hangs = braces.is_forked or statement.is_item or statement.first in ("IF", "FOR")
     if never_hangs or braces.holds_lines or braces.begins_with_break:
         return Mode.OPEN
     return Mode.HANGING

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator
 from archdsl.records import dataclass
 from archdsl.text.syntax import Lexeme
 
-_OPENING = {"LPAR", "CALL_NAME"}
-_PRODUCTS = {"TIMES", "DIVIDE"}
+_OPENING = {"LPAR", "CALL_NAME", "LSQB", "ELEMENT_NAME"}
+_CLOSING = {"RPAR", "RSQB"}
+#: Operators without spaces around them.
+_TIGHT = {"TIMES", "DIVIDE", "POWER", "RANGE"}
 #: What a value can end with: a minus after these is a subtraction, after all others a sign.
-_ENDS_OF_VALUES = {"NAME", "INT", "FLOAT", "DIMS", "QUANTITY", "RPAR"}
+_ENDS_OF_VALUES = {"NAME", "INT", "FLOAT", "DIMS", "QUANTITY", "RPAR", "RSQB"}
 #: Statements that hold an expression outside parentheses, where ``×`` multiplies.
-_WITH_EXPRESSION = {"LET", "IF"}
+_WITH_EXPRESSION = {"LET", "IF", "FOR"}
 #: Statements that give a name its meaning with a spaced ``=``.
 _DEFINITIONS = {"LET", "NETWORK"}
 
@@ -54,12 +56,14 @@ class _Speller:
             self.before, self.is_tight = "RBRACE", False
             return None
         kind, text = lexeme.kind, lexeme.span.text
+        if kind == "FOR":
+            self.first = kind  # it may have a name before it
         is_repeat = kind == "X_TIMES" or (
             kind == "TIMES" and self.depth == 0 and self.first not in _WITH_EXPRESSION
         )
         is_prefix = kind == "MINUS" and self.before not in _ENDS_OF_VALUES
         clings = self._clings(kind, is_repeat)
-        self.depth -= kind == "RPAR"
+        self.depth -= kind in _CLOSING
         spelling = Spelling(
             _text(kind, text, is_repeat),
             not (self.is_tight or clings),
@@ -72,7 +76,7 @@ class _Speller:
             kind in _OPENING
             or is_prefix
             or kind == "X_TIMES"
-            or (kind in _PRODUCTS)
+            or kind in _TIGHT
             or (kind == "EQUAL" and not self._is_definition())
             or (kind == "_ARROW" and self.depth > 0)
         )
@@ -82,7 +86,7 @@ class _Speller:
     def _clings(self, kind: str, is_repeat: bool) -> bool:
         """Whether a lexeme follows without a space, whatever is before it."""
         match kind:
-            case "COMMA" | "COLON" | "RPAR":
+            case "COMMA" | "COLON" | "RPAR" | "RSQB" | "POWER" | "RANGE":
                 return True
             case "EQUAL":
                 return not self._is_definition()

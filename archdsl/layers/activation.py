@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import ClassVar
 
 from archdsl.layers.call import Call, OptionalArgument, call
-from archdsl.layers.fields import COUNT, NUMBER, POSITIVE, LayerError, attribute, choice
+from archdsl.layers.fields import (
+    COUNT,
+    NUMBER,
+    POSITIVE,
+    LayerError,
+    attribute,
+    choice,
+    positional,
+)
 from archdsl.layers.layer import Autocast, Example, Family, Saved, UnaryLayer
 from archdsl.layers.volume import Volume
 from archdsl.records import dataclass
@@ -108,10 +116,10 @@ class LeakyReLU(UnaryLayer):
     keeps = Saved(inputs=True)
     examples = (
         Example("leakyrelu", _EXAMPLE_INPUT),
-        Example("leakyrelu negative_slope=0.1", _EXAMPLE_INPUT),
+        Example("leakyrelu 0.1", _EXAMPLE_INPUT),
     )
 
-    negative_slope: float = attribute(NUMBER, "factor of negative numbers", 0.01)
+    negative_slope: float = positional(NUMBER, "factor of negative numbers", 0.01)
 
     def emit(self, x: Volume) -> Call:
         return call("nn.LeakyReLU", negative_slope=OptionalArgument(self.negative_slope, 0.01))
@@ -154,9 +162,9 @@ class ELU(UnaryLayer):
     name = "elu"
     family = Family.ACTIVATION
     keeps = Saved(inputs=True)
-    examples = (Example("elu", _EXAMPLE_INPUT), Example("elu alpha=0.5", _EXAMPLE_INPUT))
+    examples = (Example("elu", _EXAMPLE_INPUT), Example("elu 0.5", _EXAMPLE_INPUT))
 
-    alpha: float = attribute(NUMBER, "the limit for very negative numbers, negated", 1.0)
+    alpha: float = positional(NUMBER, "the limit for very negative numbers, negated", 1.0)
 
     def emit(self, x: Volume) -> Call:
         return call("nn.ELU", alpha=OptionalArgument(self.alpha, 1.0))

@@ -20,7 +20,7 @@ _RANDOM = {Dropout.name, DropPath.name}
 def unused_name(text: LintedText) -> Iterator[Diagnostic]:
     """A value, a parameter or a block that nothing uses."""
     items = text.program.items
-    names = {id(item): set(syntax.names_in(item)) for item in items}
+    names = {id(item): {*syntax.names_in(item), *_called_names(item)} for item in items}
     everywhere = set().union(*names.values()) if names else set()
     for item in items:
         if isinstance(item, syntax.Let):
@@ -66,6 +66,17 @@ def _called_names(item: syntax.Item) -> Iterator[str]:
         yield item.call.name.id
     for step in syntax.find(item, syntax.Step):
         yield from (atom.name.id for atom in step.atoms if isinstance(atom, syntax.Call))
+    yield from _given_names(item)
+
+
+def _given_names(item: syntax.Item) -> Iterator[str]:
+    """The names that an item gives to calls: some may be of blocks."""
+    for argument in syntax.find(item, syntax.Argument):
+        if isinstance(argument.value, syntax.Name):
+            yield argument.value.id
+    for formal in syntax.find(item, syntax.Formal):
+        if formal.kind and isinstance(formal.default, syntax.Name):
+            yield formal.default.id
 
 
 def _unused(what: str, name: syntax.Name) -> Diagnostic:

@@ -46,12 +46,13 @@ class LayerPart:
 
 @dataclass(frozen=True, slots=True)
 class CallPart:
-    """A block call, expanded."""
+    """A block call, expanded; ``reads`` are the nodes of the parts that are given to it."""
 
     name: str | None
     block: Declaration
     arguments: tuple[CallArgument, ...]
     body: Chain
+    reads: tuple[int, ...] = ()
     comment: Comment | None = field(default=None, compare=False)
 
 
@@ -67,13 +68,17 @@ class GroupPart:
 
 @dataclass(frozen=True, slots=True)
 class RepeatPart:
-    """A repeated statement with its copies. Named, it is one part with a child for each copy."""
+    """A repeated statement with its copies. Named, it is one part with a child for each copy.
+
+    ``loop`` is the number of the ``for`` that it comes from.
+    """
 
     name: str | None
     copies: tuple[Chain, ...]
     count: Symbolic
     span: Span
     output: int
+    loop: int | None = None
     comment: Comment | None = field(default=None, compare=False)
 
 

@@ -9,11 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from archdsl.records import dataclass
 
-Value: TypeAlias = int | float | bool | str | tuple[int, ...]
+
+class ListValue(tuple[Any, ...]):
+    """A list of the language; a plain tuple is a size such as ``3x5``."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ListValue) and tuple.__eq__(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = tuple.__hash__
+
+    def __repr__(self) -> str:
+        return f"[{', '.join(map(repr, self))}]"
+
+
+Value: TypeAlias = int | float | bool | str | tuple[int, ...] | ListValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +62,14 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True)
+class CopyIndex:
+    """The number of a copy of a ``for``, from 0; ``loop`` is the number of the ``for``."""
+
+    loop: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class ElementForm:
     """One size of a value such as ``3x5``."""
 
@@ -53,7 +79,7 @@ class ElementForm:
 
 @dataclass(frozen=True, slots=True)
 class TupleForm:
-    """Several values in a row: the channels of ``take(a, b)``."""
+    """Several values in a row: the channels of ``take(a, b)``, a list."""
 
     elements: tuple[Form, ...]
 
@@ -62,7 +88,8 @@ class TupleForm:
 class Operation:
     """An operator, or a function of the language, with its operands.
 
-    The operators are Python's; ``if`` has a condition, the value if it holds, and the value if not.
+    The operators are Python's; ``if`` has a condition, the value if it holds, and the value if not,
+    and ``[]`` a list and the number of an element.
     """
 
     operator: str
@@ -74,7 +101,9 @@ class Unevaluated:
     """What ``and`` or ``or`` did not evaluate and has no value there, such as ``H`` of a vector."""
 
 
-Form: TypeAlias = Constant | Parameter | Size | ElementForm | TupleForm | Operation | Unevaluated
+Form: TypeAlias = (
+    Constant | Parameter | Size | CopyIndex | ElementForm | TupleForm | Operation | Unevaluated
+)
 
 
 @dataclass(frozen=True, slots=True)

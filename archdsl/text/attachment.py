@@ -12,9 +12,10 @@ from archdsl.text.comment import Comment
 
 _COMMENT = re.compile(r"#[^\n]*")
 #: Tokens that are not part of a statement: it begins after them.
-_BETWEEN = {"_SEP", "BAR", "NETWORK", "BLOCK", "USE", "EXPECT", "LET", "IF"}
+_BETWEEN = {"_SEP", "BAR", "NETWORK", "BLOCK", "PHRASE", "USE", "EXPECT", "LET", "IF", "FOR"}
 _BEGINNINGS = {*_BETWEEN, "LBRACE"}
-_SPECIAL = {*_BETWEEN, "LPAR", "CALL_NAME", "RPAR"}
+_CLOSING = {"RPAR", "RSQB"}
+_SPECIAL = {*_BETWEEN, *_CLOSING, "LPAR", "LSQB", "CALL_NAME", "ELEMENT_NAME"}
 
 #: The line, the offset and the text of a comment. A bar or a keyword below a comment has no text.
 _Found: TypeAlias = tuple[int, int, str | None]
@@ -61,7 +62,7 @@ class Comments:
         for token in stream:
             kind = token.type
             if kind in _SPECIAL:
-                if kind == "RPAR":
+                if kind in _CLOSING:
                     depth -= 1
                 elif kind not in _BETWEEN:
                     depth += 1

@@ -13,14 +13,15 @@ MAX_NESTING = 60
 #: No more faults than this are reported: nobody would read them.
 MAX_FAULTS = 20
 
-_MARKS = re.compile(r'#[^\n]*|"[^"\n]*"|[{}()]')
+_MARKS = re.compile(r'#[^\n]*|"[^"\n]*"|[][{}()]')
 #: The first line of a network or block without its brace; a member of a family needs none.
 _HEADER = re.compile(
-    r"^((?:network[ \t]+\w+(?:\([^()\n]*\))?[ \t]*:[^{#\n]*[^{#\s]|block[ \t]+\w+\([^()\n]*\)))"
+    r"^((?:network[ \t]+\w+(?:\([^()\n]*\))?[ \t]*:[^{#\n]*[^{#\s]"
+    r"|(?:block|phrase)[ \t]+\w+\([^()\n]*\)))"
     r"[ \t]*(?:#[^\n]*)?$",
     re.MULTILINE,
 )
-_CLOSING = {"{": "}", "(": ")"}
+_CLOSING = {"{": "}", "(": ")", "[": "]"}
 
 
 def find_bracket_faults(source: Source) -> list[Diagnostic]:
@@ -67,7 +68,7 @@ class _Scan:
             for match in _MARKS.finditer(code):
                 if len(self.found) >= MAX_FAULTS:
                     return self.found[:MAX_FAULTS]
-                if match.group()[0] in "{}()":
+                if match.group()[0] in "{}()[]":
                     self._read(match.group(), start + match.start(), number)
             last = (number, start + len(code))
         for opened in reversed(self.open):
@@ -130,26 +131,26 @@ class _Scan:
 
     def _closing(self, opened: _Open, last: tuple[int, int]) -> Edit:
         """Where the missing bracket belongs, if the code inside it ends at ``last``."""
-        if opened.sign == "(":
-            return self._closing_parenthesis(opened)
+        if opened.sign != "{":
+            return self._closing_in_line(opened)
         line, end = last
         if line == opened.line:
             return Edit(Span(self.source, end, end), " }")
         end += len(self.source.line(line)) - (self.source.locate(end)[1] - 1)
         return Edit(Span(self.source, end, end), f"\n{_indentation(self.source, opened.line)}}}")
 
-    def _closing_parenthesis(self, opened: _Open) -> Edit:
-        """The parentheses end at the latest before `;`, a bar, a brace or a comment."""
+    def _closing_in_line(self, opened: _Open) -> Edit:
+        """Parentheses and lists end at the latest before `;`, a bar, a brace or a comment."""
         line = self.source.line(opened.line)
         column = self.source.locate(opened.offset)[1]
         ends = re.compile(r"\s*(?:[;{|}#]|$)").search(line, column)
         assert ends is not None
         place = opened.offset - column + 1 + ends.start()
-        return Edit(Span(self.source, place, place), ")")
+        return Edit(Span(self.source, place, place), _CLOSING[opened.sign])
 
     def _unclosed(self, opened: _Open, found: Span, edit: Edit) -> None:
         closing = _CLOSING[opened.sign]
-        if opened.sign == "(":
+        if opened.sign != "{":
             found, seen = edit.span, "this is the last place for"
         elif not found.text:
             seen = "the text ends here, before"

@@ -75,6 +75,8 @@ def _read(source: Source) -> tuple[syntax.Program | None, list[Diagnostic]]:
             diagnostic, offset = _describe(source, error)
             errors.append(diagnostic)
         except BadTokenError as error:
+            if error.diagnostic in errors:
+                return None, errors  # a token that cannot be left out
             errors.append(error.diagnostic)
             offset = error.offset
         else:
@@ -121,6 +123,35 @@ def _parse_once(source: Source, text: str) -> syntax.Program:
 
 @cache
 def _lark() -> tuple[Lark, TreeBuilder]:
+    comments = Comments()
+    builder = TreeBuilder(comments, _read_expression)
+    callbacks = {"COMMENT": comments.skip}
+    return load_parser(builder, postlex=comments, lexer_callbacks=callbacks), builder
+
+
+_BEFORE = "let x = "
+
+
+def _read_expression(span: Span) -> syntax.Expr:
+    """The expression in a name in quotes."""
+    parser, builder = _lark_inside()
+    builder.source = span.source
+    builder.offset = span.start - len(_BEFORE)
+    text = span.text.replace(";", ",")  # no second statement
+    try:
+        (item,) = parser.parse(_BEFORE + text)  # type: ignore[misc]
+    except (UnexpectedInput, BadTokenError):
+        item = None
+    if not isinstance(item, syntax.Let):
+        message = f"`{span.text.strip()}` in this name is not an expression"
+        help = 'for example `"layer{i + 1}"`'
+        raise BadTokenError(Diagnostic("unexpected-word", message, span, help=help), span.start)
+    return item.value
+
+
+@cache
+def _lark_inside() -> tuple[Lark, TreeBuilder]:
+    """A parser for what is inside a word of a text that another one is reading."""
     comments = Comments()
     builder = TreeBuilder(comments)
     callbacks = {"COMMENT": comments.skip}

@@ -66,7 +66,24 @@ class Paren:
     value: Expr
 
 
-Expr: TypeAlias = Number | Name | Dims | Unary | Binary | Call | Paren
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """Values in a row: ``[64, 128, 256]``."""
+
+    span: Span
+    items: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """A value of a list by its number, from 0: ``widths[i]``."""
+
+    span: Span
+    of: Name
+    index: Expr
+
+
+Expr: TypeAlias = Number | Name | Dims | Unary | Binary | Call | Paren | ListOf | Element
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +130,26 @@ Atom: TypeAlias = Name | Call | Number | Dims | Flag | Named | Paren | Body
 
 
 @dataclass(frozen=True, slots=True)
+class Quoted:
+    """A name in quotes, with values in braces: ``"denselayer{i + 1}"``.
+
+    ``texts`` are what is around the ``values``: one more than these.
+    """
+
+    span: Span
+    texts: tuple[str, ...]
+    values: tuple[Expr, ...]
+
+
+Label: TypeAlias = Name | Quoted
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """``label: atoms ×repeat → claim``."""
 
     span: Span
-    label: Name | None
+    label: Label | None
     atoms: tuple[Atom, ...]
     repeat: Expr | None
     claim: Expr | None
@@ -161,6 +193,28 @@ class Cond:
 
 
 @dataclass(frozen=True, slots=True)
+class Range:
+    """Whole numbers from one up to, but not including, another: ``0..18``."""
+
+    span: Span
+    start: Expr
+    stop: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class For:
+    """``label: for n in [64, 128] { … } → claim``: the braces once for each value."""
+
+    span: Span
+    label: Label | None
+    name: Name
+    values: Expr | Range
+    body: Body
+    claim: Expr | None
+    comment: Comment | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Expect:
     """A claim: ``expect params ~ 138M``; ``digits`` is the number as written."""
 
@@ -172,7 +226,7 @@ class Expect:
     comment: Comment | None = field(default=None, compare=False)
 
 
-Statement: TypeAlias = Step | Let | Cond | Expect
+Statement: TypeAlias = Step | Let | Cond | For | Expect
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,12 +240,13 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Formal:
-    """A parameter: ``n``, ``s=1`` or the pair ``r3→n3``."""
+    """A parameter: ``n``, ``s=1``, the pair ``r3→n3``, or ``unit: block`` with its kind."""
 
     span: Span
     name: Name
     pair: Name | None
     default: Expr | None
+    kind: Name | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,11 +281,14 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Block:
+    """A block; or a phrase, whose statements stand where it is called."""
+
     span: Span
     name: Name
     formals: tuple[Formal, ...]
     body: Body
     comment: Comment | None = field(default=None, compare=False)
+    is_phrase: bool = False
 
 
 Item: TypeAlias = Use | Network | Instance | Block | Statement
@@ -260,10 +318,23 @@ class Lexeme:
 # ── Walks ────────────────────────────────────────────────────────────────────────────────────
 
 #: What a walk visits. A name that is only declared, called or set is not visited by itself.
-SyntaxNode: TypeAlias = Expr | Argument | Atom | Statement | Chain | Formal | Item | Program
+SyntaxNode: TypeAlias = (
+    Expr | Argument | Atom | Quoted | Range | Statement | Chain | Formal | Item | Program
+)
 _N = TypeVar("_N")
 #: Fields that hold no nodes to walk to.
-_PLAIN = ("Span", "Source", "Comment | None", "Name", "Name | None", "str", "int", "bool")
+_PLAIN = (
+    "Span",
+    "Source",
+    "Comment | None",
+    "Name",
+    "Name | None",
+    "Label | None",
+    "str",
+    "tuple[str, ...]",
+    "int",
+    "bool",
+)
 
 
 def walk(node: SyntaxNode) -> Iterator[SyntaxNode]:
@@ -283,6 +354,8 @@ def find(node: SyntaxNode, *kinds: type[_N]) -> Iterator[_N]:
 def children_of(node: SyntaxNode) -> list[SyntaxNode]:
     """The nodes directly inside a node."""
     children: list[SyntaxNode] = []
+    if isinstance(node, (Step, For)) and isinstance(node.label, Quoted):
+        children.append(node.label)
     kind: Any = type(node)
     for name in _holders(kind):
         value = getattr(node, name)
@@ -311,11 +384,13 @@ def bodies_of(statement: Statement) -> Iterator[Body]:
                 yield otherwise
             elif otherwise is not None:
                 yield from bodies_of(otherwise)
+        case For(body=body):
+            yield body
 
 
 def chains_of(node: Item) -> Iterator[Chain]:
     """The chains in the braces of an item, outer before inner."""
-    if isinstance(node, (Step, Let, Cond, Expect)):
+    if isinstance(node, (Step, Let, Cond, For, Expect)):
         pending = list(bodies_of(node))
     else:
         pending = [child for child in children_of(node) if isinstance(child, Body)]
@@ -328,10 +403,15 @@ def chains_of(node: Item) -> Iterator[Chain]:
 
 def statements_of(node: Item) -> Iterator[Statement]:
     """All statements of an item, outer before inner; a bare statement is the first of its own."""
-    if isinstance(node, (Step, Let, Cond, Expect)):
+    if isinstance(node, (Step, Let, Cond, For, Expect)):
         yield node
     for chain in chains_of(node):
         yield from chain.statements
+
+
+def named_statements(node: SyntaxNode) -> Iterator[Step | For]:
+    """The statements inside a node that may have names."""
+    return (found for found in walk(node) if isinstance(found, (Step, For)))
 
 
 def names_in(node: SyntaxNode) -> Iterator[str]:

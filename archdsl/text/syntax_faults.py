@@ -14,6 +14,9 @@ _WORDS = {
     "RBRACE": "`}`",
     "LPAR": "`(`",
     "RPAR": "`)`",
+    "LSQB": "`[`",
+    "RSQB": "`]`",
+    "IN": "`in`",
     "_ARROW": "`→`",
     "COLON": "`:`",
     "EQUAL": "`=`",
@@ -24,9 +27,22 @@ _WORDS = {
     "FLOAT": "a number",
     "QUANTITY": "a number such as `138M`",
     "RELATION": "`=`, `~`, `<=` or `>=`",
-    "STRING": "a path in quotes",
+    "STRING": "a text in quotes",
 }
-_IMPLIED = {"FLOAT", "PLUS", "MINUS", "TIMES", "DIVIDE", "COMPARE", "AND", "OR", "NOT", "_SEP"}
+_IMPLIED = {
+    "FLOAT",
+    "PLUS",
+    "MINUS",
+    "TIMES",
+    "DIVIDE",
+    "POWER",
+    "COMPARE",
+    "AND",
+    "OR",
+    "NOT",
+    "ELEMENT_NAME",
+    "_SEP",
+}
 
 
 def describe_token(
@@ -172,6 +188,8 @@ def _label_inside(source: Source, offset: int) -> Diagnostic | None:
 _AFTER_KEYWORD = {
     "network": r"[A-Za-z]\w*\s*[(:=]",
     "block": r"[A-Za-z]\w*\([^()\n]*\)\s*\{",
+    "phrase": r"[A-Za-z]\w*\([^()\n]*\)\s*\{",
+    "for": r"[A-Za-z]\w*\s+in\s",
     "use": r'"',
     "expect": r"[A-Za-z]\w*\s*(?:[=~]|[<>]=?)\s*\d",
 }

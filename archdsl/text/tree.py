@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect
+from collections.abc import Callable
 from dataclasses import replace
 from math import isinf
 from typing import Any
@@ -25,7 +26,16 @@ class BadTokenError(Exception):
         self.offset = offset
 
 
-_LEVELS = {"OR": 1, "AND": 2, "COMPARE": 4, "PLUS": 5, "MINUS": 5, "TIMES": 6, "DIVIDE": 6}
+_LEVELS = {
+    "OR": 1,
+    "AND": 2,
+    "COMPARE": 4,
+    "PLUS": 5,
+    "MINUS": 5,
+    "TIMES": 6,
+    "DIVIDE": 6,
+    "POWER": 8,
+}
 _PREFIX_LEVELS = {"NOT": 3, "MINUS": 7}
 
 
@@ -44,19 +54,29 @@ def _kind_of(first: syntax.Atom) -> type[syntax.Step]:
             return syntax.Step
 
 
+#: Reads an expression at a place.
+ExpressionReader = Callable[[Span], syntax.Expr]
+#: A value in a name in quotes.
+_VALUE = re.compile(r"\{([^{}]*)\}")
+
+
 class TreeBuilder(Transformer[Token, Any]):
     """Builds the syntax tree while Lark reduces: one method per rule."""
 
     source: Source
+    #: Where the text begins in the source.
+    offset = 0
 
-    def __init__(self, comments: Comments) -> None:
+    def __init__(self, comments: Comments, read: ExpressionReader | None = None) -> None:
         super().__init__()
         self.comments = comments
+        self._read = read
 
     def _span(self, first: Any, last: Any | None = None) -> Span:
         last = first if last is None else last
-        start = (first.start_pos or 0) if isinstance(first, Token) else first.span.start
-        end = (last.end_pos or 0) if isinstance(last, Token) else last.span.end
+        offset = self.offset
+        start = offset + (first.start_pos or 0) if isinstance(first, Token) else first.span.start
+        end = offset + (last.end_pos or 0) if isinstance(last, Token) else last.span.end
         return Span(self.source, start, end)
 
     def _integer(self, token: Token, digits: str) -> int:
@@ -89,7 +109,7 @@ class TreeBuilder(Transformer[Token, Any]):
         return syntax.Name(self._span(token), str(token))
 
     def CALL_NAME(self, token: Token) -> syntax.Name:
-        start = token.start_pos or 0
+        start = self.offset + (token.start_pos or 0)
         return syntax.Name(Span(self.source, start, start + len(token) - 1), str(token[:-1]))
 
     def name(self, children: list[Any]) -> syntax.Name:
@@ -135,11 +155,23 @@ class TreeBuilder(Transformer[Token, Any]):
                 continue
             level = _PREFIX_LEVELS[child.type] if is_prefix else _LEVELS[child.type]
             if not is_prefix:
-                reduce_to(level)
+                # Powers group from the right.
+                reduce_to(level + (child.type == "POWER"))
             waiting.append((level, child, is_prefix))
             is_prefix = True
         reduce_to(0)
         return operands[0]
+
+    def values(self, children: list[Any]) -> syntax.ListOf:
+        open_, *items, close = children
+        return syntax.ListOf(self._span(open_, close), tuple(items))
+
+    def ELEMENT_NAME(self, token: Token) -> syntax.Name:
+        return self.CALL_NAME(token)
+
+    def element(self, children: list[Any]) -> syntax.Element:
+        name, index, close = children
+        return syntax.Element(self._span(name, close), name, index)
 
     # Arguments
 
@@ -175,7 +207,26 @@ class TreeBuilder(Transformer[Token, Any]):
         return syntax.Paren(self._span(open_, close), value)
 
     def label(self, children: list[Any]) -> list[Any]:
-        return ["label", children[0]]
+        word = children[0]
+        if not isinstance(word, Token):
+            return ["label", word]
+        if word.type != "STRING":
+            return ["label", self.NAME(word)]
+        return ["label", self._quoted(word)]
+
+    def _quoted(self, token: Token) -> syntax.Quoted:
+        """A name in quotes: texts and values in turn."""
+        span = self._span(token)
+        texts: list[str] = []
+        values: list[syntax.Expr] = []
+        start = 1
+        for match in _VALUE.finditer(token):
+            texts.append(str(token[start : match.start()]))
+            start = match.end()
+            place = Span(self.source, span.start + match.start(1), span.start + match.end(1))
+            assert self._read is not None
+            values.append(self._read(place))
+        return syntax.Quoted(span, (*texts, str(token[start:-1])), tuple(values))
 
     def repeat(self, children: list[Any]) -> list[Any]:
         last = children[-1]
@@ -204,6 +255,18 @@ class TreeBuilder(Transformer[Token, Any]):
         other = otherwise[0] if otherwise else None
         span = self._span(test, other or then)
         return syntax.Cond(span, test, then, other, self.comments.of(span.start))
+
+    def interval(self, children: list[Any]) -> syntax.Range:
+        start, stop = children
+        return syntax.Range(self._span(start, stop), start, stop)
+
+    def loop(self, children: list[Any]) -> syntax.For:
+        parts = {child[0]: child[1] for child in children if isinstance(child, list)}
+        name, values, body = (child for child in children if not isinstance(child, list))
+        label, claim = parts.get("label"), parts.get("claim")
+        span = self._span(label or name, body)
+        comment = self.comments.of(span.start)
+        return syntax.For(span, label, name, values, body, claim, comment)
 
     def expect(self, children: list[Any]) -> syntax.Expect:
         metric, relation, quantity = children
@@ -254,11 +317,16 @@ class TreeBuilder(Transformer[Token, Any]):
     def default(self, children: list[Any]) -> list[Any]:
         return ["default", children[0]]
 
+    def kind(self, children: list[Any]) -> list[Any]:
+        word = children[-1]
+        return ["kind", self.NAME(word) if isinstance(word, Token) else word]
+
     def formal(self, children: list[Any]) -> syntax.Formal:
         name, *rest = children
         parts = dict(rest)
-        pair, default = parts.get("pair"), parts.get("default")
-        return syntax.Formal(self._span(name, default or pair or name), name, pair, default)
+        pair, kind, default = parts.get("pair"), parts.get("kind"), parts.get("default")
+        span = self._span(name, default or kind or pair or name)
+        return syntax.Formal(span, name, pair, default, kind)
 
     def formals(self, children: list[Any]) -> list[Any]:
         return [child for child in children if isinstance(child, syntax.Formal)]
@@ -295,6 +363,10 @@ class TreeBuilder(Transformer[Token, Any]):
         return syntax.Instance(span, name, call, body[0] if body else None, comment)
 
     def block(self, children: list[Any]) -> syntax.Block:
-        name, *formals, body = children
-        listed = tuple(formal for formal in formals if isinstance(formal, syntax.Formal))
-        return syntax.Block(name.span, name, listed, body, self.comments.of(name.span.start))
+        name, *listed, body = children
+        formals = (formal for formal in listed if isinstance(formal, syntax.Formal))
+        comment = self.comments.of(name.span.start)
+        return syntax.Block(name.span, name, tuple(formals), body, comment)
+
+    def phrase(self, children: list[Any]) -> syntax.Block:
+        return replace(self.block(children), is_phrase=True)

@@ -17,7 +17,7 @@ from archdsl.cli.export import export
 from archdsl.cli.train import train
 from archdsl.drawing.styles import STYLES, TABLE_FORMATS
 from archdsl.elaborate import standard_names
-from archdsl.elaborate.binding import signature
+from archdsl.elaborate.calls import signature
 from archdsl.elaborate.environment import standard_block
 from archdsl.elaborate.values import KEYWORDS
 from archdsl.frontend import read_input, read_models
