@@ -75,6 +75,15 @@ STRUCTURES = {
         "block both(p: part, q: part) { concat { p | q | id }; conv 1x1 4 }\n"
         "a: conv 1x1 4; relu; both(a, a); b: both(a, a); both(a, b); fc 3"
     ),
+    "keys of a row": 'a: { "2": conv 1x1 4; "0-1": bn; "b": { relu; relu } }; fc 3',
+    "loops over keys": (
+        "block b(n) { concat { id | conv 1x1 n } }\n"
+        'block s(d, k) { "in": conv 1x1 (4*k); for i in 0..d { "b{k}-{i}": b(2 + i) } }\n'
+        "s(2, 1); s(3, 2); x: s(1, 1); fc 3"
+    ),
+    "loop of named parts": (
+        'block s(d) { for i in 1..d { "conv{i}": conv 3x3 (2*i) same relu } }\ns(3); s(4); fc 3'
+    ),
     "names in quotes": '"conv": { conv 1x1 4 relu }; "relu": bn; d1: conv 1x1 4; x2: relu; fc 3',
 }
 

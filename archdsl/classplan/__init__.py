@@ -21,6 +21,7 @@ from archdsl.classplan.plan import (
     ForkStep,
     HeadStep,
     InstanceItem,
+    KeyedItem,
     LayerItem,
     OptionStep,
     PlanItem,
@@ -32,6 +33,7 @@ from archdsl.classplan.plan import (
     heads_of,
     in_row,
     items_of,
+    keyed_in_row,
     plans_in,
 )
 from archdsl.classplan.planning import HEAD_CLASS, plan_modules
@@ -47,6 +49,7 @@ __all__ = [
     "ForkStep",
     "HeadStep",
     "InstanceItem",
+    "KeyedItem",
     "LayerItem",
     "OptionStep",
     "PlanItem",
@@ -60,6 +63,7 @@ __all__ = [
     "heads_of",
     "in_row",
     "items_of",
+    "keyed_in_row",
     "name_nodes",
     "plan_modules",
     "plans_in",

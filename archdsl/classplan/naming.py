@@ -21,7 +21,7 @@ from archdsl.classplan.plan import (
     ReferenceStep,
     SequentialItem,
     applies_of,
-    in_row,
+    keyed_in_row,
 )
 from archdsl.network.graph import Node
 from archdsl.network.parts import ReferencePart
@@ -43,6 +43,8 @@ RESERVED_ATTRIBUTES = frozenset(_RESERVED.split())
 
 def attribute_name(name: str) -> str:
     """A name as an attribute of a module: Python's and PyTorch's own words get a ``_``."""
+    if not name.isidentifier():
+        return name  # the key of a row
     # What already ends in `_` gets one more, so that two names never become one.
     bare = name.rstrip("_")
     is_taken = keyword.iskeyword(bare) or bare in RESERVED_ATTRIBUTES or name in RESERVED_ATTRIBUTES
@@ -199,8 +201,8 @@ def name_nodes(plan: ClassPlan, nodes: Sequence[Node]) -> dict[int, str]:
                 visit(inner, path)
 
     def row(items: tuple[PlanItem, ...], path: str) -> None:
-        for index, inner in enumerate(in_row(items)):
-            item(inner, f"{path}.{index}" if path else str(index))
+        for key, inner in keyed_in_row(items):
+            item(inner, f"{path}.{key}" if path else key)
 
     def visit(inner: ClassPlan, path: str) -> None:
         if inner.row is not None:

@@ -56,20 +56,38 @@ class RepeatItem:
     copies: tuple[tuple[PlanItem, ...], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class KeyedItem:
+    """An item of a row with a key of its own in place of its index."""
+
+    key: str
+    item: PlanItem
+
+
 PlanItem: TypeAlias = (
-    LayerItem | FlattenItem | SequentialItem | InstanceItem | ChoiceItem | RepeatItem
+    LayerItem | FlattenItem | SequentialItem | InstanceItem | ChoiceItem | RepeatItem | KeyedItem
 )
+
+
+def keyed_in_row(items: Iterable[PlanItem]) -> Iterator[tuple[str, PlanItem]]:
+    """The items of a row with their keys, those that an ``if`` or a repeat put there included."""
+    for index, item in enumerate(_flat(items)):
+        yield (item.key, item.item) if isinstance(item, KeyedItem) else (str(index), item)
 
 
 def in_row(items: Iterable[PlanItem]) -> Iterator[PlanItem]:
     """The items of a row, those that an ``if`` or a repeat put there included."""
+    return (item for _, item in keyed_in_row(items))
+
+
+def _flat(items: Iterable[PlanItem]) -> Iterator[PlanItem]:
     for item in items:
         match item:
             case ChoiceItem(items=inner):
-                yield from in_row(inner)
+                yield from _flat(inner)
             case RepeatItem(copies=copies):
                 for copy in copies:
-                    yield from in_row(copy)
+                    yield from _flat(copy)
             case _:
                 yield item
 

@@ -15,6 +15,7 @@ from archdsl.classplan.plan import (
     ForkStep,
     HeadStep,
     InstanceItem,
+    KeyedItem,
     LayerItem,
     OptionStep,
     PlanItem,
@@ -91,7 +92,7 @@ class _Planner:
     def class_plan(
         self, title: str, chain: Chain, origin: Span | None, call: CallPart | None
     ) -> ClassPlan:
-        row = self._row(chain.written)
+        row = self._row(chain.written) or self._keyed_row(chain.written)
         if row is not None:
             return ClassPlan(title, origin, call, chain.input, chain.output, (), row, ())
         steps = Names(self.nodes).name(self._steps(chain.written))
@@ -126,6 +127,45 @@ class _Planner:
             return [FlattenItem(), RepeatItem(part, (rows[0][1:], *rows[1:]))]
         return [RepeatItem(part, tuple(rows))]
 
+    # ── Rows of named parts ──────────────────────────────────────────────────────────────────
+
+    def _keyed_row(self, parts: tuple[Written, ...]) -> tuple[PlanItem, ...] | None:
+        """The items of a ``nn.Sequential`` with names for keys.
+
+        Named parts in a straight line are attributes, except where some names cannot be, or where
+        an argument decides how many there are.
+        """
+        if not _wants_keys(parts):
+            return None
+        items: list[PlanItem] = []
+        for part in parts:
+            more = self._keyed(part)
+            if more is None:
+                return None
+            items += more
+        return tuple(items)
+
+    def _keyed(self, part: Written) -> list[PlanItem] | None:
+        match part:
+            case RepeatPart(name=None, copies=copies):
+                rows = []
+                for copy in copies:
+                    items = [self._keyed(inner) for inner in copy.written]
+                    if any(one is None for one in items):
+                        return None
+                    rows.append(tuple(item for one in items for item in one or ()))
+                return self._copies(part, rows)
+            case LayerPart(name=str(name)) | CallPart(name=str(name)) | GroupPart(name=name):
+                pass
+            case RepeatPart(name=str(name)):
+                pass
+            case _:
+                return None
+        item = self._item(part)
+        if self._needs_flat(item) or any(True for _ in _references_of(item)):
+            return None
+        return [KeyedItem(attribute_name(name), item)]
+
     def _needs_flat(self, item: PlanItem) -> bool:
         if not isinstance(item, LayerItem):
             return False
@@ -154,7 +194,7 @@ class _Planner:
                 raise AssertionError(part)
 
     def _group(self, title: str, body: Chain, span: Span) -> PlanItem:
-        row = self._row(body.written)
+        row = self._row(body.written) or self._keyed_row(body.written)
         if row is not None:
             return SequentialItem(row)
         return InstanceItem(self.class_plan(title, body, span, None))
@@ -255,6 +295,22 @@ def _is_in_row(part: Written) -> bool:
             return all(_is_in_row(inner) for copy in copies for inner in copy.written)
         case _:
             return False
+
+
+def _wants_keys(parts: tuple[Written, ...]) -> bool:
+    """Whether some names cannot be attributes, or a loop gives them."""
+    for part in parts:
+        match part:
+            case RepeatPart(name=None, copies=copies, count=count):
+                inside = any(inner.name for copy in copies for inner in copy.written)
+                if inside and not isinstance(count.form, Constant):
+                    return True
+                if any(_wants_keys(copy.written) for copy in copies):
+                    return True
+            case _:
+                if part.name and not part.name.isidentifier():
+                    return True
+    return False
 
 
 def _references_of(item: PlanItem) -> Iterator[ReferencePart]:

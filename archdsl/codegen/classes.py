@@ -255,9 +255,10 @@ def _write_class(
     agreed(plan.row is None for plan in plans)
     agreed(len(plan.references) for plan in plans)
     if plans[0].row is not None:
-        items = constructor.row(lanes, [plan.row or () for plan in plans])
+        rows = [plan.row or () for plan in plans]
+        row = constructor.sequential("super().__init__(", lanes, rows)
         _check_exits(lanes)
-        body = lay_out("", bracketed("super().__init__(", items), 2)
+        body = lay_out("", row, 2)
         ends = agreed(tuple(ends_of(use)) for use in uses)
         lines = (*constructor.guard_lines(), *body, *ends)
         return ClassText(_parameters(constructor, lanes), True, lines), lanes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from inspect import getsource
@@ -46,6 +47,8 @@ _LEVELS = {
     "**": 8,
 }
 _ATOM = 9
+#: Around a power of such operands ruff has no spaces.
+_SIMPLE = re.compile(r"-?[\w.]+")
 #: Functions of the language that Python does not have, by name.
 FUNCTION_SOURCES = {"round_to": getsource(round_to).rstrip()}
 _FUNCTIONS = ("min", "max", "float", "round", "round_to", "len", "sum")
@@ -112,7 +115,10 @@ def _render(form: Form, name: Namer) -> tuple[str, int]:
             # operator the same level needs parentheses, as in `a - (b - c)`.
             is_apart = own in (_LEVELS["=="], _LEVELS["**"])
             first = render(left, name, own + is_apart)
-            return f"{first} {operator} {render(right, name, own + 1)}", own
+            second = render(right, name, own + 1)
+            if operator == "**" and _SIMPLE.fullmatch(first) and _SIMPLE.fullmatch(second):
+                return f"{first}**{second}", own
+            return f"{first} {operator} {second}", own
         case _:
             raise AssertionError(form)  # folding leaves out what was not evaluated
 

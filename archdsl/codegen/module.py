@@ -59,6 +59,7 @@ class ModuleView:
     title: str
     comments: list[str]
     uses_math: bool
+    uses_ordered: bool
     uses_torch: bool
     uses_tensor: bool
     exported: list[str]
@@ -103,6 +104,7 @@ def _module_view(networks: Networks, conversion: Conversion | None) -> ModuleVie
         title=_title(networks.entries, models[0].path, " for inference" if conversion else ""),
         comments=heading,
         uses_math=any("math." in line for line in written),
+        uses_ordered=any("OrderedDict(" in line for line in written),
         uses_torch=_uses_torch([*blocks, *views], supports)
         or (conversion is not None and (conversion.has_norms or conversion.has_merges)),
         uses_tensor=any(not v.is_sequential for v in [*blocks, *views])

@@ -16,6 +16,7 @@ from archdsl.classplan import (
     applies_of,
     in_row,
     items_of,
+    keyed_in_row,
 )
 from archdsl.codegen.expressions import literal
 from archdsl.deployment import Deployment, Origin, Reduction
@@ -130,8 +131,8 @@ class Survey:
                     place.origins += self._names_of(origin)
             case SequentialItem(items=items):
                 self.modules[path] = None
-                for index, inner in enumerate(in_row(items)):
-                    self._visit_item(inner, f"{path}.{index}", place)
+                for key, inner in keyed_in_row(items):
+                    self._visit_item(inner, f"{path}.{key}", place)
             case InstanceItem(plan=plan):
                 self._visit(plan, path, place)
 
@@ -183,8 +184,8 @@ class Survey:
 def _named_items(plan: ClassPlan, path: str) -> Iterator[tuple[PlanItem, str]]:
     prefix = f"{path}." if path else ""
     if plan.row is not None:
-        for index, item in enumerate(in_row(plan.row)):
-            yield item, f"{prefix}{index}"
+        for key, item in keyed_in_row(plan.row):
+            yield item, f"{prefix}{key}"
     else:
         for apply in applies_of(plan.steps):
             yield apply.item, prefix + apply.attribute

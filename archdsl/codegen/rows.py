@@ -11,6 +11,7 @@ from archdsl.classplan import (
     ClassPlan,
     FlattenItem,
     InstanceItem,
+    KeyedItem,
     LayerItem,
     PlanItem,
     RepeatItem,
@@ -27,6 +28,7 @@ from archdsl.codegen.lanes import (
     with_forms,
 )
 from archdsl.codegen.layout import (
+    ComprehensionDoc,
     ConditionalDoc,
     Doc,
     DocItem,
@@ -41,7 +43,7 @@ from archdsl.codegen.signature import WrittenClass
 from archdsl.codegen.tracing import FormLeaf, fold, form_of
 from archdsl.layers.volume import Volume
 from archdsl.network.parts import ChoicePart
-from archdsl.network.symbols import Constant, Form, Operation, Parameter
+from archdsl.network.symbols import Constant, Form, Operation, Parameter, TracedName
 from archdsl.text.comment import said_in
 from archdsl.text.printing import blank_unprintable
 
@@ -108,11 +110,50 @@ class RowConstructor:
                     written += self._choice(lanes, all_of(items, ChoiceItem))
                 case RepeatItem():
                     written += self._repeat(lanes, all_of(items, RepeatItem))
+                case KeyedItem():
+                    written.append(self._keyed(lanes, all_of(items, KeyedItem)))
                 case _:
                     doc = self.item(lanes, items)
                     comment = self.agreed_comment(map(self._comment, lanes, items))
                     written.append(DocItem(doc, comment=comment, above=said_of(items)))
         return written
+
+    def sequential(
+        self, opening: str, lanes: Sequence[Lane], rows: Sequence[tuple[PlanItem, ...]]
+    ) -> Doc:
+        """A row as the arguments of a ``nn.Sequential``."""
+        items = self.row(lanes, rows)
+        is_keyed = agreed(any(isinstance(i, KeyedItem) for i in _inside(row)) for row in rows)
+        if not is_keyed:
+            return bracketed(opening, items)
+        match items:
+            case [DocItem(doc=ComprehensionDoc() as loop)]:
+                inside: Doc = replace(loop, opening="OrderedDict(")
+            case _:
+                listed = DocItem(bracketed("[", items, "]"))
+                inside = bracketed("OrderedDict(", [listed])
+        return bracketed(opening, [DocItem(inside)])
+
+    def _keyed(self, lanes: Sequence[Lane], items: Sequence[KeyedItem]) -> DocItem:
+        """An item with its key as a pair."""
+        inner = [item.item for item in items]
+        key = agreed(self._key(lane, item.key) for lane, item in zip(lanes, items, strict=True))
+        comment = self.agreed_comment(map(self._comment, lanes, inner))
+        doc = self.item(lanes, inner)
+        pair = bracketed("(", [DocItem(Verbatim(key)), DocItem(doc)])
+        return DocItem(pair, comment=comment, above=said_of(inner))
+
+    def _key(self, lane: Lane, name: str) -> str:
+        """A key as Python writes it: an f-string where it has values that are none in the class."""
+        if not isinstance(name, TracedName):
+            return literal(name)
+        forms = [lane.resolve(value) for value in name.values]
+        if all(isinstance(form, Constant) for form in forms):
+            return literal(str(name))
+        parts = [name.texts[0]]
+        for form, text in zip(forms, name.texts[1:], strict=True):
+            parts += ("{", self.text(form), "}", text)
+        return f'f"{"".join(parts)}"'
 
     def item(self, lanes: Sequence[Lane], items: Sequence[PlanItem]) -> Doc:
         """A module, or a row of modules, as an expression."""
@@ -128,7 +169,7 @@ class RowConstructor:
                 return Verbatim("nn.Flatten()")
             case SequentialItem():
                 rows = [row.items for row in all_of(items, SequentialItem)]
-                return bracketed("nn.Sequential(", self.row(lanes, rows))
+                return self.sequential("nn.Sequential(", lanes, rows)
             case InstanceItem():
                 return self._instance(lanes, all_of(items, InstanceItem))
         raise AssertionError(items)
@@ -314,6 +355,17 @@ class RowConstructor:
         if not self.has_volumes or volume.is_vector:
             return ""
         return "×".join(map(str, volume.torch_sizes))
+
+
+def _inside(items: Sequence[PlanItem]) -> Iterator[PlanItem]:
+    """The items of a row and of its copies."""
+    for item in items:
+        match item:
+            case RepeatItem(copies=copies):
+                for copy in copies:
+                    yield from _inside(copy)
+            case _:
+                yield item
 
 
 def all_of(items: Sequence[Any], kind: type[Any]) -> list[Any]:

@@ -33,7 +33,7 @@ def check_words(program: syntax.Program, environment: Environment) -> Iterator[D
     if bare:
         span = bare[0].span
         body = syntax.Body(span, (syntax.Chain(span, bare),), forked=False)
-        yield from _body(body, NameScope(environment, shared, _Labels(body)))
+        yield from _body(body, NameScope(environment, shared, _Labels(body, environment)))
     for item in program.items:
         match item:
             case syntax.Block() | syntax.Network():
@@ -51,7 +51,7 @@ def _names_in(
         # Where the kind is wrong, any use may be right.
         for key in by_kind if kind not in by_kind else (kind,):
             by_kind[key] |= named
-    parts = _Labels(item.body)
+    parts = _Labels(item.body, environment)
     parts.names |= by_kind["part"]
     values = shared | by_kind["value"]
     return NameScope(environment, values, parts, by_kind["block"], by_kind["layer"])
@@ -68,15 +68,28 @@ def has_inner_items(program: syntax.Program) -> bool:
 
 
 class _Labels(Set[str]):
-    """The names of the parts in a body; one with values in it may be any that looks like it."""
+    """The names of the parts in a body, and of those that phrases put there.
 
-    def __init__(self, body: syntax.Body) -> None:
-        self.names = set(_labels(body))
-        self.patterns = [
+    One with values in it may be any that looks like it.
+    """
+
+    def __init__(self, body: syntax.Body, environment: Environment) -> None:
+        self.names: set[str] = set()
+        self.patterns: list[re.Pattern[str]] = []
+        self._add(body, environment, set())
+
+    def _add(self, body: syntax.Body, environment: Environment, seen: set[int]) -> None:
+        self.names |= set(_labels(body))
+        self.patterns += [
             re.compile(r"\w+".join(map(re.escape, found.texts)))
             for found in syntax.find(body, syntax.Quoted)
             if found.values
         ]
+        for call in syntax.find(body, syntax.Call):
+            found = environment.find_block(call.name.id)
+            if found and found.block.is_phrase and id(found.block) not in seen:
+                seen.add(id(found.block))
+                self._add(found.block.body, found.home, seen)
 
     def __contains__(self, name: object) -> bool:
         is_like = any(pattern.fullmatch(str(name)) for pattern in self.patterns)

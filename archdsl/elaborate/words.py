@@ -9,11 +9,12 @@ from archdsl.elaborate.environment import Environment
 from archdsl.elaborate.errors import ElaborationError
 from archdsl.elaborate.scope import LayerArgument, PartNames, Scope
 from archdsl.elaborate.suggestions import meant, with_sign
-from archdsl.elaborate.values import VOLUME_NAMES, Context, evaluate, is_word, written
+from archdsl.elaborate.values import VOLUME_NAMES, Context, is_word, trace, written
 from archdsl.layers import REGISTRY, Layer
 from archdsl.layers.definition import called, fields_of, words_of
 from archdsl.layers.elsewhere import LAYERS_ELSEWHERE
 from archdsl.network.functions import FUNCTIONS
+from archdsl.network.symbols import TracedName
 from archdsl.records import dataclass
 from archdsl.text import syntax
 from archdsl.text.diagnostics import Fix, Label, help_of, suggest
@@ -170,24 +171,25 @@ def _layer_before(atom: syntax.Name, step: syntax.Step) -> type[Layer] | None:
     return before
 
 
-_ATTRIBUTE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_KEY = re.compile(r"[\w-]+", re.ASCII)
 
 
 def read_label(label: syntax.Label, context: Context) -> syntax.Name:
     """The name of a part; one in quotes with its values."""
     if isinstance(label, syntax.Name):
         return label
+    values = tuple(trace(value, context) for value in label.values)
     name = label.texts[0]
-    for value, text in zip(label.values, label.texts[1:], strict=True):
-        name += written(evaluate(value, context)) + text
-    if not _ATTRIBUTE.fullmatch(name):
-        raise ElaborationError(
-            "wrong-value",
-            f"`{name}` cannot name an attribute of a module",
-            label.span,
-            help="a name has letters, digits and `_`, and begins with no digit",
-        )
-    return syntax.Name(label.span, name)
+    for traced, value, text in zip(values, label.values, label.texts[1:], strict=True):
+        if isinstance(traced.value, bool) or not isinstance(traced.value, int):
+            message = f"a name takes whole numbers, not {written(traced.value)}"
+            raise ElaborationError("wrong-value", message, value.span)
+        name += str(traced.value) + text
+    if not _KEY.fullmatch(name):
+        message = f"`{name}` cannot name a module"
+        help = "a name in quotes has letters, digits, `_` and `-`"
+        raise ElaborationError("wrong-value", message, label.span, help=help)
+    return syntax.Name(label.span, TracedName(name, label.texts, values))
 
 
 def refuse_labels_in_copies(step: syntax.Step | syntax.For) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from archdsl.classplan import ClassPlan, name_nodes, plan_modules
 from archdsl.collector import without_collector
 from archdsl.model.claims import judge_claims
-from archdsl.model.consistency import find_contradictions
+from archdsl.model.consistency import find_contradictions, find_misplaced_keys
 from archdsl.model.cost import count_costs
 from archdsl.model.model import Model, PartialModel
 from archdsl.network.elaborated import Elaborated
@@ -42,6 +42,7 @@ def build_model(network: Elaborated, diagnostics: list[Diagnostic]) -> Model:
     plan = plan_modules(network.name, network.nodes, network.chain)
     names = name_nodes(plan, network.nodes)
     diagnostics += find_contradictions(graph, names)
+    diagnostics += find_misplaced_keys(plan, network.nodes)
     model = Model(
         network.name,
         network.source,

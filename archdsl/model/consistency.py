@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import networkx as nx
 
+from archdsl.classplan import ClassPlan, applies_of, items_of, plans_in
 from archdsl.layers import LayerError
 from archdsl.layers.volume import Volume
 from archdsl.network.graph import Node, nodes_of, sources_of
@@ -41,6 +42,22 @@ def find_contradictions(
             node.span,
             help="archdsl is wrong here, not the text: please report it with the spec",
         )
+
+
+def find_misplaced_keys(plan: ClassPlan, nodes: Sequence[Node]) -> Iterator[Diagnostic]:
+    """Names such as ``block-1`` of parts that must be attributes of a class."""
+    for apply in applies_of(plan.steps):
+        if not apply.attribute.isidentifier():
+            yield Diagnostic(
+                "wrong-value",
+                f"`{apply.attribute}` cannot be the name of an attribute",
+                nodes[apply.output].span,
+                "in this part",
+                help="such a name needs braces that hold nothing but named parts, one behind the "
+                "other, that read nothing else",
+            )
+    for inner in plans_in(items_of(plan)):
+        yield from find_misplaced_keys(inner, nodes)
 
 
 def _find_misplaced(node: Node, sources: tuple[int, ...]) -> str | None:

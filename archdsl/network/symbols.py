@@ -31,6 +31,21 @@ class ListValue(tuple[Any, ...]):
         return f"[{', '.join(map(repr, self))}]"
 
 
+class TracedName(str):
+    """A name with values in it, which knows how it came about.
+
+    ``texts`` are what is around the ``values``: one more than these.
+    """
+
+    texts: tuple[str, ...]
+    values: tuple[Symbolic, ...]
+
+    def __new__(cls, name: str, texts: tuple[str, ...], values: tuple[Symbolic, ...]) -> TracedName:
+        traced = super().__new__(cls, name)
+        traced.texts, traced.values = texts, values
+        return traced
+
+
 Value: TypeAlias = int | float | bool | str | tuple[int, ...] | ListValue
 
 
