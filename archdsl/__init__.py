@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from archdsl.layers.volume import Volume
     from archdsl.model import Model
     from archdsl.text.diagnostics import ArchError, Diagnostic
+    from archdsl.written import Network
 
 __all__ = [
     "ArchError",
     "Diagnostic",
     "Model",
+    "Network",
     "Volume",
     "__version__",
     "check",
@@ -33,6 +35,7 @@ _HOMES = {
     "ArchError": "archdsl.text.diagnostics",
     "Diagnostic": "archdsl.text.diagnostics",
     "Model": "archdsl.model.model",
+    "Network": "archdsl.written",
     "Volume": "archdsl.layers.volume",
 }
 

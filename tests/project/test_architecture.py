@@ -40,6 +40,7 @@ FLOORS = (
     ("torch_tools",),
     ("train",),
     ("api",),
+    ("written",),
     ("cli", "notebook"),
     ("__main__", "__init__"),
 )
