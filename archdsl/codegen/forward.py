@@ -257,10 +257,13 @@ class Forward:
     def _fork(self, fork: ForkStep, current: ForwardValue, home: str) -> ForwardValue:
         operands: list[_Operand] = []
         before = self.depth
-        for branch in fork.branches:
-            simple = self._simple(branch, current)
-            if simple is not None:
-                operands.append(simple)
+        last_steps = max(
+            (i for i, branch in enumerate(fork.branches) if not self._is_simple(branch)), default=-1
+        )
+        for index, branch in enumerate(fork.branches):
+            # Branches run in the order of the spec, in which autograd adds their gradients up.
+            if self._is_simple(branch) and (index > last_steps or not branch):
+                operands.append(self._simple(branch, current))
                 continue
             # Each branch of several steps has a variable; all are needed until the merge.
             letter = LETTERS[self.depth] if self.depth < len(LETTERS) else f"y{self.depth}"
@@ -280,20 +283,25 @@ class Forward:
         self.body.add(ForwardStatement(reads, [value], write, declares="merge"))
         return value
 
-    def _simple(self, branch: tuple[Way, ...], current: ForwardValue) -> _Operand | None:
-        """A branch as one expression, where it is short enough to be read as one."""
-        if branch and isinstance(branch[0], ReferenceStep):
-            current = self.values[branch[0].part.node]
-            branch = branch[1:]
-        match branch:
+    def _is_simple(self, branch: tuple[Way, ...]) -> bool:
+        """Whether a branch is short enough to be read as one expression."""
+        match branch[1:] if branch and isinstance(branch[0], ReferenceStep) else branch:
             case ():
-                return _Operand((current,), lambda names: names[0])
-            case (ApplyStep(each=False, pieces=()) as apply,) if (
-                apply.output not in self.referenced
-            ):
-                return self._applied(apply, current)
+                return True
+            case (ApplyStep(each=False, pieces=()) as apply,):
+                return apply.output not in self.referenced
             case _:
-                return None
+                return False
+
+    def _simple(self, branch: tuple[Way, ...], current: ForwardValue) -> _Operand:
+        """A branch as one expression."""
+        for step in branch:
+            match step:
+                case ReferenceStep(part=part):
+                    current = self.values[part.node]
+                case ApplyStep():
+                    return self._applied(step, current)
+        return _Operand((current,), lambda names: names[0])
 
 
 def _is_plain(last: ForwardStatement | Branching | None) -> TypeGuard[ForwardStatement]:

@@ -307,6 +307,20 @@ def test_concat_of_parameters_is_their_sum() -> None:
     assert "nn.Conv2d(a + b, a + b, 3, padding=1)" in source
 
 
+def test_branches_run_in_the_order_of_the_spec() -> None:
+    """In which autograd adds up the gradients of what they read, and so to the same bits."""
+    (model,) = read_models(
+        Source(
+            "network N: 8x8x3 → 8x8x12 { concat { a: conv 1x1 4"
+            " | b: conv 1x1 4; c: conv 3x3 4 same | d: conv 1x1 4 } }",
+            "order.arch",
+        )
+    )
+    source = archdsl.compile(model)
+    calls = re.findall(r"self\.(\w)\(", source)
+    assert calls == ["a", "b", "c", "d"]
+
+
 def test_networks_of_one_file_share_their_blocks() -> None:
     models = archdsl.load_all(ROOT / "specs" / "inception_reduced.arch")
     source = archdsl.compile(*models)
