@@ -9,7 +9,7 @@ from inspect import getsource
 from typing import Any
 
 from archdsl.codegen.layout import BracketedDoc, ChainedDoc, Doc, DocItem, Verbatim, bracketed, flat
-from archdsl.codegen.tracing import FormLeaf, Traced, TracedFloat, form_of
+from archdsl.codegen.tracing import FormLeaf, Traced, TracedFloat, form_of, whole_of
 from archdsl.layers import Call
 from archdsl.layers.call import Arg, Code, InfixCode, Product
 from archdsl.network.functions import round_to
@@ -150,6 +150,9 @@ def literal(value: Any, name: Namer = no_name) -> str:
             return _product([form_of(factor) for factor in value.factors], name)
         case str():
             return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        case tuple() if whole := whole_of(value):
+            # PyTorch takes one number for a size as well: `k` serves calls with either.
+            return render(whole, name)
         case tuple():
             inside = ", ".join(literal(one, name) for one in value)
             return f"({inside}{',' * (len(value) == 1)})"

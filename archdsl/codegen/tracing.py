@@ -70,6 +70,19 @@ class Traced(int):
         return _traced(-int(self), add(Constant.of(0), self.form, -1))
 
 
+class TracedElement(Traced):
+    """A number of a size that was written as one, such as ``k`` for ``1x7``; ``count`` of them."""
+
+    count: int
+
+    @classmethod
+    def all_of(cls, sizes: tuple[int, ...], form: Form) -> tuple[TracedElement, ...]:
+        elements = tuple(cls(size, ElementForm(form, i)) for i, size in enumerate(sizes))
+        for element in elements:
+            element.count = len(sizes)
+        return elements
+
+
 class TracedFloat(float):
     """A number with its form; numbers that are computed from it have none."""
 
@@ -93,12 +106,22 @@ def trace_value(value: Value, form: Form) -> Any:
         case TupleForm(elements=elements), tuple():
             return tuple(trace_value(v, f) for v, f in zip(value, elements, strict=True))
         case _, tuple():
-            return tuple(trace_value(v, ElementForm(form, i)) for i, v in enumerate(value))
+            return TracedElement.all_of(value, form)
         case _, float():
             return TracedFloat(value, form)
         case _, int():
             return Traced(value, form)
     raise AssertionError(value)
+
+
+def whole_of(values: tuple[Any, ...]) -> Form | None:
+    """The form of a size whose numbers these are, all of them and in their order."""
+    first = values[0] if values else None
+    if not isinstance(first, TracedElement) or first.count != len(values):
+        return None
+    assert isinstance(first.form, ElementForm)
+    elements = (ElementForm(first.form.of, index) for index in range(first.count))
+    return first.form.of if tuple(elements) == tuple(map(form_of, values)) else None
 
 
 def form_of(value: Any) -> Form:

@@ -307,6 +307,22 @@ def test_concat_of_parameters_is_their_sum() -> None:
     assert "nn.Conv2d(a + b, a + b, 3, padding=1)" in source
 
 
+def test_a_size_is_an_argument_as_a_whole() -> None:
+    """PyTorch takes one number for a size, too: calls with either share a class."""
+    (model,) = read_models(
+        Source(
+            "block b(k, p) { conv k 8 padding=p; relu }\n"
+            "network N: 9x9x3 → 9x9x8 { b(3, 1); b(1x7, 0x3); b(7x1, 3x0) }",
+            "sizes.arch",
+        )
+    )
+    source = archdsl.compile(model)
+    assert source.count("class B") == 1
+    assert "k: int | tuple[int, int], p: int | tuple[int, int]" in source
+    assert "nn.Conv2d(in_channels, 8, k, padding=p)" in source
+    judge(model)
+
+
 def test_branches_run_in_the_order_of_the_spec() -> None:
     """In which autograd adds up the gradients of what they read, and so to the same bits."""
     (model,) = read_models(
