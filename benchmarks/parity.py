@@ -17,7 +17,7 @@ import argparse
 import math
 import runpy
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -25,11 +25,18 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-GENERATED = Path(__file__).resolve().parent.parent / "generated" / "torchvision"
+import archdsl
+from archdsl.codegen import entry_names
+
+ROOT = Path(__file__).resolve().parent.parent
+GENERATED = ROOT / "generated" / "torchvision"
 #: Torchvision's constructors by their names without underscores.
 CONSTRUCTORS = {name.replace("_", ""): name for name in models.list_models(module=models)}
-#: Torchvision's size, and one at which pools have a rest to round.
+#: A usual size, and one at which pools have a rest to round. Inception's head needs its own size.
 SIZES = (224, 150)
+TRAINED_SIZES = {"Inception_V3": 299}
+#: The classes of layers that are random in training: ours, and torchvision's.
+RANDOM = {"Dropout", "DropPath", "StochasticDepth"}
 
 Pairs = Iterator[tuple[Tensor, Tensor]]
 
@@ -60,15 +67,17 @@ class Row:
 HEAD = ["network", "parameters", "keys equal", "outputs", "gradients", "after a step"]
 
 
-def networks() -> Iterator[tuple[str, type[nn.Module]]]:
-    for path in sorted(GENERATED.glob("*.py")):
-        module = runpy.run_path(str(path))
-        for name in module["__all__"]:
-            yield name, module[name]
+def networks() -> Iterator[tuple[str, Callable[[], nn.Module]]]:
+    """The networks of the specs by name, and what builds them in the generated modules."""
+    for path in sorted((ROOT / "specs" / "torchvision").glob("*.arch")):
+        specified = archdsl.load_all(path)
+        module = runpy.run_path(str(GENERATED / f"{path.stem}.py"))
+        for model, entry in zip(specified, entry_names(specified), strict=True):
+            yield model.name, module[entry]
 
 
 def torchvisions(name: str) -> nn.Module:
-    options = {"init_weights": False} if name.startswith(("VGG", "GoogLeNet")) else {}
+    options = {"init_weights": False} if name.startswith(("VGG", "GoogLeNet", "Inception")) else {}
     constructor = CONSTRUCTORS[name.lower().replace("_", "")]
     network: nn.Module = models.get_model(constructor, weights=None, **options)
     return network
@@ -95,7 +104,7 @@ def difference(pairs: Pairs) -> float:
     return largest
 
 
-def compare(name: str, generated: type[nn.Module]) -> Row:
+def compare(name: str, generated: Callable[[], nn.Module]) -> Row:
     torch.manual_seed(0)
     theirs = torchvisions(name)
     enliven(theirs)
@@ -113,7 +122,7 @@ def compare(name: str, generated: type[nn.Module]) -> Row:
         len(shapes[0] & shapes[1]),
         len(shapes[0] | shapes[1]),
         difference(outputs(ours, theirs)),
-        difference(gradients(ours, theirs)),
+        difference(gradients(name, ours, theirs)),
         difference(after_step(ours, theirs)),
     )
 
@@ -139,11 +148,12 @@ def loss(output: object, labels: Tensor) -> Tensor:
     return trunk + sum(0.3 * head for head in heads)
 
 
-def gradients(ours: nn.Module, theirs: nn.Module) -> Pairs:
-    x, labels = torch.randn(2, 3, 224, 224), torch.tensor([3, 5])
+def gradients(name: str, ours: nn.Module, theirs: nn.Module) -> Pairs:
+    size = TRAINED_SIZES.get(name, SIZES[0])
+    x, labels = torch.randn(2, 3, size, size), torch.tensor([3, 5])
     for network in (ours, theirs):
         for module in network.modules():
-            if isinstance(module, nn.Dropout):
+            if type(module).__name__ in RANDOM:
                 module.p = 0.0
         loss(network.train()(x), labels).backward()
     named = dict(ours.named_parameters())

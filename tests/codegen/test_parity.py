@@ -37,8 +37,25 @@ COMPUTED = [
     "ResNeXt50_32x4d",
     "WideResNet50_2",
     "GoogLeNet",
+    "Inception_V3",
+    "MobileNet_V2",
+    "MNASNet0_5",
+    "ShuffleNet_V2_X0_5",
 ]
-TRAINED = ["AlexNet", "SqueezeNet1_1", "ResNet18", "ResNeXt50_32x4d", "GoogLeNet"]
+#: With the size of the images. Inception's head needs its own.
+TRAINED = {
+    "AlexNet": 96,
+    "SqueezeNet1_1": 96,
+    "ResNet18": 96,
+    "ResNeXt50_32x4d": 96,
+    "GoogLeNet": 96,
+    "Inception_V3": 299,
+    "MobileNet_V2": 96,
+    "MNASNet0_5": 96,
+    "ShuffleNet_V2_X0_5": 96,
+}
+#: The classes of layers that are random in training: ours, and torchvision's.
+RANDOM = {"Dropout", "DropPath", "StochasticDepth"}
 
 
 def constructor(name: str) -> str:
@@ -46,7 +63,7 @@ def constructor(name: str) -> str:
 
 
 def theirs(name: str) -> nn.Module:
-    options = {"init_weights": False} if name.startswith(("VGG", "GoogLeNet")) else {}
+    options = {"init_weights": False} if name.startswith(("VGG", "GoogLeNet", "Inception")) else {}
     network: nn.Module = models.get_model(constructor(name), weights=None, **options)
     return network
 
@@ -101,9 +118,18 @@ def test_names_and_shapes(model: Model) -> None:
 
 @pytest.mark.parametrize("model", NETWORKS.values(), ids=NETWORKS)
 def test_torchvisions_own_numbers(model: Model) -> None:
-    """What torchvision publishes beside its weights; its GFLOPS are multiply–accumulates."""
-    meta = models.get_model_weights(constructor(model.name)).DEFAULT.meta
-    assert model.trunk.parameters == meta["num_params"]
+    """What torchvision publishes beside its weights; its GFLOPS are multiply–accumulates.
+
+    Some weights are for larger images. Inception's parameters include its head's.
+    """
+    sides = model.input.height, model.input.width
+    (meta, *_) = (
+        weights.meta
+        for weights in models.get_model_weights(constructor(model.name))
+        if (weights.transforms.keywords["crop_size"],) * 2 == sides
+    )
+    has_heads = model.name == "Inception_V3"
+    assert model.trunk.parameters + has_heads * model.heads.parameters == meta["num_params"]
     assert model.trunk.macs / 1e9 == pytest.approx(meta["_ops"], abs=0.0005)
     assert len(model.claims) >= 2
     assert all(claim.holds for claim in model.claims)
@@ -139,16 +165,16 @@ def test_images_of_other_sizes(name: str) -> None:
     assert torch.equal(actual(x), expected(x))
 
 
-@pytest.mark.parametrize("name", TRAINED)
-def test_a_training_step_is_equal_to_the_last_bit(name: str) -> None:
+@pytest.mark.parametrize(("name", "size"), TRAINED.items(), ids=TRAINED)
+def test_a_training_step_is_equal_to_the_last_bit(name: str, size: int) -> None:
     """Gradients, then weights and running statistics after the step; no dropout."""
     networks = pair(name)
     for network in networks:
         for module in network.modules():
-            if isinstance(module, nn.Dropout):
+            if type(module).__name__ in RANDOM:
                 module.p = 0.0
         network.train()
-        _loss(network(images(2, 96)), torch.tensor([3, 5])).backward()
+        _loss(network(images(2, size)), torch.tensor([3, 5])).backward()
     named = dict(networks[1].named_parameters())
     for key, theirs in networks[0].named_parameters():
         ours = named[key]
