@@ -217,8 +217,8 @@ def _network_docstring(
     own = next((model for model in network.models if not is_member(model)), None)
     if own is not None or not members:
         figures = _figures(own or model)
-        docstring += [""] if docstring else []
-        docstring.append(f"With its defaults: {figures}" if members else figures)
+        figures = f"With its defaults: {figures}" if members else figures
+        docstring += ["", *_filled(figures)] if docstring else _filled(figures)
     names = [head.apply.attribute for head in heads_of(model.plan.steps)]
     if names:
         docstring += [] if len(docstring) > 1 else [""]
@@ -262,7 +262,8 @@ def _function_view(function: MemberFunction) -> FunctionView:
     """A function that builds a member of a family."""
     model = function.model
     comment = " ".join(_paragraph(model.comment))
-    docstring = [*_filled(comment), "", _figures(model)] if comment else [_figures(model)]
+    figures = _filled(_figures(model))
+    docstring = [*_filled(comment), "", *figures] if comment else figures
     header = bracketed(f"{function.name}(", function.parameters)
     return FunctionView(
         function.name,

@@ -354,6 +354,13 @@ def test_many_networks_keep_to_the_width() -> None:
     assert len(run_source(source).__all__) == 12
 
 
+def test_large_figures_keep_to_the_width() -> None:
+    text = "network N: 5720x5720x1 → 5716x5716x64 { a: conv 3x3 2048; b: conv 3x3 64 }"
+    source = archdsl.compile(archdsl.parse(text))
+    assert max(map(len, source.splitlines())) <= 100
+    assert "multiply–accumulates.\n" in source
+
+
 def test_long_repeats_are_loops() -> None:
     source = archdsl.compile(archdsl.parse("conv 3x3 4 same relu ×1000", input="8x8x4"))
     assert "for _ in range(1000)" in source
