@@ -72,7 +72,7 @@ docs: $(VENV)/ready
 	$(RUN) tests.faults --write
 	$(ARCHDSL) draw specs/googlenet.arch --depth 0 --output docs/pictures/googlenet-collapsed.svg
 	$(ARCHDSL) draw specs/alexnet.arch --fit slide --color-by params --output docs/pictures/alexnet-params.svg
-	$(ARCHDSL) draw docs/pictures/unet.arch --style volumes --output docs/pictures/unet-volumes.svg
+	$(ARCHDSL) draw specs/zoo/unet.arch --style volumes --output docs/pictures/unet-volumes.svg
 
 # A picture whose spec is gone goes, too.
 gallery: $(VENV)/ready

@@ -122,7 +122,6 @@ def _gather(tree: Path, inputs: Path, count: int) -> None:
     """Put together the texts that are asked about: specs, faulty ones, programs."""
     (inputs / "programs").mkdir(parents=True)
     copytree(tree / "specs", inputs / "specs")
-    copy(tree / "docs/pictures/unet.arch", inputs / "specs")
     for page in sorted(tree.rglob("tests/**/corpus/*.md")):
         texts = re.findall(
             r"```arch(?: input=(\w+))?\n(.*?)```", page.read_text("utf-8"), re.DOTALL

@@ -33,7 +33,7 @@ def models() -> dict[str, archdsl.Model]:
     """All networks of the specs by file and name, and U-Nets, padded and as published."""
     found = {
         "unet": archdsl.parse(UNET),
-        "unpadded": archdsl.load(ROOT / "docs" / "pictures" / "unet.arch"),
+        "unpadded": archdsl.load(ROOT / "specs" / "zoo" / "unet.arch"),
     }
     for path in sorted(SPECS.rglob("*.arch")):
         for model in archdsl.load_all(path):

@@ -172,7 +172,7 @@ def test_the_field_of_u_net() -> None:
     By torch in a smaller image, with 2 channels: neither counts, as long as all positions of the
     blocks of 16 occur.
     """
-    text = (ROOT / "docs/pictures/unet.arch").read_text("utf-8")
+    text = (ROOT / "specs/zoo/unet.arch").read_text("utf-8")
     assert field_of(archdsl.parse(text)) == (204, 204)
     lines = [line.split("  #")[0].split("  →")[0] for line in text.splitlines()]
     small = "\n".join(line for line in lines if "expect" not in line)
