@@ -10,6 +10,12 @@ from torch import Tensor, nn
 __all__ = ["MNASNet", "mnasnet0_5", "mnasnet0_75", "mnasnet1_0", "mnasnet1_3"]
 
 
+def round_to(multiple: int, value: float) -> int:
+    """The multiple nearest to a value, but not more than a tenth below it (MobileNet)."""
+    rounded = max(multiple, int(value + multiple / 2) // multiple * multiple)
+    return rounded + multiple if rounded < 0.9 * value else rounded
+
+
 class InvertedResidual(nn.Module):
     """The block `inverted_residual` of mnasnet.arch."""
 
@@ -57,37 +63,33 @@ class Stack(nn.Sequential):
 
 
 class MNASNet(nn.Module):
-    """The family `MNASNet`: mnasnet0_5, mnasnet0_75, mnasnet1_0, mnasnet1_3."""
+    """With a times the channels."""
 
-    def __init__(
-        self,
-        c0: int,
-        c1: int,
-        c2: int,
-        c3: int,
-        c4: int,
-        c5: int,
-        c6: int,
-        c7: int,
-        num_classes: int = 1000,
-    ) -> None:
+    def __init__(self, a: float, num_classes: int = 1000) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(3, c0, 3, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(c0, momentum=0.00029999999999996696),
+            nn.Conv2d(3, round_to(8, 32 * a), 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(round_to(8, 32 * a), momentum=0.00029999999999996696),
             nn.ReLU(),
-            nn.Conv2d(c0, c0, 3, padding=1, groups=c0, bias=False),
-            nn.BatchNorm2d(c0, momentum=0.00029999999999996696),
+            nn.Conv2d(
+                round_to(8, 32 * a),
+                round_to(8, 32 * a),
+                3,
+                padding=1,
+                groups=round_to(8, 32 * a),
+                bias=False,
+            ),
+            nn.BatchNorm2d(round_to(8, 32 * a), momentum=0.00029999999999996696),
             nn.ReLU(),
-            nn.Conv2d(c0, c1, 1, bias=False),
-            nn.BatchNorm2d(c1, momentum=0.00029999999999996696),
-            Stack(c1, 3, 3, c2, 2, 3),
-            Stack(c2, 5, 3, c3, 2, 3),
-            Stack(c3, 5, 6, c4, 2, 3),
-            Stack(c4, 3, 6, c5, 1, 2),
-            Stack(c5, 5, 6, c6, 2, 4),
-            Stack(c6, 3, 6, c7, 1, 1),
-            nn.Conv2d(c7, 1280, 1, bias=False),  # 1280×7×7
+            nn.Conv2d(round_to(8, 32 * a), round_to(8, 16 * a), 1, bias=False),
+            nn.BatchNorm2d(round_to(8, 16 * a), momentum=0.00029999999999996696),
+            Stack(round_to(8, 16 * a), 3, 3, round_to(8, 24 * a), 2, 3),
+            Stack(round_to(8, 24 * a), 5, 3, round_to(8, 40 * a), 2, 3),
+            Stack(round_to(8, 40 * a), 5, 6, round_to(8, 80 * a), 2, 3),
+            Stack(round_to(8, 80 * a), 3, 6, round_to(8, 96 * a), 1, 2),
+            Stack(round_to(8, 96 * a), 5, 6, round_to(8, 192 * a), 2, 4),
+            Stack(round_to(8, 192 * a), 3, 6, round_to(8, 320 * a), 1, 1),
+            nn.Conv2d(round_to(8, 320 * a), 1280, 1, bias=False),  # 1280×7×7
             nn.BatchNorm2d(1280, momentum=0.00029999999999996696),
             nn.ReLU(),
         )
@@ -103,19 +105,19 @@ class MNASNet(nn.Module):
 
 def mnasnet0_5(num_classes: int = 1000) -> MNASNet:
     """3 × 224 × 224 → 1000; 2,218,512 parameters, 104,455,968 multiply–accumulates."""
-    return MNASNet(16, 8, 16, 24, 40, 48, 96, 160, num_classes=num_classes)
+    return MNASNet(0.5, num_classes=num_classes)
 
 
 def mnasnet0_75(num_classes: int = 1000) -> MNASNet:
     """3 × 224 × 224 → 1000; 3,170,208 parameters, 215,493,104 multiply–accumulates."""
-    return MNASNet(24, 16, 24, 32, 64, 72, 144, 240, num_classes=num_classes)
+    return MNASNet(0.75, num_classes=num_classes)
 
 
 def mnasnet1_0(num_classes: int = 1000) -> MNASNet:
     """3 × 224 × 224 → 1000; 4,383,312 parameters, 314,415,872 multiply–accumulates."""
-    return MNASNet(32, 16, 24, 40, 80, 96, 192, 320, num_classes=num_classes)
+    return MNASNet(1.0, num_classes=num_classes)
 
 
 def mnasnet1_3(num_classes: int = 1000) -> MNASNet:
     """3 × 224 × 224 → 1000; 6,282,256 parameters, 526,362,432 multiply–accumulates."""
-    return MNASNet(40, 24, 32, 56, 104, 128, 248, 416, num_classes=num_classes)
+    return MNASNet(1.3, num_classes=num_classes)

@@ -39,6 +39,9 @@ COMPUTED = [
     "GoogLeNet",
     "Inception_V3",
     "MobileNet_V2",
+    "MobileNet_V3_Small",
+    "EfficientNet_B0",
+    "EfficientNet_V2_S",
     "MNASNet0_5",
     "ShuffleNet_V2_X0_5",
 ]
@@ -51,6 +54,9 @@ TRAINED = {
     "GoogLeNet": 96,
     "Inception_V3": 299,
     "MobileNet_V2": 96,
+    "MobileNet_V3_Small": 96,
+    "EfficientNet_B0": 96,
+    "EfficientNet_V2_S": 96,
     "MNASNet0_5": 96,
     "ShuffleNet_V2_X0_5": 96,
 }
