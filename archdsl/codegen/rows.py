@@ -40,7 +40,7 @@ from archdsl.codegen.layout import (
 from archdsl.codegen.loops import CopyLoop, with_repeats
 from archdsl.codegen.names import PythonScope
 from archdsl.codegen.signature import WrittenClass
-from archdsl.codegen.tracing import FormLeaf, fold, form_of
+from archdsl.codegen.tracing import FormLeaf, either, fold, form_of
 from archdsl.layers.volume import Volume
 from archdsl.network.parts import ChoicePart
 from archdsl.network.symbols import Constant, Form, Operation, Parameter, TracedName
@@ -290,7 +290,7 @@ class RowConstructor:
         joined = by_outcome[last]
         for outcome in reversed(first):
             joined = [
-                one if one == other else Operation("if", (tests[outcome], one, other))
+                either(tests[outcome], one, other)
                 for one, other in zip(by_outcome[outcome], joined, strict=True)
             ]
         for lane, part in zip(lanes, parts, strict=True):

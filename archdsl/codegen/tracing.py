@@ -271,8 +271,8 @@ def _operate(name: str, operands: list[Form], *, adds: bool) -> Form:
             return one if decided else other
         case "if", [_, one, Unevaluated()] | [_, Unevaluated(), one]:
             return one
-        case "if", [_, one, other] if one == other:
-            return one
+        case "if", [test, one, other]:
+            return either(test, one, other)
         case "and" | "or", [left, right]:
             return _decide(name, left, right)
         case "[]", [listed, Constant(value=int(index))]:
@@ -293,6 +293,31 @@ def _operate(name: str, operands: list[Form], *, adds: bool) -> Form:
             case "//", [left, right]:
                 return divide(left, right)
     return Operation(name, tuple(operands))
+
+
+def either(test: Form, one: Form, other: Form) -> Form:
+    """One form or the other, or a single one where both have the same value.
+
+    As a bottleneck has: ``n if s != 1 or in_channels != n else in_channels`` is ``n``.
+    """
+    if one == other or {one, other} in _equal(test, False):
+        return one
+    return other if {one, other} in _equal(test, True) else Operation("if", (test, one, other))
+
+
+def _equal(test: Form, outcome: bool) -> list[set[Form]]:
+    """Pairs of forms that are equal where a test has this outcome."""
+    match test:
+        case Operation(operator="==" | "!=" as name, operands=(left, right)):
+            return [{left, right}] if outcome == (name == "==") else []
+        case Operation(operator="and" | "or" as name, operands=(left, right)):
+            if outcome == (name == "and"):
+                return _equal(left, outcome) + _equal(right, outcome)
+            return []
+        case Operation(operator="not", operands=(operand,)):
+            return _equal(operand, not outcome)
+        case _:
+            return []
 
 
 def _decide(name: str, left: Form, right: Form) -> Form:

@@ -70,7 +70,7 @@ class Bneck(nn.Module):
         self.skip = nn.Identity()
         self.block = nn.Sequential(
             *([ConvAct(in_channels, 1, e, hs)] if e != in_channels else []),
-            ConvAct(e if e != in_channels else in_channels, k, e, hs, s=s, g=e),
+            ConvAct(e, k, e, hs, s=s, g=e),
             *([SqueezeExcitation(e, round_to(8, e // 4))] if se else []),
             ConvLinear(e, n),
         )

@@ -337,6 +337,21 @@ def test_branches_run_in_the_order_of_the_spec() -> None:
     assert calls == ["a", "b", "c", "d"]
 
 
+def test_what_an_if_makes_of_channels_is_seen_to_be_the_same() -> None:
+    """A shortcut is projected where the channels differ: both ways lead to ``n`` of them."""
+    text = """
+        block residual(n, s=1) {
+          add { if s != 1 or C != n { conv 1x1 n stride=s } else { id } | conv 3x3 n stride=s p1 }
+        }
+        block stage(n, count) { residual(n, 2); residual(n) ×(count - 1) }
+        network N: 32x32x4 → 4x4x32 { stage(8, 3); stage(8, 5); stage(32, 2) }
+    """
+    source = archdsl.compile(archdsl.parse(text))
+    assert source.count("class Stage") == source.count("class Residual") == 1
+    assert "(Residual(n, n) for _ in range(count - 1))" in source
+    judge(archdsl.parse(text))
+
+
 def test_networks_of_one_file_share_their_blocks() -> None:
     models = archdsl.load_all(ROOT / "specs" / "inception_reduced.arch")
     source = archdsl.compile(*models)

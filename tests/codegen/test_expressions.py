@@ -8,7 +8,7 @@ from math import ceil, floor, prod
 import pytest
 
 from archdsl.codegen.expressions import literal, render
-from archdsl.codegen.tracing import trace_value
+from archdsl.codegen.tracing import either, fold, trace_value
 from archdsl.layers.call import Product
 from archdsl.network.symbols import Constant, Form, Operation, Parameter
 
@@ -87,3 +87,32 @@ def test_products_of_operations(count: int) -> None:
         traced = [trace_value(int(value), form) for form, value in factors]
         text = literal(Product(*traced), name)
         assert eval(text, {}, dict(VALUES)) == prod(value for _, value in factors), text
+
+
+@pytest.mark.parametrize("operator", ["==", "!="])
+@pytest.mark.parametrize("around", ["only", "and", "or", "not"])
+def test_an_if_between_equal_values_is_one_of_them(operator: str, around: str) -> None:
+    """It is left out only where it has the same value whatever the parameters are."""
+    a, b, c = map(Parameter, "abc")
+    equal, more = Operation(operator, (a, b)), Operation("==", (c, Constant.of(1)))
+    test = {
+        "only": equal,
+        "and": Operation("and", (equal, more)),
+        "or": Operation("or", (more, equal)),
+        "not": Operation("not", (equal,)),
+    }[around]
+    left_out = 0
+    for one, other in product((a, b, c), repeat=2):
+        found = either(test, one, other)
+        left_out += found in (one, other)
+        for values in product((1, 2), repeat=3):
+            assert with_values(found, values) == with_values(
+                Operation("if", (test, one, other)), values
+            )
+    # Of the pairs of two, those of a and b, where one outcome of the test makes these equal.
+    assert left_out == (3 if (around, operator) in [("and", "!="), ("or", "==")] else 5)
+
+
+def with_values(form: Form, values: tuple[int, ...]) -> Form:
+    known = {id: Constant.of(value) for id, value in zip("abc", values, strict=True)}
+    return fold(form, lambda leaf: known[name(leaf)])
