@@ -9,7 +9,7 @@ from os.path import normpath
 from pathlib import Path
 
 from archdsl.elaborate import elaborate, elaborate_partly
-from archdsl.layers.volume import Volume
+from archdsl.layers.volume import MOST_AXES, Volume
 from archdsl.model import Model, build_model, build_partial
 from archdsl.network.elaborated import Elaborated
 from archdsl.text.diagnostics import ArchError, Diagnostic
@@ -194,6 +194,6 @@ def read_input(text: str) -> Volume:
     """
     words = text.replace("×", "x").split("x")
     sizes = tuple(int(word) for word in words if word.strip().isdecimal())
-    if len(sizes) < len(words) or len(sizes) not in (1, 3) or min(sizes) < 1:
+    if len(sizes) < len(words) or len(sizes) > MOST_AXES + 1 or min(sizes) < 1:
         raise ValueError(f"{text!r} is not a volume such as 28x28x192")
     return Volume(sizes)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import cycle
+from math import prod
+from typing import Any
 
 import torch
 from oracle import network_class
@@ -14,11 +16,39 @@ from torch.nn import functional as F
 from archdsl.layers import UnaryLayer
 from archdsl.layers.layer import Family
 from archdsl.layers.merge import Add, Maximum, Subtract
+from archdsl.layers.volume import Volume
 from archdsl.model import Model
 from archdsl.network.graph import Node
 from archdsl.torch_tools.interpret import join
 
-Field = tuple[int, int]
+Field = tuple[int, ...]
+
+CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+AVERAGE = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+ADAPTIVE = {1: F.adaptive_avg_pool1d, 2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d}
+
+PADS = tuple(
+    getattr(nn, f"{kind}Pad{axes}d")
+    for kind in ("Zero", "Constant", "Reflection", "Replication")
+    for axes in (1, 2, 3)
+)
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+DECONVOLUTIONS = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+MAXIMA = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
+AVERAGES = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
+ADAPTIVE_MAXIMA = (nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d)
+ADAPTIVE_AVERAGES = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
+
+
+def axes_of(model: Model) -> int:
+    """Along how many axes fields are followed: a vector is an image of one position."""
+    return model.input.rank or 2
+
+
+def sizes_of(volume: Volume, axes: int) -> Field:
+    """The size of a volume along these axes; 1 along those that it does not have."""
+    return (*volume.spatial, *[1] * axes)[:axes]
 
 
 def positive(module: nn.Module) -> nn.Module:
@@ -33,19 +63,25 @@ def positive(module: nn.Module) -> nn.Module:
 def sum_window(x: Tensor, kernel: Field, stride: Field, dilation: Field) -> Tensor:
     """What a maximum pool could depend on: all of its window, not the largest number alone."""
     weight = x.new_ones(x.shape[1], 1, *kernel)
-    return F.conv2d(x, weight, stride=stride, dilation=dilation, groups=x.shape[1])
+    conv = CONV[len(kernel)]
+    return conv(x, weight, stride=stride, dilation=dilation, groups=x.shape[1])
 
 
 def seen_by(targets: Tensor, x: Tensor) -> list[Field]:
-    """By target: from the first to the last row, and column, of ``x`` that it depends on."""
+    """By target: from the first to the last position along each axis that it depends on."""
     units = torch.eye(len(targets), dtype=x.dtype)
     (gradients,) = torch.autograd.grad(
         targets, x, units, is_grads_batched=True, retain_graph=True, allow_unused=True
     )
     if gradients is None:
-        return [(0, 0)] * len(targets)
+        return [(0,) * (x.dim() - 2)] * len(targets)
     seen = (gradients != 0).flatten(1, 2).any(1)
-    return [(_extent(places.any(1)), _extent(places.any(0))) for places in seen]
+    return [
+        tuple(_extent(places.movedim(axis, 0).flatten(1).any(1)) for axis in range(places.dim()))
+        if places.dim() > 1
+        else (_extent(places),)
+        for places in seen
+    ]
 
 
 def _extent(seen: Tensor) -> int:
@@ -62,42 +98,44 @@ def field_of_module(model: Model, most: int = 8) -> Field:
     They lie on a diagonal. Maximum pools are made sums of their windows.
     """
     module = positive(network_class(model)())
-    for pool in [m for m in module.modules() if isinstance(m, nn.MaxPool2d | nn.AdaptiveMaxPool2d)]:
+    for pool in [m for m in module.modules() if isinstance(m, MAXIMA + ADAPTIVE_MAXIMA)]:
         pool.forward = _summed(pool)  # type: ignore[method-assign]
     shape = model.input.torch_sizes
-    x = torch.rand(1, *(*shape, 1, 1)[:3]) + 0.1
+    x = torch.rand(1, model.input.channels, *sizes_of(model.input, axes_of(model))) + 0.1
     x.requires_grad_()
     result = module(x.view(1, *shape))
-    image = result if result.dim() == 4 else result[..., None, None]
-    rows, columns = (range(n)[max(0, (n - most) // 2) :][:most] for n in image.shape[2:])
-    places = zip(range(most), cycle(rows), cycle(columns), strict=False)
+    ranges = [range(n)[max(0, (n - most) // 2) :][:most] for n in result.shape[2:]]
+    places = zip(range(most), *map(cycle, ranges), strict=False)
     # The plain sum of a softmax is 1, which depends on nothing.
-    weights = torch.linspace(1, 2, image.shape[1])
-    targets = [(image[:, :, row, column] * weights).sum() for _, row, column in places]
+    weights = torch.linspace(1, 2, result.shape[1])
+    targets = [(result[(..., *place)] * weights).sum() for _, *place in places]
     fields = [seen_by(target[None], x)[0] for target in targets]
-    return max(height for height, _ in fields), max(width for _, width in fields)
+    return tuple(map(max, *fields)) if len(fields) > 1 else fields[0]
 
 
-def _summed(pool: nn.MaxPool2d | nn.AdaptiveMaxPool2d) -> Callable[[Tensor], Tensor]:
-    if isinstance(pool, nn.AdaptiveMaxPool2d):
-        return lambda x: F.adaptive_avg_pool2d(x, pool.output_size)
+def _summed(pool: Any) -> Callable[[Tensor], Tensor]:
+    if isinstance(pool, ADAPTIVE_MAXIMA):
+        adaptive = ADAPTIVE[ADAPTIVE_MAXIMA.index(type(pool)) + 1]
+        return lambda x: adaptive(x, pool.output_size)
     own = type(pool).forward
-    kernel, stride, padding, dilation = _attributes(pool)
+    axes = MAXIMA.index(type(pool)) + 1
+    kernel, stride, padding, dilation = _attributes(pool, axes)
 
     def forward(x: Tensor) -> Tensor:
-        height, width = own(pool, x).shape[2:]
+        sizes = own(pool, x).shape[2:]
         # Room for the last window of `ceil_mode`, which hangs over.
-        sides = [n for p, k in zip(padding, kernel, strict=True) for n in (p, p + k)]
-        padded = F.pad(x.nan_to_num(neginf=0.0), (*sides[2:], *sides[:2]))
-        return sum_window(padded, kernel, stride, dilation)[..., :height, :width]
+        ends = [(p, p + k) for p, k in zip(padding, kernel, strict=True)]
+        padded = F.pad(x.nan_to_num(neginf=0.0), [n for end in reversed(ends) for n in end])
+        result = sum_window(padded, kernel, stride, dilation)
+        return result[(..., *(slice(size) for size in sizes))]
 
     return forward
 
 
-def _attributes(module: nn.Module) -> list[Field]:
+def _attributes(module: nn.Module, axes: int) -> list[Field]:
     """Kernel, stride, padding and dilation of a window."""
     values = (getattr(module, k, 1) for k in ("kernel_size", "stride", "padding", "dilation"))
-    return [v if isinstance(v, tuple) else (v, v) for v in values]
+    return [v if isinstance(v, tuple) else (v,) * axes for v in values]
 
 
 # ── Without borders ──────────────────────────────────────────────────────────────────────────
@@ -116,19 +154,16 @@ class Canvas:
 
     @property
     def end(self) -> Field:
-        height, width = self.values.shape[2:]
-        return self.origin[0] + height, self.origin[1] + width
+        return tuple(o + n for o, n in zip(self.origin, self.values.shape[2:], strict=True))
 
     def between(self, first: Field, end: Field) -> Tensor:
-        """Rows and columns with these numbers, without the end's. Errors: ``TooSmall``."""
-        rows, columns = (
-            slice(f - o, e - o) for f, e, o in zip(first, end, self.origin, strict=True)
-        )
-        if min(rows.start, columns.start) < 0 or any(
+        """The positions with these numbers, without the end's. Errors: ``TooSmall``."""
+        rows = [slice(f - o, e - o) for f, e, o in zip(first, end, self.origin, strict=True)]
+        if min(row.start for row in rows) < 0 or any(
             e > own for e, own in zip(end, self.end, strict=True)
         ):
             raise TooSmall
-        return self.values[:, :, rows, columns]
+        return self.values[(..., *rows)]
 
 
 class Endless:
@@ -144,10 +179,11 @@ class Endless:
         self.model = model
         self.margin = margin
         self.modules = dict(positive(network_class(model)().double()).named_modules())
-        height, width = model.input.height + 2 * margin, model.input.width + 2 * margin
-        x = torch.rand(1, model.input.channels, height, width, dtype=torch.double) + 0.5
+        self.axes = axes_of(model)
+        sizes = [size + 2 * margin for size in self._sizes(0)]
+        x = torch.rand(1, model.input.channels, *sizes, dtype=torch.double) + 0.5
         self.x = x.requires_grad_()
-        self.canvases = {0: Canvas(x, (-margin, -margin))}
+        self.canvases = {0: Canvas(x, (-margin,) * self.axes)}
         for node in model.layers:
             result = self._layer(node) if isinstance(node.layer, UnaryLayer) else self._merge(node)
             values = result.values / result.values.detach().abs().max().clamp(min=1e-9)
@@ -155,37 +191,40 @@ class Endless:
             self.canvases[node.id] = Canvas(mixed, result.origin)
 
     def field(self, node: Node) -> Field:
-        """The largest over all rows, and over all columns, of a layer's result."""
-        result = self._true(node.id)
-        height = max(rows for rows, _ in seen_by(result.sum((0, 1, 3)), self.x))
-        width = max(columns for _, columns in seen_by(result.sum((0, 1, 2)), self.x))
-        return height, width
+        """The largest over all rows, over all columns, … of a layer's result."""
+        result = self._true(node.id).sum((0, 1))
+        fields = []
+        for axis in range(self.axes):
+            rows = result.movedim(axis, 0).flatten(1).sum(1) if self.axes > 1 else result
+            fields.append(max(seen[axis] for seen in seen_by(rows, self.x)))
+        return tuple(fields)
+
+    def _sizes(self, id: int) -> Field:
+        return sizes_of(self.model.nodes[id].volume, self.axes)
 
     def _true(self, id: int) -> Tensor:
         """A map without what lies beyond its borders."""
-        volume = self.model.nodes[id].volume
-        return self.canvases[id].between((0, 0), (volume.height, volume.width))
+        return self.canvases[id].between((0,) * self.axes, self._sizes(id))
 
-    def _go_on(self, values: Tensor, axes: Iterable[int] = (0, 1)) -> Tensor:
+    def _go_on(self, values: Tensor, axes: Iterable[int] | None = None) -> Tensor:
         """A map that goes on along some axes with what it has at its border."""
-        height, width = (self.margin if axis in axes else 0 for axis in (0, 1))
-        return F.pad(values, (width, width, height, height), mode="replicate")
+        margins = [self.margin if axes is None or a in axes else 0 for a in range(self.axes)]
+        sides = [margin for margin in reversed(margins) for _ in range(2)]
+        return F.pad(values, sides, mode="replicate")
 
     def _spread(self, values: Tensor) -> Canvas:
-        image = values if values.dim() == 4 else values[..., None, None]
-        return Canvas(self._go_on(image), (-self.margin, -self.margin))
+        image = values.reshape(*values.shape, *[1] * (self.axes + 2 - values.dim()))
+        return Canvas(self._go_on(image), (-self.margin,) * self.axes)
 
     def _merge(self, node: Node) -> Canvas:
-        size = node.volume.height, node.volume.width
-        own = [self.model.nodes[i].volume for i in node.inputs]
-        is_map = [(volume.height, volume.width) == size for volume in own]
+        is_map = [self._sizes(i) == self._sizes(node.id) for i in node.inputs]
         maps = [self.canvases[i] for i, whole in zip(node.inputs, is_map, strict=True) if whole]
-        top, left = (max(canvas.origin[axis] for canvas in maps) for axis in (0, 1))
-        bottom, right = (min(canvas.end[axis] for canvas in maps) for axis in (0, 1))
-        if bottom <= top or right <= left:
+        first = tuple(map(max, zip(*(canvas.origin for canvas in maps), strict=True)))
+        end = tuple(map(min, zip(*(canvas.end for canvas in maps), strict=True)))
+        if any(e <= f for f, e in zip(first, end, strict=True)):
             raise TooSmall
         values = [
-            self.canvases[i].between((top, left), (bottom, right)) if whole else self._true(i)
+            self.canvases[i].between(first, end) if whole else self._true(i)
             for i, whole in zip(node.inputs, is_map, strict=True)
         ]
         if node.layer.name == "mul":
@@ -193,7 +232,7 @@ class Endless:
             values = [value + 1 for value in values]
         # What a difference cancels, and what a maximum leaves out, was read all the same.
         layer = Add() if isinstance(node.layer, (Maximum, Subtract)) else node.layer
-        return Canvas(join(layer, values), (top, left))
+        return Canvas(join(layer, values), first)
 
     def _layer(self, node: Node) -> Canvas:
         (source,) = node.inputs
@@ -211,12 +250,13 @@ class Endless:
         if node.layer.family in POINTWISE:
             return canvas
         if node.layer.name == "crop":
-            volume = self.model.nodes[source].volume
-            places = torch.arange(volume.height * volume.width)
-            first = int(module(places.view(1, 1, volume.height, volume.width)).flatten()[0])
-            row, column = divmod(first, volume.width)
-            return Canvas(canvas.values, (canvas.origin[0] - row, canvas.origin[1] - column))
-        if isinstance(module, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):
+            sizes = self._sizes(source)
+            places = torch.arange(prod(sizes)).view(1, 1, *sizes)
+            first = torch.unravel_index(module(places).flatten()[0], sizes)
+            return Canvas(
+                canvas.values, tuple(o - int(n) for o, n in zip(canvas.origin, first, strict=True))
+            )
+        if isinstance(module, ADAPTIVE_AVERAGES + ADAPTIVE_MAXIMA):
             return self._adaptive(node)
         for step in module if isinstance(module, nn.Sequential) else [module]:
             canvas = run_endless(step, canvas)
@@ -225,8 +265,8 @@ class Endless:
     def _adaptive(self, node: Node) -> Canvas:
         """As many windows as there is room for: those of a map that is longer by whole maps."""
         (source,) = node.inputs
-        canvas, x = self.canvases[source], self.model.nodes[source].volume
-        sizes, results = (x.height, x.width), (node.volume.height, node.volume.width)
+        canvas = self.canvases[source]
+        sizes, results = self._sizes(source), self._sizes(node.id)
         first, end, count = [], [], []
         for n, m, own, stop in zip(sizes, results, canvas.origin, canvas.end, strict=True):
             before, after = (-own // n, (stop - n) // n) if m > 1 else (0, 0)
@@ -235,90 +275,92 @@ class Endless:
             first.append(-before * n)
             end.append((1 + after) * n)
             count.append((before, 1 + before + after))
-        read = canvas.between((first[0], first[1]), (end[0], end[1]))
+        read = canvas.between(tuple(first), tuple(end))
         shape = [m * n for m, (_, n) in zip(results, count, strict=True)]
-        values = F.adaptive_avg_pool2d(read, shape)
-        single = [axis for axis in (0, 1) if results[axis] == 1]
-        top, left = (
+        values = ADAPTIVE[self.axes](read, shape)
+        single = [axis for axis, m in enumerate(results) if m == 1]
+        origin = tuple(
             -self.margin if m == 1 else -m * before
             for m, (before, _) in zip(results, count, strict=True)
         )
-        return Canvas(self._go_on(values, single), (top, left))
+        return Canvas(self._go_on(values, single), origin)
 
 
 POINTWISE = {Family.ACTIVATION, Family.NORMALIZATION, Family.REGULARIZATION}
 
 
-def run_endless(module: nn.Module, canvas: Canvas) -> Canvas:
+def run_endless(module: Any, canvas: Canvas) -> Canvas:
     """A module on a map that goes on, its padding left out."""
-    (top, left), x = canvas.origin, canvas.values
+    origin, x = canvas.origin, canvas.values
+    axes = len(origin)
+    if isinstance(module, PADS):
+        before = module.padding[::2][::-1]
+        return Canvas(x, tuple(o + b for o, b in zip(origin, before, strict=True)))
+    if isinstance(module, CONVOLUTIONS):
+        options = module.stride, 0, module.dilation, module.groups
+        return slide(module, canvas, lambda x: CONV[axes](x, module.weight, None, *options))
+    if isinstance(module, MAXIMA):
+        kernel, stride, _, dilation = _attributes(module, axes)
+        return slide(module, canvas, lambda x: sum_window(x, kernel, stride, dilation))
+    if isinstance(module, AVERAGES):
+        kernel, stride = module.kernel_size, module.stride
+        return slide(module, canvas, lambda x: AVERAGE[axes](x, kernel, stride))
+    if isinstance(module, DECONVOLUTIONS):
+        kernel, stride, cut, dilation = _attributes(module, axes)
+        options = stride, 0, 0, module.groups, dilation
+        values = TRANSPOSED[axes](x, module.weight, None, *options)
+        # At the border of what is known a part of the sum is missing.
+        rest = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+        if any(n <= 2 * r for n, r in zip(values.shape[2:], rest, strict=True)):
+            raise TooSmall
+        inner = [slice(r, n - r) for n, r in zip(values.shape[2:], rest, strict=True)]
+        begins = zip(origin, stride, cut, rest, strict=True)
+        return Canvas(values[(..., *inner)], tuple(o * s - c + r for o, s, c, r in begins))
     match module:
-        case nn.ZeroPad2d() | nn.ConstantPad2d() | nn.ReflectionPad2d() | nn.ReplicationPad2d():
-            return Canvas(x, (top + module.padding[2], left + module.padding[0]))
-        case nn.Conv2d():
-            options = module.stride, 0, module.dilation, module.groups
-            return slide(module, canvas, lambda x: F.conv2d(x, module.weight, None, *options))
-        case nn.MaxPool2d():
-            kernel, stride, _, dilation = _attributes(module)
-            return slide(module, canvas, lambda x: sum_window(x, kernel, stride, dilation))
-        case nn.AvgPool2d(kernel_size=kernel, stride=stride):
-            return slide(module, canvas, lambda x: F.avg_pool2d(x, kernel, stride))
-        case nn.ConvTranspose2d():
-            kernel, stride, cut, dilation = _attributes(module)
-            options = stride, 0, 0, module.groups, dilation
-            values = F.conv_transpose2d(x, module.weight, None, *options)
-            # At the border of what is known a part of the sum is missing.
-            rest = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
-            if any(n <= 2 * r for n, r in zip(values.shape[2:], rest, strict=True)):
-                raise TooSmall
-            inner = [slice(r, n - r) for n, r in zip(values.shape[2:], rest, strict=True)]
-            top, left = (
-                o * s - c + r for o, s, c, r in zip((top, left), stride, cut, rest, strict=True)
-            )
-            return Canvas(values[:, :, inner[0], inner[1]], (top, left))
         case nn.Upsample():
             return _upsample(module, canvas)
         case nn.PixelShuffle(upscale_factor=factor):
-            return Canvas(module(x), (top * factor, left * factor))
+            return Canvas(module(x), tuple(o * factor for o in origin))
         case nn.PixelUnshuffle(downscale_factor=factor):
-            origin = (-(-top // factor), -(-left // factor))
-            first = (origin[0] * factor, origin[1] * factor)
-            end = [stop - stop % factor for stop in canvas.end]
-            return Canvas(module(canvas.between(first, (end[0], end[1]))), origin)
-    return Canvas(module(x), canvas.origin)
+            begin = tuple(-(-o // factor) for o in origin)
+            first = tuple(b * factor for b in begin)
+            end = tuple(stop - stop % factor for stop in canvas.end)
+            return Canvas(module(canvas.between(first, end)), begin)
+    return Canvas(module(x), origin)
 
 
 def slide(module: nn.Module, canvas: Canvas, run: Callable[[Tensor], Tensor]) -> Canvas:
     """All windows that lie in the canvas; window i begins at ``i·stride − padding``."""
-    kernel, stride, padding, dilation = _attributes(module)
+    attributes = zip(*_attributes(module, len(canvas.origin)), strict=True)
     origin, first = [], []
-    for axis in (0, 1):
-        k, s, p, d = kernel[axis], stride[axis], padding[axis], dilation[axis]
-        origin.append(-(-(canvas.origin[axis] + p) // s))
-        first.append(origin[axis] * s - p)
-        if first[axis] + d * (k - 1) + 1 > canvas.end[axis]:
+    for (k, s, p, d), own, end in zip(attributes, canvas.origin, canvas.end, strict=True):
+        origin.append(-(-(own + p) // s))
+        first.append(origin[-1] * s - p)
+        if first[-1] + d * (k - 1) + 1 > end:
             raise TooSmall
-    return Canvas(run(canvas.between((first[0], first[1]), canvas.end)), (origin[0], origin[1]))
+    return Canvas(run(canvas.between(tuple(first), canvas.end)), tuple(origin))
 
 
 def _upsample(module: nn.Upsample, canvas: Canvas) -> Canvas:
     """By what PyTorch makes of unit vectors: its weights of 0 are sometimes 1e-17."""
     x = canvas.values
     origin = []
-    factors = module.scale_factor
-    for axis, scale in enumerate(factors if isinstance(factors, tuple) else (factors, factors)):
-        factor, size = int(scale), x.shape[axis + 2]
-        unit = torch.eye(size, dtype=x.dtype)[None, :, :, None]
-        weights = F.interpolate(unit, scale_factor=(factor, 1), mode=module.mode)[0, :, :, 0]
+    factors: Any = module.scale_factor
+    is_linear = module.mode != "nearest"
+    for axis in range(len(canvas.origin)):
+        factor = int(factors[axis] if isinstance(factors, tuple) else factors)
+        unit = torch.eye(x.shape[axis + 2], dtype=x.dtype)[None]
+        mode = "linear" if is_linear else "nearest"
+        weights = F.interpolate(unit, scale_factor=factor, mode=mode)[0]
         weights = torch.where(weights.abs() < 1e-9, 0.0, weights)
         # At the border PyTorch reads the border twice.
-        rest = factor if module.mode == "bilinear" else 0
+        rest = factor if is_linear else 0
         weights = weights[:, rest : weights.shape[1] - rest]
         if not weights.shape[1]:
             raise TooSmall
-        x = (x.transpose(axis + 2, 3) @ weights).transpose(axis + 2, 3)
+        x = (x.movedim(axis + 2, -1) @ weights).movedim(-1, axis + 2)
         origin.append(canvas.origin[axis] * factor + rest)
-    return Canvas(x, (origin[0], origin[1]))
+    return Canvas(x, tuple(origin))
 
 
 def endless(model: Model, margins: Iterable[int] = (4, 16, 64)) -> Endless | None:
@@ -327,7 +369,7 @@ def endless(model: Model, margins: Iterable[int] = (4, 16, 64)) -> Endless | Non
         try:
             network = Endless(model, margin)
             for node in model.layers:
-                network.canvases[node.id].between((0, 0), (node.volume.height, node.volume.width))
+                network._true(node.id)
             return network
         except TooSmall:
             continue

@@ -16,15 +16,22 @@ from archdsl.text.diagnostics import ArchError
 SMALL = st.integers(1, 4)
 
 
-PAIRS = st.one_of(SMALL.map(str), st.builds("{}x{}".format, SMALL, SMALL))
+COUNTS = st.one_of(
+    SMALL.map(str),
+    SMALL.map(str),
+    st.builds("{}x{}".format, SMALL, SMALL),
+    st.builds("{}x{}x{}".format, SMALL, SMALL, SMALL),
+)
+#: Volumes of each number of axes.
+INPUTS = ("9x8x4", "30x4", "4x5x6x4")
 
 
 VALUES = {
     fields.COUNT: st.integers(1, 8).map(str),
     fields.WHOLE: st.integers(0, 3).map(str),
-    fields.PAIR: PAIRS,
+    fields.COUNTS: COUNTS,
     fields.PADDING: st.one_of(st.integers(0, 2).map(str), st.just("same")),
-    fields.PADDING_PAIR: st.integers(0, 2).map(str),
+    fields.WHOLES: st.integers(0, 2).map(str),
     fields.NUMBER: st.sampled_from(["0.1", "0.5", "0.75"]),
     fields.POSITIVE: st.sampled_from(["0.1", "0.001"]),
     fields.RATE: st.sampled_from(["0", "0.3"]),
@@ -32,8 +39,8 @@ VALUES = {
     fields.INDICES: st.lists(st.integers(0, 3), min_size=1, max_size=4).map(
         lambda indices: " ".join(map(str, indices))
     ),
-    fields.SIDES: st.sampled_from(["1", "2", "0 1 0 1", "1 2 3 4"]),
-    fields.SIZES: st.sampled_from(["4x4x4", "2x8x4", "64"]),
+    fields.SIDES: st.sampled_from(["1", "2", "2 0", "0 1 0 1", "1 2 3 4", "0 1 1 0 2 0"]),
+    fields.SIZES: st.sampled_from(["4x4x4", "2x8x4", "16x4", "2x4x2x4", "64"]),
     INITIALIZER: st.sampled_from(
         ["he", "he(mode=fan_out)", "xavier", "normal(0.1, bias=1)", "uniform(0.1)", "zeros"]
     ),
@@ -82,10 +89,10 @@ def statements(draw: Any) -> str:
 
 
 @st.composite
-def networks(draw: Any) -> str:
+def networks(draw: Any, input: str = INPUTS[0]) -> str:
     """A network that is valid: statements that do not fit are left out one by one."""
     said = ["", "", "init he\n", "init xavier bias 0.1\n", "init normal 0.1 bias 1\n"]
-    text, input = draw(st.sampled_from(said)), "9x8x4"
+    text = draw(st.sampled_from(said))
     for index, statement in enumerate(draw(st.lists(statements(), min_size=1, max_size=7))):
         label = draw(st.sampled_from(["", f"part{index}: "]))
         candidate = f"{text}{label}{statement}\n"

@@ -15,7 +15,7 @@ from archdsl.classplan import ClassPlan, camel_case, heads_of, items_of, plans_i
 from archdsl.codegen.constructor import Constructor
 from archdsl.codegen.forward import Forward
 from archdsl.codegen.lanes import (
-    AXES,
+    ENTRY,
     DisagreementError,
     Instantiation,
     Lane,
@@ -34,9 +34,9 @@ from archdsl.network.symbols import ListValue, Parameter, Size, Symbolic, Value
 
 #: Helper classes by name, in the registry's order; then those of deployment alone.
 SUPPORT = {
-    layer.support.partition("(")[0].removeprefix("class "): layer.support.rstrip()
+    name: source.rstrip()
     for layer in (*REGISTRY.values(), *DEFINITIONS)
-    if layer.support
+    for name, source in layer.helpers().items()
 }
 
 
@@ -88,8 +88,8 @@ class Class:
         """What an instantiation gives for a parameter, in terms of the spec around it."""
         lane = self._by_plan[id(plan)]
         size = lane.captured_size(symbol)
-        if size is None and symbol in AXES:
-            size = Size(plan.input, symbol)
+        if size is None and symbol.startswith(ENTRY):
+            size = Size(plan.input, symbol[-1])
         if size is not None:
             return Symbolic(_size(lane, symbol), size)
         given = next(a for a in lane.use.arguments if a.name == symbol)
@@ -330,7 +330,7 @@ def _parameters(constructor: Constructor, lanes: Sequence[Lane]) -> tuple[ClassP
     given = [lane.use.arguments for lane in lanes]
     found = [
         _parameter(symbol, constructor, [_size(lane, symbol) for lane in lanes])
-        for symbol in ("C", "H", "W")
+        for symbol in constructor.sizes
         if symbol in constructor.used
     ]
     for index, argument in enumerate(given[0]):
@@ -357,9 +357,8 @@ def _in_legal_order(parameters: list[ClassParameter]) -> tuple[ClassParameter, .
 
 
 def _size(lane: Lane, symbol: str) -> int:
-    size = lane.captured_size(symbol) or Size(lane.use.plan.input, symbol)
-    volume = lane.use.node(size.node).volume
-    return {"C": volume.channels, "H": volume.height, "W": volume.width}[size.axis]
+    size = lane.captured_size(symbol) or Size(lane.use.plan.input, symbol[-1])
+    return lane.use.node(size.node).volume.size(size.axis)
 
 
 def _parameter(

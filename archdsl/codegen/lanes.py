@@ -34,9 +34,10 @@ from archdsl.network.symbols import (
     symbolic_of,
 )
 
-AXES = ("H", "W", "C")
 #: The number of a copy, from 0.
 INDEX = "~i"
+#: Before the letter of a size of a class's input, as no parameter of a spec is called.
+ENTRY = "#"
 
 T = TypeVar("T")
 
@@ -93,8 +94,8 @@ class Lane:
         #: Sizes outside the class that it asks for, in the order in which it asks.
         self.captured: list[Size] = []
         entry = use.node(use.plan.input).volume
-        pairs = zip(entry.sizes, AXES[-len(entry.sizes) :], strict=True)
-        symbols = Volume(tuple(Traced(size, Parameter(axis)) for size, axis in pairs))
+        pairs = zip(entry.sizes, entry.letters, strict=True)
+        symbols = Volume(tuple(Traced(size, Parameter(ENTRY + axis)) for size, axis in pairs))
         self.volumes = {use.plan.input: symbols}
         #: The node that a chain has reached.
         self.current = use.plan.input
@@ -128,13 +129,13 @@ class Lane:
             case CopyIndex(loop=loop, number=number):
                 return Parameter(INDEX) if loop == self.counted else Constant.of(number)
             case Size(node=node, axis=axis):
-                return form_of(size_of(self.volume_of(node), axis))
+                return form_of(self.volume_of(node).size(axis))
 
     def volume_of(self, node: int) -> Volume:
         """The volume that a node gives; that of a node outside the class is captured."""
         if node not in self.volumes:
             volume = self.use.node(node).volume
-            pairs = zip(volume.sizes, AXES[-len(volume.sizes) :], strict=True)
+            pairs = zip(volume.sizes, volume.letters, strict=True)
             symbols = (Traced(size, self._capture(Size(node, axis))) for size, axis in pairs)
             self.volumes[node] = Volume(tuple(symbols))
         return self.volumes[node]
@@ -159,15 +160,14 @@ class Lane:
     def _level_leaf(self, leaf: FormLeaf) -> Form:
         if not isinstance(leaf, Parameter) or not self.is_literal(leaf.name):
             return leaf
-        size = self.captured_size(leaf.name) or Size(self.use.plan.input, leaf.name)
-        return Constant.of(size_of(self.use.node(size.node).volume, size.axis))
+        size = self.captured_size(leaf.name) or Size(self.use.plan.input, leaf.name[-1])
+        return Constant.of(self.use.node(size.node).volume.size(size.axis))
 
     def is_literal(self, name: str) -> bool:
         """Whether a symbol stands for a size that is a literal at this level."""
-        axis = name[-1] if name.startswith("@") else name
-        if axis == "C":
-            return self.level < Level.CHANNELS
-        return axis in AXES and self.level < Level.ALL
+        if not name.startswith(("@", ENTRY)):
+            return False
+        return self.level < (Level.CHANNELS if name[-1] == "C" else Level.ALL)
 
     def shown(self, volume: Volume) -> Volume:
         """A volume with only the symbols of the class's level."""
@@ -226,7 +226,8 @@ class Lane:
                 role = item.metadata.get("role")
                 convert = role.kind.convert if role else lambda value: value
                 fields[item.name] = _converted(value, symbolic.value, form, convert)
-        return replace(node.layer, **fields)  # type: ignore[type-var]
+        traced: Layer = replace(node.layer, **fields)  # type: ignore[type-var]
+        return traced.fitted(tuple(self.use.node(source).volume for source in node.inputs))
 
 
 def _converted(traced: Any, value: Value, form: Form, convert: Any) -> Any:
@@ -245,13 +246,6 @@ def with_forms(volume: Volume, forms: Sequence[Form]) -> Volume:
     """A volume whose sizes have these forms."""
     known = (symbolic_of(int(s), f) for s, f in zip(volume.sizes, forms, strict=True))
     return Volume(tuple(trace_value(size.value, size.form) for size in known))
-
-
-def size_of(volume: Volume, axis: str) -> int:
-    """The height, the width or the channels of a volume; a vector has channels."""
-    if axis == "C":
-        return volume.channels
-    return volume.height if axis == "H" else volume.width
 
 
 def names_in(form: Form) -> set[str]:

@@ -11,7 +11,6 @@ from typing import Protocol
 
 from archdsl.classplan import PlanItem, RepeatItem
 from archdsl.codegen.lanes import (
-    AXES,
     INDEX,
     DisagreementError,
     Lane,
@@ -104,8 +103,7 @@ class CopyLoop:
 
     def _write(self) -> DocItem:
         entry = agreed([form_of(size) for size in volume.sizes] for volume in self.entries)
-        axes = AXES[-len(entry) :]
-        flowing = [Parameter(f"~{axis}") for axis in axes]
+        flowing = [Parameter(f"~{axis}") for axis in self.entries[0].letters]
         for symbol in flowing:
             # A name that no other text contains, to see where it is asked for.
             self.constructor.names[symbol.name] = f"\0{symbol.name}\0"

@@ -20,7 +20,7 @@ from archdsl.classplan import (
 from archdsl.codegen.conditions import both, forbidden_by, way_to
 from archdsl.codegen.expressions import call_doc, literal, negated, render
 from archdsl.codegen.lanes import (
-    AXES,
+    ENTRY,
     DisagreementError,
     Lane,
     agreed,
@@ -41,17 +41,29 @@ from archdsl.codegen.loops import CopyLoop, with_repeats
 from archdsl.codegen.names import PythonScope
 from archdsl.codegen.signature import WrittenClass
 from archdsl.codegen.tracing import FormLeaf, either, fold, form_of
-from archdsl.layers.volume import Volume
+from archdsl.layers.volume import LETTERS, Volume
 from archdsl.network.parts import ChoicePart
 from archdsl.network.symbols import Constant, Form, Operation, Parameter, TracedName
 from archdsl.text.comment import said_in
 from archdsl.text.printing import blank_unprintable
 
 #: What the sizes of a class's input are called.
-SIZE_NAMES = {"C": "in_channels", "H": "height", "W": "width"}
+SIZE_NAMES = {
+    "C": "in_channels",
+    "H": "height",
+    "W": "width",
+    "L": "length",
+    "D": "depth",
+}
 #: What a size outside a class is called.
-CAPTURED_NAMES = {"C": "channels", "H": "height", "W": "width"}
+CAPTURED_NAMES = SIZE_NAMES | {"C": "channels"}
 _CONDITION = 1  # the level of an expression before `if`
+
+
+def letters_of(lanes: Sequence[Lane]) -> tuple[str, ...]:
+    """The sizes of a class's input; of a vector those of an image, whose names are not free."""
+    rank = agreed(lane.use.node(lane.use.plan.input).volume.rank or 2 for lane in lanes)
+    return LETTERS[rank]
 
 
 class RowConstructor:
@@ -71,8 +83,13 @@ class RowConstructor:
         # Volumes are worth a comment only where they are the same for every instantiation.
         self.has_volumes = has_volumes
         self.scope = PythonScope(("self", "x", "np", "layer", *taken))
-        sizes = [axis for axis in reversed(AXES) if not lanes[0].is_literal(axis)]
-        self.names = {axis: self.scope.give(SIZE_NAMES[axis]) for axis in sizes}
+        letters = letters_of(lanes)
+        sizes = [letter for letter in letters if not lanes[0].is_literal(ENTRY + letter)]
+        self.names = {
+            ENTRY + letter: self.scope.give(SIZE_NAMES[letter]) for letter in reversed(sizes)
+        }
+        #: The symbols of the sizes of the input, the channels first.
+        self.sizes = tuple(ENTRY + letter for letter in (letters[-1], *letters[:-1]))
         for name in lanes[0].use.arguments:
             self.names[name.name] = self.scope.give(name.name)
         self.is_looping = False

@@ -6,7 +6,7 @@ from archdsl.layers import Call, Layer, UnaryLayer
 from archdsl.layers.activation import ReLU
 from archdsl.layers.call import call
 from archdsl.layers.conv import Conv
-from archdsl.layers.layer import Family
+from archdsl.layers.layer import Family, helper, support_for
 from archdsl.layers.volume import Volume
 from archdsl.records import dataclass
 
@@ -39,6 +39,7 @@ class Reduction(nn.Module):
         x = self.activation(self.conv(x))
         return torch.split(x, self.out_channels, dim=1)
 '''
+    rank_support = support_for(support, ("Conv2d", "Conv1d"), ("Conv2d", "Conv3d"))
 
     pieces: tuple[int, ...] = ()
     activation: UnaryLayer | None = None
@@ -47,7 +48,7 @@ class Reduction(nn.Module):
         result = x.with_channels(sum(self.pieces))
         shared = self.activation.emit(result) if self.activation else call("nn.Identity")
         bias = {} if self.bias else {"bias": False}
-        return call("Reduction", x.channels, *self.pieces, **bias, activation=shared)
+        return call(helper("Reduction", x), x.channels, *self.pieces, **bias, activation=shared)
 
 
 @dataclass(frozen=True)

@@ -124,13 +124,14 @@ class _Merging:
             self.merged_activations.update(activation.id for activation in activations)
         assert shared is None or isinstance(shared, UnaryLayer)
         sizes = tuple(conv.volume.channels for conv in convs)
+        x = self.nodes[convs[0].inputs[0]].volume
         reduction = Reduction(
-            (1, 1),
+            (1,),
             sum(sizes),
             bias=any(isinstance(c.layer, Conv) and c.layer.bias for c in convs),
             pieces=sizes,
             activation=shared,
-        )
+        ).fitted((x,))
         id = next(self.fresh)
         volume = convs[0].volume.with_channels(sum(sizes))
         forms = [start.channels for start in starts]
@@ -167,8 +168,9 @@ def _is_reduction(node: Node) -> bool:
     layer = node.layer
     if not isinstance(layer, Conv):
         return False
-    is_plain = layer.stride == (1, 1) and layer.padding in ((0, 0), "same") and layer.groups == 1
-    return layer.kernel_size == (1, 1) and is_plain
+    pads = layer.padding != "same" and any(layer.padding)
+    is_plain = set(layer.stride) == {1} and not pads and layer.groups == 1
+    return set(layer.kernel_size) == {1} and is_plain
 
 
 def _after_piece(branch: Chain, conv: int) -> Chain:

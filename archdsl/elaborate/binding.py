@@ -45,7 +45,7 @@ class Application:
 
 
 def bind_definition(
-    application: Application, context: Context, derived: Mapping[str, int] | None = None
+    application: Application, context: Context, derived: Mapping[str, Any] | None = None
 ) -> Definition:
     """A definition with its fields set.
 
@@ -55,7 +55,7 @@ def bind_definition(
 
 
 def bind_with_forms(
-    application: Application, context: Context, derived: Mapping[str, int] | None = None
+    application: Application, context: Context, derived: Mapping[str, Any] | None = None
 ) -> tuple[Definition, dict[str, Symbolic]]:
     """The definition with its fields set, and by field the forms that are not constants."""
     definition = application.definition
@@ -208,6 +208,7 @@ def _read_named(
     if (
         isinstance(value, syntax.Name)
         and value.id not in ("true", "false", *VOLUME_NAMES)
+        and not context.names_size(value.id)
         and context.values.find(value.id) is None
     ):
         return item, value.id

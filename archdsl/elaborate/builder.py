@@ -22,7 +22,7 @@ from archdsl.elaborate.placing import Placer
 from archdsl.elaborate.scope import Cursor, LayerArgument, PartNames, Scope
 from archdsl.elaborate.training import read_recipe
 from archdsl.elaborate.values import (
-    VOLUME_NAMES,
+    SIZE_NAMES,
     Values,
     decide,
     evaluate,
@@ -64,7 +64,7 @@ from archdsl.network.parts import (
     Written,
     with_comment,
 )
-from archdsl.network.symbols import Size, Symbolic
+from archdsl.network.symbols import Size, Symbolic, TupleForm
 from archdsl.recipe import Recipe
 from archdsl.text import syntax
 from archdsl.text.diagnostics import ArchError, Label, respell
@@ -535,7 +535,7 @@ class Builder(Placer):
             return False
         if pending.takes_reference and not pending.bare:
             return True
-        return scope.values.find(atom.id) is not None or atom.id in VOLUME_NAMES
+        return scope.values.find(atom.id) is not None or atom.id in SIZE_NAMES
 
     def _reference(self, atom: syntax.Name, scope: Scope) -> tuple[Part, Cursor]:
         found = scope.parts.find(atom.id)
@@ -559,13 +559,12 @@ class Builder(Placer):
             source = self._referenced(application, scope)
             if cursor.volume is None or source.volume is None or cursor.node in self.poisoned:
                 raise UnknownVolume
-            derived = {"height": cursor.volume.height, "width": cursor.volume.width}
+            volume = cursor.volume
+            sizes = [Size(cursor.node, letter) for letter in volume.letters[:-1]]
             parts.append(ReferencePart(application.bare[0].span.text, source.node))
+            derived = {"sizes": volume.spatial}
             layer, forms = bind_with_forms(application, scope.context(cursor), derived)
-            forms |= {
-                name: Symbolic(size, Size(cursor.node, name[0].upper()))
-                for name, size in derived.items()
-            }
+            forms["sizes"] = Symbolic(volume.spatial, TupleForm(tuple(sizes)))
             cursor = source
         else:
             layer, forms = bind_with_forms(application, scope.context(cursor))

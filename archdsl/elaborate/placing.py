@@ -35,8 +35,8 @@ class Placer:
         self.faults: dict[int, Diagnostic] = {}
         #: Nodes whose volume is unknown; they carry that of their first input.
         self.unknown: set[int] = set()
-        #: Vectors where an image was expected: reported once, not for each branch from there.
-        self._vectors: set[int] = set()
+        #: Volumes with other axes than expected: reported once, not for each branch from there.
+        self._misfits: set[int] = set()
         self.start = self._add_node(Input(), (), input, span, None)
 
     def _add_node(
@@ -108,6 +108,7 @@ class Placer:
         if len(volumes) < len(inputs):
             return Cursor(inputs[0].node, None)
         try:
+            layer = layer.fitted(tuple(volumes))
             volume = layer.infer(tuple(volumes))
             if volume.elements > MAX_VALUE:
                 raise LayerError("number-too-large", f"the volume {volume} is beyond the bound")
@@ -127,11 +128,11 @@ class Placer:
         """Whether what is wrong with the inputs has already been reported."""
         if any(cursor.node in self.poisoned for cursor in inputs):
             return True
-        if error.code != "needs-image":
+        if error.code not in ("needs-image", "wrong-axes"):
             return False
         node = inputs[0].node
-        is_known = node in self._vectors
-        self._vectors.add(node)
+        is_known = node in self._misfits
+        self._misfits.add(node)
         return is_known
 
     def _shape_fault(
@@ -142,7 +143,8 @@ class Placer:
         help = error.help or help_of(fixes)
         if len(inputs) == 1:
             node = self.nodes[inputs[0].node]
-            related = (self.origin(node),)
+            origin = self._origin_of_axes(node) if error.code == "wrong-axes" else None
+            related = (origin or self.origin(node),)
             return ElaborationError(error.code, error.message, span, "here", help, related, fixes)
         sizes = [cursor.volume for cursor in inputs if cursor.volume is not None]
         axes = _differing(sizes)
@@ -167,10 +169,10 @@ class Placer:
         edit = change_setting(type(layer), span, error.change)
         return (Fix(error.help or "", (edit,), keeps_choices=False),) if edit else ()
 
-    def origin(self, node: Node, axes: tuple[bool, bool] = (True, True)) -> Label:
+    def origin(self, node: Node, axes: Sequence[bool] | None = None) -> Label:
         """Where a volume came from: the layer that made it, not those that passed it on.
 
-        ``axes`` says for height and width whether the arithmetic is shown.
+        ``axes`` says for each axis of the volume whether the arithmetic is shown.
         """
         while len(node.inputs) == 1 and self.nodes[node.inputs[0]].volume == node.volume:
             node = self.nodes[node.inputs[0]]
@@ -181,6 +183,12 @@ class Placer:
             arithmetic = node.layer.explain_axes(self.nodes[node.inputs[0]].volume, axes)
         because = f": {arithmetic}" if arithmetic else ""
         return Label(node.span, f"{node.volume} here{because}")
+
+    def _origin_of_axes(self, node: Node) -> Label:
+        """Where a volume got its axes: the input, or the layer that made a volume of others."""
+        while node.inputs and self.nodes[node.inputs[0]].volume.rank == node.volume.rank:
+            node = self.nodes[node.inputs[0]]
+        return self.origin(node)
 
     def check_volume(
         self, claim: syntax.Expr, span: Span, scope: Scope, start: Cursor, cursor: Cursor
@@ -196,7 +204,11 @@ class Placer:
         self.poisoned.add(cursor.node)
         from archdsl.elaborate.volume_fixes import pad_statement  # after a fault only
 
-        origin = self.origin(self.nodes[cursor.node], _differing([written, cursor.volume]))
+        node = self.nodes[cursor.node]
+        origin = self.origin(node, _differing([written, cursor.volume]))
+        related = [Label(span, origin.message)]
+        if cursor.volume.rank not in (0, written.rank):
+            related.append(self._origin_of_axes(node))
         padded = pad_statement(span, start.node, cursor.node, written, self.nodes)
         corrected = _corrected(claim, cursor.volume)
         help = f"{padded.message}, or {corrected.message}" if padded else corrected.message
@@ -208,17 +220,19 @@ class Placer:
                 f"{written} is written",
                 help=help,
                 fixes=(padded, corrected) if padded else (corrected,),
-                related=(Label(span, origin.message),),
+                related=tuple(related),
             ),
             scope,
         )
 
 
-def _differing(volumes: Sequence[Volume]) -> tuple[bool, bool]:
-    """Whether volumes differ in height, and in width; both where they differ in neither."""
-    height = len({volume.height for volume in volumes}) > 1
-    width = len({volume.width for volume in volumes}) > 1
-    return (height, width) if height or width else (True, True)
+def _differing(volumes: Sequence[Volume]) -> tuple[bool, ...] | None:
+    """Along which axes volumes differ; None for all, where they differ in none or have others."""
+    if len({volume.rank for volume in volumes}) > 1:
+        return None
+    axes = zip(*(volume.spatial for volume in volumes), strict=True)
+    differing = tuple([len(set(sizes)) > 1 for sizes in axes])
+    return differing if any(differing) else None
 
 
 def _corrected(claim: syntax.Expr, volume: Volume) -> Fix:

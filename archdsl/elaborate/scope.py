@@ -10,7 +10,7 @@ from archdsl.elaborate.environment import BlockDefinition, Environment
 from archdsl.elaborate.errors import ElaborationError
 from archdsl.elaborate.values import Context, Values, evaluate, written
 from archdsl.layers import Layer
-from archdsl.layers.volume import Volume
+from archdsl.layers.volume import MOST_AXES, Volume
 from archdsl.network.graph import CallFrame
 from archdsl.network.symbols import ListValue, Symbolic
 from archdsl.records import dataclass
@@ -93,13 +93,14 @@ def read_volume(expr: syntax.Expr, context: Context) -> Volume:
     sizes = value if isinstance(value, tuple) else (value,)
     if (
         isinstance(value, ListValue)
-        or len(sizes) not in (1, 3)
+        or len(sizes) > MOST_AXES + 1
         or any(isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in sizes)
     ):
         raise ElaborationError(
             "wrong-value",
             f"{written(value)} is not a volume",
             expr.span,
-            help="a volume is height x width x channels, such as `224x224x3`, or a number of units",
+            help="a volume is height x width x channels, such as `224x224x3`, length x channels, "
+            "depth x height x width x channels, or a number of units",
         )
     return Volume(sizes)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from archdsl.elaborate.environment import Environment
 from archdsl.elaborate.errors import ElaborationError
-from archdsl.elaborate.values import VOLUME_NAMES
+from archdsl.elaborate.values import SIZE_NAMES
 from archdsl.elaborate.words import NameScope, is_item, unknown_block, unknown_word
 from archdsl.layers import REGISTRY, Layer
 from archdsl.layers.definition import fields_of, words_of
@@ -160,6 +160,4 @@ def _is_known(word: str, layer: type[Layer] | None, names: NameScope, *, is_firs
     if layer is None:
         return False
     takes_reference = any(item.role.kind is REFERENCE for item in fields_of(layer))
-    return (
-        word in words_of(layer) or word in names.values or word in VOLUME_NAMES or takes_reference
-    )
+    return word in words_of(layer) or word in names.values or word in SIZE_NAMES or takes_reference

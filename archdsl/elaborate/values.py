@@ -33,7 +33,16 @@ from archdsl.text.diagnostics import Fix, Label, replaced, respell
 from archdsl.text.source import Span
 
 MAX_VALUE = 10**15
+#: The sizes of the current volume: words of the language.
 VOLUME_NAMES = ("H", "W", "C")
+#: Further ones, where the current volume has such a size and no value has the name.
+_SIZES = {
+    "H": "height of an image",
+    "W": "width of an image",
+    "L": "length of a 1-D volume",
+    "D": "depth of a 3-D volume",
+}
+SIZE_NAMES = frozenset([*_SIZES, *VOLUME_NAMES])
 
 KEYWORDS = frozenset(
     [
@@ -105,7 +114,7 @@ class Values:
 
 
 #: ``s2`` is a stride and ``x2`` a repeat, wherever they are written.
-_FLAG_LIKE = re.compile(r"[spgd]\d+(x\d+)?|x\d+")
+_FLAG_LIKE = re.compile(r"[spgd]\d+(x\d+)*|x\d+")
 
 
 def refuse_word(name: syntax.Name, *, is_label: bool = False) -> None:
@@ -130,6 +139,12 @@ class Context:
     in_network: bool = True
     parts: Callable[[], Iterable[str]] = tuple
     node: int = 0
+
+    def names_size(self, word: str) -> bool:
+        """Whether a word that is no value is a size of the current volume."""
+        if word in VOLUME_NAMES:
+            return self.in_network
+        return self.in_network and self.volume is not None and word in self.volume.letters
 
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
@@ -252,6 +267,8 @@ def _look_up(name: syntax.Name, context: Context) -> Symbolic:
         if found[0] is None:
             raise UnknownVolume
         return found[0]
+    if name.id in SIZE_NAMES and context.in_network:
+        return Symbolic(_look_up_volume(name, context), Size(context.node, name.id))
     if name.id in set(context.parts()):
         raise ElaborationError(
             "wrong-value", f"`{name.id}` names a part of the network, not a value", name.span
@@ -272,15 +289,14 @@ def _look_up(name: syntax.Name, context: Context) -> Symbolic:
 def _look_up_volume(name: syntax.Name, context: Context) -> int:
     if context.volume is None:
         raise UnknownVolume
-    if context.volume.is_vector and name.id != "C":
+    if name.id not in context.volume.letters:
         raise ElaborationError(
             "needs-image",
-            f"`{name.id}` is the {'height' if name.id == 'H' else 'width'} of an image; the "
-            f"current volume is a vector of {context.volume}",
+            f"`{name.id}` is the {_SIZES[name.id]}; the current volume is "
+            f"{'a vector of ' if context.volume.is_vector else ''}{context.volume}",
             name.span,
         )
-    volume = context.volume
-    return {"H": volume.height, "W": volume.width, "C": volume.channels}[name.id]
+    return context.volume.size(name.id)
 
 
 def _trace_logic(expr: syntax.Binary, context: Context) -> Symbolic:

@@ -12,7 +12,7 @@ from archdsl.layers import Layer, LayerError
 from archdsl.layers.definition import fields_of, words_of
 from archdsl.layers.fields import Change
 from archdsl.layers.volume import Volume
-from archdsl.layers.windows import pad_sides
+from archdsl.layers.windows import in_short, pad_sides
 from archdsl.network.graph import Node
 from archdsl.text.diagnostics import Edit, Fix
 from archdsl.text.source import Span
@@ -29,9 +29,8 @@ def change_setting(layer: type[Layer], span: Span, change: Change) -> Edit | Non
     if role is None:
         return None
     value = change.value
-    sizes = value if isinstance(value, tuple) else (value, value)
-    shown = str(sizes[0]) if sizes[0] == sizes[1] else f"{sizes[0]}x{sizes[1]}"
-    literal = r"\d+(?:[x×]\d+)?(?![\w.])"
+    shown = in_short(value) if isinstance(value, tuple) else str(value)
+    literal = r"[A-Za-z]+" if isinstance(value, str) else r"\d+(?:[x×]\d+)*(?![\w.])"
     patterns = [rf"\b{change.field}\s*=\s*({literal})"]
     if role.letter:
         patterns.append(rf"\b{role.letter}({literal})")
@@ -106,7 +105,7 @@ class _Flag:
     def is_missing(self, node: Node) -> bool:
         """Whether a layer has the field, but its text does not set it."""
         known = words_of(type(node.layer)).get(self.word)
-        if known is None or getattr(node.layer, self.field) != known[0].default:
+        if known is None or not known[0].is_default(getattr(node.layer, self.field)):
             return False
         letter = known[0].role.letter
         pattern = rf"\b{self.field}\b" + (rf"|\b{letter}\d" if letter else "")
@@ -126,7 +125,7 @@ def _which(changed: Mapping[int, Layer], nodes: Sequence[Node]) -> str:
     node = nodes[min(changed)]
     layer, x = changed[node.id], nodes[node.inputs[0]].volume
     window = layer.reads((x,))[0]
-    sides = pad_sides("same", x, window.kernel, window.stride, (1, 1))
+    sides = pad_sides("same", x, window.kernel, window.stride, (1,) * x.rank)
     numbers = {number for side in sides for number in side}
     number = f", or `p{numbers.pop()}`," if len(numbers) == 1 else ""
     return f"{number} to `{' '.join(node.span.text.split())}`"

@@ -78,9 +78,9 @@ def method(
     return replace(of, then=call(name, *positional, **keywords))
 
 
-def squared(pair: tuple[int, int]) -> int | tuple[int, int]:
-    """``3`` for ``(3, 3)``: PyTorch reads one number as both axes."""
-    return pair[0] if pair[0] == pair[1] else pair
+def squared(sizes: tuple[int, ...]) -> int | tuple[int, ...]:
+    """``3`` for ``(3, 3)``: PyTorch reads one number as all axes."""
+    return sizes[0] if all(size == sizes[0] for size in sizes) else sizes
 
 
 @dataclass(frozen=True, slots=True)

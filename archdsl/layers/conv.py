@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from archdsl.layers.call import Call, OptionalArgument, call, squared
 from archdsl.layers.fields import (
     BOOLEAN,
     COUNT,
+    COUNTS,
     PADDING,
-    PADDING_PAIR,
-    PAIR,
+    WHOLES,
+    Axes,
     LayerError,
     attribute,
     positional,
@@ -18,29 +21,30 @@ from archdsl.layers.layer import Autocast, Example, Family, Saved, WeightLayer
 from archdsl.layers.reach import Reach, read_transposed
 from archdsl.layers.volume import Volume
 from archdsl.layers.windows import (
-    AXES,
     Padding,
-    Pair,
+    Sides,
     arguments_in_short,
     count_unread,
     explain_slide,
-    need_image,
+    need_axes,
     pad_sides,
     pads_alike,
     read_windows,
     save_padded,
     slide,
     split_groups,
+    torch_pads,
 )
 from archdsl.records import dataclass
 
 
 @dataclass(frozen=True)
 class Conv(WeightLayer):
-    """A 2-D convolution; without a number of channels it keeps the input's."""
+    """A convolution; without a number of channels it keeps the input's."""
 
     name = "conv"
     synonyms = ("convolution", "conv2d", "convolution2d", "convolutional")
+    akin = ("conv1d", "conv3d")
     family = Family.CONVOLUTION
     autocast = Autocast.LOWERS
     examples = (
@@ -52,40 +56,44 @@ class Conv(WeightLayer):
         Example("conv 2x2 8 same", (9, 9, 4)),
         Example("conv 5x4 8 s2x1 same", (9, 9, 4)),
         Example("conv 3x3 64 init=normal(0.01, bias=1)", (9, 9, 4)),
+        Example("conv 9 64 s4", (1600, 1)),
+        Example("conv 2 8 d2 same", (17, 4)),
+        Example("conv 4 8 same", (17, 4)),
+        Example("conv 3x3x3 64 same", (4, 14, 14, 3)),
+        Example("conv 1x5x4 8 s1x2x2 g2 same", (3, 9, 9, 4)),
     )
 
-    kernel_size: Pair = positional(PAIR, "height x width of the window")
+    kernel_size: Axes = positional(COUNTS, "size of the window")
     out_channels: int | None = positional(COUNT, "channels of the result", default=None)
-    stride: Pair = attribute(PAIR, "step of the window", (1, 1), letter="s")
+    stride: Axes = attribute(COUNTS, "step of the window", (1,), letter="s")
     padding: Padding = attribute(
-        PADDING, "zeros around the input", (0, 0), letter="p", words={"same": "same"}
+        PADDING, "zeros around the input", (0,), letter="p", words={"same": "same"}
     )
-    dilation: Pair = attribute(PAIR, "step inside the window", (1, 1), letter="d")
+    dilation: Axes = attribute(COUNTS, "step inside the window", (1,), letter="d")
     groups: int = attribute(COUNT, "groups of channels convolved separately", 1, letter="g")
     bias: bool = attribute(BOOLEAN, "adds one number per channel", True, words={"nobias": False})
     init: Initializer | None = init_attribute()
 
-    def _sides(self, x: Volume) -> tuple[Pair, Pair]:
+    def _sides(self, x: Volume) -> Sides:
         return pad_sides(self.padding, x, self.kernel_size, self.stride, self.dilation)
 
     def infer_volume(self, x: Volume) -> Volume:
-        need_image(x, self.name)
+        need_axes(x, self.name)
         out = self.out_channels or x.channels
         split_groups(x.channels, self.groups, "input channels", out)
         split_groups(out, self.groups, "channels", x.channels)
-        height, width = slide(x, self.kernel_size, self.stride, self._sides(x), self.dilation)
-        return Volume.image(height, width, out)
+        sizes = slide(x, self.kernel_size, self.stride, self._sides(x), self.dilation)
+        return Volume.along(sizes, out)
 
     def count_parameters(self, x: Volume) -> int:
         return self._weights(x) + (self.bias * (self.out_channels or x.channels))
 
     def _weights(self, x: Volume) -> int:
-        height, width = self.kernel_size
-        return height * width * x.channels // self.groups * (self.out_channels or x.channels)
+        window = prod(self.kernel_size)
+        return window * x.channels // self.groups * (self.out_channels or x.channels)
 
     def count_macs(self, x: Volume) -> int:
-        out = self.infer_volume(x)
-        return out.height * out.width * self._weights(x)
+        return self.infer_volume(x).positions * self._weights(x)
 
     def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
         (x,) = inputs
@@ -96,10 +104,10 @@ class Conv(WeightLayer):
         (x,) = inputs
         return read_windows(self.kernel_size, self.stride, self._sides(x), self.dilation)
 
-    def uncovered(self, x: Volume) -> Pair:
+    def uncovered(self, x: Volume) -> Axes:
         return count_unread(x, self.kernel_size, self.stride, self._sides(x), self.dilation)
 
-    def explain(self, x: Volume) -> tuple[str, str]:
+    def explain(self, x: Volume) -> tuple[str, ...]:
         return explain_slide(x, self.kernel_size, self.stride, self._sides(x), self.dilation)
 
     def describe(self) -> str:
@@ -108,24 +116,26 @@ class Conv(WeightLayer):
         return f"{self.out_channels} · {window}" if self.out_channels else window
 
     def emit(self, x: Volume) -> Call:
-        sides = (top, bottom), (left, right) = self._sides(x)
+        sides = self._sides(x)
         # PyTorch pads both sides equally; an odd total needs a separate padding layer. (PyTorch's
         # own `padding="same"` takes an odd total only with stride 1, and warns of a copy.)
         is_even = pads_alike(sides)
         conv = call(
-            "nn.Conv2d",
+            f"nn.Conv{x.rank}d",
             x.channels,
             self.out_channels or x.channels,
             squared(self.kernel_size),
             stride=OptionalArgument(squared(self.stride), 1),
-            padding=OptionalArgument(squared((top, left)) if is_even else 0, 0),
+            padding=OptionalArgument(
+                squared(tuple([before for before, _ in sides])) if is_even else 0, 0
+            ),
             dilation=OptionalArgument(squared(self.dilation), 1),
             groups=OptionalArgument(self.groups, 1),
             bias=OptionalArgument(self.bias, True),
         )
         if is_even:
             return conv
-        return call("nn.Sequential", call("nn.ZeroPad2d", (left, right, top, bottom)), conv)
+        return call("nn.Sequential", call(f"nn.ZeroPad{x.rank}d", torch_pads(sides)), conv)
 
 
 @dataclass(frozen=True)
@@ -139,19 +149,21 @@ class DepthwiseConv(WeightLayer):
     examples = (
         Example("dwconv 3x3 s2 p1 nobias", (28, 28, 32)),
         Example("dwconv 5 same init=he", (14, 14, 32)),
+        Example("dwconv 5 p2", (40, 8)),
+        Example("dwconv 3 s1x2x2 p1", (4, 6, 6, 8)),
     )
 
-    kernel_size: Pair = positional(PAIR, "height x width of the window")
-    stride: Pair = attribute(PAIR, "step of the window", (1, 1), letter="s")
+    kernel_size: Axes = positional(COUNTS, "size of the window")
+    stride: Axes = attribute(COUNTS, "step of the window", (1,), letter="s")
     padding: Padding = attribute(
-        PADDING, "zeros around the input", (0, 0), letter="p", words={"same": "same"}
+        PADDING, "zeros around the input", (0,), letter="p", words={"same": "same"}
     )
-    dilation: Pair = attribute(PAIR, "step inside the window", (1, 1), letter="d")
+    dilation: Axes = attribute(COUNTS, "step inside the window", (1,), letter="d")
     bias: bool = attribute(BOOLEAN, "adds one number per channel", True, words={"nobias": False})
     init: Initializer | None = init_attribute()
 
     def _conv(self, x: Volume) -> Conv:
-        need_image(x, self.name)
+        need_axes(x, self.name)
         return Conv(
             self.kernel_size,
             x.channels,
@@ -177,10 +189,10 @@ class DepthwiseConv(WeightLayer):
     def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
         return self._conv(inputs[0]).reads(inputs)
 
-    def uncovered(self, x: Volume) -> Pair:
+    def uncovered(self, x: Volume) -> Axes:
         return self._conv(x).uncovered(x)
 
-    def explain(self, x: Volume) -> tuple[str, str]:
+    def explain(self, x: Volume) -> tuple[str, ...]:
         return self._conv(x).explain(x)
 
     def describe(self) -> str:
@@ -202,7 +214,7 @@ class Deconv(WeightLayer):
         "conv2dtranspose",
         "deconvolution",
     )
-    akin = ("upconv",)
+    akin = ("upconv", "convtranspose1d", "convtranspose3d")
     family = Family.CONVOLUTION
     autocast = Autocast.LOWERS
     keeps = Saved(inputs=True)
@@ -210,29 +222,29 @@ class Deconv(WeightLayer):
         Example("deconv 2x2 64 s2", (14, 14, 128)),
         Example("deconv 3x3 32 s2 p1 output_padding=1 nobias", (7, 9, 16)),
         Example("deconv 4 g2 d2 init=xavier", (7, 7, 16)),
+        Example("deconv 16 8 s8 p4", (25, 16)),
+        Example("deconv 2 8 s1x2x2 nobias", (3, 4, 4, 16)),
     )
 
-    kernel_size: Pair = positional(PAIR, "height x width of the window")
+    kernel_size: Axes = positional(COUNTS, "size of the window")
     out_channels: int | None = positional(COUNT, "channels of the result", default=None)
-    stride: Pair = attribute(PAIR, "factor by which the volume grows", (1, 1), letter="s")
-    padding: Pair = attribute(
-        PADDING_PAIR, "rows and columns cut off each side", (0, 0), letter="p"
-    )
-    output_padding: Pair = attribute(PADDING_PAIR, "rows and columns added after", (0, 0))
-    dilation: Pair = attribute(PAIR, "step inside the window", (1, 1), letter="d")
+    stride: Axes = attribute(COUNTS, "factor by which the volume grows", (1,), letter="s")
+    padding: Axes = attribute(WHOLES, "rows and columns cut off each side", (0,), letter="p")
+    output_padding: Axes = attribute(WHOLES, "rows and columns added after", (0,))
+    dilation: Axes = attribute(COUNTS, "step inside the window", (1,), letter="d")
     groups: int = attribute(COUNT, "groups of channels convolved separately", 1, letter="g")
     bias: bool = attribute(BOOLEAN, "adds one number per channel", True, words={"nobias": False})
     init: Initializer | None = init_attribute()
 
     def infer_volume(self, x: Volume) -> Volume:
-        need_image(x, self.name)
+        need_axes(x, self.name)
         out = self.out_channels or x.channels
         split_groups(x.channels, self.groups, "input channels", out)
         split_groups(out, self.groups, "channels", x.channels)
         sizes = []
         for axis, size, k, s, p, o, d in zip(
-            AXES,
-            (x.height, x.width),
+            x.axes,
+            x.spatial,
             self.kernel_size,
             self.stride,
             self.padding,
@@ -253,39 +265,37 @@ class Deconv(WeightLayer):
                     f"a padding of {p} leaves nothing of the {axis} of the result ({result})",
                 )
             sizes.append(result)
-        return Volume.image(sizes[0], sizes[1], out)
+        return Volume.along(sizes, out)
 
     def _weights(self, x: Volume) -> int:
-        height, width = self.kernel_size
-        return height * width * x.channels * (self.out_channels or x.channels) // self.groups
+        window = prod(self.kernel_size)
+        return window * x.channels * (self.out_channels or x.channels) // self.groups
 
     def count_parameters(self, x: Volume) -> int:
         return self._weights(x) + (self.bias * (self.out_channels or x.channels))
 
     def count_macs(self, x: Volume) -> int:
-        return x.height * x.width * self._weights(x)
+        return x.positions * self._weights(x)
 
     def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
         axes = zip(self.kernel_size, self.stride, self.padding, self.dilation, strict=True)
-        height, width = (read_transposed(k, s, p, d) for k, s, p, d in axes)
-        return (Reach(height, width),)
+        return (Reach(tuple([read_transposed(k, s, p, d) for k, s, p, d in axes])),)
 
-    def explain(self, x: Volume) -> tuple[str, str]:
+    def explain(self, x: Volume) -> tuple[str, ...]:
         out = self.infer_volume(x)
-        height, width = (
+        return tuple(
             f"({size} − 1)·{s} − 2·{p} + {d * (k - 1) + 1}{f' + {o}' if o else ''} = {result}"
             for size, k, s, p, o, d, result in zip(
-                (x.height, x.width),
+                x.spatial,
                 self.kernel_size,
                 self.stride,
                 self.padding,
                 self.output_padding,
                 self.dilation,
-                (out.height, out.width),
+                out.spatial,
                 strict=True,
             )
         )
-        return height, width
 
     def describe(self) -> str:
         window = arguments_in_short(self.stride, self.padding, self.dilation)
@@ -293,7 +303,7 @@ class Deconv(WeightLayer):
 
     def emit(self, x: Volume) -> Call:
         return call(
-            "nn.ConvTranspose2d",
+            f"nn.ConvTranspose{x.rank}d",
             x.channels,
             self.out_channels or x.channels,
             squared(self.kernel_size),

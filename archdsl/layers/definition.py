@@ -57,19 +57,37 @@ class FieldInfo:
     def is_required(self) -> bool:
         return self.default is dataclasses.MISSING and not self.role.is_derived
 
+    def is_default(self, value: Any) -> bool:
+        """Whether a value is the default, or the default for each axis."""
+        default = self.default
+        if self.role.kind.per_axis and isinstance(value, tuple) and isinstance(default, tuple):
+            return set(value) == set(default)
+        return bool(value == default)
+
 
 _fields: dict[type[Definition], tuple[FieldInfo, ...]] = {}
+_per_axis: dict[type[Definition], tuple[FieldInfo, ...]] = {}
 _words: dict[type[Definition], dict[str, tuple[FieldInfo, Any]]] = {}
 
 
 def fields_of(definition: type[Definition]) -> tuple[FieldInfo, ...]:
-    """The fields of a definition in order."""
+    """The fields that can be written, in order; not those that deployment adds to a layer."""
     if definition not in _fields:
         _fields[definition] = tuple(
             FieldInfo(item.name, item.metadata["role"], item.default)
             for item in dataclasses.fields(definition)  # type: ignore[arg-type]
+            if "role" in item.metadata
         )
     return _fields[definition]
+
+
+def per_axis_fields(definition: type[Definition]) -> tuple[FieldInfo, ...]:
+    """The fields of a definition that have numbers for each axis of a volume."""
+    if definition not in _per_axis:
+        _per_axis[definition] = tuple(
+            item for item in fields_of(definition) if item.role.kind.per_axis
+        )
+    return _per_axis[definition]
 
 
 def words_of(definition: type[Definition]) -> dict[str, tuple[FieldInfo, Any]]:

@@ -41,6 +41,8 @@ class FullyConnected(WeightLayer):
         Example("fc 10 nobias", (84,)),
         Example("fc 10 init=he(mode=fan_out)", (84,)),
         Example("conv 1x1 8 relu fc 10", (4, 4, 16)),
+        Example("fc 10", (25, 8)),
+        Example("fc 10", (2, 3, 3, 8)),
     )
 
     out_features: int = positional(COUNT, "units of the result")
@@ -63,7 +65,7 @@ class FullyConnected(WeightLayer):
         return str(self.out_features)
 
     def emit(self, x: Volume) -> Call:
-        features = Product(*x.torch_sizes) if x.height * x.width > 1 else x.elements
+        features = Product(*x.torch_sizes) if x.positions > 1 else x.elements
         return call(
             "nn.Linear", features, self.out_features, bias=OptionalArgument(self.bias, True)
         )
@@ -80,6 +82,8 @@ class Linear(WeightLayer):
     examples = (
         Example("linear 64 init=uniform(0.05)", (14, 14, 32)),
         Example("linear 10 nobias", (84,)),
+        Example("linear 8", (50, 16)),
+        Example("linear 8 nobias", (2, 5, 5, 16)),
     )
 
     out_features: int = positional(COUNT, "channels of the result")
@@ -102,7 +106,7 @@ class Linear(WeightLayer):
         bias = OptionalArgument(self.bias, True)
         if x.is_vector:
             return call("nn.Linear", x.channels, self.out_features, bias=bias)
-        return call("nn.Conv2d", x.channels, self.out_features, 1, bias=bias)
+        return call(f"nn.Conv{x.rank}d", x.channels, self.out_features, 1, bias=bias)
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ class Flatten(UnaryLayer):
     name = "flatten"
     family = Family.PLUMBING
     keeps = VIEW
-    examples = (Example("flatten", (5, 5, 16)),)
+    examples = (Example("flatten", (5, 5, 16)), Example("flatten", (40, 16)))
 
     def infer_volume(self, x: Volume) -> Volume:
         return Volume.vector(x.elements)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
-from typing import Any
+from typing import Any, TypeAlias
 
+from archdsl.layers.volume import MOST_AXES
 from archdsl.records import dataclass
 
 _MISSING: Any = dataclasses.MISSING
@@ -17,7 +18,7 @@ class Change:
     """A field of a layer, with a value that would satisfy the broken rule."""
 
     field: str
-    value: int | tuple[int, int]
+    value: int | str | tuple[int, ...]
 
 
 class LayerError(Exception):
@@ -44,6 +45,9 @@ class FieldKind:
     convert: Callable[[Any], Any]
     #: The words among its values.
     words: tuple[str, ...] = ()
+    #: How many numbers there are for each axis of the volume, where it takes several: a layer is
+    #: fitted to its input (``Layer.fitted``). 0 where numbers are not those of axes.
+    per_axis: int = 0
 
     def makes(self, value: Any, converted: Any) -> bool:
         """Whether a value is another way to write ``converted``."""
@@ -51,6 +55,15 @@ class FieldKind:
             return bool(self.convert(value) == converted)
         except (TypeError, ValueError):
             return False
+
+
+#: One number for each axis of a volume, or a single one for all of them.
+Axes: TypeAlias = tuple[int, ...]
+
+
+def written_size(sizes: Iterable[int]) -> str:
+    """``3x3``: sizes as the language writes them."""
+    return "x".join(map(str, sizes))
 
 
 class WrongPartError(ValueError):
@@ -76,7 +89,7 @@ def each_of(values: Sequence[Any], kind: FieldKind) -> tuple[Any, ...]:
         try:
             converted.append(kind.convert(value))
         except (TypeError, ValueError):
-            shown = "x".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()
+            shown = written_size(value) if isinstance(value, tuple) else str(value).lower()
             raise WrongPartError(f"must each be {kind.phrase}, not {shown}", index) from None
     return tuple(converted)
 
@@ -90,14 +103,15 @@ def _integer(minimum: int) -> Callable[[Any], int]:
     return convert
 
 
-def _pair(minimum: int) -> Callable[[Any], tuple[int, int]]:
+def _sizes_from(minimum: int) -> Callable[[Any], Axes]:
+    """One number, for all axes, or one for each: how many there are, only a volume says."""
     one = _integer(minimum)
 
-    def convert(value: Any) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            height, width = value
-            return one(height), one(width)
-        return one(value), one(value)
+    def convert(value: Any) -> Axes:
+        sizes = value if isinstance(value, tuple) else (value,)
+        if not 1 <= len(sizes) <= MOST_AXES:
+            raise ValueError
+        return tuple([one(size) for size in sizes])
 
     return convert
 
@@ -129,7 +143,7 @@ def _boolean(value: Any) -> bool:
 
 
 def _padding(value: Any) -> Any:
-    return value if value == "same" else _pair(0)(value)
+    return value if value == "same" else WHOLES.convert(value)
 
 
 def _indices(value: Any) -> tuple[int, ...]:
@@ -137,32 +151,35 @@ def _indices(value: Any) -> tuple[int, ...]:
 
 
 def _sides(value: Any) -> tuple[int, ...]:
-    if len(value) not in (1, 4):
+    if len(value) not in (1, *range(2, 2 * MOST_AXES + 1, 2)):
         raise ValueError
     sides = each_of(value, WHOLE)
     if not any(sides):
         raise WrongPartError("must not all be 0")
-    return sides * 4 if len(sides) == 1 else sides
+    return sides
 
 
 def _sizes(value: Any) -> tuple[int, ...]:
     sizes = value if isinstance(value, tuple) else (value,)
-    if len(sizes) not in (1, 3):
+    if len(sizes) > MOST_AXES + 1:
         raise ValueError
     return each_of(sizes, COUNT)
 
 
 COUNT = FieldKind("a whole number of at least 1", _integer(1))
 WHOLE = FieldKind("a whole number of at least 0", _integer(0))
-PAIR = FieldKind("a size such as `3` or `3x3`, at least 1", _pair(1))
-PADDING = FieldKind("`same`, or a number such as `1` or `1x2`, at least 0", _padding)
-PADDING_PAIR = FieldKind("a number such as `1` or `1x2`, at least 0", _pair(0))
+COUNTS = FieldKind("a size such as `3` or `3x3`, at least 1", _sizes_from(1), per_axis=1)
+WHOLES = FieldKind("a number such as `1` or `1x2`, at least 0", _sizes_from(0), per_axis=1)
+PADDING = FieldKind("`same`, or a number such as `1` or `1x2`, at least 0", _padding, per_axis=1)
 NUMBER = FieldKind("a number", _number)
 POSITIVE = FieldKind("a number above 0", _positive)
 RATE = FieldKind("a rate of at least 0 and below 1", _rate)
 BOOLEAN = FieldKind("`true` or `false`", _boolean)
+SIZE_THERE = FieldKind("the size of a volume along each axis", tuple)
 INDICES = FieldKind("a list of channel numbers, from 0", _indices)
-SIDES = FieldKind("one number, or four: left, right, top, bottom", _sides)
+SIDES = FieldKind(
+    "one number, or two for each axis, such as left, right, top, bottom", _sides, per_axis=2
+)
 SIZES = FieldKind("a volume `28x28x64` or a number of units", _sizes)
 REFERENCE = FieldKind("the name of an earlier part", lambda value: value)
 
@@ -210,6 +227,6 @@ def attribute(
 
 
 def derived(doc: str) -> Any:
-    """A field nobody writes: the stage that places the layer fills it in."""
-    role = FieldRole(COUNT, doc, is_derived=True)
-    return field(default=0, metadata={"role": role})
+    """A size nobody writes: the stage that places the layer fills it in."""
+    role = FieldRole(SIZE_THERE, doc, is_derived=True)
+    return field(default=(), metadata={"role": role})

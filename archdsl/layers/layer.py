@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from enum import Enum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from archdsl.layers.call import Call, Code, InfixCode
-from archdsl.layers.definition import Definition
-from archdsl.layers.fields import LayerError
+from archdsl.layers.definition import Definition, FieldInfo, per_axis_fields
+from archdsl.layers.fields import Change, LayerError, written_size
 from archdsl.layers.initializers import Initializer
 from archdsl.layers.reach import Reach, reads_here
-from archdsl.layers.volume import Volume
+from archdsl.layers.volume import AXES, Volume
 from archdsl.records import dataclass
 
 
@@ -72,6 +74,8 @@ class Autocast(Enum):
 
 REGISTRY: dict[str, type[Layer]] = {}
 
+AnyLayer = TypeVar("AnyLayer", bound="Layer")
+
 
 class Layer(Definition):
     """One operation of the language; each subclass with a ``name`` is registered."""
@@ -80,6 +84,8 @@ class Layer(Definition):
     examples: ClassVar[tuple[Example, ...]]
     #: Source of a helper class that the generated module needs, where torch.nn has none.
     support: ClassVar[str] = ""
+    #: The same for volumes of one and of three axes, where they need other classes than images.
+    rank_support: ClassVar[tuple[str, ...]] = ()
     #: Whether the layer owns a weight matrix (``expect weight_layers``).
     has_weights: ClassVar[bool] = False
     #: What training keeps of the layer, where that is the same for all volumes.
@@ -94,6 +100,30 @@ class Layer(Definition):
     @classmethod
     def usage(cls) -> str:
         return cls.examples[0].text
+
+    @classmethod
+    def helpers(cls) -> dict[str, str]:
+        """The sources of the helper classes by name."""
+        sources = (cls.support, *cls.rank_support)
+        return {_class_name(source): source for source in sources if source}
+
+    def fitted(self: AnyLayer, inputs: tuple[Volume, ...]) -> AnyLayer:
+        """The layer with a number for each axis of its input where one stands for all of them.
+
+        All other rules are asked of a fitted layer.
+
+        Errors: ``LayerError`` where a size has numbers for other axes.
+        """
+        changed = {}
+        rank = inputs[0].rank
+        for item in per_axis_fields(type(self)) if rank else ():
+            sizes, wanted = getattr(self, item.name), rank * item.role.kind.per_axis
+            if not isinstance(sizes, tuple) or len(sizes) == wanted:
+                continue
+            if len(sizes) != 1:
+                raise _misfit(self, item, inputs[0])
+            changed[item.name] = sizes * wanted
+        return replace(self, **changed) if changed else self  # type: ignore[type-var]
 
     def infer(self, inputs: tuple[Volume, ...]) -> Volume:
         """The volume of the result. Errors: ``LayerError``."""
@@ -118,23 +148,79 @@ class Layer(Definition):
         """
         return reads_here(len(inputs))
 
-    def explain(self, x: Volume) -> tuple[str, str] | None:
-        """The arithmetic behind the height and the width of the result, for diagnostics."""
+    def explain(self, x: Volume) -> tuple[str, ...] | None:
+        """The arithmetic behind the size of the result along each axis, for diagnostics."""
         return None
 
-    def explain_axes(self, x: Volume, axes: tuple[bool, bool] = (True, True)) -> str | None:
-        """The arithmetic of one axis or both, each named where they differ."""
+    def explain_axes(self, x: Volume, axes: Sequence[bool] | None = None) -> str | None:
+        """The arithmetic of some axes, or of all, each named where they differ."""
         arithmetic = self.explain(x)
-        if arithmetic is None or not any(axes):
+        if arithmetic is None or not (axes is None or any(axes)):
             return None
-        if arithmetic[0] == arithmetic[1]:
+        if len(set(arithmetic)) == 1:
             return arithmetic[0]
-        named = zip(("height", "width"), arithmetic, axes, strict=True)
+        wanted = (True,) * x.rank if axes is None else axes
+        named = zip(x.axes, arithmetic, wanted, strict=True)
         return ", ".join(f"{axis} {text}" for axis, text, is_wanted in named if is_wanted)
 
     def describe(self) -> str:
         """The arguments in a few characters, for drawings: ``64 · s1 same``."""
         return ""
+
+
+def _class_name(source: str) -> str:
+    return source.partition("(")[0].removeprefix("class ")
+
+
+def support_for(source: str, one: tuple[str, str], three: tuple[str, str]) -> tuple[str, ...]:
+    """A helper class of images for one axis and for three, with these changes of its source."""
+    name = _class_name(source)
+    return tuple(
+        source.replace(f"class {name}(", f"class {name}{rank}d(").replace(*change)
+        for rank, change in ((1, one), (3, three))
+    )
+
+
+def helper(name: str, x: Volume) -> str:
+    """What a helper class that depends on the number of axes is called."""
+    return name if x.is_image else f"{name}{x.rank}d"
+
+
+def _misfit(layer: Layer, item: FieldInfo, x: Volume) -> LayerError:
+    """A size with numbers for other axes than those of the input."""
+    sizes, per_axis = getattr(layer, item.name), item.role.kind.per_axis
+    given = AXES[len(sizes) // per_axis]
+    only = "only " if x.rank < len(given) else ""
+    shown = written_size(sizes) if per_axis == 1 else " ".join(map(str, sizes))
+    ends = "" if per_axis == 1 else "both ends of "
+    help = change = None
+    if per_axis == 2:
+        help = f"write one number, or {_ENDS[x.rank]}"
+    elif len(set(sizes)) == 1:
+        help, change = f"write `{sizes[0]}`, for each axis", Change(item.name, sizes[:1])
+        if x.rank == 1:
+            help += "; an image is height x width x channels"
+    return LayerError(
+        "wrong-axes",
+        f"`{item.name}` of `{layer.name}` is {shown}, for {ends}{_listed(given)}; its input {x} "
+        f"has {only}{_listed(x.axes)}",
+        help=help,
+        change=change,
+    )
+
+
+#: What the numbers for both ends of each axis are, by the number of axes.
+_ENDS = (
+    "",
+    "two: start, end",
+    "four: left, right, top, bottom",
+    "six: left, right, top, bottom, front, back",
+)
+
+
+def _listed(axes: Sequence[str]) -> str:
+    *others, last = axes
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 class UnaryLayer(Layer):
@@ -151,9 +237,9 @@ class UnaryLayer(Layer):
         """The volume of the result; the input's unless a definition says otherwise."""
         return x
 
-    def uncovered(self, x: Volume) -> tuple[int, int]:
-        """How many rows and columns at the end of the input no window reads."""
-        return (0, 0)
+    def uncovered(self, x: Volume) -> tuple[int, ...]:
+        """How many positions at the end of each axis of the input no window reads."""
+        return (0,) * x.rank
 
     def emit(self, x: Volume) -> Call:
         """The call that constructs the module for this input."""

@@ -9,27 +9,36 @@ from archdsl.layers.reach import Reach, reach_all, reads_here
 from archdsl.layers.volume import Volume
 from archdsl.records import dataclass
 
+#: What volumes are called by how many axes they have, in the order of ``AXES``.
+_KINDS = ("a vector", "a 1-D volume", "an image", "a 3-D volume")
 
-def _differing(inputs: tuple[Volume, ...], axes: tuple[str, ...]) -> str:
-    """The axes in which volumes differ; a vector and an image differ as a whole."""
-    if len({x.is_vector for x in inputs}) > 1:
-        return "volume: a vector and an image"
-    found = [axis for axis in axes if len({getattr(x, axis) for x in inputs}) > 1]
-    *others, last = found
+
+def _differing(inputs: tuple[Volume, ...], count: int) -> str:
+    """Which of the first sizes differ; volumes with other axes differ as a whole."""
+    ranks = sorted({x.rank for x in inputs})
+    if len(ranks) > 1:
+        return f"volume: {_listed([_KINDS[rank] for rank in ranks])}"
+    axes = (*inputs[0].axes, "channels")[:count]
+    sizes = zip(*(x.sizes[:count] for x in inputs), strict=True)
+    return _listed([axis for axis, of in zip(axes, sizes, strict=True) if len(set(of)) > 1])
+
+
+def _listed(words: list[str]) -> str:
+    *others, last = words
     return f"{', '.join(others)} and {last}" if others else last
 
 
 def _equal(name: str, inputs: tuple[Volume, ...]) -> Volume:
     """The one volume of all branches."""
     if len(set(inputs)) > 1:
-        differing = _differing(inputs, ("height", "width", "channels"))
+        differing = _differing(inputs, inputs[0].rank + 1)
         raise LayerError("branch-size-mismatch", f"branches of `{name}` differ in {differing}")
     return inputs[0]
 
 
 @dataclass(frozen=True)
 class Concat(MergeLayer):
-    """Joins the channels of its branches, whose heights and widths must agree."""
+    """Joins the channels of its branches, which must agree in all other sizes."""
 
     name = "concat"
     synonyms = ("cat", "concatenate", "depthconcat")
@@ -37,11 +46,13 @@ class Concat(MergeLayer):
     examples = (
         Example("concat { conv 1x1 8 | conv 3x3 16 same | id }", (14, 14, 4)),
         Example("concat { fc 8 | fc 16 }", (4, 4, 4)),
+        Example("concat { conv 3 8 same | id }", (50, 4)),
+        Example("concat { conv 1 8 | id }", (3, 5, 5, 4)),
     )
 
     def infer(self, inputs: tuple[Volume, ...]) -> Volume:
         if len({x.sizes[:-1] for x in inputs}) > 1:
-            differing = _differing(inputs, ("height", "width"))
+            differing = _differing(inputs, inputs[0].rank)
             raise LayerError("branch-size-mismatch", f"branches of `concat` differ in {differing}")
         return inputs[0].with_channels(sum(x.channels for x in inputs))
 
@@ -60,6 +71,8 @@ class Add(MergeLayer):
     examples = (
         Example("add { conv 3x3 same | id }", (14, 14, 4)),
         Example("add { conv 3x3 same | conv 1x1 | id } relu", (14, 14, 4)),
+        Example("add { conv 3 same | id }", (50, 4)),
+        Example("add { conv 3x1x1 same | id }", (3, 5, 5, 4)),
     )
 
     def infer(self, inputs: tuple[Volume, ...]) -> Volume:
@@ -125,11 +138,13 @@ class Multiply(MergeLayer):
     examples = (
         Example("mul { id | gap conv 1x1 sigmoid }", (14, 14, 4)),
         Example("mul { conv 1x1 | conv 3x3 same }", (14, 14, 4)),
+        Example("mul { id | gap conv 1 sigmoid }", (50, 4)),
+        Example("mul { id | gap conv 1 sigmoid }", (3, 5, 5, 4)),
     )
 
     def infer(self, inputs: tuple[Volume, ...]) -> Volume:
         largest = max(inputs, key=lambda x: x.elements)
-        factor = None if largest.is_vector else Volume.image(1, 1, largest.channels)
+        factor = Volume.along((1,) * largest.rank, largest.channels)
         if any(x not in (largest, factor) for x in inputs):
             raise LayerError(
                 "branch-size-mismatch",

@@ -15,7 +15,7 @@ from archdsl.layers.fields import (
 from archdsl.layers.layer import Autocast, Example, Family, Saved, UnaryLayer
 from archdsl.layers.reach import HERE, Reach, reach_all
 from archdsl.layers.volume import Volume
-from archdsl.layers.windows import need_image, split_groups
+from archdsl.layers.windows import need_axes, split_groups
 from archdsl.records import dataclass
 
 
@@ -27,12 +27,20 @@ class BatchNorm(UnaryLayer):
     """
 
     name = "bn"
-    synonyms = ("batchnorm", "batch_norm", "batchnorm2d", "batchnorm1d", "batchnormalization")
+    synonyms = (
+        "batchnorm",
+        "batch_norm",
+        "batchnorm2d",
+        "batchnorm1d",
+        "batchnormalization",
+    )
     family = Family.NORMALIZATION
     examples = (
         Example("bn", (28, 28, 64)),
         Example("bn eps=0.001 momentum=0.01 affine=false", (28, 28, 64)),
         Example("bn", (128,)),
+        Example("bn", (100, 64)),
+        Example("bn", (4, 7, 7, 64)),
     )
 
     eps: float = attribute(POSITIVE, "added to the variance before the square root", 1e-5)
@@ -48,7 +56,7 @@ class BatchNorm(UnaryLayer):
 
     def emit(self, x: Volume) -> Call:
         return call(
-            "nn.BatchNorm1d" if x.is_vector else "nn.BatchNorm2d",
+            f"nn.BatchNorm{max(x.rank, 1)}d",
             x.channels,
             eps=OptionalArgument(self.eps, 1e-5),
             momentum=OptionalArgument(self.momentum, 0.1),
@@ -72,6 +80,8 @@ class LocalResponseNorm(UnaryLayer):
     examples = (
         Example("lrn", (55, 55, 96)),
         Example("lrn 3 alpha=0.001 beta=0.5 k=2", (13, 13, 16)),
+        Example("lrn", (50, 16)),
+        Example("lrn", (4, 7, 7, 16)),
     )
 
     size: int = positional(COUNT, "neighbouring channels summed over", default=5)
@@ -80,13 +90,13 @@ class LocalResponseNorm(UnaryLayer):
     k: float = attribute(NUMBER, "added to the sum", 1.0)
 
     def infer_volume(self, x: Volume) -> Volume:
-        need_image(x, self.name)
+        need_axes(x, self.name)
         return x
 
     def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
         # The squares with the channels padded for the window, the base of the power, the power.
         channels = out.channels + self.size // 2 + (self.size - 1) // 2
-        squares = out.height * out.width * channels
+        squares = out.with_channels(channels).elements
         return Saved(inputs=True, numbers=squares, bytes=8 * out.elements)
 
     def describe(self) -> str:
@@ -110,7 +120,12 @@ class LayerNorm(UnaryLayer):
     synonyms = ("layernorm", "layer_norm", "layernormalization")
     family = Family.NORMALIZATION
     autocast = Autocast.RAISES
-    examples = (Example("ln", (14, 14, 64)), Example("ln eps=0.001", (128,)))
+    examples = (
+        Example("ln", (14, 14, 64)),
+        Example("ln eps=0.001", (128,)),
+        Example("ln", (50, 16)),
+        Example("ln", (4, 7, 7, 16)),
+    )
     support = '''\
 class ChannelNorm(nn.LayerNorm):
     """Layer normalization over the channels of each position."""
@@ -126,7 +141,7 @@ class ChannelNorm(nn.LayerNorm):
 
     def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
         # Mean and variance of each position.
-        return Saved(inputs=True, bytes=8 * out.height * out.width)
+        return Saved(inputs=True, bytes=8 * out.positions)
 
     def emit(self, x: Volume) -> Call:
         callee = "nn.LayerNorm" if x.is_vector else "ChannelNorm"
@@ -141,7 +156,12 @@ class GroupNorm(UnaryLayer):
     synonyms = ("groupnorm", "group_norm")
     family = Family.NORMALIZATION
     autocast = Autocast.RAISES
-    examples = (Example("gn 8", (32, 32, 64)), Example("gn 1 eps=0.001 affine=false", (4, 4, 6)))
+    examples = (
+        Example("gn 8", (32, 32, 64)),
+        Example("gn 1 eps=0.001 affine=false", (4, 4, 6)),
+        Example("gn 4", (50, 16)),
+        Example("gn 4", (4, 7, 7, 16)),
+    )
 
     num_groups: int = positional(COUNT, "how many groups the channels are split into")
     eps: float = attribute(POSITIVE, "added to the variance before the square root", 1e-5)
@@ -183,16 +203,25 @@ class InstanceNorm(UnaryLayer):
     """
 
     name = "in"
-    synonyms = ("instancenorm", "instance_norm", "instancenorm2d")
+    synonyms = (
+        "instancenorm",
+        "instance_norm",
+        "instancenorm2d",
+    )
     family = Family.NORMALIZATION
-    examples = (Example("in", (16, 16, 8)), Example("in eps=0.001 affine=true", (16, 16, 8)))
+    examples = (
+        Example("in", (16, 16, 8)),
+        Example("in eps=0.001 affine=true", (16, 16, 8)),
+        Example("in", (50, 8)),
+        Example("in affine=true", (4, 7, 7, 8)),
+    )
 
     eps: float = attribute(POSITIVE, "added to the variance before the square root", 1e-5)
     affine: bool = attribute(BOOLEAN, "trains a factor and a bias per channel", False)
 
     def infer_volume(self, x: Volume) -> Volume:
-        need_image(x, self.name)
-        if x.height * x.width == 1:
+        need_axes(x, self.name)
+        if x.positions == 1:
             raise LayerError(
                 "wrong-value", f"`in` over one position ({x}) would make every number zero"
             )
@@ -211,7 +240,7 @@ class InstanceNorm(UnaryLayer):
 
     def emit(self, x: Volume) -> Call:
         return call(
-            "nn.InstanceNorm2d",
+            f"nn.InstanceNorm{x.rank}d",
             x.channels,
             eps=OptionalArgument(self.eps, 1e-5),
             affine=OptionalArgument(self.affine, False),

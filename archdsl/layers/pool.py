@@ -5,24 +5,33 @@ from __future__ import annotations
 from dataclasses import replace
 
 from archdsl.layers.call import Call, OptionalArgument, call, squared
-from archdsl.layers.fields import BOOLEAN, PADDING, PAIR, Change, LayerError, attribute, positional
+from archdsl.layers.fields import (
+    BOOLEAN,
+    COUNTS,
+    PADDING,
+    Axes,
+    Change,
+    LayerError,
+    attribute,
+    positional,
+)
 from archdsl.layers.layer import Example, Family, Saved, UnaryLayer
 from archdsl.layers.reach import Reach, reach_all, read_adaptive
 from archdsl.layers.volume import Volume
 from archdsl.layers.windows import (
-    AXES,
     Padding,
-    Pair,
+    Sides,
     arguments_in_short,
     count_unread,
     explain_slide,
     in_short,
-    need_image,
+    need_axes,
     pad_sides,
     pads_alike,
     read_windows,
     save_padded,
     slide,
+    torch_pads,
 )
 from archdsl.records import dataclass
 
@@ -33,55 +42,57 @@ class _Pool(UnaryLayer):
 
     family = Family.POOLING
 
-    kernel_size: Pair = positional(PAIR, "height x width of the window")
-    stride: Pair | None = attribute(PAIR, "step; the window's size unless given", None, letter="s")
+    kernel_size: Axes = positional(COUNTS, "size of the window")
+    stride: Axes | None = attribute(
+        COUNTS, "step; the window's size unless given", None, letter="s"
+    )
     padding: Padding = attribute(
-        PADDING, "padding around the input", (0, 0), letter="p", words={"same": "same"}
+        PADDING, "padding around the input", (0,), letter="p", words={"same": "same"}
     )
     ceil_mode: bool = attribute(
         BOOLEAN, "rounds the result's size up, as Caffe does", False, words={"ceil": True}
     )
 
     @property
-    def _stride(self) -> Pair:
+    def _stride(self) -> Axes:
         return self.stride or self.kernel_size
 
     @property
-    def _dilation(self) -> Pair:
-        return (1, 1)
+    def _dilation(self) -> Axes:
+        return (1,) * len(self.kernel_size)
 
-    def _sides(self, x: Volume) -> tuple[Pair, Pair]:
+    def _sides(self, x: Volume) -> Sides:
         return pad_sides(self.padding, x, self.kernel_size, self._stride, self._dilation)
 
     def infer_volume(self, x: Volume) -> Volume:
-        need_image(x, self.name)
+        need_axes(x, self.name)
         if self.padding != "same":
-            for axis, padding, kernel in zip(AXES, self.padding, self.kernel_size, strict=True):
+            for axis, padding, kernel in zip(x.axes, self.padding, self.kernel_size, strict=True):
                 if padding > kernel // 2:
                     half = _half_at_most(self.padding, self.kernel_size)
-                    square = self.kernel_size[0] == self.kernel_size[1]
-                    half_of = "kernel" if square else f"kernel's {axis}"
+                    is_even = len(set(self.kernel_size)) == 1
+                    half_of = "kernel" if is_even else f"kernel's {axis}"
                     raise LayerError(
                         "wrong-padding",
                         f"a pool's padding of {padding} exceeds half its {half_of} of {kernel}",
                         help=f"use at most p{in_short(half)}",
                         change=Change("padding", half),
                     )
-        height, width = slide(
+        sizes = slide(
             x, self.kernel_size, self._stride, self._sides(x), self._dilation, self.ceil_mode
         )
-        return Volume.image(height, width, x.channels)
+        return Volume.along(sizes, x.channels)
 
     def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
         (x,) = inputs
         return read_windows(self.kernel_size, self._stride, self._sides(x), self._dilation)
 
-    def uncovered(self, x: Volume) -> Pair:
+    def uncovered(self, x: Volume) -> Axes:
         if self.ceil_mode:
-            return (0, 0)
+            return (0,) * x.rank
         return count_unread(x, self.kernel_size, self._stride, self._sides(x), self._dilation)
 
-    def explain(self, x: Volume) -> tuple[str, str]:
+    def explain(self, x: Volume) -> tuple[str, ...]:
         sides, dilation = self._sides(x), self._dilation
         return explain_slide(x, self.kernel_size, self._stride, sides, dilation, self.ceil_mode)
 
@@ -101,25 +112,26 @@ class _Pool(UnaryLayer):
         return pads_alike(sides) and fits
 
     def _emit_pool(self, x: Volume, callee: str, fill: float, **more: OptionalArgument) -> Call:
-        (top, bottom), (left, right) = self._sides(x)
+        sides = self._sides(x)
         is_own = self._pads_itself(x)
         pool = call(
-            callee,
+            f"{callee}{x.rank}d",
             squared(self.kernel_size),
             stride=OptionalArgument(squared(self._stride), squared(self.kernel_size)),
-            padding=OptionalArgument(squared((top, left)) if is_own else 0, 0),
+            padding=OptionalArgument(
+                squared(tuple([before for before, _ in sides])) if is_own else 0, 0
+            ),
             **more,
             ceil_mode=OptionalArgument(self.ceil_mode, False),
         )
         if is_own:
             return pool
-        pad = call("nn.ConstantPad2d", (left, right, top, bottom), fill)
+        pad = call(f"nn.ConstantPad{x.rank}d", torch_pads(sides), fill)
         return call("nn.Sequential", pad, pool)
 
 
-def _half_at_most(padding: Pair, kernel: Pair) -> Pair:
-    height, width = (min(p, k // 2) for p, k in zip(padding, kernel, strict=True))
-    return height, width
+def _half_at_most(padding: Axes, kernel: Axes) -> Axes:
+    return tuple([min(p, k // 2) for p, k in zip(padding, kernel, strict=True)])
 
 
 @dataclass(frozen=True)
@@ -127,8 +139,14 @@ class MaxPool(_Pool):
     """The largest number of each window. Padding never wins: it counts as −∞."""
 
     name = "maxpool"
-    synonyms = ("maxpool2d", "max_pool", "maxpooling", "maxpooling2d", "max_pool2d")
-    akin = ("pool", "pooling")
+    synonyms = (
+        "maxpool2d",
+        "max_pool",
+        "maxpooling",
+        "maxpooling2d",
+        "max_pool2d",
+    )
+    akin = ("pool", "pooling", "maxpool1d", "maxpool3d")
     examples = (
         Example("maxpool 2 s2", (224, 224, 64)),
         Example("maxpool 3 s2 ceil", (112, 112, 64)),
@@ -138,12 +156,16 @@ class MaxPool(_Pool):
         Example("maxpool 2x3 s2x1 p1x0 ceil", (9, 9, 8)),
         Example("maxpool 3 s1 d2", (9, 9, 8)),
         Example("maxpool 3 s1 d2 same", (9, 9, 8)),
+        Example("maxpool 4", (101, 8)),
+        Example("maxpool 3 s2 same", (14, 8)),
+        Example("maxpool 1x2x2", (4, 8, 8, 8)),
+        Example("maxpool 2 s2 same ceil", (3, 7, 7, 8)),
     )
 
-    dilation: Pair = attribute(PAIR, "step inside the window", (1, 1), letter="d")
+    dilation: Axes = attribute(COUNTS, "step inside the window", (1,), letter="d")
 
     @property
-    def _dilation(self) -> Pair:
+    def _dilation(self) -> Axes:
         return self.dilation
 
     def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
@@ -152,7 +174,7 @@ class MaxPool(_Pool):
 
     def emit(self, x: Volume) -> Call:
         dilation = OptionalArgument(squared(self.dilation), 1)
-        return self._emit_pool(x, "nn.MaxPool2d", float("-inf"), dilation=dilation)
+        return self._emit_pool(x, "nn.MaxPool", float("-inf"), dilation=dilation)
 
 
 @dataclass(frozen=True)
@@ -160,7 +182,13 @@ class AveragePool(_Pool):
     """The mean of each window. Padded zeros count, unless ``count_include_pad=false``."""
 
     name = "avgpool"
-    synonyms = ("averagepool", "avgpool2d", "avg_pool", "averagepooling2d", "avg_pool2d")
+    synonyms = (
+        "averagepool",
+        "avgpool2d",
+        "avg_pool",
+        "averagepooling2d",
+        "avg_pool2d",
+    )
     examples = (
         Example("avgpool 2", (28, 28, 6)),
         Example("avgpool 5 s3", (14, 14, 512)),
@@ -168,6 +196,10 @@ class AveragePool(_Pool):
         Example("avgpool 3 s2 p1 count_include_pad=false", (8, 9, 16)),
         Example("avgpool 3 s2 ceil", (32, 32, 192)),
         Example("avgpool 2 s1 same", (8, 8, 16)),
+        Example("avgpool 4 s2 p1", (33, 8)),
+        Example("avgpool 2 s1 same", (9, 8)),
+        Example("avgpool 2x7x7", (4, 14, 14, 8)),
+        Example("avgpool 2 s1 same", (3, 4, 4, 8)),
     )
 
     count_include_pad: bool = attribute(BOOLEAN, "whether padded zeros count in the mean", True)
@@ -186,18 +218,18 @@ class AveragePool(_Pool):
 
     def emit(self, x: Volume) -> Call:
         counted = OptionalArgument(self.count_include_pad, True)
-        return self._emit_pool(x, "nn.AvgPool2d", 0.0, count_include_pad=counted)
+        return self._emit_pool(x, "nn.AvgPool", 0.0, count_include_pad=counted)
 
 
 @dataclass(frozen=True)
 class _GlobalPool(UnaryLayer):
-    """One number per channel, as a volume 1x1xC."""
+    """One number per channel, as a volume of one position: 1x1xC, where the input is an image."""
 
     family = Family.POOLING
 
     def infer_volume(self, x: Volume) -> Volume:
-        need_image(x, self.name)
-        return Volume.image(1, 1, x.channels)
+        need_axes(x, self.name)
+        return Volume.along((1,) * x.rank, x.channels)
 
     def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
         return (reach_all(inputs[0]),)
@@ -205,29 +237,37 @@ class _GlobalPool(UnaryLayer):
 
 @dataclass(frozen=True)
 class GlobalAveragePool(_GlobalPool):
-    """Global average pooling: the mean of each channel, a volume 1x1xC."""
+    """Global average pooling: the mean of each channel; of an image, a volume 1x1xC."""
 
     name = "gap"
     synonyms = ("globalavgpool", "global_avg_pool", "globalaveragepool", "globalaveragepooling2d")
-    examples = (Example("gap", (7, 7, 1024)),)
+    examples = (
+        Example("gap", (7, 7, 1024)),
+        Example("gap", (500, 64)),
+        Example("gap", (2, 7, 7, 64)),
+    )
 
     def emit(self, x: Volume) -> Call:
-        return call("nn.AdaptiveAvgPool2d", 1)
+        return call(f"nn.AdaptiveAvgPool{x.rank}d", 1)
 
 
 @dataclass(frozen=True)
 class GlobalMaxPool(_GlobalPool):
-    """Global maximum pooling: the largest number of each channel, a volume 1x1xC."""
+    """Global maximum pooling: the largest number of each channel; of an image, 1x1xC."""
 
     name = "gmp"
     synonyms = ("globalmaxpool", "global_max_pool", "globalmaxpooling2d")
-    examples = (Example("gmp", (7, 7, 64)),)
+    examples = (
+        Example("gmp", (7, 7, 64)),
+        Example("gmp", (500, 64)),
+        Example("gmp", (2, 7, 7, 64)),
+    )
 
     def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
         return Saved(inputs=True, bytes=8 * out.elements)
 
     def emit(self, x: Volume) -> Call:
-        return call("nn.AdaptiveMaxPool2d", 1)
+        return call(f"nn.AdaptiveMaxPool{x.rank}d", 1)
 
 
 @dataclass(frozen=True)
@@ -241,25 +281,26 @@ class AdaptiveAveragePool(UnaryLayer):
     examples = (
         Example("adaptiveavgpool 6x6", (13, 13, 256)),
         Example("adaptiveavgpool 7", (7, 7, 512)),
+        Example("adaptiveavgpool 8", (100, 16)),
+        Example("adaptiveavgpool 1x3x3", (4, 7, 7, 16)),
     )
 
-    output_size: Pair = positional(PAIR, "height x width of the result")
+    output_size: Axes = positional(COUNTS, "size of the result")
 
     def infer_volume(self, x: Volume) -> Volume:
-        need_image(x, self.name)
-        return Volume.image(*self.output_size, x.channels)
+        need_axes(x, self.name)
+        return Volume.along(self.output_size, x.channels)
 
     def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
         (x,) = inputs
-        height, width = map(read_adaptive, (x.height, x.width), self.output_size)
-        return (Reach(height, width),)
+        return (Reach(tuple(map(read_adaptive, x.spatial, self.output_size))),)
 
     def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
-        # For 1×1 PyTorch takes the mean, whose backward pass needs no input.
-        return Saved(inputs=self.output_size != (1, 1))
+        # For one position PyTorch takes the mean, whose backward pass needs no input.
+        return Saved(inputs=out.positions > 1)
 
     def describe(self) -> str:
-        return "to {}×{}".format(*self.output_size)
+        return "to " + "×".join(map(str, self.output_size))
 
     def emit(self, x: Volume) -> Call:
-        return call("nn.AdaptiveAvgPool2d", squared(self.output_size))
+        return call(f"nn.AdaptiveAvgPool{x.rank}d", squared(self.output_size))

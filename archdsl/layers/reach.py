@@ -112,35 +112,46 @@ def read_adaptive(size: int, result: int) -> Reads:
     return Reads(tuple(ends), size // common)
 
 
+#: The position itself, along one axis.
+SAME_PLACE = Reads(((0, 0),), 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What a position of the result reads of one of the inputs; rows and columns separately."""
+    """What a position of the result reads of one of the inputs; each axis separately.
 
-    height: Reads
-    width: Reads
+    A volume counts as one of size 1 along axes that it does not have: ``rest`` says what is read
+    along them.
+    """
+
+    axes: tuple[Reads, ...] = ()
     input: int = 0
+    rest: Reads = SAME_PLACE
 
     @property
-    def kernel(self) -> tuple[int, int]:
-        """Height and width of what is seen at once, dilation included."""
-        return self.height.extent, self.width.extent
+    def kernel(self) -> tuple[int, ...]:
+        """What is seen at once along each axis, dilation included."""
+        return tuple([reads.extent for reads in self.axes])
 
     @property
-    def stride(self) -> tuple[int, int]:
-        return self.height.stride, self.width.stride
+    def stride(self) -> tuple[int, ...]:
+        return tuple([reads.stride for reads in self.axes])
+
+    def along(self, axis: int) -> Reads:
+        """What is read along an axis."""
+        return self.axes[axis] if axis < len(self.axes) else self.rest
 
 
 #: The position itself.
-SAME_PLACE = Reads(((0, 0),), 1)
-HERE = Reach(SAME_PLACE, SAME_PLACE)
+HERE = Reach()
 
 
 @lru_cache(maxsize=64)
 def reads_here(inputs: int) -> tuple[Reach, ...]:
     """The same position of each input."""
-    return tuple(Reach(SAME_PLACE, SAME_PLACE, i) for i in range(inputs))
+    return tuple(Reach(input=i) for i in range(inputs))
 
 
 def reach_all(x: Volume, input: int = 0) -> Reach:
     """The whole volume."""
-    return Reach(read_all(x.height), read_all(x.width), input)
+    return Reach(tuple([read_all(size) for size in x.spatial]), input, read_all(1))

@@ -11,10 +11,19 @@ from archdsl.layers.fields import (
     LayerError,
     positional,
 )
-from archdsl.layers.layer import VIEW, Autocast, Example, Family, Saved, UnaryLayer
+from archdsl.layers.layer import (
+    VIEW,
+    Autocast,
+    Example,
+    Family,
+    Saved,
+    UnaryLayer,
+    helper,
+    support_for,
+)
 from archdsl.layers.reach import Reach, read_nearest, read_window
 from archdsl.layers.volume import Volume
-from archdsl.layers.windows import need_image, split_groups
+from archdsl.layers.windows import need_axes, need_image, split_groups
 from archdsl.records import dataclass
 
 
@@ -34,11 +43,11 @@ class PixelShuffle(UnaryLayer):
         need_image(x, self.name)
         r = self.upscale_factor
         split_groups(x.channels, r * r, "channels")
-        return Volume.image(x.height * r, x.width * r, x.channels // (r * r))
+        return Volume.along([size * r for size in x.spatial], x.channels // (r * r))
 
     def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
         read = read_nearest(self.upscale_factor)
-        return (Reach(read, read),)
+        return (Reach((read, read)),)
 
     def describe(self) -> str:
         return f"×{self.upscale_factor}"
@@ -62,17 +71,17 @@ class PixelUnshuffle(UnaryLayer):
     def infer_volume(self, x: Volume) -> Volume:
         need_image(x, self.name)
         r = self.downscale_factor
-        for axis, size in (("height", x.height), ("width", x.width)):
+        for axis, size in zip(x.axes, x.spatial, strict=True):
             if size % r:
                 raise LayerError(
                     "wrong-value",
                     f"`pixelunshuffle {r}` needs a {axis} that {r} divides, not {size}",
                 )
-        return Volume.image(x.height // r, x.width // r, x.channels * r * r)
+        return Volume.along([size // r for size in x.spatial], x.channels * r * r)
 
     def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
         read = read_window(self.downscale_factor, self.downscale_factor, 0, 1)
-        return (Reach(read, read),)
+        return (Reach((read, read)),)
 
     def describe(self) -> str:
         return f"/{self.downscale_factor}"
@@ -89,12 +98,16 @@ class ChannelShuffle(UnaryLayer):
     synonyms = ("channel_shuffle",)
     akin = ("shuffle",)
     family = Family.PLUMBING
-    examples = (Example("channelshuffle 4", (7, 7, 16)),)
+    examples = (
+        Example("channelshuffle 4", (7, 7, 16)),
+        Example("channelshuffle 4", (9, 16)),
+        Example("channelshuffle 4", (2, 3, 3, 16)),
+    )
 
     groups: int = positional(COUNT, "groups interleaved")
 
     def infer_volume(self, x: Volume) -> Volume:
-        need_image(x, self.name)
+        need_axes(x, self.name)
         split_groups(x.channels, self.groups, "channels")
         return x
 
@@ -111,7 +124,11 @@ class Take(UnaryLayer):
 
     name = "take"
     family = Family.PLUMBING
-    examples = (Example("take(0, 1, 5)", (14, 14, 6)), Example("take(3)", (8,)))
+    examples = (
+        Example("take(0, 1, 5)", (14, 14, 6)),
+        Example("take(3)", (8,)),
+        Example("take 2 0", (9, 3)),
+    )
     support = '''\
 class Take(nn.Module):
     """Some channels of a volume."""
@@ -160,6 +177,7 @@ class Slice(UnaryLayer):
         Example("slice 0 4", (14, 14, 6)),
         Example("slice 2", (14, 14, 6)),
         Example("slice (C/2)", (8,)),
+        Example("slice 1 3", (9, 4)),
     )
     support = '''\
 class Slice(nn.Module):
@@ -195,6 +213,10 @@ class Slice(nn.Module):
         return call("Slice", self.start, x.channels if self.stop is None else self.stop)
 
 
+#: A number per channel of an image, as one for each axis fewer, and more.
+_POSITIONS = (("channels, 1, 1", "channels, 1"), ("channels, 1, 1", "channels, 1, 1, 1"))
+
+
 @dataclass(frozen=True)
 class Scale(UnaryLayer):
     """One trainable coefficient and one bias per channel."""
@@ -203,7 +225,11 @@ class Scale(UnaryLayer):
     family = Family.PLUMBING
     keeps = Saved(inputs=True)
     autocast = Autocast.WIDENS
-    examples = (Example("scale", (14, 14, 6)),)
+    examples = (
+        Example("scale", (14, 14, 6)),
+        Example("scale", (50, 6)),
+        Example("scale", (4, 7, 7, 6)),
+    )
     support = '''\
 class Scale(nn.Module):
     """One trainable coefficient and one bias per channel."""
@@ -216,16 +242,17 @@ class Scale(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x * self.weight + self.bias
 '''
+    rank_support = support_for(support, *_POSITIONS)
 
     def infer_volume(self, x: Volume) -> Volume:
-        need_image(x, self.name)
+        need_axes(x, self.name)
         return x
 
     def count_parameters(self, x: Volume) -> int:
         return 2 * x.channels
 
     def emit(self, x: Volume) -> Call:
-        return call("Scale", x.channels)
+        return call(helper("Scale", x), x.channels)
 
 
 @dataclass(frozen=True)
@@ -237,7 +264,12 @@ class LayerScale(UnaryLayer):
     family = Family.PLUMBING
     keeps = Saved(inputs=True)
     autocast = Autocast.WIDENS
-    examples = (Example("layerscale", (14, 14, 6)), Example("layerscale 0.1", (14, 14, 6)))
+    examples = (
+        Example("layerscale", (14, 14, 6)),
+        Example("layerscale 0.1", (14, 14, 6)),
+        Example("layerscale 0.1", (50, 6)),
+        Example("layerscale", (4, 7, 7, 6)),
+    )
     support = '''\
 class LayerScale(nn.Module):
     """One trainable factor per channel."""
@@ -249,15 +281,16 @@ class LayerScale(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x * self.weight
 '''
+    rank_support = support_for(support, *_POSITIONS)
 
     value: float = positional(NUMBER, "what the factors are before training", default=1e-6)
 
     def infer_volume(self, x: Volume) -> Volume:
-        need_image(x, self.name)
+        need_axes(x, self.name)
         return x
 
     def count_parameters(self, x: Volume) -> int:
         return x.channels
 
     def emit(self, x: Volume) -> Call:
-        return call("LayerScale", x.channels, self.value)
+        return call(helper("LayerScale", x), x.channels, self.value)

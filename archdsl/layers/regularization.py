@@ -37,7 +37,7 @@ class DropPath(UnaryLayer):
     name = "droppath"
     synonyms = ("drop_path", "stochasticdepth", "stochastic_depth")
     family = Family.REGULARIZATION
-    examples = (Example("droppath 0.1", (14, 14, 64)),)
+    examples = (Example("droppath 0.1", (14, 14, 64)), Example("droppath 0.1", (50, 8)))
     support = '''\
 class DropPath(nn.Module):
     """Zeroes a whole sample with probability p in training and scales the others up."""

@@ -10,7 +10,7 @@ from archdsl.layers.activation import Softmax
 from archdsl.layers.definition import words_of
 from archdsl.layers.norm import BatchNorm, InstanceNorm
 from archdsl.layers.regularization import Dropout
-from archdsl.layers.windows import pad_sides
+from archdsl.layers.windows import in_short, pad_sides
 from archdsl.lints.subject import LintedNetwork, written
 from archdsl.network.graph import Node
 from archdsl.recipe.losses import CrossEntropy
@@ -73,9 +73,7 @@ def dropped_rows(network: LintedNetwork) -> Iterator[Diagnostic]:
             continue
         lost = [
             _numbered(axis, size, count)
-            for axis, size, count in zip(
-                ("row", "column"), (x.height, x.width), uncovered, strict=True
-            )
+            for axis, size, count in zip(_LINES[x.rank], x.spatial, uncovered, strict=True)
             if count
         ]
         keeps = "`ceil` or padding" if "ceil" in words_of(type(node.layer)) else "padding"
@@ -83,9 +81,13 @@ def dropped_rows(network: LintedNetwork) -> Iterator[Diagnostic]:
             "dropped-rows",
             f"`{written(node)}` never reads {' and '.join(lost)} of {x}",
             node,
-            node.layer.explain_axes(x, (uncovered[0] > 0, uncovered[1] > 0)) or "",
+            node.layer.explain_axes(x, [count > 0 for count in uncovered]) or "",
             help=f"{keeps} would keep {'them' if sum(uncovered) > 1 else 'it'}",
         )
+
+
+#: What the positions along each axis are called, by the number of axes.
+_LINES = ((), ("position",), ("row", "column"), ("frame", "row", "column"))
 
 
 def _numbered(axis: str, size: int, count: int) -> str:
@@ -115,10 +117,10 @@ def strided_same(network: LintedNetwork) -> Iterator[Diagnostic]:
     """With a stride, `same` pads no more than is needed: the end alone, where PyTorch pads both."""
     for node in network.model.layers:
         layer: Any = node.layer
-        if getattr(layer, "padding", None) != "same" or layer.stride == (1, 1):
+        if getattr(layer, "padding", None) != "same" or set(layer.stride or ()) == {1}:
             continue
         x = network.input_of(node).volume
-        kernel, dilation = layer.kernel_size, getattr(layer, "dilation", (1, 1))
+        kernel, dilation = layer.kernel_size, getattr(layer, "dilation", (1,) * x.rank)
         stride = layer.reads((x,))[0].stride  # which pools derive from their kernel
         sides = pad_sides("same", x, kernel, stride, dilation)
         uneven = [
@@ -129,8 +131,8 @@ def strided_same(network: LintedNetwork) -> Iterator[Diagnostic]:
         if not uneven:
             continue
         before, after = uneven[0]
-        height, width = (d * (k // 2) for k, d in zip(kernel, dilation, strict=True))
-        padding = f"p{height}" if height == width else f"p{height}x{width}"
+        halves = tuple([d * (k // 2) for k, d in zip(kernel, dilation, strict=True)])
+        padding = f"p{in_short(halves)}"
         yield network.warn(
             "strided-same",
             f"`same` of `{written(node)}` pads {before} before and {after} after",

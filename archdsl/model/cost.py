@@ -13,13 +13,13 @@ from archdsl.records import dataclass
 class Cost:
     """What one node costs, for one sample.
 
-    ``receptive_field`` is (height, width) in pixels of the input, as ``count_fields`` says.
+    ``receptive_field`` is in pixels of the input along each axis, as ``count_fields`` says.
     """
 
     parameters: int
     macs: int
     activations: int
-    receptive_field: tuple[int, int]
+    receptive_field: tuple[int, ...]
     has_weights: bool
 
 

@@ -118,7 +118,7 @@ def _lowered_parameters(model: Model) -> int:
 
 def _run_forward(model: Model, recipe: Recipe, ledger: _Ledger) -> None:
     """Enter what each layer keeps, then the losses."""
-    results = {0: ledger.hold(model.input, labels=model.output.height * model.output.width)}
+    results = {0: ledger.hold(model.input, labels=model.output.positions)}
     for node in model.layers:
         inputs = [results[i] for i in node.inputs]
         saved = node.layer.saves(tuple(x.volume for x in inputs), node.volume)

@@ -1,6 +1,6 @@
 """Receptive fields: which part of the input each position of a network depends on.
 
-Height and width are followed separately. What a position sees along an axis is an interval of the
+The axes are followed separately. What a position sees along an axis is an interval of the
 input. A layer's definition says which positions it reads (``Layer.reads``), so a position of its
 result sees the hull of what those see. Patterns repeat: a period of positions sees what the period
 before it sees, moved on, so a few intervals describe all positions (``_Part.period``).
@@ -83,8 +83,8 @@ class _Part:
 _Field: TypeAlias = tuple[_Part, ...]
 
 
-def count_fields(nodes: Sequence[Node], unknown: Collection[int]) -> list[tuple[int, int]]:
-    """The receptive field of each node, in pixels of the input: height and width.
+def count_fields(nodes: Sequence[Node], unknown: Collection[int]) -> list[tuple[int, ...]]:
+    """The receptive field of each node, in pixels of the input, along each of its axes.
 
     It is the largest over the positions of the node's result: the rows from the first to the last
     one that the position depends on. Borders are not cut: padding sees what would be there if the
@@ -100,24 +100,26 @@ def count_fields(nodes: Sequence[Node], unknown: Collection[int]) -> list[tuple[
         for node in nodes
     ]
     readings = list(zip(nodes, reaches, strict=True))
-    rows = _Axis(
-        [[(node.inputs[r.input], r.height) for r in of_node] for node, of_node in readings],
-        [node.volume.height for node in nodes],
-    )
-    if _is_square(nodes, reaches):
-        return [(field, field) for field in rows.count_fields()]
-    columns = _Axis(
-        [[(node.inputs[r.input], r.width) for r in of_node] for node, of_node in readings],
-        [node.volume.width for node in nodes],
-    )
-    fields = zip(rows.count_fields(), columns.count_fields(), strict=True)
+    axes = nodes[0].volume.rank or 2  # the field of a vector is written as that of an image
+    if all(_are_alike(node.volume.spatial) for node in nodes) and all(
+        _are_alike(reach.axes) for of_node in reaches for reach in of_node
+    ):
+        return [(field,) * axes for field in _along(0, readings).count_fields()]
+    fields = zip(*(_along(axis, readings).count_fields() for axis in range(axes)), strict=True)
     # Where no row sees anything, no column does.
-    return [field if all(field) else (0, 0) for field in fields]
+    return [field if all(field) else (0,) * axes for field in fields]
 
 
-def _is_square(nodes: Sequence[Node], reaches: Sequence[tuple[Reach, ...]]) -> bool:
-    return all(node.volume.height == node.volume.width for node in nodes) and all(
-        reach.height is reach.width for of_node in reaches for reach in of_node
+def _are_alike(values: Sequence[object]) -> bool:
+    """Whether the axes of a volume, or what is read along them, are the same."""
+    return all(value is values[0] or value == values[0] for value in values[1:])
+
+
+def _along(axis: int, readings: Sequence[tuple[Node, tuple[Reach, ...]]]) -> _Axis:
+    """One axis of a network. A volume that does not have it is of size 1 along it."""
+    return _Axis(
+        [[(node.inputs[r.input], r.along(axis)) for r in of_node] for node, of_node in readings],
+        [(*node.volume.spatial, 1, 1, 1)[axis] for node, _ in readings],
     )
 
 

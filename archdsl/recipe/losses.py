@@ -33,7 +33,7 @@ class CrossEntropy(Loss):
 
     def saves(self, output: Volume, *, is_probability: bool) -> Saved:
         # The logarithms of the probabilities; for smoothing, which positions have a label.
-        mask = output.height * output.width if self.smoothing else 0
+        mask = output.positions if self.smoothing else 0
         if not is_probability:
             return Saved(bytes=4 * output.elements + mask)
         # Before the logarithm, probabilities of 0 are raised a little, in a copy.

@@ -17,7 +17,7 @@ def render_layer(layer: Layer) -> str:
         value = getattr(layer, item.name)
         if item.role.is_derived:
             continue
-        if value is None or (value == item.default and not item.role.is_positional):
+        if value is None or (item.is_default(value) and not item.role.is_positional):
             by_place = by_place and not item.role.is_positional
             continue
         if item.role.is_positional and by_place:

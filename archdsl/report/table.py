@@ -132,9 +132,9 @@ def _share(part: int, whole: int) -> str:
     return percent if percent != "0.0" else "<0.1"
 
 
-def _field(field: tuple[int, int]) -> str:
-    height, width = field
-    return f"{height:,}" if height == width else f"{height:,}×{width:,}"
+def _field(field: tuple[int, ...]) -> str:
+    sizes = field[:1] if len(set(field)) == 1 else field
+    return "×".join(f"{size:,}" for size in sizes)
 
 
 def _megabytes(numbers: int) -> str:

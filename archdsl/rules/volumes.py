@@ -40,12 +40,25 @@ RULES = (
     ),
     Rule(
         "needs-image",
-        "a layer of images applied to a vector",
+        "a layer of images applied to a vector, or to other volumes",
         """Convolutions and pools move a window over height and width. After `flatten` or `fc` the
-        volume is a vector and has neither. Put such layers before that.""",
+        volume is a vector and has neither. Put such layers before that. A few layers, such as
+        `pixelshuffle`, are for images alone: they refuse 1-D and 3-D volumes, too.""",
         "fc 10; conv 3x3 8",
         "conv 3x3 8; fc 10",
         _MAP,
+    ),
+    Rule(
+        "wrong-axes",
+        "a size with numbers for other axes than those of the volume",
+        """A size is one number, which is for each axis of the volume, or it has a number for each
+        of them: `3x3` on an image, `3x3x3` on a 3-D volume, and only `3` on a 1-D volume. Nothing
+        is added for an axis that a size does not mention. The padding of `pad` is one number, or
+        two for each axis. An interpolation has PyTorch's name: `linear` on a 1-D volume,
+        `bilinear` on an image, `trilinear` on a 3-D volume.""",
+        "conv 3x3 64",
+        "conv 3 64",
+        (16000, 1),
     ),
     Rule(
         "wrong-padding",

@@ -119,8 +119,8 @@ def _namespace() -> dict[str, Any]:
     """PyTorch, and the helper classes of the registered layers."""
     found: dict[str, Any] = {"torch": torch, "nn": nn, "Tensor": Tensor}
     for layer in REGISTRY.values():
-        if layer.support:
-            exec(layer.support, found)
+        for source in layer.helpers().values():
+            exec(source, found)
     return found
 
 

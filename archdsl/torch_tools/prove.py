@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from archdsl.codegen import entry_names
 from archdsl.layers import UnaryLayer
-from archdsl.layers.volume import Volume
+from archdsl.layers.volume import MOST_AXES, Volume
 from archdsl.model import Model
 from archdsl.model.proof import Numbers, Proof
 from archdsl.network.graph import Node
@@ -295,8 +295,6 @@ def _unary(nodes: Iterable[Node]) -> Iterator[Node]:
 def _sizes(shape: TensorShape) -> str:
     """A shape as a volume where it is that of a batch, or else as torch writes it."""
     match shape:
-        case (batch, channels, height, width) if batch == _BATCH:
-            return str(Volume.image(height, width, channels))
-        case (batch, units) if batch == _BATCH:
-            return str(Volume.vector(units))
+        case (batch, channels, *sizes) if batch == _BATCH and len(sizes) <= MOST_AXES:
+            return str(Volume.along(sizes, channels))
     return f"the shape {list(shape)}"

@@ -23,11 +23,16 @@ from archdsl.model import Model
 
 #: Layers of torch that can have fewer channels, and the arguments that count them.
 _WIDTHS: dict[type[nn.Module], tuple[str, ...]] = {
+    nn.Conv1d: ("in_channels", "out_channels", "groups"),
     nn.Conv2d: ("in_channels", "out_channels", "groups"),
+    nn.Conv3d: ("in_channels", "out_channels", "groups"),
+    nn.ConvTranspose1d: ("in_channels", "out_channels", "groups"),
     nn.ConvTranspose2d: ("in_channels", "out_channels", "groups"),
+    nn.ConvTranspose3d: ("in_channels", "out_channels", "groups"),
     nn.Linear: ("in_features", "out_features"),
-    nn.BatchNorm2d: ("num_features",),
     nn.BatchNorm1d: ("num_features",),
+    nn.BatchNorm2d: ("num_features",),
+    nn.BatchNorm3d: ("num_features",),
 }
 #: What channels are divided by, where a network is narrowed.
 NARROWED = 8
@@ -80,8 +85,8 @@ def choose_sample(model: Model) -> Sample | str:
         if less != effort:
             chosen, effort = Sample(model.input, divisor=NARROWED), less
     size = model.input
-    while effort.is_long and min(size.height, size.width) >= 4:
-        size = Volume.image(size.height // 2, size.width // 2, size.channels)
+    while effort.is_long and min(size.spatial, default=1) >= 4:
+        size = Volume.along([number // 2 for number in size.spatial], size.channels)
         volumes = _volumes_at(model, size)
         if volumes is not None:
             chosen = Sample(size, divisor=chosen.divisor)
@@ -162,7 +167,7 @@ def _narrows(model: Model) -> bool:
 
 def _has_widths(emitted: Call) -> bool:
     """Whether a call makes a layer of ``_WIDTHS``, perhaps after one that pads."""
-    return all(one.callee in (*_CALLEES, "nn.ZeroPad2d") for one in _calls_of(emitted))
+    return all(one.callee in _PADDED for one in _calls_of(emitted))
 
 
 def _keeps_groups(emitted: Call) -> bool:
@@ -183,7 +188,10 @@ def _calls_of(emitted: Call) -> tuple[Call, ...]:
     return tuple(arg.value for arg in emitted.args if isinstance(arg.value, Call))
 
 
-_CALLEES = {f"nn.{kind.__name__}" for kind in _WIDTHS}
+_PADDED = {
+    *(f"nn.{kind.__name__}" for kind in _WIDTHS),
+    *(f"nn.ZeroPad{rank}d" for rank in (1, 2, 3)),
+}
 
 
 @contextmanager

@@ -367,7 +367,7 @@ def _gives_probabilities(model: Model) -> bool:
 def _network(source: str, model: Model, options: TrainOptions) -> nn.Module:
     network = load_network(source, entry_name(model))
     # Weights that are to be sharded must be stored in the order of their sizes.
-    if options.channels_last and options.strategy != "fsdp" and not model.input.is_vector:
+    if options.channels_last and options.strategy != "fsdp" and model.input.is_image:
         network = network.to(memory_format=torch.channels_last)
     if options.sync_bn:
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]

@@ -138,6 +138,17 @@ def AvgPool2d(
     return locals()
 
 
+def AvgPool1d(
+    kernel_size: A,
+    stride: A = None,
+    padding: A = 0,
+    ceil_mode: A = False,
+    count_include_pad: A = True,
+) -> Bound:
+    stride = kernel_size if stride is None else stride
+    return locals()
+
+
 def AdaptiveAvgPool2d(output_size: A) -> Bound:
     return locals()
 
@@ -154,9 +165,6 @@ def BatchNorm2d(
     track_running_stats: A = True,
 ) -> Bound:
     return locals()
-
-
-BatchNorm1d = BatchNorm2d
 
 
 def InstanceNorm2d(
@@ -248,7 +256,7 @@ LAYERS: dict[str, Signature] = {
     "AvgPool2d": AvgPool2d,
     "AdaptiveAvgPool2d": AdaptiveAvgPool2d,
     "AdaptiveMaxPool2d": AdaptiveMaxPool2d,
-    "BatchNorm1d": BatchNorm1d,
+    "BatchNorm1d": BatchNorm2d,
     "BatchNorm2d": BatchNorm2d,
     "InstanceNorm2d": InstanceNorm2d,
     "LocalResponseNorm": LocalResponseNorm,
@@ -264,13 +272,21 @@ LAYERS: dict[str, Signature] = {
     "PixelUnshuffle": PixelUnshuffle,
     "ChannelShuffle": ChannelShuffle,
 }
+_RANKED = """
+    Conv ConvTranspose MaxPool AvgPool AdaptiveAvgPool AdaptiveMaxPool BatchNorm InstanceNorm
+    ZeroPad ReflectionPad ReplicationPad ConstantPad
+"""
+# Those of 1-D and 3-D volumes have the parameters of the one for images.
+for _name in _RANKED.split():
+    LAYERS |= {f"{_name}{_rank}d": LAYERS[f"{_name}2d"] for _rank in (1, 3)}
+LAYERS["AvgPool1d"] = AvgPool1d
 
 #: Arguments in which PyTorch reads one number as all axes or sides.
 _SQUARE = "kernel_size stride padding dilation output_padding output_size scale_factor"
 SQUARE = frozenset(_SQUARE.split())
 
-_BIASED = ("Conv2d", "ConvTranspose2d", "Linear")
-_NORMS = ("BatchNorm1d", "BatchNorm2d", "InstanceNorm2d", "GroupNorm", "LayerNorm")
+_BIASED = {"Linear", *(name for name in LAYERS if name.startswith("Conv"))}
+_NORMS = {name for name in LAYERS if name.endswith(("Norm", "Norm1d", "Norm2d", "Norm3d"))}
 
 
 def parameters_of(layer: str, bound: Bound) -> tuple[str, ...]:
@@ -293,9 +309,10 @@ def weight_shape(callee: str, arguments: Mapping[str, A]) -> tuple[int, ...]:
     if callee == "nn.Linear":
         return arguments["out_features"], arguments["in_features"]
     kernel = arguments["kernel_size"]
-    height, width = (kernel, kernel) if type(kernel) is int else kernel[1:]
+    axes = int(callee.removesuffix("d")[-1])
+    window = (kernel,) * axes if type(kernel) is int else kernel[1:]
     channels = arguments["in_channels"] // arguments["groups"]
-    return arguments["out_channels"], channels, height, width
+    return arguments["out_channels"], channels, *window
 
 
 # ── torch.nn.init, and functions of tensors ──────────────────────────────────────────────────

@@ -50,5 +50,6 @@ class Subject:
 
 def _supports(models: Iterable[Model], callees: set[str]) -> list[str]:
     """The sources of the helper classes that are called."""
-    found = dict.fromkeys(n.layer.support for model in models for n in model.layers)
-    return [s for s in found if s and s.partition("(")[0].removeprefix("class ") in callees]
+    layers = dict.fromkeys(type(node.layer) for model in models for node in model.layers)
+    helpers = (helper for layer in layers for helper in layer.helpers().items())
+    return [source for name, source in helpers if name in callees]

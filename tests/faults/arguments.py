@@ -108,7 +108,7 @@ def repeat_of_zero(spec: Spec) -> Changes:
             yield Change(step.repeat.span, "0")
 
 
-@fault("wrong-value")
+@fault("wrong-axes")
 def kernel_of_three_sizes(spec: Spec) -> Changes:
     """a kernel of three sizes"""
     for written in spec.layers:
@@ -116,7 +116,7 @@ def kernel_of_three_sizes(spec: Spec) -> Changes:
             yield Change(written.arguments[0].span, "3x3x3")
 
 
-@fault("wrong-value")
+@fault("wrong-axes", "wrong-volume", conflict=True)
 def input_of_two_sizes(spec: Spec) -> Changes:
     """an input volume without its channels"""
     for network in spec.items(syntax.Network):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from oracle import judge
-from random_networks import networks
+from random_networks import INPUTS, networks
 
 import archdsl
 
@@ -19,5 +21,12 @@ def _examples(count: int) -> settings:
 @_examples(60)
 @given(networks())
 def test_random_networks_agree_with_torch(text: str) -> None:
-    model = archdsl.parse(text, input="9x8x4")
+    model = archdsl.parse(text, input=INPUTS[0])
     judge(model)
+
+
+@pytest.mark.parametrize("input", INPUTS[1:])
+@_examples(40)
+@given(data=st.data())
+def test_random_networks_of_other_axes_agree_with_torch(input: str, data: st.DataObject) -> None:
+    judge(archdsl.parse(data.draw(networks(input)), input=input))

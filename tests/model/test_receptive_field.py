@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from conftest import ROOT
 from examples import EXAMPLES
-from gradients import endless, field_of_module
+from gradients import axes_of, endless, field_of_module
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_networks import layers, networks
@@ -24,7 +24,7 @@ from archdsl.model.cost import count_costs
 from archdsl.text.diagnostics import ArchError
 
 
-def field_of(model: Model) -> tuple[int, int]:
+def field_of(model: Model) -> tuple[int, ...]:
     return model.costs[model.chain.output].receptive_field
 
 
@@ -35,10 +35,13 @@ def judge_fields(model: Model) -> int:
     gaps that are not square. Height and width are followed apart, but a position in a gap of its
     column sees no row either.
     """
-    network = endless(model) if is_square(model) or not has_gaps(model) else None
+    # A volume of other axes than the input's is not followed beyond its borders.
+    is_plain = all(node.volume.rank in (0, axes_of(model)) for node in model.nodes)
+    is_judged = is_plain and (is_square(model) or not has_gaps(model))
+    network = endless(model) if is_judged else None
     if network is None:
         return 0
-    judged = [node for node in model.layers if node.volume.height * node.volume.width <= 500]
+    judged = [node for node in model.layers if node.volume.positions <= 500]
     for node in judged:
         assert model.costs[node.id].receptive_field == network.field(node), node
     return len(judged)
@@ -50,14 +53,14 @@ def reaches_of(model: Model) -> Iterator[Reach]:
 
 
 def is_square(model: Model) -> bool:
-    return all(node.volume.height == node.volume.width for node in model.nodes) and all(
-        reach.height == reach.width for reach in reaches_of(model)
+    return all(len(set(node.volume.spatial)) <= 1 for node in model.nodes) and all(
+        reads == reach.axes[0] for reach in reaches_of(model) for reads in reach.axes
     )
 
 
 def has_gaps(model: Model) -> bool:
     """Whether some positions read nothing."""
-    return any(None in (*r.height.rows, *r.width.rows) for r in reaches_of(model))
+    return any(None in reads.rows for reach in reaches_of(model) for reads in reach.axes)
 
 
 # ── Layers ───────────────────────────────────────────────────────────────────────────────────
@@ -67,13 +70,12 @@ def has_gaps(model: Model) -> bool:
 def test_the_field_of_an_example_is_that_of_its_module(example: Example) -> None:
     """By the module as it is compiled, borders and all, at positions in the middle."""
     model = archdsl.parse(example.text, input=example.input)
-    height, width = field_of_module(model)
+    field = field_of_module(model)
     if any(node.layer.name == "reshape" for node in model.layers):
         # Counts as reading all: it turns rows into columns, which are followed apart.
-        assert field_of(model)[0] >= height
-        assert field_of(model)[1] >= width
+        assert all(own >= seen for own, seen in zip(field_of(model), field, strict=True))
     else:
-        assert field_of(model) == (height, width)
+        assert field_of(model) == field
 
 
 @pytest.mark.parametrize("example", [e for e in EXAMPLES if prod(e.values[0].input) < 3_000])
@@ -203,9 +205,11 @@ SMALL = st.integers(1, 4)
 
 
 @st.composite
-def keepers(draw: Any) -> str:
+def keepers(draw: Any, rank: int) -> str:
     """What gives back the size that it gets, often moved."""
     a, b, c = draw(st.tuples(*[st.integers(0, 3)] * 3))
+    pad = " ".join(["pad", *map(str, (a, b, b, a, a, b)[: 2 * rank])])
+    linear = ("linear", "bilinear", "trilinear")[rank - 1]
     factor = draw(st.integers(2, 3))
     return draw(
         st.sampled_from(
@@ -213,10 +217,10 @@ def keepers(draw: Any) -> str:
                 "id",
                 "in",
                 f"conv {a + 1} same d{b + 1}",
-                f"pad {a} {b} {b} {a}; conv {a + b + 1}",
-                f"pad {a} {b} {b} {a}; dwconv 2 d{a + b or 1}; deconv 2" if a + b else "id",
+                f"{pad}; conv {a + b + 1}",
+                f"{pad}; dwconv 2 d{a + b or 1}; deconv 2" if a + b else "id",
                 f"upsample {factor}; maxpool {factor}",
-                f"upsample {factor} mode=bilinear; conv {a + 1} s{factor} same",
+                f"upsample {factor} mode={linear}; conv {a + 1} s{factor} same",
                 f"deconv {a + 1} s{factor} d{b + 1} p{c}; adaptiveavgpool SIZE",
                 f"adaptiveavgpool {a + 2}; adaptiveavgpool SIZE",
                 "mul { id | gap }",
@@ -228,16 +232,16 @@ def keepers(draw: Any) -> str:
 @st.composite
 def spatial_networks(draw: Any) -> Model:
     """Layers that read other places than their own, and branches of one size."""
-    text, input = "", draw(st.sampled_from(["10x10x2", "11x9x2"]))
+    text, input = "", draw(st.sampled_from(["10x10x2", "11x9x2", "20x2", "4x5x6x2"]))
     model = archdsl.parse("conv 3", input=input)
     for _ in range(draw(st.integers(2, 7))):
         if draw(st.booleans()):
             statement = draw(layers(SPATIAL))
         else:
-            branches = draw(st.lists(keepers(), min_size=2, max_size=3))
+            branches = draw(st.lists(keepers(model.input.rank), min_size=2, max_size=3))
             merge = draw(st.sampled_from(["concat", "concat", "add", "mul"]))
             statement = f"{merge} {{ {' | '.join(branches)} }}"
-            sizes = f"{model.output.height}x{model.output.width}" if text else input[:-2]
+            sizes = "x".join(map(str, model.output.spatial)) if text else input[:-2]
             statement = statement.replace("SIZE", sizes)
         candidate = f"{text}{statement}\n"
         try:

@@ -56,7 +56,7 @@ class State(NamedTuple):
 
 def is_reserved(word: str) -> bool:
     """Whether the language uses a word itself: ``s2`` and ``x2`` are arguments everywhere."""
-    return word in reserved() or re.fullmatch(r"[spgd]\d+(x\d+)?|x\d+", word) is not None
+    return word in reserved() or re.fullmatch(r"[spgd]\d+(x\d+)*|x\d+", word) is not None
 
 
 @cache

@@ -144,5 +144,5 @@ def test_the_table_of_a_layer_has_all_that_a_definition_may_say() -> None:
         for name in {*vars(base), *base.__annotations__}
         if not name.startswith("_")
     }
-    assert said - table - {"combine"} == set()
+    assert said - table - {"combine", "fitted", "helpers"} == set()
     assert "combine" in section_of("Add a merge")

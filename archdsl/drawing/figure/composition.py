@@ -85,8 +85,7 @@ def title_of(layer: Layer) -> str:
     if isinstance(layer, ErrorNode):
         return blank_unprintable(layer.text)
     if any(field.name == "kernel_size" for field in fields_of(type(layer))):
-        height, width = vars(layer)["kernel_size"]
-        return f"{layer.name} {height}×{width}"
+        return f"{layer.name} {'×'.join(map(str, vars(layer)['kernel_size']))}"
     return layer.name
 
 

@@ -81,7 +81,7 @@ def _network(model: Model) -> _Network:
             continue
         lines.append(_text(model, entry))
         volume = model.nodes[entry.output].volume
-        size = size or size_text((volume.height, volume.width))
+        size = size or size_text(volume.spatial)
     if lines:
         stages.append(_Stage(_folded(lines), size))
     return _Network(tuple(stages), tuple(_text(model, entry) for entry in shown[first_dense:]))
@@ -121,7 +121,7 @@ def _text(model: Model, entry: Entry) -> str:
     match layer.family:
         case Family.CONVOLUTION:
             stride = stride_of(model, entry.main)
-            step = "" if stride == (1, 1) else f"/{short_text(stride)}"
+            step = "" if set(stride) == {1} else f"/{short_text(stride)}"
             return f"{layer.name}{short_text(kernel_of(model, entry.main))}-{channels}{step}"
         case Family.DENSE:
             return f"{layer.name}-{channels}"
@@ -133,7 +133,7 @@ def _pooling(model: Model, entry: Entry) -> str:
     assert entry.main is not None
     before = model.nodes[entry.input].volume
     kernel = kernel_of(model, entry.main)
-    if kernel == (before.height, before.width):
+    if kernel == before.spatial:
         return entry.main.layer.name
     stride = short_text(stride_of(model, entry.main))
     return f"{entry.main.layer.name} {size_text(kernel)}/{stride}"

@@ -127,15 +127,15 @@ def _largest(model: Model, part: GroupPart) -> Node:
     return max(reversed(convolutions), key=lambda node: kernel_of(model, node))
 
 
-def kernel_of(model: Model, node: Node) -> tuple[int, int]:
-    """Height and width of a layer's window, without dilation."""
-    kernel = getattr(node.layer, "kernel_size", None)
+def kernel_of(model: Model, node: Node) -> tuple[int, ...]:
+    """The size of a layer's window along each axis, without dilation."""
+    kernel: tuple[int, ...] | None = getattr(node.layer, "kernel_size", None)
     if kernel is not None:
-        return (kernel[0], kernel[1])
+        return kernel
     return node.layer.reads((model.nodes[node.inputs[0]].volume,))[0].kernel
 
 
-def stride_of(model: Model, node: Node) -> tuple[int, int]:
+def stride_of(model: Model, node: Node) -> tuple[int, ...]:
     return node.layer.reads((model.nodes[node.inputs[0]].volume,))[0].stride
 
 
@@ -144,6 +144,6 @@ def size_text(size: tuple[int, ...]) -> str:
     return "×".join(map(str, size))
 
 
-def short_text(size: tuple[int, int]) -> str:
+def short_text(size: tuple[int, ...]) -> str:
     """``3`` for a square, ``1×7`` for another rectangle."""
-    return str(size[0]) if size[0] == size[1] else size_text(size)
+    return str(size[0]) if len(set(size)) == 1 else size_text(size)

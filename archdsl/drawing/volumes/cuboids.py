@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from math import log2, sqrt
+from math import ceil, log2, sqrt
 
 from archdsl.drawing.canvas.marks import Mark, polygon, polyline, rectangle
 from archdsl.drawing.canvas.palette import border_of, fill_of, side_of, top_of
@@ -24,21 +24,37 @@ SLANT = 0.3
 #: and of a bar, which is a vector.
 SLAB, BAR = 5.0, 8.0
 
+#: A plate, which is a 1-D volume, reaches back by this many points.
+PLATE = 1.5
+#: A 3-D volume is drawn as plates behind each other, this many at most, with gaps of this share of
+#: how far one reaches back.
+MOST_PLATES, CLEFT = 6, 0.4
+
 #: If the parts of a box are narrower than this on average, the seams between them are not drawn.
 _SEAM = 2.5
 #: Seams are dashed, because solid lines are between boxes that touch.
 _STITCH = (2.0, 1.5)
+
+#: What is said of volumes that only some networks have, by their number of axes.
+_RULES = (
+    (1, "thin plates are 1-D volumes, as high as these are long"),
+    (3, "3-D volumes are cut into plates, more of them the deeper they are"),
+)
 
 _SIGNS = {"log": "log₂", "sqrt": "square-root", "linear": "linear"}
 
 
 @dataclass(frozen=True, slots=True)
 class CuboidSize:
-    """A box in points: its front, and how far it reaches to the right and up behind it."""
+    """A box in points: its front, and how far it reaches to the right and up behind it.
+
+    It may consist of several plates, one behind the other.
+    """
 
     width: float
     height: float
     back: float
+    plates: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +66,27 @@ class Ruler:
     most_channels: int
     most_units: int
     zoom: float = 1.0
+    most_length: int = 1
+    #: The numbers of axes of the volumes.
+    ranks: frozenset[int] = frozenset()
 
     def size(self, volume: Volume, is_slab: bool = False) -> CuboidSize:
         """The size of a volume's box, or of a vector's bar."""
         if len(volume.sizes) == 1:
             height = H0 + U * self._share(volume.channels, self.most_units)
             return CuboidSize(BAR * self.zoom, height * self.zoom, SLANT * H0 * self.zoom)
-        height = H0 + A * self._share(volume.height, self.most_rows)
-        depth = H0 + A * self._share(volume.width, self.most_rows)
         width = W0 + B * self._share(volume.channels, self.most_channels)
         thick = SLAB if is_slab else width
-        return CuboidSize(thick * self.zoom, height * self.zoom, SLANT * depth * self.zoom)
+        if volume.rank == 1:
+            height = H0 + U * self._share(volume.spatial[0], self.most_length)
+            return CuboidSize(thick * self.zoom, height * self.zoom, PLATE * self.zoom)
+        height = H0 + A * self._share(volume.height, self.most_rows)
+        depth = H0 + A * self._share(volume.width, self.most_rows)
+        back, plates = SLANT * depth, 1
+        if volume.rank == 3:
+            plates = min(MOST_PLATES, 1 + ceil(log2(volume.size("D"))))
+            back *= 0.8 + 0.2 * plates
+        return CuboidSize(thick * self.zoom, height * self.zoom, back * self.zoom, plates)
 
     def _share(self, number: int, most: int) -> float:
         """``log₂(number)``, or the number on another scale that has the same value at ``most``."""
@@ -75,23 +101,28 @@ class Ruler:
     @property
     def rule(self) -> tuple[str, ...]:
         """The text below the picture, in pieces between which lines may be broken."""
+        more = [text for rank, text in _RULES if rank in self.ranks]
         return (
             f"sizes on a {_SIGNS[self.scale]} scale:",
             "boxes are as high and deep as the volume,",
             "as wide as it has channels;",
-            "bars are vectors, slabs change no channels",
+            "bars are vectors, slabs change no channels" + ";" * bool(more),
+            *(text + ";" for text in more[:-1]),
+            *more[-1:],
         )
 
 
 def ruler_for(volumes: Sequence[Volume], scale: BoxScale, zoom: float = 1.0) -> Ruler:
     """The ruler for the largest of some volumes."""
-    images = [volume for volume in volumes if len(volume.sizes) > 1]
+    images = [volume for volume in volumes if volume.rank > 1]
     return Ruler(
         scale,
         max((max(v.height, v.width) for v in images), default=1),
-        max((v.channels for v in images), default=1),
-        max((v.channels for v in volumes if len(v.sizes) == 1), default=1),
+        max((v.channels for v in volumes if not v.is_vector), default=1),
+        max((v.channels for v in volumes if v.is_vector), default=1),
         zoom,
+        max((v.spatial[0] for v in volumes if v.rank == 1), default=1),
+        frozenset(volume.rank for volume in volumes),
     )
 
 
@@ -108,6 +139,15 @@ def cuboid_marks(
     ``parts`` are the channels from which it is joined. ``heat`` has colours of front, top and side
     that replace the family's.
     """
+    if size.plates > 1:
+        back = size.back / (size.plates + CLEFT * (size.plates - 1))
+        plate = CuboidSize(size.width, size.height, back)
+        places = [number * (1 + CLEFT) * back for number in reversed(range(size.plates))]
+        return tuple(
+            mark
+            for at in places
+            for mark in cuboid_marks(x + at, y - at, plate, look, () if at else parts, heat)
+        )
     w, h, d = size.width, size.height, size.back
     front, top, side = heat or (fill_of(look), top_of(look), side_of(look))
     border = border_of(look) if heat is None else "ink"

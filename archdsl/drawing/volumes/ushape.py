@@ -13,6 +13,7 @@ from archdsl.drawing.volumes.boxes import LEADING, TEXT, Canvas, LayoutBox
 from archdsl.drawing.volumes.projection import GAP, Projection
 from archdsl.drawing.volumes.rows import LANE, draw_skips, lanes_of, skips_of
 from archdsl.layers import Family
+from archdsl.layers.volume import Volume
 
 #: The factor by which the height changes at least from level to level.
 _STEP = 1.5
@@ -46,7 +47,7 @@ def u_stages(projection: Projection) -> tuple[UStage, ...] | None:
             return None
         output = projection.source_of(item)
         if source is not None:
-            before, after = figure.volumes[source].height, figure.volumes[output].height
+            before, after = _high(figure.volumes[source]), _high(figure.volumes[output])
             if figure.volumes[output].is_vector:
                 return None
             level += (after * _STEP <= before) - (after >= before * _STEP)
@@ -58,6 +59,11 @@ def u_stages(projection: Projection) -> tuple[UStage, ...] | None:
             stages.append(UStage(item, level, source))
         source = output
     return tuple(stages) if _is_u(stages) else None
+
+
+def _high(volume: Volume) -> int:
+    """The size of a volume along the axis that is drawn upright; 1 of a vector."""
+    return volume.spatial[-2:][0] if volume.spatial else 1
 
 
 def _has_risen(stages: Sequence[UStage]) -> bool:
@@ -185,7 +191,7 @@ def _wire(
         for item in branch:
             assert isinstance(item, Box)
             volume = projection.figure.volumes[item.id]
-            text = f"{item.title} {volume.height}×{volume.width}"
+            text = f"{item.title} {'×'.join(map(str, volume.spatial))}"
             mark = Text((beside - 4.0, y - 4.0), text, TEXT, "muted", anchor="end")
             title = projection.figure.tooltips[item.id]
             canvas.marks.append(Group((mark,), title, ("node", item.look)))

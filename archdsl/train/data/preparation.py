@@ -115,8 +115,9 @@ def enlarge(size: tuple[int, int]) -> tuple[int, int]:
 
 def check_input(input: Volume) -> None:
     """Raises ``TrainError`` for an input that is not a grey or coloured image."""
-    if input.is_vector:
-        raise TrainError(f"the network takes {input}, a vector: images need a height and a width")
+    if not input.is_image:
+        kind = "a vector" if input.is_vector else f"a {input.rank}-D volume"
+        raise TrainError(f"the network takes {input}, {kind}: images need a height and a width")
     if input.channels not in (1, 3):
         raise TrainError(
             f"the network takes {input}: images have 1 channel or 3, not {input.channels}"
