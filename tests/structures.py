@@ -87,6 +87,45 @@ STRUCTURES = {
     "names in quotes": '"conv": { conv 1x1 4 relu }; "relu": bn; d1: conv 1x1 4; x2: relu; fc 3',
 }
 
+#: Parts that run again with the same weights.
+REUSED = {
+    "a layer runs again": "f: conv 3x3 4 same; relu; reuse f; tanh; reuse f",
+    "a layer runs again on another size": "f: conv 3x3 4; maxpool 2; reuse f",
+    "a layer runs again in copies": "f: conv 3x3 4 same; { relu; reuse f } ×3; fc 3",
+    "a layer runs again in branches": "f: conv 1x1 4; add { reuse f | tanh; reuse f; relu | id }",
+    "a branch runs again": "add { f: conv 1x1 4; relu | tanh }; concat { reuse f | id }",
+    "a row runs again": "f: conv 3x3 4 same bn relu; reuse f ×2; fc 3",
+    "a group runs again": "f: { conv 3x3 4 same bn; add { relu; conv 1x1 4 | id } }; reuse f",
+    "a group with a skip runs again": "a: conv 1x1 4; d: { relu; add { a | id } }; tanh; reuse d",
+    "copies run again": "f: { conv 3x3 4 same tanh } ×3; reuse f",
+    "copies with a skip run again": "a: conv 1x1 4; f: { relu; add { a | id } } ×2; reuse f",
+    "a call runs again": "f: basic(4); g: basic(4); reuse f; reuse g; reuse f",
+    "a call in a group runs again": "f: { basic(4); conv 1x1 4 }; reuse f; fc 3",
+    "a result of a second run is read": "f: conv 1x1 4; b: reuse f; relu; add { b | f | id }",
+    "a result of copies of a run is read": "f: conv 1x1 4; b: reuse f ×2; relu; add { b | id }",
+    "a run in a run": "g: { f: conv 1x1 4; relu; reuse f }; reuse g; tanh; reuse g",
+    "a run in a block": "block b(n) { conv 1x1 n; f: conv 3x3 n same; relu; reuse f }\nb(4); b(8)",
+    "a run that needs equal channels": "block b(n) { f: conv 1x1 n; relu; reuse f }\n"
+    "b(4); tanh; b(4)",
+    "a run of nothing": "f: id; conv 1x1 4; reuse f; relu",
+    "fully-connected layers run again": "f: fc 8; relu; g: fc 8 relu; reuse g; reuse g; fc 3",
+    "a flattening runs again": "f: { conv 1x1 2; fc 8 }; u: f; reshape 2x2x2; upsample 4x4; "
+    "conv 1x1 4; reuse f; add { u | id }",
+    "a normalization of two convolutions": "conv 1x1 4; f: bn; relu; conv 1x1 4; reuse f",
+    "a convolution before two normalizations": "f: conv 1x1 4; bn; relu; reuse f; bn",
+    "a pair runs again": "c: conv 1x1 4; f: bn; relu; reuse c; reuse f",
+    "dropout runs again": "f: dropout 0.5; conv 1x1 4; reuse f; relu; add { f | id }",
+    "dropout in a part that runs again": "f: { conv 1x1 4; dropout 0.5; relu }; reuse f",
+    "relu of what is read twice": "f: { conv 1x1 4; r: relu; add { r | conv 1x1 4 } }; reuse f",
+    "an inception runs again": "f: inception(1, 2→1, 2→1, 1); reuse f",
+    "a crop runs again": "f: { a: conv 3x3 4; conv 3x3 4; concat { crop a | id } }; conv 1x1 4; "
+    "pad 2; reuse f",
+    "a run under a condition": "f: conv 1x1 4; if C == 4 { reuse f } else { id }; relu",
+    "runs before a head": "f: conv 1x1 4; aux(0.3) { gap; fc 3 }; reuse f; fc 3",
+}
+
+STRUCTURES |= REUSED
+
 INCEPTION = "concat { conv 1x1 2 relu | conv 1x1 3 relu; conv 3x3 4 same relu | maxpool 3 s1 same }"
 CELL = "block cell(n) { conv 3x3 n same bn relu }\n"
 

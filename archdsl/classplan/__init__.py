@@ -28,6 +28,7 @@ from archdsl.classplan.plan import (
     PlanStep,
     ReferenceStep,
     RepeatItem,
+    ReuseStep,
     SequentialItem,
     applies_of,
     heads_of,
@@ -35,6 +36,7 @@ from archdsl.classplan.plan import (
     items_of,
     keyed_in_row,
     plans_in,
+    run_items_of,
 )
 from archdsl.classplan.planning import HEAD_CLASS, plan_modules
 
@@ -56,6 +58,7 @@ __all__ = [
     "PlanStep",
     "ReferenceStep",
     "RepeatItem",
+    "ReuseStep",
     "SequentialItem",
     "applies_of",
     "attribute_name",
@@ -67,4 +70,5 @@ __all__ = [
     "name_nodes",
     "plan_modules",
     "plans_in",
+    "run_items_of",
 ]

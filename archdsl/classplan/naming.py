@@ -19,6 +19,7 @@ from archdsl.classplan.plan import (
     PlanItem,
     PlanStep,
     ReferenceStep,
+    ReuseStep,
     SequentialItem,
     applies_of,
     keyed_in_row,
@@ -218,7 +219,7 @@ def name_nodes(plan: ClassPlan, nodes: Sequence[Node]) -> dict[int, str]:
             match step:
                 case ApplyStep():
                     item(step.item, prefix + step.attribute)
-                case HeadStep(apply=apply):
+                case HeadStep(apply=apply) | ReuseStep(apply=apply):
                     item(apply.item, prefix + apply.attribute)
                 case ForkStep():
                     for branch in step.branches:

@@ -137,6 +137,13 @@ class HeadStep:
 
 
 @dataclass(frozen=True, slots=True)
+class ReuseStep:
+    """An attribute that is already there, called once more."""
+
+    apply: ApplyStep
+
+
+@dataclass(frozen=True, slots=True)
 class OptionStep:
     """What an ``if`` that is a step by itself led to.
 
@@ -156,7 +163,9 @@ class CopiesStep:
     copies: tuple[tuple[PlanStep, ...], ...]
 
 
-PlanStep: TypeAlias = ApplyStep | ForkStep | ReferenceStep | HeadStep | OptionStep | CopiesStep
+PlanStep: TypeAlias = (
+    ApplyStep | ForkStep | ReferenceStep | HeadStep | ReuseStep | OptionStep | CopiesStep
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +203,22 @@ def applies_of(steps: Iterable[PlanStep]) -> Iterator[ApplyStep]:
                     yield from applies_of(copy)
 
 
+def reuses_of(steps: Iterable[PlanStep]) -> Iterator[ApplyStep]:
+    """The calls of attributes that are already there, in execution order."""
+    for step in steps:
+        match step:
+            case ReuseStep(apply=apply):
+                yield apply
+            case ForkStep(branches=branches):
+                for branch in branches:
+                    yield from reuses_of(branch)
+            case OptionStep(steps=inner):
+                yield from reuses_of(inner)
+            case CopiesStep(copies=copies):
+                for copy in copies:
+                    yield from reuses_of(copy)
+
+
 def heads_of(steps: Iterable[PlanStep]) -> Iterator[HeadStep]:
     """The auxiliary heads among steps, those that an ``if`` put there included."""
     for step in steps:
@@ -214,6 +239,13 @@ def items_of(plan: ClassPlan) -> Iterator[PlanItem]:
     else:
         for apply in applies_of(plan.steps):
             yield apply.item
+
+
+def run_items_of(plan: ClassPlan) -> Iterator[PlanItem]:
+    """The same, and behind them the items that run once more, with nodes of their own."""
+    yield from items_of(plan)
+    for apply in reuses_of(plan.steps):
+        yield apply.item
 
 
 def plans_in(items: Iterable[PlanItem]) -> Iterator[ClassPlan]:

@@ -22,6 +22,7 @@ from archdsl.classplan.plan import (
     PlanStep,
     ReferenceStep,
     RepeatItem,
+    ReuseStep,
     SequentialItem,
     in_row,
 )
@@ -37,6 +38,7 @@ from archdsl.network.parts import (
     LayerPart,
     ReferencePart,
     RepeatPart,
+    ReusePart,
     SplitPart,
     Written,
     output_of,
@@ -229,6 +231,8 @@ class _Planner:
                     steps.append(ForkStep(part.node, branches, part.comment))
                 case ReferencePart():
                     steps.append(ReferenceStep(part))
+                case ReusePart(name=name, body=Chain(written=(again,))):
+                    steps.append(ReuseStep(replace(self._apply(again), label=name)))
                 case AuxPart():
                     steps.append(HeadStep(self._apply(part), part.weight))
                 case ChoicePart(body=body):
@@ -349,6 +353,9 @@ def _made_and_referenced(steps: Iterable[PlanStep]) -> Iterator[int | ReferenceP
                 yield from (step.output, *step.pieces)
             case HeadStep():
                 yield from step.apply.references
+            case ReuseStep():
+                yield from step.apply.references
+                yield step.apply.output
             case ReferenceStep():
                 yield step.part
             case ForkStep():

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from archdsl.classplan import ClassPlan, camel_case, heads_of, items_of, plans_in
+from archdsl.classplan import ClassPlan, camel_case, heads_of, plans_in, run_items_of
 from archdsl.codegen.constructor import Constructor
 from archdsl.codegen.forward import Forward
 from archdsl.codegen.lanes import (
@@ -128,7 +128,7 @@ class Classes:
         return self._of[id(plan)]
 
     def _collect(self, around: Instantiation) -> None:
-        for plan in plans_in(items_of(around.plan)):
+        for plan in plans_in(run_items_of(around.plan)):
             inner = _inside(around, plan)
             self._collect(inner)
             self._kinds.setdefault(_kind_of(inner), []).append(inner)
@@ -140,7 +140,7 @@ class Classes:
         written.add(kind)
         uses = self._kinds[kind]
         for use in uses:
-            for plan in plans_in(items_of(use.plan)):
+            for plan in plans_in(run_items_of(use.plan)):
                 self._write(_kind_of(_inside(use, plan)), written)
         for text, lanes in write_together(uses, self):
             self._add(text, lanes)

@@ -17,6 +17,7 @@ from archdsl.classplan import (
     OptionStep,
     PlanStep,
     ReferenceStep,
+    ReuseStep,
     SequentialItem,
     applies_of,
 )
@@ -32,10 +33,12 @@ from archdsl.codegen.layout import (
     comment_lines,
     fits_inside,
     lay_out,
+    without_comments,
 )
 from archdsl.codegen.names import PythonScope
 from archdsl.codegen.rows import RowConstructor, all_of, forms_behind, said_of
 from archdsl.codegen.signature import WrittenClass
+from archdsl.codegen.tracing import form_of
 from archdsl.codegen.turns import Guest, Turn, Way
 from archdsl.layers import MergeLayer
 from archdsl.layers.volume import Volume
@@ -75,6 +78,8 @@ class Constructor(RowConstructor):
         self.flags: list[str] = []
         #: By the text of a condition, the attribute that holds it for the whole class.
         self.flag_of: dict[str, str] = {}
+        #: By attribute and lane, the module as an expression and the volume that it takes.
+        self.made: dict[tuple[str, int], tuple[Doc, Volume]] = {}
         #: By lane, the layers that join branches, by node.
         self.merges: dict[int, dict[int, MergeLayer]] = {id(lane): {} for lane in lanes}
 
@@ -109,6 +114,12 @@ class Constructor(RowConstructor):
                 self._attribute(lanes, [head.apply for head in heads])
                 for lane, node in zip(lanes, before, strict=True):
                     lane.current = node
+            case ReuseStep():
+                applies = [reuse.apply for reuse in all_of(steps, ReuseStep)]
+                self._again(lanes, applies)
+                for lane, apply in zip(lanes, applies, strict=True):
+                    lane.trail.append(apply.output)
+                    lane.current = apply.output
             case ReferenceStep():
                 references = all_of(steps, ReferenceStep)
                 agreed(reference.part.target for reference in references)
@@ -127,15 +138,11 @@ class Constructor(RowConstructor):
         if attribute in self.defaults:
             raise DisagreementError  # it would replace another one of the same name
         self.written.add(attribute)
-        agreed((a.flatten, a.each, len(a.pieces)) for a in applies)
-        agreed(tuple(reference.target for reference in apply.references) for apply in applies)
+        entries = [lane.volume_of(lane.current) for lane in lanes]
+        doc = self._module(lanes, applies)
+        for lane, entry in zip(lanes, entries, strict=True):
+            self.made[attribute, id(lane)] = without_comments(doc), entry
         items = [apply.item for apply in applies]
-        if applies[0].each:
-            rows = [row.items for row in all_of(items, SequentialItem)]
-            listed = DocItem(bracketed("[", self.row(lanes, rows), "]"))
-            doc: Doc = bracketed("nn.ModuleList(", [listed])
-        else:
-            doc = self.item(lanes, items)
         comment = self.agreed_comment(
             self.volume_comment(lane, apply.output) if _is_news(lane, apply) else ""
             for lane, apply in zip(lanes, applies, strict=True)
@@ -149,6 +156,39 @@ class Constructor(RowConstructor):
         doc, comment = _with_one_comment(doc, comment)
         self.body += comment_lines(said, self.indent)
         self.body += lay_out(f"self.{attribute} = ", doc, self.indent, comment=comment)
+
+    def _module(self, lanes: Sequence[Lane], applies: Sequence[ApplyStep]) -> Doc:
+        """What an attribute is, as an expression."""
+        agreed((a.flatten, a.each, len(a.pieces)) for a in applies)
+        agreed(tuple(reference.target for reference in apply.references) for apply in applies)
+        items = [apply.item for apply in applies]
+        if not applies[0].each:
+            return self.item(lanes, items)
+        rows = [row.items for row in all_of(items, SequentialItem)]
+        listed = DocItem(bracketed("[", self.row(lanes, rows), "]"))
+        return bracketed("nn.ModuleList(", [listed])
+
+    def _again(self, lanes: Sequence[Lane], applies: Sequence[ApplyStep]) -> None:
+        """Follow an attribute that runs once more; nothing is constructed.
+
+        The spec says that it fits, with the numbers of each instantiation. Where it would not with
+        other arguments, these are refused.
+        """
+        attribute = agreed(apply.attribute for apply in applies)
+        entries = [lane.volume_of(lane.current) for lane in lanes]
+        used = {*self.used}
+        doc = without_comments(self._module(lanes, applies))
+        self.used = used
+        for lane, entry in zip(lanes, entries, strict=True):
+            if (attribute, id(lane)) not in self.made:
+                raise DisagreementError
+            made, first = self.made[attribute, id(lane)]
+            if made == doc:
+                continue
+            pairs = zip(lane.shown(first).sizes, lane.shown(entry).sizes, strict=False)
+            for one, other in pairs:
+                if one == other and form_of(one) != form_of(other):
+                    self.refuse(Operation("!=", (form_of(one), form_of(other))))
 
     def _fork(self, lanes: Sequence[Lane], forks: Sequence[ForkStep]) -> list[ForkStep]:
         agreed(len(fork.branches) for fork in forks)

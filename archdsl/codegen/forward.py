@@ -19,6 +19,7 @@ from archdsl.classplan import (
     InstanceItem,
     OptionStep,
     ReferenceStep,
+    ReuseStep,
     SequentialItem,
     in_row,
 )
@@ -133,6 +134,8 @@ class Forward:
                     current = self.values[part.node]
                 case HeadStep(apply=apply):
                     self._head(apply, current)
+                case ReuseStep(apply=apply):
+                    current = self._steps((apply,), current, home)
                 case ApplyStep(pieces=(_, *_)):
                     self._split(step, current)
                 case ApplyStep(each=True):
@@ -288,7 +291,10 @@ class Forward:
         match branch[1:] if branch and isinstance(branch[0], ReferenceStep) else branch:
             case ():
                 return True
-            case (ApplyStep(each=False, pieces=()) as apply,):
+            case (
+                (ApplyStep(each=False, pieces=()) as apply)
+                | ReuseStep(apply=ApplyStep(each=False) as apply),
+            ):
                 return apply.output not in self.referenced
             case _:
                 return False
@@ -299,8 +305,9 @@ class Forward:
             match step:
                 case ReferenceStep(part=part):
                     current = self.values[part.node]
-                case ApplyStep():
-                    return self._applied(step, current)
+                case ApplyStep() | ReuseStep():
+                    apply = step.apply if isinstance(step, ReuseStep) else step
+                    return self._applied(apply, current)
         return _Operand((current,), lambda names: names[0])
 
 
@@ -319,7 +326,7 @@ def _references(steps: Iterable[Way]) -> Iterator[ReferencePart]:
                 yield part
             case ApplyStep(references=references):
                 yield from references
-            case HeadStep(apply=apply):
+            case HeadStep(apply=apply) | ReuseStep(apply=apply):
                 yield from apply.references
             case ForkStep(branches=branches):
                 for branch in branches:

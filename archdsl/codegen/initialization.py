@@ -40,7 +40,9 @@ def initialization_lines(model: Model) -> list[str]:
     owners = [
         _owner(model, node, node.layer)
         for node in model.layers
-        if isinstance(node.layer, WeightLayer) and (model.init or node.layer.init)
+        if node.shares is None
+        and isinstance(node.layer, WeightLayer)
+        and (model.init or node.layer.init)
     ]
     lines = [*_loop(model.init, owners)] if model.init and owners else []
     for start, names in _exceptions(model.init, owners).items():

@@ -231,7 +231,10 @@ def _with_width(use: Instantiation) -> Instantiation:
 def _width_of(model: Model, end: int) -> tuple[int, str] | None:
     """The layer, and its field, that gives the units of an output as a literal of the network."""
     node = model.nodes[end]
+    shared = {inner.shares for inner in model.layers}
     while True:
+        if node.shares is not None or node.id in shared:
+            return None  # the layer runs elsewhere, too
         for definition, field in _WIDTHS:
             if type(node.layer) is definition:
                 is_literal = field not in dict(node.forms)

@@ -19,6 +19,7 @@ from archdsl.classplan import (
     PlanStep,
     ReferenceStep,
     RepeatItem,
+    ReuseStep,
     SequentialItem,
 )
 from archdsl.codegen.lanes import DisagreementError, Lane
@@ -75,6 +76,10 @@ class Guest:
             case ForkStep(branches=branches):
                 moved: Any = tuple(tuple(map(self._moved, branch)) for branch in branches)
                 return replace(step, node=self._make(step.node), branches=moved)
+            case ReuseStep(apply=apply):
+                moved_apply = self._moved(apply)
+                assert isinstance(moved_apply, ApplyStep)
+                return ReuseStep(moved_apply)
             case ReferenceStep(part=part):
                 return ReferenceStep(replace(part, node=self._find(part.node)))
             case Turn(ways=ways):

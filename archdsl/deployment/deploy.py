@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from archdsl.classplan import name_nodes, plan_modules
 from archdsl.deployment.definitions import InplaceReLU, Reduction
-from archdsl.deployment.draft import Fold, NetworkDraft, renumbered, without
+from archdsl.deployment.draft import Fold, NetworkDraft, renumbered, whole_reuses, without
 from archdsl.deployment.merging import merge_reductions
 from archdsl.layers import Family, MergeLayer, WeightLayer
 from archdsl.layers.activation import ReLU
@@ -88,18 +88,27 @@ def _fold_norms(draft: NetworkDraft) -> NetworkDraft:
     nodes = dict(draft.nodes)
     folds = dict(draft.folds)
     folded = set()
-    for norm in draft.nodes.values():
-        if not isinstance(norm.layer, BatchNorm):
+    by_module = draft.by_module()
+    norms_alone = whole_reuses(
+        draft, {n.id for n in draft.nodes.values() if isinstance(n.layer, BatchNorm)}
+    )
+    for norms in by_module.values():
+        norm = norms[0]
+        if not isinstance(norm.layer, BatchNorm) or norm.id in norms_alone:
             continue
-        (source,) = norm.inputs
-        layer = nodes[source].layer
-        if not isinstance(layer, _FOLDING) or readers[source] != 1:
+        sources = [nodes[node.inputs[0]] for node in norms]
+        layer = sources[0].layer
+        if not isinstance(layer, _FOLDING) or any(readers[s.id] != 1 for s in sources):
             continue
-        forms = tuple(form for form in nodes[source].forms if form[0] != "bias")
-        nodes[source] = replace(nodes[source], layer=replace(layer, bias=True), forms=forms)
-        folds[source] = (replace(folds[source][0], norm=norm.id),)
-        folded.add(norm.id)
-    return without(NetworkDraft(nodes, draft.chain, folds), folded)
+        # Where they run several times, they must do so together, each time one behind the other.
+        if [s.id for s in by_module[sources[0].module]] != sorted(s.id for s in sources):
+            continue
+        for source in sources:
+            forms = tuple(form for form in source.forms if form[0] != "bias")
+            nodes[source.id] = replace(source, layer=replace(layer, bias=True), forms=forms)
+        folds[sources[0].module] = (replace(folds[sources[0].module][0], norm=norm.module),)
+        folded |= {node.id for node in norms}
+    return without(replace(draft, nodes=nodes, folds=folds), folded)
 
 
 def _in_place(draft: NetworkDraft) -> NetworkDraft:
@@ -109,10 +118,15 @@ def _in_place(draft: NetworkDraft) -> NetworkDraft:
     for node in draft.nodes.values():
         if isinstance(node.layer, Reduction) and type(node.layer.activation) is ReLU:
             nodes[node.id] = replace(node, layer=replace(node.layer, activation=InplaceReLU()))
-        elif type(node.layer) is ReLU:
-            source = draft.nodes[node.inputs[0]]
-            makes_anew = isinstance(source.layer, (*_FOLDING, BatchNorm, MergeLayer))
-            if makes_anew and readers[source.id] == 1:
+    for users in draft.by_module().values():
+        if type(users[0].layer) is not ReLU:
+            continue
+        sources = [draft.nodes[node.inputs[0]] for node in users]
+        if all(
+            isinstance(source.layer, (*_FOLDING, BatchNorm, MergeLayer)) and readers[source.id] == 1
+            for source in sources
+        ):
+            for node in users:
                 nodes[node.id] = replace(node, layer=InplaceReLU())
     return replace(draft, nodes=nodes)
 
@@ -138,6 +152,7 @@ def _finish(plain: Model, draft: NetworkDraft) -> Deployment:
             for f in draft.folds[node.id]
         )
         for node in nodes
-        if model.costs[node.id].parameters or isinstance(node.layer, BatchNorm)
+        if node.shares is None
+        and (model.costs[node.id].parameters or isinstance(node.layer, BatchNorm))
     }
     return Deployment(plain, model, origins)

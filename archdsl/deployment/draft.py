@@ -18,6 +18,7 @@ from archdsl.network.parts import (
     LayerPart,
     ReferencePart,
     RepeatPart,
+    ReusePart,
     SplitPart,
     Written,
     chains_in,
@@ -52,13 +53,22 @@ class NetworkDraft:
         readers[self.chain.output] += 1
         return readers
 
+    def by_module(self) -> dict[int, list[Node]]:
+        """The nodes that run each module, by the node that it belongs to."""
+        found: dict[int, list[Node]] = {}
+        for node in self.nodes.values():
+            found.setdefault(node.module, []).append(node)
+        return found
+
 
 def without(draft: NetworkDraft, gone: set[int]) -> NetworkDraft:
     """The draft without heads and without some layers; what read these reads their input instead.
 
     Parts that become empty are removed, too. A named part that is referenced stays as ``id``: its
-    name stands for a place between two layers.
+    name stands for a place between two layers. A part that runs again stays where nothing would be
+    left of it.
     """
+    gone = gone - whole_reuses(draft, gone)
     referenced = {(p.target, p.node) for p in walk(draft.chain) if isinstance(p, ReferencePart)}
     kept = {
         _output_of(part)
@@ -74,6 +84,17 @@ def without(draft: NetworkDraft, gone: set[int]) -> NetworkDraft:
     return NetworkDraft(
         removal.nodes_left(), removal.chain(draft.chain), removal.folds_left(draft.folds)
     )
+
+
+def whole_reuses(draft: NetworkDraft, gone: set[int]) -> set[int]:
+    """The nodes that run the modules of parts that run again and would vanish as a whole."""
+    modules = {
+        draft.nodes[node].module
+        for part in walk(draft.chain)
+        if isinstance(part, ReusePart) and _vanishes(part, gone)
+        for node in _made_by(part.body)
+    }
+    return {node.id for node in draft.nodes.values() if node.module in modules}
 
 
 def _output_of(part: Written) -> int:
@@ -92,7 +113,7 @@ def _output_of(part: Written) -> int:
 def _is_empty(part: Written) -> bool:
     """Whether a part has had no layer from the start, as a block that its arguments make empty."""
     match part:
-        case CallPart() | GroupPart() | RepeatPart() | ChoicePart():
+        case CallPart() | GroupPart() | RepeatPart() | ChoicePart() | ReusePart():
             return all(_is_empty(p) for chain in chains_in(part) for p in chain.written)
         case _:
             return False
@@ -104,7 +125,7 @@ def _vanishes(part: Written, gone: set[int]) -> bool:
             return node in gone
         case AuxPart():
             return True
-        case CallPart() | GroupPart() | RepeatPart() | ChoicePart():
+        case CallPart() | GroupPart() | RepeatPart() | ChoicePart() | ReusePart():
             return all(_vanishes(p, gone) for chain in chains_in(part) for p in chain.written)
         case _:
             return False
@@ -169,6 +190,7 @@ def renumbered(draft: NetworkDraft) -> NetworkDraft:
             node,
             id=ids[id],
             inputs=tuple(ids[i] for i in node.inputs),
+            shares=None if node.shares is None else ids[node.shares],
             forms=_moved_forms(node, ids.__getitem__),
         )
         for id, node in draft.nodes.items()

@@ -71,6 +71,10 @@ class _Merging:
         self.reader = {source: node for node in draft.nodes.values() for source in node.inputs}
         self.fresh = count(max(draft.nodes) + 1)
         self.merged_activations: set[int] = set()
+        #: Nodes that run one module together: their layers stay as they are.
+        self.shared = {
+            node.id for users in draft.by_module().values() if len(users) > 1 for node in users
+        }
 
     def run(self) -> NetworkDraft:
         chain = self._chain(self.draft.chain)
@@ -108,10 +112,12 @@ class _Merging:
         if not isinstance(part, LayerPart):
             return None
         node = self.nodes[part.node]
-        if not _is_reduction(node) or self.readers[node.id] != 1:
+        if not _is_reduction(node) or self.readers[node.id] != 1 or node.id in self.shared:
             return None
         after = self.reader.get(node.id)
         is_activation = after is not None and type(after.layer) in _ELEMENTWISE
+        if after is not None and after.id in self.shared:
+            is_activation = False
         return _BranchStart(node, after if is_activation else None, _channels(node, calls))
 
     def _split(self, starts: list[_BranchStart]) -> SplitPart:

@@ -19,6 +19,7 @@ from archdsl.elaborate.initialization import (
 )
 from archdsl.elaborate.loops import Turns, read_turns
 from archdsl.elaborate.placing import Placer
+from archdsl.elaborate.reuse import Replay, find_reused, named_reuse, reused_name
 from archdsl.elaborate.scope import Cursor, LayerArgument, PartNames, Scope
 from archdsl.elaborate.training import read_recipe
 from archdsl.elaborate.values import (
@@ -217,38 +218,18 @@ class Builder(Placer):
                 self.lacks_names = True
                 raise
             step = replace(step, label=label)
-        start = cursor
-        copies: list[Chain] = []
-        parts: list[Written] = []
-        first = len(self.nodes)
+        start, first = cursor, len(self.nodes)
         turns = self._turns(step, scope, cursor)
-        is_scope = self._is_scope(step, scope)
-        for turn in range(turns.number):
-            before = len(self.nodes)
-            inner = scope
-            if is_scope:
-                inner = replace(scope, parts=PartNames(scope.parts), is_trunk=False)
-            begin = cursor
-            more, cursor = self._copy(step, turns, turn, inner, cursor)
-            if len(self.nodes) == before:
-                self.use_budget(step.span)  # a copy without layers costs time, too
-            copies.append(Chain(tuple(more), begin.node, cursor.node))
-            parts += more
-            if label and is_scope:
-                scope.parts.hidden |= {
-                    n: (label.id, span) for n, (_, span) in inner.parts.own.items()
-                }
+        copies, cursor = self._copies(step, label, turns, scope, cursor)
+        parts = [part for copy in copies for part in copy.written]
         if step.claim is not None:
             self.check_volume(step.claim, step.span, scope, start, cursor)
         if self.volumes.setdefault(step.span, cursor.volume) != cursor.volume:
             self.volumes[step.span] = None
         is_repeated = isinstance(step, syntax.For) or step.repeat is not None
         if is_repeated and (parts or label is None):
-            name = label.id if label else None
-            repeat = RepeatPart(
-                name, tuple(copies), turns.count, step.span, cursor.node, turns.loop
-            )
-            parts = [repeat]
+            name = label.id if label and not isinstance(step, syntax.Reuse) else None
+            parts = [RepeatPart(name, copies, turns.count, step.span, cursor.node, turns.loop)]
         if label is None:
             return parts, cursor
         if label.id in REGISTRY and cursor.volume is not None and not is_quoted:
@@ -261,17 +242,20 @@ class Builder(Placer):
         if not parts:
             cursor = self.place(Identity(), [cursor], step.span, scope)
             scope.parts.own[label.id] = (cursor, label.span)
-            return [LayerPart(label.id, cursor.node)], cursor
-        if all(isinstance(part, ReferencePart) for part in parts):
+            parts = [LayerPart(label.id, cursor.node)]
+        elif all(isinstance(part, ReferencePart) for part in parts):
             return parts, cursor  # another name for a part that has one
-        if is_repeated:
-            return parts, cursor
-        assert isinstance(step, syntax.Step)
-        return [_named(step, label.id, Chain(tuple(parts), start.node, cursor.node))], cursor
+        elif isinstance(step, syntax.Reuse):
+            parts = named_reuse(parts, label.id)
+        elif isinstance(step, syntax.Step) and step.repeat is None:
+            parts = [_named(step, label.id, Chain(tuple(parts), start.node, cursor.node))]
+        if not isinstance(step, syntax.Aux):
+            scope.parts.reusable[label.id] = parts[-1]
+        return parts, cursor
 
     def _is_scope(self, step: syntax.Step | syntax.For, scope: Scope) -> bool:
         """Whether names inside a statement are its own: it is named, and has braces or copies."""
-        if step.label is None or isinstance(step, syntax.Aux):
+        if step.label is None or isinstance(step, (syntax.Aux, syntax.Reuse)):
             return False
         if isinstance(step, syntax.For) or step.repeat is not None:
             return True
@@ -289,6 +273,33 @@ class Builder(Placer):
             refuse_labels_in_copies(step)
         return turns
 
+    def _copies(
+        self,
+        step: syntax.Step | syntax.For,
+        label: syntax.Name | None,
+        turns: Turns,
+        scope: Scope,
+        cursor: Cursor,
+    ) -> tuple[tuple[Chain, ...], Cursor]:
+        """The copies of a statement, one behind the other."""
+        copies: list[Chain] = []
+        is_scope = self._is_scope(step, scope)
+        for turn in range(turns.number):
+            before = len(self.nodes)
+            inner = scope
+            if is_scope:
+                inner = replace(scope, parts=PartNames(scope.parts), is_trunk=False)
+            begin = cursor
+            parts, cursor = self._copy(step, turns, turn, inner, cursor)
+            if len(self.nodes) == before:
+                self.use_budget(step.span)  # a copy without layers costs time, too
+            copies.append(Chain(tuple(parts), begin.node, cursor.node))
+            if label and is_scope:
+                scope.parts.hidden |= {
+                    n: (label.id, span) for n, (_, span) in inner.parts.own.items()
+                }
+        return tuple(copies), cursor
+
     def _copy(
         self,
         step: syntax.Step | syntax.For,
@@ -297,6 +308,8 @@ class Builder(Placer):
         scope: Scope,
         cursor: Cursor,
     ) -> tuple[list[Written], Cursor]:
+        if isinstance(step, syntax.Reuse):
+            return self._reuse(step, scope, cursor)
         if isinstance(step, syntax.Step):
             return self._atoms(step, scope, cursor)
         values = Values(scope.values)
@@ -406,6 +419,23 @@ class Builder(Placer):
             return [reference], source
         raise self._unknown(atom, step, scope)
 
+    def _reuse(
+        self, step: syntax.Step, scope: Scope, cursor: Cursor
+    ) -> tuple[list[Written], Cursor]:
+        """An earlier part once more."""
+        name = reused_name(step)
+        if scope.parts.find(name.id) is None and self.lacks_names:
+            raise UnknownVolume
+        part = find_reused(name, scope)
+        first = len(self.nodes)
+        try:
+            again = Replay(self, name, scope, step.span).run(part, cursor)
+        except ElaborationError:
+            del self.nodes[first:]
+            raise
+        end = again.body.output
+        return [again], Cursor(end, self.nodes[end].volume)
+
     # ── What holds chains inside ─────────────────────────────────────────────────────────────────
 
     def _fork(
@@ -511,6 +541,7 @@ class Builder(Placer):
             for name, (_, span) in own.items():
                 self._check_label(syntax.Name(span, name), scope, is_quoted=True)
             scope.parts.own |= own
+            scope.parts.reusable |= given.parts.reusable
             scope.parts.hidden |= given.parts.hidden
             return parts, end
         body = Chain(tuple(parts), cursor.node, end.node)

@@ -54,6 +54,25 @@ class Placer:
         self.nodes.append(Node(id, layer, inputs, volume, span, frames, head, written))
         return Cursor(id, volume)
 
+    def place_again(
+        self, node: Node, inputs: tuple[int, ...], volume: Volume, span: Span, scope: Scope
+    ) -> int:
+        """A node once more, on other inputs, with the module that it has."""
+        id = len(self.nodes)
+        self.nodes.append(
+            replace(
+                node,
+                id=id,
+                inputs=inputs,
+                volume=volume,
+                span=span,
+                frames=scope.frames,
+                head=scope.head,
+                shares=node.module,
+            )
+        )
+        return id
+
     def add_unknown(self, layer: Layer, inputs: list[Cursor], span: Span, scope: Scope) -> Cursor:
         """A node of unknown volume, for those who want to see a network up to its fault."""
         node = self.nodes[inputs[0].node]

@@ -12,6 +12,7 @@ from archdsl.elaborate.values import Context, Values, evaluate, written
 from archdsl.layers import Layer
 from archdsl.layers.volume import MOST_AXES, Volume
 from archdsl.network.graph import CallFrame
+from archdsl.network.parts import Written
 from archdsl.network.symbols import ListValue, Symbolic
 from archdsl.records import dataclass
 from archdsl.text import syntax
@@ -33,6 +34,8 @@ class PartNames:
     outer: PartNames | None = None
     #: A part's result and the place of its name; an auxiliary head has no result to refer to.
     own: dict[str, tuple[Cursor | None, Span]] = field(default_factory=dict)
+    #: The parts with modules of their own, which `reuse` can run again.
+    reusable: dict[str, Written] = field(default_factory=dict)
     #: Names that end with the part they are in: that part, and where they are given.
     hidden: dict[str, tuple[str, Span]] = field(default_factory=dict)
 

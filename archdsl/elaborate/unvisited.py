@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from archdsl.elaborate.environment import Environment
 from archdsl.elaborate.errors import ElaborationError
+from archdsl.elaborate.reuse import no_such_part, reused_name
 from archdsl.elaborate.values import SIZE_NAMES
 from archdsl.elaborate.words import NameScope, is_item, unknown_block, unknown_word
 from archdsl.layers import REGISTRY, Layer
@@ -121,7 +122,8 @@ def _body(body: syntax.Body, names: NameScope) -> Iterator[Diagnostic]:
         if isinstance(statement, syntax.Step):
             if isinstance(statement, (syntax.Train, syntax.Init)):
                 continue  # its words are not layers, and it always runs
-            fault = _step(statement, inner)
+            is_reuse = isinstance(statement, syntax.Reuse)
+            fault = _reuse(statement, inner) if is_reuse else _step(statement, inner)
             if fault is not None:
                 yield fault.diagnostic
             if is_item(statement):
@@ -129,6 +131,15 @@ def _body(body: syntax.Body, names: NameScope) -> Iterator[Diagnostic]:
         own = {statement.name.id} if isinstance(statement, syntax.For) else set()
         for deeper in syntax.bodies_of(statement):
             yield from _body(deeper, replace(inner, values=inner.values | own))
+
+
+def _reuse(step: syntax.Step, names: NameScope) -> ElaborationError | None:
+    """A part that is named nowhere around."""
+    try:
+        name = reused_name(step)
+    except ElaborationError as fault:
+        return fault
+    return None if name.id in names.parts else no_such_part(name, names.parts)
 
 
 def _step(step: syntax.Step, names: NameScope) -> ElaborationError | None:

@@ -65,6 +65,7 @@ KEYWORDS = frozenset(
         "train",
         "for",
         "phrase",
+        "reuse",
     ]
 )
 

@@ -24,11 +24,13 @@ HEAVY = 80
 
 def bias_before_norm(network: LintedNetwork) -> Iterator[Diagnostic]:
     """The normalization subtracts each channel's mean, and with it whatever a bias has added."""
-    for node in network.model.layers:
+    for node in network.owners:
         if not isinstance(node.layer, (BatchNorm, InstanceNorm)):
             continue
-        before = network.input_of(node)
-        if not getattr(before.layer, "bias", False) or len(network.readers[before.id]) > 1:
+        before = network.model.nodes[network.input_of(node).module]
+        if not getattr(before.layer, "bias", False):
+            continue
+        if not all(_is_only_normalized(network, user) for user in network.users[before.id]):
             continue
         fixes: tuple[Fix, ...] = ()
         if "nobias" in words_of(type(before.layer)) and "bias" not in before.span.text:
@@ -44,9 +46,15 @@ def bias_before_norm(network: LintedNetwork) -> Iterator[Diagnostic]:
         )
 
 
+def _is_only_normalized(network: LintedNetwork, node: Node) -> bool:
+    """Whether nothing but one normalization reads a result."""
+    kinds = [type(reader.layer) for reader in network.readers[node.id]]
+    return kinds in ([BatchNorm], [InstanceNorm]) and node not in network.ends
+
+
 def dropout_before_norm(network: LintedNetwork) -> Iterator[Diagnostic]:
     """Dropout changes the variance in training only (Li et al. 2019), which `bn` then expects."""
-    for node in network.model.layers:
+    for node in network.owners:
         if not isinstance(node.layer, BatchNorm):
             continue
         before = network.input_of(node)
@@ -98,7 +106,7 @@ def _numbered(axis: str, size: int, count: int) -> str:
 
 def even_kernel_same(network: LintedNetwork) -> Iterator[Diagnostic]:
     """An even window cannot be centred: `same` then pads one side more, and the result moves."""
-    for node in network.model.layers:
+    for node in network.owners:
         if getattr(node.layer, "padding", None) != "same":
             continue
         window = node.layer.reads((network.input_of(node).volume,))[0]
@@ -115,7 +123,7 @@ def even_kernel_same(network: LintedNetwork) -> Iterator[Diagnostic]:
 
 def strided_same(network: LintedNetwork) -> Iterator[Diagnostic]:
     """With a stride, `same` pads no more than is needed: the end alone, where PyTorch pads both."""
-    for node in network.model.layers:
+    for node in network.owners:
         layer: Any = node.layer
         if getattr(layer, "padding", None) != "same" or set(layer.stride or ()) == {1}:
             continue

@@ -43,6 +43,19 @@ class LintedNetwork:
         return found
 
     @cached_property
+    def owners(self) -> tuple[Node, ...]:
+        """The layers, those that run the module of an earlier one left out."""
+        return tuple(node for node in self.model.layers if node.shares is None)
+
+    @cached_property
+    def users(self) -> dict[int, list[Node]]:
+        """The nodes that run the module of each layer."""
+        found: dict[int, list[Node]] = {}
+        for node in self.model.layers:
+            found.setdefault(node.module, []).append(node)
+        return found
+
+    @cached_property
     def ends(self) -> tuple[Node, ...]:
         """The nodes whose results leave the network: the trunk's and the auxiliary heads'."""
         chain = self.model.chain

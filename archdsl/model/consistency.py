@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import networkx as nx
 
 from archdsl.classplan import ClassPlan, applies_of, items_of, plans_in
-from archdsl.layers import LayerError
+from archdsl.layers import LayerError, UnaryLayer
 from archdsl.layers.volume import Volume
 from archdsl.network.graph import Node, nodes_of, sources_of
 from archdsl.text.diagnostics import Diagnostic
@@ -33,6 +33,8 @@ def find_contradictions(
             except KeyError:
                 continue
             fault = _find_wrong_volume(node, inputs)
+        if fault is None and node.shares is not None:
+            fault = _find_unshared(graph, node)
         if fault is None:
             volumes[id] = node.volume
             continue
@@ -66,6 +68,21 @@ def _find_misplaced(node: Node, sources: tuple[int, ...]) -> str | None:
     if not sources:
         return "reads nothing" if node.id else None
     return "comes before what it reads" if max(sources) >= node.id else None
+
+
+def _find_unshared(graph: nx.MultiDiGraph[int], node: Node) -> str | None:
+    """What keeps a node from running the module of the one that it shares."""
+    shares = node.module
+    owner: Node | None = graph.nodes[shares]["node"] if shares in graph else None
+    if owner is None or owner.id >= node.id or owner.shares is not None:
+        return "shares the module of no earlier layer"
+    if owner.layer != node.layer:
+        return "shares the module of another layer"
+    if isinstance(node.layer, UnaryLayer):
+        one, other = (graph.nodes[n.inputs[0]]["node"].volume for n in (owner, node))
+        if node.layer.emit(one) != node.layer.emit(other):
+            return f"shares a module for {one}, which is not that for {other}"
+    return None
 
 
 def _find_wrong_volume(node: Node, inputs: tuple[Volume, ...]) -> str | None:

@@ -13,6 +13,8 @@ from archdsl.records import dataclass
 class Cost:
     """What one node costs, for one sample.
 
+    Parameters and weights are counted where they belong, and not again where they are shared.
+
     ``receptive_field`` is in pixels of the input along each axis, as ``count_fields`` says.
     """
 
@@ -34,12 +36,14 @@ def count_costs(nodes: Sequence[Node], unknown: Collection[int] = ()) -> dict[in
         parameters = macs = 0
         if len(inputs) == 1:
             x = inputs[0].volume
-            parameters, macs = node.layer.count_parameters(x), node.layer.count_macs(x)
+            macs = node.layer.count_macs(x)
+            if node.shares is None:
+                parameters = node.layer.count_parameters(x)
         costs[node.id] = Cost(
             parameters,
             macs,
             node.volume.elements,
             field,
-            node.layer.has_weights,
+            node.layer.has_weights and node.shares is None,
         )
     return costs

@@ -122,7 +122,7 @@ def _run_forward(model: Model, recipe: Recipe, ledger: _Ledger) -> None:
     for node in model.layers:
         inputs = [results[i] for i in node.inputs]
         saved = node.layer.saves(tuple(x.volume for x in inputs), node.volume)
-        is_trained = model.costs[node.id].parameters > 0 or any(x.is_trained for x in inputs)
+        is_trained = model.costs[node.module].parameters > 0 or any(x.is_trained for x in inputs)
         results[node.id] = ledger.enter(
             saved, inputs, node.volume, node.layer.autocast, is_trained=is_trained
         )

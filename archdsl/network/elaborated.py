@@ -50,5 +50,5 @@ class Elaborated:
     @property
     def meaning(self) -> tuple[object, ...]:
         """What the network is, wherever it is in its text: equal for equal networks."""
-        nodes = tuple((n.layer, n.inputs, n.volume, n.head) for n in self.nodes)
+        nodes = tuple((n.layer, n.inputs, n.volume, n.head, n.shares) for n in self.nodes)
         return nodes, self.recipe, self.init

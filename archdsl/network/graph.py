@@ -29,6 +29,7 @@ class Node:
     ``head`` is the number of the auxiliary head the node belongs to, None on the trunk. Node 0
     is the input. Ids are in execution order, so each input's id is smaller. ``forms`` has, by
     field of the layer, how each number was written that depends on a parameter or a volume.
+    ``shares`` is the node whose module this one runs once more; that node has none itself.
     """
 
     id: int
@@ -39,6 +40,12 @@ class Node:
     frames: tuple[CallFrame, ...] = ()
     head: int | None = None
     forms: tuple[tuple[str, Symbolic], ...] = ()
+    shares: int | None = None
+
+    @property
+    def module(self) -> int:
+        """The node that the module belongs to."""
+        return self.id if self.shares is None else self.shares
 
 
 def trail_of(frames: tuple[CallFrame, ...]) -> tuple[str, ...]:

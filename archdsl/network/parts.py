@@ -123,6 +123,19 @@ class ReferencePart:
 
 
 @dataclass(frozen=True, slots=True)
+class ReusePart:
+    """An earlier part once more, with the same weights; ``body`` holds a copy of it.
+
+    ``name`` is that of this result. The nodes of the copy share the modules of the part's.
+    """
+
+    name: str | None
+    target: str
+    body: Chain
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class SplitPart:
     """A layer with a result for each of several branches; the chain goes on with its own input.
 
@@ -148,7 +161,15 @@ class AuxPart:
 
 
 Part: TypeAlias = (
-    LayerPart | CallPart | GroupPart | RepeatPart | ForkPart | ReferencePart | SplitPart | AuxPart
+    LayerPart
+    | CallPart
+    | GroupPart
+    | RepeatPart
+    | ForkPart
+    | ReferencePart
+    | ReusePart
+    | SplitPart
+    | AuxPart
 )
 
 
@@ -204,7 +225,7 @@ def with_comment(parts: list[Written], comment: Comment | None) -> list[Written]
         return parts
     first, *rest = parts
     match first:
-        case ChoicePart() | ReferencePart() | SplitPart():
+        case ChoicePart() | ReferencePart() | ReusePart() | SplitPart():
             return [first, *with_comment(rest, comment)]
         case _ if first.comment is None:
             return [replace(first, comment=comment), *rest]
@@ -219,14 +240,14 @@ def output_of(part: Written) -> int:
             return part.node
         case RepeatPart():
             return part.output
-        case CallPart() | GroupPart() | AuxPart() | ChoicePart():
+        case CallPart() | GroupPart() | AuxPart() | ChoicePart() | ReusePart():
             return part.body.output
 
 
 def chains_in(part: Written) -> tuple[Chain, ...]:
     """The chains directly inside a part."""
     match part:
-        case CallPart() | GroupPart() | AuxPart() | ChoicePart():
+        case CallPart() | GroupPart() | AuxPart() | ChoicePart() | ReusePart():
             return (part.body,)
         case RepeatPart():
             return part.copies
@@ -239,7 +260,7 @@ def chains_in(part: Written) -> tuple[Chain, ...]:
 def rewritten(part: Written, rewrite: Callable[[Chain], Chain]) -> Written:
     """A part with each chain directly inside it rewritten."""
     match part:
-        case CallPart() | GroupPart() | AuxPart() | ChoicePart():
+        case CallPart() | GroupPart() | AuxPart() | ChoicePart() | ReusePart():
             return replace(part, body=rewrite(part.body))
         case RepeatPart():
             return replace(part, copies=tuple(map(rewrite, part.copies)))
@@ -257,7 +278,7 @@ def without_empty(chain: Chain) -> Chain:
             case RepeatPart(copies=copies) as repeat:
                 left = tuple(copy for copy in copies if copy.written)
                 parts += [replace(repeat, copies=left)] if left else []
-            case CallPart() | GroupPart() | AuxPart() | ChoicePart() as around:
+            case CallPart() | GroupPart() | AuxPart() | ChoicePart() | ReusePart() as around:
                 parts += [around] if around.body.written else []
             case whole:
                 parts.append(whole)

@@ -32,6 +32,7 @@ def report_document(
 
     Volumes are ``[height, width, channels]``, or ``[units]``; MACs and volumes are for one image;
     ``receptive_field`` is its larger axis. Lines and columns count from 1, columns in characters;
+    ``shared`` says of a layer that it runs an earlier one's module, of the same name, once more.
     ``start`` and ``end`` are offsets in characters from 0. All are null where a diagnostic has no
     place in a text; ends are exclusive. ``recipe`` and ``init`` are null where the spec has none.
     ``memory`` is present with ``--training``, in bytes; its ``largest_batch`` is null without a
@@ -124,6 +125,7 @@ def _layer(model: Model, node: Node) -> Document:
         "macs": cost.macs,
         "receptive_field": max(cost.receptive_field),
         "aux": node.head is not None,
+        "shared": node.shares is not None,
     }
 
 

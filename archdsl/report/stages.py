@@ -18,6 +18,7 @@ from archdsl.network.parts import (
     Part,
     ReferencePart,
     RepeatPart,
+    ReusePart,
 )
 from archdsl.report.statement import render_layer, render_value
 from archdsl.report.text import columns, count_of, printable
@@ -96,6 +97,7 @@ def _graph_row(model: Model, node: Node) -> tuple[str, ...]:
     inputs = ", ".join(f"%{source}" for source in node.inputs)
     layer = render_layer(node.layer) if node.inputs else ""
     name = model.names[node.id] if node.inputs else "input"
+    name += " again" if node.shares is not None else ""
     head = f"aux {node.head + 1}" if node.head is not None else ""
     row = (f"%{node.id}", name, layer, f"({inputs})" if inputs else "", f"→ {node.volume}", head)
     return tuple(printable(cell) for cell in row)
@@ -152,6 +154,9 @@ def _part(model: Model, part: Part, depth: int) -> Iterator[str]:
                 yield from _chain(model, branch, depth + 2)
         case ReferencePart():
             yield f"{indent}{printable(part.target)} again{_result(model, part.node, [])}"
+        case ReusePart():
+            yield f"{indent}{name}reuse {printable(part.target)}{_summary(model, part.body)}"
+            yield from _chain(model, part.body, depth + 1)
         case AuxPart():
             yield f"{indent}{name}aux({part.weight:g}){_summary(model, part.body)}"
             yield from _chain(model, part.body, depth + 1)

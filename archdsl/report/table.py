@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from archdsl.model import BYTES_PER_NUMBER, Claim, Model, Totals
 from archdsl.network.graph import Node
@@ -95,7 +95,7 @@ def _section(model: Model, title: str, nodes: Iterable[Node], totals: Totals) ->
     total = (
         "Total",
         "",
-        count_of(len(rows), "layer"),
+        _count(nodes),
         "",
         _number(totals.parameters),
         "100.0" if totals.parameters else "",
@@ -106,12 +106,17 @@ def _section(model: Model, title: str, nodes: Iterable[Node], totals: Totals) ->
     return Section(title, tuple(node.id for node in nodes), rows, total)
 
 
+def _count(nodes: Sequence[Node]) -> str:
+    shared = sum(node.shares is not None for node in nodes)
+    return count_of(len(nodes), "layer") + (f", {shared} shared" if shared else "")
+
+
 def _row(model: Model, node: Node, totals: Totals) -> Row:
     cost = model.costs[node.id]
     return (
         printable(model.names[node.id]),
         str(model.place_of(node).line),
-        printable(render_layer(node.layer)),
+        printable(render_layer(node.layer)) + (" (shared)" if node.shares is not None else ""),
         str(node.volume),
         _number(cost.parameters),
         _share(cost.parameters, totals.parameters),

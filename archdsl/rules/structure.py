@@ -44,6 +44,26 @@ RULES = (
         _MAP,
     ),
     Rule(
+        "not-reusable",
+        "`reuse` of a name behind which there is no module to run again",
+        """`reuse` runs the module of an earlier part once more. It needs a part with layers: not an
+        input, a reference or an auxiliary head. The module runs where it belongs, in the braces
+        that the part is named in, and not inside another named part or a block.""",
+        "f: conv 3x3 16 same\ng: { relu; reuse f }",
+        "f: conv 3x3 16 same\nrelu; reuse f",
+        _MAP,
+    ),
+    Rule(
+        "reuse-mismatch",
+        "a part that cannot run again on the volume it would get",
+        """The weights of a reused part are those it already has, so each of its layers must have
+        the same module for both volumes. A convolution takes any height and width, but only as
+        many channels as it was made for; `fc` takes only vectors of the same length.""",
+        "f: conv 3x3 8 same\nreuse f",
+        "f: conv 3x3 16 same\nreuse f",
+        _MAP,
+    ),
+    Rule(
         "misplaced-statement",
         "a statement where it has no meaning",
         """Layers belong to a network or a block; `expect` and `train` belong to the body of a

@@ -169,6 +169,12 @@ class Init(Step):
     __slots__ = ()
 
 
+class Reuse(Step):
+    """``reuse NAME``: an earlier part once more, with the same weights."""
+
+    __slots__ = ()
+
+
 class Aux(Step):
     """``aux(0.3) { … }``: an auxiliary head."""
 

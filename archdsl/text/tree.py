@@ -40,7 +40,7 @@ _PREFIX_LEVELS = {"NOT": 3, "MINUS": 7}
 
 
 #: The statements that begin with a word of the language itself.
-_STATEMENTS = {"train": syntax.Train, "init": syntax.Init}
+_STATEMENTS = {"train": syntax.Train, "init": syntax.Init, "reuse": syntax.Reuse}
 
 
 def _kind_of(first: syntax.Atom) -> type[syntax.Step]:

@@ -33,7 +33,10 @@ class Interpreter:
         self.modules: dict[int, nn.Module] = {}
         with unfilled():
             for node in model.layers:
-                if isinstance(node.layer, UnaryLayer):
+                if node.shares is not None:
+                    if node.shares in self.modules:
+                        self.modules[node.id] = self.modules[node.shares]
+                elif isinstance(node.layer, UnaryLayer):
                     emitted = node.layer.emit(model.nodes[node.inputs[0]].volume)
                     self.modules[node.id] = _evaluate(emitted, {})
         steady(self.named_modules())

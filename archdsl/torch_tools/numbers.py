@@ -168,8 +168,11 @@ class Comparison:
         """The first layer whose module reads or returns something other than its node."""
         with _recorded(self.network) as seen:
             self.network.train()(x)
+        shared = {node.shares for node in self.model.layers}
         for node in self.model.layers:
             name = self.model.names[node.id]
+            if node.shares is not None or node.id in shared:
+                continue  # it ran several times
             if not isinstance(node.layer, UnaryLayer) or name not in seen or node.id not in values:
                 continue
             read, given = seen[name]

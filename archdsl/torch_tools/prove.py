@@ -104,8 +104,8 @@ class _Run:
         self.root = type(network).__name__
         #: Nodes whose volume was seen.
         self.shown: set[int] = set()
-        self.takes: dict[str, TensorShape] = {}
-        self.gives: dict[str, TensorShape] = {}
+        #: By module, what each of its calls takes and gives.
+        self.calls: dict[str, list[tuple[TensorShape, TensorShape]]] = {}
         network.train(is_training)
         handles = [
             module.register_forward_hook(self._recorder(name))
@@ -123,8 +123,7 @@ class _Run:
 
     def _recorder(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
         def record(_module: nn.Module, inputs: Any, output: Any) -> None:
-            self.takes[name] = _shape(inputs[0])
-            self.gives[name] = _shape(output)
+            self.calls.setdefault(name, []).append((_shape(inputs[0]), _shape(output)))
 
         return record
 
@@ -181,6 +180,8 @@ def _compare_parameters(mismatches: _Mismatches, network: nn.Module) -> None:
     model = mismatches.model
     modules = dict(network.named_modules())
     for node in _unary(model.layers):
+        if node.shares is not None:
+            continue
         ours = model.costs[node.id].parameters
         module = modules.get(model.names[node.id])
         if module is None:
@@ -196,16 +197,16 @@ def _compare_parameters(mismatches: _Mismatches, network: nn.Module) -> None:
 
 def _compare_volumes(mismatches: _Mismatches, run: _Run) -> None:
     model = mismatches.model
-    for node in _unary(model.layers):
-        name = model.names[node.id]
-        runs = run.is_training or node.head is None
-        if runs != (name in run.gives):
-            verdicts = ("it runs", "it does not run")
-            ours = f"{verdicts[not runs]} in {run.mode}"
-            mismatches.report(node, "use", ours, verdicts[runs])
-        elif runs:
-            _compare_volume(mismatches, run, node, run.gives[name])
-            _compare_read(mismatches, run, node, run.takes[name])
+    for users in _users(model):
+        due = [node for node in users if run.is_training or node.head is None]
+        calls = list(run.calls.get(model.names[users[0].id], ()))
+        if len(due) != len(calls):
+            ours = f"{_often(len(due))} in {run.mode}"
+            mismatches.report(users[0], "use", ours, _often(len(calls)))
+            continue
+        for node, (taken, given) in zip(due, _in_order(model, due, calls), strict=True):
+            _compare_volume(mismatches, run, node, given)
+            _compare_read(mismatches, run, node, taken)
     outputs = [model.chain.output]
     if run.is_training:
         heads = (part for part in walk(model.chain) if isinstance(part, AuxPart))
@@ -217,6 +218,46 @@ def _compare_volumes(mismatches: _Mismatches, run: _Run) -> None:
         return
     for output, shape in zip(outputs, run.outputs, strict=True):
         _compare_volume(mismatches, run, model.nodes[output], shape)
+
+
+def _users(model: Model) -> Iterable[list[Node]]:
+    """The layers that are modules, those that share one together."""
+    users: dict[int, list[Node]] = {}
+    for node in _unary(model.layers):
+        users.setdefault(node.module, []).append(node)
+    return users.values()
+
+
+def _often(count: int) -> str:
+    return {0: "it does not run", 1: "it runs"}.get(count, f"it runs {count} times")
+
+
+def _in_order(
+    model: Model, nodes: Sequence[Node], calls: list[tuple[TensorShape, TensorShape]]
+) -> list[tuple[TensorShape, TensorShape]]:
+    """The calls of a module in the order of its nodes, as far as they are those of the nodes.
+
+    A module may run its branches in another order than the spec has them.
+    """
+    wanted = []
+    for node in nodes:
+        x = model.nodes[node.inputs[0]].volume
+        flat = isinstance(node.layer, UnaryLayer) and node.layer.flattens
+        taken = (x.elements,) if flat else x.torch_sizes
+        wanted.append(((_BATCH, *taken), (_BATCH, *node.volume.torch_sizes)))
+    left = list(calls)
+    for call in wanted:
+        if call in left:
+            left.remove(call)
+    found = []
+    rest = list(calls)
+    for call in wanted:
+        if call in rest:
+            rest.remove(call)
+            found.append(call)
+        else:
+            found.append(left.pop(0))
+    return found
 
 
 def _compare_read(mismatches: _Mismatches, run: _Run, reader: Node, shape: TensorShape) -> None:
@@ -243,10 +284,12 @@ def _compare_volume(mismatches: _Mismatches, run: _Run, node: Node, shape: Tenso
 
 def _compare_macs(mismatches: _Mismatches, run: _Run) -> None:
     model = mismatches.model
-    for node in _unary(model.layers):
-        ours, theirs = model.costs[node.id].macs, run.macs_of(model.names[node.id])
-        if ours != theirs and (run.is_training or node.head is None):
-            mismatches.report(node, "MACs", f"{ours:,}", f"{theirs:,}")
+    for users in _users(model):
+        due = [node for node in users if run.is_training or node.head is None]
+        ours = sum(model.costs[node.id].macs for node in due)
+        theirs = run.macs_of(model.names[users[0].id])
+        if ours != theirs and due:
+            mismatches.report(users[0], "MACs", f"{ours:,}", f"{theirs:,}")
     total = model.trunk.macs + (model.heads.macs if run.is_training else 0)
     theirs = run.macs_of(None)
     if total != theirs and not mismatches.has("MACs"):

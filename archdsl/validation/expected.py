@@ -159,9 +159,16 @@ class Expected:
         name = self.model.names[node.id]
         for suffix, callee, arguments in self._modules_of(call):
             path = name + suffix
-            self.wanted[path] = Wanted(callee, arguments, node)
+            if node.shares is None:
+                self.wanted[path] = Wanted(callee, arguments, node)
+            elif (self.wanted[path].callee, self.wanted[path].arguments) != (callee, arguments):
+                raise AssertionError(f"{path} is shared, but not the same module for all")
             x = self.flow.number((path, x))
-        if isinstance(layer, WeightLayer) and (init := layer.init or self.model.init):
+        if (
+            node.shares is None
+            and isinstance(layer, WeightLayer)
+            and (init := layer.init or self.model.init)
+        ):
             self.starts[node.id] = self._starts_of(init, layer.bias)
         return x
 

@@ -206,6 +206,9 @@ def test_a_gpu_in_low_precision_saves_what_the_page_says(text: str, input: tuple
         ("conv 1x1 4; aux(0.3) { gap; fc 5 relu; fc 2 }; lrn; relu; gap; fc 2; softmax", (6, 6, 3)),
         ("conv 3x3 8 bn relu; dwconv 3x3 same bn silu; ln; conv 1x1 gelu; gn 2; fc 3", (7, 7, 3)),
         ("conv 3x3 8 scale relu; concat { conv 1x1 lrn | conv 1x1 }; conv 1x1 4", (7, 7, 3)),
+        # One module in several runs: the weights once, what each run keeps each time.
+        ("f: conv 3x3 4 same bn relu; reuse f ×2; dropout 0; fc 2", (6, 6, 4)),
+        ("f: fc 8; add { reuse f | reuse f; relu; reuse f } bn; fc 2", (8,)),
         ("fc 4; softmax; train { loss mse }", (9,)),
         ("fc 4 sigmoid; train { loss mse }", (9,)),
         ("fc 4; train { loss cross_entropy smoothing=0.1 }", (9,)),

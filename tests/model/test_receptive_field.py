@@ -130,6 +130,11 @@ CASES = {
     "windows behind a pool to one": ("adaptiveavgpool 1; conv 3 1 same", "8x8x1", 8),
     "statistics of an image": ("conv 3 4; in; conv 3 1", "10x10x1", 10),
     "statistics of a batch": ("conv 3 4; bn; ln; lrn; softmax; conv 3 1", "10x10x1", 5),
+    "runs of one module": (
+        "f: { conv 3 1; maxpool 2 s1 }; reuse f; upsample 2; reuse f",
+        "9x9x1",
+        9,
+    ),
     "a vector": ("fc 16; reshape 4x4x1; deconv 4 1 s2 p1", "12", 1),
 }
 

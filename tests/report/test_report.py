@@ -187,6 +187,7 @@ def test_the_json_document_of_vgg16() -> None:
         "macs": 86_704_128,
         "receptive_field": 3,
         "aux": False,
+        "shared": False,
     }
     assert sum(layer["params"] for layer in layers) == 138_357_544
     assert [c for c in claims if c["text"] == "params ~ 138M"] == [

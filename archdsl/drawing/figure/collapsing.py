@@ -143,6 +143,8 @@ class Collapser:
             return False
         if not box.block.title or after.block.title != box.block.title or after.count > 1:
             return False
+        if (self.nodes[box.id].shares is None) != (self.nodes[after.id].shares is None):
+            return False
         own = set(box.members)
         line = (*box.nodes, *after.nodes)
         uses = sum(source in own for node in line for source in self.nodes[node].inputs)

@@ -36,6 +36,7 @@ from archdsl.network.parts import (
     Part,
     ReferencePart,
     RepeatPart,
+    ReusePart,
     SplitPart,
     output_of,
     walk,
@@ -280,6 +281,8 @@ class _Composer:
             lines.append(box.fault)
         if parameters:
             lines.append(f"{parameters:,} parameters")
+        if any(self.nodes[node].shares is not None for node in box.members):
+            lines.append("shared weights")
         if macs:
             lines.append(f"{macs:,} MACs")
         return " · ".join(lines)
@@ -387,7 +390,21 @@ class _Composer:
                 branches = tuple(self._items(branch) for branch in part.branches)
                 starts = tuple(_start(branch) for branch in part.branches)
                 return Fork(part.branches[0].input, branches, starts, self._box(part.node))
+            case ReusePart():
+                return self._shared(part)
             case ReferencePart() | SplitPart():
+                return None
+
+    def _shared(self, part: ReusePart) -> FigureItem | None:
+        """A part that runs again, marked as one that shares its weights."""
+        items = [item for inner in part.body.parts if (item := self._item(inner)) is not None]
+        mark = f"shared with {part.target}"
+        match items:
+            case [Box() | Cluster() as item]:
+                own = self.model.names.get(part.body.output) if self.options.names else part.name
+                marked = replace(item, name=f"{own} · {mark}" if own else mark)
+                return _marked_inside(marked, mark) if self.options.flat else marked
+            case _:
                 return None
 
     def _enclose(
@@ -410,6 +427,24 @@ class _Composer:
                 if inner.title or is_repeat:
                     return replace(inner, name=name)
         return Cluster(title, name, items, output)
+
+
+def _marked_inside(item: Box | Cluster, mark: str) -> Box | Cluster:
+    """The item with a mark on each box without a name, as its cluster is not drawn."""
+
+    def marked(inner: FigureItem) -> FigureItem:
+        match inner:
+            case Box():
+                return replace(inner, name=inner.name or mark)
+            case Cluster():
+                return replace(inner, items=tuple(map(marked, inner.items)))
+            case Fork(branches=branches):
+                done = tuple(tuple(map(marked, branch)) for branch in branches)
+                return replace(inner, branches=done)
+
+    found = marked(item)
+    assert isinstance(found, (Box, Cluster))
+    return found
 
 
 def _start(chain: Chain) -> int:

@@ -95,11 +95,15 @@ def _signature(item: FigureItem, input: int, nodes: Sequence[Node]) -> Hashable:
             return source - base
         return "input" if source == input else ("outside", source)
 
+    def own(node: int) -> Hashable:
+        shares = nodes[node].shares
+        return shares if shares is None or shares < base else ("inside", shares - base)
+
     def sign(part: FigureItem) -> Hashable:
         match part:
             case Box():
                 inner = tuple(
-                    (nodes[n].layer, nodes[n].volume, tuple(map(wire, nodes[n].inputs)))
+                    (nodes[n].layer, nodes[n].volume, own(n), tuple(map(wire, nodes[n].inputs)))
                     for n in part.nodes
                 )
                 return (part.name, inner, part.count, part.fault)

@@ -112,7 +112,11 @@ def _folded(lines: Sequence[str]) -> tuple[str, ...]:
 
 
 def _text(model: Model, entry: Entry) -> str:
-    """``conv3-64``, ``fc-4096``, ``basic(64, 2)``."""
+    """``conv3-64``, ``fc-4096``, ``basic(64, 2)``; ``conv3-64 shared`` if it runs again."""
+    return _own_text(model, entry) + (" shared" if entry.is_shared else "")
+
+
+def _own_text(model: Model, entry: Entry) -> str:
     if entry.call is not None:
         values = ", ".join(value_text(given.value) for given in entry.call.arguments)
         return blank_unprintable(f"{entry.call.block.name}({values})")

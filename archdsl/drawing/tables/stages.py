@@ -89,13 +89,16 @@ def _only_rearranges(model: Model, entry: Entry) -> bool:
 
 def _type(entry: Entry) -> str:
     name = f" ({entry.name})" if entry.name else ""
+    if entry.is_shared:
+        name = f" (shared with {entry.name})" if entry.name else " (shared)"
     if entry.call is not None:
         return blank_unprintable(entry.call.block.name + name)
     assert entry.main is not None
     layer = entry.main.layer
     if layer.family is Family.REGULARIZATION:
         return f"{layer.name} {layer.describe()}".strip()
-    return layer.name + (blank_unprintable(name) if layer.family is Family.MERGE else "")
+    is_named = layer.family is Family.MERGE or entry.is_shared
+    return layer.name + (blank_unprintable(name) if is_named else "")
 
 
 def _patch(model: Model, entry: Entry) -> str:
@@ -120,8 +123,8 @@ def value_text(value: Value) -> str:
 
 
 def weights_of(model: Model, node: Node) -> int:
-    """Parameters without biases, which papers' tables do not count."""
-    if len(node.inputs) != 1:
+    """Parameters without biases, which papers' tables do not count; shared ones count once."""
+    if len(node.inputs) != 1 or node.shares is not None:
         return 0
     layer = node.layer
     if any(item.name == "bias" for item in fields_of(type(layer))):

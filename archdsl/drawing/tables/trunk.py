@@ -18,6 +18,7 @@ from archdsl.network.parts import (
     Part,
     ReferencePart,
     RepeatPart,
+    ReusePart,
     walk,
 )
 
@@ -39,6 +40,7 @@ class Entry:
     main: Node | None = None
     call: CallPart | None = None
     name: str | None = None
+    is_shared: bool = False
 
 
 def entries(model: Model, is_grouped: bool) -> list[Entry]:
@@ -92,6 +94,10 @@ def _in_chain(model: Model, chain: Chain, is_grouped: bool) -> Iterator[Entry]:
                 for copy in part.copies:
                     yield from _in_chain(model, copy, is_grouped)
                 flow = part.copies[-1].output
+            case ReusePart():
+                for entry in _in_chain(model, replace(part.body, input=flow), is_grouped):
+                    yield replace(entry, is_shared=True)
+                flow = part.body.output
             case ReferencePart():
                 flow = part.node
             case AuxPart():
