@@ -126,6 +126,51 @@ REUSED = {
 
 STRUCTURES |= REUSED
 
+#: Networks with names for what flows in and out, on 8x8x4.
+PORTS = {
+    "two inputs": "(a: 8x8x4, b: 8x8x4) → 3 { add { a | b }; relu; fc 3 }",
+    "inputs of other sizes": "(a: 8x8x4, b: 5) → 3 "
+    "{ conv 3x3 2; flatten; concat { id | b; fc 7 }; fc 3 }",
+    "an input that is read late": "(a: 8x8x4, b: 8x8x4) → 3 "
+    "{ conv 3x3 4 same; d: { relu; add { b | id } }; fc 3 }",
+    "inputs named like variables": "(x: 8x8x4, y: 8x8x4) → 3 "
+    "{ z: conv 1x1 4; concat { relu; tanh | x; bn; relu | y }; fc 3 }",
+    "inputs named like words of Python": "(self: 8x8x4, class: 4, torch: 8x8x4) → 3 "
+    "{ conv 1x1 4; mul { id | class; reshape 1x1x4 }; max { id | torch }; fc 3 }",
+    "one input with a name": "(image: 8x8x4) → 3 { conv 3x3 4; fc 3 }",
+    "an input that nothing needs": "(a: 8x8x4, b: 3) → 3 { conv 3x3 4; fc 3 }",
+    "a network for pairs": "(left: 8x8x4, right: 8x8x4) → 1 "
+    "{ f: { conv 3x3 4 same bn relu; maxpool 2; fc 8 sigmoid }; right; g: reuse f; "
+    "sub { f | g }; fc 1 }",
+    "a head over several maps": "(a: 8x8x4, b: 4x4x4) → (c: 8x8x3, d: 4x4x3) "
+    "{ f: { conv 3x3 4 same relu; conv 1x1 3 }; c: f; b; d: reuse f }",
+    "two outputs": "8x8x4 → (cls: 8x8x2, box: 8x8x3) "
+    "{ r: conv 3x3 4 same relu; cls: conv 1x1 2; r; box: conv 1x1 3 }",
+    "outputs in the middle": "8x8x4 → (a: 8x8x4, b: 3) "
+    "{ a: conv 1x1 4; relu; conv 1x1 2; b: fc 3 }",
+    "an output of a branch": "8x8x4 → (a: 8x8x4, b: 3) { add { a: conv 1x1 4 | id }; b: fc 3 }",
+    "an output that is a merge": "8x8x4 → (b: 3, a: 8x8x4) { a: add { conv 1x1 4 | id }; b: fc 3 }",
+    "one output with a name": "8x8x4 → (y: 3) { y: fc 3 }",
+    "outputs named like methods": "8x8x4 → (count: 3, class: 2, x: 8x8x4) "
+    "{ x: tanh; count: fc 3; x; class: fc 2 }",
+    "one result with two names": "8x8x4 → (a: 3, b: 3) { a: fc 3; b: a }",
+    "outputs that deployment would drop": "8x8x4 → (a: 8x8x4, b: 8x8x4) "
+    "{ conv 1x1 4; a: dropout 0.5; relu; b: conv 1x1 4 bn }",
+    "an output before a normalization": "8x8x4 → (a: 8x8x4, b: 3) "
+    "{ a: conv 1x1 4; bn; relu; b: fc 3 }",
+    "an output before relu": "8x8x4 → (a: 8x8x4, b: 3) { a: conv 1x1 4; relu; b: fc 3 }",
+    "an output of copies": "8x8x4 → (a: 8x8x4, b: 3) { a: { conv 3x3 4 same relu } ×3; b: fc 3 }",
+    "an output that runs again": "8x8x4 → (a: 8x8x4, b: 8x8x4) "
+    "{ a: conv 3x3 4 same; relu; b: reuse a ×2 }",
+    "layers behind the outputs": "8x8x4 → (a: 3) { a: fc 3; fc 5 }",
+    "a parallel reduction that is an output": "8x8x4 → (a: 8x8x2, b: 8x8x5) "
+    "{ b: concat { conv 1x1 2 | conv 1x1 3 }; a: conv 1x1 2 }",
+    "reductions, one an output": "8x8x4 → (a: 8x8x2, b: 3) "
+    "{ concat { a: conv 1x1 2 | conv 1x1 3 }; b: fc 3 }",
+    "a network named like its result": "(NOutput: 8x8x4, b: 4) → (y: 3) "
+    "{ p: mul { id | b; reshape 1x1x4 }; y: fc 3 }",
+}
+
 INCEPTION = "concat { conv 1x1 2 relu | conv 1x1 3 relu; conv 3x3 4 same relu | maxpool 3 s1 same }"
 CELL = "block cell(n) { conv 3x3 n same bn relu }\n"
 

@@ -11,7 +11,14 @@ This is where names in the generated code, and so the keys of its state dict, ar
 The same plan gives the reports their layer names.
 """
 
-from archdsl.classplan.naming import RESERVED_ATTRIBUTES, attribute_name, camel_case, name_nodes
+from archdsl.classplan.naming import (
+    RESERVED_ATTRIBUTES,
+    argument_name,
+    attribute_name,
+    camel_case,
+    field_name,
+    name_nodes,
+)
 from archdsl.classplan.plan import (
     ApplyStep,
     ChoiceItem,
@@ -61,8 +68,10 @@ __all__ = [
     "ReuseStep",
     "SequentialItem",
     "applies_of",
+    "argument_name",
     "attribute_name",
     "camel_case",
+    "field_name",
     "heads_of",
     "in_row",
     "items_of",

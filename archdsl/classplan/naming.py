@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from archdsl.classplan.plan import (
@@ -50,6 +50,25 @@ def attribute_name(name: str) -> str:
     bare = name.rstrip("_")
     is_taken = keyword.iskeyword(bare) or bare in RESERVED_ATTRIBUTES or name in RESERVED_ATTRIBUTES
     return f"{name}_" if is_taken else name
+
+
+#: What a function of a module may not call an argument: what it calls itself.
+_OF_FORWARD = ("self", "torch", "nn", "Tensor")
+
+
+def argument_name(name: str) -> str:
+    """The name of an input as an argument of ``forward``."""
+    return _suffixed(name, _OF_FORWARD)
+
+
+def field_name(name: str) -> str:
+    """The name of an output as a field of a named tuple."""
+    return _suffixed(name, ("count", "index"))
+
+
+def _suffixed(name: str, taken: Collection[str]) -> str:
+    bare = name.rstrip("_")
+    return f"{name}_" if keyword.iskeyword(bare) or bare in taken else name
 
 
 def camel_case(name: str) -> str:

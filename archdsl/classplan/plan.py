@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import field
 from typing import TypeAlias
 
+from archdsl.network.graph import Output
 from archdsl.network.parts import CallPart, ChoicePart, ReferencePart, RepeatPart
 from archdsl.records import dataclass
 from archdsl.text.comment import Comment
@@ -183,6 +184,10 @@ class ClassPlan:
     steps: tuple[PlanStep, ...]
     row: tuple[PlanItem, ...] | None
     references: tuple[ReferencePart, ...]
+    #: Of a network, the nodes of its inputs with their names, and its outputs, where these have
+    #: names.
+    inputs: tuple[tuple[int, str], ...] = ()
+    outputs: tuple[Output, ...] = ()
 
 
 def applies_of(steps: Iterable[PlanStep]) -> Iterator[ApplyStep]:

@@ -27,7 +27,7 @@ from archdsl.classplan.plan import (
     in_row,
 )
 from archdsl.layers import UnaryLayer
-from archdsl.network.graph import Node
+from archdsl.network.graph import Node, Output, inputs_of, label_of
 from archdsl.network.parts import (
     AuxPart,
     CallPart,
@@ -52,8 +52,17 @@ HEAD_CLASS = "aux_head"
 _LONG_ROW = 4
 
 
-def plan_modules(name: str, nodes: Sequence[Node], chain: Chain) -> ClassPlan:
+def plan_modules(
+    name: str, nodes: Sequence[Node], chain: Chain, outputs: tuple[Output, ...] = ()
+) -> ClassPlan:
     """Plan the class of a network."""
+    inputs = tuple((node.id, label) for node in inputs_of(nodes) if (label := label_of(node)))
+    if inputs or outputs:
+        # Names are what `forward` takes and gives, so there has to be one.
+        steps = Names(nodes).name(_Planner(nodes).steps(chain.written))
+        return ClassPlan(
+            name, None, None, chain.input, chain.output, steps, None, (), inputs, outputs
+        )
     plan = _Planner(nodes).class_plan(name, chain, None, None)
     return replace(plan, steps=_with_head_class(plan.steps, nodes))
 
@@ -97,7 +106,7 @@ class _Planner:
         row = self._row(chain.written) or self._keyed_row(chain.written)
         if row is not None:
             return ClassPlan(title, origin, call, chain.input, chain.output, (), row, ())
-        steps = Names(self.nodes).name(self._steps(chain.written))
+        steps = Names(self.nodes).name(self.steps(chain.written))
         # A block refers to nothing outside: the result of a part without layers is what flows in.
         references = tuple(_references_from_outside(steps, {chain.input} if call else set()))
         return ClassPlan(title, origin, call, chain.input, chain.output, steps, None, references)
@@ -210,7 +219,7 @@ class _Planner:
 
     # ── Steps ────────────────────────────────────────────────────────────────────────────────
 
-    def _steps(self, parts: Iterable[Written]) -> list[PlanStep]:
+    def steps(self, parts: Iterable[Written]) -> list[PlanStep]:
         """Steps with the attribute of unnamed rows still empty."""
         steps: list[PlanStep] = []
         run: list[Written] = []
@@ -227,7 +236,7 @@ class _Planner:
             flush()
             match part:
                 case ForkPart():
-                    branches = tuple(tuple(self._steps(b.written)) for b in part.branches)
+                    branches = tuple(tuple(self.steps(b.written)) for b in part.branches)
                     steps.append(ForkStep(part.node, branches, part.comment))
                 case ReferencePart():
                     steps.append(ReferenceStep(part))
@@ -236,9 +245,9 @@ class _Planner:
                 case AuxPart():
                     steps.append(HeadStep(self._apply(part), part.weight))
                 case ChoicePart(body=body):
-                    steps.append(OptionStep(part, tuple(self._steps(body.written))))
+                    steps.append(OptionStep(part, tuple(self.steps(body.written))))
                 case RepeatPart(name=None, copies=copies):
-                    rows = tuple(tuple(self._steps(copy.written)) for copy in copies)
+                    rows = tuple(tuple(self.steps(copy.written)) for copy in copies)
                     steps.append(CopiesStep(part, rows))
                 case _:
                     steps.append(self._apply(part))
@@ -247,7 +256,7 @@ class _Planner:
 
     def _run(self, parts: tuple[Written, ...]) -> PlanStep:
         if len(parts) == 1 and isinstance(parts[0], ChoicePart):
-            return OptionStep(parts[0], tuple(self._steps(parts[0].body.written)))
+            return OptionStep(parts[0], tuple(self.steps(parts[0].body.written)))
         items = self._row(parts)
         assert items is not None
         item, flatten = self._lift(SequentialItem(items))

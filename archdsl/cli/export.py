@@ -82,8 +82,9 @@ def export(
     """Export a network for other programs: ONNX, in one file, compared with torch.
 
     The file holds the network as it is evaluated, without auxiliary heads and dropout. Its input is
-    `image` (N × C × H × W), its output `logits`. Without --weights it has the network's initial
-    weights under a fixed seed, or the best ones of a run where SPEC is the folder of a run.
+    `image` (N × C × H × W), its output `logits`, unless the spec names them. Without --weights it
+    has the network's initial weights under a fixed seed, or the best ones of a run where SPEC is
+    the folder of a run.
 
     \b
     archdsl export specs/lenet5.arch --onnx

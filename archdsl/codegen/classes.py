@@ -265,7 +265,7 @@ def _write_class(
     steps = constructor.steps(lanes, [plan.steps for plan in plans])
     _check_exits(lanes)
     forwards = [
-        Forward(plan, gone, constructor.merges[id(lane)])
+        Forward(plan, gone, constructor.merges[id(lane)], lane.use.result_class)
         for plan, gone, lane in zip(plans, steps, lanes, strict=True)
     ]
     bodies = agreed(tuple(forward.lines()) for forward in forwards)
@@ -301,9 +301,9 @@ def title_of(use: Instantiation) -> str:
 
 
 def _forward_header(forward: Forward) -> list[str]:
-    tensors = [DocItem(Verbatim(f"{name}: Tensor")) for name in ("x", *forward.parameters)]
+    tensors = [DocItem(Verbatim(f"{name}: Tensor")) for name in forward.parameters]
     signed = bracketed("forward(", [DocItem(Verbatim("self")), *tensors])
-    result = "Tensor"
+    result = forward.result_class or "Tensor"
     if forward.heads:
         outputs = ", ".join(["Tensor"] * (1 + len(forward.heads)))
         result = f"Tensor | tuple[{outputs}]"

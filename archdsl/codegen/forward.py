@@ -21,10 +21,11 @@ from archdsl.classplan import (
     ReferenceStep,
     ReuseStep,
     SequentialItem,
+    argument_name,
     in_row,
 )
 from archdsl.codegen.expressions import joined_doc
-from archdsl.codegen.layout import BracketedDoc, Doc, Verbatim, lay_out
+from archdsl.codegen.layout import BracketedDoc, Doc, DocItem, Verbatim, bracketed, lay_out
 from archdsl.codegen.names import PythonScope
 from archdsl.codegen.statements import (
     LETTERS,
@@ -60,6 +61,8 @@ class Forward:
     plan: ClassPlan
     steps: tuple[Way, ...]
     merges: Mapping[int, MergeLayer]
+    #: The class of what it returns, where that has names.
+    result_class: str = ""
     body: StatementWriter = field(
         default_factory=lambda: StatementWriter(PythonScope(("self", "x", *LETTERS)))
     )
@@ -73,14 +76,26 @@ class Forward:
 
     def __post_init__(self) -> None:
         self.referenced = {reference.node for reference in _references(self.steps)}
-        self.start = self.values[self.plan.input] = ForwardValue("x", variable="x")
-        self.outer: list[ForwardValue] = []
+        self.referenced |= {output.node for output in self.plan.outputs}
+        self.body.scope.taken.add(self.result_class)
+        #: What the method takes, in its order.
+        self.arguments: list[ForwardValue] = []
+        for node, label in self.plan.inputs:
+            value = self.values[node] = ForwardValue(argument_name(label), is_named=True)
+            value.variable = value.home
+            self.body.scope.taken.add(value.home)
+            self.arguments.append(value)
+        if not self.arguments:
+            value = self.values[self.plan.input] = ForwardValue("x", variable="x")
+            self.arguments.append(value)
+        start = self.arguments[0]
         for reference in self.plan.references:
             value = ForwardValue(self.body.scope.give(reference.target), is_named=True)
             value.variable = value.home
             self.values[reference.node] = value
-            self.outer.append(value)
-        self.result = self._steps(self.steps, self.start, "x")
+            self.arguments.append(value)
+        self.result = self._steps(self.steps, start, "x")
+        self.outputs = [self.values[output.node] for output in self.plan.outputs]
 
     @property
     def asked(self) -> set[str]:
@@ -89,15 +104,15 @@ class Forward:
 
     @property
     def parameters(self) -> list[str]:
-        """The tensors the method takes besides ``x``."""
-        return [value.variable for value in self.outer]
+        """The tensors that the method takes."""
+        return [value.variable for value in self.arguments]
 
     def lines(self) -> list[str]:
         """The lines of the body."""
         end = Moment(self.body.count, {})
-        for value in (self.result, *self.heads):
+        for value in (*(self.outputs or [self.result]), *self.heads):
             value.reads.append(end)
-        holds = {value.variable: value for value in (self.start, *self.outer)}
+        holds = {value.variable: value for value in self.arguments}
         last = self.body.block[-1] if self.body.block else None
         if self._is_returned(last):
             lines = self.body.block_lines(self.body.block[:-1], holds, _BODY)
@@ -114,9 +129,13 @@ class Forward:
         """Whether the last statement is a merge that gives the result of the class."""
         if not isinstance(last, ForwardStatement) or last.declares != "merge":
             return False
-        return last.gives[-1] is self.result and not self.heads
+        return last.gives[-1] is self.result and not self.heads and not self.outputs
 
     def _return_lines(self) -> Iterator[str]:
+        if self.outputs:
+            given = [DocItem(Verbatim(value.variable)) for value in self.outputs]
+            yield from lay_out("return ", bracketed(f"{self.result_class}(", given), _BODY)
+            return
         result = self.result.variable
         if self.heads:
             heads = [value.variable for value in self.heads]

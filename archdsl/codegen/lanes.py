@@ -76,6 +76,8 @@ class Instantiation:
     literals: Mapping[str, Value] = field(default_factory=dict)
     #: What replaces a number of a layer, by node and field.
     instead: Mapping[tuple[int, str], Symbolic] = field(default_factory=dict)
+    #: The class of what a network returns, where that has names.
+    result_class: str = ""
 
     @property
     def is_block(self) -> bool:
@@ -100,7 +102,8 @@ class Lane:
         #: The node that a chain has reached.
         self.current = use.plan.input
         #: The nodes whose results later steps may read: as many in each lane, in the same order.
-        self.trail = [use.plan.input, *(reference.node for reference in use.plan.references)]
+        outside = [node for node, _ in use.plan.inputs] or [use.plan.input]
+        self.trail = [*outside, *(reference.node for reference in use.plan.references)]
         self._given = 0
         #: The `for` whose copies are being written as one.
         self.counted: int | None = None

@@ -8,7 +8,7 @@ from itertools import takewhile
 from pathlib import Path, PurePath
 from textwrap import fill
 
-from archdsl.classplan import HEAD_CLASS, heads_of
+from archdsl.classplan import HEAD_CLASS, field_name, heads_of
 from archdsl.codegen.classes import SUPPORT, Class, title_of
 from archdsl.codegen.conversion import Conversion
 from archdsl.codegen.expressions import FUNCTION_SOURCES, literal
@@ -18,6 +18,7 @@ from archdsl.codegen.templates import render_template
 from archdsl.layers import UnaryLayer
 from archdsl.layers.volume import Volume
 from archdsl.model import Model
+from archdsl.network.graph import label_of
 from archdsl.text.comment import Comment, said_in
 from archdsl.text.printing import blank_unprintable
 
@@ -53,6 +54,15 @@ class FunctionView:
 
 
 @dataclass(frozen=True)
+class ResultView:
+    """The class of what a network with named outputs returns, as a template sees it."""
+
+    name: str
+    docstring: list[str]
+    lines: list[str]
+
+
+@dataclass(frozen=True)
 class ModuleView:
     """A module as a template sees it: each field is a variable there."""
 
@@ -64,6 +74,7 @@ class ModuleView:
     uses_tensor: bool
     exported: list[str]
     supports: list[str]
+    results: list[ResultView]
     classes: list[ClassView]
     networks: list[ClassView]
     functions: list[FunctionView]
@@ -108,9 +119,12 @@ def _module_view(networks: Networks, conversion: Conversion | None) -> ModuleVie
         uses_torch=_uses_torch([*blocks, *views], supports)
         or (conversion is not None and (conversion.has_norms or conversion.has_merges)),
         uses_tensor=any(not v.is_sequential for v in [*blocks, *views])
-        or bool(supports or conversion),
-        exported=_exported([*(v.name for v in views), *(f.name for f in functions)]),
+        or bool(supports or conversion or networks.results),
+        exported=_exported(
+            [*(v.name for v in views), *(f.name for f in functions), *networks.results]
+        ),
         supports=[*supports, *_functions_in(written)],
+        results=[_result_view(name, models) for name, models in networks.results.items()],
         classes=[*blocks, *views],
         networks=views,
         functions=functions,
@@ -229,6 +243,17 @@ def _network_docstring(
     return docstring
 
 
+def _result_view(name: str, models: Sequence[Model]) -> ResultView:
+    """The class of what some networks return."""
+    of = ", ".join(dict.fromkeys(m.member.family.name if m.member else m.name for m in models))
+    lines = []
+    for index, output in enumerate(models[0].outputs):
+        volumes = {model.nodes[model.outputs[index].node].volume for model in models}
+        comment = "×".join(map(str, volumes.pop().torch_sizes)) if len(volumes) == 1 else ""
+        lines += lay_out(f"{field_name(output.name)}: ", Verbatim("Tensor"), 1, comment=comment)
+    return ResultView(name, _filled(f"What {_plain(of)} returns."), lines)
+
+
 def _comment_of(model: Model) -> Comment | None:
     """The comment of a network's family, if the family is in the network's own file."""
     assert model.member is not None
@@ -236,9 +261,17 @@ def _comment_of(model: Model) -> Comment | None:
     return family.comment if family.span.source is model.source else None
 
 
+def _shapes(ports: Sequence[tuple[str, Volume]]) -> str:
+    """Volumes with their names, where they have any."""
+    return ", ".join(f"{name} {_shape(volume)}".strip() for name, volume in ports)
+
+
 def _figures(model: Model) -> str:
+    inputs = [(label_of(node), node.volume) for node in model.inputs]
+    outputs = [(output.name, model.nodes[output.node].volume) for output in model.outputs]
+    outputs = outputs or [("", model.output)]
     return (
-        f"{_shape(model.input)} → {_shape(model.output)}; "
+        f"{_shapes(inputs)} → {_shapes(outputs)}; "
         f"{model.trunk.parameters:,} parameters, {model.trunk.macs:,} multiply–accumulates."
     )
 

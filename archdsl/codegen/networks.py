@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from archdsl.classplan import argument_name
 from archdsl.codegen.classes import SUPPORT, Class, Classes, ClassText, write_together
 from archdsl.codegen.expressions import literal
 from archdsl.codegen.initialization import initialization_lines
@@ -15,6 +16,7 @@ from archdsl.codegen.tracing import form_of
 from archdsl.layers.conv import Conv
 from archdsl.layers.dense import FullyConnected, Linear
 from archdsl.model import Model
+from archdsl.network.graph import label_of
 from archdsl.network.parts import AuxPart, CallArgument, Declaration, walk
 from archdsl.network.symbols import Constant, Parameter, Symbolic
 
@@ -64,6 +66,7 @@ class _Names:
     def __init__(self, models: Sequence[Model]) -> None:
         self.scope = PythonScope(SUPPORT)
         self.families: dict[Declaration, str] = {}
+        self.results: dict[tuple[str, tuple[str, ...]], str] = {}
         classes: list[str | None] = []
         for model in models:
             family = model.member.family if model.member else None
@@ -79,6 +82,20 @@ class _Names:
             name or self.scope.give_numbered(model.name.lower())
             for name, model in zip(classes, models, strict=True)
         ]
+
+    def result_of(self, model: Model) -> str:
+        """The class of what a network returns: one for a family, none without named outputs."""
+        if not model.outputs:
+            return ""
+        of = model.member.family.name if model.member else model.name
+        fields = tuple(output.name for output in model.outputs)
+        if (of, fields) not in self.results:
+            taken = {argument_name(label_of(node)) for node in model.inputs}
+            name = self.scope.give_numbered(f"{of[0].upper()}{of[1:]}Output")
+            while name in taken:
+                name = self.scope.give_numbered(f"{of[0].upper()}{of[1:]}Output")
+            self.results[of, fields] = name
+        return self.results[of, fields]
 
     def class_of(self, model: Model) -> str:
         """A class for a member that shares none with its family."""
@@ -116,6 +133,11 @@ class Networks:
         names = _Names(models)
         uses = [_use_of(model, is_literal=model in apart) for model in models]
         uses = [use if use.literals else _with_width(use) for use in uses]
+        uses = [replace(use, result_class=names.result_of(use.model)) for use in uses]
+        self.results = {
+            name: [use.model for use in uses if use.result_class == name]
+            for name in names.results.values()
+        }
         self.classes = Classes(uses, names.scope)
         self.networks: list[NetworkClass] = []
         self.functions: list[MemberFunction] = []
@@ -214,7 +236,7 @@ def _with_width(use: Instantiation) -> Instantiation:
         return use
     ends = [model.chain.output]
     ends += [part.body.output for part in walk(model.chain) if isinstance(part, AuxPart)]
-    if not model.output.is_vector:
+    if not model.output.is_vector or model.outputs:
         return use
     classes = model.output.channels
     width = Symbolic(classes, Parameter(NUM_CLASSES))
@@ -259,4 +281,4 @@ def _is_fixed(lanes: list[Lane]) -> bool:
 
 def _without_width(use: Instantiation) -> Instantiation:
     own = tuple(a for a in use.arguments if a.name != NUM_CLASSES)
-    return Instantiation(use.plan, use.model, own)
+    return Instantiation(use.plan, use.model, own, result_class=use.result_class)

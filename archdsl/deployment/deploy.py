@@ -50,7 +50,8 @@ def deploy(model: Model) -> Deployment:
     ``concat`` are merged; ReLU overwrites what nothing else reads.
     """
     nodes = {node.id: node for node in model.nodes}
-    draft = NetworkDraft(nodes, model.chain, {id: (Fold(id),) for id in nodes})
+    folds = {id: (Fold(id),) for id in nodes}
+    draft = NetworkDraft(nodes, model.chain, folds, model.outputs)
     rewrites = (
         _without_training,
         _without_starts,
@@ -133,12 +134,13 @@ def _in_place(draft: NetworkDraft) -> NetworkDraft:
 
 def _finish(plain: Model, draft: NetworkDraft) -> Deployment:
     nodes = tuple(draft.nodes.values())
-    plan = plan_modules(plain.name, nodes, draft.chain)
+    plan = plan_modules(plain.name, nodes, draft.chain, draft.outputs)
     model = replace(
         plain,
         nodes=nodes,
         graph=build_graph(nodes),
         chain=draft.chain,
+        outputs=draft.outputs,
         plan=plan,
         names=name_nodes(plan, nodes),
         costs=count_costs(nodes),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from archdsl.layers.plumbing import Identity
-from archdsl.network.graph import Node
+from archdsl.network.graph import Node, Output
 from archdsl.network.parts import (
     AuxPart,
     CallPart,
@@ -46,11 +46,13 @@ class NetworkDraft:
     nodes: Mapping[int, Node]
     chain: Chain
     folds: Mapping[int, tuple[Fold, ...]]
+    outputs: tuple[Output, ...] = ()
 
     def count_readers(self) -> Counter[int]:
-        """How often each node is read; the network's result is read once more, by the caller."""
+        """How often each node is read; what the network gives is read once more, by the caller."""
         readers = Counter(source for node in self.nodes.values() for source in node.inputs)
         readers[self.chain.output] += 1
+        readers.update(output.node for output in self.outputs)
         return readers
 
     def by_module(self) -> dict[int, list[Node]]:
@@ -70,6 +72,7 @@ def without(draft: NetworkDraft, gone: set[int]) -> NetworkDraft:
     """
     gone = gone - whole_reuses(draft, gone)
     referenced = {(p.target, p.node) for p in walk(draft.chain) if isinstance(p, ReferencePart)}
+    referenced |= {(output.name, output.node) for output in draft.outputs}
     kept = {
         _output_of(part)
         for part in walk(draft.chain)
@@ -82,7 +85,10 @@ def without(draft: NetworkDraft, gone: set[int]) -> NetworkDraft:
         nodes[id] = replace(nodes[id], layer=Identity())
     removal = _Removal(nodes, gone - kept, kept)
     return NetworkDraft(
-        removal.nodes_left(), removal.chain(draft.chain), removal.folds_left(draft.folds)
+        removal.nodes_left(),
+        removal.chain(draft.chain),
+        removal.folds_left(draft.folds),
+        tuple(replace(output, node=removal.stand_in(output.node)) for output in draft.outputs),
     )
 
 
@@ -181,8 +187,8 @@ class _Removal:
 
 
 def renumbered(draft: NetworkDraft) -> NetworkDraft:
-    """The draft with ids in the order of execution, beginning with 0 for the input."""
-    ids = {0: 0}
+    """The draft with ids in the order of execution, beginning with the inputs."""
+    ids = {id: id for id, node in draft.nodes.items() if not node.inputs}
     for id in _made_by(draft.chain):
         ids[id] = len(ids)
     nodes = {
@@ -197,7 +203,8 @@ def renumbered(draft: NetworkDraft) -> NetworkDraft:
         if id in ids
     }
     folds = {ids[id]: fold for id, fold in draft.folds.items() if id in ids}
-    return NetworkDraft(dict(sorted(nodes.items())), _with_ids(draft.chain, ids), folds)
+    outputs = tuple(replace(output, node=ids[output.node]) for output in draft.outputs)
+    return NetworkDraft(dict(sorted(nodes.items())), _with_ids(draft.chain, ids), folds, outputs)
 
 
 def _made_by(chain: Chain) -> Iterator[int]:

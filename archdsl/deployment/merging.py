@@ -78,7 +78,10 @@ class _Merging:
 
     def run(self) -> NetworkDraft:
         chain = self._chain(self.draft.chain)
-        return without(NetworkDraft(self.nodes, chain, self.folds), self.merged_activations)
+        return without(
+            replace(self.draft, nodes=self.nodes, chain=chain, folds=self.folds),
+            self.merged_activations,
+        )
 
     def _chain(self, chain: Chain) -> Chain:
         parts = tuple(new for part in chain.written for new in self._part(part))

@@ -5,11 +5,11 @@ Volumes are inferred as nodes are placed, because ``C``, ``if`` and repeats need
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from archdsl.elaborate.binding import Application, bare_arguments, bind_with_forms
-from archdsl.elaborate.calls import bind_formals, result_of
+from archdsl.elaborate.calls import bind_formals
 from archdsl.elaborate.choices import count_conditions, word_of
 from archdsl.elaborate.errors import ElaborationError, UnknownVolume
 from archdsl.elaborate.findings import Findings
@@ -20,7 +20,14 @@ from archdsl.elaborate.initialization import (
 from archdsl.elaborate.loops import Turns, read_turns
 from archdsl.elaborate.placing import Placer
 from archdsl.elaborate.reuse import Replay, find_reused, named_reuse, reused_name
-from archdsl.elaborate.scope import Cursor, LayerArgument, PartNames, Scope
+from archdsl.elaborate.scope import (
+    Cursor,
+    LayerArgument,
+    NetworkInput,
+    PartNames,
+    Scope,
+    result_of,
+)
 from archdsl.elaborate.training import read_recipe
 from archdsl.elaborate.values import (
     SIZE_NAMES,
@@ -78,8 +85,8 @@ MAX_CALL_DEPTH = 40
 class Builder(Placer):
     """Expands the body of one network into a graph and a tree of parts."""
 
-    def __init__(self, input: Volume, span: Span, findings: Findings) -> None:
-        super().__init__(input, span, findings)
+    def __init__(self, inputs: Sequence[NetworkInput], findings: Findings) -> None:
+        super().__init__(inputs, findings)
         #: Each claim once, in the order they are written.
         self.expects: dict[syntax.Expect, None] = {}
         self.recipe: Recipe | None = None

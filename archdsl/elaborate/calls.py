@@ -8,7 +8,14 @@ from dataclasses import field, replace
 from archdsl.elaborate.binding import Application, as_atom, bind_with_forms, without_argument
 from archdsl.elaborate.environment import BlockDefinition, Environment
 from archdsl.elaborate.errors import ElaborationError, UnknownVolume
-from archdsl.elaborate.scope import Cursor, LayerArgument, PartNames, Scope, WordArgument
+from archdsl.elaborate.scope import (
+    Cursor,
+    LayerArgument,
+    PartNames,
+    Scope,
+    WordArgument,
+    result_of,
+)
 from archdsl.elaborate.values import Context, Values, refuse_word, trace
 from archdsl.layers import REGISTRY, Layer, MergeLayer
 from archdsl.network.parts import CallArgument
@@ -16,7 +23,6 @@ from archdsl.network.symbols import Constant, Parameter, Symbolic, Value, substi
 from archdsl.records import dataclass
 from archdsl.text import syntax
 from archdsl.text.diagnostics import Fix, Label, help_of, replaced, respell
-from archdsl.text.source import Span
 
 
 @dataclass
@@ -181,19 +187,6 @@ def _part_argument(value: syntax.Expr, caller: Scope) -> Cursor:
         message = f"no part named `{value.id}` exists here yet"
         raise ElaborationError("undefined-name", message, value.span, fixes=fixes)
     return result_of(value, known)
-
-
-def result_of(atom: syntax.Name, found: tuple[Cursor | None, Span]) -> Cursor:
-    """The result of a named part."""
-    cursor, span = found
-    if cursor is None:
-        raise ElaborationError(
-            "misplaced-aux",
-            f"`{atom.id}` is an auxiliary head; its result leaves the network",
-            atom.span,
-            related=(Label(span, "named here"),),
-        )
-    return cursor
 
 
 # ── Values ───────────────────────────────────────────────────────────────────────────────────

@@ -11,12 +11,13 @@ from archdsl.elaborate.calls import bind_formals
 from archdsl.elaborate.environment import Environment, Reader, define
 from archdsl.elaborate.errors import ElaborationError, UnknownVolume
 from archdsl.elaborate.findings import Findings
+from archdsl.elaborate.ports import names_of_inputs, read_inputs, read_outputs
 from archdsl.elaborate.scope import Cursor, PartNames, Scope, read_volume
 from archdsl.elaborate.unvisited import check_words, has_inner_items
 from archdsl.elaborate.values import Context
 from archdsl.layers.volume import Volume
 from archdsl.network.elaborated import Elaborated
-from archdsl.network.graph import CallFrame
+from archdsl.network.graph import CallFrame, Output
 from archdsl.network.parts import Chain, Declaration, Member, without_empty
 from archdsl.text import syntax
 from archdsl.text.comment import Comment
@@ -171,19 +172,24 @@ def _elaborate_network(
     given = bind_formals("family", network.formals, call, outside, context, home)
     values = given.values
     header = Context(values, None, in_network=False)
-    builder = Builder(read_volume(network.input, header), network.input.span, findings)
+    inputs = read_inputs(network.input, header)
+    builder = Builder(inputs, findings)
     frames = () if item is network else (CallFrame(call.span.text, call.span, item.name.id),)
-    scope = Scope(home, values, PartNames(), frames, words=given.words)
+    names = names_of_inputs(inputs, builder.inputs)
+    scope = Scope(home, values, names, frames, words=given.words)
     parts, end = builder.body(network.body, scope, builder.start, f"network `{item.name.id}`")
     is_bare = isinstance(network.output, syntax.Name) and network.output.id == "?"
-    if not is_bare:
-        _check_output(network, header, builder, end, findings)
+    outputs: tuple[Output, ...] = ()
+    if isinstance(network.output, syntax.Ports):
+        outputs = read_outputs(network.output, header, builder, scope, parts)
+    elif not is_bare:
+        _check_output(network, network.output, header, builder, end, findings)
     if isinstance(item, syntax.Instance) and item.body is not None:
         _add_member(item.body, builder, scope, findings)
     is_refused = findings.added > before or end.volume is None
-    if is_refused and len(builder.nodes) == 1:
+    if is_refused and len(builder.nodes) == len(inputs):
         return None
-    if end.node == 0 and not is_refused:
+    if end.node < len(inputs) and not outputs and not is_refused:
         raise ElaborationError(
             "empty-branch", f"network `{item.name.id}` has no layer", item.name.span
         )
@@ -207,6 +213,7 @@ def _elaborate_network(
         frozenset(builder.unknown),
         end.volume is not None,
         Member(_declared(network), tuple(given.arguments)) if network.formals else None,
+        outputs,
         not is_refused,
     )
 
@@ -217,20 +224,21 @@ def _declared(network: syntax.Network) -> Declaration:
 
 def _check_output(
     network: syntax.Network,
+    output: syntax.Expr,
     header: Context,
     builder: Builder,
     end: Cursor,
     findings: Findings,
 ) -> None:
-    written = read_volume(network.output, header)
+    written = read_volume(output, header)
     if end.volume is None or end.volume == written or end.node in builder.poisoned:
         return
     last = builder.nodes[end.node]
-    fixes = _fix_output(network, end.volume, written)
+    fixes = _fix_output(network, output, end.volume, written)
     diagnostic = Diagnostic(
         "wrong-volume",
         f"the network ends in {end.volume}, not in {written}",
-        network.output.span,
+        output.span,
         "written here",
         related=(Label(last.span, f"{end.volume} here"),),
         help=help_of(fixes),
@@ -240,7 +248,9 @@ def _check_output(
     builder.faults[end.node] = diagnostic
 
 
-def _fix_output(network: syntax.Network, ends: Volume, written: Volume) -> tuple[Fix, ...]:
+def _fix_output(
+    network: syntax.Network, output: syntax.Expr, ends: Volume, written: Volume
+) -> tuple[Fix, ...]:
     """A `flatten` at the end where that is all that is missing, else what the network ends in."""
     if written == Volume.vector(ends.elements):
         steps = [s for chain in network.body.chains for s in chain.statements]
@@ -249,10 +259,10 @@ def _fix_output(network: syntax.Network, ends: Volume, written: Volume) -> tuple
         )
         claim = None if isinstance(last, syntax.Cond) else last.claim
         return (replaced((claim or last).span.after, "; flatten", "end with `flatten`"),)
-    if not isinstance(network.output, (syntax.Dims, syntax.Number)):
+    if not isinstance(output, (syntax.Dims, syntax.Number)):
         return ()
     message = f"write `→ {ends}` if that is what you mean"
-    return (replaced(network.output.span, str(ends), message, keeps_choices=False),)
+    return (replaced(output.span, str(ends), message, keeps_choices=False),)
 
 
 def _add_member(body: syntax.Body, builder: Builder, scope: Scope, findings: Findings) -> None:

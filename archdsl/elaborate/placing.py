@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from archdsl.elaborate.errors import ElaborationError, UnknownVolume
 from archdsl.elaborate.findings import Findings
-from archdsl.elaborate.scope import Cursor, Scope, read_volume
+from archdsl.elaborate.scope import Cursor, NetworkInput, Scope, read_volume
 from archdsl.elaborate.values import MAX_VALUE
 from archdsl.layers import Input, Layer, LayerError
 from archdsl.layers.volume import Volume
@@ -25,7 +25,7 @@ MAX_EXPANSION = 200_000
 class Placer:
     """The nodes of one network as they grow, and the faults found on the way."""
 
-    def __init__(self, input: Volume, span: Span, findings: Findings) -> None:
+    def __init__(self, inputs: Sequence[NetworkInput], findings: Findings) -> None:
         self.nodes: list[Node] = []
         self.findings = findings
         #: Nodes that depend on a volume which is not the claimed one: misfits are not reported.
@@ -37,7 +37,12 @@ class Placer:
         self.unknown: set[int] = set()
         #: Volumes with other axes than expected: reported once, not for each branch from there.
         self._misfits: set[int] = set()
-        self.start = self._add_node(Input(), (), input, span, None)
+        #: What flows in from outside: the chain begins with the first.
+        self.inputs = [
+            self._add_node(Input(given.label), (), given.volume, given.span, None)
+            for given in inputs
+        ]
+        self.start = self.inputs[0]
 
     def _add_node(
         self,
@@ -195,8 +200,9 @@ class Placer:
         """
         while len(node.inputs) == 1 and self.nodes[node.inputs[0]].volume == node.volume:
             node = self.nodes[node.inputs[0]]
-        if node.id == 0:
-            return Label(node.span, f"the input is {node.volume}")
+        if isinstance(node.layer, Input):
+            label = f" `{node.layer.label}`" if node.layer.label else ""
+            return Label(node.span, f"the input{label} is {node.volume}")
         arithmetic = None
         if len(node.inputs) == 1:
             arithmetic = node.layer.explain_axes(self.nodes[node.inputs[0]].volume, axes)

@@ -16,7 +16,17 @@ from archdsl.network.parts import Written
 from archdsl.network.symbols import ListValue, Symbolic
 from archdsl.records import dataclass
 from archdsl.text import syntax
+from archdsl.text.diagnostics import Label
 from archdsl.text.source import Span
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkInput:
+    """An input: its name, or none where it is the only one, its volume and its place."""
+
+    label: str
+    volume: Volume
+    span: Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +117,16 @@ def read_volume(expr: syntax.Expr, context: Context) -> Volume:
             "depth x height x width x channels, or a number of units",
         )
     return Volume(sizes)  # type: ignore[arg-type]
+
+
+def result_of(atom: syntax.Name, found: tuple[Cursor | None, Span]) -> Cursor:
+    """The result of a named part."""
+    cursor, span = found
+    if cursor is None:
+        raise ElaborationError(
+            "misplaced-aux",
+            f"`{atom.id}` is an auxiliary head; its result leaves the network",
+            atom.span,
+            related=(Label(span, "named here"),),
+        )
+    return cursor

@@ -54,6 +54,8 @@ def _names_in(
             by_kind[key] |= named
     parts = _Labels(item.body, environment)
     parts.names |= by_kind["part"]
+    if isinstance(item, syntax.Network) and isinstance(item.input, syntax.Ports):
+        parts.names |= {port.name.id for port in item.input.ports}
     values = shared | by_kind["value"]
     return NameScope(environment, values, parts, by_kind["block"], by_kind["layer"])
 

@@ -226,7 +226,7 @@ def attribute(
     return field(default=default, metadata={"role": role})
 
 
-def derived(doc: str) -> Any:
-    """A size nobody writes: the stage that places the layer fills it in."""
-    role = FieldRole(SIZE_THERE, doc, is_derived=True)
-    return field(default=(), metadata={"role": role})
+def derived(doc: str, default: tuple[int, ...] | str = ()) -> Any:
+    """A size, or a name, nobody writes: the stage that places the layer fills it in."""
+    role = FieldRole(SIZE_THERE if default == () else REFERENCE, doc, is_derived=True)
+    return field(default=default, metadata={"role": role})

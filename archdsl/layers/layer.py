@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 
 from archdsl.layers.call import Call, Code, InfixCode
 from archdsl.layers.definition import Definition, FieldInfo, per_axis_fields
-from archdsl.layers.fields import Change, LayerError, written_size
+from archdsl.layers.fields import Change, LayerError, derived, written_size
 from archdsl.layers.initializers import Initializer
 from archdsl.layers.reach import Reach, reads_here
 from archdsl.layers.volume import AXES, Volume
@@ -288,9 +288,14 @@ class ErrorNode(Layer):
 
 @dataclass(frozen=True)
 class Input(Layer):
-    """The input of a network. Not written in the language; node 0 of every graph."""
+    """An input of a network. Not written as a layer; the first nodes of every graph.
+
+    ``label`` is its name where its network's first line gives one.
+    """
 
     family = Family.INPUT
+
+    label: str = derived("its name", "")
 
     def infer(self, inputs: tuple[Volume, ...]) -> Volume:
         raise LayerError("misplaced-statement", "the input has no volume to infer")

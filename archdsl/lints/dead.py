@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from archdsl.lints.subject import LintedNetwork
 from archdsl.model.consistency import find_dead
-from archdsl.network.graph import CallFrame, Node
+from archdsl.network.graph import CallFrame, Node, label_of
 from archdsl.network.parts import (
     Chain,
     ForkPart,
@@ -31,6 +31,14 @@ def dead_layer(network: LintedNetwork) -> Iterator[Diagnostic]:
     if not dead:
         return
     nodes = network.model.nodes
+    for node in network.model.inputs:
+        if node.id in dead:
+            yield network.warn(
+                "dead-layer",
+                f"no output needs the input `{label_of(node)}`",
+                node,
+                help="refer to it by its name, or leave it out",
+            )
     #: By identity: two calls with the same text are two frames.
     alive = {id(frame) for node in nodes if node.id not in dead for frame in node.frames}
     for run in _runs(network.model.chain, dead, nodes):

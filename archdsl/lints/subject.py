@@ -59,7 +59,7 @@ class LintedNetwork:
     def ends(self) -> tuple[Node, ...]:
         """The nodes whose results leave the network: the trunk's and the auxiliary heads'."""
         chain = self.model.chain
-        ends = [chain.output]
+        ends = [*self.model.ends]
         if any(node.head is not None for node in self.model.nodes):
             ends += [part.body.output for part in walk(chain) if isinstance(part, AuxPart)]
         return tuple(self.model.nodes[id] for id in ends)

@@ -29,6 +29,7 @@ def build_partial(network: Elaborated) -> PartialModel:
         {},
         count_costs(network.nodes, network.unknown),
         recipe=network.recipe,
+        outputs=network.outputs,
         faults=network.faults,
         unknown=network.unknown,
         is_complete=network.is_complete,
@@ -39,7 +40,7 @@ def build_partial(network: Elaborated) -> PartialModel:
 def build_model(network: Elaborated, diagnostics: list[Diagnostic]) -> Model:
     """Cost, name and verify an elaborated network; faults go into the list."""
     graph = build_graph(network.nodes)
-    plan = plan_modules(network.name, network.nodes, network.chain)
+    plan = plan_modules(network.name, network.nodes, network.chain, network.outputs)
     names = name_nodes(plan, network.nodes)
     diagnostics += find_contradictions(graph, names)
     diagnostics += find_misplaced_keys(plan, network.nodes)
@@ -55,6 +56,7 @@ def build_model(network: Elaborated, diagnostics: list[Diagnostic]) -> Model:
         count_costs(network.nodes),
         recipe=network.recipe,
         init=network.init,
+        outputs=network.outputs,
         member=network.member,
         heading=network.heading,
         comment=network.comment,

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import networkx as nx
 
 from archdsl.classplan import ClassPlan, applies_of, items_of, plans_in
-from archdsl.layers import LayerError, UnaryLayer
+from archdsl.layers import Input, LayerError, UnaryLayer
 from archdsl.layers.volume import Volume
 from archdsl.network.graph import Node, nodes_of, sources_of
 from archdsl.text.diagnostics import Diagnostic
@@ -66,7 +66,7 @@ def _find_misplaced(node: Node, sources: tuple[int, ...]) -> str | None:
     if sources != node.inputs:
         return f"reads the nodes {sources} in the graph, but its inputs are {node.inputs}"
     if not sources:
-        return "reads nothing" if node.id else None
+        return None if isinstance(node.layer, Input) else "reads nothing"
     return "comes before what it reads" if max(sources) >= node.id else None
 
 
@@ -109,7 +109,7 @@ def find_dead(graph: nx.MultiDiGraph[int], ends: Collection[int]) -> frozenset[i
 
 
 def count_depth(graph: nx.MultiDiGraph[int], end: int) -> int:
-    """The layers with weights on the longest path from the input to a node.
+    """The layers with weights on the longest path from an input to a node.
 
     This is what papers count: 22 of GoogLeNet's 58 (Szegedy et al. 2015, section 5).
     """

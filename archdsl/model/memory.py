@@ -118,7 +118,9 @@ def _lowered_parameters(model: Model) -> int:
 
 def _run_forward(model: Model, recipe: Recipe, ledger: _Ledger) -> None:
     """Enter what each layer keeps, then the losses."""
-    results = {0: ledger.hold(model.input, labels=model.output.positions)}
+    results = {node.id: ledger.hold(node.volume) for node in model.inputs}
+    for end in model.ends:
+        ledger.label(model.nodes[end].volume)
     for node in model.layers:
         inputs = [results[i] for i in node.inputs]
         saved = node.layer.saves(tuple(x.volume for x in inputs), node.volume)
@@ -126,16 +128,19 @@ def _run_forward(model: Model, recipe: Recipe, ledger: _Ledger) -> None:
         results[node.id] = ledger.enter(
             saved, inputs, node.volume, node.layer.autocast, is_trained=is_trained
         )
-    is_probability = isinstance(model.nodes[model.chain.output].layer, Softmax)
+    first, *_ = model.ends
     for output in _outputs(model):
         result = results[output]
+        # What the trunk ends in is said of its heads as well.
+        own = output if model.outputs else first
+        is_probability = isinstance(model.nodes[own].layer, Softmax)
         saved = recipe.loss.saves(result.volume, is_probability=is_probability)
         ledger.enter(saved, [result], _SCALAR, Autocast.RAISES, is_trained=result.is_trained)
 
 
 def _outputs(model: Model) -> Iterator[int]:
-    """The nodes that have a loss: the output of the trunk and of each auxiliary head."""
-    yield model.chain.output
+    """The nodes that have a loss: the outputs of the trunk and of each auxiliary head."""
+    yield from model.ends
     for part in walk(model.chain):
         if isinstance(part, AuxPart):
             yield part.body.output
@@ -166,11 +171,15 @@ class _Ledger:
     def per_image(self) -> int:
         return self._extra + sum(self._sizes[home] for home in self._kept)
 
-    def hold(self, image: Volume, labels: int) -> _Result:
-        """An image and its labels, which the training loop keeps, whatever the layers need."""
-        self._extra += LABEL_BYTES * labels
-        self._kept.add(self._place(image, BYTES_PER_NUMBER))
-        return _Result(image, 0, BYTES_PER_NUMBER, False)
+    def hold(self, image: Volume) -> _Result:
+        """An image, which the training loop keeps, whatever the layers need."""
+        home = self._place(image, BYTES_PER_NUMBER)
+        self._kept.add(home)
+        return _Result(image, home, BYTES_PER_NUMBER, False)
+
+    def label(self, output: Volume) -> None:
+        """The labels of an output, which the training loop keeps as well."""
+        self._extra += LABEL_BYTES * output.positions
 
     def enter(
         self,

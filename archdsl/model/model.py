@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from functools import cached_property
 
@@ -13,7 +13,7 @@ from archdsl.layers import Initializer
 from archdsl.layers.volume import Volume
 from archdsl.model.consistency import count_depth
 from archdsl.model.cost import Cost
-from archdsl.network.graph import CallFrame, Node
+from archdsl.network.graph import CallFrame, Node, Output, inputs_of, label_of
 from archdsl.network.parts import Chain, Member
 from archdsl.recipe import Recipe
 from archdsl.records import dataclass
@@ -60,7 +60,7 @@ class Model:
     name: str
     source: Source = field(repr=False)
     span: Span = field(repr=False)
-    #: In execution order; node 0 is the input.
+    #: In execution order; the inputs come first.
     nodes: tuple[Node, ...] = field(repr=False)
     #: The data flow over the ids of the nodes.
     graph: nx.MultiDiGraph[int] = field(repr=False)
@@ -74,6 +74,8 @@ class Model:
     #: What all weights start as, except in layers with an `init` of their own; None is PyTorch's
     #: default.
     init: Initializer | None = field(repr=False, default=None)
+    #: The outputs that have names; where none has, the output is the end of the chain.
+    outputs: tuple[Output, ...] = field(repr=False, default=())
     #: The family that the network is a member of.
     member: Member | None = field(repr=False, default=None)
     #: The comment at the top of its file, and the comment of the network itself.
@@ -82,16 +84,35 @@ class Model:
 
     @property
     def layers(self) -> tuple[Node, ...]:
-        """The nodes without the input."""
-        return self.nodes[1:]
+        """The nodes without the inputs."""
+        return self.nodes[len(self.inputs) :]
+
+    @cached_property
+    def inputs(self) -> tuple[Node, ...]:
+        """What flows in from outside. A single one mostly has no name."""
+        return inputs_of(self.nodes)
 
     @property
     def input(self) -> Volume:
+        """The volume of the input, the first of several."""
         return self.nodes[0].volume
 
     @property
+    def ends(self) -> tuple[int, ...]:
+        """The nodes whose results the network gives, without those of auxiliary heads."""
+        return tuple(output.node for output in self.outputs) or (self.chain.output,)
+
+    @property
     def output(self) -> Volume:
-        return self.nodes[self.chain.output].volume
+        """The volume of the output, the first of several."""
+        return self.nodes[self.ends[0]].volume
+
+    @property
+    def signature(self) -> str:
+        """What flows in and out: ``(left: 8x8x1, right: 8x8x1) → 3``."""
+        before = [(label_of(node), node.volume) for node in self.inputs]
+        after = [(output.name, self.nodes[output.node].volume) for output in self.outputs]
+        return f"{_ports(before)} → {_ports(after or [('', self.output)])}"
 
     @property
     def path(self) -> str:
@@ -118,8 +139,8 @@ class Model:
 
     @cached_property
     def depth(self) -> int:
-        """The layers with weights on the longest path from the input to the output."""
-        return count_depth(self.graph, self.chain.output)
+        """The layers with weights on the longest path from an input to an output."""
+        return max(count_depth(self.graph, end) for end in self.ends)
 
     def place_of(self, node: Node) -> Span:
         """Where the network's own file has the node: the layer, or the call that brought it in."""
@@ -150,7 +171,7 @@ class Model:
     def __str__(self) -> str:
         trunk = self.trunk
         return (
-            f"{self.name}: {self.input} → {self.output}, {trunk.weight_layers} weight layers, "
+            f"{self.name}: {self.signature}, {trunk.weight_layers} weight layers, "
             f"{trunk.parameters:,} parameters, {trunk.macs:,} MACs"
         )
 
@@ -158,6 +179,12 @@ class Model:
         """What a notebook shows: what targets have to show, or a line of text."""
         shown = {kind: render(self) for kind, render in DISPLAYS.items()}
         return {**shown, "text/plain": str(self)}
+
+
+def _ports(ports: Sequence[tuple[str, Volume]]) -> str:
+    if [name for name, _ in ports] == [""]:
+        return str(ports[0][1])
+    return f"({', '.join(f'{name}: {volume}' for name, volume in ports)})"
 
 
 @dataclass(frozen=True, eq=False)

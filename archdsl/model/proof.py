@@ -13,7 +13,7 @@ class Numbers:
 
     ``outputs`` counts the outputs in training (of the heads, too), in evaluation, and of the module
     for inference. ``input`` and ``images`` are what the networks were run on, with the channels of
-    all layers divided by ``divisor``.
+    all layers divided by ``divisor``; ``others`` are the volumes of the inputs after the first.
     """
 
     input: Volume
@@ -22,6 +22,7 @@ class Numbers:
     outputs: int
     gradients: int
     buffers: int
+    others: tuple[Volume, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

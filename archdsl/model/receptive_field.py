@@ -15,7 +15,7 @@ from math import gcd, lcm
 from typing import TypeAlias
 
 from archdsl.layers.reach import SAME_PLACE, Interval, Reach, Reads, reads_here
-from archdsl.network.graph import Node
+from archdsl.network.graph import Node, inputs_of
 from archdsl.records import dataclass
 
 #: Intervals kept for a repeating pattern, if the positions themselves are not fewer. Few networks
@@ -86,6 +86,8 @@ _Field: TypeAlias = tuple[_Part, ...]
 def count_fields(nodes: Sequence[Node], unknown: Collection[int]) -> list[tuple[int, ...]]:
     """The receptive field of each node, in pixels of the input, along each of its axes.
 
+    Of several inputs it is the largest: the field of a node in each of them alone.
+
     It is the largest over the positions of the node's result: the rows from the first to the last
     one that the position depends on. Borders are not cut: padding sees what would be there if the
     map went on, so a field can exceed the input. Nodes of unknown volume see what their input
@@ -99,13 +101,26 @@ def count_fields(nodes: Sequence[Node], unknown: Collection[int]) -> list[tuple[
         else ()
         for node in nodes
     ]
+    inputs = [node.id for node in inputs_of(nodes)]
+    fields = [_fields_in(input, nodes, reaches) for input in inputs]
+    if len(fields) == 1:
+        return fields[0]
+    # Of several inputs, each is looked at alone: pixels of two have no common count.
+    return [tuple(map(max, zip(*seen, strict=True))) for seen in zip(*fields, strict=True)]
+
+
+def _fields_in(
+    input: int, nodes: Sequence[Node], reaches: Sequence[tuple[Reach, ...]]
+) -> list[tuple[int, ...]]:
+    """The receptive fields in one of the inputs."""
     readings = list(zip(nodes, reaches, strict=True))
-    axes = nodes[0].volume.rank or 2  # the field of a vector is written as that of an image
+    axes = max(node.volume.rank for node in inputs_of(nodes)) or 2  # a vector's is an image's
     if all(_are_alike(node.volume.spatial) for node in nodes) and all(
         _are_alike(reach.axes) for of_node in reaches for reach in of_node
     ):
-        return [(field,) * axes for field in _along(0, readings).count_fields()]
-    fields = zip(*(_along(axis, readings).count_fields() for axis in range(axes)), strict=True)
+        return [(field,) * axes for field in _along(0, readings, input).count_fields()]
+    along = (_along(axis, readings, input).count_fields() for axis in range(axes))
+    fields = zip(*along, strict=True)
     # Where no row sees anything, no column does.
     return [field if all(field) else (0,) * axes for field in fields]
 
@@ -115,20 +130,25 @@ def _are_alike(values: Sequence[object]) -> bool:
     return all(value is values[0] or value == values[0] for value in values[1:])
 
 
-def _along(axis: int, readings: Sequence[tuple[Node, tuple[Reach, ...]]]) -> _Axis:
+def _along(axis: int, readings: Sequence[tuple[Node, tuple[Reach, ...]]], input: int) -> _Axis:
     """One axis of a network. A volume that does not have it is of size 1 along it."""
     return _Axis(
         [[(node.inputs[r.input], r.along(axis)) for r in of_node] for node, of_node in readings],
         [(*node.volume.spatial, 1, 1, 1)[axis] for node, _ in readings],
+        input,
     )
 
 
 @dataclass(frozen=True, eq=False)
 class _Axis:
-    """One axis of a network: for each node what it reads of which nodes, and its size."""
+    """One axis of a network: for each node what it reads of which nodes, and its size.
+
+    What is seen are pixels of ``input``.
+    """
 
     reads: list[list[tuple[int, Reads]]]
     sizes: list[int]
+    input: int
 
     def count_fields(self) -> list[int]:
         last_reader = {i: id for id, read in enumerate(self.reads) for i, _ in read}
@@ -146,7 +166,7 @@ class _Axis:
 
     def _see(self, id: int, read: list[tuple[int, Reads]], fields: dict[int, _Field]) -> _Field:
         if not read:
-            return (_INPUT,)
+            return (_INPUT if id == self.input else _NOTHING,)
         if len(read) == 1:
             ((source, reads),) = read
             if reads is SAME_PLACE:

@@ -7,7 +7,7 @@ from dataclasses import field
 
 from archdsl.layers import Initializer
 from archdsl.layers.volume import Volume
-from archdsl.network.graph import Node
+from archdsl.network.graph import Node, Output
 from archdsl.network.parts import Chain, Member
 from archdsl.recipe import Recipe
 from archdsl.records import dataclass
@@ -44,6 +44,8 @@ class Elaborated:
     is_complete: bool = True
     #: The family that the network is a member of.
     member: Member | None = None
+    #: The outputs that have names; where none has, the output is the end of the chain.
+    outputs: tuple[Output, ...] = ()
     #: Whether nothing at all is wrong with it.
     is_right: bool = True
 
@@ -51,4 +53,4 @@ class Elaborated:
     def meaning(self) -> tuple[object, ...]:
         """What the network is, wherever it is in its text: equal for equal networks."""
         nodes = tuple((n.layer, n.inputs, n.volume, n.head, n.shares) for n in self.nodes)
-        return nodes, self.recipe, self.init
+        return nodes, self.outputs, self.recipe, self.init

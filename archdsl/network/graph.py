@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import takewhile
 
 import networkx as nx
 
-from archdsl.layers import Layer
+from archdsl.layers import Input, Layer
 from archdsl.layers.volume import Volume
 from archdsl.network.symbols import Symbolic
 from archdsl.records import dataclass
@@ -26,9 +27,10 @@ class CallFrame:
 class Node:
     """One layer in place: ordered inputs, the volume of its result, where it was written.
 
-    ``head`` is the number of the auxiliary head the node belongs to, None on the trunk. Node 0
-    is the input. Ids are in execution order, so each input's id is smaller. ``forms`` has, by
-    field of the layer, how each number was written that depends on a parameter or a volume.
+    ``head`` is the number of the auxiliary head the node belongs to, None on the trunk. The first
+    nodes are the network's inputs, mostly node 0 alone. Ids are in execution order, so the ids of
+    ``inputs`` are smaller. ``forms`` has, by field of the layer, how each number was written that
+    depends on a parameter or a volume.
     ``shares`` is the node whose module this one runs once more; that node has none itself.
     """
 
@@ -48,6 +50,14 @@ class Node:
         return self.id if self.shares is None else self.shares
 
 
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A result of a network that its first line names."""
+
+    name: str
+    node: int
+
+
 def trail_of(frames: tuple[CallFrame, ...]) -> tuple[str, ...]:
     """Where a layer inside calls is: ``in inception(64, …), called at line 21 as `i3a```."""
     lines = []
@@ -55,6 +65,16 @@ def trail_of(frames: tuple[CallFrame, ...]) -> tuple[str, ...]:
         label = f" as `{frame.label}`" if frame.label else ""
         lines.append(f"in {frame.text}, called at line {frame.span.line}{label}")
     return tuple(lines)
+
+
+def inputs_of(nodes: Iterable[Node]) -> tuple[Node, ...]:
+    """The nodes that flow in from outside: the first ones."""
+    return tuple(takewhile(lambda node: isinstance(node.layer, Input), nodes))
+
+
+def label_of(node: Node) -> str:
+    """The name of an input; nothing where it has none."""
+    return node.layer.label if isinstance(node.layer, Input) else ""
 
 
 def build_graph(nodes: Iterable[Node]) -> nx.MultiDiGraph[int]:

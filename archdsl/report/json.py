@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from itertools import zip_longest
 from typing import Any
 
 from archdsl.layers import Initializer
 from archdsl.model import Claim, Model
 from archdsl.model.memory import Memory
 from archdsl.model.proof import Numbers, Proof
-from archdsl.network.graph import Node
+from archdsl.network.graph import Node, label_of
 from archdsl.recipe import recipe_facts
 from archdsl.text.diagnostics import Diagnostic, Fix, Label
 from archdsl.text.source import Span
@@ -32,9 +33,11 @@ def report_document(
 
     Volumes are ``[height, width, channels]``, or ``[units]``; MACs and volumes are for one image;
     ``receptive_field`` is its larger axis. Lines and columns count from 1, columns in characters;
-    ``shared`` says of a layer that it runs an earlier one's module, of the same name, once more.
-    ``start`` and ``end`` are offsets in characters from 0. All are null where a diagnostic has no
-    place in a text; ends are exclusive. ``recipe`` and ``init`` are null where the spec has none.
+    ``input`` and ``output`` are the first of ``inputs`` and ``outputs``, whose names are null where
+    the spec gives none. ``shared`` says of a layer that it runs the module of an earlier one once
+    more; it has the same name. ``start`` and ``end`` are offsets in characters from 0. All are null
+    where a diagnostic has no place in a text; ends are exclusive. ``recipe`` and ``init`` are null
+    where the spec has none.
     ``memory`` is present with ``--training``, in bytes; its ``largest_batch`` is null without a
     limit. ``proof`` is present with ``--prove``; its numbers are torch's, with the auxiliary
     heads, and where it does not hold ``diagnostics`` say why. Its ``numbers`` are null where no
@@ -61,6 +64,14 @@ def _network(model: Model) -> Document:
         "path": model.path,
         "input": list(model.input.sizes),
         "output": list(model.output.sizes),
+        "inputs": [
+            {"name": label_of(node) or None, "volume": list(node.volume.sizes)}
+            for node in model.inputs
+        ],
+        "outputs": [
+            {"name": name, "volume": list(model.nodes[end].volume.sizes)}
+            for name, end in zip_longest((o.name for o in model.outputs), model.ends)
+        ],
         "params": model.trunk.parameters,
         "aux_params": model.heads.parameters,
         "macs": model.trunk.macs,
@@ -102,6 +113,7 @@ def _proof(proof: Proof) -> Document:
 def _numbers(numbers: Numbers) -> Document:
     return {
         "input": list(numbers.input.sizes),
+        "others": [list(volume.sizes) for volume in numbers.others],
         "images": numbers.images,
         "divisor": numbers.divisor,
         "outputs": numbers.outputs,

@@ -24,8 +24,9 @@ def _render_numbers(proof: Proof) -> str:
     if numbers is None:
         return f"outputs and gradients were not compared: {proof.omitted}"
     narrowed = f", with 1/{numbers.divisor} of the channels" if numbers.divisor > 1 else ""
+    volumes = " and ".join(map(str, (numbers.input, *numbers.others)))
     return (
         f"and in numbers: {count_of(numbers.outputs, 'output')} (training, evaluation, inference), "
         f"{count_of(numbers.gradients, 'gradient')}, {count_of(numbers.buffers, 'buffer')}, "
-        f"for {count_of(numbers.images, 'random image')} of {numbers.input}{narrowed}"
+        f"for {count_of(numbers.images, 'random image')} of {volumes}{narrowed}"
     )

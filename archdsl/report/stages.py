@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from archdsl.model import Model
-from archdsl.network.graph import Node
+from archdsl.network.graph import Node, label_of
 from archdsl.network.parts import (
     AuxPart,
     CallPart,
@@ -96,10 +96,12 @@ def render_graph(model: Model) -> str:
 def _graph_row(model: Model, node: Node) -> tuple[str, ...]:
     inputs = ", ".join(f"%{source}" for source in node.inputs)
     layer = render_layer(node.layer) if node.inputs else ""
-    name = model.names[node.id] if node.inputs else "input"
+    name = model.names[node.id] if node.inputs else label_of(node) or "input"
     name += " again" if node.shares is not None else ""
     head = f"aux {node.head + 1}" if node.head is not None else ""
     row = (f"%{node.id}", name, layer, f"({inputs})" if inputs else "", f"→ {node.volume}", head)
+    names = ", ".join(output.name for output in model.outputs if output.node == node.id)
+    row = (*row[:-1], row[-1] or (f"output {names}" if names else ""))
     return tuple(printable(cell) for cell in row)
 
 
@@ -108,10 +110,7 @@ def _filled(text: str, width: int) -> str:
 
 
 def _title(model: Model) -> str:
-    return (
-        f"{printable(model.name)}  {model.input} → {model.output}  "
-        f"{printable(model.path)}:{model.span.line}"
-    )
+    return f"{printable(model.name)}  {model.signature}  {printable(model.path)}:{model.span.line}"
 
 
 # ── Parts ────────────────────────────────────────────────────────────────────────────────────

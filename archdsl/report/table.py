@@ -57,7 +57,7 @@ def notes_of(model: Model, color: bool = False) -> list[str]:
 
 
 def _subtitle(model: Model) -> str:
-    return f"  {model.input} → {model.output}  {printable(model.path)}:{model.span.line}"
+    return f"  {model.signature}  {printable(model.path)}:{model.span.line}"
 
 
 # ── Rows ─────────────────────────────────────────────────────────────────────────────────────

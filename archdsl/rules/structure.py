@@ -64,6 +64,15 @@ RULES = (
         _MAP,
     ),
     Rule(
+        "not-an-output",
+        "a named output that is not a result of the network's own parts",
+        """`→ (a: …, b: …)` names the parts whose results the network gives. They are parts in the
+        braces of the network itself, not inside a named part, and not one of its inputs as it
+        is.""",
+        "network N: (x: 8x8x3) → (y: 10, x: 8x8x3) { y: fc 10 }",
+        "network N: (x: 8x8x3) → (y: 10, z: 8x8x3) { z: relu; y: fc 10 }",
+    ),
+    Rule(
         "misplaced-statement",
         "a statement where it has no meaning",
         """Layers belong to a network or a block; `expect` and `train` belong to the body of a

@@ -262,14 +262,31 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True)
+class Port:
+    """An input or output with its name: ``left: 105x105x1``."""
+
+    span: Span
+    name: Name
+    volume: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The inputs, or the outputs, of a network by name."""
+
+    span: Span
+    ports: tuple[Port, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Network:
     """A network, or a family where it has ``formals``."""
 
     span: Span
     name: Name
     formals: tuple[Formal, ...]
-    input: Expr
-    output: Expr
+    input: Expr | Ports
+    output: Expr | Ports
     body: Body
     comment: Comment | None = field(default=None, compare=False)
 
@@ -325,7 +342,18 @@ class Lexeme:
 
 #: What a walk visits. A name that is only declared, called or set is not visited by itself.
 SyntaxNode: TypeAlias = (
-    Expr | Argument | Atom | Quoted | Range | Statement | Chain | Formal | Item | Program
+    Expr
+    | Argument
+    | Atom
+    | Quoted
+    | Range
+    | Statement
+    | Chain
+    | Formal
+    | Port
+    | Ports
+    | Item
+    | Program
 )
 _N = TypeVar("_N")
 #: Fields that hold no nodes to walk to.

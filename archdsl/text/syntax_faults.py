@@ -122,7 +122,7 @@ def _comma(span: Span) -> tuple[str | None, tuple[Fix, ...]]:
             fix = replaced(Span(span.source, *numbers.span()), number, f"write `{number}`")
             return "a long number is written `61_100_840`, or `61.1M`", (fix,)
     if first == "network":
-        return "a network has one input and one output", ()
+        return "several inputs or outputs have names: `(left: 28x28x16, right: 28x28x16)`", ()
     if first in _AFTER_KEYWORD or first in ("let", "if", "else"):
         return None, ()
     if before.count("(") > before.count(")") or not re.search(r"[\w)]\s*$", before):

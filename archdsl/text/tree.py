@@ -334,6 +334,14 @@ class TreeBuilder(Transformer[Token, Any]):
     def use(self, children: list[Token]) -> syntax.Use:
         return syntax.Use(self._span(children[0]), str(children[0][1:-1]))
 
+    def port(self, children: list[Any]) -> syntax.Port:
+        name, volume = children
+        return syntax.Port(self._span(name, volume), name, volume)
+
+    def ports(self, children: list[Any]) -> syntax.Ports:
+        open_, *ports, close = children
+        return syntax.Ports(self._span(open_, close), tuple(ports))
+
     def network(self, children: list[Any]) -> syntax.Network:
         name, *formals, input_, output, body = children
         listed = tuple(formals[0]) if formals else ()
@@ -348,8 +356,8 @@ class TreeBuilder(Transformer[Token, Any]):
         self,
         name: syntax.Name,
         formals: tuple[syntax.Formal, ...],
-        input: syntax.Expr,
-        output: syntax.Expr,
+        input: syntax.Expr | syntax.Ports,
+        output: syntax.Expr | syntax.Ports,
         body: syntax.Body,
     ) -> syntax.Network:
         span = self._span(name, output)

@@ -77,14 +77,14 @@ class Interpreter:
         }
 
     def run(
-        self, x: Tensor, *, is_training: bool, errors: Random | None = None
+        self, inputs: Sequence[Tensor], *, is_training: bool, errors: Random | None = None
     ) -> dict[int, Tensor]:
         """The result of each node that runs; heads only run in training.
 
         With ``errors`` each result is off by a few rounding errors. Equal numbers stay equal, so
         that each maximum stays in its place.
         """
-        values = {0: x}
+        values = {node.id: x for node, x in zip(self.model.inputs, inputs, strict=True)}
         for node in self.model.layers:
             if node.head is None or is_training:
                 value = self._apply(node, [values[i] for i in node.inputs], is_training)
@@ -94,8 +94,8 @@ class Interpreter:
         return values
 
     def ends(self, values: Mapping[int, Tensor], *, is_training: bool) -> tuple[Tensor, ...]:
-        """What the network returns: its result, and in training those of its heads."""
-        ends = (self.model.chain.output, *(self._heads if is_training else ()))
+        """What the network returns: its results, and in training those of its heads."""
+        ends = (*self.model.ends, *(self._heads if is_training else ()))
         return tuple(values[end] for end in ends)
 
     def _apply(self, node: Node, inputs: Sequence[Tensor], is_training: bool) -> Tensor:

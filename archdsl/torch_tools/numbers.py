@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from archdsl.layers import UnaryLayer
 from archdsl.model import Model
-from archdsl.network.graph import Node
+from archdsl.network.graph import Node, label_of
 from archdsl.torch_tools.interpret import Interpreter, steady
-from archdsl.torch_tools.sampling import Sample, narrowed
+from archdsl.torch_tools.sampling import Sample, narrowed, whole_sample
 
 #: How far apart numbers in double precision may be, relative to the largest one.
 TOLERANCE = 1e-9
@@ -65,7 +65,7 @@ class Comparison:
     ) -> None:
         self.model = model
         self.network = network
-        self.sample = sample or Sample(model.input)
+        self.sample = sample or whole_sample(model)
         self.seed = seed
         self.scale = scale
         self.outputs = 0
@@ -89,13 +89,13 @@ class Comparison:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             enliven(self._state)
-            x = self._image().requires_grad_()
+            inputs = [x.requires_grad_() for x in self._images()]
             steady(dict(self.network.named_modules()))
             self._interpreter.adopt(self._state)
-            yield from self._compare_training(x)
+            yield from self._compare_training(inputs)
             with torch.no_grad():
-                outputs = tensors_of(self.network.eval()(x))
-                values = self._interpreter.run(x, is_training=False)
+                outputs = tensors_of(self.network.eval()(*inputs))
+                values = self._interpreter.run(inputs, is_training=False)
                 expected = self._interpreter.ends(values, is_training=False)
                 yield from self._compare_outputs("evaluation", outputs, expected)
 
@@ -103,49 +103,56 @@ class Comparison:
         with narrowed(self.sample.divisor):
             return Interpreter(self.model)
 
-    def _image(self) -> Tensor:
-        return self.scale * torch.randn(self.sample.images, *self.sample.input.torch_sizes)
+    def _images(self) -> list[Tensor]:
+        """Random images for each input."""
+        return [
+            self.scale * torch.randn(self.sample.images, *volume.torch_sizes)
+            for volume in self.sample.inputs
+        ]
 
     def inference_differences(self, deployed: nn.Module) -> Iterator[NumericMismatch]:
         """Where the network for inference, with the state of this one, returns something else."""
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(self.seed + 1)
             deployed.load_training_state(self.network.state_dict())  # type: ignore[operator]
-            x = self._image()
-            expected = self.network.eval()(x)
-            found = tensors_of(deployed.eval()(x))
-        self.outputs += 1
-        if len(found) != 1:
+            inputs = self._images()
+            expected = tensors_of(self.network.eval()(*inputs))
+            found = tensors_of(deployed.eval()(*inputs))
+        self.outputs += len(expected)
+        if len(found) != len(expected):
             yield NumericMismatch(
                 "number of outputs for inference", "", None, f"there are {len(found)}"
             )
-        elif how_far(found[0], expected, FOLDED_TOLERANCE) and (
-            apart := how_far(found[0], expected, FOLDED_TOLERANCE, self._floor_of(x))
-        ):
-            yield NumericMismatch("output for inference", "", None, apart)
+            return
+        for ours, theirs in zip(found, expected, strict=True):
+            if how_far(ours, theirs, FOLDED_TOLERANCE) and (
+                apart := how_far(ours, theirs, FOLDED_TOLERANCE, self._floor_of(inputs))
+            ):
+                yield NumericMismatch("output for inference", "", None, apart)
 
-    def _floor_of(self, x: Tensor) -> float:
+    def _floor_of(self, inputs: Sequence[Tensor]) -> float:
         """What an output is at least compared with: far below all results there is only rounding.
 
         A normalization of a constant map returns nothing else.
         """
-        values = self._interpreter.run(x, is_training=False).values()
+        values = self._interpreter.run(inputs, is_training=False).values()
         return _OUTPUT_FLOOR * max(map(_largest, values), default=0.0)
 
-    def _compare_training(self, x: Tensor) -> Iterator[NumericMismatch]:
-        kept = x.detach().clone()
-        outputs = tensors_of(self.network.train()(x))
-        if apart := how_far(x, kept):
-            yield NumericMismatch("input written over", "", None, apart)
-            return
-        values = self._interpreter.run(x, is_training=True)
+    def _compare_training(self, inputs: Sequence[Tensor]) -> Iterator[NumericMismatch]:
+        kept = [x.detach().clone() for x in inputs]
+        outputs = tensors_of(self.network.train()(*inputs))
+        for x, before in zip(inputs, kept, strict=True):
+            if apart := how_far(x, before):
+                yield NumericMismatch("input written over", "", None, apart)
+                return
+        values = self._interpreter.run(inputs, is_training=True)
         expected = self._interpreter.ends(values, is_training=True)
         found = list(self._compare_outputs("training", outputs, expected))
         if found:
-            first = self._first_difference(x, values)
+            first = self._first_difference(inputs, values)
             yield from [first] if first else found
             return
-        yield from self._compare_gradients(x, outputs, expected, values)
+        yield from self._compare_gradients(inputs, outputs, expected, values)
         for key, buffer in self._interpreter.buffers().items():
             self.buffers += 1
             if apart := how_far(self._state[key], buffer):
@@ -164,10 +171,12 @@ class Comparison:
             if apart := how_far(ours, theirs):
                 yield NumericMismatch(f"output in {mode}", "", None, apart)
 
-    def _first_difference(self, x: Tensor, values: Mapping[int, Tensor]) -> NumericMismatch | None:
+    def _first_difference(
+        self, inputs: Sequence[Tensor], values: Mapping[int, Tensor]
+    ) -> NumericMismatch | None:
         """The first layer whose module reads or returns something other than its node."""
         with _recorded(self.network) as seen:
-            self.network.train()(x)
+            self.network.train()(*inputs)
         shared = {node.shares for node in self.model.layers}
         for node in self.model.layers:
             name = self.model.names[node.id]
@@ -185,13 +194,14 @@ class Comparison:
 
     def _compare_gradients(
         self,
-        x: Tensor,
+        inputs: Sequence[Tensor],
         outputs: Sequence[Tensor],
         expected: Sequence[Tensor],
         values: Mapping[int, Tensor],
     ) -> Iterator[NumericMismatch]:
         trained = {key: tensor for key, tensor in self._state.items() if tensor.requires_grad}
-        sources = {"input": x, **trained}
+        names = [f"input {label_of(node)}".strip() for node in self.model.inputs]
+        sources = {**dict(zip(names, inputs, strict=True)), **trained}
         inner = [value for value in values.values() if value.requires_grad]
         weights = [torch.randn_like(output) for output in expected]
         ours, theirs = (
@@ -215,7 +225,7 @@ class Comparison:
             actual, wanted = (zero if g is None else g for g in (one, other))
             apart = how_far(actual, wanted, floor=floor)
             if apart:
-                moved = moved or self._roundings(sources.values(), weights, theirs)
+                moved = moved or self._roundings(inputs, sources.values(), weights, theirs)
                 if _largest(actual - wanted) <= _CHANCE * moved[index]:
                     continue
                 yield NumericMismatch("gradient", name, None, apart)
@@ -223,17 +233,17 @@ class Comparison:
 
     def _roundings(
         self,
+        inputs: Sequence[Tensor],
         sources: Collection[Tensor],
         weights: Sequence[Tensor],
         known: Sequence[Tensor | None],
     ) -> list[float]:
         """By source, how far the graph's gradient moves if its results are rounded differently."""
-        x, *_ = sources
         moved = [0.0] * len(sources)
         for number in range(_TRIES):
             graph = self._new_interpreter()
             graph.adopt(self._state)
-            values = graph.run(x, is_training=True, errors=Random(number))
+            values = graph.run(inputs, is_training=True, errors=Random(number))
             ends = graph.ends(values, is_training=True)
             found = torch.autograd.grad(ends, [*sources], weights, allow_unused=True)
             for index, (one, other) in enumerate(zip(found, known, strict=False)):

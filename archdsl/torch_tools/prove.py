@@ -20,7 +20,7 @@ from archdsl.layers import UnaryLayer
 from archdsl.layers.volume import MOST_AXES, Volume
 from archdsl.model import Model
 from archdsl.model.proof import Numbers, Proof
-from archdsl.network.graph import Node
+from archdsl.network.graph import Node, label_of
 from archdsl.network.parts import AuxPart, walk
 from archdsl.text.diagnostics import Diagnostic
 from archdsl.torch_tools.interpret import in_double, unfilled
@@ -78,7 +78,7 @@ def _prove(model: Model, name: str, plain: _File, inference: _File) -> Proof:
     found = "" if mismatches.found else _compare_numbers(mismatches, name, plain, inference)
     return Proof(
         _TORCH,
-        len(set().union(*(run.shown for run in runs)) - {0}),
+        len(set().union(*(run.shown for run in runs)) - {node.id for node in model.inputs}),
         _count_parameters(network),
         runs[0].macs_of(None),
         None if isinstance(found, str) else found,
@@ -113,7 +113,9 @@ class _Run:
             if name
         ]
         with FlopCounterMode(display=False) as counter:
-            output = network(torch.empty(_BATCH, *model.input.torch_sizes))
+            output = network(
+                *(torch.empty(_BATCH, *node.volume.torch_sizes) for node in model.inputs)
+            )
         for handle in handles:
             handle.remove()
         self.outputs = [_shape(tensor) for tensor in _tensors(output)]
@@ -207,7 +209,7 @@ def _compare_volumes(mismatches: _Mismatches, run: _Run) -> None:
         for node, (taken, given) in zip(due, _in_order(model, due, calls), strict=True):
             _compare_volume(mismatches, run, node, given)
             _compare_read(mismatches, run, node, taken)
-    outputs = [model.chain.output]
+    outputs = [*model.ends]
     if run.is_training:
         heads = (part for part in walk(model.chain) if isinstance(part, AuxPart))
         outputs += [head.body.output for head in heads]
@@ -276,8 +278,9 @@ def _compare_volume(mismatches: _Mismatches, run: _Run, node: Node, shape: Tenso
     run.shown.add(node.id)
     if shape == (_BATCH, *node.volume.torch_sizes):
         return
-    if node.id == 0:  # the input has no name in the module
-        mismatches.report(None, "input", str(node.volume), _sizes(shape))
+    if not node.inputs:  # an input is no layer, and has no name among these
+        fact = f"input {label_of(node)}".strip()
+        mismatches.report(None, fact, str(node.volume), _sizes(shape))
     else:
         mismatches.report(node, "volume", str(node.volume), _sizes(shape))
 
@@ -327,6 +330,7 @@ def _compare_numbers(
         comparison.outputs,
         comparison.gradients,
         comparison.buffers,
+        sample.others,
     )
 
 

@@ -63,11 +63,25 @@ class Effort:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Images of some volume, and what the channels of the layers are divided by."""
+    """Images of some volume, and what the channels of the layers are divided by.
+
+    ``others`` are the volumes of the inputs after the first.
+    """
 
     input: Volume
     images: int = 2
     divisor: int = 1
+    others: tuple[Volume, ...] = ()
+
+    @property
+    def inputs(self) -> tuple[Volume, ...]:
+        return (self.input, *self.others)
+
+
+def whole_sample(model: Model, divisor: int = 1) -> Sample:
+    """Images of the volumes that the network is for."""
+    first, *others = (node.volume for node in model.inputs)
+    return Sample(first, divisor=divisor, others=tuple(others))
 
 
 def choose_sample(model: Model) -> Sample | str:
@@ -78,24 +92,25 @@ def choose_sample(model: Model) -> Sample | str:
     modules, as those before a global pool do. If it still takes long, there is only one image,
     unless a layer is normalized over the batch.
     """
-    chosen = Sample(model.input)
+    chosen = whole_sample(model)
     effort = _effort(model, [node.volume for node in model.nodes], chosen.divisor)
     if effort.is_large and _narrows(model) and _narrows(deploy(model).model):
         less = _effort(model, [node.volume for node in model.nodes], NARROWED)
         if less != effort:
-            chosen, effort = Sample(model.input, divisor=NARROWED), less
-    size = model.input
-    while effort.is_long and min(size.spatial, default=1) >= 4:
-        size = Volume.along([number // 2 for number in size.spatial], size.channels)
-        volumes = _volumes_at(model, size)
+            chosen, effort = whole_sample(model, NARROWED), less
+    sizes = chosen.inputs
+    while effort.is_long and all(min(size.spatial, default=1) >= 4 for size in sizes):
+        sizes = tuple(Volume.along([n // 2 for n in size.spatial], size.channels) for size in sizes)
+        volumes = _volumes_at(model, sizes)
         if volumes is not None:
-            chosen = Sample(size, divisor=chosen.divisor)
+            chosen = Sample(sizes[0], divisor=chosen.divisor, others=sizes[1:])
             effort = _effort(model, volumes, chosen.divisor)
     if effort.is_too_large:
         return f"it takes {effort.macs:,} MACs an image, with {effort.parameters:,} parameters"
     is_coupled = any(isinstance(node.layer, BatchNorm) for node in model.layers)
     images = 1 if effort.is_long and not is_coupled else 2
-    return Sample(_narrow(chosen.input, chosen.divisor), images, chosen.divisor)
+    first, *others = (_narrow(size, chosen.divisor) for size in chosen.inputs)
+    return Sample(first, images, chosen.divisor, tuple(others))
 
 
 def _effort(model: Model, volumes: Sequence[Volume], divisor: int) -> Effort:
@@ -113,9 +128,9 @@ def _effort(model: Model, volumes: Sequence[Volume], divisor: int) -> Effort:
     return Effort(macs, activations, parameters)
 
 
-def _volumes_at(model: Model, input: Volume) -> list[Volume] | None:
-    """The volumes for an input of another size; None where that needs other modules."""
-    volumes = [input]
+def _volumes_at(model: Model, sizes: Sequence[Volume]) -> list[Volume] | None:
+    """The volumes for inputs of other sizes; None where that needs other modules."""
+    volumes = [*sizes]
     for node in model.layers:
         inputs = tuple(volumes[source] for source in node.inputs)
         try:

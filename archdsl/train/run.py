@@ -279,6 +279,16 @@ def _one_at_a_time(options: TrainOptions) -> Iterator[None]:
 
 
 def _refuse_volumes(model: Model) -> None:
+    if len(model.inputs) > 1:
+        raise TrainError(
+            f"{model.name} has {len(model.inputs)} inputs; `archdsl train` trains networks with one"
+        )
+    if model.outputs:
+        names = ", ".join(output.name for output in model.outputs)
+        raise TrainError(
+            f"{model.name} has named outputs ({names}); `archdsl train` trains networks whose "
+            "output is the end of the trunk"
+        )
     if not model.output.is_vector:
         raise TrainError(
             f"{model.name} ends in {model.output}; training needs one number per class: "

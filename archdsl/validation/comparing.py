@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from archdsl.network.graph import Node
+from archdsl.network.graph import Node, label_of
 from archdsl.validation.errors import StepMismatchError
 from archdsl.validation.expected import Expected, InitialState, is_free
 from archdsl.validation.layers import Helper, LayerStandIn
@@ -99,7 +99,14 @@ class ComparedNetwork:
             module.__dict__["is_running"] = True
         run = ModuleRun(self.expected, is_training)
         try:
-            output = self.module(Tensor(run, 0))
+            inputs = [Tensor(run, number) for number in range(len(self.expected.model.inputs))]
+            names = self.expected.arguments
+            # By name, so that the names are compared as well.
+            output = (
+                self.module(**dict(zip(names, inputs, strict=True)))
+                if names
+                else self.module(*inputs)
+            )
         finally:
             for module in self.containers:
                 module.__dict__["is_running"] = False
@@ -124,6 +131,11 @@ class ComparedNetwork:
     def _compare_outputs(self, run: ModuleRun, output: object) -> None:
         wanted = self.expected.outputs
         found = list(output) if isinstance(output, tuple) else [output]
+        fields = self.expected.fields
+        if fields:
+            self._compare_fields(run, output, fields)
+            self._compare_ends(run, found, wanted)
+            return
         is_due = len(wanted) > 1 and len(found) == len(wanted)
         if not run.is_training:
             # In evaluation, a typed tuple may hold None in the place of a head.
@@ -132,6 +144,17 @@ class ComparedNetwork:
             wanted = wanted[:1]
         if isinstance(output, tuple) and not is_due:
             raise StepMismatchError(f"in {run.mode} it returns a tuple of {len(output)}")
+        self._compare_ends(run, found, wanted)
+
+    def _compare_fields(self, run: ModuleRun, output: object, fields: tuple[str, ...]) -> None:
+        """Check that the outputs have their names."""
+        found = getattr(output, "_fields", None)
+        if not isinstance(output, tuple) or found != fields:
+            given = f"the fields {', '.join(found)}" if found else f"a {type(output).__name__}"
+            fact = f"in {run.mode} it returns {given}; by the spec the fields {', '.join(fields)}"
+            raise StepMismatchError(fact)
+
+    def _compare_ends(self, run: ModuleRun, found: list[object], wanted: list[int]) -> None:
         ids = [item.id if type(item) is Tensor else None for item in found]
         if ids != wanted:
             given = ", ".join("None" if id is None else run.name(id) for id in ids)
@@ -254,8 +277,10 @@ class ModuleRun:
 
     def name(self, id: int) -> str:
         """A value by the node that computes it."""
-        if id == 0:
-            return "the input"
+        inputs = self.expected.model.inputs
+        if id < len(inputs):
+            label = label_of(inputs[id])
+            return f"the input `{label}`" if label else "the input"
         owner = self.expected.flow.owners[id]
         if owner is None:
             step = next(step for step, known in self.ids.items() if known == id)

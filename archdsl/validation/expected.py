@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any, TypeAlias
 
+from archdsl.classplan import argument_name, field_name
 from archdsl.layers import Call, Initializer, Layer, MergeLayer, UnaryLayer, WeightLayer
 from archdsl.layers.call import Code, InfixCode
 from archdsl.layers.volume import Volume
 from archdsl.model import Model
-from archdsl.network.graph import Node, sources_of
+from archdsl.network.graph import Node, label_of, sources_of
 from archdsl.network.parts import AuxPart, walk
 from archdsl.validation.layers import freeze_all
 from archdsl.validation.library import Torch, bind_initializer
@@ -76,10 +77,12 @@ class StepNumbering:
     networks have the same graph where they make the same numbers.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, inputs: int) -> None:
+        self.inputs = inputs
         self.ids: dict[tuple[Frozen, ...], int] = {}
-        #: By number, the node that takes the step; None for flattening, which belongs to no node.
-        self.owners: list[Node | None] = [None]
+        #: By number, the node that takes the step; None for flattening, which belongs to no node,
+        #: and for the inputs, which come first.
+        self.owners: list[Node | None] = [None] * inputs
         self.node: Node | None = None
         #: The steps of that node so far, without flattening.
         self.taken: list[int] = []
@@ -113,7 +116,7 @@ class Expected:
         self.model = model
         self.torch = torch
         self.helpers = helpers
-        self.flow = StepNumbering()
+        self.flow = StepNumbering(len(model.inputs))
         self.wanted: dict[str, Wanted] = {}
         #: By path, how many results a module returns where there are several.
         self.pieces: Counter[str] = Counter()
@@ -121,7 +124,7 @@ class Expected:
         self.starts: dict[int, tuple[InitialState, InitialState | None]] = {}
         self._frozen: dict[int, list[tuple[str, str, Arguments]]] = {}
         self._started: dict[tuple[Initializer, bool], tuple[InitialState, InitialState | None]] = {}
-        self._results = {0: 0}
+        self._results = {node.id: node.id for node in model.inputs}
         self._sources = sources_of(model.graph)
         taken: dict[bool, list[int]] = {True: [], False: []}
         for node in model.layers:
@@ -133,9 +136,13 @@ class Expected:
         self.steps = {is_training: Counter(steps) for is_training, steps in taken.items()}
         heads = [part for part in walk(model.chain) if isinstance(part, AuxPart)]
         self.weights = tuple(head.weight for head in heads)
-        ends = [model.chain.output, *(head.body.output for head in heads)]
-        #: The numbers of the network's outputs in training; in evaluation only the first is left.
+        ends = [*model.ends, *(head.body.output for head in heads)]
+        #: The numbers of the network's outputs in training; in evaluation those of the heads are
+        #: left out.
         self.outputs = [self._results[end] for end in ends]
+        #: What `forward` calls its inputs and its outputs, where these have names.
+        self.arguments = [argument_name(label) for n in model.inputs if (label := label_of(n))]
+        self.fields = tuple(field_name(output.name) for output in model.outputs)
 
     # ── Nodes ────────────────────────────────────────────────────────────────────────────────
 

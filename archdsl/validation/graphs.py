@@ -75,8 +75,9 @@ def _record(
 ) -> networkx.MultiDiGraph[str]:
     for module in network.containers:
         module.__dict__["training"] = is_training
-    flow = StepNumbering()
-    network.module(Tensor(flow, 0))
+    count = len(network.expected.model.inputs)
+    flow = StepNumbering(count)
+    network.module(*(Tensor(flow, number) for number in range(count)))
     return _graph(flow, Counter(flow.taken), calls)
 
 
@@ -86,15 +87,18 @@ def _graph(
     import networkx
 
     graph: networkx.MultiDiGraph[str] = networkx.MultiDiGraph()
-    labels = {0: "the input"}
-    graph.add_node(labels[0])
     made = {id: step for step, id in flow.ids.items()}
+    count = flow.inputs
+    runs = Counter(step[0] for step in made.values() if _is_layer(step))
+    labels = {id: "the input" if count == 1 else f"input {id + 1}" for id in range(count)}
+    graph.add_nodes_from(labels.values())
     for id, step in made.items():
         inner = ", ".join(labels[source] for source in _sources(step))
-        labels[id] = step[0] if _is_layer(step) else f"{step[0]}({inner})"
+        # A layer that runs several times is a node for each.
+        labels[id] = step[0] if _is_layer(step) and runs[step[0]] == 1 else f"{step[0]}({inner})"
 
     def add(id: int) -> None:
-        if id == 0 or labels[id] in graph:
+        if id < count or labels[id] in graph:
             return
         function, *arguments = made[id]
         said = None if _is_layer(made[id]) else _without_operands(arguments)

@@ -169,6 +169,8 @@ def test_the_json_document_of_vgg16() -> None:
         "path": "specs/vgg16.arch",
         "input": [224, 224, 3],
         "output": [1000],
+        "inputs": [{"name": None, "volume": [224, 224, 3]}],
+        "outputs": [{"name": None, "volume": [1000]}],
         "params": 138_357_544,
         "aux_params": 0,
         "macs": 15_470_264_320,

@@ -115,7 +115,10 @@ def test_headers_and_claims(before: str, after: str | None) -> None:
 
 def test_where_no_fix_can_be_right_none_is_offered() -> None:
     (found,) = diagnose(Source("network S: 105x105x1, 105x105x1 → 1 { fc 1 }"))
-    assert (found.fixes, found.help) == ((), "a network has one input and one output")
+    assert (found.fixes, found.help) == (
+        (),
+        "several inputs or outputs have names: `(left: 28x28x16, right: 28x28x16)`",
+    )
 
 
 def _errors(found: Sequence[Diagnostic]) -> list[Diagnostic]:

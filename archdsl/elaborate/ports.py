@@ -1,0 +1,145 @@
+"""The inputs and outputs that the first line of a network states, with their names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from archdsl.elaborate.errors import ElaborationError, UnknownVolume
+from archdsl.elaborate.placing import Placer
+from archdsl.elaborate.scope import (
+    Cursor,
+    NetworkInput,
+    PartNames,
+    Scope,
+    read_volume,
+    result_of,
+)
+from archdsl.elaborate.values import Context, refuse_word
+from archdsl.layers.volume import Volume
+from archdsl.network.graph import Output
+from archdsl.network.parts import AuxPart, Written
+from archdsl.text import syntax
+from archdsl.text.diagnostics import Fix, Label, replaced, respell
+from archdsl.text.source import Span
+
+
+def read_inputs(input: syntax.Expr | syntax.Ports, header: Context) -> tuple[NetworkInput, ...]:
+    """The inputs of a network, in their order. Errors: ElaborationError."""
+    if not isinstance(input, syntax.Ports):
+        return (NetworkInput("", read_volume(input, header), input.span),)
+    _check_names(input)
+    for port in input.ports:
+        refuse_word(port.name)
+        value = header.values.find(port.name.id)
+        if value:
+            raise ElaborationError(
+                "repeated-name",
+                f"`{port.name.id}` is already a value",
+                port.name.span,
+                related=(Label(value[1], "defined here"),),
+                help="choose another name: a name means one thing",
+            )
+    return tuple(
+        NetworkInput(port.name.id, read_volume(port.volume, header), port.span)
+        for port in input.ports
+    )
+
+
+def names_of_inputs(inputs: Sequence[NetworkInput], cursors: Sequence[Cursor]) -> PartNames:
+    """The names that a network's statements begin with: those of its inputs."""
+    own: dict[str, tuple[Cursor | None, Span]] = {
+        given.label: (cursor, given.span)
+        for given, cursor in zip(inputs, cursors, strict=True)
+        if given.label
+    }
+    return PartNames(own=own)
+
+
+def read_outputs(
+    output: syntax.Ports,
+    header: Context,
+    placer: Placer,
+    scope: Scope,
+    parts: Sequence[Written],
+) -> tuple[Output, ...]:
+    """The parts that are the outputs of a network; what is wrong with one is reported.
+
+    Errors: ElaborationError, for what is wrong with all of them.
+    """
+    _check_names(output)
+    head = next((part for part in parts if isinstance(part, AuxPart)), None)
+    if head is not None:
+        raise ElaborationError(
+            "misplaced-aux",
+            "a network with named outputs has no auxiliary heads",
+            head.span,
+            related=(Label(output.span, "its outputs"),),
+            help="give the part a name, and make it one of the outputs",
+        )
+    outputs = []
+    for port in output.ports:
+        with placer.collecting(scope, port.span):
+            cursor = _find_output(port, placer, scope)
+            _check_volume(port, read_volume(port.volume, header), placer, cursor)
+            outputs.append(Output(port.name.id, cursor.node))
+    return tuple(outputs)
+
+
+def _check_names(ports: syntax.Ports) -> None:
+    seen: dict[str, Span] = {}
+    for port in ports.ports:
+        if port.name.id in seen:
+            raise ElaborationError(
+                "repeated-name",
+                f"`{port.name.id}` is there twice",
+                port.name.span,
+                related=(Label(seen[port.name.id], "first here"),),
+            )
+        seen[port.name.id] = port.name.span
+
+
+def _find_output(port: syntax.Port, placer: Placer, scope: Scope) -> Cursor:
+    name = port.name
+    found = scope.parts.own.get(name.id)
+    if found is None:
+        hidden = scope.parts.all_hidden().get(name.id)
+        if hidden is not None:
+            raise ElaborationError(
+                "not-an-output",
+                f"the part `{name.id}` is inside `{hidden[0]}`, and its name ends there",
+                name.span,
+                related=(Label(hidden[1], "named here"),),
+                help=f"an output is a part of the network's own braces, such as `{hidden[0]}`",
+            )
+        fixes = respell(name.id, name.span, scope.parts.own)
+        raise ElaborationError(
+            "undefined-name", f"no part is named `{name.id}`", name.span, fixes=fixes
+        )
+    cursor = result_of(name, found)
+    if cursor.node < len(placer.inputs):
+        raise ElaborationError(
+            "not-an-output",
+            f"`{name.id}` is the input of the network as it is, and no result",
+            name.span,
+            related=(Label(found[1], "named here"),),
+        )
+    return cursor
+
+
+def _check_volume(port: syntax.Port, written: Volume, placer: Placer, cursor: Cursor) -> None:
+    if cursor.volume is None:
+        raise UnknownVolume
+    if cursor.volume == written or cursor.node in placer.poisoned:
+        return
+    fixes: tuple[Fix, ...] = ()
+    if isinstance(port.volume, (syntax.Dims, syntax.Number)):
+        message = f"write `{cursor.volume}` if that is what you mean"
+        fixes = (replaced(port.volume.span, str(cursor.volume), message, keeps_choices=False),)
+    raise ElaborationError(
+        "wrong-volume",
+        f"the output `{port.name.id}` is {cursor.volume}, not {written}",
+        port.volume.span,
+        "written here",
+        related=(Label(placer.nodes[cursor.node].span, f"{cursor.volume} here"),),
+        fixes=fixes,
+    )
