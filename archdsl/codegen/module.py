@@ -232,7 +232,7 @@ def _network_docstring(
     if own is not None or not members:
         figures = _figures(own or model)
         figures = f"With its defaults: {figures}" if members else figures
-        docstring += ["", *_filled(figures)] if docstring else _filled(figures)
+        docstring += ["", *_in_lines(figures)] if docstring else _in_lines(figures)
     names = [head.apply.attribute for head in heads_of(model.plan.steps)]
     if names:
         docstring += [] if len(docstring) > 1 else [""]
@@ -241,6 +241,14 @@ def _network_docstring(
             f"the heads have {model.heads.parameters:,} parameters more."
         )
     return docstring
+
+
+def _in_lines(figures: str) -> list[str]:
+    """Volumes and costs, on lines of their own where one is too long."""
+    if len(figures) <= WIDTH - len(INDENT) - 2 * len(QUOTES):
+        return [figures]
+    volumes, _, costs = figures.partition("; ")
+    return [*_filled(f"{volumes};"), costs]
 
 
 def _result_view(name: str, models: Sequence[Model]) -> ResultView:

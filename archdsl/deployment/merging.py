@@ -40,7 +40,8 @@ from archdsl.network.symbols import (
 _ELEMENTWISE = frozenset(
     layer
     for name, layer in REGISTRY.items()
-    if layer.family is Family.ACTIVATION and name not in ("softmax", "prelu")
+    # A class that the module has to define stays a layer of its own.
+    if layer.family is Family.ACTIVATION and name not in ("softmax", "prelu") and not layer.support
 )
 
 

@@ -266,6 +266,24 @@ class GELU(UnaryLayer):
 
 
 @dataclass(frozen=True)
+class AbsoluteValue(_Activation):
+    """|x|, as behind the difference of two results."""
+
+    name = "abs"
+    synonyms = ("absolute", "absval")
+    module = "Abs"
+    keeps = Saved(inputs=True)
+    examples = (Example("abs", _EXAMPLE_INPUT), Example("sub { conv 1x1 4 | id } abs", (8, 8, 4)))
+    support = '''\
+class Abs(nn.Module):
+    """The absolute value of each number."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.abs()
+'''
+
+
+@dataclass(frozen=True)
 class Softmax(UnaryLayer):
     """The channels of each position as probabilities.
 

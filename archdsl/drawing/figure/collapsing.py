@@ -72,7 +72,7 @@ class Collapser:
             case Cluster(kind=ClusterKind.PART):
                 if self.leaves_open(item, depth):
                     return replace(item, items=self.collapse(item.items, depth + 1))
-                return self._box(item)
+                return self.box_of(item)
             case Cluster():
                 return replace(item, items=self.collapse(item.items, depth))
             case Fork():
@@ -96,7 +96,8 @@ class Collapser:
             case Box():
                 return False
 
-    def _box(self, cluster: Cluster) -> Box:
+    def box_of(self, cluster: Cluster) -> Box:
+        """A cluster as a single box."""
         members = sorted(node for box in boxes_in(cluster) for node in box.members)
         # The node of the result is last, as in each box.
         inside = [node for node in members if node != cluster.output]

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from archdsl.drawing.errors import DrawingError
 from archdsl.drawing.figure.collapsing import Collapser, flatten
-from archdsl.drawing.figure.edges import OUTPUT, Edges, volume_text
+from archdsl.drawing.figure.edges import OUTPUT, Edges, shown_ends, volume_text
 from archdsl.drawing.figure.figure import (
     Box,
     Cluster,
@@ -25,7 +25,9 @@ from archdsl.drawing.options import Options
 from archdsl.layers import Family, Layer
 from archdsl.layers.definition import fields_of
 from archdsl.layers.layer import ErrorNode
+from archdsl.layers.volume import Volume
 from archdsl.model import Model, PartialModel
+from archdsl.network.graph import label_of
 from archdsl.network.parts import (
     AuxPart,
     CallPart,
@@ -123,7 +125,8 @@ class _Composer:
         for node in self.nodes:
             for source in node.inputs:
                 self.consumers[source] += 1
-        self.consumers[model.chain.output] += 1
+        for end in model.ends:
+            self.consumers[end] += 1
 
     def figure(self) -> Figure:
         options = self.options
@@ -153,8 +156,12 @@ class _Composer:
         model = self.model
         if self.faults:
             inner = tuple(map(self._with_faults, inner))
-        start = Box((0,), (0,), "input", volume_text(model.input), Family.INPUT)
-        end = Box((OUTPUT,), (OUTPUT,), "output", volume_text(model.output), Family.INPUT)
+        starts = [_port("input", node.id, label_of(node), node.volume) for node in model.inputs]
+        ends = [
+            _port("output", OUTPUT - number, name, self.nodes[node].volume)
+            for number, (node, name) in enumerate(shown_ends(model))
+        ]
+        start, end = (replace(first, beside=tuple(rest)) for first, *rest in (starts, ends))
         items = (start, *inner, *((end,) if self.is_complete else ()))
         edges = Edges(model, items, self.options.shapes, not self.is_complete)
         return self._figure(items, edges, keys)
@@ -181,12 +188,15 @@ class _Composer:
     ) -> Figure:
         model = self.model
         boxes = [box for item in items for box in boxes_in(item)]
+        ends = shown_ends(model)
         tooltips, volumes, heats = {}, {}, {}
         measure = MEASURES.get(self.options.color_by)
         for box in boxes:
             if box.family is Family.INPUT:
-                tooltips[box.id] = f"{box.title} {box.detail}"
-                volumes[box.id] = model.output if box.id == OUTPUT else self.nodes[box.id].volume
+                named = f"{box.title} {box.name}" if box.name else box.title
+                tooltips[box.id] = f"{named} {box.detail}"
+                node = box.id if box.id >= 0 else ends[OUTPUT - box.id][0]
+                volumes[box.id] = self.nodes[node].volume
                 continue
             volumes[box.id] = self.nodes[box.members[-1]].volume
             tooltips[box.id] = self._tooltip(box)
@@ -214,7 +224,9 @@ class _Composer:
         waiting = [box.block for item in items for box in boxes_in(item) if box.block]
         while waiting:
             block = waiting.pop(0)
-            if not block.title or block.title in keys:
+            # What shares its weights is shown where they belong.
+            is_shared = self.nodes[block.output].shares is not None
+            if not block.title or block.title in keys or is_shared:
                 continue
             collapser = Collapser(self.nodes, self.consumers, 0, self.options.open)
             inner = collapser.collapse(block.items)
@@ -258,11 +270,19 @@ class _Composer:
         if self.faults or not self.is_complete:
             messages = "; ".join(fault.message for fault in self.faults.values())
             return f"{self.model.name}, up to its fault: {messages}"
+        starts = [(node.id, label_of(node)) for node in self.model.inputs]
+        ends = [(output.node, output.name) for output in self.model.outputs]
+        ends = ends or [(self.model.chain.output, "")]
         return (
-            f"{self.model.name}: {volume_text(self.model.input)} to "
-            f"{volume_text(self.model.output)}, {trunk.weight_layers} weight layers, "
+            f"{self.model.name}: {self._listed(starts)} to {self._listed(ends)}, "
+            f"{trunk.weight_layers} weight layers, "
             f"{trunk.parameters:,} parameters, {trunk.macs:,} MACs"
         )
+
+    def _listed(self, ports: list[tuple[int, str]]) -> str:
+        """Volumes with their names, where they have any."""
+        texts = ((name, volume_text(self.nodes[node].volume)) for node, name in ports)
+        return " and ".join(f"{name} {text}".strip() for name, text in texts)
 
     def _tooltip(self, box: Box) -> str:
         first, last = self.nodes[min(box.members)], self.nodes[box.members[-1]]
@@ -325,6 +345,8 @@ class _Composer:
         box = before.merge if isinstance(before, Fork) else before
         node = self.nodes[part.node]
         if not isinstance(box, Box) or node.inputs != (box.id,) or self.consumers[box.id] > 1:
+            return None
+        if box.block is not None:
             return None
         if node.layer.family not in _FUSED or node.id in self.unknown or box.id in self.unknown:
             return None
@@ -396,14 +418,25 @@ class _Composer:
                 return None
 
     def _shared(self, part: ReusePart) -> FigureItem | None:
-        """A part that runs again, marked as one that shares its weights."""
+        """A part that runs again: a box marked as one that shares its weights.
+
+        What is inside is drawn where the part is, and here only if the options ask for it.
+        """
         items = [item for inner in part.body.parts if (item := self._item(inner)) is not None]
         mark = f"shared with {part.target}"
+        own = self.model.names.get(part.body.output) if self.options.names else part.name
+        is_open = part.target in self.options.open or part.name in self.options.open
         match items:
-            case [Box() | Cluster() as item]:
-                own = self.model.names.get(part.body.output) if self.options.names else part.name
-                marked = replace(item, name=f"{own} · {mark}" if own else mark)
+            case [Box() as box]:
+                return replace(box, name=f"{own} · {mark}" if own else mark)
+            case [Cluster() as cluster] if self.options.flat or is_open:
+                marked = replace(cluster, name=f"{own} · {mark}" if own else mark)
                 return _marked_inside(marked, mark) if self.options.flat else marked
+            case [Cluster() as cluster]:
+                word = mark if cluster.title else "shared"
+                title = cluster.title or part.target
+                named = replace(cluster, title=title, name=f"{own} · {word}" if own else word)
+                return Collapser(self.nodes, self.consumers, 0, ()).box_of(named)
             case _:
                 return None
 
@@ -427,6 +460,11 @@ class _Composer:
                 if inner.title or is_repeat:
                     return replace(inner, name=name)
         return Cluster(title, name, items, output)
+
+
+def _port(title: str, id: int, name: str, volume: Volume) -> Box:
+    """The box of an input or an output."""
+    return Box((id,), (id,), title, volume_text(volume), Family.INPUT, name or None)
 
 
 def _marked_inside(item: Box | Cluster, mark: str) -> Box | Cluster:

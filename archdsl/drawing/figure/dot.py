@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import count
@@ -10,6 +10,7 @@ from itertools import count
 import graphviz
 
 from archdsl.drawing.canvas.palette import LIGHT, border_of, fill_of
+from archdsl.drawing.figure.edges import OUTPUT
 from archdsl.drawing.figure.figure import (
     Box,
     Cluster,
@@ -141,7 +142,9 @@ def _add_items(
     for item in sorted(items, key=is_head):
         match item:
             case Box():
-                _add_box(graph, item, tooltips[item.id])
+                for box in (item, *item.beside):
+                    _add_box(graph, box, tooltips[box.id])
+                _put_in_row(graph, [box.id for box in (item, *item.beside)])
             case Cluster():
                 name = f"cluster_{next(numbers)}"
                 with graph.subgraph(
@@ -162,10 +165,14 @@ def _align(graph: graphviz.Digraph, fork: Fork) -> None:
         for branch, start in zip(fork.branches, fork.starts, strict=True)
         if branch and isinstance(branch[0], Box) and start == fork.input
     ]
-    if len(firsts) > 1:
+    _put_in_row(graph, firsts)
+
+
+def _put_in_row(graph: graphviz.Digraph, boxes: Sequence[int]) -> None:
+    if len(boxes) > 1:
         with graph.subgraph(graph_attr={"rank": "same"}) as row:
-            for first in firsts:
-                row.node(node_id(first))
+            for box in boxes:
+                row.node(node_id(box))
 
 
 def _add_box(graph: graphviz.Digraph, box: Box, tooltip: str) -> None:
@@ -186,7 +193,9 @@ def _add_box(graph: graphviz.Digraph, box: Box, tooltip: str) -> None:
 
 def node_id(box: int) -> str:
     """The id of a box in DOT."""
-    return f"n{box}" if box >= 0 else "output"
+    if box >= 0:
+        return f"n{box}"
+    return "output" if box == OUTPUT else f"output{-box}"
 
 
 def _box_label(box: Box) -> str:

@@ -20,8 +20,16 @@ from archdsl.layers import Family
 from archdsl.layers.volume import Volume
 from archdsl.model import Model, PartialModel
 
-#: The id of the box of the network's result; the network's nodes have ids from 0.
+#: The id of the box of the network's result; that of a further one is one less. The network's nodes
+#: have ids from 0.
 OUTPUT = -1
+
+
+def shown_ends(model: Model) -> list[tuple[int, str]]:
+    """The nodes and names of a network's outputs, the end of the trunk first."""
+    ends = [(output.node, output.name) for output in model.outputs]
+    end = model.chain.output
+    return sorted(ends, key=lambda one: one[0] != end) or [(end, "")]
 
 
 def volume_text(volume: Volume) -> str:
@@ -52,7 +60,11 @@ class Edges:
         for item in items[1:] if is_part else items[1:-1]:
             edges += self._into(item)
         if not is_part:
-            edges.append(Edge(self.box_of[model.chain.output].id, OUTPUT, "", EdgeRole.TRUNK))
+            ends = shown_ends(model)
+            edges += [
+                Edge(self.box_of[node].id, OUTPUT - number, "", EdgeRole.TRUNK)
+                for number, (node, _) in enumerate(ends)
+            ]
         # After the trunk's edges, so that the heads are to the right of the trunk in DOT.
         for head in self.heads:
             first, *rest = [edge for item in head.items for edge in self._into(item)]

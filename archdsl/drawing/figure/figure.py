@@ -37,6 +37,8 @@ class Box:
     fails_after: bool = False
     #: Whether its volume is unknown because it comes after a fault.
     is_waiting: bool = False
+    #: Boxes side by side with it: the further inputs, or outputs, of a network.
+    beside: tuple[Box, ...] = ()
 
     @property
     def id(self) -> int:
@@ -133,6 +135,7 @@ def boxes_in(item: FigureItem) -> Iterator[Box]:
     match item:
         case Box():
             yield item
+            yield from item.beside
         case Cluster():
             for inner in item.items:
                 yield from boxes_in(inner)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from archdsl.drawing.figure.figure import (
+    Box,
     Cluster,
     ClusterKind,
     Figure,
@@ -80,6 +81,8 @@ def _output(segment: TrunkSegment) -> int:
     last = trunk[-1]
     if isinstance(last, Cluster):
         return last.output
+    if isinstance(last, Box):
+        return last.members[-1]
     return list(boxes_in(last))[-1].members[-1]
 
 

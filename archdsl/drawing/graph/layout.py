@@ -193,8 +193,13 @@ class Layout:
         if is_fed and source is not None:
             self.drawn[source, box.id] += 1
         placed = self._place_box(box, 0.0, 0.0)
-        half = placed.across / 2
-        return PlacedChain(placed.along, half, half, (placed,), 0.0, placed.along, is_fed)
+        half = right = placed.across / 2
+        row = [placed]
+        for other in box.beside:
+            beside = self._place_box(other, 0.0, 0.0)
+            row.append(beside.moved(0.0, right + self.type.gap + beside.across / 2))
+            right += self.type.gap + beside.across
+        return PlacedChain(placed.along, half, right, tuple(row), 0.0, placed.along, is_fed)
 
     def _place_box(self, box: Box, u: float, v: float) -> PlacedBox:
         width, height = size_of(box, self.type, self.notes.get(box.id, ""), self.goes_down)

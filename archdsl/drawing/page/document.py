@@ -16,7 +16,7 @@ from archdsl.drawing.canvas.palette import DARK, Palette, palette_of
 from archdsl.drawing.canvas.typeface import BOLD, FAMILY, REGULAR
 from archdsl.drawing.figure.collapsing import Collapser
 from archdsl.drawing.figure.composition import compose_collapsed
-from archdsl.drawing.figure.edges import OUTPUT, volume_text
+from archdsl.drawing.figure.edges import volume_text
 from archdsl.drawing.figure.figure import Box, Figure, boxes_in
 from archdsl.drawing.options import Options
 from archdsl.drawing.page.scene import scene_of
@@ -123,11 +123,10 @@ def _boxes_at(figure: Figure, depth: int) -> int:
 
 def _card(model: Model, box: Box, rows: _Rows) -> dict[str, Any]:
     """The card about a box: its title and name, facts in pairs, and its lines in the spec."""
-    if OUTPUT in box.members:
-        return {"title": "output", "facts": [("volume", volume_text(model.output))], "lines": []}
+    if box.id < 0 or not model.nodes[box.id].inputs:
+        title = " · ".join(filter(None, (box.name, box.title)))
+        return {"title": title, "facts": [("volume", box.detail)], "lines": []}
     first, last = model.nodes[min(box.members)], model.nodes[box.members[-1]]
-    if first.id == 0:
-        return {"title": "input", "facts": [("volume", volume_text(model.input))], "lines": []}
     nodes = [model.nodes[node] for node in box.members]
     costs = [model.costs[node] for node in box.members]
     before = ", ".join(volume_text(model.nodes[source].volume) for source in first.inputs)

@@ -14,7 +14,6 @@ from itertools import count
 from typing import Any, TypeAlias
 
 from archdsl.drawing.canvas.svg import fragment_of
-from archdsl.drawing.figure.edges import OUTPUT
 from archdsl.drawing.figure.figure import (
     Box,
     Cluster,
@@ -206,7 +205,7 @@ class _SceneWriter:
             "along": _rounded(placed.along),
             "left": _rounded(placed.across / 2),
             "right": _rounded(placed.across / 2),
-            "nodes": [node for node in box.members if node != OUTPUT],
+            "nodes": [node for node in box.members if node >= 0],
         }
         shown = fragment_of(place.sheet.placed(replace(placed, u=0.0, v=0.0)).marks)
         spoken = escape(self.spoken(box))

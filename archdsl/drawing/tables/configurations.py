@@ -38,7 +38,7 @@ def configuration_table(models: Sequence[Model]) -> Table:
     columns: list[Align] = ["centre"] * len(models)
     layers = [str(model.trunk.weight_layers) for model in models]
     rows = [TableRow(_cells("weight layers", layers, False))]
-    inputs = [volume_text(model.input) for model in models]
+    inputs = [", ".join(volume_text(node.volume) for node in model.inputs) for model in models]
     rows.append(TableRow(_cells("input", inputs, True), is_ruled=True))
     for stage in zip_longest(*(network.stages for network in networks), fillvalue=_Stage()):
         rows += _stage_rows(stage)

@@ -190,7 +190,7 @@ def _row(line: _StageLine, columns: Iterable[str]) -> TableRow:
 
 def _total(model: Model, lines: Sequence[_StageLine], arguments: int) -> TableRow:
     blank = [TableCell()] * arguments
-    depth = str(depth_of(model, 0, model.chain.output))
+    depth = str(model.depth)
     weights, macs = sum(line.weights for line in lines), sum(line.macs for line in lines)
     first = (TableCell("total"), TableCell(), TableCell(), TableCell(depth))
     return TableRow((*first, *blank, _kilos(weights), _millions(macs)), is_ruled=True)

@@ -249,8 +249,10 @@ class Boxes:
         first = f"{groups} · {volume.channels // groups}" if groups > 1 else channels
         lines = [Words(first, True, "ink")] if self.options.shapes != "none" else []
         name = (box.name or "").removeprefix(f"{box.title} ").strip()
-        if name:
+        ends = [o.name for o in self.model.outputs if self.figure.box_of.get(o.node) == box.id]
+        if name and name not in ends:
             lines += [Words(line, paint="ink") for line in _named(name)]
+        lines += [Words(f"→ {name}", paint="ink") for name in ends]
         title = box.title + (f" ×{box.count}" if box.count > 1 else "")
         lines += [Words(line, True, "ink") for line in broken(title)]
         detail = box.detail if box.family is not Family.INPUT else ""

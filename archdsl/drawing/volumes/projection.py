@@ -61,11 +61,21 @@ class Projection:
         match item:
             case Box():
                 before = None if source is None else self.figure.volumes[source]
-                return self.boxes.layout_box(item, before)
+                return self._column(item) if item.beside else self.boxes.layout_box(item, before)
             case Cluster():
                 return self._framed(item, source)
             case Fork():
                 return self._fork(item)
+
+    def _column(self, box: Box) -> LayoutBox:
+        """The first input on the axis, the others below it."""
+        first = self.boxes.layout_box(box, None)
+        canvas = Canvas()
+        canvas.put(first, 0.0, 0.0)
+        for other in box.beside:
+            layout_box = self.boxes.layout_box(other, None)
+            canvas.put(layout_box, 0.0, canvas.down + BETWEEN + layout_box.up)
+        return canvas.layout_box(first.entry, first.exit)
 
     def source_of(self, item: FigureItem) -> int:
         """The id of the box whose result leaves an item."""

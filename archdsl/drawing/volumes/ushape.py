@@ -37,6 +37,8 @@ class UStage:
 def u_stages(projection: Projection) -> tuple[UStage, ...] | None:
     """The trunk on levels; None if it is not a U: down, then up, with a skip to the way up."""
     figure = projection.figure
+    if any(box.beside for item in figure.items[:1] for box in boxes_in(item)):
+        return None  # several inputs
     stages: list[UStage] = []
     source: int | None = None
     level = 0
