@@ -30,7 +30,8 @@ are not kept here.
 
 def gallery_page() -> str:
     """The page, with a section for each spec, in the order of `archdsl draw specs`."""
-    specs = [*sorted(SPECS.glob("*.arch")), *sorted(SPECS.glob("torchvision/*.arch"))]
+    folders = ("", "torchvision/", "zoo/")
+    specs = [spec for folder in folders for spec in sorted(SPECS.glob(f"{folder}*.arch"))]
     names = [spec.relative_to(SPECS).with_suffix("").as_posix() for spec in specs]
     contents = " · ".join(f"[{name}](#{name.replace('/', '')})" for name in names)
     return "\n".join((TITLE, contents, "", *map(_section, names)))
@@ -45,7 +46,7 @@ def _section(name: str) -> str:
     return f"""\
 ## {name}
 
-[{path}](../{path}): {", ".join(f"{m.name}, {m.input} → {m.output}" for m in models)}
+[{path}](../{path}): {", ".join(f"{m.name}, {m.signature}" for m in models)}
 
 | {heads} |
 |{":-:|" * len(WIDTHS)}

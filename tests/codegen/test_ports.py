@@ -9,9 +9,12 @@ from pathlib import Path
 import onnxruntime
 import pytest
 import torch
+from conftest import ROOT
 from oracle import build, judge, run_source
 from structures import PORTS
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision.models.detection.rpn import RPNHead
 
 import archdsl
 from archdsl.model.memory import estimate_memory
@@ -145,3 +148,49 @@ def test_training_is_refused() -> None:
         model = archdsl.parse(text)
         with pytest.raises(TrainError, match=message):
             train_model(model, archdsl.compile(model), Recipe(), TrainOptions())
+
+
+# ── Networks of papers ───────────────────────────────────────────────────────────────────────
+
+
+def test_the_proposal_network_is_that_of_torchvision() -> None:
+    model = archdsl.load(ROOT / "specs/zoo/rpn.arch")
+    ours, theirs = build(model), RPNHead(512, 9)
+    state = theirs.state_dict()
+    assert sum(p.numel() for p in theirs.parameters()) == model.trunk.parameters
+    ours.load_state_dict(dict(zip(ours.state_dict(), state.values(), strict=True)))
+    x = torch.randn(1, 512, 12, 10)
+    objectness, box = theirs([x])
+    assert torch.equal(ours(x).objectness, objectness[0])
+    assert torch.equal(ours(x).box, box[0])
+
+
+class Siamese(nn.Module):
+    """The network of Koch et al. by hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tower = nn.Sequential(
+            *(nn.Conv2d(1, 64, 10), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(64, 128, 7), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(128, 128, 4), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(128, 256, 4), nn.ReLU()),
+            *(nn.Flatten(), nn.Linear(9216, 4096), nn.Sigmoid()),
+        )
+        self.score = nn.Linear(4096, 1)
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        return torch.sigmoid(self.score((self.tower(left) - self.tower(right)).abs()))
+
+
+def test_the_siamese_network_is_that_of_the_paper() -> None:
+    model = archdsl.load(ROOT / "specs/zoo/siamese.arch")
+    ours, theirs = build(model), Siamese()
+    assert sum(p.numel() for p in theirs.parameters()) == model.trunk.parameters == 38_951_745
+    state = theirs.state_dict()
+    ours.load_state_dict(dict(zip(ours.state_dict(), state.values(), strict=True)))
+    left, right = torch.randn(2, 2, 1, 105, 105)
+    assert torch.equal(ours(left, right), theirs(left, right))
+    with FlopCounterMode(display=False) as counter:
+        theirs(left, right)
+    assert counter.get_total_flops() == 2 * 2 * model.trunk.macs
