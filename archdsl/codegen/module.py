@@ -303,7 +303,7 @@ def _function_view(function: MemberFunction) -> FunctionView:
     """A function that builds a member of a family."""
     model = function.model
     comment = " ".join(_paragraph(model.comment))
-    figures = _filled(_figures(model))
+    figures = _in_lines(_figures(model))
     docstring = [*_filled(comment), "", *figures] if comment else figures
     header = bracketed(f"{function.name}(", function.parameters)
     return FunctionView(

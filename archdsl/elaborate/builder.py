@@ -253,7 +253,7 @@ class Builder(Placer):
         elif all(isinstance(part, ReferencePart) for part in parts):
             return parts, cursor  # another name for a part that has one
         elif isinstance(step, syntax.Reuse):
-            parts = named_reuse(parts, label.id)
+            parts = named_reuse(parts, label.id) if cursor.volume is not None else parts
         elif isinstance(step, syntax.Step) and step.repeat is None:
             parts = [_named(step, label.id, Chain(tuple(parts), start.node, cursor.node))]
         if not isinstance(step, syntax.Aux):
@@ -437,9 +437,13 @@ class Builder(Placer):
         first = len(self.nodes)
         try:
             again = Replay(self, name, scope, step.span).run(part, cursor)
-        except ElaborationError:
+        except UnknownVolume:
+            return [], Cursor(cursor.node, None)
+        except ElaborationError as fault:
             del self.nodes[first:]
-            raise
+            failed = self.add_unknown(ErrorNode(step.span.text), [cursor], step.span, scope)
+            self.faults[failed.node] = self.report(fault, scope)
+            return [LayerPart(None, failed.node)], failed
         end = again.body.output
         return [again], Cursor(end, self.nodes[end].volume)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from archdsl.elaborate.builder import Builder
 from archdsl.elaborate.errors import ElaborationError, UnknownVolume
-from archdsl.elaborate.placing import Placer
 from archdsl.elaborate.scope import (
     Cursor,
     NetworkInput,
@@ -58,7 +58,7 @@ def names_of_inputs(inputs: Sequence[NetworkInput], cursors: Sequence[Cursor]) -
 def read_outputs(
     output: syntax.Ports,
     header: Context,
-    placer: Placer,
+    builder: Builder,
     scope: Scope,
     parts: Sequence[Written],
 ) -> tuple[Output, ...]:
@@ -78,9 +78,9 @@ def read_outputs(
         )
     outputs = []
     for port in output.ports:
-        with placer.collecting(scope, port.span):
-            cursor = _find_output(port, placer, scope)
-            _check_volume(port, read_volume(port.volume, header), placer, cursor)
+        with builder.collecting(scope, port.span):
+            cursor = _find_output(port, builder, scope)
+            _check_volume(port, read_volume(port.volume, header), builder, cursor)
             outputs.append(Output(port.name.id, cursor.node))
     return tuple(outputs)
 
@@ -98,7 +98,7 @@ def _check_names(ports: syntax.Ports) -> None:
         seen[port.name.id] = port.name.span
 
 
-def _find_output(port: syntax.Port, placer: Placer, scope: Scope) -> Cursor:
+def _find_output(port: syntax.Port, builder: Builder, scope: Scope) -> Cursor:
     name = port.name
     found = scope.parts.own.get(name.id)
     if found is None:
@@ -111,12 +111,16 @@ def _find_output(port: syntax.Port, placer: Placer, scope: Scope) -> Cursor:
                 related=(Label(hidden[1], "named here"),),
                 help=f"an output is a part of the network's own braces, such as `{hidden[0]}`",
             )
+        if builder.lacks_names:
+            raise UnknownVolume
         fixes = respell(name.id, name.span, scope.parts.own)
         raise ElaborationError(
             "undefined-name", f"no part is named `{name.id}`", name.span, fixes=fixes
         )
     cursor = result_of(name, found)
-    if cursor.node < len(placer.inputs):
+    if cursor.volume is None:
+        raise UnknownVolume
+    if cursor.node < len(builder.inputs):
         raise ElaborationError(
             "not-an-output",
             f"`{name.id}` is the input of the network as it is, and no result",
@@ -126,10 +130,10 @@ def _find_output(port: syntax.Port, placer: Placer, scope: Scope) -> Cursor:
     return cursor
 
 
-def _check_volume(port: syntax.Port, written: Volume, placer: Placer, cursor: Cursor) -> None:
+def _check_volume(port: syntax.Port, written: Volume, builder: Builder, cursor: Cursor) -> None:
     if cursor.volume is None:
         raise UnknownVolume
-    if cursor.volume == written or cursor.node in placer.poisoned:
+    if cursor.volume == written or cursor.node in builder.poisoned:
         return
     fixes: tuple[Fix, ...] = ()
     if isinstance(port.volume, (syntax.Dims, syntax.Number)):
@@ -140,6 +144,6 @@ def _check_volume(port: syntax.Port, written: Volume, placer: Placer, cursor: Cu
         f"the output `{port.name.id}` is {cursor.volume}, not {written}",
         port.volume.span,
         "written here",
-        related=(Label(placer.nodes[cursor.node].span, f"{cursor.volume} here"),),
+        related=(Label(builder.nodes[cursor.node].span, f"{cursor.volume} here"),),
         fixes=fixes,
     )

@@ -125,7 +125,7 @@ def _last_reuse(part: Written) -> ReusePart | None:
     match part:
         case ReusePart():
             return part
-        case RepeatPart(name=None, copies=(*_, copy)):
+        case RepeatPart(name=None, copies=(*_, Chain(written=(_, *_)) as copy)):
             return _last_reuse(copy.written[-1])
         case _:
             return None
