@@ -58,6 +58,8 @@ FEATURES = {
     **dict.fromkeys(["crop", "head", "pair", "bias of a name", "same, stride", "comment"], 30),
     **dict.fromkeys(["merge depth 4", "default of parameters", "default of the volume"], 12),
     **dict.fromkeys(["condition of a family", "call in a block", "call in a branch"], 30),
+    **dict.fromkeys(["reuse", "reuse in a block", "reuse in a branch"], 30),
+    **dict.fromkeys(["inputs, several", "outputs, named"], 30),
     **dict.fromkeys(["reference in copies that are named", "block at several sizes"], 8),
     **dict.fromkeys(["block, empty for some", "fc in a block", "init of a network"], 15),
     **dict.fromkeys(["same, even kernel", "init of a layer", "name of Python", "merge mul"], 60),

@@ -51,6 +51,8 @@ def features_of(program: tree.Program, meanings: list[Meaning]) -> Counter[str]:
             case tree.Network():
                 if item.formals:
                     _formals(item.formals, found)
+                found["inputs, several"] += len(item.inputs) > 1
+                found["outputs, named"] += bool(item.outputs)
                 _walk(item.body, _Place("family" if item.formals else "network"), found)
         found["comment"] += bool(getattr(item, "comment", None))
     _names(program, found)
@@ -187,6 +189,10 @@ def _atom(atom: tree.Atom, place: _Place, found: Counter[str]) -> None:
         case tree.Crop() | tree.Recall():
             found["crop" if isinstance(atom, tree.Crop) else "reference"] += 1
             found["reference in copies that are named"] += place.in_copies
+        case tree.Reuse():
+            found["reuse"] += 1
+            found["reuse in a block"] += place.owner == "block"
+            found["reuse in a branch"] += place.forks > 0
         case tree.Call():
             found["call"] += 1
             found["call in a block"] += place.owner == "block"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
@@ -180,10 +181,12 @@ class _File:
         self.taken.add(word)
         volume = self._volume(self.rng.random() < 0.06)
         machine = Machine(self.blocks, self.values)
-        worlds = [World(machine, machine.start(volume, self.values))]
+        named = self._inputs(volume, self.values)
+        worlds = [World(machine, machine.start(volume, self.values, named))]
         body, after = self._trunk(worlds)
         end = after[0].state.volume
-        if after[0].state.node == 0:  # blocks may have given nothing
+        outputs = self._outputs(after)
+        if after[0].state.node < max(1, len(named)):  # blocks may have given nothing
             body += (
                 Step(
                     (Layer("conv", (num(1), num(2))) if len(end) == 3 else Layer("fc", (num(2),)),)
@@ -192,7 +195,40 @@ class _File:
             end = (*end[:-1], 2)
         output = num(end) if len(end) == 3 else num(end[0])
         given = num(volume) if len(volume) == 3 else num(volume[0])
-        return [Network(word, (), given, output, body, self._comment())]
+        inputs = tuple((label, _sizes(size)) for label, size in named)
+        return [Network(word, (), given, output, body, self._comment(), inputs, outputs)]
+
+    def _inputs(self, first: Volume, values: Mapping[str, Any]) -> tuple[tuple[str, Volume], ...]:
+        """The inputs with their names, for some networks: one, or several."""
+        if self.rng.random() < 0.7:
+            return ()
+        found: dict[str, Volume] = {}
+        for index in range(self.rng.choice([1, 2, 2, 3])):
+            label = self._name(names.LABELS, {*values, *found})
+            if not is_reserved(label):
+                size = first if index == 0 or self.rng.random() < 0.5 else self._volume(False)
+                found.setdefault(label, size)
+        labels = list(found)
+        return (
+            ((labels[0], first), *((label, found[label]) for label in labels[1:])) if found else ()
+        )
+
+    def _outputs(self, worlds: list[World]) -> tuple[tuple[str, Expr], ...]:
+        """The outputs with their names, for some networks whose parts allow it."""
+        states = [world.state for world in worlds]
+        if self.rng.random() < 0.5 or any(world.machine.heads for world in worlds):
+            return ()
+        labels = []
+        for label in sorted(set.intersection(*({*state.own} for state in states))):
+            parts = [state.parts.get(label) for state in states]
+            is_made = all(
+                part is not None and world.machine.nodes[part[0]].word != "input"
+                for part, world in zip(parts, worlds, strict=True)
+            )
+            if is_made and len({part[1] for part in parts if part}) == 1:
+                labels.append((label, _sizes(parts[0][1])))  # type: ignore[index]
+        self.rng.shuffle(labels)
+        return tuple(labels[: self.rng.randint(1, 3)])
 
     def _trunk(self, worlds: list[World]) -> tuple[Body, list[World]]:
         self.grower.effort = EFFORT
@@ -219,6 +255,7 @@ class _File:
             given = name(shape)
         members: list[Member] = []
         worlds: list[World] = []
+        named = self._inputs((1,), {**self.values, **kinds, **dict.fromkeys(_pairs(formals))})
         calls = [self._arguments(formals, kinds) for _ in range(self.rng.randint(2, 4))]
         if all(formal.default for formal in formals):
             calls.append(())
@@ -231,7 +268,11 @@ class _File:
             except Illegal:
                 continue
             volume = evaluate(given, State(0, (), bound))
-            worlds.append(World(machine, machine.start(volume, bound)))
+            try:
+                state = machine.start(volume, bound, tuple(_with_first(named, volume)))
+            except Illegal:
+                continue
+            worlds.append(World(machine, state))
             if args or index < len(calls) - 1:
                 member = self._name(names.NETWORKS, self.taken)
                 self.taken.add(member)
@@ -243,7 +284,12 @@ class _File:
         sample = Sampler(self.rng, [world.state for world in after])
         last = self.rng.choice([num(3), *map(name, self._counts(sample, formals))])
         body += (Step((Layer("fc", (last,)),)),)
-        family = Network(word, tuple(formals), given, last, body, self._comment())
+        inputs = tuple(
+            (label, given if index == 0 else _sizes(size))
+            for index, (label, size) in enumerate(named)
+        )
+        outputs = self._outputs(after)
+        family = Network(word, tuple(formals), given, last, body, self._comment(), inputs, outputs)
         return [family, *members]
 
     def _init(self) -> Any:
@@ -295,6 +341,15 @@ class _Outside(Sampler):
 
     def condition(self) -> Expr:
         return num(self.rng.random() < 0.5)
+
+
+def _with_first(named: tuple[tuple[str, Volume], ...], volume: Volume) -> Any:
+    """The inputs, the first with its own volume."""
+    return ((named[0][0], volume), *named[1:]) if named else ()
+
+
+def _sizes(volume: Volume) -> Expr:
+    return num(volume) if len(volume) == 3 else num(volume[0])
 
 
 def _pairs(formals: list[Formal]) -> set[str]:

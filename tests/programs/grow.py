@@ -30,6 +30,7 @@ from programs.tree import (
     Let,
     Merge,
     Recall,
+    Reuse,
     Statement,
     Step,
     name,
@@ -102,7 +103,7 @@ class Taste:
 
 _WEIGHTS = {
     **{"layers": 10, "merge": 7, "group": 3, "if": 5, "call": 8, "let": 2, "reference": 4},
-    "head": 1.5,
+    **{"head": 1.5, "reuse": 5},
 }
 
 
@@ -188,6 +189,7 @@ class Grower:
             (weights["let"], self._let),
             (weights["reference"] if sample.parts() else 0, self._reference),
             (weights["head"] if place.is_trunk else 0, self._head),
+            (weights["reuse"] if sample.runs() else 0, self._reuse),
         ]
         make = self.rng.choices([m for _, m in makers], [w for w, _ in makers])[0]
         self.after = None
@@ -350,6 +352,21 @@ class Grower:
         atoms = (Merge(word, tuple(branches)), *self._after(sample, place))
         return (self._step(atoms, label, None),)
 
+    def _reuse(self, worlds: list[World], place: Place, sample: Sampler) -> Body:
+        """A part once more; a group that keeps its channels is the likeliest to fit."""
+        part = self.rng.choice(sample.runs())
+        label = self._label(sample, place, 0.3)
+        repeat = sample.count(1 if label else 0) if self.rng.random() < 0.2 else None
+        again: Body = (self._step((Reuse(part),), label, repeat),)
+        if label or self.rng.random() < 0.7:
+            return again
+        rest: Body = (Step((self.rng.choice([sample.light(True), Layer("id")]),)),)
+        branches = [(*again, Step((sample.light(True),))), rest]
+        self.rng.shuffle(branches)
+        return (
+            self._step((Merge(self.rng.choice(["concat", "add"]), tuple(branches)),), None, None),
+        )
+
     def _head(self, worlds: list[World], place: Place, sample: Sampler) -> Body:
         body, after = self.chain(worlds, Place(flattens=True, depth=2), self.rng.randint(0, 2))
         if any(len(world.state.volume) == 3 for world in after) or self.rng.random() < 0.5:
@@ -444,7 +461,7 @@ class Grower:
 
 
 def _fresh_scope(world: World) -> World:
-    return replace(world, state=world.state._replace(own=frozenset()))
+    return replace(world, state=world.state._replace(own=frozenset(), runs={}))
 
 
 def _at(world: World, start: State) -> World:

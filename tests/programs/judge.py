@@ -137,8 +137,10 @@ def _compare_meanings(models: tuple[Model, ...], meanings: list[Meaning]) -> Non
     names = [model.name for model in models]
     _equal("networks", names, [meaning.name for meaning in meanings])
     for model, meaning in zip(models, meanings, strict=True):
-        place: dict[int, int] = {0: 0}
-        ours = iter(enumerate(meaning.machine.nodes[1:], 1))
+        inputs = [node.volume for node in meaning.machine.nodes if node.word == "input"]
+        _equal("inputs", [node.volume.sizes for node in model.inputs], inputs, model.name)
+        place = {id: id for id in range(len(inputs))}
+        ours = iter(enumerate(meaning.machine.nodes[len(inputs) :], len(inputs)))
         for node in model.layers:
             if node.layer.name == "id":
                 place[node.id] = place[node.inputs[0]]
@@ -152,6 +154,8 @@ def _compare_meanings(models: tuple[Model, ...], meanings: list[Meaning]) -> Non
             _equal("layer", (node.layer.name, inputs), (expected.word, expected.inputs), where)
             _equal("volume", node.volume.sizes, expected.volume, where)
             _equal("head", node.head, expected.head, where)
+            shares = None if node.shares is None else place[node.shares]
+            _equal("shares", shares, expected.shares, where)
             for key, value in expected.args.items():
                 found, given = getattr(node.layer, key), value
                 if isinstance(found, Initializer):
@@ -160,6 +164,8 @@ def _compare_meanings(models: tuple[Model, ...], meanings: list[Meaning]) -> Non
         if (rest := next(ours, None)) is not None:
             raise Mismatch("a layer too few", f"{model.name}: {rest[1]}")
         _equal("output", place[model.chain.output], meaning.end.node, model.name)
+        named = tuple((output.name, place[output.node]) for output in model.outputs)
+        _equal("named outputs", named, meaning.outputs, model.name)
         heads = [p.body.output for p in walk(model.chain) if isinstance(p, AuxPart)]
         _equal("heads", [place[head] for head in heads], meaning.machine.heads, model.name)
         said = meaning.machine.init

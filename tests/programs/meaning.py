@@ -40,6 +40,19 @@ class Node(NamedTuple):
     inputs: tuple[int, ...]
     volume: Volume
     head: int | None
+    #: The layer whose module it runs again.
+    shares: int | None = None
+
+
+class Run(NamedTuple):
+    """A statement with a name, where it began, and the layers that it placed."""
+
+    step: tree.Step
+    state: State
+    first: int
+    last: int
+    #: Whether a part inside has no layers, so that its name stands for what flows in.
+    is_hollow: bool
 
 
 class State(NamedTuple):
@@ -52,6 +65,8 @@ class State(NamedTuple):
     parts: Mapping[str, tuple[int, Volume] | None] = MappingProxyType({})
     #: The parts of this scope, which cannot be named again in it.
     own: frozenset[str] = frozenset()
+    #: The parts of this scope that can run again.
+    runs: Mapping[str, Run] = MappingProxyType({})
 
 
 def is_reserved(word: str) -> bool:
@@ -62,7 +77,9 @@ def is_reserved(word: str) -> bool:
 @cache
 def reserved() -> frozenset[str]:
     """The words that cannot name something, but for layers at parts that begin with them."""
-    listed = "network block use let if else expect and or not true false min max aux init train"
+    listed = (
+        "network block use let if else expect and or not true false min max aux init train reuse"
+    )
     words = f"{listed} H W C same ceil nobias".split()
     return frozenset([*words, *_layers()])
 
@@ -88,9 +105,24 @@ class Machine:
         #: The volumes behind each statement, by identity.
         self.seen: dict[int, set[Volume]] = {}
         self.max_nodes = MAX_NODES
+        #: How many parts with a name have placed no layer.
+        self.hollow = 0
 
-    def start(self, volume: Volume, values: Mapping[str, Any]) -> State:
-        return State(self._add("input", {}, (), volume), volume, values)
+    def start(
+        self,
+        volume: Volume,
+        values: Mapping[str, Any],
+        named: tuple[tuple[str, Volume], ...] = (),
+    ) -> State:
+        """Where a network begins: its inputs are parts where they have names."""
+        if not named:
+            return State(self._add("input", {}, (), volume), volume, values)
+        parts: dict[str, tuple[int, Volume] | None] = {}
+        for label, size in named:
+            need(label not in parts and label not in values, "a name given twice")
+            need(not is_reserved(label), "a reserved name")
+            parts[label] = (self._add("input", {}, (), size), size)
+        return State(0, volume, values, parts, frozenset(parts))
 
     def _add(self, word: str, args: dict[str, Any], inputs: tuple[int, ...], out: Volume) -> int:
         need(len(self.nodes) < self.max_nodes, "too many layers")
@@ -156,26 +188,34 @@ class Machine:
             need(copies >= (1 if label or step.repeat.op == "num" else 0), "a count below 1")
             need(copies <= 5, "many copies")
             need(copies < 2 or label is not None or not _has_labels(step.atoms), "labels in copies")
-        has_scope = label is not None and (
+        is_reuse = isinstance(step.atoms[0], tree.Reuse)
+        need(not is_reuse or len(step.atoms) == 1, "layers behind a reuse")
+        has_scope = (label is not None and not is_reuse) and (
             step.repeat is not None
             or any(isinstance(atom, (tree.Group, tree.Merge)) for atom in step.atoms)
         )
         after = state
         is_head = isinstance(step.atoms[0], tree.Head)
+        first, hollow = len(self.nodes), self.hollow
         for _ in range(copies):
             inner = after
             if has_scope:
-                inner = after._replace(own=frozenset(), parts=state.parts)
+                inner = after._replace(own=frozenset(), parts=state.parts, runs={})
             for atom in step.atoms:
                 inner = self._atom(atom, inner, is_trunk and not has_scope)
             if has_scope:
-                inner = inner._replace(own=state.own, parts=state.parts)
+                inner = inner._replace(own=state.own, parts=state.parts, runs=state.runs)
             after = inner._replace(values=state.values)
         self.seen.setdefault(id(step), set()).add(after.volume)
         need(step.claim is None or step.claim == after.volume, "a claim")
         if label:
             found = None if is_head else (after.node, after.volume)
             after = after._replace(parts={**after.parts, label: found}, own=after.own | {label})
+            if len(self.nodes) == first:
+                self.hollow += 1
+            elif not is_head and not is_reuse:
+                run = Run(step, state, first, len(self.nodes), self.hollow > hollow)
+                after = after._replace(runs={**after.runs, label: run})
         return after
 
     def _atom(self, atom: tree.Atom, state: State, is_trunk: bool) -> State:
@@ -205,6 +245,11 @@ class Machine:
                 source = self._referenced(atom.part, state)
                 args = {"height": state.volume[0], "width": state.volume[1]}
                 return self._place("crop", args, (source,), state)
+            case tree.Reuse():
+                run = state.runs.get(atom.part)
+                need(run is not None, "nothing to run again")
+                assert run is not None
+                return self._again(run, state)
             case tree.Head():
                 need(is_trunk and not self.calls, "a head in here")
                 return self._head(atom, state)
@@ -222,10 +267,32 @@ class Machine:
         assert found is not None
         return state._replace(node=found[0], volume=found[1])
 
+    def _again(self, run: Run, state: State) -> State:
+        """A statement once more, from where it began but behind another layer.
+
+        It must place the same layers. What a part without layers stands for would be unclear.
+        """
+        need(not run.is_hollow, "a hollow part")
+        first = len(self.nodes)
+        start = run.state._replace(node=state.node, volume=state.volume)
+        end = self._step(run.step, start, False)
+        olds, news = self.nodes[run.first : run.last], self.nodes[first:]
+        need(len(olds) == len(news), "other layers")
+        for index, (old, new) in enumerate(zip(olds, news, strict=True)):
+            need((old.word, old.args) == (new.word, new.args), "another layer")
+            pairs = zip(old.inputs, new.inputs, strict=True)
+            need(all(_fits(old, *self._volumes(pair)) for pair in pairs), "another module")
+            owner = run.first + index if old.shares is None else old.shares
+            self.nodes[first + index] = new._replace(shares=owner, head=self.head)
+        return state._replace(node=end.node, volume=end.volume)
+
+    def _volumes(self, nodes: tuple[int, ...]) -> tuple[Volume, ...]:
+        return tuple(self.nodes[node].volume for node in nodes)
+
     def _head(self, head: tree.Head, state: State) -> State:
         self.head = len(self.heads)
         self.heads.append(-1)
-        inner = state._replace(own=frozenset())
+        inner = state._replace(own=frozenset(), runs={})
         end = self.body(head.body, inner, False)
         need(end.node != state.node, "an empty head")
         self.heads[self.head], self.head = end.node, None
@@ -243,6 +310,27 @@ class Machine:
         finally:
             self.calls.pop()
         return state._replace(node=end.node, volume=end.volume)
+
+
+#: Layers whose module is the same for all heights and widths, `same` with a stride apart.
+_FREE = frozenset(
+    "conv maxpool avgpool gap gmp bn dropout upsample concat add mul "
+    "relu relu6 silu hardswish hardsigmoid sigmoid tanh leakyrelu elu gelu".split()
+)
+
+
+def _fits(node: Node, before: Volume, now: Volume) -> bool:
+    """Whether a layer for one volume is the same module as for another; no in doubt."""
+    if before == now:
+        return True
+    is_plain = node.args.get("padding") != "same" or node.args.get("stride") in (1, (1, 1))
+    is_pool = node.word in ("maxpool", "avgpool")
+    return (
+        node.word in _FREE
+        and len(before) == len(now)
+        and before[-1] == now[-1]
+        and (is_plain or (node.word == "conv" and "stride" not in node.args and not is_pool))
+    )
 
 
 def _need_statements(body: tree.Body) -> None:
@@ -439,6 +527,8 @@ class Meaning:
     name: str
     machine: Machine
     end: State
+    #: The layers behind the outputs that have names.
+    outputs: tuple[tuple[str, int], ...] = ()
 
 
 def run(program: tree.Program) -> list[Meaning]:
@@ -493,12 +583,35 @@ def run_network(
     outside = State(0, (), values)
     bound = bind_formals(network.formals, args, outside, values, has_volume=False)
     header = State(0, (), bound)
-    state = machine.start(_volume(evaluate(network.input, header)), bound)
+    named = tuple((label, _volume(evaluate(given, header))) for label, given in network.inputs)
+    first = named[0][1] if named else _volume(evaluate(network.input, header))
+    state = machine.start(first, bound, named)
+    inputs = len(machine.nodes)
     end = machine.body(network.body, state, True)
+    if network.outputs:
+        return Meaning(name, machine, end, _outputs(network, machine, end, header, inputs))
     if checks_output:
         need(end.volume == _volume(evaluate(network.output, header)), "another output")
-    need(end.node != 0, "no layer")
+    need(end.node >= inputs, "no layer")
     return Meaning(name, machine, end)
+
+
+def _outputs(
+    network: tree.Network, machine: Machine, end: State, header: State, inputs: int
+) -> tuple[tuple[str, int], ...]:
+    """The layers behind the outputs that have names."""
+    need(not machine.heads, "heads beside named outputs")
+    labels = [label for label, _ in network.outputs]
+    need(len(set(labels)) == len(labels), "an output twice")
+    found = []
+    for label, volume in network.outputs:
+        part = end.parts.get(label)
+        need(label in end.own and part is not None, "no such output")
+        assert part is not None
+        need(part[0] >= inputs, "an input")
+        need(part[1] == _volume(evaluate(volume, header)), "another output")
+        found.append((label, part[0]))
+    return tuple(found)
 
 
 def _volume(value: Any) -> Volume:

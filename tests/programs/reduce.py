@@ -264,7 +264,12 @@ def _names_of(node: Any) -> Iterator[str]:
             yield word
         case tree.Step(label=str() as label):
             yield label
-        case tree.Recall(part=word) | tree.Crop(part=word) | tree.Let(name=word):
+        case (
+            tree.Recall(part=word)
+            | tree.Crop(part=word)
+            | tree.Reuse(part=word)
+            | tree.Let(name=word)
+        ):
             yield word
         case tree.Formal(name=word, pair=pair):
             yield word

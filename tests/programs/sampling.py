@@ -32,6 +32,11 @@ class Sampler:
         common = set.intersection(*({*state.parts} for state in self.states))
         return sorted(word for word in common if not is_reserved(word))
 
+    def runs(self) -> list[str]:
+        """The parts that can run again."""
+        common = set.intersection(*({*state.runs} for state in self.states))
+        return sorted(word for word in common if not is_reserved(word))
+
     def taken(self) -> set[str]:
         return {word for state in self.states for word in (*state.values, *state.parts)}
 

@@ -175,12 +175,20 @@ class Crop:
 
 
 @dataclass(frozen=True)
+class Reuse:
+    part: str
+
+    def __str__(self) -> str:
+        return f"reuse {self.part}"
+
+
+@dataclass(frozen=True)
 class Head:
     weight: float
     body: Body
 
 
-Atom: TypeAlias = Layer | Call | Merge | Group | Recall | Crop | Head
+Atom: TypeAlias = Layer | Call | Merge | Group | Recall | Crop | Reuse | Head
 
 
 @dataclass(frozen=True)
@@ -246,7 +254,10 @@ class Block:
 
 @dataclass(frozen=True)
 class Network:
-    """A network, or with parameters a family."""
+    """A network, or with parameters a family.
+
+    ``inputs`` and ``outputs`` stand in place of ``input`` and ``output`` where these have names.
+    """
 
     name: str
     formals: tuple[Formal, ...]
@@ -254,6 +265,8 @@ class Network:
     output: Expr
     body: Body
     comment: str | None = None
+    inputs: tuple[tuple[str, Expr], ...] = ()
+    outputs: tuple[tuple[str, Expr], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -289,13 +302,19 @@ def _item(item: Item) -> list[str]:
             return [*_comment(item.comment), *_braced(f"{head} ", item.body, "", "")]
         case Network():
             formals = f"({', '.join(map(str, item.formals))})" if item.formals else ""
-            arrow = f"{as_atom(item.input)} → {as_atom(item.output)}"
+            before = _ports(item.inputs) or as_atom(item.input)
+            arrow = f"{before} → {_ports(item.outputs) or as_atom(item.output)}"
             head = f"network {item.name}{formals}: {arrow} "
             return [*_comment(item.comment), *_braced(head, item.body, "", "")]
         case Member():
             call = f"{item.family}({', '.join(map(str, item.args))})"
             head = f"network {item.name} = {call}"
             return _braced(f"{head} ", item.body, "", "") if item.body else [head]
+
+
+def _ports(ports: tuple[tuple[str, Expr], ...]) -> str:
+    listed = ", ".join(f"{label}: {as_atom(volume)}" for label, volume in ports)
+    return f"({listed})" if listed else ""
 
 
 def _comment(text: str | None) -> list[str]:
