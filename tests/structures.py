@@ -97,6 +97,8 @@ REUSED = {
     "a row runs again": "f: conv 3x3 4 same bn relu; reuse f ×2; fc 3",
     "a group runs again": "f: { conv 3x3 4 same bn; add { relu; conv 1x1 4 | id } }; reuse f",
     "a group with a skip runs again": "a: conv 1x1 4; d: { relu; add { a | id } }; tanh; reuse d",
+    "a group with a call and a skip runs again": "block cell(n) { conv 3x3 n same }\n"
+    "a: conv 1x1 4; d: { cell(4); add { a | id } }; tanh; reuse d",
     "copies run again": "f: { conv 3x3 4 same tanh } ×3; reuse f",
     "copies with a skip run again": "a: conv 1x1 4; f: { relu; add { a | id } } ×2; reuse f",
     "a call runs again": "f: basic(4); g: basic(4); reuse f; reuse g; reuse f",

@@ -182,17 +182,19 @@ class Replay:
                     current = done[-1].output
                 return replace(part, copies=tuple(done), output=current), current
             case CallPart(body=body, reads=reads):
-                if body.input in reads:
+                if body.input in reads and body.input not in self.placed:
                     message = (
                         f"`{self.name.id}` was given what flows into it as an argument as well, so "
                         "it cannot run again on something else"
                     )
                     raise ElaborationError("not-reusable", message, self.span)
                 reads = tuple(self.placed.get(node, node) for node in reads)
-                # In a block, what flows in is the result of a part without layers, and no other.
-                around, self.placed = self.placed, {**self.placed, body.input: current}
+                # In a block, what flows in is the result of a part without layers, and no other;
+                # around the block it may be that of a part outside, which stays what it was.
+                around = self.placed.get(body.input, body.input)
+                self.placed[body.input] = current
                 copied = self._chain(body, current)
-                self.placed = self.placed | around
+                self.placed[body.input] = around
                 return replace(part, body=copied, reads=reads), copied.output
             case GroupPart(body=body):
                 self._check_names(part, body.input)

@@ -95,6 +95,17 @@ def test_all_tools_of_torch_take_modules_that_run_again(
     assert torch.allclose(exported(x), network(x))
 
 
+def test_what_a_part_refers_to_is_read_again_as_it_was() -> None:
+    """Also where that is what flowed into the part, and into a block inside it."""
+    text = "block cell(n) { conv 3x3 n same }\na: conv 1x1 4; d: { cell(4); add { a | id } }"
+    model = archdsl.parse(f"{text}; tanh; reuse d", input="8x8x4")
+    first, *_, last = (node for node in model.layers if node.layer.name in ("conv", "add"))
+    assert model.nodes[last.id].inputs[0] == first.id
+    network, x = build(model), torch.randn(1, 4, 8, 8)
+    a = network.a(x)
+    assert torch.equal(network(x), network.d(torch.tanh(network.d(a, a)), a))
+
+
 def test_an_initializer_of_a_shared_layer_is_written_once() -> None:
     model = archdsl.parse("f: conv 1x1 4 init=zeros; relu; reuse f", input="8x8x4")
     assert archdsl.compile(model).count("zeros_(") == 2  # of the weight and of the bias
