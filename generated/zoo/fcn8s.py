@@ -25,8 +25,8 @@ class FCN8s(nn.Module):
     voc-fcn8s/net.py: VGG-16 with convolutions for its fully-connected layers, and the scores of two
     of its pools added on the way up. The paper counts 134 million parameters.
 
-    3 × 506 × 506 → 21 × 506 × 506; 134,489,759 parameters, 182,836,390,464
-    multiply–accumulates.
+    3 × 506 × 506 → 21 × 506 × 506;
+    134,489,759 parameters, 182,836,390,464 multiply–accumulates.
     """
 
     def __init__(self) -> None:

@@ -32,8 +32,8 @@ class Double(nn.Sequential):
 
 
 class UNet(nn.Module):
-    """1 × 572 × 572 → 2 × 388 × 388; 31,030,658 parameters, 150,428,424,448
-    multiply–accumulates.
+    """1 × 572 × 572 → 2 × 388 × 388;
+    31,030,658 parameters, 150,428,424,448 multiply–accumulates.
     """
 
     def __init__(self) -> None:
