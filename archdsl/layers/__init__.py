@@ -7,6 +7,7 @@ layer.
 
 from archdsl.layers import (
     activation,
+    attention,
     conv,
     dense,
     merge,
@@ -48,6 +49,7 @@ __all__ = [
     "UnaryLayer",
     "WeightLayer",
     "activation",
+    "attention",
     "conv",
     "dense",
     "merge",

@@ -141,7 +141,12 @@ class ParameterValue:
 
 
 class ConstantValue:
-    """A tensor that a module makes itself, such as ``torch.ones(3)``."""
+    """A tensor that a module makes itself, such as ``torch.ones(3)``; its numbers are unknown."""
 
     def __init__(self, *_: object, **__: object) -> None:
         pass
+
+    def __mul__(self, _: float) -> ConstantValue:
+        return ConstantValue()
+
+    __rmul__ = __mul__
