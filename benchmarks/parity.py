@@ -30,8 +30,9 @@ from archdsl.codegen import entry_names
 
 ROOT = Path(__file__).resolve().parent.parent
 GENERATED = ROOT / "generated" / "torchvision"
-#: Torchvision's constructors by their names without underscores.
-CONSTRUCTORS = {name.replace("_", ""): name for name in models.list_models(module=models)}
+#: Torchvision's constructors by their names without underscores, and by their names.
+NAMES = models.list_models(module=models)
+CONSTRUCTORS = {name.replace("_", ""): name for name in NAMES} | {name: name for name in NAMES}
 #: A usual size, and one at which pools have a rest to round. Inception's head needs its own size.
 SIZES = (224, 150)
 TRAINED_SIZES = {"Inception_V3": 299}
@@ -76,10 +77,15 @@ def networks() -> Iterator[tuple[str, Callable[[], nn.Module]]]:
             yield model.name, module[entry]
 
 
+def constructor(name: str) -> str:
+    """`regnet_x_16gf` of RegNet_X_16GF, and `vgg11` of VGG11."""
+    lower = name.lower()
+    return CONSTRUCTORS.get(lower) or CONSTRUCTORS[lower.replace("_", "")]
+
+
 def torchvisions(name: str) -> nn.Module:
     options = {"init_weights": False} if name.startswith(("VGG", "GoogLeNet", "Inception")) else {}
-    constructor = CONSTRUCTORS[name.lower().replace("_", "")]
-    network: nn.Module = models.get_model(constructor, weights=None, **options)
+    network: nn.Module = models.get_model(constructor(name), weights=None, **options)
     return network
 
 

@@ -7,6 +7,7 @@ device alone, and every family computes with one of its members at least.
 from __future__ import annotations
 
 import re
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from conftest import ROOT
 from oracle import build
 from torch import Tensor, nn
 from torchvision import models
+from torchvision.models.regnet import BlockParams
 
 import archdsl
 from archdsl.model import Model
@@ -23,8 +25,9 @@ NETWORKS = {
     for path in sorted((ROOT / "specs" / "torchvision").glob("*.arch"))
     for model in archdsl.load_all(path)
 }
-#: Torchvision's constructors by their names without underscores.
-CONSTRUCTORS = {name.replace("_", ""): name for name in models.list_models(module=models)}
+#: Torchvision's constructors by their names without underscores, and by their names.
+NAMES = models.list_models(module=models)
+CONSTRUCTORS = {name.replace("_", ""): name for name in NAMES} | {name: name for name in NAMES}
 
 COMPUTED = [
     "AlexNet",
@@ -42,6 +45,9 @@ COMPUTED = [
     "MobileNet_V3_Small",
     "EfficientNet_B0",
     "EfficientNet_V2_S",
+    "DenseNet121",
+    "RegNet_X_400MF",
+    "RegNet_Y_400MF",
     "MNASNet0_5",
     "ShuffleNet_V2_X0_5",
 ]
@@ -57,6 +63,9 @@ TRAINED = {
     "MobileNet_V3_Small": 96,
     "EfficientNet_B0": 96,
     "EfficientNet_V2_S": 96,
+    "DenseNet121": 96,
+    "RegNet_X_400MF": 96,
+    "RegNet_Y_400MF": 96,
     "MNASNet0_5": 96,
     "ShuffleNet_V2_X0_5": 96,
 }
@@ -65,13 +74,25 @@ RANDOM = {"Dropout", "DropPath", "StochasticDepth"}
 
 
 def constructor(name: str) -> str:
-    return CONSTRUCTORS[name.lower().replace("_", "")]
+    """`regnet_x_16gf` of RegNet_X_16GF, and `vgg11` of VGG11."""
+    lower = name.lower()
+    return CONSTRUCTORS.get(lower) or CONSTRUCTORS[lower.replace("_", "")]
 
 
 def theirs(name: str) -> nn.Module:
     options = {"init_weights": False} if name.startswith(("VGG", "GoogLeNet", "Inception")) else {}
-    network: nn.Module = models.get_model(constructor(name), weights=None, **options)
+    with patch.object(BlockParams, "from_init_params", _on_cpu):
+        network: nn.Module = models.get_model(constructor(name), weights=None, **options)
     return network
+
+
+_from_init_params = BlockParams.from_init_params
+
+
+def _on_cpu(**settings: object) -> BlockParams:
+    """RegNet computes its widths with tensors, which have no numbers on the meta device."""
+    with torch.device("cpu"):
+        return _from_init_params(**settings)
 
 
 def enliven(network: nn.Module) -> None:
@@ -169,6 +190,29 @@ def test_images_of_other_sizes(name: str) -> None:
     expected, actual = (network.eval() for network in pair(name))
     x = images(2, 150)
     assert torch.equal(actual(x), expected(x))
+
+
+@torch.no_grad()
+def test_convnext_computes_torchvisions_numbers() -> None:
+    """Its scale is a parameter of a layer here, and its linear layers are 1x1 convolutions."""
+    (model, *_) = archdsl.load_all(ROOT / "specs" / "zoo" / "convnext.arch")
+    torch.manual_seed(0)
+    expected = models.convnext_tiny(stochastic_depth_prob=0.1).double().eval()
+    for key, parameter in expected.named_parameters():
+        if key.endswith("layer_scale"):
+            nn.init.uniform_(parameter, 0.5, 1.5)
+    actual = build(model).double().eval()
+    theirs = expected.state_dict()
+    shapes = {key: value.shape for key, value in actual.state_dict().items()}
+    actual.load_state_dict(
+        {
+            key: theirs[key.removesuffix(".weight") if "layer_scale" in key else key].view(shape)
+            for key, shape in shapes.items()
+        }
+    )
+    assert len(theirs) == len(shapes)
+    x = images(1, 64).double()
+    torch.testing.assert_close(actual(x), expected(x), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize(("name", "size"), TRAINED.items(), ids=TRAINED)
