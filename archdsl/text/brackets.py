@@ -80,10 +80,10 @@ class _Scan:
         """Close the braces that a line is outside of: their own lines are as deep or deeper."""
         sign = code.lstrip()[0]
         depth = len(code) - len(code.lstrip())
-        while self.open and self.open[-1].sign == "{" and sign != "|":
+        while self.open and self.open[-1].sign == "{":
             opened = self.open[-1]
             outer = len(_indentation(self.source, opened.line))
-            if outer < depth or (outer == depth and sign == "}"):
+            if outer < depth or (outer == depth and sign in "}|"):
                 return
             self.open.pop()
             place = Span(self.source, start + depth, start + len(code))
@@ -185,5 +185,7 @@ def _code_lines(source: Source) -> Iterator[tuple[int, int, str]]:
 
 
 def _indentation(source: Source, number: int) -> str:
+    """The indentation of a line, or of the code after the bar with which it begins."""
     line = source.line(number)
-    return line[: len(line) - len(line.lstrip())]
+    code = line.lstrip().removeprefix("|").lstrip()
+    return line[: len(line) - len(code)].replace("|", " ")
