@@ -390,6 +390,8 @@ def children_of(node: SyntaxNode) -> list[SyntaxNode]:
     children: list[SyntaxNode] = []
     if isinstance(node, (Step, For)) and isinstance(node.label, Quoted):
         children.append(node.label)
+    if isinstance(node, Element):
+        children.append(node.of)
     kind: Any = type(node)
     for name in _holders(kind):
         value = getattr(node, name)
