@@ -2,9 +2,9 @@
 
     python benchmarks/parity.py [--markdown] [NAME ...]
 
-Needs the extra ``benchmark``; all networks take some minutes and up to 5 GB. Takes the modules of
-``generated/torchvision`` and torchvision's constructors with random weights, in float32 on the CPU.
-Exits with 1 where anything differs.
+Needs the extra ``benchmark``; all networks take a quarter of an hour and up to 12 GB. Takes the
+modules of ``generated/torchvision`` and torchvision's constructors with random weights, in float32
+on the CPU. Exits with 1 where anything differs.
 
 Outputs are compared in eval mode on images of two sizes, channels-last and then contiguous;
 gradients in training mode without dropout, on two images; weights and running statistics after the
