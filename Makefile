@@ -20,7 +20,7 @@ help:
 	@echo "make generate  compile specs/ to generated/, and some for inference to deployed/"
 	@echo "make grammar   tables of the parser, after a change of grammar.lark or of Lark"
 	@echo "make docs      regenerate docs/layers.md, diagnostics.md, faults.md and pictures/"
-	@echo "make gallery   draw specs/ in every style for docs/gallery.md"
+	@echo "make gallery   draw specs in every style for docs/gallery.md"
 	@echo "make clean     remove .venv, drawings, the demo's run and caches"
 
 demo: $(VENV)/ready
@@ -77,8 +77,8 @@ docs: $(VENV)/ready
 # A picture whose spec is gone goes, too.
 gallery: $(VENV)/ready
 	rm -rf docs/gallery
-	$(ARCHDSL) draw specs --fit a4 --output docs/gallery/graph/
-	$(ARCHDSL) draw specs --fit a4 --style volumes --output docs/gallery/volumes/
+	$(ARCHDSL) draw $$($(VENV)/bin/python tools/gallery.py --specs) --fit a4 --output docs/gallery/graph/
+	$(ARCHDSL) draw $$($(VENV)/bin/python tools/gallery.py --specs) --fit a4 --style volumes --output docs/gallery/volumes/
 	$(VENV)/bin/python tools/gallery.py > docs/gallery.md.new
 	mv docs/gallery.md.new docs/gallery.md
 

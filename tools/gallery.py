@@ -1,13 +1,16 @@
 """Print docs/gallery.md: every network of specs/ in every style.
 
     python tools/gallery.py > docs/gallery.md
+    python tools/gallery.py --specs
 
-`make gallery` does this, and draws the pictures that the page shows.
+`make gallery` does this, and draws the pictures that the page shows: those of the specs that the
+second form prints.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import archdsl
@@ -16,23 +19,41 @@ from archdsl.model import Model
 
 ROOT = Path(__file__).parent.parent
 SPECS = ROOT / "specs"
+#: Of torchvision's networks one family of a kind: the others look like these.
+TORCHVISION = (
+    "alexnet",
+    "googlenet",
+    "resnet",
+    "resnext",
+    "squeezenet",
+    "vgg",
+    "vgg_bn",
+    "wide_resnet",
+)
 #: The styles that draw, and the widest that the page shows them, in pixels.
 WIDTHS = {"graph": 320, "volumes": 440}
 TITLE = """\
 # Gallery
 
-Every network of [specs](../specs) in every style. A click on a picture shows it alone, as large
-as it is. `make gallery` makes the pictures and this page; the commands below a spec make its own.
-What the options do is said in [Pictures](pictures.md). The pages for a browser (`-o NAME.html`)
-are not kept here.
+The networks of [specs](../specs) and some of [torchvision's](../specs/torchvision) in every style.
+A click on a picture shows it alone, as large as it is. `make gallery` makes the pictures and this
+page; the commands below a spec make its own. What the options do is said in [Pictures](pictures.md).
+The pages for a browser (`-o NAME.html`) are not kept here.
 """
 
 
+def shown_specs() -> list[Path]:
+    """The specs that the page shows, in its order."""
+    return [
+        *sorted(SPECS.glob("*.arch")),
+        *(SPECS / "torchvision" / f"{name}.arch" for name in TORCHVISION),
+        *sorted(SPECS.glob("zoo/*.arch")),
+    ]
+
+
 def gallery_page() -> str:
-    """The page, with a section for each spec, in the order of `archdsl draw specs`."""
-    folders = ("", "torchvision/", "zoo/")
-    specs = [spec for folder in folders for spec in sorted(SPECS.glob(f"{folder}*.arch"))]
-    names = [spec.relative_to(SPECS).with_suffix("").as_posix() for spec in specs]
+    """The page, with a section for each spec."""
+    names = [spec.relative_to(SPECS).with_suffix("").as_posix() for spec in shown_specs()]
     contents = " · ".join(f"[{name}](#{name.replace('/', '')})" for name in names)
     return "\n".join((TITLE, contents, "", *map(_section, names)))
 
@@ -80,4 +101,7 @@ def _picture(style: str, place: str, model: Model) -> str:
 
 
 if __name__ == "__main__":
-    print(gallery_page(), end="")
+    if sys.argv[1:] == ["--specs"]:
+        print(*(spec.relative_to(ROOT) for spec in shown_specs()), sep="\n")
+    else:
+        print(gallery_page(), end="")
