@@ -52,6 +52,9 @@ STRUCTURES = {
         "block b(ns, d) { for n in ns { conv 1x1 n relu }; for i in 0..d { conv 1x1 (4*2**i) } }\n"
         "b([8, 6], 2); b([4, 5], 3); b([3], 1); fc 3"
     ),
+    "lists that are empty for some": (
+        "block b(ns) { for n in ns { conv 1x1 n } }\nb([]); b([3]); b([4, 5]); b([]); fc 3"
+    ),
     "for of dense layers": (
         "block dense(d) { for i in 0..d { concat { id | conv 3x3 (2 + i) same } } }\n"
         "dense(2); dense(3); fc 3"
@@ -70,6 +73,11 @@ STRUCTURES = {
     "parts as arguments": (
         "block up(n, skip: part) { deconv 2x2 n s2; concat { skip | id }; conv 1x1 n }\n"
         "a: conv 3x3 8 same; maxpool 2; b: conv 1x1 6; maxpool 2; up(4, b); u: up(3, a); fc 3"
+    ),
+    "parts given to blocks in blocks": (
+        "block b(n, s: part) { concat { s; conv 1x1 2 | id | crop s }; conv 1x1 n }\n"
+        "block c(n, t: part) { t; add { conv 1x1 | id }; b(n, t); b(n, t); relu }\n"
+        "a: conv 1x1 4; relu; c(3, a); z: relu; c(5, z); c(4, a); fc 3"
     ),
     "a part given twice": (
         "block both(p: part, q: part) { concat { p | q | id }; conv 1x1 4 }\n"

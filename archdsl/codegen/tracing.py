@@ -256,11 +256,13 @@ def fold(form: Form, replace: Callable[[FormLeaf], Form], *, adds: bool = False)
 def _element(form: Form, index: int) -> Form:
     match form:
         case Constant(value=tuple() as values):
-            return Constant.of(values[index])
+            elements: tuple[Form, ...] = tuple(map(Constant.of, values))
         case TupleForm(elements=elements):
-            return elements[index]
+            pass
         case _:
             return ElementForm(form, index)
+    # The last element of an empty list is asked for only where an `if` leads elsewhere.
+    return elements[index] if -len(elements) <= index < len(elements) else Unevaluated()
 
 
 def _operate(name: str, operands: list[Form], *, adds: bool) -> Form:
