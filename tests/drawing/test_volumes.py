@@ -236,6 +236,14 @@ def test_a_module_is_one_group_of_boxes_or_opened() -> None:
     assert overlaps_in(opened) == overlaps_in(everything) == []
 
 
+def test_a_module_that_is_given_parts_is_drawn_from_the_inside() -> None:
+    block = "block up(s: part) { concat { s; conv 3x3 4 same | id | s }; conv 1x1 4 }"
+    model = archdsl.parse(f"{block}\na: conv 1x1 4; relu; up(a); up(a); fc 3", input="8x8x4")
+    picture = volumes_picture(model, Options())
+    assert len(groups_in(picture.marks, "merge")) == 1
+    assert overlaps_in(picture) == []
+
+
 def test_alike_branches_of_many_are_drawn_together() -> None:
     texts = [t.text for t in texts_in(drawn("lenet5_1998.arch:LeNet5_1998").marks)]
     assert {"take ×6", "take ×9", "conv 5×5 ×6", "conv 5×5 ×9"} <= set(texts)

@@ -139,15 +139,17 @@ class Projection:
 
     def _fork(self, fork: Fork) -> LayoutBox:
         """Branches below each other, and after them the box that joins them."""
-        source = self.figure.box_of[fork.input]
+        # A part shown alone has no boxes for what is given to it from outside.
+        source = self.figure.box_of.get(fork.input)
         rows = _rows(fork, self.figure)
-        layout_boxes = [self.chain(row.items, self.figure.box_of[row.start]) for row in rows]
+        layout_boxes = [self.chain(row.items, self.figure.box_of.get(row.start)) for row in rows]
         axes = stacked([(max(c.up, 5.0), max(c.down, 5.0)) for c in layout_boxes], BETWEEN)
         full = [axis for axis, row in zip(axes, rows, strict=True) if row.items]
         ends = (axes[0] - layout_boxes[0].up, axes[-1] + layout_boxes[-1].down)
         middle = full[0] if len(full) == 1 else sum(ends) / 2
         join = FAN + max(layout_box.width for layout_box in layout_boxes) + 7.0
-        merge = self.boxes.layout_box(fork.merge, self.figure.volumes[source])
+        before = None if source is None else self.figure.volumes[source]
+        merge = self.boxes.layout_box(fork.merge, before)
         canvas = Canvas()
         end = (join + 9.0 + merge.entry, 0.0)
         for row, layout_box, axis in zip(rows, layout_boxes, axes, strict=True):
@@ -156,7 +158,7 @@ class Projection:
             for other in row.others:
                 for box, drawn in zip(other, _plain(row.items), strict=True):
                     canvas.ports[box.id] = canvas.ports[drawn.id]
-            tail = self.figure.box_of[row.start]
+            tail = self.figure.box_of.get(row.start)
             heads = [*(box for item in row.items for box in boxes_in(item)), fork.merge]
             begin: tuple[Point, ...]
             if row.start == fork.input:
@@ -164,7 +166,7 @@ class Projection:
             else:
                 begin = ((FAN, y),)
                 for box in heads:
-                    if (tail, box.id) in self.edges:
+                    if tail is not None and (tail, box.id) in self.edges:
                         canvas.taps[tail, box.id] = (FAN, y)
             finish = ((join, y), (join, 0.0), end)
             if row.items:
@@ -176,9 +178,9 @@ class Projection:
         canvas.drawn |= self._inside(fork, source) - canvas.taps.keys()
         return canvas.layout_box(0.0, join + 9.0 + merge.exit, parts=True)
 
-    def _inside(self, fork: Fork, source: int) -> set[tuple[int, int]]:
+    def _inside(self, fork: Fork, source: int | None) -> set[tuple[int, int]]:
         """The edges that a fork's own wires draw."""
-        drawn = self.links(source, fork)
+        drawn = set() if source is None else self.links(source, fork)
         for branch in fork.branches:
             if branch:
                 drawn.add((self.source_of(branch[-1]), fork.merge.id))
