@@ -58,6 +58,7 @@ class _Speller:
         kind, text = lexeme.kind, lexeme.span.text
         if kind == "FOR":
             self.first = kind  # it may have a name before it
+        is_label = kind == "X_TIMES" and not self.before  # `x2: relu`
         is_repeat = kind == "X_TIMES" or (
             kind == "TIMES" and self.depth == 0 and self.first not in _WITH_EXPRESSION
         )
@@ -65,7 +66,7 @@ class _Speller:
         clings = self._clings(kind, is_repeat)
         self.depth -= kind in _CLOSING
         spelling = Spelling(
-            _text(kind, text, is_repeat),
+            text if is_label else _text(kind, text, is_repeat),
             not (self.is_tight or clings),
             self.depth,
             kind,

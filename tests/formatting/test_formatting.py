@@ -70,6 +70,10 @@ STYLE = {
         "a :b( 1,r3 -> 5 , s = - 2 ) × ( n-1 )\nlet k=( a+b )×2//c*−1",
         "a: b(1, r3→5, s=-2) ×(n - 1)\nlet k = (a + b)*2//c*-1\n",
     ),
+    "names that look like arguments": (
+        "x1:relu x2;d1 :bn;add{x3 : relu x2|p1x2:relu}\na:{x2:id;id}",
+        "x1: relu ×2; d1: bn; add { x3: relu ×2 | p1x2: relu }\na: { x2: id; id }\n",
+    ),
     "logic": (
         "if not a==1 or b<=min(2 ,c)and-c>0{relu}else if true{id} else{gap}",
         "if not a == 1 or b <= min(2, c) and -c > 0 { relu } else if true { id } else { gap }\n",
