@@ -391,7 +391,7 @@ def children_of(node: SyntaxNode) -> list[SyntaxNode]:
     if isinstance(node, (Step, For)) and isinstance(node.label, Quoted):
         children.append(node.label)
     if isinstance(node, Element):
-        children.append(node.of)
+        children.append(node.of)  # a reference, as opposed to the names that nodes declare
     kind: Any = type(node)
     for name in _holders(kind):
         value = getattr(node, name)

@@ -89,6 +89,7 @@ CLEAN = {
     "a name referred to": "a: conv 3x3 8 same; relu; add { a | id }",
     "a name used in a repeat": "let n = 2; { conv 3x3 same } ×n",
     "a name used in a claim": "let n = 8; fc n → n",
+    "a name of which an element is used": "let ns = [8, 4]; for i in 0..2 { conv 1x1 (ns[i]) }",
     "a condition of a name": "let n = 2; if n > 1 { relu } else { tanh }",
     "a named single copy": "stage: { relu } ×1",
     "a rate by name": "dropout p=0.5",
