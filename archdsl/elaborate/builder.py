@@ -39,6 +39,7 @@ from archdsl.elaborate.values import (
 )
 from archdsl.elaborate.words import (
     check_aux,
+    hidden,
     is_function,
     is_phrase,
     kind_of,
@@ -139,15 +140,19 @@ class Builder(Placer):
         return parts, cursor
 
     def _let(self, let: syntax.Let, scope: Scope, cursor: Cursor) -> None:
-        if scope.parts.find(let.name.id):
-            raise taken(let.name, "a part", scope.parts)
-        refuse_given(let.name, scope)
+        self._check_value(let.name, scope)
         try:
             value = trace(let.value, scope.context(cursor))
         except (ElaborationError, UnknownVolume):
             scope.values.define(let.name, None)
             raise
         scope.values.define(let.name, value)
+
+    def _check_value(self, name: syntax.Name, scope: Scope) -> None:
+        """Refuse the name of a value where something else has it."""
+        if scope.parts.find(name.id):
+            raise taken(name, "a part", scope.parts)
+        refuse_given(name, scope)
 
     def _train(self, step: syntax.Step, scope: Scope, cursor: Cursor) -> None:
         if scope.blocks or not scope.is_trunk:
@@ -225,6 +230,24 @@ class Builder(Placer):
                 self.lacks_names = True
                 raise
             step = replace(step, label=label)
+        try:
+            return self._labelled(step, label, scope, cursor, is_quoted=is_quoted)
+        except (ElaborationError, UnknownVolume):
+            if label:
+                # What refers to it depends on the fault.
+                scope.parts.own.setdefault(label.id, (Cursor(cursor.node, None), label.span))
+            raise
+
+    def _labelled(
+        self,
+        step: syntax.Step | syntax.For,
+        label: syntax.Name | None,
+        scope: Scope,
+        cursor: Cursor,
+        *,
+        is_quoted: bool,
+    ) -> tuple[list[Written], Cursor]:
+        """A statement, and its name with what it gives."""
         start, first = cursor, len(self.nodes)
         turns = self._turns(step, scope, cursor)
         copies, cursor = self._copies(step, label, turns, scope, cursor)
@@ -274,7 +297,10 @@ class Builder(Placer):
 
     def _turns(self, step: syntax.Step | syntax.For, scope: Scope, cursor: Cursor) -> Turns:
         """How often a statement is repeated, and the value of its name for each copy."""
-        self.loops += isinstance(step, syntax.For)
+        if isinstance(step, syntax.For):
+            self.loops += 1
+            self._check_value(step.name, scope)
+            Values(scope.values).define(step.name, None)  # refused without copies, too
         turns = read_turns(step, scope.context(cursor), self.loops)
         if turns.number > 1 and step.label is None:
             refuse_labels_in_copies(step)
@@ -408,7 +434,9 @@ class Builder(Placer):
                             "misplaced-argument",
                             f"`{atom.span.text}` follows no layer that could take it",
                             atom.span,
-                            help="a statement begins with a layer, a block call or a name",
+                            help="a part that is named like an argument cannot be referred to"
+                            if scope.parts.find(atom.span.text)
+                            else "a statement begins with a layer, a block call or a name",
                         )
                     pending.extend(atom)
         finish()
@@ -566,7 +594,7 @@ class Builder(Placer):
         is_first = atom is step.atoms[0]
         self.lacks_names |= is_first
         if is_first and atom.id in scope.parts.all_hidden():
-            return _hidden(atom, scope)
+            return hidden(atom, scope.parts)
         return unknown_word(atom, step, name_scope_of(scope))
 
     def _is_argument(self, atom: syntax.Name, pending: Application, scope: Scope) -> bool:
@@ -644,7 +672,7 @@ class Builder(Placer):
             if self.lacks_names:
                 raise UnknownVolume
             if atom.id in scope.parts.all_hidden():
-                raise _hidden(atom, scope)
+                raise hidden(atom, scope.parts)
             raise ElaborationError(
                 "undefined-name",
                 f"no part named `{atom.id}` exists here yet",
@@ -652,18 +680,6 @@ class Builder(Placer):
                 fixes=respell(atom.id, atom.span, scope.parts.names()),
             )
         return result_of(atom, found)
-
-
-def _hidden(atom: syntax.Name, scope: Scope) -> ElaborationError:
-    """What to say about a part that is named inside another one."""
-    around, span = scope.parts.all_hidden()[atom.id]
-    return ElaborationError(
-        "undefined-name",
-        f"the part `{atom.id}` is inside `{around}`, and its name ends there",
-        atom.span,
-        related=(Label(span, "named here"),),
-        help=f"refer to `{around}`, or leave out its name",
-    )
 
 
 def _can_place(statement: syntax.Statement) -> bool:

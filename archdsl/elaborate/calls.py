@@ -17,6 +17,7 @@ from archdsl.elaborate.scope import (
     result_of,
 )
 from archdsl.elaborate.values import Context, Values, refuse_word, trace
+from archdsl.elaborate.words import hidden
 from archdsl.layers import REGISTRY, Layer, MergeLayer
 from archdsl.network.parts import CallArgument
 from archdsl.network.symbols import Constant, Parameter, Symbolic, Value, substitute, symbolic_of
@@ -183,6 +184,8 @@ def _part_argument(value: syntax.Expr, caller: Scope) -> Cursor:
         raise ElaborationError("wrong-value", message, value.span)
     known = caller.parts.find(value.id)
     if known is None:
+        if value.id in caller.parts.all_hidden():
+            raise hidden(value, caller.parts)
         fixes = respell(value.id, value.span, caller.parts.names())
         message = f"no part named `{value.id}` exists here yet"
         raise ElaborationError("undefined-name", message, value.span, fixes=fixes)

@@ -34,7 +34,7 @@ def check_words(program: syntax.Program, environment: Environment) -> Iterator[D
     if bare:
         span = bare[0].span
         body = syntax.Body(span, (syntax.Chain(span, bare),), forked=False)
-        yield from _body(body, NameScope(environment, shared, _Labels(body, environment)))
+        yield from _body(body, NameScope(environment, shared, _Labels(body, (), environment)))
     for item in program.items:
         match item:
             case syntax.Block() | syntax.Network():
@@ -52,7 +52,7 @@ def _names_in(
         # Where the kind is wrong, any use may be right.
         for key in by_kind if kind not in by_kind else (kind,):
             by_kind[key] |= named
-    parts = _Labels(item.body, environment)
+    parts = _Labels(item.body, item.formals, environment)
     parts.names |= by_kind["part"]
     if isinstance(item, syntax.Network) and isinstance(item.input, syntax.Ports):
         parts.names |= {port.name.id for port in item.input.ports}
@@ -73,15 +73,25 @@ def has_inner_items(program: syntax.Program) -> bool:
 class _Labels(Set[str]):
     """The names of the parts in a body, and of those that phrases put there.
 
-    One with values in it may be any that looks like it.
+    One with values in it may be any that looks like it. A phrase that is given for a parameter may
+    put any part there.
     """
 
-    def __init__(self, body: syntax.Body, environment: Environment) -> None:
+    def __init__(
+        self, body: syntax.Body, formals: tuple[syntax.Formal, ...], environment: Environment
+    ) -> None:
         self.names: set[str] = set()
         self.patterns: list[re.Pattern[str]] = []
-        self._add(body, environment, set())
+        self._add(body, formals, environment, set())
 
-    def _add(self, body: syntax.Body, environment: Environment, seen: set[int]) -> None:
+    def _add(
+        self,
+        body: syntax.Body,
+        formals: tuple[syntax.Formal, ...],
+        environment: Environment,
+        seen: set[int],
+    ) -> None:
+        given = {formal.name.id for formal in formals if formal.kind and formal.kind.id == "block"}
         self.names |= set(_labels(body))
         self.patterns += [
             re.compile(r"\w+".join(map(re.escape, found.texts)))
@@ -89,10 +99,13 @@ class _Labels(Set[str]):
             if found.values
         ]
         for call in syntax.find(body, syntax.Call):
+            if call.name.id in given:
+                self.patterns.append(re.compile(r"\w+"))
+                continue
             found = environment.find_block(call.name.id)
             if found and found.block.is_phrase and id(found.block) not in seen:
                 seen.add(id(found.block))
-                self._add(found.block.body, found.home, seen)
+                self._add(found.block.body, found.block.formals, found.home, seen)
 
     def __contains__(self, name: object) -> bool:
         is_like = any(pattern.fullmatch(str(name)) for pattern in self.patterns)

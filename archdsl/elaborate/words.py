@@ -18,6 +18,7 @@ from archdsl.network.symbols import TracedName
 from archdsl.records import dataclass
 from archdsl.text import syntax
 from archdsl.text.diagnostics import Fix, Label, help_of, suggest
+from archdsl.text.source import Span
 
 
 def taken(name: syntax.Name, kind: str, parts: PartNames) -> ElaborationError:
@@ -28,6 +29,18 @@ def taken(name: syntax.Name, kind: str, parts: PartNames) -> ElaborationError:
         f"`{name.id}` already names {kind}",
         name.span,
         related=(Label(found[1], "first named here"),),
+    )
+
+
+def hidden(atom: syntax.Name, parts: PartNames) -> ElaborationError:
+    """What to say about a part that is named inside another one."""
+    around, span = parts.all_hidden()[atom.id]
+    return ElaborationError(
+        "undefined-name",
+        f"the part `{atom.id}` is inside `{around}`, and its name ends there",
+        atom.span,
+        related=(Label(span, "named here"),),
+        help=f"refer to `{around}`, or leave out its name",
     )
 
 
@@ -117,7 +130,11 @@ def unknown_word(atom: syntax.Name, step: syntax.Step, names: NameScope) -> Elab
     if word in names.values or word in VOLUME_NAMES:
         message = f"the value `{word}` follows no layer"
         return ElaborationError("misplaced-argument", message, atom.span)
-    before = _layer_before(atom, step)
+    before = _layer_before(atom, step, names)
+    if isinstance(before, str):
+        if is_word(word):
+            return _surplus(before, atom.span)
+        before = None
     flags = words_of(before) if before else {}
     written = with_sign(before, atom, step.atoms)
     fixes: tuple[Fix, ...] = (written,) if written else ()
@@ -142,6 +159,13 @@ def unknown_word(atom: syntax.Name, step: syntax.Step, names: NameScope) -> Elab
     return ElaborationError("unknown-word", message, atom.span, help=hint, fixes=fixes)
 
 
+def _surplus(layer: str, place: Span) -> ElaborationError:
+    """What to say about an argument for a layer that is given for a parameter."""
+    message = f"the layer `{layer}` takes no arguments here"
+    hint = f"write `{layer}`: it has its arguments"
+    return ElaborationError("surplus-argument", message, place, help=hint)
+
+
 def unknown_block(call: syntax.Call, names: NameScope) -> ElaborationError:
     message = f"there is no block `{call.name.id}`"
     found = called(call.name.id, REGISTRY)
@@ -151,21 +175,22 @@ def unknown_block(call: syntax.Call, names: NameScope) -> ElaborationError:
         hint = f"{which} the layer `{layer.name}`, for example `{layer.usage()}`"
         return ElaborationError("unknown-word", message, call.name.span, help=hint)
     if call.name.id in names.layers:
-        message = f"the layer `{call.name.id}` takes no arguments here"
-        hint = f"write `{call.name.id}`: it has its arguments"
-        return ElaborationError("surplus-argument", message, call.span, help=hint)
+        return _surplus(call.name.id, call.span)
     others = names.environment.block_names() | names.blocks
     fixes, help = meant(call.name, REGISTRY, "a layer", LAYERS_ELSEWHERE, others)
     return ElaborationError("unknown-word", message, call.name.span, help=help, fixes=fixes)
 
 
-def _layer_before(atom: syntax.Name, step: syntax.Step) -> type[Layer] | None:
-    before = None
+def _layer_before(
+    atom: syntax.Name, step: syntax.Step, names: NameScope
+) -> type[Layer] | str | None:
+    """The layer that a word follows; its name where it is one that is given for a parameter."""
+    before: type[Layer] | str | None = None
     for other in step.atoms:
         if other is atom:
             return before
         if isinstance(other, syntax.Name):
-            before = REGISTRY.get(other.id, before)
+            before = other.id if other.id in names.layers else REGISTRY.get(other.id, before)
         elif isinstance(other, syntax.Call) and not (before and other.name.id in FUNCTIONS):
             before = REGISTRY.get(other.name.id, before)
     return before
@@ -200,11 +225,15 @@ def refuse_labels_in_copies(step: syntax.Step | syntax.For) -> None:
         label = inner.label
         if label is None or (isinstance(label, syntax.Quoted) and label.values):
             continue
+        help = "name the repeated statement: `stage: { … } ×n`"
+        if isinstance(step, syntax.For):
+            text = label.span.text.strip('"')
+            help = f'put a value into the name: `"{text}{{{step.name.id}}}"`'
         raise ElaborationError(
             "repeated-name",
             f"`{label.span.text}` would be named once for each copy",
             label.span,
-            help="name the repeated statement: `stage: { … } ×n`",
+            help=help,
         )
 
 

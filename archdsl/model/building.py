@@ -43,7 +43,9 @@ def build_model(network: Elaborated, diagnostics: list[Diagnostic]) -> Model:
     plan = plan_modules(network.name, network.nodes, network.chain, network.outputs)
     names = name_nodes(plan, network.nodes)
     diagnostics += find_contradictions(graph, names)
-    diagnostics += find_misplaced_keys(plan, network.nodes)
+    # A block is in the plan once for each call, and a family in that of each member.
+    misplaced = dict.fromkeys(find_misplaced_keys(plan, network.nodes))
+    diagnostics += [fault for fault in misplaced if fault not in diagnostics]
     model = Model(
         network.name,
         network.source,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 
 import networkx as nx
 
-from archdsl.classplan import ClassPlan, applies_of, items_of, plans_in
+from archdsl.classplan import ApplyStep, ClassPlan, applies_of, items_of, plans_in
 from archdsl.layers import Input, LayerError, UnaryLayer
 from archdsl.layers.volume import Volume
 from archdsl.network.graph import Node, nodes_of, sources_of
@@ -47,17 +48,23 @@ def find_contradictions(
 
 
 def find_misplaced_keys(plan: ClassPlan, nodes: Sequence[Node]) -> Iterator[Diagnostic]:
-    """Names such as ``block-1`` of parts that must be attributes of a class."""
-    for apply in applies_of(plan.steps):
-        if not apply.attribute.isidentifier():
-            yield Diagnostic(
-                "wrong-value",
-                f"`{apply.attribute}` cannot be the name of an attribute",
-                nodes[apply.output].span,
-                "in this part",
-                help="such a name needs braces that hold nothing but named parts, one behind the "
-                "other, that read nothing else",
-            )
+    """Names such as ``block-1`` of parts that must be attributes of a class, one for each class."""
+    applies = list(applies_of(plan.steps))
+    misplaced = (apply for apply in applies if not apply.attribute.isidentifier())
+    for apply in islice(misplaced, 1):
+        is_row = all(isinstance(step, ApplyStep) and step.label for step in plan.steps)
+        is_row = is_row and not any(apply.references for apply in applies)
+        yield Diagnostic(
+            "wrong-value",
+            f"`{apply.attribute}` cannot be the name of an attribute",
+            nodes[apply.output].span,
+            "in this part",
+            help="a row with such names flattens nothing by itself: put a `flatten` with a name "
+            "before the layer that needs a vector"
+            if is_row
+            else "such a name needs braces that hold nothing but named parts, one behind the "
+            "other, that read nothing else",
+        )
     for inner in plans_in(items_of(plan)):
         yield from find_misplaced_keys(inner, nodes)
 

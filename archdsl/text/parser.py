@@ -137,7 +137,7 @@ def _read_expression(span: Span) -> syntax.Expr:
     parser, builder = _lark_inside()
     builder.source = span.source
     builder.offset = span.start - len(_BEFORE)
-    text = span.text.replace(";", ",")  # no second statement
+    text = span.text.replace(";", ",").replace("#", ",")  # no second statement, no comment
     try:
         (item,) = parser.parse(_BEFORE + text)  # type: ignore[misc]
     except (UnexpectedInput, BadTokenError):

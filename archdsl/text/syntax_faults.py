@@ -243,4 +243,6 @@ def without_statement(text: str, offset: int) -> str:
     end = min(ends, default=len(text))
     if end <= start:
         return text
-    return text[:start] + "id".ljust(end - start)[: end - start] + text[end:]
+    # Behind a brace nothing is needed, and the statement may be one that ends there.
+    filler = "" if text[start - 1 : start] == "}" else "id"
+    return text[:start] + filler.ljust(end - start)[: end - start] + text[end:]

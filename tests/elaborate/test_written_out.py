@@ -74,6 +74,12 @@ PAIRS = {
         "block twice(n) { conv 1x1 n; conv 1x1 n }\ntwice(3)",
         True,
     ),
+    "names of a phrase for a parameter": (
+        "phrase p(n) { c: conv 1x1 n; relu }\nphrase q(u: block, n) { u(n); tanh }\n"
+        "block b(u: block) { q(u, 4); add { c | id } }\nb(p)",
+        "block b() { c: conv 1x1 4; relu; tanh; add { c | id } }\nb()",
+        True,
+    ),
     "a parameter handed on": (
         "block a(act: layer) { conv 1x1; act }\nblock b(f: layer) { a(f) }\nb(elu(0.5))",
         "block a() { conv 1x1; elu 0.5 }\nblock b() { a() }\nb()",
