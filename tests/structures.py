@@ -83,6 +83,10 @@ STRUCTURES = {
         "block both(p: part, q: part) { concat { p | q | id }; conv 1x1 4 }\n"
         "a: conv 1x1 4; relu; both(a, a); b: both(a, a); both(a, b); fc 3"
     ),
+    "halves of channels": (
+        "block u(n) { concat { slice 0 (C/2) | slice (C/2); conv 1x1 (n/2) relu } }\n"
+        "block s(n, d) { conv 3x3 n; u(n) ×(d - 1) }\ns(8, 3); s(6, 2); fc 3"
+    ),
     "keys of a row": 'a: { "2": conv 1x1 4; "0-1": bn; "b": { relu; relu } }; fc 3',
     "loops over keys": (
         "block b(n) { concat { id | conv 1x1 n } }\n"

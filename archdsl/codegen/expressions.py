@@ -41,6 +41,7 @@ _LEVELS = {
     "-": 5,
     "*": 6,
     "//": 6,
+    "÷": 6,
     "/": 6,
     "%": 6,
     "negative": 7,
@@ -116,6 +117,7 @@ def _render(form: Form, name: Namer) -> tuple[str, int]:
             is_apart = own in (_LEVELS["=="], _LEVELS["**"])
             first = render(left, name, own + is_apart)
             second = render(right, name, own + 1)
+            operator = "//" if operator == "÷" else operator
             if operator == "**" and _SIMPLE.fullmatch(first) and _SIMPLE.fullmatch(second):
                 return f"{first}**{second}", own
             return f"{first} {operator} {second}", own
@@ -178,7 +180,7 @@ def _begins_a_product(form: Form) -> bool:
     match form:
         case Operation(operator="*", operands=(left, _)):
             return _begins_a_product(left)
-        case Operation(operator="//" | "/" | "%"):
+        case Operation(operator="//" | "÷" | "/" | "%"):
             return False
         case _:
             return True

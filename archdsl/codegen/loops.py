@@ -223,8 +223,10 @@ class _Carried:
         match self.exit:
             case Operation(operator="*", operands=(Constant() as factor, self.symbol)):
                 return multiply(self.entry, Operation("**", (factor, count)))
-            case Operation(operator="//", operands=(self.symbol, Constant() as divisor)):
-                return divide(self.entry, Operation("**", (divisor, count)))
+            case Operation(
+                operator="//" | "÷" as sign, operands=(self.symbol, Constant() as divisor)
+            ):
+                return divide(self.entry, Operation("**", (divisor, count)), sign)
             case _:
                 raise DisagreementError
 

@@ -164,12 +164,13 @@ def _terms_of(form: Form) -> tuple[dict[Form, int], int]:
 
 def _sum_of(terms: dict[Form, int], constant: int) -> Form:
     total: Form | None = None
+    terms = _without_quotients(terms)
     # Added terms come first: `height - k` and not `-k + height`.
     for form, factor in sorted(terms.items(), key=lambda term: term[1] < 0):
         if factor == 0:
             continue
         size = abs(factor)
-        term = form if size == 1 else Operation("*", (Constant.of(size), form))
+        term = multiply(Constant.of(size), form)
         if total is None and factor < 0 and constant > 0:
             total, constant = Constant.of(constant), 0
         if total is None:
@@ -181,6 +182,20 @@ def _sum_of(terms: dict[Form, int], constant: int) -> Form:
     if constant:
         return Operation("+" if constant > 0 else "-", (total, Constant.of(abs(constant))))
     return total
+
+
+def _without_quotients(terms: dict[Form, int]) -> dict[Form, int]:
+    """The terms with exact quotients put together: ``n ÷ 2`` twice is ``n``, and ``n`` without
+    ``n ÷ 2`` is ``n ÷ 2``."""
+    for term in list(terms):
+        match term:
+            case Operation(operator="÷", operands=(whole, Constant(value=int(parts)))) if parts > 0:
+                count = terms[term] + parts * terms.get(whole, 0)
+                if count % parts == 0:
+                    terms = {**terms, term: 0, whole: count // parts}
+                elif abs(count) == 1:
+                    terms = {**terms, term: count, whole: 0}
+    return terms
 
 
 def multiply(left: Form, right: Form) -> Form:
@@ -196,19 +211,29 @@ def multiply(left: Form, right: Form) -> Form:
             return right
         case Constant(value=int(a)), Operation(operator="*", operands=(Constant(value=int(b)), of)):
             return Operation("*", (Constant.of(a * b), of))
+        case (
+            Constant(value=int(a)),
+            Operation(operator="÷", operands=(of, Constant(value=int(b)))),
+        ) if b > 0 and a % b == 0:
+            return multiply(Constant.of(a // b), of)
         case _:
             return Operation("*", (left, right))
 
 
-def divide(left: Form, right: Form) -> Form:
-    """The quotient of two forms, rounded down."""
+def divide(left: Form, right: Form, sign: str = "//") -> Form:
+    """The quotient of two forms, rounded down, or exact with the sign ``÷``."""
     match left, right:
         case Constant(value=int(a)), Constant(value=int(b)):
             return Constant.of(a // b)
         case _, Constant(value=1):
             return left
+        case (
+            Operation(operator="*", operands=(Constant(value=int(a)), of)),
+            Constant(value=int(b)),
+        ) if b > 0 and a % b == 0:
+            return multiply(Constant.of(a // b), of)
         case _:
-            return Operation("//", (left, right))
+            return Operation(sign, (left, right))
 
 
 # ── Folding ──────────────────────────────────────────────────────────────────────────────────
@@ -218,6 +243,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "-": operator.sub,
     "*": operator.mul,
     "//": operator.floordiv,
+    "÷": operator.floordiv,
     "/": operator.truediv,
     "%": operator.mod,
     "==": operator.eq,
@@ -286,14 +312,14 @@ def _operate(name: str, operands: list[Form], *, adds: bool) -> Form:
     if all(isinstance(operand, Constant) for operand in operands):
         values = [operand.value for operand in operands if isinstance(operand, Constant)]
         return _evaluate(name, values)
-    if adds and name in "+-*//":
+    if adds:
         match name, operands:
             case "+" | "-", [left, right]:
                 return add(left, right, 1 if name == "+" else -1)
             case "*", [left, right]:
                 return multiply(left, right)
-            case "//", [left, right]:
-                return divide(left, right)
+            case "//" | "÷", [left, right]:
+                return divide(left, right, name)
     return Operation(name, tuple(operands))
 
 

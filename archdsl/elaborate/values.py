@@ -324,7 +324,7 @@ def _form_of(expr: syntax.Expr, context: Context) -> Form:
         case syntax.Binary(operator=operator, left=left, right=right):
             sides = (_form_of(left, context), _form_of(right, context))
             if operator == "/" and not _is_float(expr, context):
-                operator = "//"
+                operator = "÷"
             return Operation(operator, sides)
         case syntax.Call(arguments=arguments) if arguments and expr.name.id in FUNCTIONS:
             forms = [_form_of(argument.value, context) for argument in arguments]
@@ -413,7 +413,7 @@ def _apply_operator(expr: syntax.Binary, left: Symbolic, right: Symbolic) -> Sym
                     expr.span,
                     fixes=(_rounded_down(expr, a // b),),
                 )
-            return operate(a // b, "//", *forms)
+            return operate(a // b, "÷", *forms)
         return operate(a / b, "/", *forms)
     value: Value = _power(a, b, expr) if expr.operator == "**" else _OPERATORS[expr.operator](a, b)
     _refuse_large(value, expr)

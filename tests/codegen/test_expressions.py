@@ -8,14 +8,14 @@ from math import ceil, floor, prod
 import pytest
 
 from archdsl.codegen.expressions import literal, render
-from archdsl.codegen.tracing import either, fold, trace_value
+from archdsl.codegen.tracing import add, divide, either, fold, multiply, trace_value
 from archdsl.layers.call import Product
 from archdsl.network.symbols import Constant, Form, Operation, Parameter
 
 VALUES = {"a": 7, "b": 5, "c": 3, "f": 2.5}
 LEAVES: tuple[Form, ...] = (Parameter("a"), Constant.of(2), Parameter("f"))
 ROUNDINGS = {"floor": floor, "ceil": ceil, "round": round}
-BINARY = ("+", "-", "*", "//", "%", "**", "and", "or", "==", "<")
+BINARY = ("+", "-", "*", "//", "÷", "%", "**", "and", "or", "==", "<")
 
 
 def name(leaf: object) -> str:
@@ -40,6 +40,7 @@ def value_of(form: Form) -> int:
             return value_of(one) if value_of(test) else value_of(other)
         case Operation(operator=operator, operands=(left, right)):
             first, second = value_of(left), value_of(right)
+            operator = "//" if operator == "÷" else operator
             return eval(f"first {operator} second", {}, {"first": first, "second": second})
     raise AssertionError(form)
 
@@ -116,3 +117,33 @@ def test_an_if_between_equal_values_is_one_of_them(operator: str, around: str) -
 def with_values(form: Form, values: tuple[int, ...]) -> Form:
     known = {id: Constant.of(value) for id, value in zip("abc", values, strict=True)}
     return fold(form, lambda leaf: known[name(leaf)])
+
+
+N = Parameter("n")
+HALF, QUARTER = (Operation("÷", (N, Constant.of(parts))) for parts in (2, 4))
+DOUBLE = Operation("*", (Constant.of(2), N))
+#: What is computed with quotients, and how it is written.
+QUOTIENTS = {
+    "both halves": (add(HALF, HALF), "n"),
+    "twice the half": (multiply(Constant.of(2), HALF), "n"),
+    "three halves": (multiply(Constant.of(3), HALF), "3 * (n // 2)"),
+    "six halves": (multiply(HALF, Constant.of(6)), "3 * n"),
+    "the other half": (add(N, HALF, -1), "n // 2"),
+    "the half without the whole": (add(HALF, N, -1), "-(n // 2)"),
+    "a half more": (add(HALF, N), "n // 2 + n"),
+    "quarters and a half": (add(add(QUARTER, HALF), QUARTER), "2 * (n // 4) + n // 2"),
+    "half of the double": (divide(DOUBLE, Constant.of(2), "÷"), "n"),
+    "half of the double, rounded down": (divide(DOUBLE, Constant.of(2)), "n"),
+    "a third of the double": (divide(DOUBLE, Constant.of(3)), "2 * n // 3"),
+    "rounded down twice": (
+        add(divide(N, Constant.of(2)), divide(N, Constant.of(2))),
+        "2 * (n // 2)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", QUOTIENTS)
+def test_quotients_without_remainder_are_put_together(name: str) -> None:
+    """``÷`` leaves no remainder, ``//`` may."""
+    form, text = QUOTIENTS[name]
+    assert render(form, lambda leaf: "n") == text
