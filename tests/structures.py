@@ -47,6 +47,10 @@ STRUCTURES = {
     "for over a list": "for n in [8, 4, 6] { conv 3x3 n same relu }; fc 3",
     "named for over a range": "stage: for i in 0..3 { conv 1x1 (4 + i) relu }; fc 3",
     "for with named parts": 'for i in 1..4 { "conv{i}": conv 3x3 (2 * i) same; relu }; fc 3',
+    "for with named groups": (
+        'block b(d) { for i in 0..d { "a{i}": { x: conv 1x1 (3 + i); relu; add { x | id } } } }\n'
+        'b(1); b(2); for i in 0..2 { "c{i}": { y: conv 1x1 3; z: relu; concat { y | z } } }; fc 3'
+    ),
     "for with skips": "a: conv 1x1 8; d: for n in [8, 8] { conv 1x1 n; add { a | id } }; fc 3",
     "for in a block": (
         "block b(ns, d) { for n in ns { conv 1x1 n relu }; for i in 0..d { conv 1x1 (4*2**i) } }\n"
@@ -88,6 +92,10 @@ STRUCTURES = {
         "block s(n, d) { conv 3x3 n; u(n) ×(d - 1) }\ns(8, 3); s(6, 2); fc 3"
     ),
     "keys of a row": 'a: { "2": conv 1x1 4; "0-1": bn; "b": { relu; relu } }; fc 3',
+    "classes of keys": (
+        'a: { "2": add { conv 1x1 | id }; "-": concat { bn | id }; "b-1": { add { relu | id } } }; '
+        'c: { "2": concat { conv 1x1 4 | id }; "x": relu }; fc 3'
+    ),
     "loops over keys": (
         "block b(n) { concat { id | conv 1x1 n } }\n"
         'block s(d, k) { "in": conv 1x1 (4*k); for i in 0..d { "b{k}-{i}": b(2 + i) } }\n'

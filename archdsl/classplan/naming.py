@@ -72,8 +72,13 @@ def _suffixed(name: str, taken: Collection[str]) -> str:
 
 
 def camel_case(name: str) -> str:
-    """A name as a class name: ``squeeze_excite`` → ``SqueezeExcite``, ``VGG16`` as it is."""
-    return "".join(word[0].upper() + word[1:] for word in name.split("_") if word)
+    """A name as a class name: ``squeeze_excite`` → ``SqueezeExcite``, ``VGG16`` as it is.
+
+    Keys of rows may begin with a digit or be of nothing but signs: ``0-1`` → ``Part01``.
+    """
+    words = name.replace("-", "_").split("_")
+    joined = "".join(word[0].upper() + word[1:] for word in words if word)
+    return joined if joined.isidentifier() else f"Part{joined}"
 
 
 class Names:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Set
+from collections.abc import Iterator, Set
 
 from archdsl.elaborate.environment import Environment
 from archdsl.elaborate.errors import ElaborationError
@@ -217,13 +217,21 @@ def read_label(label: syntax.Label, context: Context) -> syntax.Name:
     return syntax.Name(label.span, TracedName(name, label.texts, values))
 
 
+def _labels_in(statement: syntax.Statement) -> Iterator[syntax.Label]:
+    """The names in the braces of a statement that belong to the scope around it."""
+    for body in syntax.bodies_of(statement):
+        for inner in (inner for chain in body.chains for inner in chain.statements):
+            label = inner.label if isinstance(inner, (syntax.Step, syntax.For)) else None
+            if label is None:
+                yield from _labels_in(inner)
+            else:
+                yield label  # what is inside belongs to that part
+
+
 def refuse_labels_in_copies(step: syntax.Step | syntax.For) -> None:
     """Names inside unnamed copies would belong to the block around, once for each copy."""
-    for inner in (
-        found for body in syntax.bodies_of(step) for found in syntax.named_statements(body)
-    ):
-        label = inner.label
-        if label is None or (isinstance(label, syntax.Quoted) and label.values):
+    for label in _labels_in(step):
+        if isinstance(label, syntax.Quoted) and label.values:
             continue
         help = "name the repeated statement: `stage: { … } ×n`"
         if isinstance(step, syntax.For):

@@ -103,9 +103,9 @@ class TupleForm:
 class Operation:
     """An operator, or a function of the language, with its operands.
 
-    The operators are Python's, and ``÷`` is a quotient of whole numbers that leaves no remainder, as
-    ``/`` is in the language; ``if`` has a condition, the value if it holds, and the value if not,
-    and ``[]`` a list and the number of an element.
+    The operators are Python's, and ``÷`` is a quotient of whole numbers that leaves no remainder,
+    as ``/`` is in the language; ``if`` has a condition, the value if it holds, and the value if
+    not, and ``[]`` a list and the number of an element.
     """
 
     operator: str

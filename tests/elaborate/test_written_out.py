@@ -43,6 +43,12 @@ PAIRS = {
         "conv1: conv 1x1 3; conv3: conv 1x1 3; add { conv1 | conv3 }",
         True,
     ),
+    "names inside named copies": (
+        'for i in 0..2 { "a{i}": { x: conv 1x1 3; y: relu; add { x | y } }; "b{i}": bn ×2 }',
+        "a0: { x: conv 1x1 3; y: relu; add { x | y } }; b0: bn ×2\n"
+        "a1: { x: conv 1x1 3; y: relu; add { x | y } }; b1: bn ×2",
+        True,
+    ),
     "phrase": (
         "phrase c(k, n) { conv k n same; relu }\nc(3, 8); c(1, 4)",
         "conv 3x3 8 same; relu; conv 1x1 4 same; relu",
