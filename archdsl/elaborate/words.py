@@ -97,9 +97,9 @@ def refuse_given(name: syntax.Name, scope: Scope) -> None:
 
 
 def is_item(step: syntax.Step) -> bool:
-    """Whether a statement is a block or a network, which do not belong among statements."""
+    """Whether a statement is a block, a phrase or a network: not one to be among statements."""
     match step.atoms:
-        case (syntax.Name(id="block"), syntax.Call(), *_) if not step.label:
+        case (syntax.Name(id="block" | "phrase"), syntax.Call(), *_) if not step.label:
             return True
         case (syntax.Name(id="network"), *_):
             return not step.label

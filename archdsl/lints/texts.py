@@ -57,7 +57,7 @@ def _unused_blocks(program: syntax.Program) -> Iterator[Diagnostic]:
             pending.extend(_called_names(blocks[name]))
     for name, block in blocks.items():
         if name not in reached:
-            yield _unused("the block", block.name)
+            yield _unused("the phrase" if block.is_phrase else "the block", block.name)
 
 
 def _called_names(item: syntax.Item) -> Iterator[str]:
