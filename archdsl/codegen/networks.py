@@ -132,7 +132,7 @@ class Networks:
         models = self.models
         names = _Names(models)
         uses = [_use_of(model, is_literal=model in apart) for model in models]
-        uses = [use if use.literals else _with_width(use) for use in uses]
+        uses = [use if use.model in apart else _with_width(use) for use in uses]
         uses = [replace(use, result_class=names.result_of(use.model)) for use in uses]
         self.results = {
             name: [use.model for use in uses if use.result_class == name]
@@ -143,7 +143,7 @@ class Networks:
         self.functions: list[MemberFunction] = []
         done: set[Declaration] = set()
         for model, use, entry in zip(models, uses, names.entries, strict=True):
-            if use.literals or model.member is None:
+            if model in apart or model.member is None:
                 ((text, lanes),) = write_together([use], self.classes, _end)
                 name = entry if not is_member(model) else names.class_of(model)
                 self._add(name, text, lanes, is_family=False)
@@ -151,7 +151,7 @@ class Networks:
             family = model.member.family
             if family not in done:
                 done.add(family)
-                own = [u for u in uses if not u.literals and _family_of(u.model) == family]
+                own = [u for u in uses if u.model not in apart and _family_of(u.model) == family]
                 name = names.families[family]
                 if any(m in apart and not is_member(m) and _family_of(m) == family for m in models):
                     name = names.scope.give_numbered(name)
