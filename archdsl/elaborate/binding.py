@@ -20,7 +20,7 @@ from archdsl.text import syntax
 from archdsl.text.diagnostics import Edit, Fix, Label, replaced, respell
 from archdsl.text.source import Span
 
-Bare: TypeAlias = syntax.Number | syntax.Dims | syntax.Paren | syntax.Name
+Bare: TypeAlias = syntax.Number | syntax.Dims | syntax.Paren | syntax.Name | syntax.Element
 
 
 @dataclass

@@ -126,7 +126,7 @@ class Body:
     forked: bool
 
 
-Atom: TypeAlias = Name | Call | Number | Dims | Flag | Named | Paren | Body
+Atom: TypeAlias = Name | Call | Number | Dims | Flag | Named | Paren | Element | Body
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,11 @@ PAIRS = {
         "conv 1x1 5; conv 1x1 13",
         True,
     ),
+    "elements as arguments and counts": (
+        "let ns = [1, 2]; conv ns[0] ns[1] stride=ns[0] relu ×ns[len(ns) - 1]; take(ns[0], 0)",
+        "{ conv 1x1 2; relu } ×2; take 1 0",
+        True,
+    ),
     "names with values": (
         'for i in 0..2 { "conv{2*i + 1}": conv 1x1 3 }; add { conv1 | conv3 }',
         "conv1: conv 1x1 3; conv3: conv 1x1 3; add { conv1 | conv3 }",

@@ -74,6 +74,10 @@ STYLE = {
         "x1:relu x2;d1 :bn;add{x3 : relu x2|p1x2:relu}\na:{x2:id;id}",
         "x1: relu ×2; d1: bn; add { x3: relu ×2 | p1x2: relu }\na: { x2: id; id }\n",
     ),
+    "elements": (
+        "conv ns[ 0 ]ns[i+1] ×ns[0 ]",
+        "conv ns[0] ns[i + 1] ×ns[0]\n",
+    ),
     "logic": (
         "if not a==1 or b<=min(2 ,c)and-c>0{relu}else if true{id} else{gap}",
         "if not a == 1 or b <= min(2, c) and -c > 0 { relu } else if true { id } else { gap }\n",

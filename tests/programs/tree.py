@@ -76,7 +76,7 @@ def _literal(value: object) -> str:
 
 def as_atom(expr: Expr) -> str:
     """An expression as an argument: in parentheses where it is more than a word."""
-    is_word = expr.op in ("num", "name") and not str(expr).startswith("-")
+    is_word = expr.op in ("num", "name", "[]") and not str(expr).startswith("-")
     return str(expr) if is_word else f"({expr})"
 
 
