@@ -12,7 +12,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import archdsl
+from archdsl.cli.fixing import fix_source
+from archdsl.layers.volume import Volume
 from archdsl.model import Model
+from archdsl.text.source import Source
 
 RECURRENT = "step: { conv 3x3 4 same; bn; relu }; maxpool 2; reuse step ×2; fc 3"
 
@@ -117,3 +120,15 @@ def test_a_normal_form_is_kept() -> None:
     assert "reuse f               → 8x8x4" in archdsl.format(
         text.replace("b: reuse f ×2", "reuse f"), volumes=True
     )
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("feat: conv 1x1 4; reuse faet", "feat: conv 1x1 4; reuse feat"),
+        ("f: conv 1x1 4; g: reuse f; reuse g", "f: conv 1x1 4; g: reuse f; reuse f"),
+        ("f: conv 1x1 8; reuse f", "f: conv 1x1 8; reuse f"),
+    ],
+)
+def test_a_name_that_is_meant_is_written(before: str, after: str) -> None:
+    assert fix_source(Source(before), Volume.image(8, 8, 4))[0] == after

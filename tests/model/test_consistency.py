@@ -151,6 +151,38 @@ def test_edges_are_the_inputs_of_the_nodes() -> None:
     assert "reads the nodes (2, 1) in the graph, but its inputs are (1, 2)" in found.message
 
 
+def test_a_module_that_is_not_that_of_another_layer() -> None:
+    model = read("f: conv 3x3 16 same; conv 1x1 16; relu; reuse f; fc 3")
+    again = next(node for node in model.layers if node.shares is not None)
+    for wrong, message in (
+        (replace(again, shares=2), "`f` shares the module of another layer"),
+        (replace(again, shares=5), "`f` shares the module of no earlier layer"),
+        (replace(again, shares=99), "`f` shares the module of no earlier layer"),
+        (
+            replace(again, layer=replace(again.layer, out_channels=8), volume=Volume((28, 28, 8))),
+            "`f` shares the module of another layer",
+        ),
+    ):
+        assert contradictions(model, wrong) == [(again.span.line, message)]
+
+
+def test_depth_and_dead_layers_of_several_outputs() -> None:
+    (model,) = read_models(
+        Source(
+            """network N: (x: 8x8x4, y: 8x8x4) → (a: 8x8x4, b: 3) {
+              a: conv 1x1 4; conv 3x3 8 same ×3
+              y; b: fc 3
+            }"""
+        )
+    )
+    assert model.depth == 1
+    assert sorted(model.names[id] for id in find_dead(model.graph, set(model.ends))) == [
+        "layers.0",
+        "layers.1",
+        "layers.2",
+    ]
+
+
 def test_an_elaboration_that_is_wrong_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its volumes are not taken over: the second inference starts at the input alone."""
     place = Placer._add_node
