@@ -25,7 +25,7 @@ from archdsl.network.parts import (
     chains_in,
 )
 from archdsl.text import syntax
-from archdsl.text.diagnostics import Label, replaced, respell
+from archdsl.text.diagnostics import Fix, Label, replaced, respell
 from archdsl.text.source import Span
 
 
@@ -67,15 +67,20 @@ def find_reused(name: syntax.Name, scope: Scope) -> Written:
     if again is not None:
         message = f"`{name.id}` runs `{again.target}` again and has no layers of its own"
         fix = replaced(name.span, again.target, f"write `reuse {again.target}`")
-        fault = _not_reusable(name, message, span)
-        fault.diagnostic = replace(fault.diagnostic, help=fix.message, fixes=(fix,))
-        raise fault
+        raise _not_reusable(name, message, span, fixes=(fix,))
     return part
 
 
-def _not_reusable(name: syntax.Name, message: str, span: Span) -> ElaborationError:
+def _not_reusable(
+    name: syntax.Name,
+    message: str,
+    span: Span,
+    help: str | None = None,
+    fixes: tuple[Fix, ...] = (),
+) -> ElaborationError:
+    related = (Label(span, "named here"),)
     return ElaborationError(
-        "not-reusable", message, name.span, related=(Label(span, "named here"),)
+        "not-reusable", message, name.span, "", help, related=related, fixes=fixes
     )
 
 
@@ -83,18 +88,14 @@ def _out_of_reach(name: syntax.Name, scope: Scope) -> ElaborationError:
     """What to say about a name that is not one of this scope's own parts."""
     outside = scope.parts.find(name.id)
     if outside is not None:
-        message = f"`{name.id}` is outside the named part that this is in"
-        fault = _not_reusable(name, message, outside[1])
+        message = f"`{name.id}` is named outside these braces, which its module does not belong to"
         help = "a module runs again in the braces that it is named in: move one of the two"
-        fault.diagnostic = replace(fault.diagnostic, help=help)
-        return fault
+        return _not_reusable(name, message, outside[1], help)
     hidden = scope.parts.all_hidden()
     if name.id in hidden:
         around, span = hidden[name.id]
         message = f"`{name.id}` is inside `{around}`, and its name ends there"
-        fault = _not_reusable(name, message, span)
-        fault.diagnostic = replace(fault.diagnostic, help=f"write `reuse {around}` for all of it")
-        return fault
+        return _not_reusable(name, message, span, f"write `reuse {around}` for all of it")
     return no_such_part(name, set(scope.parts.reusable))
 
 

@@ -11,8 +11,8 @@ from structures import PORTS, REUSED
 import archdsl
 from archdsl.drawing import DrawingError, Options, render_drawing, render_svg
 from archdsl.drawing.figure.composition import compose_figure
-from archdsl.drawing.figure.edges import OUTPUT
 from archdsl.drawing.figure.figure import boxes_in
+from archdsl.drawing.figure.ports import OUTPUT
 from archdsl.model import Model
 
 TEXTS = {name: f"network N: {text}" for name, text in PORTS.items()} | REUSED

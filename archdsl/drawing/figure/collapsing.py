@@ -40,6 +40,24 @@ def flatten(items: Iterable[FigureItem]) -> tuple[FigureItem, ...]:
     return tuple(result)
 
 
+def marked_inside(item: Box | Cluster, mark: str) -> Box | Cluster:
+    """The item with a mark on each box without a name, as its cluster is not drawn."""
+
+    def marked(inner: FigureItem) -> FigureItem:
+        match inner:
+            case Box():
+                return replace(inner, name=inner.name or mark)
+            case Cluster():
+                return replace(inner, items=tuple(map(marked, inner.items)))
+            case Fork(branches=branches):
+                done = tuple(tuple(map(marked, branch)) for branch in branches)
+                return replace(inner, branches=done)
+
+    found = marked(item)
+    assert isinstance(found, (Box, Cluster))
+    return found
+
+
 class Collapser:
     """Collapses clusters deeper than ``depth``.
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from archdsl.drawing.errors import DrawingError
-from archdsl.drawing.figure.collapsing import Collapser, flatten
-from archdsl.drawing.figure.edges import OUTPUT, Edges, shown_ends, volume_text
+from archdsl.drawing.figure.collapsing import Collapser, flatten, marked_inside
+from archdsl.drawing.figure.edges import Edges
 from archdsl.drawing.figure.figure import (
     Box,
     Cluster,
@@ -21,13 +21,19 @@ from archdsl.drawing.figure.figure import (
 )
 from archdsl.drawing.figure.folding import Placed, fold
 from archdsl.drawing.figure.heat import MEASURES
+from archdsl.drawing.figure.ports import (
+    OUTPUT,
+    input_box,
+    output_box,
+    ports_text,
+    shown_ends,
+    volume_text,
+)
 from archdsl.drawing.options import Options
 from archdsl.layers import Family, Layer
 from archdsl.layers.definition import fields_of
 from archdsl.layers.layer import ErrorNode
-from archdsl.layers.volume import Volume
 from archdsl.model import Model, PartialModel
-from archdsl.network.graph import label_of
 from archdsl.network.parts import (
     AuxPart,
     CallPart,
@@ -156,12 +162,7 @@ class _Composer:
         model = self.model
         if self.faults:
             inner = tuple(map(self._with_faults, inner))
-        starts = [_port("input", node.id, label_of(node), node.volume) for node in model.inputs]
-        ends = [
-            _port("output", OUTPUT - number, name, self.nodes[node].volume)
-            for number, (node, name) in enumerate(shown_ends(model))
-        ]
-        start, end = (replace(first, beside=tuple(rest)) for first, *rest in (starts, ends))
+        start, end = input_box(model), output_box(model)
         items = (start, *inner, *((end,) if self.is_complete else ()))
         edges = Edges(model, items, self.options.shapes, not self.is_complete)
         return self._figure(items, edges, keys)
@@ -270,19 +271,11 @@ class _Composer:
         if self.faults or not self.is_complete:
             messages = "; ".join(fault.message for fault in self.faults.values())
             return f"{self.model.name}, up to its fault: {messages}"
-        starts = [(node.id, label_of(node)) for node in self.model.inputs]
-        ends = [(output.node, output.name) for output in self.model.outputs]
-        ends = ends or [(self.model.chain.output, "")]
         return (
-            f"{self.model.name}: {self._listed(starts)} to {self._listed(ends)}, "
+            f"{self.model.name}: {ports_text(self.model)}, "
             f"{trunk.weight_layers} weight layers, "
             f"{trunk.parameters:,} parameters, {trunk.macs:,} MACs"
         )
-
-    def _listed(self, ports: list[tuple[int, str]]) -> str:
-        """Volumes with their names, where they have any."""
-        texts = ((name, volume_text(self.nodes[node].volume)) for node, name in ports)
-        return " and ".join(f"{name} {text}".strip() for name, text in texts)
 
     def _tooltip(self, box: Box) -> str:
         first, last = self.nodes[min(box.members)], self.nodes[box.members[-1]]
@@ -431,7 +424,7 @@ class _Composer:
                 return replace(box, name=f"{own} · {mark}" if own else mark)
             case [Cluster() as cluster] if self.options.flat or is_open:
                 marked = replace(cluster, name=f"{own} · {mark}" if own else mark)
-                return _marked_inside(marked, mark) if self.options.flat else marked
+                return marked_inside(marked, mark) if self.options.flat else marked
             case [Cluster() as cluster]:
                 word = mark if cluster.title else "shared"
                 title = cluster.title or part.target
@@ -460,29 +453,6 @@ class _Composer:
                 if inner.title or is_repeat:
                     return replace(inner, name=name)
         return Cluster(title, name, items, output)
-
-
-def _port(title: str, id: int, name: str, volume: Volume) -> Box:
-    """The box of an input or an output."""
-    return Box((id,), (id,), title, volume_text(volume), Family.INPUT, name or None)
-
-
-def _marked_inside(item: Box | Cluster, mark: str) -> Box | Cluster:
-    """The item with a mark on each box without a name, as its cluster is not drawn."""
-
-    def marked(inner: FigureItem) -> FigureItem:
-        match inner:
-            case Box():
-                return replace(inner, name=inner.name or mark)
-            case Cluster():
-                return replace(inner, items=tuple(map(marked, inner.items)))
-            case Fork(branches=branches):
-                done = tuple(tuple(map(marked, branch)) for branch in branches)
-                return replace(inner, branches=done)
-
-    found = marked(item)
-    assert isinstance(found, (Box, Cluster))
-    return found
 
 
 def _start(chain: Chain) -> int:

@@ -10,7 +10,6 @@ from itertools import count
 import graphviz
 
 from archdsl.drawing.canvas.palette import LIGHT, border_of, fill_of
-from archdsl.drawing.figure.edges import OUTPUT
 from archdsl.drawing.figure.figure import (
     Box,
     Cluster,
@@ -22,6 +21,7 @@ from archdsl.drawing.figure.figure import (
     Fork,
     is_head,
 )
+from archdsl.drawing.figure.ports import OUTPUT
 from archdsl.layers import Family
 from archdsl.text.printing import blank_unprintable
 

@@ -15,26 +15,10 @@ from archdsl.drawing.figure.figure import (
     Fork,
     boxes_in,
 )
+from archdsl.drawing.figure.ports import OUTPUT, shown_ends, volume_text
 from archdsl.drawing.options import Shapes
 from archdsl.layers import Family
-from archdsl.layers.volume import Volume
 from archdsl.model import Model, PartialModel
-
-#: The id of the box of the network's result; that of a further one is one less. The network's nodes
-#: have ids from 0.
-OUTPUT = -1
-
-
-def shown_ends(model: Model) -> list[tuple[int, str]]:
-    """The nodes and names of a network's outputs, the end of the trunk first."""
-    ends = [(output.node, output.name) for output in model.outputs]
-    end = model.chain.output
-    return sorted(ends, key=lambda one: one[0] != end) or [(end, "")]
-
-
-def volume_text(volume: Volume) -> str:
-    """``28×28×192``, or the units of a vector."""
-    return "×".join(map(str, volume.sizes))
 
 
 class Edges:

@@ -16,8 +16,8 @@ from archdsl.drawing.canvas.palette import DARK, Palette, palette_of
 from archdsl.drawing.canvas.typeface import BOLD, FAMILY, REGULAR
 from archdsl.drawing.figure.collapsing import Collapser
 from archdsl.drawing.figure.composition import compose_collapsed
-from archdsl.drawing.figure.edges import volume_text
 from archdsl.drawing.figure.figure import Box, Figure, boxes_in
+from archdsl.drawing.figure.ports import volume_text
 from archdsl.drawing.options import Options
 from archdsl.drawing.page.scene import scene_of
 from archdsl.model import Model

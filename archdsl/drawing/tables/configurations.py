@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from archdsl.drawing.figure.edges import volume_text
+from archdsl.drawing.figure.ports import volume_text
 from archdsl.drawing.tables.stages import value_text
 from archdsl.drawing.tables.table import Align, Table, TableCell, TableRow
 from archdsl.drawing.tables.trunk import (

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from archdsl.drawing.figure.edges import volume_text
+from archdsl.drawing.figure.ports import volume_text
 from archdsl.drawing.tables.headings import headings_of
 from archdsl.drawing.tables.table import Align, Table, TableCell, TableRow
 from archdsl.drawing.tables.trunk import Entry, entries, kernel_of, size_text, stride_of

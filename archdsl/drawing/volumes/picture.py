@@ -12,9 +12,9 @@ from archdsl.drawing.canvas.palette import border_of, fill_of
 from archdsl.drawing.canvas.typeface import text_width
 from archdsl.drawing.errors import DrawingError
 from archdsl.drawing.figure.composition import compose_figure
-from archdsl.drawing.figure.edges import OUTPUT
 from archdsl.drawing.figure.figure import Cluster, Figure, FigureItem, Fork, boxes_in, is_head
 from archdsl.drawing.figure.heat import BAR_HEIGHT, BAR_WIDTH, MEASURES, HeatScale, scale_of
+from archdsl.drawing.figure.ports import OUTPUT
 from archdsl.drawing.graph.columns import (
     TrunkSegment,
     cuts_of,

@@ -8,7 +8,6 @@ from itertools import pairwise
 
 from archdsl.drawing.canvas.marks import Group, Mark, Point, Text, rectangle
 from archdsl.drawing.canvas.typeface import shortened, text_width
-from archdsl.drawing.figure.edges import OUTPUT
 from archdsl.drawing.figure.figure import (
     Box,
     Cluster,
@@ -19,6 +18,7 @@ from archdsl.drawing.figure.figure import (
     is_head,
     output_of,
 )
+from archdsl.drawing.figure.ports import OUTPUT
 from archdsl.drawing.graph.sheet import DASH
 from archdsl.drawing.volumes.boxes import (
     LEADING,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from archdsl.drawing.canvas.marks import Group, Mark, Text, moved
-from archdsl.drawing.figure.edges import OUTPUT
 from archdsl.drawing.figure.figure import Box, FigureItem, Fork, boxes_in, is_head
+from archdsl.drawing.figure.ports import OUTPUT
 from archdsl.drawing.graph.sheet import Panel
 from archdsl.drawing.volumes.boxes import LEADING, TEXT, Canvas, LayoutBox
 from archdsl.drawing.volumes.projection import GAP, Projection
