@@ -26,9 +26,12 @@ def test_no_warning_of_what_ships(path: Path) -> None:
 
 
 def test_few_suppressions_ship() -> None:
-    """Each is a thing its original really does: a row that is dropped, a bias before a norm."""
+    """Each is a thing its original really does: a row that is dropped, a bias before a norm.
+
+    The twin towers of Koch et al. end in a layer with nearly all of their parameters.
+    """
     suppressions = [s.code for path in FILES for s in find_suppressions(read_source(path))]
-    assert sorted(suppressions) == 4 * ["bias-before-norm"] + 3 * ["dropped-rows"]
+    assert sorted(suppressions) == 4 * ["bias-before-norm"] + 3 * ["dropped-rows"] + ["heavy-fc"]
 
 
 def test_every_code_of_a_lint_is_declared() -> None:
