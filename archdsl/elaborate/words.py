@@ -121,6 +121,9 @@ def unknown_word(atom: syntax.Name, step: syntax.Step, names: NameScope) -> Elab
         message = "`aux` needs a weight"
         help = "write `aux(0.3) { … }` with the weight of the head's loss"
         return ElaborationError("missing-argument", message, atom.span, help=help)
+    if word == "reuse":
+        message = "`reuse` begins a statement of its own"
+        return ElaborationError("misplaced-statement", message, atom.span, help="put `;` before it")
     if names.finds_block(word):
         message = f"block `{word}` is called with parentheses"
         return ElaborationError("unknown-word", message, atom.span, help=f"write `{word}(…)`")
@@ -167,6 +170,9 @@ def _surplus(layer: str, place: Span) -> ElaborationError:
 
 
 def unknown_block(call: syntax.Call, names: NameScope) -> ElaborationError:
+    if call.name.id == "reuse":
+        message = "`reuse` takes the name of a part without parentheses"
+        return ElaborationError("unknown-word", message, call.span, help="write `reuse NAME`")
     message = f"there is no block `{call.name.id}`"
     found = called(call.name.id, REGISTRY)
     if found is not None:
