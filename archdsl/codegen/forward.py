@@ -109,6 +109,30 @@ class Forward:
 
     def lines(self) -> list[str]:
         """The lines of the body."""
+        lines = self._lines()
+        first = self._first_of_result()
+        if first is None:
+            return lines
+        first.is_first = True
+        return self._lines()
+
+    def _first_of_result(self) -> ForwardStatement | None:
+        """What gives the variable of the result first, where that is no argument.
+
+        It gets a type: without one, the variable has what modules return, which is any.
+        """
+        variable = self.result.variable
+        if self.outputs or any(value.variable == variable for value in self.arguments):
+            return None
+        for one in self.body.block:
+            if isinstance(one, ForwardStatement):
+                if [value.variable for value in one.gives] == [variable]:
+                    return None if one.gives[0].is_named else one
+            elif variable:
+                return None  # under an `if`, whose ways are compared
+        return None
+
+    def _lines(self) -> list[str]:
         end = Moment(self.body.count, {})
         for value in (*(self.outputs or [self.result]), *self.heads):
             value.reads.append(end)

@@ -60,6 +60,8 @@ class ForwardStatement:
     #: A copy is left out where both values are in one variable.
     is_copy: bool = False
     declares: str = ""
+    #: Whether it gives a variable that is not declared yet and is returned in the end.
+    is_first: bool = False
     moment: Moment = field(default_factory=lambda: Moment(-1, {}))
 
 
@@ -154,6 +156,8 @@ class StatementWriter:
             yield from lines or lay_out("pass", Verbatim(""), indent + 1)
 
     def _declared(self, statement: ForwardStatement, target: str) -> str:
+        if statement.is_first:
+            return f"{target}: Tensor"
         match statement.declares:
             case "head":
                 return f"{target}: Tensor | None"

@@ -42,6 +42,6 @@ class Siamese(nn.Module):
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
         tower: Tensor = self.tower(left)
         twin: Tensor = self.tower(right)
-        x = tower - twin
+        x: Tensor = tower - twin
         x = self.layers(x)
         return x
