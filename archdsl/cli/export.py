@@ -125,12 +125,13 @@ def export(
     write_files({path: made.content})
     if weights is None:
         print_note(f"no --weights given: these are initial weights, of seed {SEED}")
-    images = "any number of images" if batch is None else count_of(batch, "image")
+    noun = model.input.noun
+    images = f"any number of {noun}s" if batch is None else count_of(batch, noun)
     print_text(f"{model.name}: ONNX opset {made.opset}, {images}, {len(made.content):,} bytes")
     if made.difference is None:
         print_note("not compared with torch: onnxruntime is not installed")
     else:
-        images = count_of(made.compared or 0, "image")
+        images = count_of(made.compared or 0, noun)
         print_text(
             f"the same as torch for {images}: the largest difference is "
             f"{made.difference:.1e}, the largest output {made.scale:.1e}"

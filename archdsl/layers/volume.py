@@ -83,6 +83,11 @@ class Volume:
         return self.size("W")
 
     @property
+    def noun(self) -> str:
+        """What a sample of this volume is called."""
+        return "image" if self.rank in (0, 2) else "sample"
+
+    @property
     def positions(self) -> int:
         """How many positions each channel has; 1 of a vector."""
         return prod(self.spatial)

@@ -109,12 +109,14 @@ def even_kernel_same(network: LintedNetwork) -> Iterator[Diagnostic]:
     for node in network.owners:
         if getattr(node.layer, "padding", None) != "same":
             continue
-        window = node.layer.reads((network.input_of(node).volume,))[0]
+        x = network.input_of(node).volume
+        window = node.layer.reads((x,))[0]
         axes = zip(window.kernel, window.stride, strict=True)
         if any(kernel % 2 == 0 and stride == 1 for kernel, stride in axes):
             yield network.warn(
                 "even-kernel-same",
-                f"`same` of `{written(node)}` moves the image by half a pixel",
+                f"`same` of `{written(node)}` moves the "
+                + ("image by half a pixel" if x.is_image else "volume by half a position"),
                 node,
                 "an even window has no middle",
                 help="use an odd kernel",

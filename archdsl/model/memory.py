@@ -99,7 +99,7 @@ def verify_memory(model: Model, memory: Memory, limit: int) -> Diagnostic | None
         f"{render_bytes(memory.total)}; only {render_bytes(limit)} are available",
         model.span,
         "this network",
-        help=f"a batch of {largest:,} fits" if largest else "not even one image fits",
+        help=f"a batch of {largest:,} fits" if largest else f"not even one {model.input.noun} fits",
     )
 
 

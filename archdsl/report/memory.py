@@ -15,13 +15,15 @@ _LEGEND = (
     "MB = 10⁶, GB = 10⁹ bytes",
 )
 
+_ONE = {"image": "an image", "sample": "a sample"}
+
 
 def render_memory(
     model: Model, memory: Memory, limit: int | None = None, color: bool = False
 ) -> str:
     """What training takes, item by item; with a limit in bytes, the largest batch that fits."""
     title = (
-        f"Memory of training: a batch of {count_of(memory.batch, 'image')} on one device, "
+        f"Memory of training: a batch of {count_of(memory.batch, model.input.noun)} on one device, "
         f"{_PRECISIONS[memory.precision]}"
     )
     rows = [*_rows(model, memory), ("total", render_bytes(memory.total), "")]
@@ -31,7 +33,11 @@ def render_memory(
     lines = [title, *lines[:-1], bold(lines[-1])]
     if limit is not None:
         largest = memory.largest_batch(limit)
-        fits = f"the largest batch is {largest:,}" if largest else "not even one image fits"
+        fits = (
+            f"the largest batch is {largest:,}"
+            if largest
+            else f"not even one {model.input.noun} fits"
+        )
         lines.append(f"  in {render_bytes(limit)} {fits}")
     return "\n".join([*lines, *map(dim, _LEGEND)])
 
@@ -49,7 +55,7 @@ def _rows(model: Model, memory: Memory) -> list[tuple[str, str, str]]:
         (
             "activations",
             render_bytes(memory.activations),
-            f"{render_bytes(memory.activations_per_image)} an image"
+            f"{render_bytes(memory.activations_per_image)} {_ONE[model.input.noun]}"
             + (", in 2 bytes where autocast lowers them" if is_mixed else ""),
         ),
     ]

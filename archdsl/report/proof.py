@@ -23,10 +23,11 @@ def _render_numbers(proof: Proof) -> str:
     numbers = proof.numbers
     if numbers is None:
         return f"outputs and gradients were not compared: {proof.omitted}"
+    samples = count_of(numbers.images, f"random {numbers.input.noun}")
     narrowed = f", with 1/{numbers.divisor} of the channels" if numbers.divisor > 1 else ""
     volumes = " and ".join(map(str, (numbers.input, *numbers.others)))
     return (
         f"and in numbers: {count_of(numbers.outputs, 'output')} (training, evaluation, inference), "
         f"{count_of(numbers.gradients, 'gradient')}, {count_of(numbers.buffers, 'buffer')}, "
-        f"for {count_of(numbers.images, 'random image')} of {volumes}{narrowed}"
+        f"for {samples} of {volumes}{narrowed}"
     )

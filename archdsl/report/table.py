@@ -16,11 +16,6 @@ HEADER = ("Name", "Line", "Layer", "Volume", "Parameters", "%", "MACs", "Field",
 _IS_TEXT = frozenset({"Name", "Layer"})
 _NOTHING = "·"
 _GAP = "  "
-_LEGEND = (
-    "MB = 10⁶ bytes, in the table those of each layer's result for one image",
-    "Field = receptive field in pixels of the input",
-)
-
 Row = tuple[str, ...]
 
 
@@ -164,22 +159,27 @@ def _align(row: Row, widths: list[int]) -> str:
 def _conventions(model: Model) -> list[str]:
     """The totals again, with what they mean."""
     trunk, heads = model.trunk, model.heads
-    lines = _totals(trunk)
+    lines = _totals(trunk, model.input.noun)
     if heads.parameters:
         lines += ["Auxiliary heads, not in the numbers above:"]
-        lines += [f"  {line}" for line in _totals(heads)]
-    return [*lines, *_LEGEND]
+        lines += [f"  {line}" for line in _totals(heads, model.input.noun)]
+    noun = model.input.noun
+    return [
+        *lines,
+        f"MB = 10⁶ bytes, in the table those of each layer's result for one {noun}",
+        f"Field = receptive field in {'pixels' if noun == 'image' else 'positions'} of the input",
+    ]
 
 
-def _totals(totals: Totals) -> list[str]:
+def _totals(totals: Totals, noun: str) -> list[str]:
     parameters = count_of(totals.parameters, "parameter")
     layers = count_of(totals.weight_layers, "weight layer")
     activations = count_of(totals.activations, "activation")
     size = f"at {BYTES_PER_NUMBER} bytes a number"
     return [
         f"{parameters} in {layers}: {_megabytes(totals.parameters)} MB {size}",
-        f"{count_of(totals.macs, 'MAC')} for one image; {2 * totals.macs:,} FLOPs (= 2 × MACs)",
-        f"{activations} for one image: {_megabytes(totals.activations)} MB {size}",
+        f"{count_of(totals.macs, 'MAC')} for one {noun}; {2 * totals.macs:,} FLOPs (= 2 × MACs)",
+        f"{activations} for one {noun}: {_megabytes(totals.activations)} MB {size}",
     ]
 
 

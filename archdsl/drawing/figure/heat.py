@@ -8,12 +8,13 @@ at 17 places of the scale; they look alike with and without colour blindness, an
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
 
 from archdsl.drawing.canvas.marks import Mark, Text, rectangle
 from archdsl.drawing.canvas.palette import channels_of, mixed
 from archdsl.drawing.options import ColorBy
+from archdsl.layers.volume import Volume
 from archdsl.model import BYTES_PER_NUMBER, Model
 
 CIVIDIS = (
@@ -149,8 +150,11 @@ class HeatScale:
         ]
 
 
-def scale_of(measure: Measure, heats: Sequence[Heat]) -> HeatScale:
-    """The scale over the numbers of a picture."""
+def scale_of(measure: Measure, heats: Sequence[Heat], input: Volume) -> HeatScale:
+    """The scale over the numbers of a picture of a network with this input."""
+    if input.noun == "sample":
+        title = measure.title.replace("image", "sample").replace("pixels", "positions")
+        measure = replace(measure, title=title)
     values = [heat.value for heat in heats if heat.value > 0] or [1.0]
     return HeatScale(measure, min(values), max(values))
 

@@ -34,7 +34,9 @@ class FigureDraft:
         self.type = type
         self.options = options
         measure = MEASURES.get(options.color_by)
-        self.scale = scale_of(measure, [*figure.heats.values()]) if measure else None
+        self.scale = (
+            scale_of(measure, [*figure.heats.values()], figure.volumes[0]) if measure else None
+        )
         self.keys = [self._panel(k, Trunk(k, type, True).columns(1), True) for k in figure.keys]
 
     def picture(self, columns: Columns, goes_down: bool, place: KeyPlace) -> Picture:

@@ -214,7 +214,7 @@ def _scaled(number: float, unit: str) -> str:
 def _notes(model: Model) -> Iterable[str]:
     yield (
         f"params: weights without biases, K = {KILO:,}; with biases {model.trunk.parameters:,}. "
-        "ops: MACs for one image, M = 10⁶. depth: weight layers on the longest path."
+        f"ops: MACs for one {model.input.noun}, M = 10⁶. depth: weight layers on the longest path."
     )
     yield (
         "All numbers are computed from the layers, also where a row of a published table does not "

@@ -84,7 +84,7 @@ class VolumeFigure:
         self.options = options
         measure = MEASURES.get(options.color_by)
         self.scale: HeatScale | None = (
-            scale_of(measure, [*figure.heats.values()]) if measure else None
+            scale_of(measure, [*figure.heats.values()], figure.volumes[0]) if measure else None
         )
         shown = [volume for f in (figure, *figure.keys) for volume in f.volumes.values()]
         self.ruler: Ruler = ruler_for(shown, options.scale, zoom)
