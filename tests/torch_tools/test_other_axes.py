@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import archdsl
+from archdsl.frontend import read_models
 from archdsl.model import Model
+from archdsl.text.source import Source
+from archdsl.torch_tools.export import export_onnx
 
 ZOO = ROOT / "specs" / "zoo"
 
@@ -143,3 +148,40 @@ def test_wavenet_does_not_look_ahead() -> None:
     assert x.grad is not None
     assert x.grad[..., 31:].eq(0).all()
     assert x.grad[..., 30].ne(0).any()
+
+
+WAYS = """
+network Sound: 64x3 → 5 {
+  pad 2 0; conv 3 8 relu; maxpool 2 s2 same; { conv 2 8 same bn } ×2
+  skip: upsample 2 mode=linear; conv 1 8
+  concat { crop skip | deconv 1 4 }; gap; fc 5
+}
+network Video: 4x12x12x3 → 5 {
+  conv 3 8 s1x2x2 p1 bn relu; maxpool 1x2x2; deconv 2 8 s2; avgpool 2; in
+  mul { id | gap; conv 1 8 sigmoid }; avgpool 2x3x3; lrn; fc 5
+}
+"""
+MODELS = read_models(Source(WAYS, "ways.arch"))
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
+def test_onnx_computes_the_same(model: Model) -> None:
+    """Exporting compares with torch in onnxruntime."""
+    made = export_onnx(model, archdsl.compile(*MODELS))
+    assert made.compared == 3
+    assert made.difference is not None
+    assert made.difference < 1e-5
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
+def test_scripts_and_exports(model: Model, tmp_path: Path) -> None:
+    path = tmp_path / "ways.py"  # TorchScript reads the source of a class from its file
+    path.write_text(archdsl.compile(*MODELS), "utf-8")
+    network: nn.Module = runpy.run_path(str(path))[model.name]().eval()
+    x = torch.randn(2, *model.input.torch_sizes)
+    with torch.no_grad():
+        expected = network(x)
+        torch.testing.assert_close(torch.jit.script(network)(x), expected)
+        program = torch.export.export(network, (x,))
+        torch.testing.assert_close(program.module()(x), expected)
