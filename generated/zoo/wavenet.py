@@ -65,13 +65,6 @@ class Layer(nn.Module):
         return x
 
 
-class Layers(nn.Sequential):
-    """The block `layers` of wavenet.arch."""
-
-    def __init__(self, r: int, s: int, d: int) -> None:
-        super().__init__(Layer(r, s, d), Layer(r, s, 2 * d), Layer(r, s, 4 * d))
-
-
 class WaveNet(nn.Module):
     """256 × 8000 → 256 × 8000; 852,640 parameters, 6,717,440,000 multiply–accumulates."""
 
@@ -81,11 +74,28 @@ class WaveNet(nn.Module):
         self.stem = nn.Conv1d(256, r, 2)  # 32×8000
         self.first = First(r, r, s)  # 544×8000
         self.stack1 = nn.Sequential(
-            Layers(r, s, 2), Layers(r, s, 16), Layers(r, s, 128)
-        )  # 544×8000
+            Layer(r, s, 2),  # 544×8000
+            Layer(r, s, 4),  # 544×8000
+            Layer(r, s, 8),  # 544×8000
+            Layer(r, s, 16),  # 544×8000
+            Layer(r, s, 32),  # 544×8000
+            Layer(r, s, 64),  # 544×8000
+            Layer(r, s, 128),  # 544×8000
+            Layer(r, s, 256),  # 544×8000
+            Layer(r, s, 512),  # 544×8000
+        )
         self.stack2 = nn.Sequential(
-            Layer(r, s, 1), Layers(r, s, 2), Layers(r, s, 16), Layers(r, s, 128)
-        )  # 544×8000
+            Layer(r, s, 1),  # 544×8000
+            Layer(r, s, 2),  # 544×8000
+            Layer(r, s, 4),  # 544×8000
+            Layer(r, s, 8),  # 544×8000
+            Layer(r, s, 16),  # 544×8000
+            Layer(r, s, 32),  # 544×8000
+            Layer(r, s, 64),  # 544×8000
+            Layer(r, s, 128),  # 544×8000
+            Layer(r, s, 256),  # 544×8000
+            Layer(r, s, 512),  # 544×8000
+        )
         self.layers = nn.Sequential(
             Slice(r, r + s), nn.ReLU(), nn.Conv1d(s, s, 1), nn.ReLU(), nn.Conv1d(s, 256, 1)
         )  # 256×8000
