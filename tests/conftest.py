@@ -9,18 +9,32 @@ from pathlib import Path
 import pytest
 from command import Result
 
+import archdsl
 from archdsl.cli import main
+from archdsl.model import Model
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Each process has a core: threads of several that wait for one another cost most of the time.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parent.parent
+#: Layers that make a network too large to be one of many.
+MANY = 600
 sys.path.insert(0, str(Path(__file__).parent))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update", action="store_true", help="rewrite the corpus messages")
+
+
+def sample(path: Path) -> tuple[Model, ...]:
+    """The networks of a spec; of a large family the three with the fewest layers.
+
+    `archdsl check --prove specs` goes through all of them.
+    """
+    models = archdsl.load_all(path)
+    small = sorted((m for m in models if len(m.nodes) <= MANY), key=lambda m: len(m.nodes))
+    return tuple(model for model in models if model in small[:3]) or models[:1]
 
 
 @pytest.fixture

@@ -37,8 +37,8 @@ TITLE = """\
 
 The networks of [specs](../specs) and some of [torchvision's](../specs/torchvision) in every style.
 A click on a picture shows it alone, as large as it is. `make gallery` makes the pictures and this
-page; the commands below a spec make its own. What the options do is said in [Pictures](pictures.md).
-The pages for a browser (`-o NAME.html`) are not kept here.
+page; the commands below a spec make its own. What the options do is said in
+[Pictures](pictures.md). The pages for a browser (`-o NAME.html`) are not kept here.
 """
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, sample
 from oracle import run_source
 from structures import FOR_INFERENCE
 from torch import Tensor, nn
@@ -75,7 +75,7 @@ def assert_equal_outputs(model: Model) -> nn.Module:
 def networks() -> list[pytest.param]:
     found = []
     for path in SPECS:
-        for model in archdsl.load_all(path):
+        for model in sample(path):
             if model.trunk.parameters <= LARGE and model.name not in SAME_CLASSES:
                 found.append(pytest.param(model, id=f"{path.parent.name}-{model.name}"))
     return found
@@ -92,7 +92,7 @@ def test_spec_computes_the_same(model: Model) -> None:
 @pytest.mark.parametrize("path", SPECS, ids=lambda p: f"{p.parent.name}-{p.stem}")
 def test_every_key_of_every_spec_is_used_once(path: Path) -> None:
     """All networks, the large ones too, take the keys of their plain twins, without numbers."""
-    models = archdsl.load_all(path)
+    models = sample(path)
     plain_module = run_source(archdsl.compile(*models))
     source = archdsl.compile(*models, inference=True)
     deployed_module = run_source(source)
@@ -245,7 +245,7 @@ def test_the_page_quotes_the_committed_modules() -> None:
 
 def test_modules_are_formatted_typed_and_stand_alone(tmp_path: Path) -> None:
     sources = {
-        f"{path.parent.name}_{path.stem}": archdsl.compile(*archdsl.load_all(path), inference=True)
+        f"{path.parent.name}_{path.stem}": archdsl.compile(*sample(path), inference=True)
         for path in SPECS
     }
     for index, text in enumerate(FOR_INFERENCE.values()):

@@ -9,7 +9,7 @@ from math import log2, sqrt
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, sample
 from test_pictures import SPECS, UNET
 
 import archdsl
@@ -36,7 +36,7 @@ def models() -> dict[str, archdsl.Model]:
         "unpadded": archdsl.load(ROOT / "specs" / "zoo" / "unet.arch"),
     }
     for path in sorted(SPECS.rglob("*.arch")):
-        for model in archdsl.load_all(path):
+        for model in sample(path):
             found[f"{path.relative_to(SPECS)}:{model.name}"] = model
     return found
 

@@ -11,7 +11,7 @@ import networkx
 import pytest
 import torch
 from command import Result
-from conftest import ROOT
+from conftest import ROOT, sample
 from module_faults import FAULTS, LOADING_FAULTS
 from oracle import judge, run_source
 from structures import FOR_INFERENCE, STRUCTURES
@@ -46,7 +46,7 @@ def by_class(models: tuple[Model, ...]) -> dict[str, Model]:
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda p: f"{p.parent.name}-{p.stem}")
 def test_every_spec_is_valid(path: Path) -> None:
-    models = archdsl.load_all(path)
+    models = sample(path)
     networks = by_class(models)
     validate(render_module(models), networks)
     deployments = {name: deploy(model) for name, model in networks.items()}
@@ -161,7 +161,7 @@ def graphs_agree(source: str, models: dict[str, Model]) -> bool:
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda p: f"{p.parent.name}-{p.stem}")
 def test_the_graph_of_a_module_is_that_of_its_model(path: Path) -> None:
-    models = archdsl.load_all(path)
+    models = sample(path)
     source = render_module(models)
     assert graphs_agree(source, by_class(models))
     for name, model in by_class(models).items():
