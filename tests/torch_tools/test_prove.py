@@ -428,6 +428,7 @@ def test_a_proof_in_json(check: Callable[..., Result]) -> None:
         "macs": 10835,
         "numbers": {
             "input": [8, 8, 3],
+            "others": [],
             "images": 2,
             "divisor": 1,
             "outputs": 4,
