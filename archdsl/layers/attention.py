@@ -183,9 +183,7 @@ class Attention(UnaryLayer):
 class SelfAttention(nn.Module):
     """Multi-head attention of all positions to all, or to those up to their own."""
 
-    def __init__(
-        self, channels: int, heads: int, causal: bool = False, bias: bool = True
-    ) -> None:
+    def __init__(self, channels: int, heads: int, causal: bool = False, bias: bool = True) -> None:
         super().__init__()
         self.heads = heads
         self.causal = causal
