@@ -51,9 +51,18 @@ class Case:
             network: nn.Module = found()
         return network
 
-    def images(self, batch: int, device: str = "cpu") -> Tensor:
+    def images(self, batch: int, device: str = "cpu") -> tuple[Tensor, ...]:
+        """Random images for each input."""
         generator = torch.Generator(device="cpu").manual_seed(batch)
-        return torch.randn(batch, *self.model.input.torch_sizes, generator=generator).to(device)
+        return tuple(
+            torch.randn(batch, *node.volume.torch_sizes, generator=generator).to(device)
+            for node in self.model.inputs
+        )
+
+    def shapes(self, batch: int) -> list[tuple[int, ...]]:
+        """What the network gives in evaluation."""
+        ends = (self.model.nodes[end] for end in self.model.ends)
+        return [(batch, *end.volume.torch_sizes) for end in ends]
 
     @property
     def parameters(self) -> int:
@@ -103,10 +112,13 @@ def enlivened(case: Case) -> nn.Module:
     return network.eval()
 
 
-def outputs_of(network: nn.Module, images: Tensor) -> tuple[Tensor, ...]:
-    torch.manual_seed(0)  # dropout
-    output = network(images)
+def tensors(output: Any) -> tuple[Tensor, ...]:
     return (output,) if isinstance(output, Tensor) else tuple(output)
+
+
+def outputs_of(network: nn.Module, images: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    torch.manual_seed(0)  # dropout
+    return tensors(network(*images))
 
 
 @torch.no_grad()
@@ -124,7 +136,7 @@ def assert_same(case: Case, expected: nn.Module, *actual: nn.Module) -> None:
             assert len(outputs) == len(wanted)
             assert all(map(torch.equal, outputs, wanted))
         if not is_training:
-            assert not torch.equal(wanted[0], expected(-images))
+            assert not torch.equal(wanted[0], tensors(expected(-images[0], *images[1:]))[0])
 
 
 # ── torch.jit.script and torch.fx ────────────────────────────────────────────────────────────
@@ -169,7 +181,7 @@ def test_ways_of_an_if_are_for_all_tools(tmp_path: Path, monkeypatch: pytest.Mon
     case = Case("ways", model)
     scripted, traced = torch.jit.script(network), torch.fx.symbolic_trace(network)
     assert_same(case, network, scripted, traced, copy.deepcopy(network))
-    x = case.images(2)
+    (x,) = case.images(2)
     exported = torch.export.export(network.eval(), (x,))
     assert torch.allclose(exported.module()(x), network(x))
 
@@ -201,11 +213,11 @@ def compile_whole(case: Case, is_training: bool) -> None:
     network = case.build(device).train(is_training)
     with torch.no_grad():
         compiled = torch.compile(network, fullgraph=True, backend="eager")
-        output = compiled(torch.empty(2, *case.model.input.torch_sizes, device=device))
+        outputs = tensors(compiled(*case.images(2, device)))
     heads = len(getattr(network, "aux_weights", ())) if is_training else 0
-    outputs = (output,) if isinstance(output, Tensor) else output
-    assert len(outputs) == 1 + heads
-    assert tuple(outputs[0].shape) == (2, *case.model.output.torch_sizes)
+    wanted = case.shapes(2)
+    assert len(outputs) == len(wanted) + heads
+    assert [tuple(output.shape) for output in outputs[: len(wanted)]] == wanted
 
 
 @pytest.mark.parametrize("is_training", [False, True], ids=["evaluation", "training"])
@@ -220,8 +232,8 @@ def test_inductor_computes_the_same() -> None:
     network = enlivened(case)
     torch.compiler.reset()
     with torch.no_grad():
-        expected = network(case.images(2))
-        actual = torch.compile(network, fullgraph=True)(case.images(2))
+        expected = network(*case.images(2))
+        actual = torch.compile(network, fullgraph=True)(*case.images(2))
     torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -238,15 +250,23 @@ OPERATORS = set(
     slice.Tensor squeeze.dim sym_size.int tanh.default view.default
     """.split()
 )
-#: Those that only networks have which are too large for that; test_other_axes.py computes them.
-OPERATORS_OF_LARGE = {"conv3d.default", "max_pool3d.default"}
+#: Those that only networks have which are too large for that; test_other_axes.py and test_ports.py
+#: compute them.
+OPERATORS_OF_LARGE = {
+    "abs.default",
+    "conv3d.default",
+    "max_pool3d.default",
+    "sigmoid.default",
+    "sub.Tensor",
+}
 
 
 def exported(case: Case) -> ExportedProgram:
     """The program for any number of images, without weights."""
     network = case.build("meta").eval()
-    images = torch.empty(2, *case.model.input.torch_sizes, device="meta")
-    return torch.export.export(network, (images,), dynamic_shapes=({0: Dim("batch")},))
+    images = case.images(2, "meta")
+    batch = Dim("batch")
+    return torch.export.export(network, images, dynamic_shapes=tuple({0: batch} for _ in images))
 
 
 def operators(program: ExportedProgram) -> set[str]:
@@ -258,8 +278,8 @@ def operators(program: ExportedProgram) -> set[str]:
 def test_exports_for_any_batch(case: Case) -> None:
     program = exported(case)
     assert operators(program) <= OPERATORS | OPERATORS_OF_LARGE
-    images = torch.empty(5, *case.model.input.torch_sizes, device="meta")
-    assert tuple(program.module()(images).shape) == (5, *case.model.output.torch_sizes)
+    outputs = tensors(program.module()(*case.images(5, "meta")))
+    assert [tuple(output.shape) for output in outputs] == case.shapes(5)
 
 
 # ── ONNX ─────────────────────────────────────────────────────────────────────────────────────
@@ -281,22 +301,26 @@ def test_onnx_computes_the_same(case: Case) -> None:
     import onnxruntime
 
     network = enlivened(case)
+    batch = Dim("batch")
+    names = [f"image{index}" for index, _ in enumerate(case.model.inputs)]
     program: Any = torch.onnx.export(
         network,
-        (case.images(2),),
+        case.images(2),
         dynamo=True,
-        dynamic_shapes=({0: Dim("batch")},),
-        input_names=["image"],
+        dynamic_shapes=tuple({0: batch} for _ in names),
+        input_names=names,
         verbose=False,
     )
     assert program is not None
     session = onnxruntime.InferenceSession(program.model_proto.SerializeToString())
-    (actual,) = session.run(None, {"image": case.images(3).numpy()})
+    images = case.images(3)
+    results = session.run(None, {n: x.numpy() for n, x in zip(names, images, strict=True)})
     with torch.no_grad():
-        expected = network(case.images(3))
-    scale = float(expected.abs().max())
-    assert scale > 1e-2
-    torch.testing.assert_close(torch.from_numpy(actual), expected, rtol=1e-4, atol=1e-4 * scale)
+        wanted = tensors(network(*images))
+    for actual, expected in zip(results, wanted, strict=True):
+        scale = float(expected.abs().max())
+        assert scale > 1e-2
+        torch.testing.assert_close(torch.from_numpy(actual), expected, rtol=1e-4, atol=1e-4 * scale)
 
 
 # ── Copies ───────────────────────────────────────────────────────────────────────────────────
