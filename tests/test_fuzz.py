@@ -30,16 +30,23 @@ INPUT = Volume((28, 28, 16))
 
 
 # The grammar, and nothing of the meaning of words.
-NAMES = st.sampled_from("conv fc relu concat add aux id a b n C train sgd let expect".split())
+NAMES = st.sampled_from(
+    "conv fc relu concat add aux id a b n i act unit part C train sgd let expect for".split()
+)
 SIZES = st.sampled_from(["3x3", "28x28x3", "1x1", "0x0", "3", "0", "0.5", "1e400", "9" * 30])
 EXPRESSIONS = st.recursive(
     st.one_of(NAMES, SIZES),
     lambda inner: st.one_of(
         st.builds("({})".format, inner),
         st.builds(
-            "{} {} {}".format, inner, st.sampled_from("+ - * / // % == < and".split()), inner
+            "{} {} {}".format, inner, st.sampled_from("+ - * / // % == < and **".split()), inner
         ),
-        st.builds("min({}, {})".format, inner, inner),
+        st.builds(
+            "{}({}, {})".format, st.sampled_from("min size round_to len".split()), inner, inner
+        ),
+        st.builds("{}({})".format, st.sampled_from("len sum log2 round".split()), inner),
+        st.builds("[{}, {}]".format, inner, inner),
+        st.builds("{}[{}]".format, st.sampled_from("a n C ns".split()), inner),
         st.builds("not {}".format, inner),
     ),
     max_leaves=5,
@@ -52,7 +59,12 @@ ATOMS = st.one_of(
     st.builds("({})".format, EXPRESSIONS),
     st.builds("{}({})".format, NAMES, EXPRESSIONS),
     st.builds("cell({}→{}, s={})".format, EXPRESSIONS, EXPRESSIONS, EXPRESSIONS),
+    st.builds("u({}, {}, {})".format, NAMES, EXPRESSIONS, NAMES),
+    st.builds("p({})".format, EXPRESSIONS),
 )
+
+
+LOOPS = st.builds("{}for {}".format, st.sampled_from(["", "a: ", '"b{i}": ']), NAMES)
 
 
 def _statements(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
@@ -65,6 +77,9 @@ def _statements(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         st.builds("{{ {} }} ×{}".format, chains, st.sampled_from(["2", "(n)", "0", "10000000"])),
         st.builds("if {} {{ {} }} else {{ {} }}".format, EXPRESSIONS, chains, chains),
         st.builds("aux({}) {{ {} }}".format, EXPRESSIONS, chains),
+        st.builds("{} in {} {{ {} }}".format, LOOPS, EXPRESSIONS, chains),
+        st.builds("{} in {}..{} {{ {} }}".format, LOOPS, EXPRESSIONS, EXPRESSIONS, chains),
+        st.builds('"{}{{{}}}": {{ {} }}'.format, NAMES, EXPRESSIONS, chains),
     )
 
 
@@ -83,6 +98,9 @@ PROGRAMS = st.lists(
     st.one_of(
         STATEMENTS,
         st.builds("block cell(a→b, s={}) {{\n  {}\n}}".format, EXPRESSIONS, BODIES),
+        st.builds("phrase p(n, act: layer={}) {{\n  {}\n}}".format, EXPRESSIONS, BODIES),
+        st.builds("block u(act: layer, n, part: part) {{\n  {}\n}}".format, BODIES),
+        st.builds("block cell(a→b, unit: block={}) {{\n  {}\n}}".format, NAMES, BODIES),
         st.builds("network N: {} → {} {{\n  {}\n}}".format, SIZES, SIZES, BODIES),
         st.builds("network F(n, a={}): 8x8x3 → n {{\n  {}\n}}".format, EXPRESSIONS, BODIES),
         st.builds("network M = F({}) {{ {} }}".format, EXPRESSIONS, BODIES),
@@ -183,6 +201,8 @@ HURTING = {
     "an exponent": (f"dropout 1e{'9' * 5000}", "this number is too large"),
     "a repeat": ("relu ×1_000_000_000", "1,000,000,000 copies are beyond the bound"),
     "repeats in a row": ("id ×150_000; id ×60_000", "the network expands beyond the bound"),
+    "a fault in many copies": ("{ { foo } ×1000 } ×1000", "`foo` is not a layer"),
+    "a fault in a long loop": ("for i in 0..200_000 { foo }", "`foo` is not a layer"),
     "channels that double": ("concat { id | id } ×200", "the volume 28x28x2199023255552"),
     "values that square": (
         "let a0 = 9\n" + "".join(f"let a{i + 1} = a{i} * a{i}\n" for i in range(99)) + "relu",

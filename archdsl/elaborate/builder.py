@@ -81,6 +81,8 @@ from archdsl.text.source import Span
 
 #: How deep block calls may be nested.
 MAX_CALL_DEPTH = 40
+#: How many copies of statements are elaborated behind a fault: more would say nothing new.
+MAX_UNKNOWN_COPIES = 200
 
 
 class Builder(Placer):
@@ -96,6 +98,8 @@ class Builder(Placer):
         self.heads = 0
         #: How many `for` statements were begun.
         self.loops = 0
+        #: How many copies began with an unknown volume.
+        self.unknown_copies = 0
         #: The volume after each step; None where its expansions differ.
         self.volumes: dict[Span, Volume | None] = {}
         #: Whether a statement was refused together with its name.
@@ -318,6 +322,11 @@ class Builder(Placer):
         copies: list[Chain] = []
         is_scope = self._is_scope(step, scope)
         for turn in range(turns.number):
+            if turn and cursor.volume is None:
+                self.unknown_copies += 1
+                if self.unknown_copies > MAX_UNKNOWN_COPIES:
+                    self.lacks_names = True
+                    break
             before = len(self.nodes)
             inner = scope
             if is_scope:

@@ -43,6 +43,8 @@ def word_of(cond: syntax.Cond, scope: Scope) -> str | None:
 def _row_words(body: syntax.Body, scope: Scope) -> list[str] | None:
     """The words of the layers and blocks in a body; None where it is not a plain row of these."""
     words: list[str] = []
+    if not body.chains:
+        return words  # refused where it is taken
     for statement in body.chains[0].statements:
         match statement:
             case syntax.Cond():
