@@ -88,7 +88,9 @@ def networks() -> list[pytest.param]:
 def test_spec_computes_the_same(model: Model) -> None:
     network = assert_equal_outputs(model)
     kinds = {type(module) for module in network.modules()}
-    assert not kinds & {nn.Dropout, nn.BatchNorm1d, nn.BatchNorm2d}
+    assert not kinds & {nn.Dropout, nn.BatchNorm1d}
+    # A DenseNet normalizes before its convolutions, with a ReLU between.
+    assert nn.BatchNorm2d not in kinds or model.name.startswith("DenseNet")
     gc.collect()
 
 
