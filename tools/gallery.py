@@ -19,26 +19,30 @@ from archdsl.model import Model
 
 ROOT = Path(__file__).parent.parent
 SPECS = ROOT / "specs"
-#: Of torchvision's networks one family of a kind: the others look like these.
-TORCHVISION = (
-    "alexnet",
-    "googlenet",
-    "resnet",
-    "resnext",
-    "squeezenet",
-    "vgg",
-    "vgg_bn",
-    "wide_resnet",
-)
+#: What the page shows of folders with many networks: the others look much like these.
+SOME = {
+    "torchvision": (
+        "alexnet",
+        "googlenet",
+        "resnet",
+        "resnext",
+        "squeezenet",
+        "vgg",
+        "vgg_bn",
+        "wide_resnet",
+    ),
+    "zoo": ("rpn", "siamese"),
+}
 #: The styles that draw, and the widest that the page shows them, in pixels.
 WIDTHS = {"graph": 320, "volumes": 440}
 TITLE = """\
 # Gallery
 
-The networks of [specs](../specs) and some of [torchvision's](../specs/torchvision) in every style.
-A click on a picture shows it alone, as large as it is. `make gallery` makes the pictures and this
-page; the commands below a spec make its own. What the options do is said in
-[Pictures](pictures.md). The pages for a browser (`-o NAME.html`) are not kept here.
+The networks of [specs](../specs), and some of [torchvision's](../specs/torchvision) and of
+[the zoo](../specs/zoo), in every style. A click on a picture shows it alone, as large as it is.
+`make gallery` makes the pictures and this page; the commands below a spec make its own. What the
+options do is said in [Pictures](pictures.md). The pages for a browser (`-o NAME.html`) are not kept
+here.
 """
 
 
@@ -46,8 +50,7 @@ def shown_specs() -> list[Path]:
     """The specs that the page shows, in its order."""
     return [
         *sorted(SPECS.glob("*.arch")),
-        *(SPECS / "torchvision" / f"{name}.arch" for name in TORCHVISION),
-        *sorted(SPECS.glob("zoo/*.arch")),
+        *(SPECS / folder / f"{name}.arch" for folder, names in SOME.items() for name in names),
     ]
 
 
