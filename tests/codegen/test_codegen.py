@@ -457,6 +457,7 @@ def test_modules_import_torch_alone() -> None:
         source = archdsl.compile(*sample(path))
         imports = [line for line in source.splitlines() if line.startswith(("import", "from"))]
         assert set(imports) <= {
+            "from collections import OrderedDict",
             "import torch",
             "from torch import Tensor, nn",
             "from torch import nn",

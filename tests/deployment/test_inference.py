@@ -259,6 +259,7 @@ def test_modules_are_formatted_typed_and_stand_alone(tmp_path: Path) -> None:
     for name, source in sources.items():
         imports = {line for line in source.splitlines() if line.startswith(("import", "from"))}
         assert imports <= {
+            "from collections import OrderedDict",
             "from collections.abc import Mapping",
             "from typing import NamedTuple",
             "import torch",
