@@ -186,7 +186,7 @@ def block_without_parentheses(spec: Spec) -> Changes:
         yield Change(call.span, call.name.id)
 
 
-@fault("unknown-word", "unexpected-word")
+@fault("unknown-word", "unexpected-word", "misplaced-argument")
 def colon_missing(spec: Spec) -> Changes:
     """no colon behind the name of a part"""
     for step in spec.steps:
