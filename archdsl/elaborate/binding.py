@@ -7,8 +7,9 @@ from dataclasses import field
 from typing import Any, TypeAlias
 
 from archdsl.elaborate.errors import ElaborationError
+from archdsl.elaborate.names import VOLUME_NAMES, Context
 from archdsl.elaborate.suggestions import meant
-from archdsl.elaborate.values import VOLUME_NAMES, Context, trace, trace_row, written
+from archdsl.elaborate.values import trace, trace_row, written
 from archdsl.layers import INITIALIZERS, REGISTRY, Initializer
 from archdsl.layers.definition import Definition, FieldInfo, fields_of, letters_of, words_of
 from archdsl.layers.elsewhere import INITIALIZERS_ELSEWHERE

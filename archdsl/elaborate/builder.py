@@ -18,6 +18,7 @@ from archdsl.elaborate.initialization import (
     read_initialization,
 )
 from archdsl.elaborate.loops import Turns, read_turns
+from archdsl.elaborate.names import SIZE_NAMES, Values, refuse_word
 from archdsl.elaborate.placing import Placer
 from archdsl.elaborate.reuse import Replay, find_reused, named_reuse, reused_name
 from archdsl.elaborate.scope import (
@@ -29,14 +30,7 @@ from archdsl.elaborate.scope import (
     result_of,
 )
 from archdsl.elaborate.training import read_recipe
-from archdsl.elaborate.values import (
-    SIZE_NAMES,
-    Values,
-    decide,
-    evaluate,
-    refuse_word,
-    trace,
-)
+from archdsl.elaborate.values import decide, evaluate, trace
 from archdsl.elaborate.words import (
     check_aux,
     hidden,

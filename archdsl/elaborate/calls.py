@@ -8,6 +8,7 @@ from dataclasses import field, replace
 from archdsl.elaborate.binding import Application, as_atom, bind_with_forms, without_argument
 from archdsl.elaborate.environment import BlockDefinition, Environment
 from archdsl.elaborate.errors import ElaborationError, UnknownVolume
+from archdsl.elaborate.names import Context, Values, refuse_word
 from archdsl.elaborate.scope import (
     Cursor,
     LayerArgument,
@@ -16,7 +17,7 @@ from archdsl.elaborate.scope import (
     WordArgument,
     result_of,
 )
-from archdsl.elaborate.values import Context, Values, refuse_word, trace
+from archdsl.elaborate.values import trace
 from archdsl.elaborate.words import hidden
 from archdsl.layers import REGISTRY, Layer, MergeLayer
 from archdsl.network.parts import CallArgument

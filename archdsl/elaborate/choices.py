@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from archdsl.elaborate.names import Values
 from archdsl.elaborate.scope import LayerArgument, PartNames, Scope
-from archdsl.elaborate.values import Values
 from archdsl.elaborate.words import is_function, is_phrase
 from archdsl.layers import REGISTRY, Layer, MergeLayer
 from archdsl.layers.definition import fields_of

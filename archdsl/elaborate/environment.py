@@ -9,7 +9,8 @@ from importlib import resources
 
 from archdsl.elaborate.errors import ElaborationError, UnknownVolume
 from archdsl.elaborate.findings import Findings
-from archdsl.elaborate.values import Context, Values, refuse_word, trace
+from archdsl.elaborate.names import Context, Values, refuse_word
+from archdsl.elaborate.values import trace
 from archdsl.records import dataclass
 from archdsl.text import syntax
 from archdsl.text.comment import Comment

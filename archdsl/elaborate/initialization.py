@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from archdsl.elaborate.binding import Application, bind_definition, find_initializer
 from archdsl.elaborate.errors import ElaborationError
+from archdsl.elaborate.names import Context
 from archdsl.elaborate.scope import Scope
 from archdsl.elaborate.suggestions import with_sign
-from archdsl.elaborate.values import Context
 from archdsl.layers import Initializer, Layer, WeightLayer
 from archdsl.layers.definition import words_of
 from archdsl.text import syntax

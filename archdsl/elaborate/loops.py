@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import field
 
 from archdsl.elaborate.errors import ElaborationError
+from archdsl.elaborate.names import Context
 from archdsl.elaborate.placing import MAX_EXPANSION
-from archdsl.elaborate.values import Context, element_of, trace, written
+from archdsl.elaborate.values import element_of, trace, written
 from archdsl.network.symbols import (
     Constant,
     CopyIndex,

@@ -11,10 +11,10 @@ from archdsl.elaborate.calls import bind_formals
 from archdsl.elaborate.environment import Environment, Reader, define
 from archdsl.elaborate.errors import ElaborationError, UnknownVolume
 from archdsl.elaborate.findings import Findings
+from archdsl.elaborate.names import Context
 from archdsl.elaborate.ports import names_of_inputs, read_inputs, read_outputs
 from archdsl.elaborate.scope import Cursor, PartNames, Scope, read_volume
 from archdsl.elaborate.unvisited import check_words, has_inner_items
-from archdsl.elaborate.values import Context
 from archdsl.layers.volume import Volume
 from archdsl.network.elaborated import Elaborated
 from archdsl.network.graph import CallFrame, Output

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from archdsl.elaborate.builder import Builder
 from archdsl.elaborate.errors import ElaborationError, UnknownVolume
+from archdsl.elaborate.names import Context, refuse_word
 from archdsl.elaborate.scope import (
     Cursor,
     NetworkInput,
@@ -14,7 +15,6 @@ from archdsl.elaborate.scope import (
     read_volume,
     result_of,
 )
-from archdsl.elaborate.values import Context, refuse_word
 from archdsl.layers.volume import Volume
 from archdsl.network.graph import Output
 from archdsl.network.parts import AuxPart, Written

@@ -8,7 +8,8 @@ from typing import TypeAlias
 
 from archdsl.elaborate.environment import BlockDefinition, Environment
 from archdsl.elaborate.errors import ElaborationError
-from archdsl.elaborate.values import Context, Values, evaluate, written
+from archdsl.elaborate.names import Context, Values
+from archdsl.elaborate.values import evaluate, written
 from archdsl.layers import Layer
 from archdsl.layers.volume import MOST_AXES, Volume
 from archdsl.network.graph import CallFrame

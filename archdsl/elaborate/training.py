@@ -7,8 +7,9 @@ from typing import Any
 
 from archdsl.elaborate.binding import Application, bind_definition
 from archdsl.elaborate.errors import ElaborationError, UnknownVolume
+from archdsl.elaborate.names import Context
 from archdsl.elaborate.suggestions import meant, with_sign
-from archdsl.elaborate.values import Context, evaluate
+from archdsl.elaborate.values import evaluate
 from archdsl.layers.definition import Definition, fields_of, words_of
 from archdsl.layers.fields import COUNT, POSITIVE
 from archdsl.recipe import OPTIONS, Recipe, RecipeOption, RecipeRole

@@ -12,8 +12,8 @@ from dataclasses import replace
 
 from archdsl.elaborate.environment import Environment
 from archdsl.elaborate.errors import ElaborationError
+from archdsl.elaborate.names import SIZE_NAMES
 from archdsl.elaborate.reuse import no_such_part, reused_name
-from archdsl.elaborate.values import SIZE_NAMES
 from archdsl.elaborate.words import NameScope, is_item, unknown_block, unknown_word
 from archdsl.layers import REGISTRY, Layer
 from archdsl.layers.definition import fields_of, words_of

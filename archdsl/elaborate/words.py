@@ -7,9 +7,10 @@ from collections.abc import Iterator, Set
 
 from archdsl.elaborate.environment import Environment
 from archdsl.elaborate.errors import ElaborationError
+from archdsl.elaborate.names import VOLUME_NAMES, Context, is_word
 from archdsl.elaborate.scope import LayerArgument, PartNames, Scope
 from archdsl.elaborate.suggestions import meant, with_sign
-from archdsl.elaborate.values import VOLUME_NAMES, Context, is_word, trace, written
+from archdsl.elaborate.values import trace, written
 from archdsl.layers import REGISTRY, Layer
 from archdsl.layers.definition import called, fields_of, words_of
 from archdsl.layers.elsewhere import LAYERS_ELSEWHERE

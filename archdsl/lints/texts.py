@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from archdsl.elaborate.errors import ElaborationError, UnknownVolume
-from archdsl.elaborate.values import Context, Values, truth
+from archdsl.elaborate.names import Context, Values
+from archdsl.elaborate.values import truth
 from archdsl.layers import REGISTRY
 from archdsl.layers.regularization import Dropout, DropPath
 from archdsl.lints.subject import LintedText, warning

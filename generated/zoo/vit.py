@@ -55,8 +55,9 @@ class SelfAttention(nn.Module):
         self.out_proj = nn.Linear(channels, channels, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        tokens = self.in_proj(x.flatten(2).transpose(1, 2))
-        query, key, value = tokens.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        tokens: Tensor = self.in_proj(x.flatten(2).transpose(1, 2))
+        shape = (x.shape[0], -1, 3, self.heads, x.shape[1] // self.heads)
+        query, key, value = tokens.view(shape).permute(2, 0, 3, 1, 4)
         tokens = nn.functional.scaled_dot_product_attention(
             query, key, value, is_causal=self.causal
         )

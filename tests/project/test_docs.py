@@ -19,7 +19,7 @@ from archdsl.drawing.styles import STYLES, TABLE_FORMATS
 from archdsl.elaborate import standard_names
 from archdsl.elaborate.calls import signature
 from archdsl.elaborate.environment import standard_block
-from archdsl.elaborate.values import KEYWORDS
+from archdsl.elaborate.names import KEYWORDS
 from archdsl.frontend import read_input, read_models
 from archdsl.layers import INITIALIZERS, REGISTRY
 from archdsl.model import Model
