@@ -192,8 +192,8 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         tokens: Tensor = self.in_proj(x.flatten(2).transpose(1, 2))
-        shape = (x.shape[0], -1, 3, self.heads, x.shape[1] // self.heads)
-        query, key, value = tokens.view(shape).permute(2, 0, 3, 1, 4)
+        tokens = tokens.view(x.shape[0], -1, 3, self.heads, x.shape[1] // self.heads)
+        query, key, value = tokens.permute(2, 0, 3, 1, 4).unbind()
         tokens = nn.functional.scaled_dot_product_attention(
             query, key, value, is_causal=self.causal
         )

@@ -49,8 +49,8 @@ class DropPath(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return x
-        kept = torch.rand(x.shape[0], *(1 for _ in x.shape[1:]), device=x.device) >= self.p
-        return x * kept / (1 - self.p)
+        kept = torch.rand(x.shape[0], device=x.device) >= self.p
+        return (x.movedim(0, -1) * kept).movedim(-1, 0) / (1 - self.p)
 '''
 
     p: float = positional(RATE, "probability of zeroing a sample")

@@ -18,7 +18,9 @@ class ChannelNorm(nn.LayerNorm):
     """Layer normalization over the channels of each position."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+        x = x.movedim(1, -1)
+        x = nn.functional.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+        return x.movedim(-1, 1)
 
 
 class LayerScale(nn.Module):
@@ -42,8 +44,8 @@ class DropPath(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return x
-        kept = torch.rand(x.shape[0], *(1 for _ in x.shape[1:]), device=x.device) >= self.p
-        return x * kept / (1 - self.p)
+        kept = torch.rand(x.shape[0], device=x.device) >= self.p
+        return (x.movedim(0, -1) * kept).movedim(-1, 0) / (1 - self.p)
 
 
 class Stem(nn.Sequential):

@@ -56,8 +56,8 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         tokens: Tensor = self.in_proj(x.flatten(2).transpose(1, 2))
-        shape = (x.shape[0], -1, 3, self.heads, x.shape[1] // self.heads)
-        query, key, value = tokens.view(shape).permute(2, 0, 3, 1, 4)
+        tokens = tokens.view(x.shape[0], -1, 3, self.heads, x.shape[1] // self.heads)
+        query, key, value = tokens.permute(2, 0, 3, 1, 4).unbind()
         tokens = nn.functional.scaled_dot_product_attention(
             query, key, value, is_causal=self.causal
         )
@@ -69,7 +69,9 @@ class ChannelNorm(nn.LayerNorm):
     """Layer normalization over the channels of each position."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+        x = x.movedim(1, -1)
+        x = nn.functional.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+        return x.movedim(-1, 1)
 
 
 class EncoderBlock(nn.Module):

@@ -86,7 +86,7 @@ def test_bare_statements_take_their_input_from_the_call(call, monkeypatch) -> No
     assert "28x28x192 → 28x28x64  <stdin>:1" in result.out
 
 
-@pytest.mark.parametrize("volume", ["28x", "0x1x1", "a", "1x2", "-3", "9" * 20, ""])
+@pytest.mark.parametrize("volume", ["28x", "0x1x1", "a", "1x2x3x4x5", "-3", "9" * 20, ""])
 def test_a_malformed_input_is_a_wrong_call(call, volume: str) -> None:
     write("good.arch", GOOD)
     result = call("check", "good.arch", f"--input={volume}")

@@ -49,8 +49,8 @@ def test_parameters_may_have_the_names_of_sizes() -> None:
         block narrow(L, length) { conv L length; avgpool 2 }
         network Net: 64x3 → 5 { narrow(3, 4); narrow(5, 8); fc 5 }
     """)
-    assert "def __init__(self, in_channels: int, L: int, length_: int)" in source
-    assert "nn.Conv1d(in_channels, length_, L)" in source
+    assert "def __init__(self, in_channels: int, L: int, length: int)" in source
+    assert "nn.Conv1d(in_channels, length, L)" in source
 
 
 def test_a_block_has_a_class_for_each_kind_of_volume() -> None:

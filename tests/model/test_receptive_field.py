@@ -23,6 +23,10 @@ from archdsl.model import receptive_field as receptive
 from archdsl.model.cost import count_costs
 from archdsl.text.diagnostics import ArchError
 
+#: Layers that count as reading all: they turn rows into columns, which are followed apart, or
+#: attend to positions that a larger map has more of.
+COUNTED_AS_ALL = {"reshape", "tokens", "token", "clstoken", "attention"}
+
 
 def field_of(model: Model) -> tuple[int, ...]:
     return model.costs[model.chain.output].receptive_field
@@ -36,7 +40,9 @@ def judge_fields(model: Model) -> int:
     column sees no row either.
     """
     # A volume of other axes than the input's is not followed beyond its borders.
-    is_plain = all(node.volume.rank in (0, axes_of(model)) for node in model.nodes)
+    is_plain = all(node.volume.rank in (0, axes_of(model)) for node in model.nodes) and not (
+        (COUNTED_AS_ALL | {"posembed"}) & {getattr(node.layer, "name", "") for node in model.nodes}
+    )
     is_judged = is_plain and (is_square(model) or not has_gaps(model))
     network = endless(model) if is_judged else None
     if network is None:
@@ -71,8 +77,7 @@ def test_the_field_of_an_example_is_that_of_its_module(example: Example) -> None
     """By the module as it is compiled, borders and all, at positions in the middle."""
     model = archdsl.parse(example.text, input=example.input)
     field = field_of_module(model)
-    if any(node.layer.name == "reshape" for node in model.layers):
-        # Counts as reading all: it turns rows into columns, which are followed apart.
+    if any(node.layer.name in COUNTED_AS_ALL for node in model.layers):
         assert all(own >= seen for own, seen in zip(field_of(model), field, strict=True))
     else:
         assert field_of(model) == field

@@ -121,6 +121,10 @@ def outputs_of(network: nn.Module, images: tuple[Tensor, ...]) -> tuple[Tensor, 
     return tensors(network(*images))
 
 
+#: Deep networks whose output at the start is all but the last bias.
+FADING = {"MobileNetV1", "EfficientNet_B0"}
+
+
 @torch.no_grad()
 def assert_same(case: Case, expected: nn.Module, *actual: nn.Module) -> None:
     """The same bits in evaluation and, auxiliary heads included, in training.
@@ -135,7 +139,7 @@ def assert_same(case: Case, expected: nn.Module, *actual: nn.Module) -> None:
         for outputs in found:
             assert len(outputs) == len(wanted)
             assert all(map(torch.equal, outputs, wanted))
-        if not is_training:
+        if not is_training and case.model.name not in FADING:
             assert not torch.equal(wanted[0], tensors(expected(-images[0], *images[1:]))[0])
 
 
