@@ -10,13 +10,30 @@ from pathlib import Path
 
 import pytest
 from programs.campaign import try_seed
+from programs.expressions import Expr, num
 from programs.features import features_of
 from programs.generate import generate
 from programs.judge import NOT_FINITE, judge
 from programs.layers import Illegal
 from programs.meaning import run
 from programs.reduce import reduce
-from programs.tree import Crop, Head, Layer, Merge, Network, Program, Step, num
+from programs.tree import (
+    Argument,
+    Block,
+    Call,
+    Crop,
+    For,
+    Formal,
+    Head,
+    Layer,
+    Merge,
+    Network,
+    Program,
+    Range,
+    Recall,
+    Reuse,
+    Step,
+)
 
 import archdsl
 
@@ -69,6 +86,16 @@ FEATURES = {
     **{
         f"operator {op}": 15
         for op in "+ - * / // % min max floor ceil round and or not == != < <= > >=".split()
+    },
+    **dict.fromkeys([f"operator {op}" for op in "** round_to log2 len sum [] list".split()], 12),
+    **dict.fromkeys(["for", "for over a list", "name in quotes with a value"], 80),
+    **dict.fromkeys(["for, named", "for in a block", "for over a range of a name", "phrase"], 50),
+    **dict.fromkeys(["for, nested", "parameter: layer", "merge sub", "merge max"], 30),
+    **dict.fromkeys(["parameter: block", "parameter: part", "layer that was given"], 15),
+    **dict.fromkeys(["for over a list of a name"], 12),
+    **{
+        f"layer {word}": 30
+        for word in "selu mish softplus hardtanh logsoftmax slice gelu prelu".split()
     },
 }
 
@@ -234,6 +261,26 @@ def test_illegal_programs_are_illegal() -> None:
     for body in bodies:
         with pytest.raises(Illegal):
             run(Program((Network("N", (), num((8, 8, 4)), num(3), body),)))
+
+
+def test_what_flows_into_a_block_as_its_part_too_does_not_run_again() -> None:
+    skip = Merge("add", ((Step((Recall("skip"),)),), (_conv(4),)))
+    block = Block("unit", (Formal("skip", kind="part"),), (Step((skip,)),))
+    call = Call("unit", (Argument(Expr("word", ("a",))),))
+    a = Step((Layer("conv", (num(1), num(4))),), "a")
+    tanh = Step((Layer("tanh"),))
+    f, loop = Step((call,), "f"), For("i", Range(num(0), num(2)), (a, tanh, Step((call,))), "f")
+    again = Step((Reuse("f"),))
+
+    def program(*body: Step | For) -> Program:
+        return Program((block, Network("N", (), num((8, 8, 4)), num((8, 8, 4)), body)))
+
+    with pytest.raises(Illegal, match="unclear"):
+        run(program(a, f, again))
+    with pytest.raises(archdsl.ArchError, match="was given what flows into it"):
+        archdsl.parse(str(program(a, f, again)))
+    for legal in (program(a, tanh, f, again), program(loop, again)):
+        assert judge(str(legal), run(legal)) is None
 
 
 def test_the_reducer_leaves_what_matters() -> None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from programs import tree
+from programs.expressions import Expr, name
 from programs.meaning import Meaning
-from programs.tree import Expr
 
 _VOLUME = {"C", "H", "W"}
 #: Names that methods and modules of generated code have themselves.
@@ -43,7 +43,7 @@ def features_of(program: tree.Program, meanings: list[Meaning]) -> Counter[str]:
             case tree.Let():
                 found["let of a file"] += 1
             case tree.Block():
-                found["block"] += 1
+                found["phrase" if item.is_phrase else "block"] += 1
                 _formals(item.formals, found)
                 if len(item.body) == 1 and isinstance(item.body[0], tree.If):
                     found["block, empty for some"] += item.body[0].otherwise is None
@@ -74,6 +74,7 @@ def _formals(formals: tuple[tree.Formal, ...], found: Counter[str]) -> None:
     before: set[str] = set()
     is_after_default = False
     for formal in formals:
+        found[f"parameter: {formal.kind}"] += formal.kind is not None
         found["pair"] += formal.pair is not None
         if formal.default is not None:
             found["default"] += 1
@@ -113,7 +114,7 @@ def _walk(body: tree.Body, place: _Place, found: Counter[str]) -> None:
         match statement:
             case tree.Let():
                 found["let"] += 1
-                found["let of C"] += statement.value == tree.name("C")
+                found["let of C"] += statement.value == name("C")
                 found["let behind if"] += seen_if
                 _expression(statement.value, found)
             case tree.InitAll():
@@ -121,8 +122,34 @@ def _walk(body: tree.Body, place: _Place, found: Counter[str]) -> None:
             case tree.If():
                 seen_if = True
                 _cond(statement, place, found)
+            case tree.For():
+                _for(statement, place, found)
             case tree.Step():
                 _step(statement, place, found)
+
+
+def _for(loop: tree.For, place: _Place, found: Counter[str]) -> None:
+    found["for"] += 1
+    found["for, named"] += loop.label is not None
+    found["for, nested"] += place.repeats > 0
+    found["for in a block"] += place.owner == "block"
+    if isinstance(loop.values, tree.Range):
+        found["for over a range of a name"] += bool(set(_words(loop.values.stop)))
+        _expression(loop.values.stop, found)
+    else:
+        found["for over a list"] += 1
+        found["for over a list of a name"] += loop.values.op == "name"
+        _expression(loop.values, found)
+    _label(loop.label, found)
+    copies = place.in_copies or loop.label is not None
+    inside = _Place(**{**vars(place), "repeats": place.repeats + 1, "in_copies": copies})
+    _walk(loop.body, inside, found)
+
+
+def _label(label: object, found: Counter[str]) -> None:
+    if isinstance(label, tree.Quoted):
+        found["name in quotes"] += 1
+        found["name in quotes with a value"] += bool(label.values)
 
 
 def _cond(cond: tree.If, place: _Place, found: Counter[str]) -> None:
@@ -151,6 +178,7 @@ def _step(step: tree.Step, place: _Place, found: Counter[str]) -> None:
     first = step.atoms[0]
     found["comment"] += bool(step.comment)
     found["claim"] += step.claim is not None
+    _label(step.label, found)
     is_group = isinstance(first, tree.Group)
     found["named group, nested"] += is_group and bool(step.label) and place.groups > 0
     found["layer's own name"] += isinstance(first, tree.Layer) and step.label == first.word
@@ -193,6 +221,8 @@ def _atom(atom: tree.Atom, place: _Place, found: Counter[str]) -> None:
             found["reuse"] += 1
             found["reuse in a block"] += place.owner == "block"
             found["reuse in a branch"] += place.forks > 0
+        case tree.Given():
+            found["layer that was given"] += 1
         case tree.Call():
             found["call"] += 1
             found["call in a block"] += place.owner == "block"
@@ -206,6 +236,7 @@ def _atom(atom: tree.Atom, place: _Place, found: Counter[str]) -> None:
 
 def _layer(layer: tree.Layer, place: _Place, found: Counter[str]) -> None:
     found["fc in a block"] += layer.word == "fc" and place.owner == "block"
+    found[f"layer {layer.word}"] += 1
     for arg in layer.args:
         _expression(arg, found)
         found["argument that is a name"] += arg.op == "name"

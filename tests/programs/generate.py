@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
+from types import MappingProxyType
 from typing import Any
 
 from programs import names
-from programs.grow import EFFORT, Grower, Place, Signature, Taste, World
+from programs.expressions import Expr, name, num
+from programs.grow import EFFORT, Grower
 from programs.layers import Illegal, Volume
-from programs.meaning import Machine, Meaning, State, bind_formals, evaluate, is_reserved, run
+from programs.machine import Machine
+from programs.meaning import Meaning, run
+from programs.places import Place, Signature, Taste, World
 from programs.sampling import Sampler
 from programs.tree import (
     Argument,
     Block,
     Body,
-    Expr,
     Formal,
     If,
     InitAll,
@@ -27,12 +30,17 @@ from programs.tree import (
     Network,
     Program,
     Step,
-    name,
-    num,
 )
+from programs.values import State, bind_formals, evaluate, is_reserved
 
 #: Kinds of parameters, and how often.
 KINDS = {"int": 5, "bool": 4, "float": 2, "kernel": 2, "stride": 1.5, "pair": 1.5, "count": 1}
+KINDS |= {"list": 3, "layer": 1.5, "unit": 4, "part": 1.2}
+#: What the language calls kinds of parameters that are no values.
+WORD_KINDS = {"layer": "layer", "unit": "block", "part": "part"}
+
+
+_NO_PARTS: Mapping[str, Any] = MappingProxyType({})
 
 
 def generate(seed: int) -> tuple[Program, list[Meaning]]:
@@ -62,7 +70,9 @@ class _File:
 
     def _value(self) -> Let:
         word = self._name(names.VALUES, set(self.values))
-        value = self.rng.choice([num(4), num(2), num(True), num(0.5), num((3, 3)), num(False)])
+        listed = Expr("list", tuple(num(self.rng.randint(1, 4)) for _ in range(3)))
+        plain = [num(4), num(2), num(True), num(0.5), num((3, 3)), num(False)]
+        value = self.rng.choice([*plain, listed, listed])
         if self.values and self.rng.random() < 0.4:
             first = next(iter(self.values))
             value = Expr("==", (name(first), num(2)))
@@ -79,12 +89,19 @@ class _File:
 
     # ── Parameters ───────────────────────────────────────────────────────────────────────────
 
-    def _formals(self, count: int, has_volume: bool) -> tuple[list[Formal], dict[str, str]]:
+    def _formals(
+        self, count: int, has_volume: bool, is_unit: bool = False
+    ) -> tuple[list[Formal], dict[str, str]]:
+        """Parameters; those of a unit let it be called with one number."""
         formals: list[Formal] = []
         kinds: dict[str, str] = {}
         taken = set(self.values)
         for _ in range(count):
             kind = self.rng.choices(list(KINDS), list(KINDS.values()))[0]
+            if is_unit:
+                kind = "int" if not formals else self.rng.choice(["int", "bool", "list", "layer"])
+            if (kind == "part" and not has_volume) or (kind == "unit" and not self.grower.units()):
+                continue
             if kind == "float" and self.rng.random() < 0.4:
                 kind = "slope"
             word = self._name(names.VALUES, taken)
@@ -94,16 +111,25 @@ class _File:
                 pair = self._name(names.VALUES, taken)
                 taken.add(pair)
                 kind = "int"
-            elif self.rng.random() < 0.35:
+            elif (
+                kind != "part"
+                and (is_unit or self.rng.random() < 0.35)
+                and (formals or not is_unit)
+            ):
                 default = self._default(kind, formals, kinds, has_volume)
             kinds[word] = kind
-            formals.append(Formal(word, pair, default))
+            formals.append(Formal(word, pair, default, WORD_KINDS.get(kind)))
         return formals, kinds
 
     def _default(
         self, kind: str, formals: list[Formal], kinds: dict[str, str], has_volume: bool
     ) -> Expr:
         """A literal, or an expression over the parameters before, and over the place."""
+        if kind in WORD_KINDS:
+            inside = _Outside(self.rng, [State(0, (), self.values)])
+            found = self.grower.argument(kind, inside)
+            assert found is not None
+            return found
         earlier = [f.name for f in formals if kinds[f.name] == kind]
         if earlier and self.rng.random() < 0.6:
             first = name(self.rng.choice(earlier))
@@ -120,36 +146,49 @@ class _File:
             return Expr(self.rng.choice([">", "=="]), (name("C"), num(self.rng.randint(1, 5))))
         return _Outside(self.rng, [State(0, (), self.values)]).of_kind(kind)
 
-    def _arguments(self, formals: list[Formal], kinds: dict[str, str]) -> tuple[Argument, ...]:
+    def _arguments(
+        self, formals: list[Formal], kinds: dict[str, str], parts: Mapping[str, Any] = _NO_PARTS
+    ) -> tuple[Argument, ...]:
         """Arguments for a call from outside of all networks."""
         signature = Signature(Block("", tuple(formals), ()), kinds)
-        sample = _Outside(self.rng, [State(0, (), self.values)])
-        return self.grower.call(signature, sample).args
+        sample = _Outside(self.rng, [State(0, (), self.values, parts)])
+        call = self.grower.call(signature, sample)
+        assert call is not None
+        return call.args
 
     # ── Blocks ───────────────────────────────────────────────────────────────────────────────
 
     def _block(self) -> None:
         word = self._name(names.BLOCKS, self.taken)
-        formals, kinds = self._formals(self.rng.choice([0, 1, 1, 2, 2, 3, 4]), True)
+        count = self.rng.choice([0, 1, 1, 2, 2, 3, 4])
+        formals, kinds = self._formals(count, True, count > 0 and self.rng.random() < 0.4)
         style = self.rng.choices(["keeps", "free", "flattens", "vector"], [6, 3, 1.5, 0.7])[0]
         worlds: list[World] = []
         for _ in range(12):
             volume = self._volume(style == "vector")
             machine = Machine(self.blocks, self.values)
             state = machine.start(volume, self.values)
+            other = (*volume[:-1], self.rng.randint(1, 8)) if self.rng.random() < 0.5 else volume
+            state = state._replace(parts={"early": (machine.start(other, {}).node, other)})
             try:
-                args = self._arguments(formals, kinds)
-                bound = bind_formals(tuple(formals), args, state, self.values)
+                args = self._arguments(formals, kinds, state.parts)
+                bound = bind_formals(tuple(formals), args, state, self.values, self.blocks)
             except Illegal:
                 continue
-            worlds.append(World(machine, state._replace(values=bound)))
+            own = frozenset(bound.parts)
+            inner = State(state.node, volume, bound.values, bound.parts, own, bound.words)
+            worlds.append(World(machine, inner))
             machine.calls.append(word)
             if len(worlds) >= self.rng.choice([2, 3, 3, 4]):
                 break
         if not worlds:
             return
         self.grower.effort = EFFORT // 2
-        place = Place(keeps=style == "keeps", flattens=style == "flattens", depth=1)
+        is_phrase = self.rng.random() < 0.25
+        has_names = not is_phrase or self.rng.random() < 0.3
+        place = Place(
+            keeps=style == "keeps", flattens=style == "flattens", depth=1, names=has_names
+        )
         body, after = self.grower.chain(
             worlds, place, self.rng.randint(1, 1 + self.grower.taste.length)
         )
@@ -161,7 +200,7 @@ class _File:
         if self.rng.random() < 0.12:  # nothing for some arguments
             test = Sampler(self.rng, [world.state for world in worlds]).condition()
             body = (If(test, body),)
-        block = Block(word, tuple(formals), body, self._comment())
+        block = Block(word, tuple(formals), body, self._comment(), is_phrase)
         self.taken.add(word)
         self.blocks[word] = block
         self.grower.signatures[word] = Signature(block, kinds)
@@ -219,7 +258,8 @@ class _File:
         if self.rng.random() < 0.5 or any(world.machine.heads for world in worlds):
             return ()
         labels = []
-        for label in sorted(set.intersection(*({*state.own} for state in states))):
+        common = set.intersection(*({*state.own} for state in states))
+        for label in sorted(word for word in common if not is_reserved(word)):
             parts = [state.parts.get(label) for state in states]
             is_made = all(
                 part is not None and world.machine.nodes[part[0]].word != "input"
@@ -247,6 +287,8 @@ class _File:
         word = self._name(names.NETWORKS, self.taken)
         self.taken.add(word)
         formals, kinds = self._formals(self.rng.randint(1, 3), False)
+        if not formals:
+            return self._network()
         given: Expr = num(self._volume(False))
         if self.rng.random() < 0.2:
             shape = self._name(names.VALUES, {*self.values, *kinds, *_pairs(formals)})
@@ -262,17 +304,18 @@ class _File:
         for index, args in enumerate(calls):
             machine = Machine(self.blocks, self.values)
             try:
+                outside = State(0, (), self.values)
                 bound = bind_formals(
-                    tuple(formals), args, State(0, (), self.values), self.values, False
+                    tuple(formals), args, outside, self.values, self.blocks, has_volume=False
                 )
             except Illegal:
                 continue
-            volume = evaluate(given, State(0, (), bound))
+            volume = evaluate(given, State(0, (), bound.values))
             try:
-                state = machine.start(volume, bound, tuple(_with_first(named, volume)))
+                start = machine.start(volume, bound.values, tuple(_with_first(named, volume)))
             except Illegal:
                 continue
-            worlds.append(World(machine, state))
+            worlds.append(World(machine, start._replace(words=bound.words)))
             if args or index < len(calls) - 1:
                 member = self._name(names.NETWORKS, self.taken)
                 self.taken.add(member)

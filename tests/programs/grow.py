@@ -6,36 +6,37 @@ copy of its repeat. What is legal is asked of ``meaning.Machine``, never of the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from random import Random
+from dataclasses import dataclass, replace
 from typing import Any
 
 from programs import names
+from programs.calls import Caller
+from programs.expressions import Expr, name, num
 from programs.layers import Illegal
-from programs.meaning import MAX_NODES, Machine, State, is_reserved
+from programs.machine import MAX_NODES, Machine
+from programs.places import Place, Signature, World
 from programs.sampling import Sampler
 from programs.tree import (
-    Argument,
     Block,
     Body,
-    Call,
     Crop,
-    Expr,
+    For,
     Formal,
+    Given,
     Group,
     Head,
     If,
     Layer,
     Let,
     Merge,
+    Quoted,
+    Range,
     Recall,
     Reuse,
     Statement,
     Step,
-    name,
-    num,
 )
+from programs.values import GivenLayer, Listed, State, evaluate, is_argument, is_reserved
 
 #: Some fewer than a network may have: ends are added.
 MAX_LAYERS = MAX_NODES - 20
@@ -43,85 +44,13 @@ MAX_LAYERS = MAX_NODES - 20
 EFFORT = 80
 
 
-@dataclass(frozen=True)
-class World:
-    """A machine, where it stands, and how many layers it has placed."""
-
-    machine: Machine
-    state: State
-    layers: int = 0
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a chain stands, and what may stand in it."""
-
-    is_trunk: bool = False
-    #: Height and width stay as they are.
-    keeps: bool = False
-    #: An image may become a vector.
-    flattens: bool = False
-    #: Parts may be named: not in copies that have no name.
-    names: bool = True
-    depth: int = 0
-
-    def inside(self, **changes: bool) -> Place:
-        return replace(self, depth=self.depth + 1, is_trunk=False, **changes)
-
-
-@dataclass(frozen=True)
-class Signature:
-    """A block that can be called, and what kinds of values its parameters take."""
-
-    block: Block
-    kinds: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Taste:
-    """What one file has more of, less of, and nothing of.
-
-    A file with a little of everything hides rare faults behind frequent ones (Groce et al. 2012,
-    Swarm Testing).
-    """
-
-    weights: Mapping[str, float]
-    max_depth: int
-    #: How many statements a chain has at most, by and large.
-    length: int
-    has_strange_names: bool
-
-    @classmethod
-    def of(cls, rng: Random) -> Taste:
-        weights = {
-            kind: weight * rng.choice([0, 0.3, 1, 1, 2]) for kind, weight in _WEIGHTS.items()
-        }
-        return cls(
-            weights, rng.choice([1, 2, 3, 4, 4]), rng.choice([1, 2, 3, 5]), rng.random() < 0.5
-        )
-
-
-_WEIGHTS = {
-    **{"layers": 10, "merge": 7, "group": 3, "if": 5, "call": 8, "let": 2, "reference": 4},
-    **{"head": 1.5, "reuse": 5},
-}
-
-
 @dataclass
-class Grower:
+class Grower(Caller):
     """Grows the chains of one file."""
 
-    rng: Random
-    taste: Taste
-    signatures: dict[str, Signature] = field(default_factory=dict)
     effort: int = EFFORT
     #: The worlds behind what was proposed last, where they are known.
     after: list[World] | None = None
-
-    def name(self, pool: list[str], taken: set[str], near: float = 0.3) -> str:
-        if not self.taste.has_strange_names:
-            return names.fresh(self.rng, names.PLAIN, taken, 0)
-        return names.fresh(self.rng, pool, taken, near)
 
     # ── Chains ───────────────────────────────────────────────────────────────────────────────
 
@@ -144,7 +73,7 @@ class Grower:
                     break
             else:
                 break
-        if not any(isinstance(statement, (Step, If)) for statement in body):
+        if not any(isinstance(statement, (Step, If, For)) for statement in body):
             step = Step((Layer(self.rng.choice(["tanh", "relu", "silu"])),))
             body.append(step)
             worlds = self.run(worlds, (step,), place) or worlds
@@ -185,7 +114,8 @@ class Grower:
             (0 if is_deep else weights["merge"], self._merge),
             (0 if is_deep else weights["group"], self._group),
             (0 if is_deep else weights["if"], self._if),
-            (weights["call"] if self.signatures else 0, self._call),
+            (0 if is_deep else weights["for"], self._for),
+            (weights["call"] if self.signatures or sample.words(Block) else 0, self._call),
             (weights["let"], self._let),
             (weights["reference"] if sample.parts() else 0, self._reference),
             (weights["head"] if place.is_trunk else 0, self._head),
@@ -201,24 +131,42 @@ class Grower:
     # ── Statements ───────────────────────────────────────────────────────────────────────────
 
     def _layers(self, worlds: list[World], place: Place, sample: Sampler) -> Body:
-        layers = [sample.layer(place.keeps, place.flattens)]
+        first = sample.layer(place.keeps, place.flattens)
+        layers: list[Layer | Given] = [first]
         while self.rng.random() < 0.45:
             layers.append(sample.light(place.keeps))
+        given = sample.words(GivenLayer)
+        if given and self.rng.random() < 0.4:
+            layers.insert(self.rng.randint(0, len(layers)), Given(self.rng.choice(given)))
         label = self._label(sample, place)
-        if place.names and self.rng.random() < 0.04:
-            label = layers[0].word if layers[0].word != "id" else None
+        if place.names and not place.loops and self.rng.random() < 0.04 and layers[0] is first:
+            label = first.word if first.word != "id" else None
         repeat = sample.count(1 if label else 0) if self.rng.random() < 0.12 else None
         return (self._step(tuple(layers), label, repeat),)
 
-    def _step(self, atoms: tuple[Any, ...], label: str | None, repeat: Expr | None) -> Step:
+    def _step(
+        self, atoms: tuple[Any, ...], label: str | Quoted | None, repeat: Expr | None
+    ) -> Step:
         comment = self.rng.choice(names.COMMENTS) if self.rng.random() < 0.05 else None
         return Step(atoms, label, repeat, comment=comment)
 
-    def _label(self, sample: Sampler, place: Place, chance: float = 0.35) -> str | None:
+    def _label(self, sample: Sampler, place: Place, chance: float = 0.35) -> str | Quoted | None:
         if not place.names or self.rng.random() > chance:
             return None
         label = self.name(names.LABELS, sample.taken_parts(), 0.2)
-        return None if is_reserved(label) else label
+        if place.loops:
+            # Copies have names of their own by the values of their loops.
+            texts = (label, *["_"] * (len(place.loops) - 1), self.rng.choice(["", "", "x"]))
+            return Quoted(texts, tuple(map(name, place.loops)))
+        if self.rng.random() < 0.08:
+            words = sample.values(int)
+            value = Expr("+", (name(self.rng.choice(words)), num(1))) if words else name("C")
+            return Quoted((label, ""), (value,))
+        if self.rng.random() < 0.05:
+            return Quoted((self.rng.choice(["conv", "if", "C", "block", "relu", label]),))
+        if self.rng.random() < 0.05:
+            return self.rng.choice(["d1", "x2", "s2", "p0", "g3x3"])
+        return None if is_reserved(label) and not is_argument(label) else label
 
     def _let(self, worlds: list[World], place: Place, sample: Sampler) -> Body:
         word = self.name(names.VALUES, sample.taken())
@@ -242,6 +190,7 @@ class Grower:
             flattens=False,
             keeps=place.keeps or (repeat is not None and self.rng.random() < 0.6),
             names=label is not None or (place.names and repeat is None),
+            loops=() if label else place.loops,
         )
         inner = [_fresh_scope(world) if label else world for world in worlds]
         if repeat is not None:
@@ -250,6 +199,38 @@ class Grower:
         body, _ = self.chain(inner, inside, self._length())
         atoms = (Group(body), *self._after(sample, place))
         return (self._step(atoms, label, repeat),)
+
+    def _for(self, worlds: list[World], place: Place, sample: Sampler) -> Body:
+        label = self._label(sample, place, 0.3)
+        word = self.name(names.VALUES, sample.taken())
+        values = sample.turns(1 if label else 0)
+        inner: list[World] = []
+        for world in worlds:
+            found = _values_of(values, world.state)
+            if found is None:
+                return ()
+            for value in found[:3]:
+                state = world.state._replace(values={**world.state.values, word: value})
+                inner.append(World(world.machine, state, world.layers))
+        if not inner:
+            inner = [
+                World(w.machine, w.state._replace(values={**w.state.values, word: 1}), w.layers)
+                for w in worlds
+            ]
+        if label:
+            inner = [_fresh_scope(world) for world in inner]
+        inner += [self._phantom(world) for world in inner[:2]]
+        inside = replace(
+            place,
+            depth=place.depth + 1,
+            is_trunk=place.is_trunk and label is None,
+            flattens=False,
+            keeps=place.keeps or self.rng.random() < 0.6,
+            names=label is not None or place.names,
+            loops=() if label else (*place.loops, word),
+        )
+        body, _ = self.chain(inner, inside, self._length())
+        return (For(word, values, body, label),)
 
     def _length(self) -> int:
         return self.rng.randint(1, self.taste.length)
@@ -291,12 +272,20 @@ class Grower:
         return If(test, then, otherwise)
 
     def _call(self, worlds: list[World], place: Place, sample: Sampler) -> Body:
-        signature = self.rng.choice(list(self.signatures.values()))
+        given = sample.words(Block)
+        if given and (not self.signatures or self.rng.random() < 0.6):
+            block = Block(self.rng.choice(given), (Formal("n"),), ())
+            signature = Signature(block, {"n": "int"})
+        else:
+            signature = self.rng.choice(list(self.signatures.values()))
         label = self._label(sample, place)
         for _ in range(4):
-            atoms: tuple[Any, ...] = (self.call(signature, sample),)
+            call = self.call(signature, sample)
+            if call is None:
+                return ()
+            atoms: tuple[Any, ...] = (call,)
             if self.rng.random() < 0.2:
-                atoms += (self.call(signature, sample),)
+                atoms += (self.call(signature, sample) or call,)
             elif self.rng.random() < 0.2:
                 atoms += (sample.light(place.keeps),)
             repeat = sample.count(1 if label else 0) if self.rng.random() < 0.2 else None
@@ -308,26 +297,10 @@ class Grower:
                 self.after = after
                 return (step,)
             # What differs between two calls in a row shows what a class must be told.
-            other = self._step((self.call(signature, sample),), None, None)
+            other = self._step((self.call(signature, sample) or call,), None, None)
             self.after = self.run(after, (other,), place)
             return (step, other)
         return ()
-
-    def call(self, signature: Signature, sample: Sampler) -> Call:
-        args: list[Argument] = []
-        is_named = False
-        for formal in signature.block.formals:
-            if formal.default is not None and self.rng.random() < 0.45:
-                is_named = True  # what follows must be given by name
-                continue
-            is_named = is_named or self.rng.random() < 0.15
-            kind = signature.kinds[formal.name]
-            value = sample.of_kind(kind)
-            pair = sample.of_kind(kind) if formal.pair else None
-            args.append(Argument(value, pair, formal.name if is_named else None))
-        if all(argument.keyword for argument in args):
-            self.rng.shuffle(args)
-        return Call(signature.block.name, tuple(args))
 
     def _reference(self, worlds: list[World], place: Place, sample: Sampler) -> Body:
         part = self.rng.choice(sample.parts())
@@ -348,13 +321,19 @@ class Grower:
             rest, _ = self.chain(worlds, place.inside(keeps=True, flattens=False), 1)
         branches = [first, rest]
         self.rng.shuffle(branches)
-        word = self.rng.choice(["concat", "concat", "add", "mul"])
+        word = self.rng.choice(["concat", "concat", "add", "mul", "sub", "max"])
         atoms = (Merge(word, tuple(branches)), *self._after(sample, place))
         return (self._step(atoms, label, None),)
 
     def _reuse(self, worlds: list[World], place: Place, sample: Sampler) -> Body:
-        """A part once more; a group that keeps its channels is the likeliest to fit."""
-        part = self.rng.choice(sample.runs())
+        """A part once more; one of more than a layer, where it fits."""
+        runs = sample.runs()
+        larger = [run for run in runs if not sample.is_layer(run)]
+        part = self.rng.choice(runs)
+        for other in self.rng.sample(larger, min(len(larger), 3)):
+            if self.run(worlds, (Step((Reuse(other),)),), place) is not None:
+                part = other
+                break
         label = self._label(sample, place, 0.3)
         repeat = sample.count(1 if label else 0) if self.rng.random() < 0.2 else None
         again: Body = (self._step((Reuse(part),), label, repeat),)
@@ -377,7 +356,7 @@ class Grower:
     # ── Merges ───────────────────────────────────────────────────────────────────────────────
 
     def _merge(self, worlds: list[World], place: Place, sample: Sampler) -> Body:
-        word = self.rng.choices(["concat", "add", "mul"], [4, 4, 2])[0]
+        word = self.rng.choices(["concat", "add", "mul", "sub", "max"], [4, 4, 2, 0.7, 0.7])[0]
         before: Body = ()
         target = sample.integer(1, 6, plain=0.3, volume=False)
         if word != "concat" and self.rng.random() < 0.5:
@@ -460,6 +439,17 @@ class Grower:
         return body, after
 
 
+def _values_of(values: Expr | Range, state: State) -> list[Any] | None:
+    """What a loop runs over; None where that is illegal."""
+    try:
+        if isinstance(values, Range):
+            return list(range(evaluate(values.start, state), evaluate(values.stop, state)))
+        found = evaluate(values, state)
+    except (Illegal, TypeError):
+        return None
+    return list(found) if isinstance(found, Listed) else None
+
+
 def _fresh_scope(world: World) -> World:
     return replace(world, state=world.state._replace(own=frozenset(), runs={}))
 
@@ -468,6 +458,3 @@ def _at(world: World, start: State) -> World:
     """A world with the parts that it has, but the place and the values of another."""
     state = world.state._replace(node=start.node, volume=start.volume, values=start.values)
     return replace(world, state=state)
-
-
-__all__ = ["Formal", "Grower", "Place", "Signature", "Taste", "World"]

@@ -35,6 +35,7 @@ POSITIONS = {
     "reshape": ("sizes",),
     "take": ("channels",),
     "pad": ("sides",),
+    "slice": ("start", "stop"),
 }
 VARIADIC = {"take", "pad"}
 FLAGS = {"same": ("padding", "same"), "nobias": ("bias", False), "ceil": ("ceil_mode", True)}
@@ -45,11 +46,14 @@ COUNTS = {"out_channels", "out_features", "groups", "num_groups", "size", "num_p
 COUNTS |= {"upscale_factor"}
 RATES = {"p"}
 NUMBERS = {"alpha", "beta", "k", "negative_slope", "eps", "momentum"}
+NUMBERS |= {"min_val", "max_val", "threshold"}
 BOOLEANS = {"bias", "affine", "count_include_pad", "ceil_mode"}
 ACTIVATIONS = (
     *("relu", "relu6", "silu", "hardswish", "hardsigmoid", "sigmoid", "tanh", "leakyrelu"),
     *("elu", "gelu", "softmax", "prelu"),
+    *("selu", "mish", "softplus", "hardtanh", "logsoftmax"),
 )
+MERGES = ("concat", "add", "sub", "max", "mul")
 
 
 def convert(field: str, value: Any) -> Any:
@@ -64,9 +68,12 @@ def convert(field: str, value: Any) -> Any:
         need(isinstance(value, (int, float)) and not isinstance(value, bool), "a number")
         need(field not in RATES or 0 <= value < 1, "a rate")
         need(field != "eps" or value > 0, "a positive number")
+        need(field != "beta" or value > 0, "a positive number")
         return float(value)
     if field in BOOLEANS:
         need(isinstance(value, bool), "true or false")
+    if field in ("start", "stop"):
+        return _whole(value, int(field == "stop"))
     if field == "sizes":
         sizes = value if isinstance(value, tuple) else (value,)
         need(len(sizes) in (1, 3), "a volume")
@@ -95,7 +102,7 @@ def _pair(value: Any, minimum: int) -> tuple[int, int]:
 
 def infer(word: str, args: dict[str, Any], inputs: tuple[Volume, ...]) -> Volume:
     """The volume of a layer's result. Errors: ``Illegal``."""
-    if word in ("concat", "add", "mul"):
+    if word in MERGES:
         return _merge(word, inputs)
     (x,) = inputs
     match word:
@@ -111,6 +118,13 @@ def infer(word: str, args: dict[str, Any], inputs: tuple[Volume, ...]) -> Volume
         case "take":
             need(all(index < x[-1] for index in args["channels"]), "take: no such channel")
             return (*x[:-1], len(args["channels"]))
+        case "slice":
+            stop = args.get("stop", x[-1])
+            need(args["start"] < stop <= x[-1], "slice: no such channels")
+            return (*x[:-1], stop - args["start"])
+        case "hardtanh":
+            need(args.get("min_val", -1.0) < args.get("max_val", 1.0), "hardtanh: nothing between")
+            return x
         case "gn":
             need(x[-1] % args["num_groups"] == 0, "gn: groups")
             return x
@@ -154,8 +168,9 @@ def _of_image(word: str, args: dict[str, Any], x: Volume) -> Volume:
             left, right, top, bottom = args["sides"]
             return (height + top + bottom, width + left + right, channels)
         case "crop":
-            need(args["height"] <= height and args["width"] <= width, "crop: too small")
-            return (args["height"], args["width"], channels)
+            rows, columns = args["sizes"]
+            need(rows <= height and columns <= width, "crop: too small")
+            return (rows, columns, channels)
         case "in":
             need(height * width > 1, "in: one position")
             return x

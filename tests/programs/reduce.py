@@ -9,10 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 from programs import tree
+from programs.expressions import Expr, num
 from programs.layers import Illegal
-from programs.meaning import State, bind_formals, is_reserved, run_network
-from programs.meaning import evaluate as evaluate_value
-from programs.tree import Expr, num
+from programs.meaning import run_network
+from programs.values import State, bind_formals, is_reserved
+from programs.values import evaluate as evaluate_value
 
 
 def reduce(
@@ -75,6 +76,14 @@ def _smaller(node: Any) -> Iterator[Any]:
         case tree.If():
             if node.otherwise is not None:
                 yield replace(node, otherwise=None)
+        case tree.Block(is_phrase=True):
+            yield replace(node, is_phrase=False)
+        case tree.Given():
+            yield tree.Layer("tanh")
+        case tree.For(values=tree.Range(start=start, stop=stop)):
+            if start != num(0):
+                yield replace(node, values=tree.Range(num(0), stop))
+            yield replace(node, values=Expr("list", (num(1), num(2))))
         case tree.Layer():
             if node.word not in ("tanh", "id"):
                 yield tree.Layer("tanh")
@@ -121,6 +130,9 @@ def _spliced(item: Any) -> Iterator[tuple[Any, ...]]:
                     yield (item.otherwise,)
                 case tuple():
                     yield item.otherwise
+        case tree.For(name=name, body=body):
+            for value in (1, 2):
+                yield tuple(_with_value(inner, {name: value}) for inner in body)
         case tree.Step(atoms=atoms):
             for atom in atoms:
                 match atom:
@@ -130,7 +142,28 @@ def _spliced(item: Any) -> Iterator[tuple[Any, ...]]:
                         yield from branches
 
 
+def _with_value(node: Any, values: Mapping[str, Any]) -> Any:
+    """A tree with numbers in place of names."""
+
+    def put(inner: Any) -> Any:
+        is_value = isinstance(inner, Expr) and inner.op == "name" and inner.args[0] in values
+        return num(values[inner.args[0]]) if is_value else inner
+
+    return _map(node, put)
+
+
 def _simpler(expr: Expr) -> Iterator[Expr]:
+    if expr.op == "word":
+        return
+    if expr.op == "layer":
+        if expr.args[0] != tree.Layer("tanh"):
+            yield Expr("layer", (tree.Layer("tanh"),))
+        return
+    if expr.op == "list":
+        yield from (Expr("list", items) for items in _without(expr.args))
+    if expr.op == "[]":
+        yield num(1)
+        return
     if expr.op == "num":
         value = expr.args[0]
         plain: list[Any] = {int: [1, 2, 3], float: [1, 0.5], tuple: [3, 1]}.get(type(value), [])
@@ -215,15 +248,10 @@ def _without_family(program: tree.Program) -> Iterator[tree.Program]:
         ]
         for member in members:
             try:
-                values = bind_formals(family.formals, member.args, State(0, ()), {}, False)
+                bound = bind_formals(family.formals, member.args, State(0, ()), {}, {}, False)
             except Illegal:
                 continue
-
-            def put(node: Any, values: Mapping[str, Any] = values) -> Any:
-                is_value = isinstance(node, Expr) and node.op == "name"
-                return num(values[node.args[0]]) if is_value and node.args[0] in values else node
-
-            plain = _map(replace(family, formals=()), put)
+            plain = _with_value(replace(family, formals=()), bound.values)
             kept = [plain if i is family else i for i in program.items if i not in members]
             yield tree.Program(tuple(kept))
 
@@ -262,14 +290,15 @@ def _names_of(node: Any) -> Iterator[str]:
     match node:
         case Expr(op="name", args=(str() as word,)) if word not in ("C", "H", "W"):
             yield word
-        case tree.Step(label=str() as label):
+        case tree.Step(label=str() as label) | tree.For(label=str() as label):
             yield label
-        case (
-            tree.Recall(part=word)
-            | tree.Crop(part=word)
-            | tree.Reuse(part=word)
-            | tree.Let(name=word)
-        ):
+        case Expr(op="word", args=(str() as word,)) | Expr(op="[]", args=(str() as word, _)):
+            yield word
+        case tree.Recall(part=word) | tree.Crop(part=word) | tree.Reuse(part=word):
+            yield word
+        case tree.Let(name=word):
+            yield word
+        case tree.For(name=word) | tree.Given(word=word):
             yield word
         case tree.Formal(name=word, pair=pair):
             yield word
@@ -281,7 +310,8 @@ def _names_of(node: Any) -> Iterator[str]:
 
 def _rename(node: Any, word: str, new: str) -> Any:
     if isinstance(node, Expr):
-        return Expr("name", (new,)) if node.op == "name" and node.args[0] == word else node
+        is_named = node.op in ("name", "word", "[]") and node.args[0] == word
+        return Expr(node.op, (new, *node.args[1:])) if is_named else node
     if isinstance(node, (tree.Layer, tree.Merge, tree.Init)):
         return node
     changes = {

@@ -2,71 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from random import Random
-from typing import Any, TypeVar
-
-from programs.layers import Illegal
-from programs.meaning import State, evaluate, is_reserved
-from programs.tree import Expr, Init, Layer, name, num
-
-T = TypeVar("T")
+from programs.expressions import Expr, name, num
+from programs.sight import Sight
+from programs.tree import Init, Layer, Range
+from programs.values import GivenLayer, Listed
 
 
-@dataclass
-class Sampler:
-    rng: Random
-    states: list[State]
-
-    @property
-    def state(self) -> State:
-        return self.states[0]
-
-    # ── What is in sight ─────────────────────────────────────────────────────────────────────
-
-    def is_image(self) -> bool:
-        return all(len(state.volume) == 3 for state in self.states)
-
-    def parts(self) -> list[str]:
-        common = set.intersection(*({*state.parts} for state in self.states))
-        return sorted(word for word in common if not is_reserved(word))
-
-    def runs(self) -> list[str]:
-        """The parts that can run again."""
-        common = set.intersection(*({*state.runs} for state in self.states))
-        return sorted(word for word in common if not is_reserved(word))
-
-    def taken(self) -> set[str]:
-        return {word for state in self.states for word in (*state.values, *state.parts)}
-
-    def taken_parts(self) -> set[str]:
-        return {word for state in self.states for word in (*state.values, *state.own)}
-
-    def values(self, kind: type) -> list[str]:
-        common = set.intersection(*({*state.values} for state in self.states))
-        return sorted(
-            word
-            for word in common
-            if all(type(state.values[word]) is kind for state in self.states)
-        )
-
-    def evaluate(self, expr: Expr) -> list[Any] | None:
-        """The values in all states; None where there is none in one."""
-        try:
-            return [evaluate(expr, state) for state in self.states]
-        except Illegal:
-            return None
-
-    def has_channels(self, expr: Expr) -> bool:
-        return self.evaluate(expr) == [state.volume[-1] for state in self.states]
-
-    def split(self, test: Expr, items: Sequence[T]) -> tuple[list[T], list[T]]:
-        """The items whose state a condition holds in, and the others."""
-        truths = self.evaluate(test) or [True] * len(items)
-        pairs = list(zip(truths, items, strict=True))
-        return [i for t, i in pairs if t], [i for t, i in pairs if not t]
-
+class Sampler(Sight):
     # ── Expressions ──────────────────────────────────────────────────────────────────────────
 
     def integer(self, low: int, high: int, plain: float = 0.4, volume: bool = True) -> Expr:
@@ -88,7 +30,19 @@ class Sampler:
             return left
         right = name(self.rng.choice(words)) if self.rng.random() < 0.4 else None
         small = num(self.rng.randint(1, 4))
-        match self.rng.randrange(8):
+        listed = self.lists((int,), 1)
+        if listed and self.rng.random() < 0.4:
+            return self._of_list(self.rng.choice(listed), left)
+        match self.rng.randrange(11):
+            case 8:
+                base = self.rng.choice([left, num(2), Expr("neg", (left,))])
+                return Expr("**", (base, num(2) if base == left else left))
+            case 9:
+                factor = self.rng.choice([num(0.6), num(1.4), num(0.75)])
+                scaled = Expr("*", (factor, left))
+                return Expr("round_to", (self.rng.choice([num(2), num(4)]), scaled))
+            case 10:
+                return Expr(self.rng.choice(["ceil", "round"]), (Expr("log2", (left,)),))
             case 0:
                 return Expr("+", (left, right or small))
             case 1:
@@ -110,6 +64,56 @@ class Sampler:
             case _:
                 inner = Expr(self.rng.choice("+-"), (left, right or small))
                 return Expr(self.rng.choice("*%"), (inner, small))
+
+    def _of_list(self, listed: str, other: Expr) -> Expr:
+        match self.rng.randrange(7):
+            case 0:
+                return Expr("len", (name(listed),))
+            case 1 | 6:
+                return Expr("sum", (name(listed),))
+            case 2:
+                last = Expr("-", (Expr("len", (name(listed),)), num(1)))
+                return Expr("[]", (listed, last))
+            case 3:
+                index = Expr("%", (other, Expr("len", (name(listed),))))
+                return Expr("[]", (listed, index))
+            case _:
+                return Expr("[]", (listed, self.rng.choice([num(0), num(0), num(1), other])))
+
+    def turns(self, least: int) -> Expr | Range:
+        """What a loop runs over."""
+        rng = self.rng
+        listed = self.values(Listed)
+        chance = rng.random()
+        if listed and chance < 0.35:
+            word = rng.choice(listed)
+            if rng.random() < 0.7:
+                return name(word)
+            return Range(num(0), Expr("len", (name(word),)))
+        if chance < 0.6:
+            return self.of_kind("list") if rng.random() < 0.5 else self._list()
+        if chance < 0.75:
+            return Range(num(1), self.integer(1 + least, 4, plain=0.2))
+        return Range(num(0), self.integer(least, 3, plain=0.1))
+
+    def _list(self) -> Expr:
+        items = [self.integer(1, 6, plain=0.5) for _ in range(self.rng.randint(1, 3))]
+        return Expr("list", tuple(items))
+
+    def given_layer(self) -> Expr:
+        """A layer as an argument."""
+        words = self.words(GivenLayer)
+        if words and self.rng.random() < 0.4:
+            return Expr("word", (self.rng.choice(words),))
+        chance = self.rng.random()
+        if chance < 0.7:
+            return Expr("layer", (self._activation(),))
+        if chance < 0.85:
+            return Expr("layer", (self._norm(),))
+        dense = Layer("conv", (num(1), self.integer(1, 4)))
+        return Expr(
+            "layer", (self.rng.choice([Layer("id"), dense, Layer("dropout", (num(0.5),))]),)
+        )
 
     def count(self, low: int) -> Expr:
         """How often something is repeated."""
@@ -175,6 +179,13 @@ class Sampler:
                 return self.integer(1, 2, plain=0.7)
             case "count":
                 return self.integer(1, 3, plain=0.5)
+            case "list":
+                if (words := self.values(Listed)) and rng.random() < 0.4:
+                    return name(rng.choice(words))
+                items = [self.integer(1, 6, plain=0.8) for _ in range(rng.choice([0, 1, 2, 2, 3]))]
+                if rng.random() < 0.1:
+                    items = [num(rng.random() < 0.5) for _ in items]
+                return Expr("list", tuple(items))
             case "shape":
                 return num((rng.randint(4, 9), rng.randint(4, 9), rng.randint(1, 4)))
         return self.integer(1, 8)
@@ -207,7 +218,12 @@ class Sampler:
         if not self.is_image():
             return self._dense()
         channels = self.state.volume[-1]
-        match rng.randrange(9 if keeps else 14):
+        match rng.randrange(10 if keeps else 15):
+            case 9:
+                start = rng.randrange(channels)
+                stop = () if rng.random() < 0.4 else (num(rng.randint(start + 1, channels)),)
+                first = Expr("//", (name("C"), num(2))) if rng.random() < 0.3 else num(start)
+                return Layer("slice", (first, *stop))
             case 0:
                 return Layer("scale")
             case 1:
@@ -225,7 +241,7 @@ class Sampler:
                 return Layer("id")
             case 7 | 8:
                 return self._conv(True)
-            case 9:
+            case 14:
                 return Layer("pad", tuple(num(rng.randint(0, 1)) for _ in range(4)))
             case 10:
                 mode = (("mode", "bilinear"),) if rng.random() < 0.5 else ()
@@ -250,7 +266,13 @@ class Sampler:
 
     def _activation(self) -> Layer:
         rng = self.rng
-        word = rng.choice("relu tanh silu leakyrelu elu gelu sigmoid relu6 prelu softmax".split())
+        words = "relu tanh silu leakyrelu elu gelu sigmoid relu6 prelu softmax selu mish softplus"
+        word = rng.choice([*words.split(), "hardtanh", "logsoftmax"])
+        if word == "softplus" and rng.random() < 0.5:
+            return Layer(word, (), (("beta", self._float([0.5, 2, 1.0])),))
+        if word == "hardtanh" and rng.random() < 0.6:
+            key = rng.choice(["min_val", "max_val"])
+            return Layer(word, (), ((key, self._float([0, 0.5, 0.25])),))
         if word == "leakyrelu" and rng.random() < 0.6:
             return Layer(word, (), (("negative_slope", self._float([0.5, 1, 0.1, 1.0])),))
         if word == "elu" and rng.random() < 0.6:
@@ -275,7 +297,7 @@ class Sampler:
                 return Layer("ln")
 
     def _divisor(self) -> Expr:
-        channels = self.state.volume[-1]
+        channels = self.state.volume[-1] if self.state.volume else 4
         return self.rng.choice([num(1), num(2), num(channels), name("C")])
 
     def _rate(self) -> Expr:

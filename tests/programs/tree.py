@@ -9,75 +9,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-# ── Expressions ──────────────────────────────────────────────────────────────────────────────
-
-_LEVELS = {
-    "or": 1,
-    "and": 2,
-    "not": 3,
-    **dict.fromkeys(["==", "!=", "<", "<=", ">", ">="], 4),
-    **dict.fromkeys(["+", "-"], 5),
-    **dict.fromkeys(["*", "/", "//", "%"], 6),
-    "neg": 7,
-}
-
-
-FUNCTIONS = ("min", "max", "floor", "ceil", "round")
+from programs.expressions import FUNCTIONS, Expr, as_atom, literal
 
 
 @dataclass(frozen=True)
-class Expr:
-    """``op`` is an operator, one of ``FUNCTIONS``, ``num`` for a literal or ``name``."""
+class Quoted:
+    """A name in quotes: texts, and values between them."""
 
-    op: str
-    args: tuple[object, ...]
+    texts: tuple[str, ...]
+    values: tuple[Expr, ...] = ()
 
     def __str__(self) -> str:
-        return _render(self, 0)
-
-
-def num(value: float | tuple[int, ...]) -> Expr:
-    return Expr("num", (value,))
-
-
-def name(word: str) -> Expr:
-    return Expr("name", (word,))
-
-
-def _render(expr: Expr, level: int) -> str:
-    match expr.op:
-        case "num":
-            return _literal(expr.args[0])
-        case "name":
-            return str(expr.args[0])
-        case function if function in FUNCTIONS:
-            return f"{expr.op}({', '.join(_render(arg, 0) for arg in expr.args)})"
-        case "not":
-            text = f"not {_render(expr.args[0], 3)}"
-        case "neg":
-            text = f"-{_render(expr.args[0], 7)}"
-        case op:
-            own = _LEVELS[op]
-            left, right = expr.args
-            # Comparisons are not chained.
-            text = f"{_render(left, own + (own == 4))} {op} {_render(right, own + 1)}"
-    return f"({text})" if _LEVELS[expr.op] < level else text
-
-
-def _literal(value: object) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case tuple():
-            return "x".join(map(str, value))
-        case _:
-            return repr(value)
-
-
-def as_atom(expr: Expr) -> str:
-    """An expression as an argument: in parentheses where it is more than a word."""
-    is_word = expr.op in ("num", "name", "[]") and not str(expr).startswith("-")
-    return str(expr) if is_word else f"({expr})"
+        parts = [self.texts[0]]
+        for value, text in zip(self.values, self.texts[1:], strict=True):
+            parts += [f"{{{value}}}", text]
+        return f'"{"".join(parts)}"'
 
 
 # ── Statements ───────────────────────────────────────────────────────────────────────────────
@@ -117,7 +63,7 @@ class Layer:
                 case None:
                     words.append(key)
                 case int() | tuple() if len(key) == 1:
-                    words.append(f"{key}{_literal(value)}")
+                    words.append(f"{key}{literal(value)}")
                 case Expr():
                     is_call = value.op in FUNCTIONS
                     words.append(f"{key}={value if is_call else as_atom(value)}")
@@ -183,18 +129,28 @@ class Reuse:
 
 
 @dataclass(frozen=True)
+class Given:
+    """A layer that is given for a parameter."""
+
+    word: str
+
+    def __str__(self) -> str:
+        return self.word
+
+
+@dataclass(frozen=True)
 class Head:
     weight: float
     body: Body
 
 
-Atom: TypeAlias = Layer | Call | Merge | Group | Recall | Crop | Reuse | Head
+Atom: TypeAlias = Layer | Call | Merge | Group | Recall | Crop | Reuse | Head | Given
 
 
 @dataclass(frozen=True)
 class Step:
     atoms: tuple[Atom, ...]
-    label: str | None = None
+    label: str | Quoted | None = None
     repeat: Expr | None = None
     claim: tuple[int, ...] | None = None
     comment: str | None = None
@@ -214,6 +170,23 @@ class If:
 
 
 @dataclass(frozen=True)
+class Range:
+    start: Expr
+    stop: Expr
+
+    def __str__(self) -> str:
+        return f"{self.start}..{self.stop}"
+
+
+@dataclass(frozen=True)
+class For:
+    name: str
+    values: Expr | Range
+    body: Body
+    label: str | Quoted | None = None
+
+
+@dataclass(frozen=True)
 class InitAll:
     """The statement ``init …`` of a network."""
 
@@ -225,7 +198,7 @@ class InitAll:
         return " ".join(["init", self.init.word, *number, *bias])
 
 
-Statement: TypeAlias = Step | Let | If | InitAll
+Statement: TypeAlias = Step | Let | If | For | InitAll
 Body: TypeAlias = tuple[Statement, ...]
 
 
@@ -237,9 +210,12 @@ class Formal:
     name: str
     pair: str | None = None
     default: Expr | None = None
+    #: ``block``, ``layer`` or ``part`` for what is no value.
+    kind: str | None = None
 
     def __str__(self) -> str:
         pair = f"→{self.pair}" if self.pair else ""
+        pair = f": {self.kind}" if self.kind else pair
         default = f"={self.default}" if self.default else ""
         return f"{self.name}{pair}{default}"
 
@@ -250,6 +226,7 @@ class Block:
     formals: tuple[Formal, ...]
     body: Body
     comment: str | None = None
+    is_phrase: bool = False
 
 
 @dataclass(frozen=True)
@@ -298,7 +275,8 @@ def _item(item: Item) -> list[str]:
         case Let():
             return [f"let {item.name} = {item.value}"]
         case Block():
-            head = f"block {item.name}({', '.join(map(str, item.formals))})"
+            word = "phrase" if item.is_phrase else "block"
+            head = f"{word} {item.name}({', '.join(map(str, item.formals))})"
             return [*_comment(item.comment), *_braced(f"{head} ", item.body, "", "")]
         case Network():
             formals = f"({', '.join(map(str, item.formals))})" if item.formals else ""
@@ -356,6 +334,10 @@ def _statement(statement: Statement, pad: str) -> list[str]:
             return [f"{pad}{statement}"]
         case If():
             return _if(statement, "", pad)
+        case For():
+            label = f"{statement.label}: " if statement.label else ""
+            head = f"{label}for {statement.name} in {statement.values} "
+            return _braced(head, statement.body, "", pad)
         case Step():
             return _step(statement, pad)
 
@@ -373,7 +355,7 @@ def _if(cond: If, before: str, pad: str) -> list[str]:
 
 def _step(step: Step, pad: str) -> list[str]:
     repeat = f" ×{as_atom(step.repeat)}" if step.repeat else ""
-    claim = f" → {_literal(step.claim)}" if step.claim else ""
+    claim = f" → {literal(step.claim)}" if step.claim else ""
     line = f"{step.label}: " if step.label else ""
     lines = [pad + line]
     for atom in step.atoms:
