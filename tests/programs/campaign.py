@@ -40,7 +40,8 @@ def try_seed(seed: int) -> Trial:
 
 def judge_program(program: tree.Program, seed: int) -> Failure | None:
     """What is wrong with a file. Errors: ``Illegal``."""
-    return judge(str(program), run(program), seed=seed)
+    meanings = run(program)
+    return judge(str(program), meanings, seed=seed)
 
 
 def reduce_seed(seed: int, seconds: float = 60) -> tuple[tree.Program, Failure]:

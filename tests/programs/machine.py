@@ -174,6 +174,7 @@ class Machine:
             need(bool(step.atoms), "an empty statement")
         label = step.label
         if isinstance(label, tree.Quoted):
+            need(len(label.texts) == len(label.values) + 1, "texts between values")
             values = [evaluate(value, state) for value in label.values]
             need(all(type(value) is int for value in values), "a whole number in a name")
             texts = zip(map(str, values), label.texts[1:], strict=True)
