@@ -45,6 +45,9 @@ STRUCTURES = {
     "conditions": "let k = C * 2; if k > 4 { conv 1x1 k } else { conv 1x1 1 }; conv 1x1 (k // 2)",
     "an else that is empty": "if C == 4 { conv 1x1 3 } else { }; fc 3",
     "leaves the input as it is": "add { id | id }",
+    "no copies beside what flows in": (
+        "k: conv 1x1 4; a: mul { for i in [] { tanh } | k }; reuse a"
+    ),
     "for over a list": "for n in [8, 4, 6] { conv 3x3 n same relu }; fc 3",
     "named for over a range": "stage: for i in 0..3 { conv 1x1 (4 + i) relu }; fc 3",
     "for with named parts": 'for i in 1..4 { "conv{i}": conv 3x3 (2 * i) same; relu }; fc 3',

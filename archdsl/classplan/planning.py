@@ -357,9 +357,7 @@ def _made_and_referenced(steps: Iterable[PlanStep]) -> Iterator[int | ReferenceP
     """The nodes that steps make and the parts that they refer to, in the order of execution."""
     for step in steps:
         match step:
-            case ApplyStep(item=SequentialItem(items=items)) if not any(
-                True for _ in in_row(items)
-            ):
+            case ApplyStep(item=SequentialItem(items=items), label=None) if not list(in_row(items)):
                 pass  # what flows in flows on: nothing is made here
             case ApplyStep():
                 yield from step.references

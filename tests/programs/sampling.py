@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from programs.expressions import Expr, name, num
-from programs.sight import Sight
+from programs.sight import InView
 from programs.tree import Init, Layer, Range
 from programs.values import GivenLayer, Listed
 
 
-class Sampler(Sight):
+class Sampler(InView):
     # ── Expressions ──────────────────────────────────────────────────────────────────────────
 
     def integer(self, low: int, high: int, plain: float = 0.4, volume: bool = True) -> Expr:

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class Sight:
+class InView:
     rng: Random
     states: list[State]
 
