@@ -227,7 +227,8 @@ class Builder(Placer):
             except ElaborationError:
                 self.lacks_names = True
                 raise
-            step = replace(step, label=label)
+            if label is not step.label:
+                step = replace(step, label=label)
         try:
             return self._labelled(step, label, scope, cursor, is_quoted=is_quoted)
         except (ElaborationError, UnknownVolume):
