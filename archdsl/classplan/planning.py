@@ -166,9 +166,12 @@ class _Planner:
                         return None
                     rows.append(tuple(item for one in items for item in one or ()))
                 return self._copies(part, rows)
-            case LayerPart(name=str(name)) | CallPart(name=str(name)) | GroupPart(name=name):
-                pass
-            case RepeatPart(name=str(name)):
+            case (
+                LayerPart(name=str(name))
+                | CallPart(name=str(name))
+                | GroupPart(name=name)
+                | RepeatPart(name=str(name))
+            ):
                 pass
             case _:
                 return None

@@ -364,15 +364,7 @@ class Builder(Placer):
             refuse_word(label, is_label=True)
         if label.id in scope.parts.own:
             raise taken(label, "a part", scope.parts)
-        value = scope.values.find(label.id)
-        if value:
-            raise ElaborationError(
-                "repeated-name",
-                f"`{label.id}` is already a value",
-                label.span,
-                related=(Label(value[1], "defined here"),),
-                help="choose another name: a name means one thing",
-            )
+        scope.values.refuse_known(label)
         refuse_given(label, scope)
 
     def _atoms(

@@ -8,7 +8,7 @@ from dataclasses import field, replace
 from archdsl.elaborate.binding import Application, as_atom, bind_with_forms, without_argument
 from archdsl.elaborate.environment import BlockDefinition, Environment
 from archdsl.elaborate.errors import ElaborationError, UnknownVolume
-from archdsl.elaborate.names import Context, Values, refuse_word
+from archdsl.elaborate.names import Context, Values
 from archdsl.elaborate.scope import (
     Cursor,
     LayerArgument,
@@ -112,7 +112,7 @@ def _bind_word(
 ) -> None:
     """Bind a parameter that is not a value."""
     assert formal.kind is not None
-    refuse_word(formal.name)
+    found.values.refuse_known(formal.name)
     if argument is None:
         assert formal.default is not None
         # A default means what it means where the block is written.
@@ -193,7 +193,7 @@ def _part_argument(value: syntax.Expr, caller: Scope) -> Cursor:
     return result_of(value, known)
 
 
-# ── Values ───────────────────────────────────────────────────────────────────────────────────
+# ── Arguments and parameters ───────────────────────────────────────────────────────────────────────────────────
 
 
 def _constant(default: syntax.Expr | None, outer: Values) -> Value | None:

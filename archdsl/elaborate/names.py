@@ -11,16 +11,15 @@ from archdsl.elaborate.errors import ElaborationError
 from archdsl.layers import REGISTRY
 from archdsl.layers.definition import words_of
 from archdsl.layers.volume import Volume
-from archdsl.network.symbols import (
-    Symbolic,
-)
+from archdsl.network.symbols import Symbolic
 from archdsl.records import dataclass
 from archdsl.text import syntax
 from archdsl.text.diagnostics import Label
 from archdsl.text.source import Span
 
+#: The sizes of the current volume: words of the language.
 VOLUME_NAMES = ("H", "W", "C")
-#: Further ones, where the current volume has such a size and no value has the name.
+#: What they are. `L` and `D` are words where the volume has such a size and no value the name.
 AXIS_LETTERS = {
     "H": "height of an image",
     "W": "width of an image",
@@ -87,6 +86,11 @@ class Values:
 
     def define(self, name: syntax.Name, value: Symbolic | None) -> None:
         refuse_word(name)
+        self.refuse_known(name)
+        self.own[name.id] = (value, name.span)
+
+    def refuse_known(self, name: syntax.Name) -> None:
+        """Refuse to name something else like a value in scope."""
         known = self.find(name.id)
         if known:
             raise ElaborationError(
@@ -96,7 +100,6 @@ class Values:
                 help="choose another name: a name means one thing",
                 related=(Label(known[1], "defined here"),),
             )
-        self.own[name.id] = (value, name.span)
 
 
 #: ``s2`` is a stride and ``x2`` a repeat, wherever they are written.

@@ -30,15 +30,7 @@ def read_inputs(input: syntax.Expr | syntax.Ports, header: Context) -> tuple[Net
     _check_names(input)
     for port in input.ports:
         refuse_word(port.name)
-        value = header.values.find(port.name.id)
-        if value:
-            raise ElaborationError(
-                "repeated-name",
-                f"`{port.name.id}` is already a value",
-                port.name.span,
-                related=(Label(value[1], "defined here"),),
-                help="choose another name: a name means one thing",
-            )
+        header.values.refuse_known(port.name)
     return tuple(
         NetworkInput(port.name.id, read_volume(port.volume, header), port.span)
         for port in input.ports

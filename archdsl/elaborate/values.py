@@ -27,7 +27,6 @@ from archdsl.text.diagnostics import Fix, replaced, respell
 from archdsl.text.source import Span
 
 MAX_VALUE = 10**15
-#: The sizes of the current volume: words of the language.
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,
     "-": operator.sub,
