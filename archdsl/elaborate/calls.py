@@ -193,7 +193,7 @@ def _part_argument(value: syntax.Expr, caller: Scope) -> Cursor:
     return result_of(value, known)
 
 
-# ── Arguments and parameters ───────────────────────────────────────────────────────────────────────────────────
+# ── Arguments and parameters ─────────────────────────────────────────────────────────────────
 
 
 def _constant(default: syntax.Expr | None, outer: Values) -> Value | None:
