@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -19,14 +18,9 @@ from archdsl.classplan import RESERVED_ATTRIBUTES
 from archdsl.frontend import read_models
 from archdsl.text.source import Source
 
+#: That they compute what their specs say, `archdsl check --prove specs` proves.
 SPECS = sorted((ROOT / "specs").rglob("*.arch"))
 BARE = "conv 3x3 s1 same ×2; maxpool 2 s2; inception(64,96→128,16→32,32)"
-
-
-@pytest.mark.parametrize("path", SPECS, ids=lambda p: p.stem)
-def test_spec_agrees_with_torch(path: Path) -> None:
-    for model in sample(path):
-        judge(model)
 
 
 def test_bare_statements_compile_and_run() -> None:

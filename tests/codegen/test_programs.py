@@ -37,9 +37,9 @@ from programs.tree import (
 
 import archdsl
 
-COUNT = 2000
+COUNT = 600
 #: One test has as many seeds, so that several processes have about as much to do.
-CHUNK = 50
+CHUNK = 20
 FOUND = sorted((Path(__file__).parent / "programs_found").glob("*.arch"))
 
 

@@ -24,8 +24,18 @@ from archdsl.model.cost import count_costs
 from archdsl.text.diagnostics import ArchError
 
 #: Layers that count as reading all: they turn rows into columns, which are followed apart, or
-#: attend to positions that a larger map has more of.
-COUNTED_AS_ALL = {"reshape", "tokens", "token", "clstoken", "attention"}
+#: read positions that a larger map has more of. Numbers of words have no gradient.
+COUNTED_AS_ALL = {
+    "reshape",
+    "tokens",
+    "token",
+    "clstoken",
+    "attention",
+    "matmul",
+    "lstm",
+    "gru",
+    "embedding",
+}
 
 
 def field_of(model: Model) -> tuple[int, ...]:
@@ -41,7 +51,8 @@ def judge_fields(model: Model) -> int:
     """
     # A volume of other axes than the input's is not followed beyond its borders.
     is_plain = all(node.volume.rank in (0, axes_of(model)) for node in model.nodes) and not (
-        (COUNTED_AS_ALL | {"posembed"}) & {getattr(node.layer, "name", "") for node in model.nodes}
+        (COUNTED_AS_ALL | {"posembed", "posenc"})
+        & {getattr(node.layer, "name", "") for node in model.nodes}
     )
     is_judged = is_plain and (is_square(model) or not has_gaps(model))
     network = endless(model) if is_judged else None
@@ -258,7 +269,7 @@ def spatial_networks(draw: Any) -> Model:
             larger = archdsl.parse(candidate, input=input)
         except ArchError:
             continue
-        if max(node.volume.elements for node in larger.nodes) < 5_000:
+        if max(node.volume.elements for node in larger.nodes) < 1_500:
             text, model = candidate, larger
     return model
 

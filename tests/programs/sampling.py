@@ -297,8 +297,9 @@ class Sampler(InView):
                 return Layer("ln")
 
     def _divisor(self) -> Expr:
-        channels = self.state.volume[-1] if self.state.volume else 4
-        return self.rng.choice([num(1), num(2), num(channels), name("C")])
+        if not self.state.volume:
+            return self.rng.choice([num(1), num(2), num(4)])
+        return self.rng.choice([num(1), num(2), num(self.state.volume[-1]), name("C")])
 
     def _rate(self) -> Expr:
         return self._float([0.5, 0.1, 0, 0.25])

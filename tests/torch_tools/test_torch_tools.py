@@ -1,8 +1,8 @@
 """What PyTorch users do with a module works on each one of ``generated/``.
 
 Large networks are asked on the meta device, where nothing is computed: that ``torch.compile`` has
-one graph, and that ``torch.export`` leaves the batch open, does not depend on numbers. Computed are
-one network for each set of blocks, as long as it is small.
+one graph, and that ``torch.export`` leaves the batch open, does not depend on numbers. Asked is one
+network for each set of blocks; computed are the small ones with another kind of layer.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import ROOT, sample
+from oracle import run_source
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
@@ -29,8 +30,11 @@ import archdsl
 from archdsl.cli.compile import module_path
 from archdsl.cli.files import find_specs
 from archdsl.codegen import entry_name
+from archdsl.frontend import read_models
 from archdsl.layers import UnaryLayer
 from archdsl.model import Model
+from archdsl.text.source import Source
+from archdsl.torch_tools.inputs import draw_inputs
 
 sys.path.append(str(ROOT))  # `generated` is imported as its users import it
 
@@ -52,12 +56,11 @@ class Case:
         return network
 
     def images(self, batch: int, device: str = "cpu") -> tuple[Tensor, ...]:
-        """Random images for each input."""
+        """Random samples for each input."""
         generator = torch.Generator(device="cpu").manual_seed(batch)
-        return tuple(
-            torch.randn(batch, *node.volume.torch_sizes, generator=generator).to(device)
-            for node in self.model.inputs
-        )
+        volumes = [node.volume for node in self.model.inputs]
+        drawn = draw_inputs(self.model, volumes, batch, generator)
+        return tuple(samples.to(device) for samples in drawn)
 
     def shapes(self, batch: int) -> list[tuple[int, ...]]:
         """What the network gives in evaluation."""
@@ -97,6 +100,22 @@ def _first_of_their_kind() -> Iterator[Case]:
 FIRST = list(_first_of_their_kind())
 #: Small enough to be computed.
 LIGHT = [case for case in FIRST if case.parameters < 15_000_000]
+
+
+def _with_new_layers() -> Iterator[Case]:
+    """The small networks that have a kind of layer, or an output, which no smaller one has."""
+    seen: set[object] = set()
+    for case in sorted(LIGHT, key=lambda case: len(case.model.nodes)):
+        model = case.model
+        kinds = {type(node.layer) for node in model.layers}
+        kinds |= {("outputs", len(model.ends)), ("heads", model.heads.parameters > 0)}  # type: ignore[arg-type]
+        if not kinds <= seen:
+            yield case
+        seen |= kinds
+
+
+#: With each kind of layer that a network of LIGHT has, for what takes seconds.
+FEW = list(_with_new_layers())
 
 
 def enlivened(case: Case) -> nn.Module:
@@ -140,7 +159,8 @@ def assert_same(case: Case, expected: nn.Module, *actual: nn.Module) -> None:
             assert len(outputs) == len(wanted)
             assert all(map(torch.equal, outputs, wanted))
         if not is_training and case.model.name not in FADING:
-            assert not torch.equal(wanted[0], tensors(expected(-images[0], *images[1:]))[0])
+            others = tensors(expected(*(x[:2] for x in case.images(3))))
+            assert not torch.equal(wanted[0], others[0])
 
 
 # ── torch.jit.script and torch.fx ────────────────────────────────────────────────────────────
@@ -203,7 +223,7 @@ def test_is_traced_by_fx(case: Case, is_training: bool) -> None:
     assert called <= {name for name, _ in network.named_modules()}
     assert {name for name in runs if name in called} >= {
         names[n.id] for n in layers if n.layer.has_weights and names[n.id] in runs
-    } - {name for name in runs if type(network.get_submodule(name)) is nn.Sequential}
+    } - {name for name in runs if any(network.get_submodule(name).children())}
 
 
 # ── torch.compile ────────────────────────────────────────────────────────────────────────────
@@ -215,7 +235,8 @@ def compile_whole(case: Case, is_training: bool) -> None:
     device = "cpu" if case.parameters < 100_000 else "meta"
     torch.compiler.reset()
     network = case.build(device).train(is_training)
-    with torch.no_grad():
+    # Without this torch leaves recurrent layers out of its graphs.
+    with torch.no_grad(), torch._dynamo.config.patch(allow_rnn=True):
         compiled = torch.compile(network, fullgraph=True, backend="eager")
         outputs = tensors(compiled(*case.images(2, device)))
     heads = len(getattr(network, "aux_weights", ())) if is_training else 0
@@ -224,10 +245,17 @@ def compile_whole(case: Case, is_training: bool) -> None:
     assert [tuple(output.shape) for output in outputs[: len(wanted)]] == wanted
 
 
-@pytest.mark.parametrize("is_training", [False, True], ids=["evaluation", "training"])
+def has_mode(case: Case) -> bool:
+    """Whether the text of a network's module asks if it is in training."""
+    source = Path(str(sys.modules[case.module].__file__)).read_text("utf-8")
+    return "self.training" in source
+
+
 @pytest.mark.parametrize("case", FIRST, ids=str)
-def test_compiles_as_one_graph(case: Case, is_training: bool) -> None:
-    compile_whole(case, is_training)
+def test_compiles_as_one_graph(case: Case) -> None:
+    compile_whole(case, False)
+    if has_mode(case):
+        compile_whole(case, True)
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="inductor needs a C++ compiler")
@@ -244,42 +272,51 @@ def test_inductor_computes_the_same() -> None:
 # ── torch.export ─────────────────────────────────────────────────────────────────────────────
 
 
-#: What the networks that are computed in ONNX are made of; the others have nothing beyond it.
+#: What the networks of FEW and SMALL are made of, which are computed in ONNX: those that are too
+#: large for that have nothing beyond it.
 OPERATORS = set(
     """
-    adaptive_avg_pool1d.default adaptive_avg_pool2d.default add.Tensor avg_pool2d.default
-    avg_pool3d.default batch_norm.default cat.default conv1d.default conv2d.default div.Tensor
-    dropout.default flatten.using_ints index.Tensor linear.default max_pool1d.default
-    max_pool2d.default mul.Tensor pad.default pow.Tensor_Scalar relu.default sigmoid.default
-    slice.Tensor squeeze.dim sym_size.int tanh.default view.default
+    _assert_tensor_metadata.default abs.default adaptive_avg_pool1d.default
+    adaptive_avg_pool2d.default adaptive_max_pool1d.default add.Tensor arange.default
+    avg_pool2d.default avg_pool3d.default batch_norm.default cat.default channel_shuffle.default
+    chunk.default conv1d.default conv2d.default conv3d.default conv_transpose2d.input div.Tensor
+    dropout.default embedding.default expand.default flatten.using_ints ge.Scalar gelu.default
+    hardsigmoid.default hardswish.default hardtanh.default index.Tensor layer_norm.default
+    leaky_relu.default linear.default lstm.input masked_fill.Scalar matmul.default
+    max_pool1d.default max_pool2d.default max_pool3d.default movedim.int mul.Tensor ne.Tensor
+    pad.default permute.default pow.Tensor_Scalar relu.default reshape.default roll.default
+    scaled_dot_product_attention.default select.int sigmoid.default silu.default slice.Tensor
+    squeeze.dim sub.Tensor sym_size.int tanh.default to.dtype transpose.int unbind.int
+    unflatten.int unsqueeze.default upsample_bilinear2d.vec upsample_nearest2d.vec view.default
+    zeros.default
     """.split()
-)
-#: Those that only networks have which are too large for that; test_other_axes.py and test_ports.py
-#: compute them.
-OPERATORS_OF_LARGE = {
-    "abs.default",
-    "contiguous.default",
-    "conv3d.default",
-    "conv_transpose2d.input",
-    "expand.default",
-    "gelu.default",
-    "hardsigmoid.default",
-    "hardswish.default",
-    "hardtanh.default",
-    "layer_norm.default",
-    "leaky_relu.default",
-    "max_pool3d.default",
-    "movedim.int",
-    "permute.default",
-    "reshape.default",
-    "scaled_dot_product_attention.default",
-    "select.int",
-    "silu.default",
-    "transpose.int",
-    "unbind.int",
-    "sigmoid.default",
-    "sub.Tensor",
+) | {"<built-in function getitem>"}
+
+#: Small networks with what only large ones of specs/ have.
+SMALL_SPECS = """
+network Video: 4x12x12x3 → 5 { conv 3x3x3 8 same leakyrelu 0.1; maxpool 2; fc 5 }
+network Twins: (left: 8x8x3, right: 8x8x3) → 1 {
+  tower: { conv 3 4; fc 8 }
+  right; twin: reuse tower
+  sub { tower | twin } abs; fc 1
 }
+network Tokens: 32x32x3 → 4x2x6 {
+  conv 8 16 s8; ln gelu; tokens; clstoken; posembed; attention 4; ln; token 0; fc 48; reshape 4x2x6
+}
+network Windows: 8x8x3 → 16x16x4 {
+  conv 1 4; attention 2 window=4 shift=2; upsample 2; { conv 3 4 s2 same; upsample 2 mode=bilinear }
+}
+network Words: 6 → 5 { embedding 9 8; matmul { id | gmp; fc 64; reshape 8x8 }; fc 12; sample; fc 5 }
+"""
+
+
+def _small() -> list[Case]:
+    models = read_models(Source(SMALL_SPECS, "small.arch"))
+    sys.modules["small"] = run_source(archdsl.compile(*models), "small")
+    return [Case("small", model) for model in models]
+
+
+SMALL = _small()
 
 
 def exported(case: Case) -> ExportedProgram:
@@ -295,10 +332,18 @@ def operators(program: ExportedProgram) -> set[str]:
     return {str(n.target).removeprefix("aten.") for n in nodes if n.op == "call_function"}
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+#: What torch says of its own recurrent layers.
+UNFLAT = pytest.mark.filterwarnings(
+    "ignore:The tensor attributes .*_flat_weights:UserWarning",
+    "ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning",
+)
+
+
+@UNFLAT
+@pytest.mark.parametrize("case", FIRST, ids=str)
 def test_exports_for_any_batch(case: Case) -> None:
     program = exported(case)
-    assert operators(program) <= OPERATORS | OPERATORS_OF_LARGE
+    assert operators(program) <= OPERATORS
     outputs = tensors(program.module()(*case.images(5, "meta")))
     assert [tuple(output.shape) for output in outputs] == case.shapes(5)
 
@@ -306,19 +351,23 @@ def test_exports_for_any_batch(case: Case) -> None:
 # ── ONNX ─────────────────────────────────────────────────────────────────────────────────────
 
 
+@UNFLAT
 def test_every_operator_is_computed() -> None:
     missing = OPERATORS
     # Those with most kinds of layers first: few have all. That none has more is tested above.
-    for case in sorted(LIGHT, key=lambda case: -len({n.layer.name for n in case.model.layers})):
+    light = [*SMALL, *FEW]
+    for case in sorted(light, key=lambda case: -len({n.layer.name for n in case.model.layers})):
         missing = missing - operators(exported(case))
         if not missing:
             break
     assert missing == set()
 
 
-@pytest.mark.parametrize("case", LIGHT, ids=str)
+@UNFLAT
+@pytest.mark.filterwarnings("ignore:# The axis name. batch will not be used:UserWarning")
+@pytest.mark.parametrize("case", [*SMALL, *FEW], ids=str)
 def test_onnx_computes_the_same(case: Case) -> None:
-    """Exported with two images, run with three."""
+    """Exported with two images, run with three: as near to the exact numbers as torch is."""
     import onnxruntime
 
     network = enlivened(case)
@@ -337,23 +386,28 @@ def test_onnx_computes_the_same(case: Case) -> None:
     images = case.images(3)
     results = session.run(None, {n: x.numpy() for n, x in zip(names, images, strict=True)})
     with torch.no_grad():
-        wanted = tensors(network(*images))
-    for actual, expected in zip(results, wanted, strict=True):
+        rounded = tensors(network(*images))
+        exact = tensors(network.double()(*(image.double() for image in images)))
+    for actual, near, expected in zip(results, rounded, exact, strict=True):
         scale = float(expected.abs().max())
         assert scale > 1e-2
-        torch.testing.assert_close(torch.from_numpy(actual), expected, rtol=1e-4, atol=1e-4 * scale)
+        # Deep networks with gates magnify what is rounded, in torch as well.
+        rounding = float((near - expected).abs().max())
+        assert rounding < 1e-3 * scale
+        distance = float((torch.from_numpy(actual) - expected).abs().max())
+        assert distance < 8 * rounding + 1e-6 * scale
 
 
 # ── Copies ───────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("case", LIGHT, ids=str)
+@pytest.mark.parametrize("case", FEW, ids=str)
 def test_copies_and_pickles_compute_the_same(case: Case) -> None:
     network = enlivened(case)
     assert_same(case, network, copy.deepcopy(network), pickle.loads(pickle.dumps(network)))
 
 
-@pytest.mark.parametrize("case", LIGHT, ids=str)
+@pytest.mark.parametrize("case", FEW, ids=str)
 def test_weights_come_back_from_a_file(case: Case, tmp_path: Path) -> None:
     network = enlivened(case)
     state = network.state_dict()
