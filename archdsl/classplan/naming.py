@@ -38,6 +38,10 @@ register_load_state_dict_pre_hook register_module register_parameter
 register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state
 set_submodule share_memory state_dict to to_empty train training type xpu zero_grad aux_weights
 load_training_state
+add_submodule code delete_all_unused_submodules delete_submodule graph print_readable recompile
+to_folder
+code_with_constants define forward_magic_method get_debug_state graph_for inlined_graph
+original_name save save_to_buffer
 """
 RESERVED_ATTRIBUTES = frozenset(_RESERVED.split())
 

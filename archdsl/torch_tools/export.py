@@ -20,6 +20,7 @@ from archdsl.codegen import entry_name
 from archdsl.model import Model
 from archdsl.network.graph import label_of
 from archdsl.torch_tools.errors import ToolError
+from archdsl.torch_tools.inputs import draw_inputs
 from archdsl.torch_tools.network import load_network
 from archdsl.torch_tools.numbers import tensors_of
 from archdsl.torch_tools.weights import load_weights
@@ -92,21 +93,21 @@ def export_onnx(
 
 
 def input_names(model: Model) -> list[str]:
-    """The names of the inputs in ONNX."""
-    return [label_of(node) or INPUT for node in model.inputs]
+    """The names of the inputs in ONNX, where no two tensors have one name."""
+    taken = {output.name for output in model.outputs}
+    return [label_of(node) or ("input" if INPUT in taken else INPUT) for node in model.inputs]
 
 
 def output_names(model: Model) -> list[str]:
     """The names of the outputs in ONNX."""
-    return [output.name for output in model.outputs] or [OUTPUT]
+    taken = {label_of(node) for node in model.inputs}
+    return [output.name for output in model.outputs] or ["output" if OUTPUT in taken else OUTPUT]
 
 
 def _images(model: Model, batch: int) -> tuple[Tensor, ...]:
     """Random images for each input."""
-    generator = torch.Generator().manual_seed(SEED)
-    return tuple(
-        torch.randn(batch, *node.volume.torch_sizes, generator=generator) for node in model.inputs
-    )
+    volumes = [node.volume for node in model.inputs]
+    return tuple(draw_inputs(model, volumes, batch, torch.Generator().manual_seed(SEED)))
 
 
 def _convert(
