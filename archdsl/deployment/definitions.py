@@ -39,7 +39,7 @@ class Reduction(nn.Module):
         x = self.activation(self.conv(x))
         return torch.split(x, self.out_channels, dim=1)
 '''
-    rank_support = support_for(support, ("Conv2d", "Conv1d"), ("Conv2d", "Conv3d"))
+    more_support = support_for(support, ("Conv2d", "Conv1d"), ("Conv2d", "Conv3d"))
 
     pieces: tuple[int, ...] = ()
     activation: UnaryLayer | None = None

@@ -132,6 +132,7 @@ class Placer:
         if len(volumes) < len(inputs):
             return Cursor(inputs[0].node, None)
         try:
+            check_source(layer, self.nodes[inputs[0].node])
             layer = layer.fitted(tuple(volumes))
             volume = layer.infer(tuple(volumes))
             if volume.elements > MAX_VALUE:
@@ -248,6 +249,19 @@ class Placer:
                 related=tuple(related),
             ),
             scope,
+        )
+
+
+def check_source(layer: Layer, source: Node) -> None:
+    """Refuse results of layers where the numbers of words are read.
+
+    Errors: ``LayerError``.
+    """
+    if layer.reads_words and source.inputs:
+        raise LayerError(
+            "misplaced-statement",
+            f"`{layer.name}` reads the numbers of words, which only an input of the network gives",
+            help="make it the first layer, or the first behind the name of an input",
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Set
 from dataclasses import replace
 
 from archdsl.elaborate.errors import ElaborationError, UnknownVolume
-from archdsl.elaborate.placing import Placer
+from archdsl.elaborate.placing import Placer, check_source
 from archdsl.elaborate.scope import Cursor, Scope
 from archdsl.layers import LayerError, MergeLayer, UnaryLayer
 from archdsl.layers.volume import Volume
@@ -226,6 +226,7 @@ class Replay:
         volumes = tuple(placer.nodes[input].volume for input in inputs)
         before = tuple(placer.nodes[input].volume for input in node.inputs)
         try:
+            check_source(node.layer, placer.nodes[inputs[0]])
             volume = node.layer.infer(volumes)
         except LayerError as error:
             raise self._misfit(node, volumes, error.message, error.help) from None

@@ -15,7 +15,10 @@ from archdsl.layers import (
     plumbing,
     pool,
     rearrangement,
+    recurrent,
     regularization,
+    sampling,
+    tokens,
 )
 from archdsl.layers.call import Arg, Call
 from archdsl.layers.fields import LayerError
@@ -57,5 +60,8 @@ __all__ = [
     "plumbing",
     "pool",
     "rearrangement",
+    "recurrent",
     "regularization",
+    "sampling",
+    "tokens",
 ]

@@ -204,7 +204,11 @@ class DepthwiseConv(WeightLayer):
 
 @dataclass(frozen=True)
 class Deconv(WeightLayer):
-    """A transposed convolution: the volume grows by the stride."""
+    """A transposed convolution: the volume grows by the stride.
+
+    With `same` by exactly that factor: what is too much is cut off on both sides, and where that is
+    odd, one more at the start.
+    """
 
     name = "deconv"
     synonyms = (
@@ -224,20 +228,60 @@ class Deconv(WeightLayer):
         Example("deconv 4 g2 d2 init=xavier", (7, 7, 16)),
         Example("deconv 16 8 s8 p4", (25, 16)),
         Example("deconv 2 8 s1x2x2 nobias", (3, 4, 4, 16)),
+        Example("deconv 4 8 s2 same", (7, 9, 16)),
+        Example("deconv 5 8 s2 same nobias", (7, 9, 16)),
+        Example("deconv 3x4 8 s1x3 same", (7, 9, 16)),
+        Example("deconv 3 8 d2 same", (9, 16)),
     )
 
     kernel_size: Axes = positional(COUNTS, "size of the window")
     out_channels: int | None = positional(COUNT, "channels of the result", default=None)
     stride: Axes = attribute(COUNTS, "factor by which the volume grows", (1,), letter="s")
-    padding: Axes = attribute(WHOLES, "rows and columns cut off each side", (0,), letter="p")
+    padding: Padding = attribute(
+        PADDING,
+        "rows and columns cut off each side",
+        (0,),
+        letter="p",
+        words={"same": "same"},
+    )
     output_padding: Axes = attribute(WHOLES, "rows and columns added after", (0,))
     dilation: Axes = attribute(COUNTS, "step inside the window", (1,), letter="d")
     groups: int = attribute(COUNT, "groups of channels convolved separately", 1, letter="g")
     bias: bool = attribute(BOOLEAN, "adds one number per channel", True, words={"nobias": False})
     init: Initializer | None = init_attribute()
 
+    def _cut(self) -> tuple[Axes, Axes]:
+        """The rows and columns cut off each side, and those added after."""
+        if self.padding != "same":
+            return self.padding, self.output_padding
+        if any(self.output_padding):
+            raise LayerError(
+                "wrong-padding", "`same` says how large the result is: leave out `output_padding`"
+            )
+        # What the window reaches beyond one step, rounded up to an even number.
+        excess = [
+            d * (k - 1) + 1 - s
+            for k, s, d in zip(self.kernel_size, self.stride, self.dilation, strict=True)
+        ]
+        if min(excess) < 0:
+            raise LayerError(
+                "wrong-padding",
+                "`same` needs a window of at least the stride: a smaller one leaves gaps",
+                help="use a larger kernel",
+            )
+        for rest, s, d in zip(excess, self.stride, self.dilation, strict=True):
+            if rest % 2 and s == d == 1:
+                raise LayerError(
+                    "wrong-padding",
+                    f"`same` would cut off {rest}, which both sides cannot share where neither "
+                    "the stride nor the dilation is above 1",
+                    help="use an odd kernel",
+                )
+        return tuple([(rest + 1) // 2 for rest in excess]), tuple([rest % 2 for rest in excess])
+
     def infer_volume(self, x: Volume) -> Volume:
         need_axes(x, self.name)
+        padding, output_padding = self._cut()
         out = self.out_channels or x.channels
         split_groups(x.channels, self.groups, "input channels", out)
         split_groups(out, self.groups, "channels", x.channels)
@@ -247,8 +291,8 @@ class Deconv(WeightLayer):
             x.spatial,
             self.kernel_size,
             self.stride,
-            self.padding,
-            self.output_padding,
+            padding,
+            output_padding,
             self.dilation,
             strict=True,
         ):
@@ -278,19 +322,20 @@ class Deconv(WeightLayer):
         return x.positions * self._weights(x)
 
     def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
-        axes = zip(self.kernel_size, self.stride, self.padding, self.dilation, strict=True)
+        axes = zip(self.kernel_size, self.stride, self._cut()[0], self.dilation, strict=True)
         return (Reach(tuple([read_transposed(k, s, p, d) for k, s, p, d in axes])),)
 
     def explain(self, x: Volume) -> tuple[str, ...]:
         out = self.infer_volume(x)
+        padding, output_padding = self._cut()
         return tuple(
             f"({size} − 1)·{s} − 2·{p} + {d * (k - 1) + 1}{f' + {o}' if o else ''} = {result}"
             for size, k, s, p, o, d, result in zip(
                 x.spatial,
                 self.kernel_size,
                 self.stride,
-                self.padding,
-                self.output_padding,
+                padding,
+                output_padding,
                 self.dilation,
                 out.spatial,
                 strict=True,
@@ -302,14 +347,15 @@ class Deconv(WeightLayer):
         return f"{self.out_channels} · {window}" if self.out_channels else window
 
     def emit(self, x: Volume) -> Call:
+        padding, output_padding = self._cut()
         return call(
             f"nn.ConvTranspose{x.rank}d",
             x.channels,
             self.out_channels or x.channels,
             squared(self.kernel_size),
             stride=OptionalArgument(squared(self.stride), 1),
-            padding=OptionalArgument(squared(self.padding), 0),
-            output_padding=OptionalArgument(squared(self.output_padding), 0),
+            padding=OptionalArgument(squared(padding), 0),
+            output_padding=OptionalArgument(squared(output_padding), 0),
             groups=OptionalArgument(self.groups, 1),
             bias=OptionalArgument(self.bias, True),
             dilation=OptionalArgument(squared(self.dilation), 1),

@@ -153,7 +153,7 @@ def _indices(value: Any) -> tuple[int, ...]:
 def _sides(value: Any) -> tuple[int, ...]:
     if len(value) not in (1, *range(2, 2 * MOST_AXES + 1, 2)):
         raise ValueError
-    sides = each_of(value, WHOLE)
+    sides = each_of(value, _INTEGER)
     if not any(sides):
         raise WrongPartError("must not all be 0")
     return sides
@@ -166,6 +166,7 @@ def _sizes(value: Any) -> tuple[int, ...]:
     return each_of(sizes, COUNT)
 
 
+_INTEGER = FieldKind("a whole number", _integer(-(10**9)))
 COUNT = FieldKind("a whole number of at least 1", _integer(1))
 WHOLE = FieldKind("a whole number of at least 0", _integer(0))
 COUNTS = FieldKind("a size such as `3` or `3x3`, at least 1", _sizes_from(1), per_axis=1)

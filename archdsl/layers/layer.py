@@ -44,13 +44,15 @@ class Saved:
 
     ``inputs`` and ``output`` are kept by reference: what two layers keep exists only once. In
     addition, a layer keeps ``numbers`` numbers in its precision and ``bytes`` bytes in any
-    precision for each image, and ``once`` bytes however many images there are. The result of a
-    view shares the memory of the first input.
+    precision for each image, and ``once`` bytes however many images there are. ``raised`` numbers
+    are kept in 4 bytes, and where the precision is lower, lowered as well. The result of a view
+    shares the memory of the first input.
     """
 
     inputs: bool = False
     output: bool = False
     numbers: int = 0
+    raised: int = 0
     bytes: int = 0
     once: int = 0
     is_view: bool = False
@@ -84,10 +86,13 @@ class Layer(Definition):
     examples: ClassVar[tuple[Example, ...]]
     #: Source of a helper class that the generated module needs, where torch.nn has none.
     support: ClassVar[str] = ""
-    #: The same for volumes of one and of three axes, where they need other classes than images.
-    rank_support: ClassVar[tuple[str, ...]] = ()
+    #: The same for other arguments, and for volumes of one and of three axes, where they need
+    #: other classes.
+    more_support: ClassVar[tuple[str, ...]] = ()
     #: Whether the layer owns a weight matrix (``expect weight_layers``).
     has_weights: ClassVar[bool] = False
+    #: Whether the numbers that the layer reads are those of words, below its ``words``.
+    reads_words: ClassVar[bool] = False
     #: What training keeps of the layer, where that is the same for all volumes.
     keeps: ClassVar[Saved] = Saved()
     autocast: ClassVar[Autocast] = Autocast.FOLLOWS
@@ -104,7 +109,7 @@ class Layer(Definition):
     @classmethod
     def helpers(cls) -> dict[str, str]:
         """The sources of the helper classes by name."""
-        sources = (cls.support, *cls.rank_support)
+        sources = (cls.support, *cls.more_support)
         return {_class_name(source): source for source in sources if source}
 
     def fitted(self: AnyLayer, inputs: tuple[Volume, ...]) -> AnyLayer:
@@ -133,8 +138,8 @@ class Layer(Definition):
         """Trainable numbers."""
         return 0
 
-    def count_macs(self, x: Volume) -> int:
-        """Multiply–accumulates for one sample, of convolutions and fully-connected products."""
+    def macs(self, inputs: tuple[Volume, ...]) -> int:
+        """Multiply–accumulates for one sample, of convolutions and products of matrices."""
         return 0
 
     def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
@@ -236,6 +241,14 @@ class UnaryLayer(Layer):
     def infer_volume(self, x: Volume) -> Volume:
         """The volume of the result; the input's unless a definition says otherwise."""
         return x
+
+    def macs(self, inputs: tuple[Volume, ...]) -> int:
+        (x,) = inputs
+        return self.count_macs(x)
+
+    def count_macs(self, x: Volume) -> int:
+        """Multiply–accumulates for one sample, of convolutions and products of matrices."""
+        return 0
 
     def uncovered(self, x: Volume) -> tuple[int, ...]:
         """How many positions at the end of each axis of the input no window reads."""

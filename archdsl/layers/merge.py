@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from archdsl.layers.call import Call, Code, InfixCode, call
 from archdsl.layers.fields import LayerError
-from archdsl.layers.layer import Example, Family, MergeLayer, Saved
+from archdsl.layers.layer import Autocast, Example, Family, MergeLayer, Saved
 from archdsl.layers.reach import Reach, reach_all, reads_here
 from archdsl.layers.volume import Volume
 from archdsl.records import dataclass
@@ -130,7 +132,11 @@ class Maximum(MergeLayer):
 
 @dataclass(frozen=True)
 class Multiply(MergeLayer):
-    """The product of its branches: equal volumes, or 1x1xC factors for whole channels."""
+    """The product of its branches: equal volumes, or factors of each channel or each position.
+
+    A factor of each channel is 1x1xC (Hu et al. 2018, SENet), one of each position HxWx1
+    (Woo et al. 2018, CBAM).
+    """
 
     name = "mul"
     synonyms = ("multiply", "product")
@@ -140,31 +146,89 @@ class Multiply(MergeLayer):
         Example("mul { conv 1x1 | conv 3x3 same }", (14, 14, 4)),
         Example("mul { id | gap conv 1 sigmoid }", (50, 4)),
         Example("mul { id | gap conv 1 sigmoid }", (3, 5, 5, 4)),
+        Example("mul { conv 1 | conv 7 1 same }", (14, 14, 4)),
+        Example("mul { conv 1 1 | conv 1 | gap; conv 1 }", (50, 4)),
     )
 
     def infer(self, inputs: tuple[Volume, ...]) -> Volume:
         largest = max(inputs, key=lambda x: x.elements)
-        factor = Volume.along((1,) * largest.rank, largest.channels)
-        if any(x not in (largest, factor) for x in inputs):
+        of_channels = Volume.along((1,) * largest.rank, largest.channels)
+        of_positions = largest.with_channels(1) if largest.rank else largest
+        if any(x not in (largest, of_channels, of_positions) for x in inputs):
             raise LayerError(
                 "branch-size-mismatch",
-                "branches of `mul` must have equal volumes, or be a factor 1x1xC for the channels",
+                "branches of `mul` must have equal volumes, or be factors: 1x1xC of the channels, "
+                "HxWx1 of the positions",
             )
         return largest
 
     def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
-        # A factor has one position, which every position of the result reads.
+        # A factor with one position is read by every position of the result.
         out = self.infer(inputs)
         return tuple(
-            reach if x == out else reach_all(x, reach.input)
+            reach if x.spatial == out.spatial else reach_all(x, reach.input)
             for x, reach in zip(inputs, reads_here(len(inputs)), strict=True)
         )
 
     def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
         # From left to right: each product but the last is a factor of the next. (Where a factor
         # needs no gradient, PyTorch keeps one tensor less.)
-        products = [max(x.elements for x in inputs[:n]) for n in range(2, len(inputs))]
+        products = [_broadcast(inputs[:n]) for n in range(2, len(inputs))]
         return Saved(inputs=True, numbers=sum(products))
 
     def combine(self, operands: tuple[Code, ...]) -> Call | InfixCode:
         return InfixCode("*", operands)
+
+
+def _broadcast(inputs: tuple[Volume, ...]) -> int:
+    """How many numbers the product of volumes has, each 1 or the same along each axis."""
+    return prod(max(sizes) for sizes in zip(*(x.sizes for x in inputs), strict=True))
+
+
+@dataclass(frozen=True)
+class MatrixProduct(MergeLayer):
+    """The product of two matrices: NxK by KxM gives NxM, each row times each column.
+
+    A matrix is a volume with one axis; its rows are the positions.
+    """
+
+    name = "matmul"
+    synonyms = ("matrixproduct", "mm", "bmm", "dot")
+    family = Family.MERGE
+    autocast = Autocast.LOWERS
+    keeps = Saved(inputs=True)
+    examples = (
+        Example("matmul { conv 1 | gmp; conv 1 9; reshape 3x3 }", (50, 3)),
+        Example("matmul { conv 1 6 | fc 12; reshape 6x2 }", (5, 4)),
+    )
+
+    def infer(self, inputs: tuple[Volume, ...]) -> Volume:
+        if len(inputs) != 2:
+            raise LayerError(
+                "branch-size-mismatch", f"`matmul` has two branches, not {len(inputs)}"
+            )
+        left, right = inputs
+        for x in inputs:
+            if x.rank != 1:
+                raise LayerError(
+                    "wrong-axes", f"a branch of `matmul` is a matrix such as 50x3, not {x}"
+                )
+        if left.channels != right.spatial[0]:
+            raise LayerError(
+                "branch-size-mismatch",
+                f"`matmul` needs as many columns on the left as rows on the right, not "
+                f"{left.channels} and {right.spatial[0]}",
+            )
+        return left.with_channels(right.channels)
+
+    def macs(self, inputs: tuple[Volume, ...]) -> int:
+        left, right = inputs
+        return left.elements * right.channels
+
+    def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
+        return (Reach(input=0), reach_all(inputs[1], 1))
+
+    def combine(self, operands: tuple[Code, ...]) -> Call | InfixCode:
+        # Channels come first in PyTorch: each matrix is there as its transpose.
+        left, right = operands
+        return InfixCode("@", (right, left))

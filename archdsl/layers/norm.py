@@ -151,6 +151,43 @@ class ChannelNorm(nn.LayerNorm):
 
 
 @dataclass(frozen=True)
+class RMSNorm(UnaryLayer):
+    """Divides the channels of each position by their root mean square (Zhang & Sennrich 2019)."""
+
+    name = "rmsnorm"
+    synonyms = ("rms", "rms_norm")
+    family = Family.NORMALIZATION
+    autocast = Autocast.RAISES
+    examples = (
+        Example("rmsnorm", (50, 16)),
+        Example("rmsnorm eps=0.001", (128,)),
+        Example("rmsnorm", (14, 14, 64)),
+        Example("rmsnorm", (4, 7, 7, 16)),
+    )
+    support = '''\
+class ChannelRMSNorm(nn.RMSNorm):
+    """Division by the root mean square of the channels of each position."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.movedim(1, -1)
+        x = nn.functional.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+        return x.movedim(-1, 1)
+'''
+
+    eps: float = attribute(POSITIVE, "added to the mean square before the root", 1e-6)
+
+    def count_parameters(self, x: Volume) -> int:
+        return x.channels
+
+    def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
+        # The inverse root of each position.
+        return Saved(inputs=True, bytes=4 * out.positions)
+
+    def emit(self, x: Volume) -> Call:
+        return call("nn.RMSNorm" if x.is_vector else "ChannelRMSNorm", x.channels, eps=self.eps)
+
+
+@dataclass(frozen=True)
 class GroupNorm(UnaryLayer):
     """Normalizes each sample over groups of neighbouring channels (Wu & He 2018)."""
 

@@ -10,6 +10,7 @@ from archdsl.layers.fields import (
     REFERENCE,
     SIDES,
     SIZES,
+    WHOLES,
     Axes,
     Change,
     LayerError,
@@ -43,9 +44,10 @@ class Identity(UnaryLayer):
 
 @dataclass(frozen=True)
 class Crop(UnaryLayer):
-    """An earlier part, cut centrally to the size of the branch's input along each axis.
+    """An earlier part, cut to the size of the branch's input along each axis.
 
-    An odd row or column is cut off at the end (Ronneberger et al. 2015, U-Net).
+    The middle of it, where an odd row or column is cut off at the end (Ronneberger et al. 2015,
+    U-Net); with `at` what follows so many rows and columns (Long et al. 2015, FCN).
     """
 
     name = "crop"
@@ -55,6 +57,9 @@ class Crop(UnaryLayer):
         Example("a: conv 3x3 4; conv 4x5 4; concat { crop a | id }", (12, 12, 4)),
         Example("a: conv 3 4; conv 4 4; concat { crop a | id }", (30, 4)),
         Example("a: conv 1 4; conv 2x3x3 4; concat { crop a | id }", (4, 6, 6, 4)),
+        Example("a: conv 3x3 4; conv 4x5 4; concat { crop a at=0x3 | id }", (12, 12, 4)),
+        Example("a: conv 3 4; conv 4 4; concat { crop a at=1 | id }", (30, 4)),
+        Example("a: conv 1 4; conv 2x3x3 4; concat { crop a at=1x0x2 | id }", (4, 6, 6, 4)),
     )
     support = '''\
 class Crop(nn.Module):
@@ -70,7 +75,7 @@ class Crop(nn.Module):
         left = (x.shape[3] - self.width) // 2
         return x[:, :, top : top + self.height, left : left + self.width]
 '''
-    rank_support = (
+    more_support = (
         '''\
 class Crop1d(nn.Module):
     """The middle of a volume, in a given length."""
@@ -96,9 +101,53 @@ class Crop3d(nn.Module):
             x = x.narrow(axis, (x.shape[axis] - size) // 2, size)
         return x
 ''',
+        '''\
+class CropAt(nn.Module):
+    """A volume from some position on, in a given height and width."""
+
+    def __init__(self, height: int, width: int, top: int, left: int) -> None:
+        super().__init__()
+        self.height = height
+        self.width = width
+        self.top = top
+        self.left = left
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, :, self.top : self.top + self.height, self.left : self.left + self.width]
+''',
+        '''\
+class CropAt1d(nn.Module):
+    """A volume from some position on, in a given length."""
+
+    def __init__(self, length: int, start: int) -> None:
+        super().__init__()
+        self.length = length
+        self.start = start
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, :, self.start : self.start + self.length]
+''',
+        '''\
+class CropAt3d(nn.Module):
+    """A volume from some position on, in a given depth, height and width."""
+
+    def __init__(
+        self, depth: int, height: int, width: int, front: int, top: int, left: int
+    ) -> None:
+        super().__init__()
+        self.sizes = (depth, height, width)
+        self.starts = (front, top, left)
+
+    def forward(self, x: Tensor) -> Tensor:
+        depth, height, width = self.sizes
+        front, top, left = self.starts
+        x = x[:, :, front : front + depth]
+        return x[:, :, :, top : top + height, left : left + width]
+''',
     )
 
     reference: str = positional(REFERENCE, "the part to cut")
+    at: Axes | None = attribute(WHOLES, "rows and columns before it; in the middle if None", None)
     sizes: Axes = derived("the size of the branch's input along each axis")
 
     def infer_volume(self, x: Volume) -> Volume:
@@ -109,6 +158,14 @@ class Crop3d(nn.Module):
                 f"`{self.reference}` ({x}) has other axes than the branch's input, to whose size "
                 "it is to be cut",
             )
+        starts = self.at or (0,) * x.rank
+        for axis, own, start, size in zip(x.axes, x.spatial, starts, self.sizes, strict=True):
+            if start and start + size > own:
+                raise LayerError(
+                    "wrong-value",
+                    f"from {start} on, `{self.reference}` ({x}) has not the {axis} of {size} "
+                    "it is to be cut to",
+                )
         if any(size > own for size, own in zip(self.sizes, x.spatial, strict=True)):
             raise LayerError(
                 "wrong-value",
@@ -119,14 +176,17 @@ class Crop3d(nn.Module):
 
     def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
         (x,) = inputs
-        cut = [(own - size) // 2 for own, size in zip(x.spatial, self.sizes, strict=True)]
-        return (Reach(tuple([read_window(1, 1, -before, 1) for before in cut])),)
+        middle = [(own - size) // 2 for own, size in zip(x.spatial, self.sizes, strict=True)]
+        return (Reach(tuple([read_window(1, 1, -cut, 1) for cut in self.at or middle])),)
 
     def describe(self) -> str:
-        return "to " + "×".join(map(str, self.sizes))
+        start = f" at {'×'.join(map(str, self.at))}" if self.at else ""
+        return "to " + "×".join(map(str, self.sizes)) + start
 
     def emit(self, x: Volume) -> Call:
-        return call(helper("Crop", x), *self.sizes)
+        if self.at is None:
+            return call(helper("Crop", x), *self.sizes)
+        return call(helper("CropAt", x), *self.sizes, *self.at)
 
 
 @dataclass(frozen=True)
@@ -135,7 +195,7 @@ class Pad(UnaryLayer):
 
     A 1-D volume has two sides, start and end; a 3-D one has six, with front and back the last. They
     hold zeros, or the input mirrored at its border (`reflect`), or its border repeated
-    (`replicate`).
+    (`replicate`). A negative number cuts off as many.
     """
 
     name = "pad"
@@ -152,6 +212,9 @@ class Pad(UnaryLayer):
         Example("pad 1 1 0 2 2 0", (3, 6, 6, 3)),
         Example("pad 1 reflect", (3, 6, 6, 3)),
         Example("pad 1 replicate", (3, 6, 6, 3)),
+        Example("pad -1", (6, 6, 3)),
+        Example("pad 1 -1 1 -1", (6, 7, 3)),
+        Example("pad 0 -3", (50, 3)),
     )
 
     sides: tuple[int, ...] = positional(SIDES, "rows and columns on the sides", variadic=True)
@@ -165,6 +228,12 @@ class Pad(UnaryLayer):
     def infer_volume(self, x: Volume) -> Volume:
         need_axes(x, self.name)
         ends = self._ends
+        if self.mode != "zeros" and min(self.sides) < 0:
+            raise LayerError(
+                "wrong-padding",
+                f"`{self.mode}` adds rows and columns; a negative number cuts them off",
+                help=f"leave out `{self.mode}`",
+            )
         for axis, size, most in zip(x.axes, x.spatial, map(max, ends), strict=True):
             if self.mode == "reflect" and most >= size:
                 raise LayerError(
@@ -173,6 +242,10 @@ class Pad(UnaryLayer):
                     help="pad less, or repeat the border with `replicate`",
                 )
         padded = [size + sum(end) for size, end in zip(x.spatial, ends, strict=True)]
+        for axis, size, cut, end in zip(x.axes, x.spatial, padded, ends, strict=True):
+            # What one side cuts off has to be there before the other side is padded.
+            if cut < 1 or size + min(end) < 1:
+                raise LayerError("empty-volume", f"this cuts off the whole {axis} of {size}")
         return Volume.along(padded, x.channels)
 
     @property

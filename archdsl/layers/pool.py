@@ -304,3 +304,61 @@ class AdaptiveAveragePool(UnaryLayer):
 
     def emit(self, x: Volume) -> Call:
         return call(f"nn.AdaptiveAvgPool{x.rank}d", squared(self.output_size))
+
+
+@dataclass(frozen=True)
+class _ChannelPool(UnaryLayer):
+    """One number per position, from all channels: HxWx1, where the input is an image."""
+
+    family = Family.POOLING
+
+    def infer_volume(self, x: Volume) -> Volume:
+        need_axes(x, self.name)
+        return x.with_channels(1)
+
+
+@dataclass(frozen=True)
+class ChannelMean(_ChannelPool):
+    """The mean of the channels at each position (Woo et al. 2018, CBAM, section 3)."""
+
+    name = "channelmean"
+    synonyms = ("channel_mean", "channelavg", "channelavgpool")
+    examples = (
+        Example("channelmean", (7, 7, 16)),
+        Example("channelmean", (50, 16)),
+        Example("channelmean", (2, 3, 3, 16)),
+    )
+    support = '''\
+class ChannelMean(nn.Module):
+    """The mean of the channels at each position."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(1, keepdim=True)
+'''
+
+    def emit(self, x: Volume) -> Call:
+        return call("ChannelMean")
+
+
+@dataclass(frozen=True)
+class ChannelMax(_ChannelPool):
+    """The largest of the channels at each position (Woo et al. 2018, CBAM, section 3)."""
+
+    name = "channelmax"
+    synonyms = ("channel_max", "channelmaxpool")
+    keeps = Saved(inputs=True, output=True)
+    examples = (
+        Example("channelmax", (7, 7, 16)),
+        Example("channelmax", (50, 16)),
+        Example("channelmax", (2, 3, 3, 16)),
+    )
+    support = '''\
+class ChannelMax(nn.Module):
+    """The largest of the channels at each position."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.amax(1, keepdim=True)
+'''
+
+    def emit(self, x: Volume) -> Call:
+        return call("ChannelMax")

@@ -213,6 +213,48 @@ class Slice(nn.Module):
         return call("Slice", self.start, x.channels if self.stop is None else self.stop)
 
 
+@dataclass(frozen=True)
+class PadChannels(UnaryLayer):
+    """Channels of zeros, before the others and after (He et al. 2016, ResNet, option A)."""
+
+    name = "padchannels"
+    synonyms = ("pad_channels", "zerochannels")
+    family = Family.PLUMBING
+    examples = (
+        Example("padchannels 8 8", (7, 7, 16)),
+        Example("padchannels 0 3", (50, 5)),
+        Example("padchannels (C/2) (C/2)", (2, 3, 3, 4)),
+        Example("padchannels 2 0", (8,)),
+    )
+    support = '''\
+class PadChannels(nn.Module):
+    """Channels of zeros, before the others and after."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.before = before
+        self.after = after
+
+    def forward(self, x: Tensor) -> Tensor:
+        sides = [0, 0] * (x.dim() - 2) + [self.before, self.after]
+        return nn.functional.pad(x, sides)
+'''
+
+    before: int = positional(WHOLE, "channels before the others")
+    after: int = positional(WHOLE, "channels after them")
+
+    def infer_volume(self, x: Volume) -> Volume:
+        if not self.before and not self.after:
+            raise LayerError("wrong-value", "`padchannels 0 0` adds no channel")
+        return x.with_channels(self.before + x.channels + self.after)
+
+    def describe(self) -> str:
+        return f"{self.before} + {self.after}"
+
+    def emit(self, x: Volume) -> Call:
+        return call("PadChannels", self.before, self.after)
+
+
 #: A number per channel of an image, as one for each axis fewer, and more.
 _POSITIONS = (("channels, 1, 1", "channels, 1"), ("channels, 1, 1", "channels, 1, 1, 1"))
 
@@ -242,7 +284,7 @@ class Scale(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x * self.weight + self.bias
 '''
-    rank_support = support_for(support, *_POSITIONS)
+    more_support = support_for(support, *_POSITIONS)
 
     def infer_volume(self, x: Volume) -> Volume:
         need_axes(x, self.name)
@@ -281,7 +323,7 @@ class LayerScale(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x * self.weight
 '''
-    rank_support = support_for(support, *_POSITIONS)
+    more_support = support_for(support, *_POSITIONS)
 
     value: float = positional(NUMBER, "what the factors are before training", default=1e-6)
 

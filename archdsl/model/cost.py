@@ -33,12 +33,11 @@ def count_costs(nodes: Sequence[Node], unknown: Collection[int] = ()) -> dict[in
         if node.id in unknown:
             costs[node.id] = Cost(0, 0, 0, field, has_weights=False)
             continue
-        parameters = macs = 0
-        if len(inputs) == 1:
-            x = inputs[0].volume
-            macs = node.layer.count_macs(x)
-            if node.shares is None:
-                parameters = node.layer.count_parameters(x)
+        volumes = tuple(source.volume for source in inputs)
+        macs = node.layer.macs(volumes)
+        parameters = 0
+        if len(volumes) == 1 and node.shares is None:
+            parameters = node.layer.count_parameters(volumes[0])
         costs[node.id] = Cost(
             parameters,
             macs,

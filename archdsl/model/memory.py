@@ -206,6 +206,8 @@ class _Ledger:
         if saved.output:
             self._kept.add(home)
         self._extra += works * saved.numbers + saved.bytes
+        widths = {BYTES_PER_NUMBER, works}
+        self._extra += sum(widths) * saved.raised
         self.per_batch += saved.once
         return result
 

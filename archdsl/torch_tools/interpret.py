@@ -19,7 +19,13 @@ from archdsl.model import Model
 from archdsl.network.graph import Node
 from archdsl.network.parts import AuxPart, walk
 
-_OPERATORS = {"+": operator.add, "*": operator.mul, "-": operator.sub, "/": operator.truediv}
+_OPERATORS = {
+    "+": operator.add,
+    "*": operator.mul,
+    "-": operator.sub,
+    "/": operator.truediv,
+    "@": operator.matmul,
+}
 
 
 class Interpreter:

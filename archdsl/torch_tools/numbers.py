@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from archdsl.layers import UnaryLayer
 from archdsl.model import Model
 from archdsl.network.graph import Node, label_of
+from archdsl.torch_tools.inputs import draw_inputs
 from archdsl.torch_tools.interpret import Interpreter, steady
 from archdsl.torch_tools.sampling import Sample, narrowed, whole_sample
 
@@ -105,10 +106,8 @@ class Comparison:
 
     def _images(self) -> list[Tensor]:
         """Random images for each input."""
-        return [
-            self.scale * torch.randn(self.sample.images, *volume.torch_sizes)
-            for volume in self.sample.inputs
-        ]
+        sample = self.sample
+        return draw_inputs(self.model, sample.inputs, sample.images, scale=self.scale)
 
     def inference_differences(self, deployed: nn.Module) -> Iterator[NumericMismatch]:
         """Where the network for inference, with the state of this one, returns something else."""

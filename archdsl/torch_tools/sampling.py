@@ -120,10 +120,10 @@ def _effort(model: Model, volumes: Sequence[Volume], divisor: int) -> Effort:
         volume = volumes[node.id]
         share = volume.channels // narrowed_width(volume.channels, divisor)
         activations += volume.elements // share
-        if isinstance(node.layer, UnaryLayer):
+        if node.inputs:
             x = volumes[node.inputs[0]]
             share *= x.channels // narrowed_width(x.channels, divisor)
-            macs += node.layer.count_macs(x) // share
+            macs += node.layer.macs(tuple(volumes[source] for source in node.inputs)) // share
             parameters += model.costs[node.id].parameters // share
     return Effort(macs, activations, parameters)
 

@@ -187,6 +187,37 @@ def LayerNorm(
     return locals()
 
 
+def RMSNorm(normalized_shape: A, eps: A = None, elementwise_affine: A = True) -> Bound:
+    return {**locals(), "bias": False}
+
+
+def Embedding(
+    num_embeddings: A,
+    embedding_dim: A,
+    padding_idx: A = None,
+    max_norm: A = None,
+    norm_type: A = 2.0,
+    scale_grad_by_freq: A = False,
+    sparse: A = False,
+    _weight: A = None,
+    _freeze: A = False,
+) -> Bound:
+    return locals()
+
+
+def LSTM(
+    input_size: A,
+    hidden_size: A,
+    num_layers: A = 1,
+    bias: A = True,
+    batch_first: A = False,
+    dropout: A = 0.0,
+    bidirectional: A = False,
+    proj_size: A = 0,
+) -> Bound:
+    return locals()
+
+
 def GroupNorm(num_groups: A, num_channels: A, eps: A = 1e-5, affine: A = True) -> Bound:
     return locals()
 
@@ -261,6 +292,10 @@ LAYERS: dict[str, Signature] = {
     "InstanceNorm2d": InstanceNorm2d,
     "LocalResponseNorm": LocalResponseNorm,
     "LayerNorm": LayerNorm,
+    "RMSNorm": RMSNorm,
+    "Embedding": Embedding,
+    "LSTM": LSTM,
+    "GRU": LSTM,
     "GroupNorm": GroupNorm,
     "Dropout": Dropout,
     "ZeroPad2d": ZeroPad2d,
@@ -291,11 +326,16 @@ _NORMS = {name for name in LAYERS if name.endswith(("Norm", "Norm1d", "Norm2d", 
 
 def parameters_of(layer: str, bound: Bound) -> tuple[str, ...]:
     """The parameters that a layer of ``torch.nn`` has, in the order of its state dict."""
+    if layer in ("LSTM", "GRU"):
+        directions = ("", "_reverse") if bound["bidirectional"] else ("",)
+        kinds = ("weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if bound["bias"] else ()))
+        levels = range(bound["num_layers"])
+        return tuple(f"{k}_l{n}{way}" for n in levels for way in directions for k in kinds)
     if layer in _BIASED:
         return ("weight", "bias") if bound["bias"] else ("weight",)
     if layer in _NORMS and bound.get("affine", bound.get("elementwise_affine")):
         return ("weight", "bias") if bound.get("bias", True) else ("weight",)
-    return ("weight",) if layer == "PReLU" else ()
+    return ("weight",) if layer in ("PReLU", "Embedding") else ()
 
 
 def buffers_of(bound: Bound) -> tuple[str, ...]:

@@ -10,6 +10,36 @@ from torch import Tensor, nn
 __all__ = ["ViT", "vit_b_16", "vit_b_32"]
 
 
+class SelfAttention(nn.Module):
+    """Multi-head attention of all positions to all, or to those up to their own."""
+
+    def __init__(self, channels: int, heads: int, causal: bool = False, bias: bool = True) -> None:
+        super().__init__()
+        self.heads = heads
+        self.causal = causal
+        self.in_proj = nn.Linear(channels, 3 * channels, bias=bias)
+        self.out_proj = nn.Linear(channels, channels, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens: Tensor = self.in_proj(x.flatten(2).transpose(1, 2))
+        tokens = tokens.view(x.shape[0], -1, 3, self.heads, x.shape[1] // self.heads)
+        query, key, value = tokens.permute(2, 0, 3, 1, 4).unbind()
+        tokens = nn.functional.scaled_dot_product_attention(
+            query, key, value, is_causal=self.causal
+        )
+        tokens = self.out_proj(tokens.transpose(1, 2).flatten(2))
+        return tokens.transpose(1, 2).reshape(x.shape)
+
+
+class ChannelNorm(nn.LayerNorm):
+    """Layer normalization over the channels of each position."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.movedim(1, -1)
+        x = nn.functional.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+        return x.movedim(-1, 1)
+
+
 class ClassToken(nn.Module):
     """A trained token before all others."""
 
@@ -42,36 +72,6 @@ class Token(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x[:, :, self.index]
-
-
-class SelfAttention(nn.Module):
-    """Multi-head attention of all positions to all, or to those up to their own."""
-
-    def __init__(self, channels: int, heads: int, causal: bool = False, bias: bool = True) -> None:
-        super().__init__()
-        self.heads = heads
-        self.causal = causal
-        self.in_proj = nn.Linear(channels, 3 * channels, bias=bias)
-        self.out_proj = nn.Linear(channels, channels, bias=bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        tokens: Tensor = self.in_proj(x.flatten(2).transpose(1, 2))
-        tokens = tokens.view(x.shape[0], -1, 3, self.heads, x.shape[1] // self.heads)
-        query, key, value = tokens.permute(2, 0, 3, 1, 4).unbind()
-        tokens = nn.functional.scaled_dot_product_attention(
-            query, key, value, is_causal=self.causal
-        )
-        tokens = self.out_proj(tokens.transpose(1, 2).flatten(2))
-        return tokens.transpose(1, 2).reshape(x.shape)
-
-
-class ChannelNorm(nn.LayerNorm):
-    """Layer normalization over the channels of each position."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x.movedim(1, -1)
-        x = nn.functional.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
-        return x.movedim(-1, 1)
 
 
 class EncoderBlock(nn.Module):
