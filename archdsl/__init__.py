@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from archdsl.version import __version__
 
 if TYPE_CHECKING:
-    from archdsl.api import check, compile, draw, format, lint, load, load_all, parse
+    from archdsl.api import check, compile, draw, format, lint, load, load_all, parse, replace
     from archdsl.layers.volume import Volume
     from archdsl.model import Model
     from archdsl.text.diagnostics import ArchError, Diagnostic
@@ -29,6 +29,7 @@ __all__ = [
     "load",
     "load_all",
     "parse",
+    "replace",
 ]
 
 _HOMES = {

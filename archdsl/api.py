@@ -75,6 +75,26 @@ def _only(models: tuple[Model, ...], path: str) -> Model:
     raise ArchError([Diagnostic("no-network", message, None, path=path)])
 
 
+def replace(
+    model: Model,
+    *,
+    input: str | tuple[int, ...] | Volume | None = None,
+    **arguments: int | float | bool | str | tuple[int, ...] | list[int],
+) -> Model:
+    """The network with other arguments of its family, or for another input.
+
+    ``archdsl.replace(model, classes=10, input="64x64x3")``. Claims of the spec are not made of the
+    result; volumes that the spec states must be right for it.
+
+    Errors:
+        ValueError: it has no parameters; several inputs, or one that another file states.
+        ArchError: every fault of the network that results.
+    """
+    from archdsl.replacing import replace_arguments
+
+    return replace_arguments(model, _volume(input), arguments)
+
+
 def lint(
     path: str | Path, *, input: str | tuple[int, ...] | Volume | None = None
 ) -> tuple[Diagnostic, ...]:

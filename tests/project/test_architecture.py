@@ -39,6 +39,7 @@ FLOORS = (
     ("compilation",),
     ("torch_tools",),
     ("train",),
+    ("replacing",),
     ("api",),
     ("written",),
     ("cli", "notebook"),
