@@ -55,7 +55,10 @@ def _value(item: FieldInfo) -> st.SearchStrategy[str]:
     return st.sampled_from(words)
 
 
-UNARY = sorted(name for name, layer in REGISTRY.items() if issubclass(layer, UnaryLayer))
+#: What `extern` names has no volume, and no number, that could be drawn.
+UNARY = sorted(
+    name for name, layer in REGISTRY.items() if issubclass(layer, UnaryLayer) and name != "extern"
+)
 
 
 @st.composite

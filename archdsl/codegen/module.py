@@ -70,7 +70,8 @@ class ModuleView:
     comments: list[str]
     uses_math: bool
     uses_ordered: bool
-    uses_torch: bool
+    #: What is imported as a whole, PyTorch too, in order.
+    packages: list[str]
     uses_tensor: bool
     exported: list[str]
     supports: list[str]
@@ -116,8 +117,11 @@ def _module_view(networks: Networks, conversion: Conversion | None) -> ModuleVie
         comments=heading,
         uses_math=any("math." in line for line in written),
         uses_ordered=any("OrderedDict(" in line for line in written),
-        uses_torch=_uses_torch([*blocks, *views], supports)
-        or (conversion is not None and (conversion.has_norms or conversion.has_merges)),
+        packages=_packages(
+            models,
+            _uses_torch([*blocks, *views], supports)
+            or (conversion is not None and (conversion.has_norms or conversion.has_merges)),
+        ),
         uses_tensor=any(not v.is_sequential for v in [*blocks, *views])
         or bool(supports or conversion or networks.results),
         exported=_exported(
@@ -332,6 +336,12 @@ def _functions_in(lines: Sequence[str]) -> list[str]:
         for name, source in FUNCTION_SOURCES.items()
         if any(f"{name}(" in line for line in lines)
     ]
+
+
+def _packages(models: Sequence[Model], uses_torch: bool) -> list[str]:
+    """What the module imports as a whole."""
+    found = {name for model in models for name in model.packages}
+    return sorted(found | ({"torch"} if uses_torch else set()))
 
 
 def _uses_torch(classes: list[ClassView], supports: list[str]) -> bool:

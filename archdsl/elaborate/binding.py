@@ -21,7 +21,9 @@ from archdsl.text import syntax
 from archdsl.text.diagnostics import Edit, Fix, Label, replaced, respell
 from archdsl.text.source import Span
 
-Bare: TypeAlias = syntax.Number | syntax.Dims | syntax.Paren | syntax.Name | syntax.Element
+Bare: TypeAlias = (
+    syntax.Number | syntax.Dims | syntax.Paren | syntax.Name | syntax.Element | syntax.Text
+)
 
 
 @dataclass
@@ -135,7 +137,13 @@ def _positional(application: Application, context: Context) -> list[tuple[FieldI
     if not atoms:
         return []
     if slots and slots[0].role.is_variadic:
-        return [(slots[0], trace_row(atoms, context), atoms[0].span.to(atoms[-1].span))]
+        row: list[syntax.Expr] = []
+        for atom in atoms:
+            if isinstance(atom, syntax.Text):
+                message = f"`{definition.name}` takes numbers, not `{atom.span.text}`"
+                raise ElaborationError("wrong-value", message, atom.span)
+            row.append(atom)
+        return [(slots[0], trace_row(row, context), atoms[0].span.to(atoms[-1].span))]
     if len(atoms) > len(slots):
         extra = atoms[len(slots)]
         takes = ", ".join(f"`{item.name}`" for item in slots) or "none"
@@ -149,15 +157,17 @@ def _positional(application: Application, context: Context) -> list[tuple[FieldI
             ),
         )
     return [
-        (
-            item,
-            atom.id
-            if item.role.kind is REFERENCE and isinstance(atom, syntax.Name)
-            else trace(atom, context),
-            atom.span,
-        )
+        (item, _read_bare(item, atom, context), atom.span)
         for item, atom in zip(slots, atoms, strict=False)
     ]
+
+
+def _read_bare(item: FieldInfo, atom: Bare, context: Context) -> Any:
+    if isinstance(atom, syntax.Text):
+        return atom.text
+    if item.role.kind is REFERENCE and isinstance(atom, syntax.Name):
+        return atom.id
+    return trace(atom, context)
 
 
 def _read_setting(

@@ -11,6 +11,8 @@ from archdsl.layers.volume import MOST_AXES
 from archdsl.records import dataclass
 
 _MISSING: Any = dataclasses.MISSING
+#: In place of the default of an attribute that has to be given.
+REQUIRED: Any = dataclasses.MISSING
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class FieldKind:
     #: How many numbers there are for each axis of the volume, where it takes several: a layer is
     #: fitted to its input (``Layer.fitted``). 0 where numbers are not those of axes.
     per_axis: int = 0
+    #: Whether it is written in quotes.
+    is_text: bool = False
 
     def makes(self, value: Any, converted: Any) -> bool:
         """Whether a value is another way to write ``converted``."""

@@ -138,7 +138,7 @@ class Layer(Definition):
         """Trainable numbers."""
         return 0
 
-    def macs(self, inputs: tuple[Volume, ...]) -> int:
+    def macs_of(self, inputs: tuple[Volume, ...]) -> int:
         """Multiply–accumulates for one sample, of convolutions and products of matrices."""
         return 0
 
@@ -167,6 +167,11 @@ class Layer(Definition):
         wanted = (True,) * x.rank if axes is None else axes
         named = zip(x.axes, arithmetic, wanted, strict=True)
         return ", ".join(f"{axis} {text}" for axis, text, is_wanted in named if is_wanted)
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """What the generated module imports for it, besides PyTorch."""
+        return ()
 
     def describe(self) -> str:
         """The arguments in a few characters, for drawings: ``64 · s1 same``."""
@@ -242,7 +247,7 @@ class UnaryLayer(Layer):
         """The volume of the result; the input's unless a definition says otherwise."""
         return x
 
-    def macs(self, inputs: tuple[Volume, ...]) -> int:
+    def macs_of(self, inputs: tuple[Volume, ...]) -> int:
         (x,) = inputs
         return self.count_macs(x)
 

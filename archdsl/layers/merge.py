@@ -221,7 +221,7 @@ class MatrixProduct(MergeLayer):
             )
         return left.with_channels(right.channels)
 
-    def macs(self, inputs: tuple[Volume, ...]) -> int:
+    def macs_of(self, inputs: tuple[Volume, ...]) -> int:
         left, right = inputs
         return left.elements * right.channels
 

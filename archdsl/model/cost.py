@@ -34,7 +34,7 @@ def count_costs(nodes: Sequence[Node], unknown: Collection[int] = ()) -> dict[in
             costs[node.id] = Cost(0, 0, 0, field, has_weights=False)
             continue
         volumes = tuple(source.volume for source in inputs)
-        macs = node.layer.macs(volumes)
+        macs = node.layer.macs_of(volumes)
         parameters = 0
         if len(volumes) == 1 and node.shares is None:
             parameters = node.layer.count_parameters(volumes[0])

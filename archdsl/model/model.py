@@ -142,6 +142,11 @@ class Model:
         """The layers with weights on the longest path from an input to an output."""
         return max(count_depth(self.graph, end) for end in self.ends)
 
+    @cached_property
+    def packages(self) -> frozenset[str]:
+        """What the generated module imports besides PyTorch."""
+        return frozenset(name for node in self.layers for name in node.layer.packages)
+
     def place_of(self, node: Node) -> Span:
         """Where the network's own file has the node: the layer, or the call that brought it in."""
         return self.place_at(node.span, node.frames)

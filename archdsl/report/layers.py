@@ -149,7 +149,8 @@ def _slot(item: FieldInfo) -> str:
     short = [*item.role.words]
     if item.role.letter:
         short.append(f"{item.role.letter}…")
-    return f"[{'|'.join(short) or f'{item.name}=…'}]"
+    slot = "|".join(short) or f"{item.name}=…"
+    return slot if item.is_required else f"[{slot}]"
 
 
 def _spelling(item: FieldInfo) -> str:

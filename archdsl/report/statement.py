@@ -44,6 +44,8 @@ def _words(word: RecipeOption | Initializer) -> list[str]:
 
 
 def _bare(item: FieldInfo, value: Any) -> str:
+    if item.role.kind.is_text:
+        return f'"{value}"'
     return " ".join(map(str, value)) if item.role.is_variadic else render_value(value)
 
 

@@ -126,7 +126,15 @@ class Body:
     forked: bool
 
 
-Atom: TypeAlias = Name | Call | Number | Dims | Flag | Named | Paren | Element | Body
+@dataclass(frozen=True, slots=True)
+class Text:
+    """An argument in quotes: ``"timm.layers:BlurPool2d(64)"``."""
+
+    span: Span
+    text: str
+
+
+Atom: TypeAlias = Name | Call | Number | Dims | Flag | Named | Paren | Element | Text | Body
 
 
 @dataclass(frozen=True, slots=True)

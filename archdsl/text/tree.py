@@ -214,6 +214,9 @@ class TreeBuilder(Transformer[Token, Any]):
             return ["label", self.NAME(word)]
         return ["label", self._quoted(word)]
 
+    def text(self, children: list[Token]) -> syntax.Text:
+        return syntax.Text(self._span(children[0]), str(children[0][1:-1]))
+
     def _quoted(self, token: Token) -> syntax.Quoted:
         """A name in quotes: texts and values in turn."""
         span = self._span(token)

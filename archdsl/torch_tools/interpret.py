@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial, reduce
+from importlib import import_module
 from random import Random
 from typing import Any
 
@@ -162,8 +163,20 @@ def _called(function: Any, args: Sequence[Arg], names: Mapping[str, Any]) -> Any
 
 def _named(dotted: str, names: Mapping[str, Any]) -> Any:
     first, *rest = dotted.split(".")
-    found = names[first] if first in names else _namespace()[first]
-    return reduce(getattr, rest, found)
+    found = names[first] if first in names else _namespace().get(first)
+    return _imported(dotted) if found is None else reduce(getattr, rest, found)
+
+
+def _imported(dotted: str) -> Any:
+    """What a package has, which is written in Python elsewhere."""
+    found = import_module(dotted.partition(".")[0])
+    name = found.__name__
+    for word in dotted.split(".")[1:]:
+        name = f"{name}.{word}"
+        if not hasattr(found, word):
+            import_module(name)
+        found = getattr(found, word)
+    return found
 
 
 # ── Two networks under the same conditions ───────────────────────────────────────────────────

@@ -123,7 +123,7 @@ def _effort(model: Model, volumes: Sequence[Volume], divisor: int) -> Effort:
         if node.inputs:
             x = volumes[node.inputs[0]]
             share *= x.channels // narrowed_width(x.channels, divisor)
-            macs += node.layer.macs(tuple(volumes[source] for source in node.inputs)) // share
+            macs += node.layer.macs_of(tuple(volumes[source] for source in node.inputs)) // share
             parameters += model.costs[node.id].parameters // share
     return Effort(macs, activations, parameters)
 

@@ -12,7 +12,7 @@ import functools
 import itertools
 import math
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, Protocol
 
 from archdsl.layers import Arg, Call
@@ -185,7 +185,7 @@ class Torch:
     not have is known by the arguments and the defaults that its definition declares.
     """
 
-    def __init__(self, calls: Iterable[Call]) -> None:
+    def __init__(self, calls: Sequence[Call], packages: Collection[str] = ()) -> None:
         layers, init = dict(_NN), dict(_INIT)
         self.signatures: dict[str, Signature] = {}
         for callee, declared in _declared(calls).items():
@@ -198,6 +198,29 @@ class Torch:
                 layers[name] = layer_class(name, signature)
         self.nn = Library("nn", layers | {"init": Library("nn.init", init)})
         self.torch = _Functions("torch", _TORCH | {"nn": self.nn})
+        self._packages = packages
+        self._elsewhere = {call.callee for call in calls if _is_elsewhere(call.callee)}
+        self.signatures |= dict.fromkeys(self._elsewhere, _as_written)
+        self._roots: dict[str, Library] = {}
+
+    def imported(self, package: str) -> Library | None:
+        """The root of a package with modules that the Models name, which it has from now on."""
+        if package not in self._packages:
+            return None
+        for callee in self._elsewhere:
+            if callee.startswith(f"{package}."):
+                self._add(callee)
+        return self._roots[package.partition(".")[0]]
+
+    def _add(self, callee: str) -> None:
+        first, *rest, name = callee.split(".")
+        library: Any = self._roots.setdefault(first, Library(first, {}))
+        for word in rest:
+            inner = library.__dict__.setdefault(word, Library(f"{library._name}.{word}", {}))
+            library = inner
+        made = layer_class(name, _as_written)
+        made.callee = callee
+        library.__dict__[name] = made
 
     def signature_of(self, callee: str) -> Signature:
         """The signature of a layer or an initializer of ``torch.nn``."""
@@ -211,6 +234,11 @@ class Torch:
         for name in callee.split("."):
             found = getattr(found, name)
         return found
+
+
+def _is_elsewhere(callee: str) -> bool:
+    """Whether a layer is neither PyTorch's nor a class that the module brings along."""
+    return "." in callee and not callee.startswith(("nn.", "torch."))
 
 
 def _declared(calls: Iterable[Call]) -> dict[str, list[Call]]:
@@ -310,6 +338,8 @@ def builtins_of(torch: Torch, *, is_foreign: bool) -> dict[str, Any]:
         if first != "torch":
             if name in _PYTHON:
                 return _PYTHON[name] if names else _PYTHON[first]
+            if not names and (package := torch.imported(name)) is not None:
+                return package
             if is_foreign:
                 return UnknownImport()
             raise StepMismatchError(f"it imports {name}")

@@ -30,7 +30,8 @@ class Subject:
         self.calls = {name: emit_calls(model, memo) for name, model in models.items()}
         called = [inner for call in memo.values() for inner in calls_within(call)]
         starts = [call for model in models.values() for call in initializing_calls(model)]
-        self.torch = Torch([*called, *starts])
+        packages = {name for model in models.values() for name in model.packages}
+        self.torch = Torch([*called, *starts], packages)
         supports = _supports(models.values(), {call.callee for call in called})
         self.emitted = Emitted(source, models, self.torch, supports, is_foreign=is_foreign)
 

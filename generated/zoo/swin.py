@@ -60,9 +60,10 @@ class WindowAttention(nn.Module):
         return (part != part.transpose(2, 3))[0, :, None]
 
     def forward(self, x: Tensor) -> Tensor:
+        count = self.window * self.window
         tokens: Tensor = x.movedim(1, -1).roll((-self.down, -self.right), (1, 2))
         tokens = self.qkv(self.windows(tokens))
-        tokens = tokens.view(*tokens.shape[:3], 3, self.heads, x.shape[1] // self.heads)
+        tokens = tokens.view(x.shape[0], -1, count, 3, self.heads, x.shape[1] // self.heads)
         query, key, value = tokens.permute(3, 0, 1, 4, 2, 5).unbind()
         bias = self.biases()
         if self.down or self.right:

@@ -35,6 +35,7 @@ COUNTED_AS_ALL = {
     "lstm",
     "gru",
     "embedding",
+    "extern",
 }
 
 

@@ -98,6 +98,8 @@ def _first_of_their_kind() -> Iterator[Case]:
 
 
 FIRST = list(_first_of_their_kind())
+#: Of these what is traced, which takes long for long networks.
+SHORT = [case for case in FIRST if len(case.model.nodes) < 450]
 #: Small enough to be computed.
 LIGHT = [case for case in FIRST if case.parameters < 15_000_000]
 
@@ -251,7 +253,7 @@ def has_mode(case: Case) -> bool:
     return "self.training" in source
 
 
-@pytest.mark.parametrize("case", FIRST, ids=str)
+@pytest.mark.parametrize("case", SHORT, ids=str)
 def test_compiles_as_one_graph(case: Case) -> None:
     compile_whole(case, False)
     if has_mode(case):
@@ -286,7 +288,7 @@ OPERATORS = set(
     max_pool1d.default max_pool2d.default max_pool3d.default movedim.int mul.Tensor ne.Tensor
     pad.default permute.default pow.Tensor_Scalar relu.default reshape.default roll.default
     scaled_dot_product_attention.default select.int sigmoid.default silu.default slice.Tensor
-    squeeze.dim sub.Tensor sym_size.int tanh.default to.dtype transpose.int unbind.int
+    softmax.int squeeze.dim sub.Tensor sym_size.int tanh.default to.dtype transpose.int unbind.int
     unflatten.int unsqueeze.default upsample_bilinear2d.vec upsample_nearest2d.vec view.default
     zeros.default
     """.split()
@@ -336,11 +338,12 @@ def operators(program: ExportedProgram) -> set[str]:
 UNFLAT = pytest.mark.filterwarnings(
     "ignore:The tensor attributes .*_flat_weights:UserWarning",
     "ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning",
+    "ignore:_check_is_size will be removed:FutureWarning",
 )
 
 
 @UNFLAT
-@pytest.mark.parametrize("case", FIRST, ids=str)
+@pytest.mark.parametrize("case", SHORT, ids=str)
 def test_exports_for_any_batch(case: Case) -> None:
     program = exported(case)
     assert operators(program) <= OPERATORS
