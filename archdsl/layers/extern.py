@@ -55,7 +55,10 @@ def read_target(text: Any) -> Target:
         called = ast.parse(rest.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         raise ValueError from None
-    if not isinstance(called, ast.Call) or any(word.arg is None for word in called.keywords):
+    if not isinstance(called, ast.Call):
+        raise ValueError
+    words = [word.arg for word in called.keywords]
+    if None in words or len(set(words)) < len(words):
         raise ValueError
     name = ast.unparse(called.func)
     if not all(_is_name(part) for part in name.split(".")):
@@ -70,9 +73,14 @@ def _is_name(word: str) -> bool:
 
 
 def _literal(node: ast.expr) -> Any:
-    value = ast.literal_eval(node)
+    try:
+        value = ast.literal_eval(node)
+    except TypeError:  # a list where none can be
+        raise ValueError from None
     parts = value if isinstance(value, tuple) else (value,)
     if not all(isinstance(part, bool | int | float | str) for part in parts):
+        raise ValueError
+    if not all(part.isprintable() for part in parts if isinstance(part, str)):
         raise ValueError
     return value
 

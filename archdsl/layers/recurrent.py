@@ -98,7 +98,7 @@ class _Recurrent(UnaryLayer):
 
     def describe(self) -> str:
         layers = f" · {self.layers} layers" if self.layers > 1 else ""
-        return f"{self.units}{layers}{' · both ways' if self.bidirectional else ''}"
+        return f"{self.units}{layers}{' · bidirectional' if self.bidirectional else ''}"
 
     def emit(self, x: Volume) -> Call:
         return call(

@@ -283,6 +283,10 @@ def _refuse_volumes(model: Model) -> None:
         raise TrainError(
             f"{model.name} has {len(model.inputs)} inputs; `archdsl train` trains networks with one"
         )
+    if any(node.layer.reads_words for node in model.layers):
+        raise TrainError(
+            f"{model.name} reads the numbers of words; `archdsl train` trains networks of images"
+        )
     if model.outputs:
         names = ", ".join(output.name for output in model.outputs)
         raise TrainError(

@@ -144,6 +144,7 @@ def test_training_is_refused() -> None:
     for text, message in (
         (PAIRS, "has 2 inputs"),
         ("network N: 8x8x4 → (y: 3) { y: fc 3 }", "has named outputs"),
+        ("network N: 8 → 3 { embedding 9 4; gmp; fc 3 }", "reads the numbers of words"),
     ):
         model = archdsl.parse(text)
         with pytest.raises(TrainError, match=message):

@@ -98,8 +98,6 @@ def _first_of_their_kind() -> Iterator[Case]:
 
 
 FIRST = list(_first_of_their_kind())
-#: Of these what is traced, which takes long for long networks.
-SHORT = [case for case in FIRST if len(case.model.nodes) < 450]
 #: Small enough to be computed.
 LIGHT = [case for case in FIRST if case.parameters < 15_000_000]
 
@@ -118,6 +116,12 @@ def _with_new_layers() -> Iterator[Case]:
 
 #: With each kind of layer that a network of LIGHT has, for what takes seconds.
 FEW = list(_with_new_layers())
+
+
+#: The lecture's.
+LECTURE = [case for case in FEW if case.module.count(".") == 1]
+#: What is traced, which takes seconds: torchvision's have no other structure than these.
+TRACED = [case for case in FIRST if case in FEW or ".torchvision." not in case.module]
 
 
 def enlivened(case: Case) -> nn.Module:
@@ -253,7 +257,7 @@ def has_mode(case: Case) -> bool:
     return "self.training" in source
 
 
-@pytest.mark.parametrize("case", SHORT, ids=str)
+@pytest.mark.parametrize("case", TRACED, ids=str)
 def test_compiles_as_one_graph(case: Case) -> None:
     compile_whole(case, False)
     if has_mode(case):
@@ -274,8 +278,8 @@ def test_inductor_computes_the_same() -> None:
 # ── torch.export ─────────────────────────────────────────────────────────────────────────────
 
 
-#: What the networks of FEW and SMALL are made of, which are computed in ONNX: those that are too
-#: large for that have nothing beyond it.
+#: What the networks of LECTURE and SMALL are made of, which are computed in ONNX: all others have
+#: nothing beyond it.
 OPERATORS = set(
     """
     _assert_tensor_metadata.default abs.default adaptive_avg_pool1d.default
@@ -308,6 +312,13 @@ network Tokens: 32x32x3 → 4x2x6 {
 network Windows: 8x8x3 → 16x16x4 {
   conv 1 4; attention 2 window=4 shift=2; upsample 2; { conv 3 4 s2 same; upsample 2 mode=bilinear }
 }
+network Mobile: 8x8x8 → 5 {
+  conv 1 8 hardswish; dwconv 3 same relu6; channelshuffle 2
+  mul { id | gap; conv 1 hardsigmoid } silu
+  deconv 2 4 s2; bn lrn; take(0, 2, 1); slice 1; pad 1; maxpool 3; scale; avgpool 2 tanh
+  concat { id | conv 3 4 same relu sigmoid }; dropout; fc 5
+}
+network Sound: 64x2 → 5 { pad 2 0; conv 3 4 tanh; maxpool 2; lstm 4 bidirectional; gap; fc 5 }
 network Words: 6 → 5 { embedding 9 8; matmul { id | gmp; fc 64; reshape 8x8 }; fc 12; sample; fc 5 }
 """
 
@@ -343,7 +354,7 @@ UNFLAT = pytest.mark.filterwarnings(
 
 
 @UNFLAT
-@pytest.mark.parametrize("case", SHORT, ids=str)
+@pytest.mark.parametrize("case", TRACED, ids=str)
 def test_exports_for_any_batch(case: Case) -> None:
     program = exported(case)
     assert operators(program) <= OPERATORS
@@ -358,7 +369,7 @@ def test_exports_for_any_batch(case: Case) -> None:
 def test_every_operator_is_computed() -> None:
     missing = OPERATORS
     # Those with most kinds of layers first: few have all. That none has more is tested above.
-    light = [*SMALL, *FEW]
+    light = [*SMALL, *LECTURE]
     for case in sorted(light, key=lambda case: -len({n.layer.name for n in case.model.layers})):
         missing = missing - operators(exported(case))
         if not missing:
@@ -368,7 +379,7 @@ def test_every_operator_is_computed() -> None:
 
 @UNFLAT
 @pytest.mark.filterwarnings("ignore:# The axis name. batch will not be used:UserWarning")
-@pytest.mark.parametrize("case", [*SMALL, *FEW], ids=str)
+@pytest.mark.parametrize("case", [*SMALL, *LECTURE], ids=str)
 def test_onnx_computes_the_same(case: Case) -> None:
     """Exported with two images, run with three: as near to the exact numbers as torch is."""
     import onnxruntime

@@ -44,14 +44,7 @@ def by_class(models: tuple[Model, ...]) -> dict[str, Model]:
 # ── What is right ────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("path", SPECS, ids=lambda p: f"{p.parent.name}-{p.stem}")
-def test_every_spec_is_valid(path: Path) -> None:
-    models = sample(path)
-    networks = by_class(models)
-    validate(render_module(models), networks)
-    deployments = {name: deploy(model) for name, model in networks.items()}
-    validate(render_deployments([*deployments.values()]), deployments)
-
+# That of every spec is valid, too, `archdsl check --prove specs` shows: it compiles both.
 
 ALL_STRUCTURES = STRUCTURES | FOR_INFERENCE
 
