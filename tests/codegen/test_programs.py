@@ -37,7 +37,7 @@ from programs.tree import (
 
 import archdsl
 
-COUNT = 200
+COUNT = 100
 #: One test has as many seeds, so that several processes have about as much to do.
 CHUNK = 20
 FOUND = sorted((Path(__file__).parent / "programs_found").glob("*.arch"))
