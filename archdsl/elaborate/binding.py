@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
+from functools import cache
 from typing import Any, TypeAlias
 
 from archdsl.elaborate.errors import ElaborationError
@@ -62,6 +63,10 @@ def bind_with_forms(
 ) -> tuple[Definition, dict[str, Symbolic]]:
     """The definition with its fields set, and by field the forms that are not constants."""
     definition = application.definition
+    if not (application.bare or application.settings or derived):
+        plain = _without_arguments(definition)
+        if plain is not None:
+            return plain, {}
     given: dict[str, tuple[Any, Span]] = {}
     forms: dict[str, Symbolic] = {}
     for name, value, span in _positional(application, context):
@@ -80,6 +85,12 @@ def bind_with_forms(
             )
     values = {name: value for name, (value, _) in given.items()}
     return definition(**values, **(derived or {})), forms
+
+
+@cache
+def _without_arguments(definition: type[Definition]) -> Definition | None:
+    """The definition with all its defaults; None where an argument has to be given."""
+    return None if any(item.is_required for item in fields_of(definition)) else definition()
 
 
 def _set(
