@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from functools import cache
 from typing import Any, TypeAlias
 
 from archdsl.elaborate.errors import ElaborationError
@@ -87,10 +86,17 @@ def bind_with_forms(
     return definition(**values, **(derived or {})), forms
 
 
-@cache
+#: By the identity of a definition: they live as long as the program.
+_plain: dict[int, Definition | None] = {}
+
+
 def _without_arguments(definition: type[Definition]) -> Definition | None:
     """The definition with all its defaults; None where an argument has to be given."""
-    return None if any(item.is_required for item in fields_of(definition)) else definition()
+    key = id(definition)
+    if key not in _plain:
+        is_open = any(item.is_required for item in fields_of(definition))
+        _plain[key] = None if is_open else definition()
+    return _plain[key]
 
 
 def _set(
