@@ -16,6 +16,7 @@ from archdsl.text.source import Source
 
 if TYPE_CHECKING:
     from archdsl.drawing import Drawing, Options
+    from archdsl.replacing import ArgumentValue
 
 
 def _show(model: Model) -> str:
@@ -79,7 +80,7 @@ def replace(
     model: Model,
     *,
     input: str | tuple[int, ...] | Volume | None = None,
-    **arguments: int | float | bool | str | tuple[int, ...] | list[int],
+    **arguments: ArgumentValue,
 ) -> Model:
     """The network with other arguments of its family, or for another input.
 

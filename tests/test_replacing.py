@@ -44,6 +44,37 @@ def test_an_argument_by_its_place_is_replaced_by_its_name(models: dict[str, arch
     assert model.trunk.parameters == (27 * 4 + 4) + (36 * 4 + 4) + (4 * 6 + 6)
 
 
+def test_what_was_replaced_stays(models: dict[str, archdsl.Model]) -> None:
+    model = archdsl.replace(models["Small"], classes=3)
+    model = archdsl.replace(model, input="20x20x3")
+    model = archdsl.replace(model, depth=2, width=6)
+    assert model.signature == "20x20x3 → 3"
+    assert model.trunk.parameters == (27 * 6 + 6) + (54 * 6 + 6) + (6 * 3 + 3)
+    plain = archdsl.replace(archdsl.replace(models["Plain"], n=2), input="8x8x1")
+    assert (plain.depth, plain.input.channels) == (2, 1)
+
+
+def test_pairs_lists_and_the_name_of_an_input() -> None:
+    text = """
+    network Net(a→b, widths, k=2): (x: 8x8x3) → 1 {
+      y: conv k a; for n in widths { conv 1 n }; conv 1 b
+      x; conv 1 b; gap; z: fc 1
+    }
+    network Mine = Net(3→4, [5, 6])
+    """
+    mine = archdsl.parse(text)
+    model = archdsl.replace(mine, widths=[7], input="9x9x2")
+    assert [n.volume.sizes for n in model.layers][:3] == [(8, 8, 3), (8, 8, 7), (8, 8, 4)]
+    assert "def forward(self, x: Tensor)" in archdsl.compile(model)
+    model = archdsl.replace(mine, a="2→1", k=(1, 3))
+    assert [n.volume.sizes for n in model.layers][:4] == [
+        (8, 6, 2),
+        (8, 6, 5),
+        (8, 6, 6),
+        (8, 6, 1),
+    ]
+
+
 def test_defaults_are_replaced(models: dict[str, archdsl.Model]) -> None:
     assert archdsl.replace(models["Plain"], n=1).depth == 1
 

@@ -11,7 +11,14 @@ from archdsl.elaborate.names import VOLUME_NAMES, Context
 from archdsl.elaborate.suggestions import meant
 from archdsl.elaborate.values import trace, trace_row, written
 from archdsl.layers import INITIALIZERS, REGISTRY, Initializer
-from archdsl.layers.definition import Definition, FieldInfo, fields_of, letters_of, words_of
+from archdsl.layers.definition import (
+    Definition,
+    FieldInfo,
+    fields_of,
+    letters_of,
+    without_arguments,
+    words_of,
+)
 from archdsl.layers.elsewhere import INITIALIZERS_ELSEWHERE
 from archdsl.layers.fields import COUNT, REFERENCE, WHOLE, WrongPartError
 from archdsl.layers.initializers import INITIALIZER
@@ -63,7 +70,7 @@ def bind_with_forms(
     """The definition with its fields set, and by field the forms that are not constants."""
     definition = application.definition
     if not (application.bare or application.settings or derived):
-        plain = _without_arguments(definition)
+        plain = without_arguments(definition)
         if plain is not None:
             return plain, {}
     given: dict[str, tuple[Any, Span]] = {}
@@ -84,19 +91,6 @@ def bind_with_forms(
             )
     values = {name: value for name, (value, _) in given.items()}
     return definition(**values, **(derived or {})), forms
-
-
-#: By the identity of a definition: they live as long as the program.
-_plain: dict[int, Definition | None] = {}
-
-
-def _without_arguments(definition: type[Definition]) -> Definition | None:
-    """The definition with all its defaults; None where an argument has to be given."""
-    key = id(definition)
-    if key not in _plain:
-        is_open = any(item.is_required for item in fields_of(definition))
-        _plain[key] = None if is_open else definition()
-    return _plain[key]
 
 
 def _set(

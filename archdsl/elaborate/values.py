@@ -43,11 +43,11 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def written(value: Value) -> str:
-    """A value as the language writes it."""
+def written(value: Value | str | list[Any]) -> str:
+    """A value as the language writes it; text is that already."""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, ListValue):
+    if isinstance(value, ListValue | list):
         return f"[{', '.join(map(written, value))}]"
     return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
 

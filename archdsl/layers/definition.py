@@ -67,6 +67,7 @@ class FieldInfo:
 
 _fields: dict[type[Definition], tuple[FieldInfo, ...]] = {}
 _per_axis: dict[type[Definition], tuple[FieldInfo, ...]] = {}
+_plain: dict[type[Definition], Definition | None] = {}
 _words: dict[type[Definition], dict[str, tuple[FieldInfo, Any]]] = {}
 
 
@@ -88,6 +89,14 @@ def per_axis_fields(definition: type[Definition]) -> tuple[FieldInfo, ...]:
             item for item in fields_of(definition) if item.role.kind.per_axis
         )
     return _per_axis[definition]
+
+
+def without_arguments(definition: type[Definition]) -> Definition | None:
+    """The definition with all its defaults; None where an argument has to be given."""
+    if definition not in _plain:
+        is_open = any(item.is_required for item in fields_of(definition))
+        _plain[definition] = None if is_open else definition()
+    return _plain[definition]
 
 
 def words_of(definition: type[Definition]) -> dict[str, tuple[FieldInfo, Any]]:

@@ -193,7 +193,7 @@ class Token(nn.Module):
 class Embedding(UnaryLayer):
     """A trained vector for each word: a vector of words' numbers, from 0, becomes tokens.
 
-    They are an input of the network, of any dtype.
+    They are an input of the network, of any dtype that holds them.
     """
 
     name = "embedding"

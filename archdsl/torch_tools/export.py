@@ -95,13 +95,19 @@ def export_onnx(
 def input_names(model: Model) -> list[str]:
     """The names of the inputs in ONNX, where no two tensors have one name."""
     taken = {output.name for output in model.outputs}
-    return [label_of(node) or ("input" if INPUT in taken else INPUT) for node in model.inputs]
+    return [label_of(node) or _free(INPUT, taken) for node in model.inputs]
 
 
 def output_names(model: Model) -> list[str]:
-    """The names of the outputs in ONNX."""
+    """The names of the outputs in ONNX, where no two tensors have one name."""
     taken = {label_of(node) for node in model.inputs}
-    return [output.name for output in model.outputs] or ["output" if OUTPUT in taken else OUTPUT]
+    return [output.name for output in model.outputs] or [_free(OUTPUT, taken)]
+
+
+def _free(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _images(model: Model, batch: int) -> tuple[Tensor, ...]:

@@ -100,6 +100,22 @@ def test_onnx_has_the_names() -> None:
     assert [node.name for node in session.get_outputs()] == ["near", "both"]
 
 
+@pytest.mark.parametrize(
+    ("text", "inputs", "outputs"),
+    [
+        ("8x8x1 → (image: 8x8x1, code: 2) { image: conv 1 1; code: fc 2 }", ["image_"], None),
+        ("(logits: 4, logits_: 4) → 3 { add { logits | logits_ }; fc 3 }", None, ["logits__"]),
+    ],
+)
+def test_no_two_tensors_in_onnx_have_one_name(
+    text: str, inputs: list[str] | None, outputs: list[str] | None
+) -> None:
+    model = archdsl.parse(f"network N: {text}")
+    session = onnxruntime.InferenceSession(export_onnx(model, archdsl.compile(model)).content)
+    assert [node.name for node in session.get_inputs()] == (inputs or ["logits", "logits_"])
+    assert [node.name for node in session.get_outputs()] == (outputs or ["image", "code"])
+
+
 def test_members_of_a_family_share_the_class_of_their_result(tmp_path: Path) -> None:
     (tmp_path / "head.arch").write_text(
         """

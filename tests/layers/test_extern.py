@@ -183,6 +183,21 @@ def test_in_blocks_and_repeats(own: Path) -> None:
     assert archdsl.compile(model).count("own.parts.Gate(4)") == 1
 
 
+PLACES = {
+    "head": "8x8x4 → 5 { conv 1 4; aux(0.3) { GATE; gap; fc 5 }; relu; fc 5 }",
+    "reuse": "8x8x4 → 5 { conv 1 4; g: GATE; relu; reuse g; fc 5 }",
+    "folded": "8x8x4 → 5 { bn; GATE; bn; relu; conv 1 4; GATE; bn; dropout; fc 5 }",
+    "branch": "8x8x4 → 5 { concat { GATE | id | a: GATE relu }; fc 5 }",
+    "for": "8x8x4 → 5 { for i in 0..3 { GATE; conv 1 4 }; fc 5 }",
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_in_other_places(own: Path, place: str) -> None:
+    gate = 'extern "own.parts:Gate(4)" 8x8x4 params=4 macs=0'
+    judge(archdsl.parse("network N: " + PLACES[place].replace("GATE", gate)))
+
+
 def test_a_network_of_it_is_not_made_smaller(own: Path) -> None:
     """On half of the image it would not give what is said of it."""
     text = """

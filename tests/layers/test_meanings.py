@@ -11,6 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import archdsl
+from archdsl.frontend import read_models
+from archdsl.report.diagnostics import render_diagnostics
+from archdsl.text.source import Source
+from archdsl.torch_tools.prove import prove
 
 Size = tuple[int, ...]
 
@@ -136,3 +140,52 @@ def test_a_shift_moves_windows() -> None:
         read = seen.abs().amax((0, 1))
         assert set(read.amax(1).nonzero().flatten().tolist()) == rows
         assert set(read.amax(0).nonzero().flatten().tolist()) == columns
+
+
+#: Networks of several members, parts that run again, heads and branches.
+PLACES = {
+    "words in two inputs": """network N: (a: 5, b: 7) → 3 {
+      embedding 9 4; gap; va: fc 4; b; embedding 20 4; gap; vb: fc 4; add { va | vb }; fc 3
+    }""",
+    "words in branches": """network N: 5 → 3 {
+      concat { embedding 9 4 | embedding 4 2 }; lstm 3; token 4; fc 3
+    }""",
+    "words that run again": """network N: (a: 5, b: 5) → 3 {
+      t: { embedding 9 4; gru 3; gmp; fc 2 }; b; u: reuse t; concat { t | u }; fc 3
+    }""",
+    "words in a block": """block words(n) { embedding n 4; posenc }
+    network N: 6 → 3 {
+      words(7); aux(0.1) { gap; fc 3 }; attention 2 causal; rmsnorm; gap; fc 3
+    }""",
+    "windows in a block": """block w(s) { add { id | ln; attention 2 window=4 shift=s } }
+    network N: 8x8x4 → 3 { w(0); w(2); conv 2 8 s2; w(1); gap; fc 3 }""",
+    "windows of a family": """network F(h, w, s): 8x8x8 → 3 {
+      attention h window=w shift=s; gap; fc 3
+    }
+    network A = F(2, 4, 1)
+    network B = F(4, 2, 0)""",
+    "recurrent layers of a family": """network F(n, k, b): 8x3 → 3 {
+      lstm n layers=k bidirectional=b; gru n
+      matmul { id | gmp; fc (n*n); reshape (size(n, n)) }; gap; fc 3
+    }
+    network A = F(2, 1, false)
+    network B = F(3, 2, true)""",
+    "cuts of a family": """network F(k): 12x12x2 → 3 {
+      a: conv 3 2; conv 3 2; concat { crop a at=k | id }
+      pad (-k); deconv 4 4 s2 same; padchannels k k; channelmean; fc 3
+    }
+    network A = F(1)
+    network B = F(2)""",
+    "two samples": "network N: 8 → 3 { fc 8; sample; fc 8; sample; fc 3 }",
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_in_other_places(place: str) -> None:
+    models = read_models(Source(PLACES[place], "places.arch"))
+    sources = [archdsl.compile(*models, inference=inference) for inference in (False, True)]
+    proofs = prove(models, *sources)
+    assert len(proofs) == len(models)
+    for proof in proofs.values():
+        assert proof.holds, render_diagnostics(proof.diagnostics)
+        assert proof.numbers is not None
