@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from archdsl.layers.plumbing import Identity
@@ -22,10 +22,10 @@ from archdsl.network.parts import (
     SplitPart,
     Written,
     chains_in,
-    rewritten,
     walk,
 )
-from archdsl.network.symbols import Form, Size, Symbolic, resized
+from archdsl.network.renumbering import Renumbering
+from archdsl.network.symbols import Symbolic
 
 #: No node.
 _NONE = -1
@@ -137,8 +137,9 @@ def _vanishes(part: Written, gone: set[int]) -> bool:
             return False
 
 
-class _Removal:
+class _Removal(Renumbering):
     def __init__(self, nodes: Mapping[int, Node], gone: set[int], kept: set[int]) -> None:
+        super().__init__(self.stand_in)
         self.nodes = nodes
         self.gone = gone
         self.kept = kept
@@ -151,11 +152,7 @@ class _Removal:
 
     def nodes_left(self) -> dict[int, Node]:
         return {
-            id: replace(
-                node,
-                inputs=tuple(map(self.stand_in, node.inputs)),
-                forms=_moved_forms(node, self.stand_in),
-            )
+            id: replace(self.node(node), shares=node.shares)
             for id, node in self.nodes.items()
             if id not in self.gone and node.head is None
         }
@@ -164,26 +161,21 @@ class _Removal:
         return {id: fold for id, fold in folds.items() if id not in self.gone}
 
     def chain(self, chain: Chain) -> Chain:
-        parts = tuple(new for part in chain.written if (new := self._part(part)) is not None)
+        parts = tuple(new for part in chain.written if (new := self._left(part)) is not None)
         return Chain(parts, self.stand_in(chain.input), self.stand_in(chain.output))
 
-    def _part(self, part: Written) -> Written | None:
+    def _left(self, part: Written) -> Written | None:
         vanishes = _vanishes(part, self.gone | self.kept) and not _is_empty(part)
         # An unnamed group, repeat or choice only says how its parts came about: it is rewritten.
         if vanishes and (part.name or isinstance(part, (LayerPart, CallPart, AuxPart))):
             output = _output_of(part)
             return LayerPart(part.name, output) if output in self.kept else None
-        match _with_sizes(rewritten(part, self.chain), self.stand_in):
-            case RepeatPart(copies=copies, count=count) as repeat:
-                left = tuple(copy for copy in copies if copy.written)
-                if len(left) < len(copies):
-                    count = Symbolic.constant(len(left))
-                output = self.stand_in(repeat.output)
-                return replace(repeat, copies=left, count=count, output=output)
-            case ReferencePart(node=node) as reference:
-                return replace(reference, node=self.stand_in(node))
-            case other:
-                return other
+        moved = self.part(part)
+        if isinstance(moved, RepeatPart):
+            left = tuple(copy for copy in moved.copies if copy.written)
+            if len(left) < len(moved.copies):
+                return replace(moved, copies=left, count=Symbolic.constant(len(left)))
+        return moved
 
 
 def renumbered(draft: NetworkDraft) -> NetworkDraft:
@@ -191,20 +183,11 @@ def renumbered(draft: NetworkDraft) -> NetworkDraft:
     ids = {id: id for id, node in draft.nodes.items() if not node.inputs}
     for id in _made_by(draft.chain):
         ids[id] = len(ids)
-    nodes = {
-        ids[id]: replace(
-            node,
-            id=ids[id],
-            inputs=tuple(ids[i] for i in node.inputs),
-            shares=None if node.shares is None else ids[node.shares],
-            forms=_moved_forms(node, ids.__getitem__),
-        )
-        for id, node in draft.nodes.items()
-        if id in ids
-    }
+    renumbering = Renumbering(ids.__getitem__)
+    nodes = {ids[id]: renumbering.node(node) for id, node in draft.nodes.items() if id in ids}
     folds = {ids[id]: fold for id, fold in draft.folds.items() if id in ids}
     outputs = tuple(replace(output, node=ids[output.node]) for output in draft.outputs)
-    return NetworkDraft(dict(sorted(nodes.items())), _with_ids(draft.chain, ids), folds, outputs)
+    return NetworkDraft(dict(sorted(nodes.items())), renumbering.chain(draft.chain), folds, outputs)
 
 
 def _made_by(chain: Chain) -> Iterator[int]:
@@ -217,48 +200,3 @@ def _made_by(chain: Chain) -> Iterator[int]:
                 yield node
             case SplitPart(node=node, pieces=pieces):
                 yield from (node, *pieces)
-
-
-def _with_ids(chain: Chain, ids: Mapping[int, int]) -> Chain:
-    def part_with_ids(part: Written) -> Written:
-        match rewritten(part, lambda inner: _with_ids(inner, ids)):
-            case LayerPart(node=node) | ReferencePart(node=node) | ForkPart(node=node) as moved:
-                return replace(moved, node=ids[node])
-            case SplitPart(node=node, pieces=pieces) as split:
-                return replace(split, node=ids[node], pieces=tuple(ids[p] for p in pieces))
-            case RepeatPart(output=output) as repeat:
-                return replace(repeat, output=ids[output])
-            case other:
-                return other
-
-    parts = (_with_sizes(part_with_ids(part), ids.__getitem__) for part in chain.written)
-    return Chain(tuple(parts), ids[chain.input], ids[chain.output])
-
-
-# ── Forms refer to the sizes of nodes ────────────────────────────────────────────────────────
-
-
-def _with_sizes(part: Written, node: Callable[[int], int]) -> Written:
-    """A part whose conditions, counts and arguments refer to other nodes."""
-    match part:
-        case RepeatPart(count=count):
-            return replace(part, count=_moved(count, node))
-        case CallPart(arguments=arguments):
-            moved = (replace(a, form=_moved_form(a.form, node)) for a in arguments)
-            return replace(part, arguments=tuple(moved))
-        case ChoicePart(tests=tests):
-            return replace(part, tests=tuple(_moved(test, node) for test in tests))
-        case _:
-            return part
-
-
-def _moved_forms(here: Node, node: Callable[[int], int]) -> tuple[tuple[str, Symbolic], ...]:
-    return tuple((name, _moved(symbolic, node)) for name, symbolic in here.forms)
-
-
-def _moved(symbolic: Symbolic, node: Callable[[int], int]) -> Symbolic:
-    return Symbolic(symbolic.value, _moved_form(symbolic.form, node))
-
-
-def _moved_form(form: Form, node: Callable[[int], int]) -> Form:
-    return resized(form, lambda size: Size(node(size.node), size.axis))

@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from archdsl.elaborate.binding import Application, bare_arguments, bind_with_forms
-from archdsl.elaborate.calls import bind_formals
+from archdsl.elaborate.calls import Given, bind_formals
 from archdsl.elaborate.choices import count_conditions, word_of
+from archdsl.elaborate.copies import Copier, Reached, Stretch
+from archdsl.elaborate.environment import BlockDefinition
 from archdsl.elaborate.errors import ElaborationError, UnknownVolume
 from archdsl.elaborate.findings import Findings
 from archdsl.elaborate.initialization import (
@@ -96,6 +98,8 @@ class Builder(Placer):
         self.unknown_copies = 0
         #: The volume after each step; None where its expansions differ.
         self.volumes: dict[Span, Volume | None] = {}
+        #: The bodies of blocks that were called, by what they depend on.
+        self.calls: dict[object, Stretch] = {}
         #: Whether a statement was refused together with its name.
         self.lacks_names = False
 
@@ -316,6 +320,7 @@ class Builder(Placer):
         """The copies of a statement, one behind the other."""
         copies: list[Chain] = []
         is_scope = self._is_scope(step, scope)
+        reached = [self._reached(cursor, scope)]
         for turn in range(turns.number):
             if turn and cursor.volume is None:
                 self.unknown_copies += 1
@@ -335,7 +340,30 @@ class Builder(Placer):
                 scope.parts.hidden |= {
                     n: (label.id, span) for n, (_, span) in inner.parts.own.items()
                 }
+            reached.append(self._reached(cursor, scope))
+            left = turns.number - turn - 1
+            if turn and left and not turns.values:
+                stretch = Stretch(reached[-2], reached[-1], tuple(parts))
+                if stretch.follows_itself(reached[-3]):
+                    self.use_layers(left * stretch.size, step.span)
+                    copier = Copier(self.nodes, stretch, reached[-3].nodes)
+                    for _ in range(left):
+                        copies.append(copier.follow(self.loops))
+                        self.loops += stretch.loops
+                    return tuple(copies), Cursor(copies[-1].output, cursor.volume)
         return tuple(copies), cursor
+
+    def _reached(self, cursor: Cursor, scope: Scope) -> Reached:
+        """Where elaboration is now."""
+        others = (
+            self.heads,
+            self.findings.added,
+            len(self.unknown),
+            len(self.poisoned),
+            len(scope.parts.own),
+            cursor.node in self.poisoned,
+        )
+        return Reached(len(self.nodes), self.loops, cursor, others)
 
     def _copy(
         self,
@@ -570,7 +598,20 @@ class Builder(Placer):
             words=given.words,
         )
         taken_parts = dict(given.parts.own)
-        parts, end = self.body(block.body, inner, cursor, f"{kind} `{block.name.id}`")
+        known = None if block.is_phrase else self._called(definition, given, scope, cursor)
+        if known in self.calls:
+            stretch = self.calls[known]
+            self.use_layers(stretch.size, call.span)
+            copier = Copier(self.nodes, stretch, stretch.begin.nodes)
+            body = copier.call(self.loops, cursor.node, inner.frames)
+            self.loops += stretch.loops
+            parts, end = list(body.written), Cursor(body.output, stretch.end.cursor.volume)
+        else:
+            begin = self._reached(cursor, scope)
+            parts, end = self.body(block.body, inner, cursor, f"{kind} `{block.name.id}`")
+            stretch = Stretch(begin, self._reached(end, scope), tuple(parts))
+            if known is not None and stretch.is_clean:
+                self.calls[known] = stretch
         if block.is_phrase:
             own = {n: found for n, found in given.parts.own.items() if n not in taken_parts}
             for name, (_, span) in own.items():
@@ -583,6 +624,28 @@ class Builder(Placer):
         declared = Declaration(block.name.id, block.span, block.comment)
         reads = tuple(part.node for part, _ in taken_parts.values() if part is not None)
         return [CallPart(None, declared, tuple(given.arguments), body, reads)], end
+
+    def _called(
+        self, definition: BlockDefinition, given: Given, scope: Scope, cursor: Cursor
+    ) -> object:
+        """What a call makes depends on, apart from its place; None where that is the place, too."""
+        if given.parts.own or cursor.volume is None or cursor.node in self.poisoned:
+            return None
+        words = [
+            word.layer if isinstance(word, LayerArgument) else id(word.block)
+            for word in given.words.values()
+        ]
+        return (
+            id(definition.block),
+            # 1, 1.0 and `true` are equal, and not alike.
+            *[repr(argument.value) for argument in given.arguments],
+            *words,
+            cursor.volume,
+            # Words are read where an input gives them, and nowhere else.
+            cursor.volume.is_vector and not self.nodes[cursor.node].inputs,
+            scope.head,
+            len(scope.blocks),
+        )
 
     # ── Layers and names ─────────────────────────────────────────────────────────────────────────
 

@@ -18,8 +18,11 @@ from archdsl.text import syntax
 from archdsl.text.diagnostics import ArchError, Diagnostic, Fix, Label, help_of, replaced
 from archdsl.text.source import Span
 
-#: Layers placed plus statements expanded, in one network.
+#: Layers placed plus statements expanded, in one network. Copies of what was elaborated once are
+#: neither.
 MAX_EXPANSION = 200_000
+#: The layers of one network, copies included.
+MAX_LAYERS = 200_000
 
 
 class Placer:
@@ -90,6 +93,13 @@ class Placer:
         self._expansion += 1
         if self._expansion > MAX_EXPANSION:
             message = f"the network expands beyond the bound of {MAX_EXPANSION:,} statements"
+            self.findings.add(Diagnostic("too-many-layers", message, span))
+            raise ArchError(self.findings)
+
+    def use_layers(self, count: int, span: Span) -> None:
+        """Have room for some more layers."""
+        if len(self.nodes) + count > MAX_LAYERS:
+            message = f"the network has more than {MAX_LAYERS:,} layers"
             self.findings.add(Diagnostic("too-many-layers", message, span))
             raise ArchError(self.findings)
 

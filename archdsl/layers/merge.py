@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from math import prod
 
-from archdsl.layers.call import Call, Code, InfixCode, call
-from archdsl.layers.fields import LayerError
+from archdsl.layers.call import Call, Code, InfixCode, OptionalArgument, call, method
+from archdsl.layers.fields import BOOLEAN, COUNT, LayerError, attribute, positional
 from archdsl.layers.layer import Autocast, Example, Family, MergeLayer, Saved
 from archdsl.layers.reach import Reach, reach_all, reads_here
 from archdsl.layers.volume import Volume
+from archdsl.layers.windows import split_groups
 from archdsl.records import dataclass
 
 #: What volumes are called by how many axes they have, in the order of ``AXES``.
@@ -232,3 +233,84 @@ class MatrixProduct(MergeLayer):
         # Channels come first in PyTorch: each matrix is there as its transpose.
         left, right = operands
         return InfixCode("@", (right, left))
+
+
+@dataclass(frozen=True)
+class Attend(MergeLayer):
+    """Attention of one sequence to another: queries, keys and values (Vaswani et al. 2017).
+
+    Each position of the first branch reads all positions of the others: as much of a value as its
+    key agrees with the query. The channels are split into heads; no weights are trained, so the
+    branches mostly end in `linear`. With `causal` a position reads those up to its own number.
+    """
+
+    name = "attend"
+    synonyms = ("crossattention", "cross_attention", "sdpa", "scaleddotproduct")
+    family = Family.MERGE
+    autocast = Autocast.LOWERS
+    examples = (
+        Example("attend 2 { linear 8 | linear 8 | linear 8 }", (9, 16)),
+        Example("attend 1 { conv 3 4 | conv 2 4 s2 | conv 2 4 s2 }", (9, 4)),
+        Example("attend 2 causal { id | id | linear 8 }", (5, 8)),
+    )
+
+    heads: int = positional(COUNT, "how many heads the channels are split into")
+    causal: bool = attribute(BOOLEAN, "reads no later positions", False, words={"causal": True})
+
+    def infer(self, inputs: tuple[Volume, ...]) -> Volume:
+        if len(inputs) != 3:
+            raise LayerError(
+                "branch-size-mismatch",
+                f"`attend` has three branches, queries, keys and values, not {len(inputs)}",
+            )
+        query, key, value = inputs
+        for x in inputs:
+            if x.rank != 1:
+                raise LayerError(
+                    "wrong-axes", f"a branch of `attend` is a sequence such as 50x64, not {x}"
+                )
+        if query.channels != key.channels:
+            raise LayerError(
+                "branch-size-mismatch",
+                f"queries and keys of `attend` need as many channels, not {query.channels} and "
+                f"{key.channels}",
+            )
+        if key.positions != value.positions:
+            raise LayerError(
+                "branch-size-mismatch",
+                f"each key of `attend` has a value: {key.positions} keys, {value.positions} values",
+            )
+        for x in (query, value):
+            split_groups(x.channels, self.heads, "channels", field="heads")
+        return query.with_channels(value.channels)
+
+    def macs_of(self, inputs: tuple[Volume, ...]) -> int:
+        query, key, value = inputs
+        return query.positions * key.positions * (query.channels + value.channels)
+
+    def saves(self, inputs: tuple[Volume, ...], out: Volume) -> Saved:
+        # Each branch in the order that PyTorch's fused kernels take, their weighted mean, and the
+        # logarithm of each softmax's sum. Several heads are joined in a tensor of its own.
+        numbers = sum(x.elements for x in inputs) + out.elements * (self.heads > 1)
+        sums = 4 * self.heads * out.positions
+        return Saved(output=self.heads == 1, numbers=numbers, bytes=sums)
+
+    def reads(self, inputs: tuple[Volume, ...]) -> tuple[Reach, ...]:
+        return (Reach(input=0), *(reach_all(x, i) for i, x in enumerate(inputs) if i))
+
+    def describe(self) -> str:
+        return f"{self.heads} head{'s' * (self.heads > 1)}{' · causal' * self.causal}"
+
+    def combine(self, operands: tuple[Code, ...]) -> Call | InfixCode:
+        # B×C×L as B×heads×L×(C/heads), and back. The fused kernels need the channels of a position
+        # side by side in memory.
+        parts = []
+        for x in operands:
+            heads = call("torch.unflatten", x, 1, (self.heads, -1))
+            parts.append(method(method(heads, "transpose", 2, 3), "contiguous"))
+        joined = call(
+            "nn.functional.scaled_dot_product_attention",
+            *parts,
+            is_causal=OptionalArgument(self.causal, False),
+        )
+        return call("torch.flatten", method(joined, "transpose", 2, 3), 1, 2)

@@ -72,7 +72,7 @@ def dropout_before_norm(network: LintedNetwork) -> Iterator[Diagnostic]:
 
 def dropped_rows(network: LintedNetwork) -> Iterator[Diagnostic]:
     """A stride that does not divide evenly leaves the last rows and columns out of all windows."""
-    for node in network.model.layers:
+    for node in network.distinct:
         if not isinstance(node.layer, UnaryLayer):
             continue
         x = network.input_of(node).volume
@@ -106,8 +106,8 @@ def _numbered(axis: str, size: int, count: int) -> str:
 
 def even_kernel_same(network: LintedNetwork) -> Iterator[Diagnostic]:
     """An even window cannot be centred: `same` then pads one side more, and the result moves."""
-    for node in network.owners:
-        if getattr(node.layer, "padding", None) != "same":
+    for node in network.distinct:
+        if node.shares is not None or getattr(node.layer, "padding", None) != "same":
             continue
         x = network.input_of(node).volume
         window = node.layer.reads((x,))[0]
@@ -125,9 +125,10 @@ def even_kernel_same(network: LintedNetwork) -> Iterator[Diagnostic]:
 
 def strided_same(network: LintedNetwork) -> Iterator[Diagnostic]:
     """With a stride, `same` pads no more than is needed: the end alone, where PyTorch pads both."""
-    for node in network.owners:
+    for node in network.distinct:
         layer: Any = node.layer
-        if getattr(layer, "padding", None) != "same" or set(layer.stride or ()) == {1}:
+        is_padded = node.shares is None and getattr(layer, "padding", None) == "same"
+        if not is_padded or set(layer.stride or ()) == {1}:
             continue
         x = network.input_of(node).volume
         kernel, dilation = layer.kernel_size, getattr(layer, "dilation", (1,) * x.rank)

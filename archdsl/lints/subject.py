@@ -48,6 +48,16 @@ class LintedNetwork:
         return tuple(node for node in self.model.layers if node.shares is None)
 
     @cached_property
+    def distinct(self) -> tuple[Node, ...]:
+        """The layers, one of those that have all but the number in common."""
+        found: dict[tuple[int, ...], Node] = {}
+        for node in self.model.layers:
+            volume, is_own = self.input_of(node).volume, node.shares is None
+            same = (id(node.layer), id(volume), id(node.span), id(node.frames), is_own)
+            found.setdefault(same, node)
+        return tuple(found.values())
+
+    @cached_property
     def users(self) -> dict[int, list[Node]]:
         """The nodes that run the module of each layer."""
         found: dict[int, list[Node]] = {}

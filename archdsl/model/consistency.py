@@ -10,7 +10,7 @@ import networkx as nx
 from archdsl.classplan import ApplyStep, ClassPlan, applies_of, items_of, plans_in
 from archdsl.layers import Input, LayerError, UnaryLayer
 from archdsl.layers.volume import Volume
-from archdsl.network.graph import Node, nodes_of, sources_of
+from archdsl.network.graph import Node, nodes_of, sources_in
 from archdsl.text.diagnostics import Diagnostic
 
 
@@ -24,24 +24,28 @@ def find_contradictions(
     depends on a contradiction is not reported.
     """
     volumes: dict[int, Volume] = {}
-    edges = sources_of(graph)
-    for id, node in nodes_of(graph):
-        sources = edges[id]
+    #: What layers make of volumes, for nodes that have the same ones.
+    faults: dict[tuple[int, ...], str | None] = {}
+    for number, node in nodes_of(graph):
+        sources = sources_in(graph, number)
         fault = _find_misplaced(node, sources)
         if fault is None:
             try:
                 inputs = tuple([volumes[source] for source in sources])
             except KeyError:
                 continue
-            fault = _find_wrong_volume(node, inputs)
+            known = (id(node.layer), id(node.volume), *map(id, inputs))
+            if known not in faults:
+                faults[known] = _find_wrong_volume(node, inputs)
+            fault = faults[known]
         if fault is None and node.shares is not None:
             fault = _find_unshared(graph, node)
         if fault is None:
-            volumes[id] = node.volume
+            volumes[number] = node.volume
             continue
         yield Diagnostic(
             "internal-error",
-            f"`{names.get(id, 'input')}` {fault}",
+            f"`{names.get(number, 'input')}` {fault}",
             node.span,
             help="archdsl is wrong here, not the text: please report it with the spec",
         )
@@ -121,8 +125,7 @@ def count_depth(graph: nx.MultiDiGraph[int], end: int) -> int:
     This is what papers count: 22 of GoogLeNet's 58 (Szegedy et al. 2015, section 5).
     """
     depths: dict[int, int] = {}
-    edges = sources_of(graph)
     for id, node in nodes_of(graph):  # in topological order
-        before = max((depths[source] for source in edges[id]), default=0)
+        before = max([depths[source] for source in sources_in(graph, id)], default=0)
         depths[id] = before + node.layer.has_weights
     return depths[end]

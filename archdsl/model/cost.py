@@ -28,21 +28,21 @@ class Cost:
 def count_costs(nodes: Sequence[Node], unknown: Collection[int] = ()) -> dict[int, Cost]:
     """The cost of each node; one of unknown volume has only a receptive field."""
     costs: dict[int, Cost] = {}
+    #: Parameters, MACs and activations, by the layer and the volumes that it reads.
+    known: dict[tuple[int, ...], tuple[int, int, int]] = {}
     for node, field in zip(nodes, count_fields(nodes, unknown), strict=True):
-        inputs = [nodes[i] for i in node.inputs]
         if node.id in unknown:
             costs[node.id] = Cost(0, 0, 0, field, has_weights=False)
             continue
-        volumes = tuple(source.volume for source in inputs)
-        macs = node.layer.macs_of(volumes)
-        parameters = 0
-        if len(volumes) == 1 and node.shares is None:
-            parameters = node.layer.count_parameters(volumes[0])
+        layer, inputs = node.layer, [nodes[i].volume for i in node.inputs]
+        place = (id(layer), *map(id, inputs))
+        if place not in known:
+            volumes = tuple(inputs)
+            parameters = layer.count_parameters(volumes[0]) if len(volumes) == 1 else 0
+            known[place] = parameters, layer.macs_of(volumes), node.volume.elements
+        parameters, macs, activations = known[place]
+        is_own = node.shares is None
         costs[node.id] = Cost(
-            parameters,
-            macs,
-            node.volume.elements,
-            field,
-            node.layer.has_weights and node.shares is None,
+            parameters if is_own else 0, macs, activations, field, layer.has_weights and is_own
         )
     return costs

@@ -93,20 +93,29 @@ def count_fields(nodes: Sequence[Node], unknown: Collection[int]) -> list[tuple[
     map went on, so a field can exceed the input. Nodes of unknown volume see what their input
     does. Linear in the nodes, except for networks whose patterns do not repeat.
     """
-    reaches = [
-        reads_here(min(1, len(node.inputs)))
-        if node.id in unknown
-        else node.layer.reads(tuple([nodes[i].volume for i in node.inputs]))
-        if node.inputs
-        else ()
-        for node in nodes
-    ]
+    reaches = _reaches(nodes, unknown)
     inputs = [node.id for node in inputs_of(nodes)]
     fields = [_fields_in(input, nodes, reaches) for input in inputs]
     if len(fields) == 1:
         return fields[0]
     # Of several inputs, each is looked at alone: pixels of two have no common count.
     return [tuple(map(max, zip(*seen, strict=True))) for seen in zip(*fields, strict=True)]
+
+
+def _reaches(nodes: Sequence[Node], unknown: Collection[int]) -> list[tuple[Reach, ...]]:
+    """What each node reads."""
+    known: dict[tuple[int, ...], tuple[Reach, ...]] = {}
+    reaches = []
+    for node in nodes:
+        if node.id in unknown:
+            reaches.append(reads_here(min(1, len(node.inputs))))
+            continue
+        volumes = [nodes[i].volume for i in node.inputs]
+        place = (id(node.layer), *map(id, volumes))
+        if place not in known:
+            known[place] = node.layer.reads(tuple(volumes)) if volumes else ()
+        reaches.append(known[place])
+    return reaches
 
 
 def _fields_in(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 from itertools import takewhile
+from typing import Any, TypeAlias, TypeVar
 
 import networkx as nx
 
@@ -83,14 +85,67 @@ def build_graph(nodes: Iterable[Node]) -> nx.MultiDiGraph[int]:
     An edge runs from a result to a layer that reads it, and its key is the position of that input.
     So the graph alone has the order of inputs, and one node can feed a merge twice
     (``add { id | id }``), which a ``DiGraph`` cannot represent.
+
+    The graph is a view of the nodes and holds no edge of its own: as dictionaries they would take
+    a kilobyte a node, more than all else that is known about it.
     """
+    by_id = {node.id: node for node in nodes}
     graph: nx.MultiDiGraph[int] = nx.MultiDiGraph()
-    for node in nodes:
-        graph.add_node(node.id, node=node)
-        for position, source in enumerate(node.inputs):
-            graph.add_edge(source, node.id, position)
+    view: Any = graph
+    view._node = _View(by_id, lambda id: {"node": by_id[id]})
+    view._pred = _View(by_id, lambda id: _sources(by_id[id]))
+    view._succ = view._adj = _Readers(by_id)
     frozen: nx.MultiDiGraph[int] = nx.freeze(graph)
     return frozen
+
+
+#: By the node at the other end of an edge and the position of the input, no attributes.
+_Edges: TypeAlias = "dict[int, dict[int, dict[str, Any]]]"
+_Value = TypeVar("_Value")
+
+
+class _View(Mapping[int, _Value]):
+    """Something about each node, made when it is asked for."""
+
+    def __init__(self, nodes: Mapping[int, Node], make: Callable[[int], _Value]) -> None:
+        self.nodes = nodes
+        self.make = make
+
+    def __getitem__(self, id: int) -> _Value:
+        if id not in self.nodes:
+            raise KeyError(id)
+        return self.make(id)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.nodes)
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+
+class _Readers(_View[_Edges]):
+    """The edges from each node to those that read it."""
+
+    def __init__(self, nodes: Mapping[int, Node]) -> None:
+        super().__init__(nodes, self._edges)
+
+    @cached_property
+    def readers(self) -> dict[int, list[int]]:
+        found: dict[int, list[int]] = {id: [] for id in self.nodes}
+        for node in self.nodes.values():
+            for source in dict.fromkeys(node.inputs):
+                found[source].append(node.id)
+        return found
+
+    def _edges(self, id: int) -> _Edges:
+        return {reader: _sources(self.nodes[reader])[id] for reader in self.readers[id]}
+
+
+def _sources(node: Node) -> _Edges:
+    edges: _Edges = {}
+    for position, source in enumerate(node.inputs):
+        edges.setdefault(source, {})[position] = {}
+    return edges
 
 
 def nodes_of(graph: nx.MultiDiGraph[int]) -> Iterator[tuple[int, Node]]:
@@ -98,13 +153,9 @@ def nodes_of(graph: nx.MultiDiGraph[int]) -> Iterator[tuple[int, Node]]:
     return iter(graph.nodes(data="node"))
 
 
-def sources_of(graph: nx.MultiDiGraph[int]) -> dict[int, tuple[int, ...]]:
-    """What each node reads, in the order of its inputs, by the edges of the graph."""
-    found: dict[int, list[tuple[int, int]]] = {id: [] for id in graph}
-    for source, readers in graph.adjacency():
-        for reader, positions in readers.items():
-            found[reader] += ((int(position), source) for position in positions)
-    return {id: tuple(source for _, source in sorted(edges)) for id, edges in found.items()}
-
-
-# ── Parts ────────────────────────────────────────────────────────────────────────────────────
+def sources_in(graph: nx.MultiDiGraph[int], id: int) -> tuple[int, ...]:
+    """What a node reads, in the order of its inputs, by the edges of the graph."""
+    inner: Any = graph  # `pred` wraps each dictionary: half of the time of the rules
+    found: _Edges = inner._pred[id]
+    edges = [(position, source) for source, positions in found.items() for position in positions]
+    return tuple([source for _, source in sorted(edges)])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import field
+from operator import is_
 from typing import Any, TypeAlias
 
 from archdsl.records import dataclass
@@ -170,29 +171,23 @@ def operate(value: Value, operator: str, *operands: Form) -> Symbolic:
 
 def substitute(form: Form, forms: Mapping[str, Form]) -> Form:
     """The form with other forms in place of parameters."""
-    match form:
-        case Parameter(name=name):
-            return forms.get(name, form)
-        case ElementForm(of=inner, index=index):
-            return ElementForm(substitute(inner, forms), index)
-        case TupleForm(elements=elements):
-            return TupleForm(tuple(substitute(element, forms) for element in elements))
-        case Operation(operator=operator, operands=operands):
-            return Operation(operator, tuple(substitute(operand, forms) for operand in operands))
-        case _:
-            return form
+    return with_leaves(
+        form, lambda leaf: forms.get(leaf.name, leaf) if isinstance(leaf, Parameter) else leaf
+    )
 
 
-def resized(form: Form, size: Callable[[Size], Form]) -> Form:
-    """The form with others in place of the sizes of volumes."""
+def with_leaves(form: Form, change: Callable[[Form], Form]) -> Form:
+    """The form with others in place of what it is made of; itself where nothing changes."""
     match form:
-        case Size():
-            return size(form)
         case ElementForm(of=inner, index=index):
-            return ElementForm(resized(inner, size), index)
-        case TupleForm(elements=elements):
-            return TupleForm(tuple(resized(element, size) for element in elements))
-        case Operation(operator=operator, operands=operands):
-            return Operation(operator, tuple(resized(operand, size) for operand in operands))
+            changed = with_leaves(inner, change)
+            return form if changed is inner else ElementForm(changed, index)
+        case TupleForm(elements=forms) | Operation(operands=forms):
+            several = tuple([with_leaves(inner, change) for inner in forms])
+            if all(map(is_, several, forms)):
+                return form
+            if isinstance(form, TupleForm):
+                return TupleForm(several)
+            return Operation(form.operator, several)
         case _:
-            return form
+            return change(form)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache, partial
 
 from archdsl.model import BYTES_PER_NUMBER, Claim, Model, Totals
+from archdsl.model.cost import Cost
 from archdsl.network.graph import Node
 from archdsl.network.parts import AuxPart, walk
 from archdsl.recipe import Recipe
@@ -14,6 +16,8 @@ from archdsl.report.text import columns, count_of, paint, printable
 
 HEADER = ("Name", "Line", "Layer", "Volume", "Parameters", "%", "MACs", "Field", "MB")
 _IS_TEXT = frozenset({"Name", "Layer"})
+#: Columns whose cells are mostly all different.
+_DIFFER = frozenset({"Name", "Field"})
 _NOTHING = "·"
 _GAP = "  "
 Row = tuple[str, ...]
@@ -27,15 +31,16 @@ def render_report(model: Model, color: bool = False) -> str:
     """
     sections = list(sections_of(model))
     widths = _widths([row for section in sections for row in (*section.rows, section.total)])
+    align = _Aligned(widths)
     dim, bold = paint(color, dim=True), paint(color, bold=True)
     rule = dim("─" * (sum(widths) + len(_GAP) * (len(widths) - 1)))
     lines = [bold(printable(model.name)) + dim(_subtitle(model)), ""]
-    lines += [dim(_align(HEADER, widths)), rule]
+    lines += [dim(align(HEADER)), rule]
     for section in sections:
         if section.title:
             lines += ["", dim(section.title), rule]
-        lines += [_align(row, widths) for row in section.rows]
-        lines += [rule, bold(_align(section.total, widths))]
+        lines += map(align, section.rows)
+        lines += [rule, bold(align(section.total))]
     return "\n".join([*lines, "", *notes_of(model, color)])
 
 
@@ -86,7 +91,8 @@ def _heads_title(model: Model) -> str:
 
 def _section(model: Model, title: str, nodes: Iterable[Node], totals: Totals) -> Section:
     nodes = tuple(nodes)
-    rows = [_row(model, node, totals) for node in nodes]
+    render = _Rows(model, totals)
+    rows = [render(node) for node in nodes]
     total = (
         "Total",
         "",
@@ -106,19 +112,37 @@ def _count(nodes: Sequence[Node]) -> str:
     return count_of(len(nodes), "layer") + (f", {shared} shared" if shared else "")
 
 
-def _row(model: Model, node: Node, totals: Totals) -> Row:
-    cost = model.costs[node.id]
-    return (
-        printable(model.names[node.id]),
-        str(model.place_of(node).line),
-        printable(render_layer(node.layer)) + (" (shared)" if node.shares is not None else ""),
-        str(node.volume),
-        _number(cost.parameters),
-        _share(cost.parameters, totals.parameters),
-        _number(cost.macs),
-        _field(cost.receptive_field),
-        _megabytes(cost.activations),
-    )
+class _Rows:
+    """The rows of nodes. What copies of a layer have in common is written once."""
+
+    def __init__(self, model: Model, totals: Totals) -> None:
+        self.model = model
+        self.totals = totals
+        self._known: dict[tuple[object, ...], Row] = {}
+        self._lines: dict[tuple[int, int], str] = {}
+
+    def __call__(self, node: Node) -> Row:
+        cost = self.model.costs[node.id]
+        place = (id(node.layer), id(node.volume), node.shares is None, cost.parameters, cost.macs)
+        if place not in self._known:
+            self._known[place] = self._cells(node, cost)
+        layer, volume, parameters, share, macs, megabytes = self._known[place]
+        where = (id(node.span), id(node.frames))
+        if where not in self._lines:
+            self._lines[where] = str(self.model.place_of(node).line)
+        line = self._lines[where]
+        name, field = printable(self.model.names[node.id]), _field(cost.receptive_field)
+        return name, line, layer, volume, parameters, share, macs, field, megabytes
+
+    def _cells(self, node: Node, cost: Cost) -> Row:
+        return (
+            printable(render_layer(node.layer)) + (" (shared)" if node.shares is not None else ""),
+            str(node.volume),
+            _number(cost.parameters),
+            _share(cost.parameters, self.totals.parameters),
+            _number(cost.macs),
+            _megabytes(cost.activations),
+        )
 
 
 def _number(number: int) -> str:
@@ -142,15 +166,28 @@ def _megabytes(numbers: int) -> str:
 
 
 def _widths(rows: list[Row]) -> list[int]:
-    return [max(columns(row[index]) for row in (HEADER, *rows)) for index in range(len(HEADER))]
+    """The width of each column. Most cells of a column are alike: each text is measured once."""
+    return [max(map(columns, set(column))) for column in zip(HEADER, *rows, strict=True)]
 
 
-def _align(row: Row, widths: list[int]) -> str:
-    cells = []
-    for title, cell, width in zip(HEADER, row, widths, strict=True):
-        space = " " * (width - columns(cell))
-        cells.append(cell + space if title in _IS_TEXT else space + cell)
-    return _GAP.join(cells).rstrip()
+class _Aligned:
+    """Aligns the cells of rows to the widths of their columns."""
+
+    def __init__(self, widths: list[int]) -> None:
+        pads = [
+            partial(_pad, width=w, is_text=t in _IS_TEXT)
+            for t, w in zip(HEADER, widths, strict=True)
+        ]
+        self._cells = [p if t in _DIFFER else cache(p) for t, p in zip(HEADER, pads, strict=True)]
+
+    def __call__(self, row: Row) -> str:
+        cells = [align(cell) for align, cell in zip(self._cells, row, strict=True)]
+        return _GAP.join(cells).rstrip()
+
+
+def _pad(cell: str, *, width: int, is_text: bool) -> str:
+    space = " " * (width - columns(cell))
+    return cell + space if is_text else space + cell
 
 
 # ── Below the table ──────────────────────────────────────────────────────────────────────────

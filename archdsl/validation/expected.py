@@ -17,7 +17,7 @@ from archdsl.layers import Call, Initializer, Layer, MergeLayer, UnaryLayer, Wei
 from archdsl.layers.call import Code, InfixCode
 from archdsl.layers.volume import Volume
 from archdsl.model import Model
-from archdsl.network.graph import Node, label_of, sources_of
+from archdsl.network.graph import Node, label_of, sources_in
 from archdsl.network.parts import AuxPart, walk
 from archdsl.validation.layers import freeze_all
 from archdsl.validation.library import Torch, bind_initializer
@@ -125,7 +125,6 @@ class Expected:
         self._frozen: dict[int, list[tuple[str, str, Arguments]]] = {}
         self._started: dict[tuple[Initializer, bool], tuple[InitialState, InitialState | None]] = {}
         self._results = {node.id: node.id for node in model.inputs}
-        self._sources = sources_of(model.graph)
         taken: dict[bool, list[int]] = {True: [], False: []}
         for node in model.layers:
             steps = self._add(node, calls)
@@ -150,7 +149,7 @@ class Expected:
         """The steps of a node."""
         layer, flow = node.layer, self.flow
         flow.node, flow.taken = node, []
-        sources = [self._results[source] for source in self._sources[node.id]]
+        sources = [self._results[source] for source in sources_in(self.model.graph, node.id)]
         if isinstance(layer, UnaryLayer):
             result = self._add_modules(node, layer, calls[node.id], sources[0])
         elif isinstance(layer, MergeLayer):

@@ -43,7 +43,8 @@ class _Functions(Library):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(f"`{self._name}.{name}` may not be used in a module")
-        return LibraryFunction(f"{self._name}.{name}", _as_written)
+        full = f"{self._name}.{name}"
+        return LibraryFunction(full, FUNCTIONS.get(full, _as_written))
 
 
 class Operand(Protocol):
@@ -144,10 +145,7 @@ _NN: dict[str, Any] = _LAYERS | {
     "Parameter": ParameterValue,
     "functional": _FUNCTIONAL,
 }
-_TORCH: dict[str, Any] = {
-    name: LibraryFunction(f"torch.{name}", signature) for name, signature in FUNCTIONS.items()
-}
-_TORCH |= dict.fromkeys(
+_TORCH: dict[str, Any] = dict.fromkeys(
     ("ones", "zeros", "empty", "full", "rand", "randn", "tensor"), ConstantValue
 )
 _TORCH |= {

@@ -420,5 +420,29 @@ def flatten(input: A, start_dim: A = 0, end_dim: A = -1) -> Bound:
     return locals()
 
 
+def unflatten(input: A, dim: A, sizes: A) -> Bound:
+    return locals()
+
+
+def scaled_dot_product_attention(
+    query: A,
+    key: A,
+    value: A,
+    attn_mask: A = None,
+    dropout_p: A = 0.0,
+    is_causal: A = False,
+    scale: A = None,
+    enable_gqa: A = False,
+) -> Bound:
+    return locals()
+
+
 #: PyTorch's own are written in C, without a signature that Python can see.
-FUNCTIONS: dict[str, Signature] = {"cat": cat, "concat": cat, "flatten": flatten, "stack": cat}
+FUNCTIONS: dict[str, Signature] = {
+    "torch.cat": cat,
+    "torch.concat": cat,
+    "torch.flatten": flatten,
+    "torch.stack": cat,
+    "torch.unflatten": unflatten,
+    "torch.nn.functional.scaled_dot_product_attention": scaled_dot_product_attention,
+}

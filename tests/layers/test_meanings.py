@@ -81,6 +81,36 @@ def test_matmul_multiplies_positions_by_columns() -> None:
     torch.testing.assert_close(net(x).transpose(1, 2), expected)
 
 
+@pytest.mark.parametrize("causal", [False, True])
+def test_attend_is_torchs_attention_of_one_sequence_to_another(causal: bool) -> None:
+    word = "causal" if causal else ""
+    body = f"attend 2 {word} {{ x; linear 8 | y; linear 8 | y; linear 8 }}; linear 8"
+    net = build(archdsl.parse(f"network N: (x: 9x8, y: 5x8) → 9x8 {{ {body} }}")).double()
+    theirs = nn.MultiheadAttention(8, 2, batch_first=True).double()
+    query, key, value, out = net.children()
+    with torch.no_grad():
+        for index, own in enumerate((query, key, value)):
+            theirs.in_proj_weight[8 * index : 8 * index + 8] = own.weight[:, :, 0]
+            theirs.in_proj_bias[8 * index : 8 * index + 8] = own.bias
+        theirs.out_proj.weight.copy_(out.weight[:, :, 0])
+        theirs.out_proj.bias.copy_(out.bias)
+    x, y = samples((9, 8)), samples((5, 8))
+    hidden = torch.ones(9, 5, dtype=torch.bool).triu(1) if causal else None
+    expected, _ = theirs(x.mT, y.mT, y.mT, attn_mask=hidden)
+    torch.testing.assert_close(net(x, y).mT, expected)
+
+
+def test_attend_takes_values_with_other_channels() -> None:
+    net = network("attend 3 { id | linear 6 | linear 12 }", (7, 6))
+    x = samples((7, 6))
+    keys, values = (child(x) for child in net.children())
+    expected = [
+        (q.mT @ k / 2**0.5).softmax(2) @ v.mT
+        for q, k, v in zip(x.split(2, 1), keys.split(2, 1), values.split(4, 1), strict=True)
+    ]
+    torch.testing.assert_close(net(x).mT, torch.cat(expected, 2))
+
+
 @pytest.mark.parametrize("kind", ["lstm", "gru"])
 def test_recurrent_layers_are_torchs(kind: str) -> None:
     net = network(f"{kind} 4 bidirectional layers=2", (7, 3))
@@ -170,6 +200,18 @@ PLACES = {
     }
     network A = F(2, 1, false)
     network B = F(3, 2, true)""",
+    "attention to another sequence": """
+    block cross(h, d, ctx: part) {
+      q: linear d
+      attend h { q | ctx; linear d | ctx; linear (2*d) }
+    }
+    network F(h, n): (x: 9x8, y: 5x8) → 3 {
+      memory: y
+      x; cross(h, 4*n, memory); cross(2, 8, memory); attend n causal { id | y; linear 16 | y }
+      gap; fc 3
+    }
+    network A = F(2, 1)
+    network B = F(4, 2)""",
     "cuts of a family": """network F(k): 12x12x2 → 3 {
       a: conv 3 2; conv 3 2; concat { crop a at=k | id }
       pad (-k); deconv 4 4 s2 same; padchannels k k; channelmean; fc 3

@@ -18,12 +18,16 @@ from archdsl.layers import Input
 from archdsl.layers.volume import Volume
 from archdsl.model import Model
 from archdsl.model.consistency import count_depth, find_contradictions, find_dead
-from archdsl.network.graph import Node, build_graph, sources_of
+from archdsl.network.graph import Node, build_graph, sources_in
 from archdsl.text.diagnostics import ArchError
 from archdsl.text.source import Source
 
 SPECS = sorted((ROOT / "specs").rglob("*.arch"))
 IMAGE = Volume((28, 28, 16))
+
+
+def sources_of(graph: nx.MultiDiGraph[int]) -> dict[int, tuple[int, ...]]:
+    return {id: sources_in(graph, id) for id in graph}
 
 
 def read(text: str) -> Model:

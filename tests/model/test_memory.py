@@ -197,7 +197,11 @@ def test_a_cpu_saves_what_the_page_says(text: str, input: tuple[int, ...]) -> No
 @pytest.mark.parametrize(("text", "input"), EXAMPLES)
 def test_a_gpu_in_low_precision_saves_what_the_page_says(text: str, input: tuple[int, ...]) -> None:
     model = archdsl.parse(text, input=input)
-    _skip(model, RECURRENT | {"attention"}, "without a GPU, PyTorch chooses none of its kernels")
+    _skip(
+        model,
+        RECURRENT | {"attention", "attend"},
+        "without a GPU, PyTorch chooses none of its kernels",
+    )
     _skip(model, {"extern"}, "what it keeps is not known")
     memory = estimate_memory(model, batch=BATCH, precision="bf16")
     seen = as_gpu(model, BATCH, precision="bf16")

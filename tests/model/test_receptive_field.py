@@ -31,6 +31,7 @@ COUNTED_AS_ALL = {
     "token",
     "clstoken",
     "attention",
+    "attend",
     "matmul",
     "lstm",
     "gru",
