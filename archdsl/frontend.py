@@ -8,6 +8,7 @@ from dataclasses import replace
 from os.path import normpath
 from pathlib import Path
 
+from archdsl.collector import without_collector
 from archdsl.elaborate import elaborate, elaborate_partly
 from archdsl.layers.volume import MOST_AXES, Volume
 from archdsl.model import Model, build_model, build_partial
@@ -77,6 +78,7 @@ def read_models(source: Source, input: Volume | None = None) -> tuple[Model, ...
     return _build(elaborate(parse_program(source), read_beside, input))
 
 
+@without_collector()
 def read_linted(
     source: Source, input: Volume | None = None
 ) -> tuple[tuple[Model, ...], tuple[Diagnostic, ...]]:

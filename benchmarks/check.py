@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -416,21 +416,28 @@ def _shown(seconds: Seconds) -> str:
     return f"{1e3 * seconds.cpu:,.0f} ms CPU, {1e3 * seconds.wall:,.0f} ms wall"
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=3, help="how often each work is run")
-    parser.add_argument("--only", choices=[part.__name__ for part in PARTS], help="one part")
-    options = parser.parse_args()
+def print_rows(
+    parts: Sequence[Callable[[int], Iterator[Row]]], rounds: int, only: str | None
+) -> int:
+    """Print what the parts measure, line by line; 1 where a goal is missed."""
     missed = 0
-    for part in PARTS:
-        if options.only not in (None, part.__name__):
+    for part in parts:
+        if only not in (None, part.__name__):
             continue
-        for row in part(options.rounds):
+        for row in part(rounds):
             sign = {None: " ", True: "✓", False: "✗"}[row.holds]
             print(f"{sign} {row.what:<50} {row.measured:<30} {row.goal}".rstrip(), flush=True)
             missed += row.holds is False
     print(f"\n{missed or 'no'} goal{'s' * (missed != 1)} missed")
     return 1 if missed else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=3, help="how often each work is run")
+    parser.add_argument("--only", choices=[part.__name__ for part in PARTS], help="one part")
+    options = parser.parse_args()
+    return print_rows(PARTS, options.rounds, options.only)
 
 
 PARTS = (start, googlenet, repeats, bound, targets, validation, formatting, growth)

@@ -84,8 +84,12 @@ MAX_UNKNOWN_COPIES = 200
 class Builder(Placer):
     """Expands the body of one network into a graph and a tree of parts."""
 
-    def __init__(self, inputs: Sequence[NetworkInput], findings: Findings) -> None:
+    def __init__(
+        self, inputs: Sequence[NetworkInput], findings: Findings, outputs: Sequence[str] = ()
+    ) -> None:
         super().__init__(inputs, findings)
+        #: The names of the network's outputs.
+        self.outputs = outputs
         #: Each claim once, in the order they are written.
         self.expects: dict[syntax.Expect, None] = {}
         self.recipe: Recipe | None = None
@@ -165,7 +169,7 @@ class Builder(Placer):
             )
         if self.recipe is not None:
             raise ElaborationError("repeated-argument", "a network has one recipe", step.span)
-        self.recipe, faults = read_recipe(step, scope.context(cursor))
+        self.recipe, faults = read_recipe(step, scope.context(cursor), self.outputs)
         for fault in faults:
             self.report(fault, scope)
 

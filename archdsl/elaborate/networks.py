@@ -173,7 +173,8 @@ def _elaborate_network(
     values = given.values
     header = Context(values, None, in_network=False)
     inputs = read_inputs(network.input, header)
-    builder = Builder(inputs, findings)
+    ports = network.output.ports if isinstance(network.output, syntax.Ports) else ()
+    builder = Builder(inputs, findings, [port.name.id for port in ports])
     frames = () if item is network else (CallFrame(call.span.text, call.span, item.name.id),)
     names = names_of_inputs(inputs, builder.inputs)
     scope = Scope(home, values, names, frames, words=given.words)

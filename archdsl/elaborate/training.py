@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from archdsl.elaborate.binding import Application, bind_definition
@@ -16,7 +16,7 @@ from archdsl.recipe import OPTIONS, Recipe, RecipeOption, RecipeRole
 from archdsl.recipe.elsewhere import OPTIONS_ELSEWHERE
 from archdsl.recipe.schedules import Schedule
 from archdsl.text import syntax
-from archdsl.text.diagnostics import Label
+from archdsl.text.diagnostics import Label, help_of, respell
 
 _KINDS = {
     RecipeRole.OPTIMIZER: "an optimizer",
@@ -26,6 +26,8 @@ _KINDS = {
     RecipeRole.AVERAGE: "an average",
 }
 _NUMBERS = {"batch": COUNT, "epochs": COUNT, "patience": COUNT, "clip": POSITIVE}
+#: Before the name of an output, what the loss of it is called.
+_LOSS_OF = "loss "
 #: A recipe has one option of each of these roles, written without the role before it.
 _HEADLESS = (RecipeRole.OPTIMIZER, RecipeRole.AVERAGE)
 _HEADS = (
@@ -37,8 +39,13 @@ _HEADS = (
 )
 
 
-def read_recipe(step: syntax.Step, context: Context) -> tuple[Recipe, list[ElaborationError]]:
-    """The recipe of a ``train`` section, and what is wrong in it, statement by statement."""
+def read_recipe(
+    step: syntax.Step, context: Context, outputs: Sequence[str]
+) -> tuple[Recipe, list[ElaborationError]]:
+    """The recipe of a ``train`` section, and what is wrong in it, statement by statement.
+
+    ``outputs`` are the names of the network's outputs.
+    """
     if len(step.atoms) != 2 or not isinstance(step.atoms[1], syntax.Body) or step.label:
         raise ElaborationError(
             "misplaced-statement",
@@ -55,11 +62,13 @@ def read_recipe(step: syntax.Step, context: Context) -> tuple[Recipe, list[Elabo
                 raise ElaborationError(
                     "misplaced-statement", "a recipe has no such statement", statement.span
                 )
-            name, value = _read(statement, context)
+            name, value = _read(statement, context, outputs)
             if name in places:
+                of, _, output = name.partition(" ")
+                given = f"a {of} of `{output}`" if output else f"its {of}"
                 raise ElaborationError(
                     "repeated-argument",
-                    f"the recipe gives its {name} twice",
+                    f"the recipe gives {given} twice",
                     statement.span,
                     related=(Label(places[name].span, "first given here"),),
                 )
@@ -68,7 +77,11 @@ def read_recipe(step: syntax.Step, context: Context) -> tuple[Recipe, list[Elabo
             faults.append(fault)
         except UnknownVolume:
             pass
-    recipe = Recipe(**settings)
+    losses = {name: settings.pop(name) for name in [*settings] if name.startswith(_LOSS_OF)}
+    named = [
+        (output, losses[_LOSS_OF + output]) for output in outputs if _LOSS_OF + output in losses
+    ]
+    recipe = Recipe(**settings, losses=tuple(named))
     if not faults:
         faults += _misfits(recipe, places)
     return recipe, faults
@@ -76,6 +89,21 @@ def read_recipe(step: syntax.Step, context: Context) -> tuple[Recipe, list[Elabo
 
 def _misfits(recipe: Recipe, places: dict[str, syntax.Step]) -> Iterator[ElaborationError]:
     """The faults of statements that do not go together."""
+    if recipe.losses and "loss" in places:
+        named = places[_LOSS_OF + recipe.losses[0][0]].span
+        yield ElaborationError(
+            "wrong-value",
+            "this loss belongs to no output, but others do",
+            places["loss"].span,
+            help=f"name its output, as `{named.text}` does",
+            related=(Label(named, "a loss of one output"),),
+        )
+    elif recipe.loss.weight is not None:
+        yield ElaborationError(
+            "wrong-value",
+            "a weight is for one of several losses, of outputs with names",
+            places["loss"].span,
+        )
     for schedule in recipe.schedule:
         if schedule.is_stepwise and not recipe.optimizer.has_momentum:
             name = recipe.optimizer.name
@@ -95,7 +123,7 @@ def _statements(body: syntax.Body) -> Iterator[syntax.Statement]:
         yield from chain.statements
 
 
-def _read(step: syntax.Step, context: Context) -> tuple[str, Any]:
+def _read(step: syntax.Step, context: Context, outputs: Sequence[str]) -> tuple[str, Any]:
     """Which field of the recipe a statement sets, and its value."""
     head, *atoms = step.atoms
     if not isinstance(head, syntax.Name) or step.label or step.repeat or step.claim:
@@ -118,16 +146,40 @@ def _read(step: syntax.Step, context: Context) -> tuple[str, Any]:
     if head.id in _NUMBERS:
         return head.id, _single_number(head, atoms, context)
     role = RecipeRole(head.id)
-    definitions = _chain(atoms, role, context)
     if role is RecipeRole.LOSS:
-        if len(definitions) > 1:
-            raise ElaborationError("surplus-argument", "a recipe has one loss", step.span)
-        return "loss", definitions[0]
+        output = _output_of(atoms, outputs)
+        losses = _chain(atoms[1:] if output else atoms, role, context)
+        if len(losses) > 1:
+            raise ElaborationError("surplus-argument", "an output has one loss", step.span)
+        return _LOSS_OF + output if output else "loss", losses[0]
+    definitions = _chain(atoms, role, context)
     for definition in definitions:
         if isinstance(definition, Schedule) and definition.is_alone and len(definitions) > 1:
             message = f"`{definition.name}` cannot be combined with another schedule"
             raise ElaborationError("wrong-value", message, step.span)
     return head.id, tuple(definitions)
+
+
+def _output_of(atoms: list[syntax.Atom], outputs: Sequence[str]) -> str:
+    """The output that a loss names before itself; empty where it names none."""
+    match atoms:
+        case [syntax.Name() as output, syntax.Name(id=loss), *_] if (
+            loss in OPTIONS[RecipeRole.LOSS]
+        ) and output.id not in OPTIONS[RecipeRole.LOSS].keys() - set(outputs):
+            pass
+        case _:
+            return ""
+    if output.id in outputs:
+        return output.id
+    fixes = respell(output.id, output.span, outputs)
+    listed = ", ".join(f"`{name}`" for name in outputs)
+    help = (
+        f"its outputs are {listed}" if outputs else "its output has no name: write the loss alone"
+    )
+    message = f"the network has no output `{output.id}`"
+    raise ElaborationError(
+        "undefined-name", message, output.span, help=help_of(fixes) or help, fixes=fixes
+    )
 
 
 def _single_name(head: syntax.Name, atoms: list[syntax.Atom]) -> str:

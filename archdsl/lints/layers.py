@@ -13,6 +13,7 @@ from archdsl.layers.regularization import Dropout
 from archdsl.layers.windows import in_short, pad_sides
 from archdsl.lints.subject import LintedNetwork, written
 from archdsl.network.graph import Node
+from archdsl.recipe import Recipe
 from archdsl.recipe.losses import CrossEntropy
 from archdsl.text.diagnostics import Diagnostic, Fix, Label, replaced
 
@@ -155,11 +156,11 @@ def strided_same(network: LintedNetwork) -> Iterator[Diagnostic]:
 
 def softmax_before_loss(network: LintedNetwork) -> Iterator[Diagnostic]:
     """Cross-entropy takes logits; a softmax before it costs precision, and is applied twice."""
-    recipe = network.model.recipe
-    if recipe is not None and not isinstance(recipe.loss, CrossEntropy):
-        return
+    recipe = network.model.recipe or Recipe()
+    names = {output.node: output.name for output in network.model.outputs}
     for node in network.ends:
-        if isinstance(node.layer, Softmax):
+        loss = recipe.loss_of(names.get(node.id, ""))
+        if isinstance(node.layer, Softmax) and isinstance(loss, CrossEntropy):
             yield network.warn(
                 "softmax-before-loss",
                 "a network meant for training ends in logits, not in `softmax`",

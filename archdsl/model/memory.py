@@ -11,6 +11,7 @@ from archdsl.layers.volume import Volume
 from archdsl.model.model import BYTES_PER_NUMBER, Model
 from archdsl.network.parts import AuxPart, walk
 from archdsl.recipe import Recipe
+from archdsl.recipe.losses import Loss
 from archdsl.records import dataclass
 from archdsl.text.diagnostics import Diagnostic
 
@@ -119,7 +120,7 @@ def _lowered_parameters(model: Model) -> int:
 def _run_forward(model: Model, recipe: Recipe, ledger: _Ledger) -> None:
     """Enter what each layer keeps, then the losses."""
     results = {node.id: ledger.hold(node.volume) for node in model.inputs}
-    for end in model.ends:
+    for end in {output: None for output, _ in _losses(model, recipe) if output in model.ends}:
         ledger.label(model.nodes[end].volume)
     for node in model.layers:
         inputs = [results[i] for i in node.inputs]
@@ -129,21 +130,24 @@ def _run_forward(model: Model, recipe: Recipe, ledger: _Ledger) -> None:
             saved, inputs, node.volume, node.layer.autocast, is_trained=is_trained
         )
     first, *_ = model.ends
-    for output in _outputs(model):
+    for output, loss in _losses(model, recipe):
         result = results[output]
         # What the trunk ends in is said of its heads as well.
         own = output if model.outputs else first
         is_probability = isinstance(model.nodes[own].layer, Softmax)
-        saved = recipe.loss.saves(result.volume, is_probability=is_probability)
+        saved = loss.saves(result.volume, is_probability=is_probability)
         ledger.enter(saved, [result], _SCALAR, Autocast.RAISES, is_trained=result.is_trained)
 
 
-def _outputs(model: Model) -> Iterator[int]:
-    """The nodes that have a loss: the outputs of the trunk and of each auxiliary head."""
-    yield from model.ends
+def _losses(model: Model, recipe: Recipe) -> Iterator[tuple[int, Loss]]:
+    """The nodes that have a loss: outputs of the trunk and of each auxiliary head."""
+    for output in model.results:
+        loss = recipe.loss_of(output.name)
+        if loss is not None:
+            yield output.node, loss
     for part in walk(model.chain):
         if isinstance(part, AuxPart):
-            yield part.body.output
+            yield part.body.output, recipe.loss
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,12 @@ class Model:
     @property
     def ends(self) -> tuple[int, ...]:
         """The nodes whose results the network gives, without those of auxiliary heads."""
-        return tuple(output.node for output in self.outputs) or (self.chain.output,)
+        return tuple(output.node for output in self.results)
+
+    @property
+    def results(self) -> tuple[Output, ...]:
+        """The outputs; the end of the chain, without a name, where they have none."""
+        return self.outputs or (Output("", self.chain.output),)
 
     @property
     def output(self) -> Volume:

@@ -124,8 +124,11 @@ def _fields_in(
     """The receptive fields in one of the inputs."""
     readings = list(zip(nodes, reaches, strict=True))
     axes = max(node.volume.rank for node in inputs_of(nodes)) or 2  # a vector's is an image's
-    if all(_are_alike(node.volume.spatial) for node in nodes) and all(
-        _are_alike(reach.axes) for of_node in reaches for reach in of_node
+    # Copies have volumes and reaches in common: each is looked at once.
+    volumes = {id(node.volume): node.volume for node in nodes}
+    distinct = {id(of_node): of_node for of_node in reaches}
+    if all(_are_alike(volume.spatial) for volume in volumes.values()) and all(
+        _are_alike(reach.axes) for of_node in distinct.values() for reach in of_node
     ):
         return [(field,) * axes for field in _along(0, readings, input).count_fields()]
     along = (_along(axis, readings, input).count_fields() for axis in range(axes))
@@ -141,8 +144,15 @@ def _are_alike(values: Sequence[object]) -> bool:
 
 def _along(axis: int, readings: Sequence[tuple[Node, tuple[Reach, ...]]], input: int) -> _Axis:
     """One axis of a network. A volume that does not have it is of size 1 along it."""
+    along = {
+        id(of_node): [(reach.input, reach.along(axis)) for reach in of_node]
+        for _, of_node in readings
+    }
     return _Axis(
-        [[(node.inputs[r.input], r.along(axis)) for r in of_node] for node, of_node in readings],
+        [
+            [(node.inputs[input], reads) for input, reads in along[id(of_node)]]
+            for node, of_node in readings
+        ],
         [(*node.volume.spatial, 1, 1, 1)[axis] for node, _ in readings],
         input,
     )

@@ -112,9 +112,7 @@ class _View(Mapping[int, _Value]):
         self.make = make
 
     def __getitem__(self, id: int) -> _Value:
-        if id not in self.nodes:
-            raise KeyError(id)
-        return self.make(id)
+        return self.make(id)  # which raises a KeyError for what is no node
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.nodes)
@@ -157,5 +155,7 @@ def sources_in(graph: nx.MultiDiGraph[int], id: int) -> tuple[int, ...]:
     """What a node reads, in the order of its inputs, by the edges of the graph."""
     inner: Any = graph  # `pred` wraps each dictionary: half of the time of the rules
     found: _Edges = inner._pred[id]
+    if len(found) == 1:
+        return (*found,) * sum(map(len, found.values()))
     edges = [(position, source) for source, positions in found.items() for position in positions]
     return tuple([source for _, source in sorted(edges)])

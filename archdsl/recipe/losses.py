@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from archdsl.layers.fields import RATE, attribute
+from typing import Any
+
+from archdsl.layers.fields import POSITIVE, RATE, attribute
 from archdsl.layers.layer import Saved
 from archdsl.layers.volume import Volume
 from archdsl.recipe.definition import RecipeOption, RecipeRole
 from archdsl.records import dataclass
 
 
-@dataclass(frozen=True)
+def _weight() -> Any:
+    return attribute(
+        POSITIVE, "how much it counts among those of named outputs, 1 where it is not said", None
+    )
+
+
 class Loss(RecipeOption):
     """What training minimizes."""
 
     role = RecipeRole.LOSS
+
+    weight: float | None
 
     def saves(self, output: Volume, *, is_probability: bool) -> Saved:
         """What is kept for the backward pass besides the labels, in 4 bytes per number."""
@@ -30,6 +39,7 @@ class CrossEntropy(Loss):
     akin = ("nll", "softmax")
 
     smoothing: float = attribute(RATE, "share of the probability spread over all classes", 0.0)
+    weight: float | None = _weight()
 
     def saves(self, output: Volume, *, is_probability: bool) -> Saved:
         # The logarithms of the probabilities; for smoothing, which positions have a label.
@@ -48,6 +58,8 @@ class MeanSquaredError(Loss):
     example = "loss mse"
     synonyms = ("mse_loss", "mean_squared_error")
     akin = ("l2",)
+
+    weight: float | None = _weight()
 
     def saves(self, output: Volume, *, is_probability: bool) -> Saved:
         # The one-hot vectors, besides the output itself.

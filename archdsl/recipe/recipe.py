@@ -21,6 +21,8 @@ class Recipe:
     ``data`` is the name of a data set, or None where the spec leaves it open; ``batch`` counts the
     images of one step, over all devices together. ``clip`` is the largest norm of the gradient, and
     ``patience`` the number of epochs without a lower validation loss after which training stops.
+    ``loss`` is that of a network's output; where outputs have names, ``losses`` are those of some
+    of them, in the network's order, and if there are none, ``loss`` is that of each.
     """
 
     data: str | None = None
@@ -33,6 +35,11 @@ class Recipe:
     average: Average | None = None
     clip: float | None = None
     patience: int | None = None
+    losses: tuple[tuple[str, Loss], ...] = ()
+
+    def loss_of(self, output: str) -> Loss | None:
+        """The loss of an output with this name, or none; ``""`` is the one without a name."""
+        return dict(self.losses).get(output) if self.losses else self.loss
 
 
 def recipe_facts(recipe: Recipe) -> dict[str, Any]:
@@ -49,6 +56,7 @@ def recipe_facts(recipe: Recipe) -> dict[str, Any]:
         "optimizer": facts(recipe.optimizer),
         "schedule": [facts(option) for option in recipe.schedule],
         "loss": facts(recipe.loss),
+        "losses": {output: facts(loss) for output, loss in recipe.losses},
         "average": facts(recipe.average) if recipe.average else None,
         "clip": recipe.clip,
         "patience": recipe.patience,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, partial
 
+from archdsl.collector import without_collector
 from archdsl.model import BYTES_PER_NUMBER, Claim, Model, Totals
 from archdsl.model.cost import Cost
 from archdsl.network.graph import Node
@@ -23,6 +24,7 @@ _GAP = "  "
 Row = tuple[str, ...]
 
 
+@without_collector()
 def render_report(model: Model, color: bool = False) -> str:
     """Everything known about a network in numbers, as a table in full width.
 
@@ -226,8 +228,9 @@ def _recipe(recipe: Recipe) -> list[str]:
     lines = [
         f"{data}batch {recipe.batch}; epochs {recipe.epochs}",
         render_option(recipe.optimizer),
-        f"loss {render_option(recipe.loss)}",
     ]
+    named = [f"loss {output} {render_option(loss)}" for output, loss in recipe.losses]
+    lines += named or [f"loss {render_option(recipe.loss)}"]
     for role, words in (("schedule", recipe.schedule), ("augment", recipe.augment)):
         if words:
             lines.append(f"{role} {' '.join(render_option(word) for word in words)}")

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from archdsl.classplan.naming import field_name
 from archdsl.layers.volume import Volume
 from archdsl.report.text import count_of
 from archdsl.torch_tools.errors import ToolError
@@ -55,9 +56,13 @@ class Finished:
     @torch.inference_mode()
     def probabilities(self, images: Tensor) -> Tensor:
         """The probability of each class (N × classes) for images (N × C × H × W)."""
-        output: Tensor = self.network(images)
+        output = self.network(images)
+        # Of outputs with names, the one that was trained to say the class.
+        if name := self.facts.get("classified"):
+            output = getattr(output, field_name(name))
         # A network that ends in a softmax already returns probabilities.
-        return output if self.facts["gives_probabilities"] else output.float().softmax(dim=1)
+        found: Tensor = output if self.facts["gives_probabilities"] else output.float().softmax(1)
+        return found
 
 
 def open_run(folder: Path, which: Which = "best", device: str = "cpu") -> Finished:

@@ -325,7 +325,7 @@ class TrainingLoop:
                 count = min(len(images), left)
                 left -= count
                 with self.fabric.autocast():
-                    output = network(self._prepare(images))[:count].float()
+                    output = _first(network(self._prepare(images)), count)
                 if count:
                     scores.append(self.task.score(output, labels[:count].to(device)))
                 signal = self.agreement.most(stopping.signal or 0)
@@ -362,3 +362,10 @@ class TrainingLoop:
         progress.step, progress.sums, progress.spent = 0, [0.0, 0.0, 0.0], [0.0, 0.0]
         for watcher in self.watchers:
             watcher.on_epoch(self)
+
+
+def _first(output: Any, count: int) -> Any:
+    """An output, or each of several, of the first images, in single precision."""
+    if isinstance(output, Tensor):
+        return output[:count].float()
+    return tuple(one[:count].float() for one in output)

@@ -42,7 +42,13 @@ from archdsl.train.progress import progress_watchers, show_note
 from archdsl.train.report import changes_of
 from archdsl.train.resuming import Resumed, data_facts, find_checkpoint
 from archdsl.train.stopping import ending_workers, requeue, watch_signals
-from archdsl.train.task import Classification, make_optimizer
+from archdsl.train.task import (
+    Classification,
+    classified_output,
+    make_optimizer,
+    objectives_of,
+    trained_outputs,
+)
 from archdsl.version import __version__
 
 #: The facts that are in each checkpoint, too: a resumed run is compared with them.
@@ -92,9 +98,9 @@ def train_model(model: Model, module_source: str, recipe: Recipe, options: Train
         )
     if recipe.average and options.strategy == "fsdp":
         raise TrainError(f"`{recipe.average.name}` does not work with `--strategy fsdp`")
-    _refuse_volumes(model)
+    _refuse_volumes(model, recipe)
     data = _open(model, recipe, options)
-    _refuse_misfit(model, data)
+    _refuse_misfit(model, recipe, data)
     if options.dry_run:
         with TemporaryDirectory() as folder, ending_workers():
             options = replace(options, resume=None)
@@ -124,9 +130,10 @@ def _train(
     network = _network(module_source, model, options)
     task = Classification(
         recipe,
-        model.output.channels,
-        gives_probabilities=_gives_probabilities(model),
+        classified_output(model, recipe).volume.channels,
+        gives_probabilities=_gives_probabilities(model, recipe),
         aux_weights=getattr(network, "aux_weights", ()),
+        objectives=objectives_of(model, recipe),
     )
     with _explaining(run, model, recipe, options, fabric), telling_of_lost_processes(fabric):
         wrapped = fabric.setup_module(network)
@@ -255,7 +262,7 @@ def _open(model: Model, recipe: Recipe, options: TrainOptions) -> ImageData:
             root=options.data_root,
             download=options.download,
             skip_broken=options.skip_broken,
-            classes=model.output.channels,
+            classes=classified_output(model, recipe).volume.channels,
         )
     if options.overfit is None:
         return data
@@ -278,7 +285,7 @@ def _one_at_a_time(options: TrainOptions) -> Iterator[None]:
         yield
 
 
-def _refuse_volumes(model: Model) -> None:
+def _refuse_volumes(model: Model, recipe: Recipe) -> None:
     if len(model.inputs) > 1:
         raise TrainError(
             f"{model.name} has {len(model.inputs)} inputs; `archdsl train` trains networks with one"
@@ -287,26 +294,25 @@ def _refuse_volumes(model: Model) -> None:
         raise TrainError(
             f"{model.name} reads the numbers of words; `archdsl train` trains networks of images"
         )
-    if model.outputs:
-        names = ", ".join(output.name for output in model.outputs)
-        raise TrainError(
-            f"{model.name} has named outputs ({names}); `archdsl train` trains networks whose "
-            "output is the end of the trunk"
-        )
-    if not model.output.is_vector:
-        raise TrainError(
-            f"{model.name} ends in {model.output}; training needs one number per class: "
-            "end with `gap; flatten` or `fc`"
-        )
+    for output, node in trained_outputs(model, recipe).items():
+        if not node.volume.is_vector:
+            what = f"`{output}` of {model.name} is" if output else f"{model.name} ends in"
+            raise TrainError(
+                f"{what} {node.volume}; training needs one number per class: "
+                "end with `gap; flatten` or `fc`"
+                + (", or give the recipe the losses of other outputs alone" if output else "")
+            )
 
 
-def _refuse_misfit(model: Model, data: ImageData) -> None:
-    """The network must return one number for each class of the data."""
-    if len(data.classes) != model.output.channels:
-        raise TrainError(
-            f"{model.name} tells {model.output.channels} classes apart, "
-            f"{data.name} has {len(data.classes)}"
-        )
+def _refuse_misfit(model: Model, recipe: Recipe, data: ImageData) -> None:
+    """Each output with a loss must have one number for each class of the data."""
+    for output, node in trained_outputs(model, recipe).items():
+        if len(data.classes) != node.volume.channels:
+            what = f"`{output}` of {model.name}" if output else model.name
+            raise TrainError(
+                f"{what} tells {node.volume.channels} classes apart, "
+                f"{data.name} has {len(data.classes)}"
+            )
 
 
 def _refuse_full_disk(run: RunFolder, model: Model, recipe: Recipe) -> None:
@@ -330,12 +336,13 @@ def _facts(
         "class": entry_name(model),
         "spec": Path(model.path).name,
         "input": list(model.input.sizes),
-        "output": list(model.output.sizes),
+        "output": list(classified_output(model, recipe).volume.sizes),
         "parameters": model.trunk.parameters + model.heads.parameters,
         "data": data_facts(data),
         "recipe": recipe_facts(recipe),
         "options": {name: _plain(value) for name, value in asdict(options).items()},
-        "gives_probabilities": _gives_probabilities(model),
+        "gives_probabilities": _gives_probabilities(model, recipe),
+        "classified": next(iter(trained_outputs(model, recipe))),
         "versions": {
             "archdsl": __version__,
             "torch": str(torch.__version__),
@@ -371,8 +378,8 @@ def _refuse_late_average(recipe: Recipe, training: Loader) -> None:
         )
 
 
-def _gives_probabilities(model: Model) -> bool:
-    return isinstance(model.nodes[model.chain.output].layer, Softmax)
+def _gives_probabilities(model: Model, recipe: Recipe) -> bool:
+    return isinstance(classified_output(model, recipe).layer, Softmax)
 
 
 # ── The network ──────────────────────────────────────────────────────────────────────────────

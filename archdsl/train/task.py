@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -11,12 +12,45 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import lr_scheduler
 
+from archdsl.layers.activation import Softmax
+from archdsl.model import Model
+from archdsl.network.graph import Node
 from archdsl.recipe import optimizers, schedules
-from archdsl.recipe.losses import CrossEntropy
+from archdsl.recipe.losses import CrossEntropy, Loss
 from archdsl.recipe.recipe import Recipe
 from archdsl.train.logs import Row
 
 TOP = 5
+
+
+@dataclass(frozen=True)
+class Objective:
+    """An output with a name that has a loss: its place among the outputs, and how it ends."""
+
+    index: int
+    loss: Loss
+    gives_probabilities: bool = False
+
+
+def trained_outputs(model: Model, recipe: Recipe) -> dict[str, Node]:
+    """The outputs that have a loss, by name, in the network's order."""
+    return {o.name: model.nodes[o.node] for o in model.results if recipe.loss_of(o.name)}
+
+
+def classified_output(model: Model, recipe: Recipe) -> Node:
+    """The output that says the class: the first that has a loss."""
+    return next(iter(trained_outputs(model, recipe).values()))
+
+
+def objectives_of(model: Model, recipe: Recipe) -> tuple[Objective, ...]:
+    """The outputs with names that have a loss."""
+    objectives = []
+    for index, output in enumerate(model.outputs):
+        loss = recipe.loss_of(output.name)
+        if loss is not None:
+            ends_in_softmax = isinstance(model.nodes[output.node].layer, Softmax)
+            objectives.append(Objective(index, loss, ends_in_softmax))
+    return tuple(objectives)
 
 
 class Classification:
@@ -25,6 +59,9 @@ class Classification:
     Such a network maps images (N × C × H × W) to a number per class, or in training to those and
     the auxiliary heads', which count with ``aux_weights``. ``gives_probabilities`` says that it
     ends in a softmax: the loss then takes the logarithm of its output, never a second softmax.
+
+    Where its outputs have names, ``objectives`` are those with a loss; the first of them says the
+    class.
     """
 
     def __init__(
@@ -34,21 +71,25 @@ class Classification:
         *,
         gives_probabilities: bool = False,
         aux_weights: Sequence[float] = (),
+        objectives: Sequence[Objective] = (),
     ) -> None:
         self.recipe = recipe
         self.classes = classes
-        self.gives_probabilities = gives_probabilities
         self.aux_weights = aux_weights
+        self.objectives = objectives
+        #: What a network without named outputs is trained for, and its heads as well.
+        self.trunk = Objective(0, recipe.loss, gives_probabilities)
 
-    def loss(self, output: Tensor, labels: Tensor) -> Tensor:
-        """The recipe's loss of one output, in single precision.
+    def loss(self, output: Tensor, labels: Tensor, objective: Objective | None = None) -> Tensor:
+        """The loss of one output, in single precision.
 
         ``labels`` are indices of classes (N), or shares of classes (N × classes).
         """
         output = output.float()
-        loss = self.recipe.loss
+        objective = objective or self.trunk
+        loss = objective.loss
         if isinstance(loss, CrossEntropy):
-            if self.gives_probabilities:
+            if objective.gives_probabilities:
                 output = output.clamp_min(torch.finfo(output.dtype).tiny).log()
             return functional.cross_entropy(output, labels, label_smoothing=loss.smoothing)
         if labels.ndim == 1:
@@ -56,7 +97,12 @@ class Classification:
         return functional.mse_loss(output, labels.to(output))
 
     def losses(self, output: Any, labels: Tensor) -> Iterator[tuple[float, Tensor, Tensor]]:
-        """Weight, loss and output of the trunk and of each auxiliary head."""
+        """Weight, loss and output of the trunk and of each auxiliary head, or of each objective."""
+        if self.objectives:
+            for objective in self.objectives:
+                named = output[objective.index]
+                yield objective.loss.weight or 1.0, self.loss(named, labels, objective), named
+            return
         if isinstance(output, Tensor):
             yield 1.0, self.loss(output, labels), output
             return
@@ -67,19 +113,23 @@ class Classification:
 
     def measure(self, output: Any, labels: Tensor) -> tuple[Tensor, Tensor]:
         """The weighted loss of all outputs, and how often the trunk is right."""
-        losses = list(self.losses(output, labels))
-        total = losses[0][1]
-        for weight, loss, _ in losses[1:]:
-            total = total + weight * loss
+        total, first = self._total(output, labels)
         true = labels if labels.ndim == 1 else labels.argmax(dim=1)
-        return total, (losses[0][2].argmax(dim=1) == true).sum()
+        return total, (first.argmax(dim=1) == true).sum()
 
-    def score(self, output: Tensor, labels: Tensor) -> Tensor:
+    def score(self, output: Any, labels: Tensor) -> Tensor:
         """Over the images: the sum of the loss; how often the class is first, and among five."""
-        ranked = output.topk(min(TOP, self.classes), dim=1).indices == labels[:, None]
-        hits = ranked[:, 0].sum(), ranked.sum()
-        loss = self.loss(output, labels) * len(labels)
-        return torch.stack([loss, *hits])
+        total, first = self._total(output, labels)
+        ranked = first.topk(min(TOP, self.classes), dim=1).indices == labels[:, None]
+        return torch.stack([total * len(labels), ranked[:, 0].sum(), ranked.sum()])
+
+    def _total(self, output: Any, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The weighted loss of all outputs, and the output that says the class."""
+        (weight, total, first), *others = self.losses(output, labels)
+        total = total if weight == 1 else weight * total
+        for weight, loss, _ in others:
+            total = total + weight * loss
+        return total, first
 
 
 # ── Optimizer and schedule ───────────────────────────────────────────────────────────────────

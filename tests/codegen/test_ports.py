@@ -159,7 +159,6 @@ def test_memory_holds_all_inputs_and_the_labels_of_all_outputs() -> None:
 def test_training_is_refused() -> None:
     for text, message in (
         (PAIRS, "has 2 inputs"),
-        ("network N: 8x8x4 → (y: 3) { y: fc 3 }", "has named outputs"),
         ("network N: 8 → 3 { embedding 9 4; gmp; fc 3 }", "reads the numbers of words"),
     ):
         model = archdsl.parse(text)

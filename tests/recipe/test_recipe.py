@@ -65,6 +65,25 @@ def test_a_recipe_is_read_whole() -> None:
     )
 
 
+def test_outputs_with_names_have_losses_of_their_own() -> None:
+    """In the order of the first line, whichever is written first; an output may be named `mse`."""
+    text = "a: fc 10; mse: fc 10; train {{ {} }}"
+    model = archdsl.parse(
+        f"network N: 8 → (mse: 10, a: 10) {{ {text.format('loss a mse; loss mse mse weight=2')} }}"
+    )
+    recipe = model.recipe
+    assert recipe is not None
+    assert recipe.losses == (("mse", MeanSquaredError(weight=2.0)), ("a", MeanSquaredError()))
+    assert [recipe.loss_of(name) for name in ("a", "mse", "b")] == [
+        MeanSquaredError(),
+        MeanSquaredError(weight=2.0),
+        None,
+    ]
+    alone = archdsl.parse(f"network N: 8 → (mse: 10, a: 10) {{ {text.format('loss mse')} }}").recipe
+    assert alone == Recipe(loss=MeanSquaredError())
+    assert alone.loss_of("a") == alone.loss_of("mse") == MeanSquaredError()
+
+
 def test_what_is_not_said_has_a_default() -> None:
     assert recipe_of("train { loss mse }") == Recipe(loss=MeanSquaredError())
     assert archdsl.parse("fc 10", input="8x8x1").recipe is None
