@@ -9,6 +9,7 @@ from archdsl.version import __version__
 
 if TYPE_CHECKING:
     from archdsl.api import check, compile, draw, format, lint, load, load_all, parse, replace
+    from archdsl.importing.importer import from_torch
     from archdsl.layers.volume import Volume
     from archdsl.model import Model
     from archdsl.text.diagnostics import ArchError, Diagnostic
@@ -25,6 +26,7 @@ __all__ = [
     "compile",
     "draw",
     "format",
+    "from_torch",
     "lint",
     "load",
     "load_all",
@@ -38,6 +40,7 @@ _HOMES = {
     "Model": "archdsl.model.model",
     "Network": "archdsl.written",
     "Volume": "archdsl.layers.volume",
+    "from_torch": "archdsl.importing.importer",
 }
 
 

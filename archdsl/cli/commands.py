@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from keyword import iskeyword
 
 import click
 
@@ -15,6 +16,7 @@ MODULES = (
     "draw",
     "compile",
     "export",
+    "import",
     "train",
     "evaluate",
     "predict",
@@ -35,8 +37,9 @@ class Commands(HelpedGroup):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in MODULES:
             return None
-        module = importlib.import_module(f"archdsl.cli.{cmd_name}")
-        command: click.Command = getattr(module, cmd_name)
+        name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        module = importlib.import_module(f"archdsl.cli.{name}")
+        command: click.Command = getattr(module, name)
         return command
 
 

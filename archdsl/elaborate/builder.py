@@ -348,6 +348,8 @@ class Builder(Placer):
             left = turns.number - turn - 1
             if turn and left and not turns.values:
                 stretch = Stretch(reached[-2], reached[-1], tuple(parts))
+                if stretch.is_empty:
+                    return (*copies, *left * [copies[-1]]), cursor
                 if stretch.follows_itself(reached[-3]):
                     self.use_layers(left * stretch.size, step.span)
                     copier = Copier(self.nodes, stretch, reached[-3].nodes)

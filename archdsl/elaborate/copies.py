@@ -50,6 +50,12 @@ class Stretch:
     def loops(self) -> int:
         return self.end.loops - self.begin.loops
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has made nothing, and would make nothing again."""
+        is_nothing = not self.size and not self.loops
+        return self.is_clean and is_nothing and self.begin.cursor == self.end.cursor
+
     def follows_itself(self, before: Reached) -> bool:
         """Whether a copy behind this one is like this one; one that began at ``before`` precedes.
 

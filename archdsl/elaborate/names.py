@@ -106,6 +106,11 @@ class Values:
 _FLAG_LIKE = re.compile(r"[spgd]\d+(x\d+)*|x\d+")
 
 
+def can_refer_to(name: str) -> bool:
+    """Whether a part can be referred to by a name: some can only be a part's, in quotes."""
+    return name.isidentifier() and not is_word(name) and not _FLAG_LIKE.fullmatch(name)
+
+
 def refuse_word(name: syntax.Name, *, is_label: bool = False) -> None:
     """Refuse what cannot be a name. ``s2`` can name a part, but cannot refer to it."""
     if is_word(name.id) or (_FLAG_LIKE.fullmatch(name.id) and not is_label):

@@ -34,7 +34,7 @@ def find_contradictions(
                 inputs = tuple([volumes[source] for source in sources])
             except KeyError:
                 continue
-            known = (id(node.layer), id(node.volume), *map(id, inputs))
+            known = (id(node.layer), id(node.volume), *[id(volume) for volume in inputs])
             if known not in faults:
                 faults[known] = _find_wrong_volume(node, inputs)
             fault = faults[known]

@@ -148,7 +148,8 @@ def _sources(node: Node) -> _Edges:
 
 def nodes_of(graph: nx.MultiDiGraph[int]) -> Iterator[tuple[int, Node]]:
     """The ids of a graph with their nodes, in order."""
-    return iter(graph.nodes(data="node"))
+    inner: Any = graph  # `nodes` makes a view of each entry
+    return ((id, entry["node"]) for id, entry in inner._node.items())
 
 
 def sources_in(graph: nx.MultiDiGraph[int], id: int) -> tuple[int, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from archdsl.layers import Initializer, Layer
@@ -9,13 +11,21 @@ from archdsl.layers.definition import FieldInfo, fields_of
 from archdsl.recipe import RecipeOption
 
 
-def render_layer(layer: Layer) -> str:
-    """The shortest statement that makes this layer; attributes at their defaults are left out."""
+def render_layer(layer: Layer, instead: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The shortest statement that makes this layer; attributes at their defaults are left out.
+
+    ``instead`` has expressions for the values of some fields.
+    """
     words = [layer.name]
     by_place = True
     for item in fields_of(type(layer)):
         value = getattr(layer, item.name)
         if item.role.is_derived:
+            continue
+        if item.name in instead:
+            text = instead[item.name]
+            is_bare = item.role.is_positional and by_place
+            words.append(text if is_bare else f"{item.name}={text}")
             continue
         if value is None or (item.is_default(value) and not item.role.is_positional):
             by_place = by_place and not item.role.is_positional

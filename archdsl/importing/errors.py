@@ -1,0 +1,29 @@
+"""What an import refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from archdsl.torch_tools.errors import ToolError
+
+
+class NotInTheLanguage(ToolError):
+    """All that a network does and the language cannot say, each with its place."""
+
+    def __init__(self, what: str, reasons: Sequence[str]) -> None:
+        super().__init__(f"{what} cannot be imported: " + "; ".join(reasons))
+        self.reasons = tuple(reasons)
+
+
+class WrongSource(ToolError):
+    """What is to be imported cannot be found or built."""
+
+
+class NotTheSame(ToolError):
+    """What was imported computes something else than its source: a fault of archdsl."""
+
+    def __init__(self, what: str, difference: str) -> None:
+        super().__init__(
+            f"{what} was not imported: {difference}. This is a bug in archdsl, not a fault of the "
+            "source: please report it"
+        )

@@ -1,0 +1,53 @@
+"""What an importer reads, whatever it reads: layers, their inputs, and the parts around them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from archdsl.layers import Layer
+from archdsl.layers.volume import Volume
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePart:
+    """A part that a layer is in: its path, and what it is called where it is defined."""
+
+    path: str
+    kind: str
+    #: Whether it does nothing but apply what is in it, one behind the other.
+    is_row: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLayer:
+    """A layer of the source, in execution order.
+
+    ``inputs`` are numbers of earlier operations; -1 is the network's input. ``scopes`` are the
+    parts around it, from the outermost. ``path`` is its own, empty for what is no module;
+    ``state`` is whether it has weights or buffers.
+    """
+
+    id: int
+    layer: Layer
+    inputs: tuple[int, ...]
+    volume: Volume
+    scopes: tuple[SourcePart, ...] = ()
+    path: str = ""
+    state: bool = False
+
+
+INPUT = -1
+
+
+@dataclass(frozen=True)
+class SourceGraph:
+    """A network as it was read: its name, input, operations, and the one that gives its output."""
+
+    name: str
+    input: Volume
+    operations: tuple[SourceLayer, ...]
+    output: int
+    #: Results that only training returns, in the order in which it does.
+    heads: tuple[int, ...] = ()
+    #: What is said of the source at the top of the spec.
+    origin: tuple[str, ...] = field(default=())

@@ -1,0 +1,89 @@
+"""From a module of PyTorch to the text of a spec, which is proved to compute the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+
+import torch
+from torch import Tensor, nn
+
+from archdsl import api
+from archdsl.classplan.naming import camel_case
+from archdsl.frontend import read_input
+from archdsl.importing.errors import NotInTheLanguage
+from archdsl.importing.proof import BATCH, SameBits, compare
+from archdsl.importing.structure import heads_in, layers_in, structure
+from archdsl.importing.text import HEAD_WEIGHT, write_spec
+from archdsl.importing.tracing import trace
+from archdsl.layers.volume import Volume
+from archdsl.model import Model
+from archdsl.text.diagnostics import ArchError
+from archdsl.version import __version__
+
+
+@dataclass(frozen=True)
+class Imported:
+    """The text of a spec, its Model, and the original's weights under the names of the spec."""
+
+    text: str
+    model: Model
+    state: dict[str, Tensor]
+
+
+def import_torch(module: nn.Module, name: str, input: Volume, origin: str) -> Imported:
+    """The spec of a module, after both were compared on random images.
+
+    The module keeps its weights, but its buffers have seen a step of training.
+
+    Errors:
+        NotInTheLanguage: with all that the language cannot say.
+        NotTheSame: where the two compute other numbers, which is a fault of archdsl.
+    """
+    graph = trace(module, name, input)
+    body = structure(graph)
+    try:
+        model = api.parse(write_spec(graph, body), path=f"{name}.arch")
+    except ArchError as error:  # what PyTorch builds and the language refuses, such as 0 units
+        raise NotInTheLanguage(name, [d.message for d in error.diagnostics]) from None
+    compared = compare(module, model, [*layers_in(body)], heads_in(body))
+    lines = _origin(origin, compared)
+    if graph.heads:
+        lines += (
+            f"The weight of the heads' losses is not in the module: {HEAD_WEIGHT} is GoogLeNet's.",
+        )
+    text = api.format(write_spec(replace(graph, origin=lines), body))
+    return Imported(text, api.parse(text, path=f"{name}.arch"), compared.state)
+
+
+def from_torch(
+    module: nn.Module, *, input: str | tuple[int, ...] | Volume, name: str | None = None
+) -> Model:
+    """The Model of a module, proved to compute the same; its text is ``model.source.text``.
+
+    ``input`` is the volume of an image, channels last: ``"224x224x3"``. The network is called like
+    the module's class unless a name is given.
+
+    Errors:
+        NotInTheLanguage: with all that the language cannot say.
+        NotTheSame: where the two compute other numbers, which is a fault of archdsl.
+        ValueError: the input is no volume.
+    """
+    volume = read_input(input) if isinstance(input, str) else input
+    volume = volume if isinstance(volume, Volume) else Volume(volume)
+    kind = type(module)
+    place = f"{kind.__module__}:{kind.__qualname__}"
+    return import_torch(module, name or camel_case(kind.__name__), volume, place).model
+
+
+def _origin(source: str, compared: SameBits) -> tuple[str, ...]:
+    packages = [f"torch {torch.__version__}"]
+    if source.startswith("torchvision."):
+        packages.insert(0, f"torchvision {version('torchvision')}")
+    drops = " nothing dropped," if compared.drops else ""
+    return (
+        f"Imported from {source} by archdsl {__version__}.",
+        f"The same bits as the original, with its weights ({', '.join(packages)}):{drops}",
+        f"outputs for {BATCH} random images, {compared.gradients} gradients and "
+        f"{compared.buffers} buffers of a step.",
+    )

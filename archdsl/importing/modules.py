@@ -1,0 +1,229 @@
+"""PyTorch's modules as layers of the language: one table, by class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from archdsl.layers import Layer, activation
+from archdsl.layers.conv import Conv, Deconv, DepthwiseConv
+from archdsl.layers.dense import Flatten, FullyConnected
+from archdsl.layers.norm import (
+    BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    LocalResponseNorm,
+)
+from archdsl.layers.plumbing import Identity, Pad, Upsample
+from archdsl.layers.pool import (
+    AdaptiveAveragePool,
+    AveragePool,
+    GlobalAveragePool,
+    GlobalMaxPool,
+    MaxPool,
+)
+from archdsl.layers.rearrangement import ChannelShuffle, PixelShuffle, PixelUnshuffle
+from archdsl.layers.regularization import Dropout
+from archdsl.layers.volume import Volume
+
+#: Attributes of a module that say how it computes, and are no fields of a layer: what they must be.
+Needs = dict[str, object]
+
+
+class Refused(Exception):
+    """What the language cannot say."""
+
+
+def layer_of(module: nn.Module, x: Volume) -> Layer:
+    """The layer that a module is, behind a volume. Errors: ``Refused``."""
+    kind = type(module)
+    if kind not in TABLE:
+        raise Refused(f"`{_name(kind)}` is not in the language")
+    return TABLE[kind](module, x)
+
+
+def _name(kind: type) -> str:
+    place = kind.__module__
+    return f"nn.{kind.__name__}" if place.startswith("torch.nn.") else f"{place}.{kind.__name__}"
+
+
+def need(module: object, **values: object) -> None:
+    """Refuse a module whose attributes are others than the language's layer has."""
+    for name, value in values.items():
+        if getattr(module, name) != value:
+            shown = f"{name}={getattr(module, name)!r}"
+            raise Refused(f"`{_name(type(module))}` with {shown} is not in the language")
+
+
+def axes(value: Any, rank: int) -> tuple[int, ...]:
+    """A size of a module as one number for each axis."""
+    return tuple(value) if isinstance(value, tuple | list) else (value,) * rank
+
+
+def _conv(module: Any, x: Volume) -> Layer:
+    need(module, padding_mode="zeros")
+    rank = x.rank
+    kernel, stride = axes(module.kernel_size, rank), axes(module.stride, rank)
+    dilation, bias = axes(module.dilation, rank), module.bias is not None
+    padding: Any = module.padding
+    if padding == "same":
+        padding = tuple(d * (k - 1) // 2 for k, d in zip(kernel, dilation, strict=True))
+        if any(k % 2 == 0 for k in kernel):
+            padding = "same"
+    else:
+        padding = axes(0 if padding == "valid" else padding, rank)
+    if module.groups == module.in_channels == module.out_channels > 1:
+        return DepthwiseConv(kernel, stride, padding, dilation, bias)
+    return Conv(kernel, module.out_channels, stride, padding, dilation, module.groups, bias)
+
+
+def _deconv(module: Any, x: Volume) -> Layer:
+    need(module, padding_mode="zeros")
+    rank = x.rank
+    return Deconv(
+        kernel_size=axes(module.kernel_size, rank),
+        out_channels=module.out_channels,
+        stride=axes(module.stride, rank),
+        padding=axes(module.padding, rank),
+        output_padding=axes(module.output_padding, rank),
+        dilation=axes(module.dilation, rank),
+        groups=module.groups,
+        bias=module.bias is not None,
+    )
+
+
+def _bn(module: Any, x: Volume) -> Layer:
+    need(module, track_running_stats=True)
+    if module.momentum is None:
+        raise Refused("`nn.BatchNorm2d` with a cumulative average is not in the language")
+    return BatchNorm(module.eps, module.momentum, module.affine)
+
+
+def _max_pool(module: Any, x: Volume) -> Layer:
+    need(module, return_indices=False)
+    kernel, stride = axes(module.kernel_size, x.rank), axes(module.stride, x.rank)
+    return MaxPool(
+        kernel_size=kernel,
+        stride=None if stride == kernel else stride,
+        padding=axes(module.padding, x.rank),
+        dilation=axes(module.dilation, x.rank),
+        ceil_mode=module.ceil_mode,
+    )
+
+
+def _average_pool(module: Any, x: Volume) -> Layer:
+    need(module, divisor_override=None) if hasattr(module, "divisor_override") else None
+    kernel, stride = axes(module.kernel_size, x.rank), axes(module.stride, x.rank)
+    return AveragePool(
+        kernel_size=kernel,
+        stride=None if stride == kernel else stride,
+        padding=axes(module.padding, x.rank),
+        ceil_mode=module.ceil_mode,
+        count_include_pad=module.count_include_pad,
+    )
+
+
+def _adaptive(one: type[Layer], more: Callable[[Any], Layer] | None) -> Callable[..., Layer]:
+    def make(module: Any, x: Volume) -> Layer:
+        wanted = axes(module.output_size, x.rank)
+        sizes = tuple(s if w is None else w for s, w in zip(x.spatial, wanted, strict=True))
+        if set(sizes) == {1}:
+            return one()
+        if more is None:
+            raise Refused(f"`{_name(type(module))}` to {sizes} is not in the language")
+        return more(sizes)
+
+    return make
+
+
+def _linear(module: Any, x: Volume) -> Layer:
+    if not x.is_vector:
+        raise Refused("`nn.Linear` over the last axis of an image is not in the language")
+    return FullyConnected(module.out_features, module.bias is not None)
+
+
+def _flatten(module: Any, x: Volume) -> Layer:
+    need(module, start_dim=1, end_dim=-1)
+    return Flatten()
+
+
+def _plain(layer: type[Layer], *fields: str, **needed: object) -> Callable[..., Layer]:
+    """A layer whose fields are attributes of the module, of the same names."""
+
+    def make(module: Any, x: Volume) -> Layer:
+        need(module, **needed)
+        return layer(**{name: getattr(module, name) for name in fields})
+
+    return make
+
+
+def _layer_norm(module: Any, x: Volume) -> Layer:
+    if not x.is_vector or module.normalized_shape != (x.channels,):
+        raise Refused("`nn.LayerNorm` over the last axes of an image is not in the language")
+    if not module.elementwise_affine or module.bias is None:
+        raise Refused("`nn.LayerNorm` without weight or bias is not in the language")
+    return LayerNorm(module.eps)
+
+
+def _zero_pad(module: Any, x: Volume) -> Layer:
+    sides = tuple(module.padding)
+    return Pad(sides[:1] if len(set(sides)) == 1 else sides)
+
+
+def _upsample(module: Any, x: Volume) -> Layer:
+    need(module, size=None, align_corners=None)
+    factors = axes(module.scale_factor, x.rank)
+    if any(factor != int(factor) for factor in factors):
+        raise Refused(f"`nn.Upsample` by {module.scale_factor} is not in the language")
+    return Upsample(tuple(map(int, factors)), module.mode)
+
+
+TABLE: dict[type[nn.Module], Callable[[Any, Volume], Layer]] = {
+    **dict.fromkeys((nn.Conv1d, nn.Conv2d, nn.Conv3d), _conv),
+    **dict.fromkeys((nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d), _deconv),
+    **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d), _bn),
+    **dict.fromkeys((nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d), _max_pool),
+    **dict.fromkeys((nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), _average_pool),
+    nn.AdaptiveAvgPool1d: _adaptive(GlobalAveragePool, AdaptiveAveragePool),
+    nn.AdaptiveAvgPool2d: _adaptive(GlobalAveragePool, AdaptiveAveragePool),
+    nn.AdaptiveAvgPool3d: _adaptive(GlobalAveragePool, AdaptiveAveragePool),
+    nn.AdaptiveMaxPool1d: _adaptive(GlobalMaxPool, None),
+    nn.AdaptiveMaxPool2d: _adaptive(GlobalMaxPool, None),
+    nn.AdaptiveMaxPool3d: _adaptive(GlobalMaxPool, None),
+    nn.Linear: _linear,
+    nn.Flatten: _flatten,
+    nn.LocalResponseNorm: _plain(LocalResponseNorm, "size", "alpha", "beta", "k"),
+    nn.GroupNorm: _plain(GroupNorm, "num_groups", "eps", "affine"),
+    **dict.fromkeys(
+        (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
+        _plain(InstanceNorm, "eps", "affine", track_running_stats=False),
+    ),
+    nn.LayerNorm: _layer_norm,
+    **dict.fromkeys((nn.ZeroPad1d, nn.ZeroPad2d, nn.ZeroPad3d), _zero_pad),
+    nn.Upsample: _upsample,
+    nn.Dropout: _plain(Dropout, "p"),
+    nn.Identity: _plain(Identity),
+    nn.ReLU: _plain(activation.ReLU),
+    nn.ReLU6: _plain(activation.ReLU6),
+    nn.SiLU: _plain(activation.SiLU),
+    nn.Hardswish: _plain(activation.HardSwish),
+    nn.Hardsigmoid: _plain(activation.HardSigmoid),
+    nn.Sigmoid: _plain(activation.Sigmoid),
+    nn.Tanh: _plain(activation.Tanh),
+    nn.Mish: _plain(activation.Mish),
+    nn.SELU: _plain(activation.SELU),
+    nn.ELU: _plain(activation.ELU, "alpha"),
+    nn.LeakyReLU: _plain(activation.LeakyReLU, "negative_slope"),
+    nn.PReLU: _plain(activation.PReLU, "num_parameters"),
+    nn.GELU: _plain(activation.GELU, "approximate"),
+    nn.Softplus: _plain(activation.Softplus, "beta", "threshold"),
+    nn.Hardtanh: _plain(activation.HardTanh, "min_val", "max_val"),
+    nn.Softmax: _plain(activation.Softmax, dim=1),
+    nn.LogSoftmax: _plain(activation.LogSoftmax, dim=1),
+    nn.PixelShuffle: _plain(PixelShuffle, "upscale_factor"),
+    nn.PixelUnshuffle: _plain(PixelUnshuffle, "downscale_factor"),
+    nn.ChannelShuffle: _plain(ChannelShuffle, "groups"),
+}

@@ -1,0 +1,284 @@
+"""From operations to statements: parts that follow one another, and branches that are joined.
+
+A part of the source is one statement where a single result flows in and a single one leaves. The
+operations between two places are found backwards, from the end of a part to its start: a merge
+brings its branches along, each from where they parted (the merge's immediate dominator).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+import networkx as nx
+
+from archdsl.elaborate.names import can_refer_to
+from archdsl.importing.errors import NotInTheLanguage
+from archdsl.importing.graph import INPUT, SourceGraph, SourceLayer, SourcePart
+from archdsl.layers import MergeLayer
+from archdsl.layers.merge import Concat
+
+
+@dataclass(eq=False)
+class LayerStatement:
+    """A layer of one input."""
+
+    operation: SourceLayer
+    label: str | None = None
+
+
+@dataclass(eq=False)
+class MergeStatement:
+    """Branches and what joins them."""
+
+    operation: SourceLayer
+    branches: list[Body] = field(default_factory=list)
+    label: str | None = None
+
+
+@dataclass(eq=False)
+class PartStatement:
+    """A part of the source, with its statements."""
+
+    scope: SourcePart
+    body: Body
+    label: str | None = None
+
+
+@dataclass(eq=False)
+class HeadStatement:
+    """An auxiliary head, which training returns as the result of this number."""
+
+    number: int
+    body: Body
+    label: str | None = None
+
+
+@dataclass(eq=False)
+class ReferenceStatement:
+    """An earlier result, by the name of the statement that gives it."""
+
+    of: Statement
+
+
+Statement: TypeAlias = (
+    LayerStatement | MergeStatement | PartStatement | HeadStatement | ReferenceStatement
+)
+Body: TypeAlias = "list[Statement]"
+
+
+def structure(graph: SourceGraph) -> Body:
+    """The statements of a network."""
+    operations = _hoisted(_continued(graph.operations))
+    readers: dict[int, set[int]] = {}
+    for operation in operations:
+        for source in operation.inputs:
+            readers.setdefault(source, set()).add(operation.id)
+    trunk = _behind(operations, graph.output)
+    region = _Region([o for o in operations if o.id in trunk], 0, "", readers)
+    body = region.body(INPUT, graph.output)
+    for number, head in enumerate(graph.heads):
+        own = [o for o in operations if o.id in _behind(operations, head) - trunk]
+        entries = {i for o in own for i in o.inputs} - {o.id for o in own}
+        places = [i for i, s in enumerate(body) if entries == {region.result_of(s)}]
+        if not own or not places:
+            reason = "a head that training returns does not begin between two parts of the trunk"
+            raise NotInTheLanguage(graph.name, [reason])
+        inner = _Region(own, 0, "", readers).body(entries.pop(), head)
+        label = None
+        if len(inner) == 1 and isinstance(inner[0], PartStatement):
+            label, inner[0].label = inner[0].label, None
+        place = places[0] + 1
+        while place < len(body) and isinstance(body[place], HeadStatement):
+            place += 1
+        body.insert(place, HeadStatement(number, inner, label))
+    return body
+
+
+def _behind(operations: Sequence[SourceLayer], end: int) -> set[int]:
+    """The operations that lead to a result, its own among them."""
+    inputs = {operation.id: operation.inputs for operation in operations}
+    found: set[int] = set()
+    pending = [end]
+    while pending:
+        at = pending.pop()
+        if at != INPUT and at not in found:
+            found.add(at)
+            pending += inputs[at]
+    return found
+
+
+def _continued(operations: Sequence[SourceLayer]) -> list[SourceLayer]:
+    """A concatenation that begins like an earlier one continues it, as those of DenseNet do."""
+    known: dict[tuple[int, ...], int] = {}
+    done = []
+    for operation in operations:
+        inputs = operation.inputs
+        shorter = inputs
+        if isinstance(operation.layer, Concat):
+            lengths = range(len(inputs) - 1, 1, -1)
+            begun = next((n for n in lengths if inputs[:n] in known), None)
+            if begun is not None:
+                shorter = (known[inputs[:begun]], *inputs[begun:])
+            known.setdefault(inputs, operation.id)
+        done.append(replace(operation, inputs=shorter))
+    return done
+
+
+def _hoisted(operations: Sequence[SourceLayer]) -> list[SourceLayer]:
+    """Merges that join nothing but what flows into a part stand before it."""
+    scopes: dict[int, tuple[SourcePart, ...]] = {INPUT: ()}
+    done = []
+    for operation in operations:
+        own = operation.scopes
+        if isinstance(operation.layer, MergeLayer):
+            while own and not any(scopes[i][: len(own)] == own for i in operation.inputs):
+                own = own[:-1]
+        scopes[operation.id] = own
+        done.append(replace(operation, scopes=own))
+    return done
+
+
+class _Region:
+    """The statements of one part, at a depth of the source, and of the parts in it."""
+
+    def __init__(
+        self,
+        operations: Sequence[SourceLayer],
+        depth: int,
+        path: str,
+        readers: dict[int, set[int]],
+    ) -> None:
+        self.operations = operations
+        self.depth = depth
+        self.path = path
+        self.readers = readers
+        #: What gives each result, an operation or a part, and what flows into it.
+        self.items: dict[int, tuple[Statement, tuple[int, ...]]] = {}
+        self.told: dict[int, Statement] = {}
+
+    def body(self, entry: int, exit: int) -> Body:
+        """The statements from what flows in to what leaves."""
+        for item, inputs, result in self._items(exit):
+            self.items[result] = item, inputs
+        graph: nx.DiGraph[int] = nx.DiGraph()
+        graph.add_node(entry)
+        for result, (_, inputs) in self.items.items():
+            graph.add_edges_from((source, result) for source in inputs)
+        self.dominators = nx.immediate_dominators(graph, entry)
+        return self._between(entry, exit)
+
+    def result_of(self, statement: Statement) -> int | None:
+        """The result that a statement of this part gives."""
+        return next((i for i, told in self.told.items() if told is statement), None)
+
+    def _items(self, exit: int) -> Iterator[tuple[Statement, tuple[int, ...], int]]:
+        """The operations of this part, those of inner parts as one where that can be."""
+        inner: dict[SourcePart, list[SourceLayer]] = {}
+        for operation in self.operations:
+            if len(operation.scopes) > self.depth:
+                inner.setdefault(operation.scopes[self.depth], []).append(operation)
+        ends = {
+            scope: found
+            for scope, operations in inner.items()
+            if (found := self._entry_and_exit(operations, exit)) is not None
+        }
+        for operation in self.operations:
+            scope = operation.scopes[self.depth] if len(operation.scopes) > self.depth else None
+            if scope in ends and scope in inner:
+                entry, end = ends[scope]
+                region = _Region(inner.pop(scope), self.depth + 1, scope.path, self.readers)
+                part = PartStatement(scope, region.body(entry, end), self._label(scope.path))
+                yield part, (entry,), end
+            elif scope in ends:
+                continue
+            elif isinstance(operation.layer, MergeLayer):
+                yield MergeStatement(operation), operation.inputs, operation.id
+            else:
+                label = self._label(operation.path) if operation.state else None
+                yield LayerStatement(operation, label), operation.inputs, operation.id
+
+    def _entry_and_exit(
+        self, operations: Sequence[SourceLayer], output: int
+    ) -> tuple[int, int] | None:
+        """What flows into a part and what leaves it, where each is one result."""
+        own = {operation.id for operation in operations}
+        entries = {i for operation in operations for i in operation.inputs} - own
+        exits = {i for i in own if i == output or self.readers.get(i, set()) - own}
+        if len(entries) != 1 or len(exits) != 1:
+            return None
+        return entries.pop(), exits.pop()
+
+    def _label(self, path: str) -> str | None:
+        """What a part is called here; nothing where that is a number.
+
+        Of what is in a part that is no statement, the name of that is before its own.
+        """
+        name = path.removeprefix(f"{self.path}." if self.path else "")
+        # What runs again is `name@1`, and the name is that of the first time.
+        return None if name.isdecimal() or "@" in name else name.replace(".", "_")
+
+    def _between(self, entry: int, exit: int) -> Body:
+        """The statements from one result to another, in the order of the text."""
+        trail = self._trail(entry, exit)
+        body: Body = []
+        known = [index for index, result in enumerate(trail) if result in self.told]
+        if known:
+            target = self.told[trail[known[-1]]]
+            self._name(target)
+            body.append(ReferenceStatement(target))
+            trail = trail[known[-1] + 1 :]
+        for result in trail:
+            statement, inputs = self.items[result]
+            if isinstance(statement, MergeStatement):
+                start = self.dominators[result]
+                statement.branches = [self._between(start, source) for source in inputs]
+            self.told[result] = statement
+            body.append(statement)
+        return body
+
+    def _name(self, statement: Statement) -> None:
+        """Give a statement a name that can be referred to."""
+        if isinstance(statement, ReferenceStatement):
+            return
+        label = statement.label
+        if label is not None and can_refer_to(label):
+            return
+        taken = {item.label for item, _ in self.items.values() if hasattr(item, "label")}
+        stem = "part" if label is None else re.sub(r"\W", "_", label) + "_"
+        number = 1
+        while f"{stem}{number}" in taken:
+            number += 1
+        statement.label = f"{stem}{number}"
+
+    def _trail(self, entry: int, exit: int) -> list[int]:
+        """The results on the way, each behind a single one or joining branches that part there."""
+        trail = []
+        at = exit
+        while at != entry:
+            trail.append(at)
+            statement, inputs = self.items[at]
+            is_merge = isinstance(statement, MergeStatement)
+            at = self.dominators[at] if is_merge else inputs[0]
+        return trail[::-1]
+
+
+def layers_in(body: Sequence[Statement]) -> Iterator[SourceLayer]:
+    """The operations of statements, in the order in which the text has them."""
+    for statement in body:
+        match statement:
+            case LayerStatement(operation=operation):
+                yield operation
+            case PartStatement(body=inner) | HeadStatement(body=inner):
+                yield from layers_in(inner)
+            case MergeStatement(operation=operation, branches=branches):
+                for branch in branches:
+                    yield from layers_in(branch)
+                yield operation
+
+
+def heads_in(body: Sequence[Statement]) -> list[int]:
+    """The numbers of the heads, in the order of the text."""
+    return [statement.number for statement in body if isinstance(statement, HeadStatement)]

@@ -1,0 +1,287 @@
+"""Statements and blocks as the text of a spec."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import zip_longest
+from typing import Any
+
+from archdsl.elaborate.names import can_refer_to
+from archdsl.importing.blocks import OPTION, Block, Blocks, numbers_of
+from archdsl.importing.graph import SourceGraph
+from archdsl.importing.structure import (
+    Body,
+    HeadStatement,
+    LayerStatement,
+    MergeStatement,
+    PartStatement,
+    ReferenceStatement,
+    Statement,
+)
+from archdsl.layers import Family, Layer
+from archdsl.layers.conv import Conv, DepthwiseConv
+from archdsl.layers.dense import Flatten, FullyConnected
+from archdsl.report.statement import render_layer
+
+_WIDTH = 92
+#: The weight of auxiliary losses, which modules do not have: GoogLeNet's.
+HEAD_WEIGHT = 0.3
+#: Layers that begin a line.
+_FIRST = {Family.CONVOLUTION, Family.DENSE, Family.MERGE}
+
+
+def write_spec(graph: SourceGraph, body: Body) -> str:
+    """The text of a spec, with a block for the parts that are alike."""
+    blocks = Blocks(body)
+    lines = [f"# {line}" for line in graph.origin]
+    for block in blocks.blocks:
+        lines += ["", *_Writer(blocks, block).block()] if lines else _Writer(blocks, block).block()
+    volume = graph.operations[graph.output].volume
+    head = f"network {graph.name}: {graph.input} → {volume} {{"
+    lines += ["", head, *_indented(_Writer(blocks, None).body(body)), "}"]
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _indented(lines: Sequence[str]) -> list[str]:
+    return [f"  {line}" for line in lines]
+
+
+class _Writer:
+    """Writes the statements of the network, or of one block, whose numbers have texts."""
+
+    def __init__(self, blocks: Blocks, block: Block | None) -> None:
+        self.blocks = blocks
+        self.of = block
+        self.texts = iter(block.texts) if block else iter(())
+
+    def block(self) -> list[str]:
+        assert self.of is not None
+        formals = [
+            name if default is None else f"{name}={_shown(default)}"
+            for name, default in self.of.parameters
+        ]
+        lines = self.body(self.of.parts[0].body)
+        head = f"block {self.of.name}({', '.join(formals)})"
+        if len(lines) == 1 and len(head) + len(lines[0]) < _WIDTH:
+            return [f"{head} {{ {lines[0]} }}"]
+        return [f"{head} {{", *_indented(lines), "}"]
+
+    def body(self, body: Sequence[Statement]) -> list[str]:
+        """Statements as lines; what belongs together shares one."""
+        units: list[list[str]] = []
+        is_open = False
+        for statement, behind in zip_longest(body, body[1:]):
+            lines, begins = self._statement(statement)
+            if _is_needless(statement, behind):
+                continue
+            if is_open and not begins and len(lines) == 1:
+                joined = _joined(units[-1][0], lines[0])
+                if len(joined) < _WIDTH:
+                    units[-1] = [joined]
+                    continue
+            units.append(lines)
+            is_open = len(lines) == 1 and not lines[0].endswith("}")
+        return [line for lines in _repeated(_counted(units)) for line in lines]
+
+    # ── Statements ───────────────────────────────────────────────────────────────────────────
+
+    def _statement(self, statement: Statement) -> tuple[list[str], bool]:
+        """The lines of a statement, and whether it begins a line."""
+        match statement:
+            case LayerStatement(operation=operation, label=label):
+                text = _labelled(label, self._layer(operation.layer))
+                return [text], operation.layer.family in _FIRST
+            case ReferenceStatement(of=of):
+                return [_referred(of)], True
+            case PartStatement():
+                return self._part(statement), True
+            case HeadStatement(body=inner, label=label):
+                return _braced(_labelled(label, f"aux({HEAD_WEIGHT}) {{"), self.body(inner)), True
+            case MergeStatement(operation=operation, branches=branches, label=label):
+                head = _labelled(label, self._layer(operation.layer))
+                bodies = [self._branch(branch) for branch in branches]
+                if all(len(lines) == 1 for lines in bodies):
+                    line = f"{head} {{ {' | '.join(lines[0] for lines in bodies)} }}"
+                    if len(line) < _WIDTH:
+                        return [line], True
+                lines = [f"{head} {{"]
+                for first, *rest in bodies:
+                    lines += [f"  | {first}", *(f"    {line}" for line in rest)]
+                return [*lines, "}"], True
+
+    def _branch(self, branch: Body) -> list[str]:
+        if not branch:
+            return ["id"]
+        lines = self.body(branch)
+        if self.of is None or id(branch) not in self.of.options:
+            return lines
+        if len(lines) == 1:
+            return [f"if {OPTION} {{ {lines[0]} }} else {{ id }}"]
+        return [f"if {OPTION} {{", *_indented(lines), "} else { id }"]
+
+    def _part(self, part: PartStatement) -> list[str]:
+        block = self.blocks.of.get(id(part))
+        if block is not None:
+            given = [self._value(value) for value in block.arguments(part)]
+            while given and given[-1] == _shown(block.parameters[len(given) - 1][1]):
+                given.pop()
+            return [_labelled(part.label, f"{block.name}({', '.join(given)})")]
+        lines = self.body(part.body)
+        if part.label is None:
+            return lines
+        return _braced(_labelled(part.label, "{"), lines)
+
+    def _value(self, value: Any) -> str:
+        """A number of a call: what stands for it here, or itself."""
+        text = next(self.texts, None) if self.of and not isinstance(value, bool) else None
+        return _bare(text) if text else _shown(value)
+
+    def _layer(self, layer: Layer) -> str:
+        instead: dict[str, str] = {}
+        if self.of is not None:
+            texts = [(number.field, next(self.texts, None)) for number in numbers_of(layer)]
+            instead = {name: text for name, text in texts if text is not None}
+        return render_layer(_with_same(layer, instead), instead)
+
+
+def _with_same(layer: Layer, instead: Mapping[str, str]) -> Layer:
+    """A convolution with ``same`` where that is its padding whatever parameters stand for."""
+    if (
+        not isinstance(layer, Conv | DepthwiseConv)
+        or layer.padding == "same"
+        or instead.keys()
+        & {
+            "kernel_size",
+            "stride",
+            "padding",
+            "dilation",
+        }
+    ):
+        return layer
+    half = tuple(d * (k - 1) // 2 for k, d in zip(layer.kernel_size, layer.dilation, strict=True))
+    is_same = set(layer.stride) == {1} and all(k % 2 for k in layer.kernel_size)
+    is_same = is_same and layer.padding == half and any(half)
+    return replace(layer, padding="same") if is_same else layer
+
+
+def _is_needless(statement: Statement, behind: Statement | None) -> bool:
+    """Whether a `flatten` stands before a layer that flattens by itself."""
+    return (
+        isinstance(statement, LayerStatement)
+        and isinstance(statement.operation.layer, Flatten)
+        and isinstance(behind, LayerStatement)
+        and isinstance(behind.operation.layer, FullyConnected)
+    )
+
+
+def _joined(line: str, text: str) -> str:
+    """Two statements as one where nothing stands between their layers, else in a row."""
+    is_plain = not any(sign in line + text for sign in ":;{×|")
+    return f"{line} {text}" if is_plain else f"{line}; {text}"
+
+
+def _is_of_several(line: str) -> bool:
+    """Whether a line is one of several of a statement."""
+    return line.endswith("{") or line[0] in " }|"
+
+
+def _braced(head: str, lines: Sequence[str]) -> list[str]:
+    """Lines in braces, on a single line where they are few and short."""
+    line = f"{head} {'; '.join(lines)} }}"
+    if len(lines) < 4 and len(line) < _WIDTH and not any(map(_is_of_several, lines)):
+        return [line]
+    return [head, *_indented(lines), "}"]
+
+
+def _bare(text: str) -> str:
+    return text[1:-1] if text.startswith("(") else text
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def _labelled(label: str | None, text: str) -> str:
+    if label is None:
+        return text
+    first = text.partition(" ")[0]
+    is_plain = can_refer_to(label) or label == first
+    return f"{label}: {text}" if is_plain else f'"{label}": {text}'
+
+
+def _referred(of: Statement) -> str:
+    assert not isinstance(of, ReferenceStatement)
+    assert of.label is not None
+    return of.label
+
+
+# ── Repeats ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _repeated(units: Sequence[list[str]]) -> Iterator[list[str]]:
+    """Equal lines without a name as one, with how often it stands there."""
+    index = 0
+    while index < len(units):
+        lines = units[index]
+        count = 1
+        if len(lines) == 1 and not re.search(r"[:;]", lines[0]):
+            while index + count < len(units) and units[index + count] == lines:
+                count += 1
+        yield [f"{lines[0]} ×{count}"] if count > 1 else lines
+        index += count
+
+
+def _counted(units: Sequence[list[str]]) -> list[list[str]]:
+    """Statements whose names alone differ, by a number that counts up, as a `for`."""
+    done: list[list[str]] = []
+    index = 0
+    while index < len(units):
+        found = _number_in(units[index])
+        count = 1
+        if found is not None:
+            prefix, start = found
+            first = _without(units[index], prefix, start)
+            while index + count < len(units):
+                again = units[index + count]
+                if _number_in(again) != (prefix, start + count):
+                    break
+                if _without(again, prefix, start + count) != first:
+                    break
+                count += 1
+        if found is not None and count > 2:
+            prefix, start = found
+            place = "{i}" if start == 0 else f"{{i + {start}}}"
+            inner = [_named(line, prefix, start, place) for line in units[index]]
+            if len(inner) == 1:
+                done.append([f"for i in 0..{count} {{ {inner[0]} }}"])
+            else:
+                done.append([f"for i in 0..{count} {{", *_indented(inner), "}"])
+        else:
+            count = 1
+            done.append(units[index])
+        index += count
+    return done
+
+
+_COUNTED = re.compile(r'(?<![\w"])"?([A-Za-z_][\w-]*?)(\d+)"?: ')
+
+
+def _number_in(lines: Sequence[str]) -> tuple[str, int] | None:
+    """The first name with a number at its end, and the number."""
+    for line in lines:
+        match = _COUNTED.search(line)
+        if match:
+            return match[1], int(match[2])
+    return None
+
+
+def _without(lines: Sequence[str], prefix: str, number: int) -> list[str]:
+    return [_named(line, prefix, number, "#") for line in lines]
+
+
+def _named(line: str, prefix: str, number: int, place: str) -> str:
+    return re.sub(rf'(?<![\w"])"?{re.escape(prefix)}{number}"?: ', f'"{prefix}{place}": ', line)

@@ -1,0 +1,359 @@
+"""A module of PyTorch, traced by ``torch.fx``: its layers in execution order, with their inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import fx, nn
+
+from archdsl.importing.errors import NotInTheLanguage
+from archdsl.importing.graph import INPUT, SourceGraph, SourceLayer, SourcePart
+from archdsl.importing.modules import Refused, layer_of
+from archdsl.layers import Layer, LayerError
+from archdsl.layers.dense import Flatten
+from archdsl.layers.merge import Add, Concat, Maximum, Multiply, Subtract
+from archdsl.layers.pool import GlobalAveragePool
+from archdsl.layers.regularization import DropPath
+from archdsl.layers.volume import Volume
+
+
+@dataclass(frozen=True, slots=True)
+class _Tensor:
+    """A result of the operation with this number."""
+
+    id: int
+
+
+class _Batch:
+    """The number of images, as a module asks for it."""
+
+
+def trace(module: nn.Module, name: str, input: Volume) -> SourceGraph:
+    """The layers of a module.
+
+    Errors:
+        NotInTheLanguage: with all that the language cannot say.
+    """
+    training, evaluation = (_traced(module, name, mode) for mode in (True, False))
+    _need_one_result(evaluation, name)
+    flags = _flags(training, evaluation, name)
+    reader = _TraceReader(module, input, flags)
+    for node in training.nodes:
+        reader.read(node)
+    if reader.reasons:
+        raise NotInTheLanguage(name, list(dict.fromkeys(reader.reasons)))
+    return SourceGraph(name, input, tuple(reader.operations), reader.output, reader.heads)
+
+
+def _traced(module: nn.Module, name: str, is_training: bool) -> fx.Graph:
+    before = module.training
+    try:
+        return fx.Tracer().trace(module.train(is_training))
+    except Exception as error:  # whatever the module does with what flows through it
+        line = str(error).partition("\n")[0]
+        reason = f"`torch.fx` cannot follow it: {type(error).__name__}: {line}"
+        raise NotInTheLanguage(name, [reason]) from None
+    finally:
+        module.train(before)
+
+
+def _need_one_result(evaluation: fx.Graph, name: str) -> None:
+    (result,) = (node.args[0] for node in evaluation.nodes if node.op == "output")
+    is_class = isinstance(result, fx.Node) and isinstance(result.target, type)
+    if not isinstance(result, fx.Node) or is_class:
+        raise NotInTheLanguage(name, ["it returns several results, which is not imported yet"])
+
+
+def _flags(
+    training: fx.Graph, evaluation: fx.Graph, name: str
+) -> dict[fx.Node, tuple[fx.Node, ...]]:
+    """Each step of training with the same one of evaluation, where that takes it, too.
+
+    Evaluation may leave out steps: those of heads that only training has.
+    """
+    found: dict[fx.Node, tuple[fx.Node, ...]] = {}
+    left = [node for node in evaluation.nodes if node.op != "output"]
+    for node in training.nodes:
+        is_same = bool(left) and _step(node) == _step(left[0])
+        found[node] = (node, left.pop(0)) if is_same else (node,)
+    if left:
+        raise NotInTheLanguage(name, ["it takes other steps in training than in evaluation"])
+    return found
+
+
+def _step(node: fx.Node) -> tuple[object, ...]:
+    return node.op, node.target, [*(node.meta.get("nn_module_stack") or {})]
+
+
+class _TraceReader:
+    """Turns the nodes of a trace into operations."""
+
+    def __init__(
+        self, module: nn.Module, input: Volume, modes: dict[fx.Node, tuple[fx.Node, ...]]
+    ) -> None:
+        self.module = module
+        self.volume = input
+        self.modes = modes
+        self.operations: list[SourceLayer] = []
+        self.values: dict[str, Any] = {}
+        self.reasons: list[str] = []
+        self.output = INPUT
+        self.heads: tuple[int, ...] = ()
+        self.called: set[str] = set()
+
+    def read(self, node: fx.Node) -> None:
+        """Read one node; what cannot be said is collected, and what depends on it is left out."""
+        arguments = [*node.args, *node.kwargs.values()]
+        if any(self._is_unknown(argument) for argument in arguments):
+            return
+        try:
+            value = self._value(node)
+        except (Refused, LayerError) as fault:
+            self.reasons.append(f"{_place(node)}: {fault}")
+            return
+        self.values[node.name] = value
+
+    def _is_unknown(self, argument: Any) -> bool:
+        if isinstance(argument, fx.Node):
+            return argument.name not in self.values
+        if isinstance(argument, list | tuple):
+            return any(map(self._is_unknown, argument))
+        return False
+
+    def _value(self, node: fx.Node) -> Any:
+        match node.op:
+            case "placeholder":
+                if self.values:
+                    raise Refused("several inputs are not imported yet")
+                return _Tensor(INPUT)
+            case "output":
+                result = self._known(node.args[0])
+                results = result if isinstance(result, tuple) else (result,)
+                if not all(isinstance(one, _Tensor) for one in results):
+                    raise Refused("what it returns are not tensors alone")
+                self.output, *heads = (one.id for one in results)
+                self.heads = tuple(heads)
+                return None
+            case "call_module":
+                return self._call_module(node)
+            case "get_attr":
+                raise Refused(f"the parameter `{node.target}` belongs to no layer")
+            case _:
+                return self._call_function(node)
+
+    def _known(self, argument: Any) -> Any:
+        if isinstance(argument, fx.Node):
+            return self.values[argument.name]
+        if isinstance(argument, list | tuple):
+            known = map(self._known, argument)
+            return tuple(known) if isinstance(argument, tuple) else [*known]
+        return argument
+
+    def _call_module(self, node: fx.Node) -> _Tensor:
+        path = str(node.target)
+        module = self.module.get_submodule(path)
+        (x,) = self._known(node.args)
+        state = bool([*module.parameters(), *module.buffers()])
+        if state and path in self.called:
+            raise Refused("a layer with weights that runs twice is not imported yet")
+        self.called.add(path)
+        return self._add(node, layer_of(module, self._volume_of(x)), [x], path, state)
+
+    def _volume_of(self, value: Any) -> Volume:
+        if not isinstance(value, _Tensor):
+            raise Refused("it reads what is not the result of a layer")
+        return self.volume if value.id == INPUT else self.operations[value.id].volume
+
+    def _add(
+        self,
+        node: fx.Node,
+        layer: Layer,
+        inputs: Sequence[Any],
+        path: str = "",
+        state: bool = False,
+    ) -> _Tensor:
+        volumes = tuple(map(self._volume_of, inputs))
+        layer = layer.fitted(volumes)
+        stack = node.meta.get("nn_module_stack") or {}
+        scopes = tuple(
+            SourcePart(name, kind.__qualname__, _is_row(kind))
+            for name, (_, kind) in stack.items()
+            if name and name.partition("@")[0] != path  # a second call is `relu@1`
+        )
+        made = SourceLayer(
+            len(self.operations),
+            layer,
+            tuple(value.id for value in inputs),
+            layer.infer(volumes),
+            scopes,
+            path,
+            state,
+        )
+        self.operations.append(made)
+        return _Tensor(made.id)
+
+    # ── Functions ────────────────────────────────────────────────────────────────────────────
+
+    def _call_function(self, node: fx.Node) -> Any:
+        target = node.target
+        args, kwargs = self._known(node.args), self._known(node.kwargs and dict(node.kwargs))
+        kwargs = {key: self._known(value) for key, value in dict(node.kwargs).items()}
+        name = target if isinstance(target, str) else getattr(target, "__name__", str(target))
+        if node.op == "call_function" and target is getattr:
+            name, args = f"get_{args[1]}", args[:1]
+        if isinstance(target, type) and issubclass(target, tuple):
+            return (*args, *kwargs.values())  # a named tuple of results
+        special = getattr(self, f"_on_{name}", None)
+        if special is not None:
+            return special(node, *args, **kwargs)
+        if name in MODULES:
+            x, *rest = args
+            module = MODULES[name](*rest, **_without(kwargs, "inplace"))
+            return self._add(node, layer_of(module, self._volume_of(x)), [x])
+        raise Refused(f"`{_shown(node)}` is not in the language")
+
+    def _merge(self, node: fx.Node, layer: Layer, *inputs: Any) -> _Tensor:
+        if not all(isinstance(value, _Tensor) for value in inputs):
+            raise Refused(f"`{_shown(node)}` with a number is not in the language")
+        return self._add(node, layer, inputs)
+
+    def _on_add(self, node: fx.Node, x: Any, y: Any) -> _Tensor:
+        return self._merge(node, Add(), x, y)
+
+    _on_iadd = _on_add
+
+    def _on_mul(self, node: fx.Node, x: Any, y: Any) -> _Tensor:
+        return self._merge(node, Multiply(), x, y)
+
+    _on_imul = _on_mul
+
+    def _on_sub(self, node: fx.Node, x: Any, y: Any) -> _Tensor:
+        return self._merge(node, Subtract(), x, y)
+
+    def _on_maximum(self, node: fx.Node, x: Any, y: Any) -> _Tensor:
+        return self._merge(node, Maximum(), x, y)
+
+    def _on_cat(self, node: fx.Node, tensors: Any, dim: int = 0) -> _Tensor:
+        if dim not in (1, 1 - 2 - self._volume_of(tensors[0]).rank):
+            raise Refused(f"`torch.cat` along {dim} is not in the language")
+        if len(tensors) == 1:
+            tensor: _Tensor = tensors[0]
+            return tensor
+        return self._merge(node, Concat(), *tensors)
+
+    def _on_flatten(self, node: fx.Node, x: Any, start_dim: int = 0, end_dim: int = -1) -> _Tensor:
+        if (start_dim, end_dim) != (1, -1):
+            raise Refused(f"`flatten({start_dim}, {end_dim})` is not in the language")
+        tensor: _Tensor = x
+        is_vector = self._volume_of(x).is_vector
+        return tensor if is_vector else self._add(node, Flatten(), [x])
+
+    def _on_size(self, node: fx.Node, x: Any, dim: int | None = None) -> Any:
+        sizes = (_Batch(), *self._volume_of(x).torch_sizes)
+        return sizes if dim is None else sizes[dim]
+
+    def _on_get_shape(self, node: fx.Node, x: Any) -> Any:
+        return self._on_size(node, x)
+
+    def _on_getitem(self, node: fx.Node, sizes: Any, index: Any) -> Any:
+        if not isinstance(sizes, tuple) or not isinstance(index, int):
+            raise Refused("an index into a tensor is not in the language")
+        return sizes[index]
+
+    def _on_view(self, node: fx.Node, x: Any, *sizes: Any) -> _Tensor:
+        if len(sizes) == 1 and isinstance(sizes[0], tuple):
+            (sizes,) = sizes
+        elements = self._volume_of(x).elements
+        if len(sizes) == 2 and isinstance(sizes[0], _Batch) and sizes[1] in (-1, elements):
+            return self._on_flatten(node, x, 1)
+        raise Refused(f"`{node.target}` to another shape than a vector is not in the language")
+
+    _on_reshape = _on_view
+
+    def _on_mean(self, node: fx.Node, x: Any, dim: Any = None, keepdim: bool = False) -> _Tensor:
+        rank = self._volume_of(x).rank
+        found = dim if isinstance(dim, list | tuple) else [dim]
+        if not rank or sorted(d % (rank + 2) for d in found if d is not None) != [
+            *range(2, rank + 2)
+        ]:
+            raise Refused(f"a mean over {dim} is not in the language")
+        pooled = self._add(node, GlobalAveragePool(), [x])
+        return pooled if keepdim else self._on_flatten(node, pooled, 1)
+
+    def _on_dropout(
+        self, node: fx.Node, x: Any, p: float = 0.5, training: bool = True, inplace: bool = False
+    ) -> _Tensor:
+        self._need_training(node, 2)
+        return self._add(node, layer_of(nn.Dropout(p), self._volume_of(x)), [x])
+
+    def _on_stochastic_depth(
+        self, node: fx.Node, x: Any, p: float, mode: str, training: bool = True
+    ) -> _Tensor:
+        if mode != "row":
+            raise Refused("`stochastic_depth` of a whole batch is not in the language")
+        self._need_training(node, 3)
+        tensor: _Tensor = x
+        return self._add(node, DropPath(p), [x]) if p else tensor
+
+    def _need_training(self, node: fx.Node, position: int) -> None:
+        """Refuse what is random in evaluation as well, or never."""
+        flags = []
+        for one in self.modes[node]:
+            place = one.args[position] if len(one.args) > position else None
+            flags.append(one.kwargs.get("training", place))
+        if flags not in ([True, False], [True]):
+            raise Refused(f"`{_shown(node)}` does not depend on whether the module trains")
+
+    def _on_softmax(self, node: fx.Node, x: Any, dim: int, **_: Any) -> _Tensor:
+        return self._add(node, layer_of(nn.Softmax(dim), self._volume_of(x)), [x])
+
+
+def _is_row(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(
+        kind, nn.Sequential | nn.ModuleList | nn.ModuleDict
+    )
+
+
+def _without(values: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
+
+
+#: Functions, and methods of tensors, that do what a module does.
+MODULES: dict[str, Callable[..., nn.Module]] = {
+    "relu": lambda inplace=False: nn.ReLU(),
+    "relu_": nn.ReLU,
+    "relu6": lambda inplace=False: nn.ReLU6(),
+    "silu": lambda inplace=False: nn.SiLU(),
+    "hardswish": lambda inplace=False: nn.Hardswish(),
+    "hardsigmoid": lambda inplace=False: nn.Hardsigmoid(),
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "max_pool2d": nn.MaxPool2d,
+    "avg_pool2d": nn.AvgPool2d,
+    "adaptive_avg_pool2d": nn.AdaptiveAvgPool2d,
+    "adaptive_max_pool2d": nn.AdaptiveMaxPool2d,
+    "channel_shuffle": nn.ChannelShuffle,
+    "pixel_shuffle": nn.PixelShuffle,
+}
+
+
+def _shown(node: fx.Node) -> str:
+    target = node.target
+    if isinstance(target, str):
+        return f"Tensor.{target}" if node.op == "call_method" else target
+    place = getattr(target, "__module__", "") or ""
+    place = {"_operator": "operator", "torch._C._nn": "torch.nn.functional"}.get(place, place)
+    name = getattr(target, "__name__", str(target))
+    return f"{place}.{name}" if place else f"torch.{name}"
+
+
+def _place(node: fx.Node) -> str:
+    """Where in the module a node is."""
+    if node.op == "call_module":
+        return str(node.target)
+    stack = node.meta.get("nn_module_stack") or {}
+    return [*stack][-1] if stack and [*stack][-1] else "forward"
