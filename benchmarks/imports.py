@@ -20,7 +20,7 @@ from archdsl.importing.importer import import_torch
 from archdsl.importing.source import build, read_source, usual_input
 from archdsl.torch_tools.errors import ToolError
 
-MIN_IMPORTED = 60
+MIN_IMPORTED = 64
 
 
 def try_import(name: str) -> tuple[int, str]:

@@ -31,8 +31,7 @@ _LETTERS = {
     "padding": "p",
     "dilation": "d",
     "groups": "g",
-    "heads": "h",
-    "eps": "eps",
+    "stop": "n",
 }
 
 
@@ -53,10 +52,17 @@ class Block:
     parameters: list[tuple[str, Any]] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
 
+    @property
+    def option(self) -> str:
+        """The name of the parameter that says whether the optional branches are there."""
+        return self.parameters[-1][0]
+
     def arguments(self, part: PartStatement) -> list[Any]:
         """What a call gives for the parameters."""
         values = self.values[self.parts.index(part)]
-        given = [value.value if (value := values[place]) else None for place in self.places]
+        # Where a part lacks the branch that a number is in, any number will do.
+        rows = (values, *self.values)
+        given = [next(v.value for row in rows if (v := row[place])) for place in self.places]
         if not self.options:
             return given
         branches = [b for s in part.body if isinstance(s, MergeStatement) for b in s.branches]
@@ -87,7 +93,7 @@ class Blocks:
     def _find(self, parts: Sequence[PartStatement]) -> None:
         groups: dict[tuple[str, object], list[PartStatement]] = {}
         for part in parts:
-            if not part.scope.is_row:
+            if not part.is_row:
                 groups.setdefault((part.scope.kind, self.key(part.body)), []).append(part)
         for members, options in self._with_options(groups):
             if len(members) == 1 and members[0].label is not None:
@@ -181,7 +187,7 @@ class Blocks:
         """The numbers of statements, in the order of the text.
 
         ``like`` are the same statements elsewhere; where they have a branch that is empty here,
-        its numbers are None. Before those of such a branch is whether it is there.
+        its numbers are None.
         """
         for statement, other in zip(body, like, strict=True):
             match statement, other:
@@ -218,7 +224,7 @@ def _height(body: Sequence[Statement], levels: dict[int, list[PartStatement]]) -
             case PartStatement(body=inner):
                 height = _height(inner, levels)
                 levels.setdefault(height, []).append(statement)
-                deepest = max(deepest, height + (not statement.scope.is_row))
+                deepest = max(deepest, height + (not statement.is_row))
             case HeadStatement(body=inner):
                 deepest = max(deepest, _height(inner, levels))
             case MergeStatement(branches=branches):
@@ -292,7 +298,7 @@ def _find_parameters(block: Block) -> None:
     block.parameters = [(name, default) for name, default, _ in parameters]
     block.places = [place for _, _, place in parameters]
     if block.options:
-        block.parameters.append((OPTION, False))
+        block.parameters.append((_fresh(OPTION, {name for name, _ in block.parameters}), False))
 
 
 def _halves(

@@ -32,9 +32,7 @@ class Imported:
 
 
 def import_torch(module: nn.Module, name: str, input: Volume, origin: str) -> Imported:
-    """The spec of a module, after both were compared on random images.
-
-    The module keeps its weights, but its buffers have seen a step of training.
+    """The spec of a module, after both were compared on random images; the module stays as it is.
 
     Errors:
         NotInTheLanguage: with all that the language cannot say.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
@@ -47,28 +47,48 @@ def compare(
     """
     made = load_network(compile_module((model,)), entry_name(model))
     names = _names(original, made, model, layers)
-    state = original.state_dict()
-    made.load_state_dict({ours: state[theirs] for theirs, ours in names.items()})
+    state = {ours: original.state_dict()[theirs].clone() for theirs, ours in names.items()}
+    made.load_state_dict(state)
+    mode = original.training
+    try:
+        _compare(original, made, names, model, [0, *(head + 1 for head in heads)])
+        parameters, buffers = (len([*found()]) for found in (made.parameters, made.buffers))
+    finally:
+        # Whoever gave the module gets it back as it was.
+        original.zero_grad()
+        for theirs, buffer in original.named_buffers():
+            if theirs in names:  # what is no part of the state does not change
+                buffer.copy_(state[names[theirs]])
+        original.train(mode)
+    drops = any(type(module).__name__ in _DROPS for module in original.modules())
+    return SameBits(parameters, buffers, drops, state)
+
+
+def _compare(
+    original: nn.Module,
+    made: nn.Module,
+    names: Mapping[str, str],
+    model: Model,
+    order: Sequence[int],
+) -> None:
+    """Run both; ``order`` has the number of each output that the spec's module trains with."""
     torch.manual_seed(0)
-    kept = {name: tensor.clone() for name, tensor in made.state_dict().items()}
     x = torch.randn(BATCH, *model.input.torch_sizes)
     outputs = [_run(network.eval(), x) for network in (original, made)]
     _need_equal(model.name, "the output in evaluation", *outputs)
-    order = [0, *(head + 1 for head in heads)]
     images = [x.clone().requires_grad_() for _ in range(2)]
     trained = _train(original, images[0], range(len(order))), _train(made, images[1], order)
     for number, (one, other) in enumerate(zip(*trained, strict=True)):
         _need_equal(model.name, f"output {number} in training", one, other)
     _need_equal(model.name, "the gradient of the images", images[0].grad, images[1].grad)
-    gradients = [dict(network.named_parameters()) for network in (original, made)]
-    for theirs, parameter in gradients[0].items():
-        ours = gradients[1][names[theirs]]
+    parameters = dict(made.named_parameters())
+    for theirs, parameter in original.named_parameters():
+        ours = parameters[names[theirs]]
         _need_equal(model.name, f"the gradient of {theirs}", parameter.grad, ours.grad)
-    buffers = [dict(network.named_buffers()) for network in (original, made)]
-    for theirs, buffer in buffers[0].items():
-        _need_equal(model.name, f"the buffer {theirs}", buffer, buffers[1][names[theirs]])
-    drops = any(type(module).__name__ in _DROPS for module in original.modules())
-    return SameBits(len(gradients[0]), len(buffers[0]), drops, kept)
+    buffers = dict(made.named_buffers())
+    for theirs, buffer in original.named_buffers():
+        if theirs in names:
+            _need_equal(model.name, f"the buffer {theirs}", buffer, buffers[names[theirs]])
 
 
 def _names(
@@ -89,7 +109,8 @@ def _names(
         one, other = original.get_submodule(path), made.get_submodule(model.names[node.id])
         keys, found = [*one.state_dict()], [*other.state_dict()]
         if len(keys) != len(found):
-            raise NotTheSame(model.name, f"`{path}` has other weights in the spec")
+            reason = f"{path}: its weights are not those of a {type(one).__name__}"
+            raise NotInTheLanguage(model.name, [reason])
         for key, ours in zip(keys, found, strict=True):
             names[f"{path}.{key}"] = f"{model.names[node.id]}.{ours}"
     missing = original.state_dict().keys() - names.keys()

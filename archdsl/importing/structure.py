@@ -46,6 +46,12 @@ class PartStatement:
     body: Body
     label: str | None = None
 
+    @property
+    def is_row(self) -> bool:
+        """Whether it only holds what is in it, whose names need no braces of their own."""
+        has_names = any(getattr(statement, "label", None) for statement in self.body)
+        return self.scope.is_row and not (self.label is None and has_names)
+
 
 @dataclass(eq=False)
 class HeadStatement:

@@ -9,7 +9,7 @@ from itertools import zip_longest
 from typing import Any
 
 from archdsl.elaborate.names import can_refer_to
-from archdsl.importing.blocks import OPTION, Block, Blocks, numbers_of
+from archdsl.importing.blocks import Block, Blocks, numbers_of
 from archdsl.importing.graph import SourceGraph
 from archdsl.importing.structure import (
     Body,
@@ -118,8 +118,8 @@ class _Writer:
         if self.of is None or id(branch) not in self.of.options:
             return lines
         if len(lines) == 1:
-            return [f"if {OPTION} {{ {lines[0]} }} else {{ id }}"]
-        return [f"if {OPTION} {{", *_indented(lines), "} else { id }"]
+            return [f"if {self.of.option} {{ {lines[0]} }} else {{ id }}"]
+        return [f"if {self.of.option} {{", *_indented(lines), "} else { id }"]
 
     def _part(self, part: PartStatement) -> list[str]:
         block = self.blocks.of.get(id(part))
@@ -135,7 +135,7 @@ class _Writer:
 
     def _value(self, value: Any) -> str:
         """A number of a call: what stands for it here, or itself."""
-        text = next(self.texts, None) if self.of and not isinstance(value, bool) else None
+        text = next(self.texts, None) if self.of else None
         return _bare(text) if text else _shown(value)
 
     def _layer(self, layer: Layer) -> str:
@@ -148,17 +148,9 @@ class _Writer:
 
 def _with_same(layer: Layer, instead: Mapping[str, str]) -> Layer:
     """A convolution with ``same`` where that is its padding whatever parameters stand for."""
-    if (
-        not isinstance(layer, Conv | DepthwiseConv)
-        or layer.padding == "same"
-        or instead.keys()
-        & {
-            "kernel_size",
-            "stride",
-            "padding",
-            "dilation",
-        }
-    ):
+    if not isinstance(layer, Conv | DepthwiseConv) or layer.padding == "same":
+        return layer
+    if instead.keys() & {"kernel_size", "stride", "padding", "dilation"}:
         return layer
     half = tuple(d * (k - 1) // 2 for k, d in zip(layer.kernel_size, layer.dilation, strict=True))
     is_same = set(layer.stride) == {1} and all(k % 2 for k in layer.kernel_size)
@@ -170,6 +162,7 @@ def _is_needless(statement: Statement, behind: Statement | None) -> bool:
     """Whether a `flatten` stands before a layer that flattens by itself."""
     return (
         isinstance(statement, LayerStatement)
+        and statement.label is None
         and isinstance(statement.operation.layer, Flatten)
         and isinstance(behind, LayerStatement)
         and isinstance(behind.operation.layer, FullyConnected)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import fx, nn
@@ -15,6 +15,7 @@ from archdsl.layers import Layer, LayerError
 from archdsl.layers.dense import Flatten
 from archdsl.layers.merge import Add, Concat, Maximum, Multiply, Subtract
 from archdsl.layers.pool import GlobalAveragePool
+from archdsl.layers.rearrangement import ChannelShuffle, Slice
 from archdsl.layers.regularization import DropPath
 from archdsl.layers.volume import Volume
 
@@ -28,6 +29,15 @@ class _Tensor:
 
 class _Batch:
     """The number of images, as a module asks for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Grouped:
+    """A result whose channels are seen as groups; ``is_turned`` is by members of the groups."""
+
+    of: _Tensor
+    groups: int
+    is_turned: bool = False
 
 
 def trace(module: nn.Module, name: str, input: Volume) -> SourceGraph:
@@ -154,6 +164,8 @@ class _TraceReader:
     def _call_module(self, node: fx.Node) -> _Tensor:
         path = str(node.target)
         module = self.module.get_submodule(path)
+        if module._forward_hooks or module._forward_pre_hooks:
+            raise Refused("a module with hooks is not in the language")
         (x,) = self._known(node.args)
         state = bool([*module.parameters(), *module.buffers()])
         if state and path in self.called:
@@ -262,15 +274,60 @@ class _TraceReader:
             raise Refused("an index into a tensor is not in the language")
         return sizes[index]
 
-    def _on_view(self, node: fx.Node, x: Any, *sizes: Any) -> _Tensor:
+    def _on_view(self, node: fx.Node, x: Any, *sizes: Any) -> Any:
         if len(sizes) == 1 and isinstance(sizes[0], tuple):
             (sizes,) = sizes
-        elements = self._volume_of(x).elements
+        if isinstance(x, _Grouped):
+            return self._on_view_of_groups(node, x, sizes)
+        volume = self._volume_of(x)
+        if len(sizes) == volume.rank + 3 and isinstance(sizes[0], _Batch):
+            _, groups, members, *spatial = sizes
+            if groups * members == volume.channels and tuple(spatial) == volume.spatial:
+                return _Grouped(x, groups)
+        elements = volume.elements
         if len(sizes) == 2 and isinstance(sizes[0], _Batch) and sizes[1] in (-1, elements):
             return self._on_flatten(node, x, 1)
         raise Refused(f"`{node.target}` to another shape than a vector is not in the language")
 
     _on_reshape = _on_view
+
+    def _on_view_of_groups(self, node: fx.Node, x: _Grouped, sizes: tuple[Any, ...]) -> _Tensor:
+        """Turned groups in a row: the channels are shuffled."""
+        volume = self._volume_of(x.of)
+        is_whole = len(sizes) == volume.rank + 2 and isinstance(sizes[0], _Batch)
+        is_whole = is_whole and sizes[1] in (-1, volume.channels) and sizes[2:] == volume.spatial
+        if not x.is_turned or not is_whole:
+            raise Refused(f"`{_shown(node)}` of grouped channels is not in the language")
+        return self._add(node, ChannelShuffle(x.groups), [x.of])
+
+    def _on_transpose(self, node: fx.Node, x: Any, one: int, other: int) -> _Grouped:
+        if not isinstance(x, _Grouped) or x.is_turned or {one, other} != {1, 2}:
+            raise Refused(f"`{_shown(node)}` is not in the language")
+        return replace(x, is_turned=True)
+
+    def _on_contiguous(self, node: fx.Node, x: Any) -> Any:
+        return x
+
+    def _on_floordiv(self, node: fx.Node, x: Any, y: Any) -> int:
+        if not isinstance(x, int) or not isinstance(y, int) or not y:
+            raise Refused(f"`{_shown(node)}` of tensors is not in the language")
+        return x // y
+
+    def _on_chunk(self, node: fx.Node, x: Any, chunks: int, dim: int = 0) -> tuple[_Tensor, ...]:
+        return self._on_split(node, x, -(-self._volume_of(x).channels // chunks), dim)
+
+    def _on_split(self, node: fx.Node, x: Any, size: Any, dim: int = 0) -> tuple[_Tensor, ...]:
+        """Ranges of channels; what is not read is left out later."""
+        if dim != 1:
+            raise Refused(f"`{_shown(node)}` along {dim} is not in the language")
+        channels = self._volume_of(x).channels
+        sizes = size if isinstance(size, list | tuple) else [size] * -(-channels // size)
+        pieces, start = [], 0
+        for length in sizes:
+            stop = start + length
+            pieces.append(self._add(node, Slice(start, None if stop >= channels else stop), [x]))
+            start = stop
+        return tuple(pieces)
 
     def _on_mean(self, node: fx.Node, x: Any, dim: Any = None, keepdim: bool = False) -> _Tensor:
         rank = self._volume_of(x).rank

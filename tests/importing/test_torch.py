@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from oracle import build
 from programs.generate import generate
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrizations
 from torchvision import models
 from torchvision.ops import StochasticDepth
 
@@ -55,6 +57,7 @@ def body_of(made: Imported) -> list[str]:
         ("regnet_y_400mf", 50),
         ("resnet18", 25),
         ("resnet50", 30),
+        ("shufflenet_v2_x0_5", 33),
         ("squeezenet1_1", 25),
     ],
 )
@@ -210,6 +213,42 @@ class Dropping(nn.Module):
         return x + self.drop(self.conv(x))  # type: ignore[no-any-return]
 
 
+class Stage(nn.Module):
+    """Names inside rows without one, and an option inside a block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        rows = (
+            nn.Sequential(OrderedDict(a=nn.Conv2d(3, 3, 1), b=nn.Conv2d(3, 3, 3, padding=1))),
+            nn.Sequential(OrderedDict(a=nn.Conv2d(3, 3, 1), b=nn.Conv2d(3, 3, 5, padding=2))),
+        )
+        self.rows = nn.Sequential(*rows)
+        self.pairs = nn.Sequential(Pairs(3, 4), Pairs(4, 4), Pairs(4, 6), Pairs(6, 6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pairs(self.rows(x))  # type: ignore[no-any-return]
+
+
+class Residual(nn.Module):
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, out, 3, padding=1)
+        self.other = nn.Conv2d(channels, out, 1) if channels != out else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        other = x if isinstance(self.other, nn.Identity) else self.other(x)
+        return self.conv(x) + other  # type: ignore[no-any-return]
+
+
+class Pairs(nn.Module):
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__()
+        self.first, self.second = Residual(channels, out), Residual(out, out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(self.first(x))  # type: ignore[no-any-return]
+
+
 OWN: dict[str, tuple[nn.Module, list[str]]] = {
     "functional": (
         Functional(),
@@ -229,6 +268,7 @@ OWN: dict[str, tuple[nn.Module, list[str]]] = {
     ),
     "one axis": (nn.Sequential(nn.Conv1d(3, 4, 5, 2), nn.BatchNorm1d(4), nn.MaxPool1d(2)), []),
     "three axes": (nn.Sequential(nn.Conv3d(3, 4, 3, padding=1), nn.AdaptiveAvgPool3d(1)), []),
+    "stage": (Stage(), ["sequential(3)", "sequential(5)", "pairs(4, true)", "pairs(4)"]),
     "up": (
         nn.Sequential(nn.ConvTranspose2d(3, 4, 2, 2), nn.Upsample(scale_factor=2), nn.Tanh()),
         ["deconv 2x2 4 s2", "upsample 2"],
@@ -304,6 +344,16 @@ class Pair(nn.Module):
         return F.relu(x), F.silu(x)
 
 
+def hooked() -> nn.Module:
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    module[0].register_forward_hook(lambda module, args, output: 2 * output)
+    return module
+
+
+def weight_normed() -> nn.Module:
+    return nn.Sequential(parametrizations.weight_norm(nn.Conv2d(3, 4, 3)), nn.ReLU())
+
+
 class Idle(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -333,6 +383,8 @@ class TwoInputs(nn.Module):
         (Flow(), ["`torch.fx` cannot follow it: TraceError"]),
         (Otherwise(), ["it takes other steps in training than in evaluation"]),
         (Always(), ["does not depend on whether the module trains"]),
+        (hooked(), ["0: a module with hooks is not in the language"]),
+        (weight_normed(), ["is not in the language"]),
         (Pair(), ["it returns several results, which is not imported yet"]),
         (TwoInputs(), ["forward: several inputs are not imported yet"]),
         (nn.Sequential(nn.Linear(3, 4)), ["0: `nn.Linear` over the last axis of an image"]),
@@ -421,10 +473,12 @@ def test_gradients_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_it_imports_is_as_it_was(tmp_path: Path) -> None:
-    """Weights and mode; only buffers have seen the step."""
+    """Weights, buffers, gradients and mode."""
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).eval()
     before = {name: value.clone() for name, value in module.state_dict().items()}
     made = imported(module)
     for name, value in made.state.items():
         assert torch.equal(value, before[name])
-    assert all(torch.equal(p, before[name]) for name, p in module.named_parameters())
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+    assert all(parameter.grad is None for parameter in module.parameters())
+    assert not module.training

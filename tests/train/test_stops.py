@@ -105,7 +105,7 @@ def test_kills_leave_no_trace(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGUSR1", 138)])
 def test_a_signal_ends_the_step_and_saves_the_run(tmp_path: Path, name: str, code: int) -> None:
     spec = write_spec(tmp_path)
-    flags = ["--data", "fake:4000", "--epochs", "900", "--batch", "8", "--deterministic"]
+    flags = ["--data", "fake:1600", "--epochs", "900", "--batch", "8", "--deterministic"]
     process, here = begin(tmp_path, train_command(tmp_path, spec, *flags), environment())
     process.send_signal(getattr(signal, name))
     out, err = process.communicate(timeout=60)
