@@ -20,10 +20,10 @@ class WrongSource(ToolError):
 
 
 class NotTheSame(ToolError):
-    """What was imported computes something else than its source: a fault of archdsl."""
+    """What was imported computes other numbers than its source: a fault of archdsl, or rounding."""
 
     def __init__(self, what: str, difference: str) -> None:
         super().__init__(
-            f"{what} was not imported: {difference}. This is a bug in archdsl, not a fault of the "
-            "source: please report it"
+            f"{what} was not imported: {difference}. Its spec would be another network, or one "
+            "that adds gradients in another order: please report it, with the source"
         )

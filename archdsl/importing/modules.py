@@ -42,7 +42,13 @@ def layer_of(module: nn.Module, x: Volume) -> Layer:
     kind = type(module)
     if kind not in TABLE:
         raise Refused(f"`{_name(kind)}` is not in the language")
-    return TABLE[kind](module, x)
+    layer = TABLE[kind](module, x)
+    wanted = x.elements if isinstance(layer, FullyConnected) else x.channels
+    for name in ("in_channels", "in_features", "num_features", "num_channels"):
+        found = getattr(module, name, wanted)
+        if found != wanted:
+            raise Refused(f"its {name} are {found}, and {wanted} flow in from {x}")
+    return layer
 
 
 def _name(kind: type) -> str:
@@ -95,7 +101,8 @@ def _deconv(module: Any, x: Volume) -> Layer:
     )
 
 
-def _bn(module: Any, x: Volume) -> Layer:
+def normalization(module: Any, x: Volume) -> Layer:
+    """Batch normalization, whatever else its class does."""
     need(module, track_running_stats=True)
     if module.momentum is None:
         raise Refused("`nn.BatchNorm2d` with a cumulative average is not in the language")
@@ -184,7 +191,7 @@ def _upsample(module: Any, x: Volume) -> Layer:
 TABLE: dict[type[nn.Module], Callable[[Any, Volume], Layer]] = {
     **dict.fromkeys((nn.Conv1d, nn.Conv2d, nn.Conv3d), _conv),
     **dict.fromkeys((nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d), _deconv),
-    **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d), _bn),
+    **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d), normalization),
     **dict.fromkeys((nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d), _max_pool),
     **dict.fromkeys((nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), _average_pool),
     nn.AdaptiveAvgPool1d: _adaptive(GlobalAveragePool, AdaptiveAveragePool),

@@ -48,7 +48,10 @@ def compare(
     made = load_network(compile_module((model,)), entry_name(model))
     names = _names(original, made, model, layers)
     state = {ours: original.state_dict()[theirs].clone() for theirs, ours in names.items()}
-    made.load_state_dict(state)
+    try:
+        made.load_state_dict(state)
+    except RuntimeError:
+        raise NotTheSame(model.name, "the weights do not fit the spec") from None
     mode = original.training
     try:
         _compare(original, made, names, model, [0, *(head + 1 for head in heads)])

@@ -10,7 +10,7 @@ from torch import fx, nn
 
 from archdsl.importing.errors import NotInTheLanguage
 from archdsl.importing.graph import INPUT, SourceGraph, SourceLayer, SourcePart
-from archdsl.importing.modules import Refused, layer_of
+from archdsl.importing.modules import Refused, layer_of, normalization
 from archdsl.layers import Layer, LayerError
 from archdsl.layers.dense import Flatten
 from archdsl.layers.merge import Add, Concat, Maximum, Multiply, Subtract
@@ -29,6 +29,13 @@ class _Tensor:
 
 class _Batch:
     """The number of images, as a module asks for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Attribute:
+    """A parameter or a buffer that a module uses by itself."""
+
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +156,7 @@ class _TraceReader:
             case "call_module":
                 return self._call_module(node)
             case "get_attr":
-                raise Refused(f"the parameter `{node.target}` belongs to no layer")
+                return _Attribute(str(node.target))
             case _:
                 return self._call_function(node)
 
@@ -174,6 +181,8 @@ class _TraceReader:
         return self._add(node, layer_of(module, self._volume_of(x)), [x], path, state)
 
     def _volume_of(self, value: Any) -> Volume:
+        if isinstance(value, _Attribute):
+            raise Refused(f"the parameter `{value.path}` belongs to no layer")
         if not isinstance(value, _Tensor):
             raise Refused("it reads what is not the result of a layer")
         return self.volume if value.id == INPUT else self.operations[value.id].volume
@@ -192,7 +201,8 @@ class _TraceReader:
         scopes = tuple(
             SourcePart(name, kind.__qualname__, _is_row(kind))
             for name, (_, kind) in stack.items()
-            if name and name.partition("@")[0] != path  # a second call is `relu@1`
+            # A second call of a leaf is `relu@1`; what calls a function is a part around it.
+            if name and (node.op != "call_module" or name.partition("@")[0] != path)
         )
         made = SourceLayer(
             len(self.operations),
@@ -227,6 +237,9 @@ class _TraceReader:
         raise Refused(f"`{_shown(node)}` is not in the language")
 
     def _merge(self, node: fx.Node, layer: Layer, *inputs: Any) -> _Tensor:
+        for value in inputs:
+            if isinstance(value, _Attribute):
+                self._volume_of(value)
         if not all(isinstance(value, _Tensor) for value in inputs):
             raise Refused(f"`{_shown(node)}` with a number is not in the language")
         return self._add(node, layer, inputs)
@@ -261,6 +274,36 @@ class _TraceReader:
         tensor: _Tensor = x
         is_vector = self._volume_of(x).is_vector
         return tensor if is_vector else self._add(node, Flatten(), [x])
+
+    def _on_batch_norm(self, node: fx.Node, x: Any, *given: Any, **named: Any) -> _Tensor:
+        """A module of batch normalization that calls the function, as timm's do."""
+        attributes = [v for v in (*given, *named.values()) if isinstance(v, _Attribute)]
+        paths = {attribute.path.rpartition(".")[0] for attribute in attributes}
+        path = paths.pop() if len(paths) == 1 else ""
+        module = self.module.get_submodule(path)
+        if not isinstance(module, nn.modules.batchnorm._BatchNorm):
+            raise Refused(f"`{_shown(node)}` outside a module of its own is not in the language")
+        if path in self.called:
+            raise Refused("a layer with weights that runs twice is not imported yet")
+        self.called.add(path)
+        return self._add(node, normalization(module, self._volume_of(x)), [x], path, True)
+
+    def _on_add_(self, node: fx.Node, x: Any, y: Any) -> None:
+        """The count of batches, which each module of batch normalization keeps."""
+        if not isinstance(x, _Attribute) or not x.path.endswith("num_batches_tracked"):
+            raise Refused(f"`{_shown(node)}` is not in the language")
+
+    def _on_get_ndim(self, node: fx.Node, x: Any) -> int:
+        return self._volume_of(x).rank + 2
+
+    def _on_eq(self, node: fx.Node, x: Any, y: Any) -> bool:
+        if not isinstance(x, int) or not isinstance(y, int):
+            raise Refused(f"`{_shown(node)}` of tensors is not in the language")
+        return x == y
+
+    def _on__assert(self, node: fx.Node, condition: Any, message: str) -> None:
+        if condition is not True:
+            raise Refused(f"it asserts that {message}")
 
     def _on_size(self, node: fx.Node, x: Any, dim: int | None = None) -> Any:
         sizes = (_Batch(), *self._volume_of(x).torch_sizes)

@@ -163,6 +163,30 @@ class Crossing(nn.Module):
         return torch.cat([a, c * b, c], 1)
 
 
+class NormAct(nn.BatchNorm2d):
+    """Normalization and activation in one module, as timm has them."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.act = nn.SiLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        torch._assert(x.ndim == 4, "an image is wanted")
+        if self.training:
+            self.num_batches_tracked.add_(1)
+        x = F.batch_norm(
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training,
+            self.momentum or 0.0,
+            self.eps,
+        )
+        return self.act(x)  # type: ignore[no-any-return]
+
+
 class Words(nn.Module):
     """Attributes that are words of the language."""
 
@@ -269,6 +293,7 @@ OWN: dict[str, tuple[nn.Module, list[str]]] = {
     "one axis": (nn.Sequential(nn.Conv1d(3, 4, 5, 2), nn.BatchNorm1d(4), nn.MaxPool1d(2)), []),
     "three axes": (nn.Sequential(nn.Conv3d(3, 4, 3, padding=1), nn.AdaptiveAvgPool3d(1)), []),
     "stage": (Stage(), ["sequential(3)", "sequential(5)", "pairs(4, true)", "pairs(4)"]),
+    "norm and act": (nn.Sequential(nn.Conv2d(3, 4, 3), NormAct(4)), ["bn", "silu"]),
     "up": (
         nn.Sequential(nn.ConvTranspose2d(3, 4, 2, 2), nn.Upsample(scale_factor=2), nn.Tanh()),
         ["deconv 2x2 4 s2", "upsample 2"],
@@ -383,6 +408,11 @@ class TwoInputs(nn.Module):
         (Flow(), ["`torch.fx` cannot follow it: TraceError"]),
         (Otherwise(), ["it takes other steps in training than in evaluation"]),
         (Always(), ["does not depend on whether the module trains"]),
+        (
+            nn.Sequential(nn.Conv2d(4, 4, 3)),
+            ["0: its in_channels are 4, and 3 flow in from 16x16x3"],
+        ),
+        (nn.Sequential(nn.Flatten(), nn.Linear(9, 4)), ["1: its in_features are 9, and 768 flow"]),
         (hooked(), ["0: a module with hooks is not in the language"]),
         (weight_normed(), ["is not in the language"]),
         (Pair(), ["it returns several results, which is not imported yet"]),
