@@ -19,6 +19,7 @@ from archdsl.importing.structure import (
 )
 from archdsl.layers import Layer
 from archdsl.layers.definition import fields_of
+from archdsl.layers.merge import Add, Multiply
 
 #: The parameter that says whether a branch is there.
 OPTION = "projects"
@@ -119,9 +120,11 @@ class Blocks:
                 if other_kind != kind:
                     continue
                 for full, bare in ((members, others), (others, members)):
-                    options = self._options(full[0].body, bare[0].body)
+                    options, turned = self._options(full[0].body, bare[0].body)
                     if options:
                         left.pop(index)
+                        for part in bare:
+                            _turn(part, turned)
                         yield [*full, *bare], frozenset(options)
                         break
                 else:
@@ -130,25 +133,44 @@ class Blocks:
             else:
                 yield members, frozenset()
 
-    def _options(self, full: Body, bare: Body) -> list[int] | None:
-        """The branches that one of two bodies lacks; None where they differ in more."""
+    def _options(self, full: Body, bare: Body) -> tuple[list[int], list[int]]:
+        """The branches that one of two bodies lacks, by identity; none where they differ in more.
+
+        With them the statements whose branches must be turned around for that.
+        """
+        nothing: tuple[list[int], list[int]] = [], []
         if len(full) != len(bare):
-            return None
+            return nothing
         found: list[int] = []
-        for one, other in zip(full, bare, strict=True):
+        turned: list[int] = []
+        for index, (one, other) in enumerate(zip(full, bare, strict=True)):
             if self._key(one) == self._key(other):
                 continue
             if not isinstance(one, MergeStatement) or not isinstance(other, MergeStatement):
-                return None
+                return nothing
             if _key_of(one.operation.layer) != _key_of(other.operation.layer):
+                return nothing
+            if one.label != other.label:
+                return nothing
+            lacking = self._lacking(one.branches, other.branches)
+            if lacking is None and can_turn(other):
+                turned.append(index)
+                lacking = self._lacking(one.branches, other.branches[::-1])
+            if lacking is None:
+                return nothing
+            found += lacking
+        return found, turned
+
+    def _lacking(self, full: Sequence[Body], bare: Sequence[Body]) -> list[int] | None:
+        """The branches that are empty in the second; None where others differ."""
+        if len(full) != len(bare):
+            return None
+        found = []
+        for branch, other in zip(full, bare, strict=True):
+            if branch and not other:
+                found.append(id(branch))
+            elif self.key(branch) != self.key(other):
                 return None
-            if one.label != other.label or len(one.branches) != len(other.branches):
-                return None
-            for branch, lacking in zip(one.branches, other.branches, strict=True):
-                if branch and not lacking:
-                    found.append(id(branch))
-                elif self.key(branch) != self.key(lacking):
-                    return None
         return found
 
     def _name(self, kind: str) -> str:
@@ -210,6 +232,19 @@ class Blocks:
                         yield Value(name, value, default)
                 case _:
                     pass
+
+
+def can_turn(merge: MergeStatement) -> bool:
+    """Whether the order of its branches changes nothing, not even that of what runs."""
+    is_commutative = isinstance(merge.operation.layer, Add | Multiply)
+    return is_commutative and len(merge.branches) == 2 and not all(merge.branches)
+
+
+def _turn(part: PartStatement, places: Sequence[int]) -> None:
+    for place in places:
+        merge = part.body[place]
+        assert isinstance(merge, MergeStatement)
+        merge.branches.reverse()
 
 
 def label_of(statement: Statement) -> str | None:

@@ -18,7 +18,7 @@ from archdsl.elaborate.names import can_refer_to
 from archdsl.importing.errors import NotInTheLanguage
 from archdsl.importing.graph import INPUT, SourceGraph, SourceLayer, SourcePart
 from archdsl.layers import MergeLayer
-from archdsl.layers.merge import Concat
+from archdsl.layers.merge import Add, Concat, Multiply
 
 
 @dataclass(eq=False)
@@ -242,10 +242,37 @@ class _Region:
             statement, inputs = self.items[result]
             if isinstance(statement, MergeStatement):
                 start = self.dominators[result]
-                statement.branches = [self._between(start, source) for source in inputs]
+                sources = self._as_they_ran(statement, start, inputs)
+                statement.branches = [self._between(start, source) for source in sources]
             self.told[result] = statement
             body.append(statement)
         return body
+
+    def _as_they_ran(
+        self, merge: MergeStatement, start: int, inputs: tuple[int, ...]
+    ) -> tuple[int, ...]:
+        """The two branches of a sum or a product in the order in which they ran.
+
+        The result is the same, and the gradients of what they read are added in the same order.
+        """
+        if len(inputs) != 2 or not isinstance(merge.operation.layer, Add | Multiply):
+            return inputs
+        one, other = (self._first_behind(start, source) for source in inputs)
+        return inputs[::-1] if one is not None and other is not None and other < one else inputs
+
+    def _first_behind(self, start: int, end: int) -> int | None:
+        """The first layer that runs between two results and is in no statement yet."""
+        found: list[int] = []
+        pending, seen = [end], {start}
+        while pending:
+            at = pending.pop()
+            if at in seen or at in self.told:
+                continue
+            seen.add(at)
+            statement, inputs = self.items[at]
+            found += (layer.id for layer in layers_in([statement]))
+            pending += inputs
+        return min(found, default=None)
 
     def _name(self, statement: Statement) -> None:
         """Give a statement a name that can be referred to."""
