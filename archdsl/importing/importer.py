@@ -12,6 +12,7 @@ from archdsl import api
 from archdsl.classplan.naming import camel_case
 from archdsl.frontend import read_input
 from archdsl.importing.errors import NotInTheLanguage
+from archdsl.importing.graph import SourceGraph
 from archdsl.importing.proof import BATCH, SameBits, compare
 from archdsl.importing.structure import heads_in, layers_in, structure
 from archdsl.importing.text import HEAD_WEIGHT, write_spec
@@ -20,6 +21,11 @@ from archdsl.layers.volume import Volume
 from archdsl.model import Model
 from archdsl.text.diagnostics import ArchError
 from archdsl.version import __version__
+
+#: A step with more multiply–accumulates than these for an image takes seconds on a CPU.
+_MANY = 10**9
+#: No image is made smaller than half of this.
+_SMALLEST = 64
 
 
 @dataclass(frozen=True)
@@ -44,14 +50,34 @@ def import_torch(module: nn.Module, name: str, input: Volume, origin: str) -> Im
         model = api.parse(write_spec(graph, body), path=f"{name}.arch")
     except ArchError as error:  # what PyTorch builds and the language refuses, such as 0 units
         raise NotInTheLanguage(name, [d.message for d in error.diagnostics]) from None
-    compared = compare(module, model, [*layers_in(body)], heads_in(body))
-    lines = _origin(origin, compared)
+    sample = _sample(module, graph, model.trunk.macs)
+    compared = compare(module, model, [*layers_in(body)], sample, heads_in(body))
+    lines = _origin(origin, compared, sample)
     if graph.heads:
         lines += (
             f"The weight of the heads' losses is not in the module: {HEAD_WEIGHT} is GoogLeNet's.",
         )
     text = api.format(write_spec(replace(graph, origin=lines), body))
     return Imported(text, api.parse(text, path=f"{name}.arch"), compared.state)
+
+
+def _sample(module: nn.Module, graph: SourceGraph, macs: int) -> Volume:
+    """What both run on: the input, or a smaller one behind which the module has the same layers.
+
+    So the same code runs, in less time.
+    """
+    layers = [(layer.layer, layer.inputs, layer.path) for layer in graph.operations]
+    sample = graph.input
+    while macs > _MANY and all(size % 2 == 0 and size >= _SMALLEST for size in sample.spatial):
+        smaller = Volume.along(tuple(size // 2 for size in sample.spatial), sample.channels)
+        try:
+            found = trace(module, graph.name, smaller).operations
+        except NotInTheLanguage:
+            break
+        if [(layer.layer, layer.inputs, layer.path) for layer in found] != layers:
+            break
+        sample, macs = smaller, macs // 4
+    return sample
 
 
 def from_torch(
@@ -74,7 +100,7 @@ def from_torch(
     return import_torch(module, name or camel_case(kind.__name__), volume, place).model
 
 
-def _origin(source: str, compared: SameBits) -> tuple[str, ...]:
+def _origin(source: str, compared: SameBits, sample: Volume) -> tuple[str, ...]:
     packages = [f"torch {torch.__version__}"]
     if source.startswith("torchvision."):
         packages.insert(0, f"torchvision {version('torchvision')}")
@@ -82,6 +108,6 @@ def _origin(source: str, compared: SameBits) -> tuple[str, ...]:
     return (
         f"Imported from {source} by archdsl {__version__}.",
         f"The same bits as the original, with its weights ({', '.join(packages)}):{drops}",
-        f"outputs for {BATCH} random images, {compared.gradients} gradients and "
+        f"outputs for {BATCH} random images of {sample}, {compared.gradients} gradients and "
         f"{compared.buffers} buffers of a step.",
     )

@@ -13,6 +13,7 @@ from archdsl.codegen import entry_name
 from archdsl.compilation import compile_module
 from archdsl.importing.errors import NotInTheLanguage, NotTheSame
 from archdsl.importing.graph import SourceLayer
+from archdsl.layers.volume import Volume
 from archdsl.model import Model
 from archdsl.torch_tools.network import load_network
 
@@ -35,11 +36,16 @@ class SameBits:
 
 
 def compare(
-    original: nn.Module, model: Model, layers: Sequence[SourceLayer], heads: Sequence[int] = ()
+    original: nn.Module,
+    model: Model,
+    layers: Sequence[SourceLayer],
+    sample: Volume,
+    heads: Sequence[int] = (),
 ) -> SameBits:
     """Run both on random images; ``layers`` are the original's in the order of the spec.
 
-    ``heads`` are the numbers of the heads in the order of the spec.
+    ``sample`` is the volume of the images, and ``heads`` are the numbers of the heads in the order
+    of the spec.
 
     Errors:
         NotInTheLanguage: where the original has numbers that nothing depends on.
@@ -54,7 +60,8 @@ def compare(
         raise NotTheSame(model.name, "the weights do not fit the spec") from None
     mode = original.training
     try:
-        _compare(original, made, names, model, [0, *(head + 1 for head in heads)])
+        order = [0, *(head + 1 for head in heads)]
+        _compare(original, made, names, model.name, sample, order)
         parameters, buffers = (len([*found()]) for found in (made.parameters, made.buffers))
     finally:
         # Whoever gave the module gets it back as it was.
@@ -71,27 +78,28 @@ def _compare(
     original: nn.Module,
     made: nn.Module,
     names: Mapping[str, str],
-    model: Model,
+    name: str,
+    sample: Volume,
     order: Sequence[int],
 ) -> None:
     """Run both; ``order`` has the number of each output that the spec's module trains with."""
     torch.manual_seed(0)
-    x = torch.randn(BATCH, *model.input.torch_sizes)
+    x = torch.randn(BATCH, *sample.torch_sizes)
     outputs = [_run(network.eval(), x) for network in (original, made)]
-    _need_equal(model.name, "the output in evaluation", *outputs)
+    _need_equal(name, "the output in evaluation", *outputs)
     images = [x.clone().requires_grad_() for _ in range(2)]
     trained = _train(original, images[0], range(len(order))), _train(made, images[1], order)
     for number, (one, other) in enumerate(zip(*trained, strict=True)):
-        _need_equal(model.name, f"output {number} in training", one, other)
-    _need_equal(model.name, "the gradient of the images", images[0].grad, images[1].grad)
+        _need_equal(name, f"output {number} in training", one, other)
+    _need_equal(name, "the gradient of the images", images[0].grad, images[1].grad)
     parameters = dict(made.named_parameters())
     for theirs, parameter in original.named_parameters():
         ours = parameters[names[theirs]]
-        _need_equal(model.name, f"the gradient of {theirs}", parameter.grad, ours.grad)
+        _need_equal(name, f"the gradient of {theirs}", parameter.grad, ours.grad)
     buffers = dict(made.named_buffers())
     for theirs, buffer in original.named_buffers():
         if theirs in names:
-            _need_equal(model.name, f"the buffer {theirs}", buffer, buffers[names[theirs]])
+            _need_equal(name, f"the buffer {theirs}", buffer, buffers[names[theirs]])
 
 
 def _names(
