@@ -60,7 +60,7 @@ def import_(
     \b
     archdsl import torchvision.models:resnet50 -o resnet50.arch
     archdsl import "mynet.py:Net(width=2)" --input 32x32x3
-    archdsl import mynet.py:Net --args width=2 --input 32x32x3 --weights net.safetensors
+    archdsl import mynet.py:Net --input 32x32x3 --weights net.safetensors
 
     Exit codes: 0 done, 2 a wrong call, or a module that cannot be imported.
     """

@@ -69,7 +69,7 @@ def _traced(module: nn.Module, name: str, is_training: bool) -> fx.Graph:
     try:
         return fx.Tracer().trace(module.train(is_training))
     except Exception as error:  # whatever the module does with what flows through it
-        line = str(error).partition("\n")[0]
+        line = str(error).partition("\n")[0].partition(". ")[0]
         reason = f"`torch.fx` cannot follow it: {type(error).__name__}: {line}"
         raise NotInTheLanguage(name, [reason]) from None
     finally:
@@ -328,7 +328,9 @@ class _TraceReader:
             if groups * members == volume.channels and tuple(spatial) == volume.spatial:
                 return _Grouped(x, groups)
         elements = volume.elements
-        if len(sizes) == 2 and isinstance(sizes[0], _Batch) and sizes[1] in (-1, elements):
+        # `view(-1, 768)` gives a vector for each image only where an image has 768 numbers.
+        is_batch = len(sizes) == 2 and isinstance(sizes[0], _Batch) and sizes[1] in (-1, elements)
+        if is_batch or sizes == (-1, elements):
             return self._on_flatten(node, x, 1)
         raise Refused(f"`{node.target}` to another shape than a vector is not in the language")
 

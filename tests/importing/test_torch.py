@@ -280,6 +280,7 @@ OWN: dict[str, tuple[nn.Module, list[str]]] = {
     ),
     "a view by size": (Views(lambda x: x.view(x.size(0), -1)), ["fc: fc 5"]),
     "a view by shape": (Views(lambda x: x.reshape(x.shape[0], 768)), ["fc: fc 5"]),
+    "a view by numbers": (Views(lambda x: x.view(-1, 3 * 16 * 16)), ["fc: fc 5"]),
     "a method": (Views(lambda x: x.flatten(1)), ["fc: fc 5"]),
     "crossing": (Crossing(), ["a: conv 1x1 6", "concat {"]),
     "words": (Words(), ['"block": conv 3x3 4', '"add": { conv 1x1 4 relu }']),
