@@ -77,6 +77,8 @@ def import_(
         if volume is None:
             raise CommandError(f"{found}: pass the volume of its input, such as `--input 32x32x3`")
         network = name or camel_case(found.name)
+        if not network.isidentifier():
+            raise CommandError(f"`--name`: {network!r} is not the name of a network")
         paths = _paths(output, weights, network, force)
         if found.is_file and Path(found.place).is_file():
             print_note(f"{printable(found.place)} is executed")

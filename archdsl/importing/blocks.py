@@ -47,6 +47,8 @@ class Block:
     #: The branches of the first part that some of the others lack, by identity: then the last
     #: parameter says whether they are there.
     options: frozenset[int] = frozenset()
+    #: How many of the parts have those branches; they come first.
+    full: int = 0
     #: By number: the text that stands for it, where it is no literal.
     texts: list[str | None] = field(default_factory=list)
     #: The parameters with their defaults, and where a part has the number.
@@ -60,14 +62,14 @@ class Block:
 
     def arguments(self, part: PartStatement) -> list[Any]:
         """What a call gives for the parameters."""
-        values = self.values[self.parts.index(part)]
+        number = self.parts.index(part)
+        values = self.values[number]
         # Where a part lacks the branch that a number is in, any number will do.
         rows = (values, *self.values)
         given = [next(v.value for row in rows if (v := row[place])) for place in self.places]
         if not self.options:
             return given
-        branches = [b for s in part.body if isinstance(s, MergeStatement) for b in s.branches]
-        return [*given, all(branches)]
+        return [*given, number < self.full]
 
 
 @dataclass(frozen=True)
@@ -96,11 +98,11 @@ class Blocks:
         for part in parts:
             if not part.is_row:
                 groups.setdefault((part.scope.kind, self.key(part.body)), []).append(part)
-        for members, options in self._with_options(groups):
+        for members, options, full in self._with_options(groups):
             if len(members) == 1 and members[0].label is not None:
                 continue  # braces with its name
             values = [[*self.numbers(part.body, members[0].body)] for part in members]
-            block = Block(self._name(members[0].scope.kind), members, values, options)
+            block = Block(self._name(members[0].scope.kind), members, values, options, full)
             _find_parameters(block)
             self.blocks.append(block)
             for part in members:
@@ -108,10 +110,11 @@ class Blocks:
 
     def _with_options(
         self, groups: dict[tuple[str, object], list[PartStatement]]
-    ) -> Iterator[tuple[list[PartStatement], frozenset[int]]]:
+    ) -> Iterator[tuple[list[PartStatement], frozenset[int], int]]:
         """Groups, two that differ in empty branches as one, the full one first.
 
-        With each the branches of its first part that others lack, by identity.
+        With each the branches of its first part that others lack, by identity, and how many parts
+        have them.
         """
         left = [*groups.items()]
         while left:
@@ -125,13 +128,13 @@ class Blocks:
                         left.pop(index)
                         for part in bare:
                             _turn(part, turned)
-                        yield [*full, *bare], frozenset(options)
+                        yield [*full, *bare], frozenset(options), len(full)
                         break
                 else:
                     continue
                 break
             else:
-                yield members, frozenset()
+                yield members, frozenset(), 0
 
     def _options(self, full: Body, bare: Body) -> tuple[list[int], list[int]]:
         """The branches that one of two bodies lacks, by identity; none where they differ in more.

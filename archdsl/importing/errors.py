@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from archdsl.torch_tools.errors import ToolError
 
+#: Said of a module whose trunk is another network in training.
+OTHERWISE = "it takes other steps in training than in evaluation"
+
 
 class NotInTheLanguage(ToolError):
     """All that a network does and the language cannot say, each with its place."""

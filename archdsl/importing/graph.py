@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from archdsl.layers import Layer
 from archdsl.layers.volume import Volume
@@ -34,6 +34,8 @@ class SourceLayer:
     scopes: tuple[SourcePart, ...] = ()
     path: str = ""
     state: bool = False
+    #: Whether evaluation leaves it out.
+    is_of_training: bool = False
 
 
 INPUT = -1
@@ -49,5 +51,3 @@ class SourceGraph:
     output: int
     #: Results that only training returns, in the order in which it does.
     heads: tuple[int, ...] = ()
-    #: What is said of the source at the top of the spec.
-    origin: tuple[str, ...] = field(default=())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 
 import torch
@@ -13,10 +13,11 @@ from archdsl.classplan.naming import camel_case
 from archdsl.frontend import read_input
 from archdsl.importing.errors import NotInTheLanguage
 from archdsl.importing.graph import SourceGraph
-from archdsl.importing.proof import BATCH, SameBits, compare
+from archdsl.importing.proof import BATCH, Original, SameBits, compare
 from archdsl.importing.structure import heads_in, layers_in, structure
 from archdsl.importing.text import HEAD_WEIGHT, write_spec
 from archdsl.importing.tracing import trace
+from archdsl.importing.untouched import untouched
 from archdsl.layers.volume import Volume
 from archdsl.model import Model
 from archdsl.text.diagnostics import ArchError
@@ -44,21 +45,25 @@ def import_torch(module: nn.Module, name: str, input: Volume, origin: str) -> Im
         NotInTheLanguage: with all that the language cannot say.
         NotTheSame: where the two compute other numbers, which is a fault of archdsl.
     """
-    graph = trace(module, name, input)
-    body = structure(graph)
-    try:
-        model = api.parse(write_spec(graph, body), path=f"{name}.arch")
-    except ArchError as error:  # what PyTorch builds and the language refuses, such as 0 units
-        raise NotInTheLanguage(name, [d.message for d in error.diagnostics]) from None
-    sample = _sample(module, graph, model.trunk.macs)
-    compared = compare(module, model, [*layers_in(body)], sample, heads_in(body))
-    lines = _origin(origin, compared, sample)
+    with untouched(module):
+        graph = trace(module, name, input)
+        body = structure(graph)
+        try:
+            text = api.format(write_spec(graph, body))
+            model = api.parse(text, path=f"{name}.arch")
+        except ArchError as error:  # what PyTorch builds and the language refuses, as 0 units
+            raise NotInTheLanguage(name, [d.message for d in error.diagnostics]) from None
+        sample = _sample(module, graph, model.trunk.macs)
+        original = Original(module, graph, [*layers_in(body)], heads_in(body))
+        compared = compare(original, model, sample)
+    lines = _origin(origin, compared, input, sample)
     if graph.heads:
         lines += (
             f"The weight of the heads' losses is not in the module: {HEAD_WEIGHT} is GoogLeNet's.",
         )
-    text = api.format(write_spec(replace(graph, origin=lines), body))
-    return Imported(text, api.parse(text, path=f"{name}.arch"), compared.state)
+    # What was compared, with nothing before it but comments.
+    commented = "".join(f"# {line}\n" for line in lines) + f"\n{text}"
+    return Imported(commented, api.parse(commented, path=f"{name}.arch"), compared.state)
 
 
 def _sample(module: nn.Module, graph: SourceGraph, macs: int) -> Volume:
@@ -100,14 +105,15 @@ def from_torch(
     return import_torch(module, name or camel_case(kind.__name__), volume, place).model
 
 
-def _origin(source: str, compared: SameBits, sample: Volume) -> tuple[str, ...]:
+def _origin(source: str, compared: SameBits, input: Volume, sample: Volume) -> tuple[str, ...]:
     packages = [f"torch {torch.__version__}"]
     if source.startswith("torchvision."):
         packages.insert(0, f"torchvision {version('torchvision')}")
-    drops = " nothing dropped," if compared.drops else ""
+    drops = " nothing dropped in training," if compared.drops else ""
+    whole = "" if sample == input else f"the output for one of {input}, "
     return (
         f"Imported from {source} by archdsl {__version__}.",
         f"The same bits as the original, with its weights ({', '.join(packages)}):{drops}",
-        f"outputs for {BATCH} random images of {sample}, {compared.gradients} gradients and "
-        f"{compared.buffers} buffers of a step.",
+        f"{whole}outputs for {BATCH} random images of {sample}, {compared.gradients} gradients "
+        f"and {compared.buffers} buffers of a step.",
     )

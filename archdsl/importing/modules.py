@@ -29,9 +29,6 @@ from archdsl.layers.rearrangement import ChannelShuffle, PixelShuffle, PixelUnsh
 from archdsl.layers.regularization import Dropout
 from archdsl.layers.volume import Volume
 
-#: Attributes of a module that say how it computes, and are no fields of a layer: what they must be.
-Needs = dict[str, object]
-
 
 class Refused(Exception):
     """What the language cannot say."""
@@ -105,7 +102,7 @@ def normalization(module: Any, x: Volume) -> Layer:
     """Batch normalization, whatever else its class does."""
     need(module, track_running_stats=True)
     if module.momentum is None:
-        raise Refused("`nn.BatchNorm2d` with a cumulative average is not in the language")
+        raise Refused(f"`{_name(type(module))}` with a cumulative average is not in the language")
     return BatchNorm(module.eps, module.momentum, module.affine)
 
 
@@ -122,7 +119,8 @@ def _max_pool(module: Any, x: Volume) -> Layer:
 
 
 def _average_pool(module: Any, x: Volume) -> Layer:
-    need(module, divisor_override=None) if hasattr(module, "divisor_override") else None
+    if hasattr(module, "divisor_override"):  # which that of one axis lacks
+        need(module, divisor_override=None)
     kernel, stride = axes(module.kernel_size, x.rank), axes(module.stride, x.rank)
     return AveragePool(
         kernel_size=kernel,

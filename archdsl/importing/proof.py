@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,10 @@ from torch import Tensor, nn
 from archdsl.codegen import entry_name
 from archdsl.compilation import compile_module
 from archdsl.importing.errors import NotInTheLanguage, NotTheSame
-from archdsl.importing.graph import SourceLayer
+from archdsl.importing.graph import SourceGraph, SourceLayer
+from archdsl.layers import Layer, UnaryLayer
+from archdsl.layers.dense import Flatten
+from archdsl.layers.plumbing import Identity
 from archdsl.layers.volume import Volume
 from archdsl.model import Model
 from archdsl.torch_tools.network import load_network
@@ -35,71 +39,107 @@ class SameBits:
     state: dict[str, Tensor]
 
 
-def compare(
-    original: nn.Module,
-    model: Model,
-    layers: Sequence[SourceLayer],
-    sample: Volume,
-    heads: Sequence[int] = (),
-) -> SameBits:
-    """Run both on random images; ``layers`` are the original's in the order of the spec.
+@dataclass(frozen=True)
+class Original:
+    """A module that was read, and its layers and heads in the order of the spec.
 
-    ``sample`` is the volume of the images, and ``heads`` are the numbers of the heads in the order
-    of the spec.
+    ``heads`` are the numbers of the results that training returns behind the first.
+    """
+
+    module: nn.Module
+    graph: SourceGraph
+    layers: Sequence[SourceLayer]
+    heads: Sequence[int]
+
+
+def compare(original: Original, model: Model, sample: Volume) -> SameBits:
+    """Compare a module with that of its spec: their layers, and their numbers for random images.
+
+    A step of training is of images of the volume ``sample``; evaluation is compared for one of the
+    input's own as well. The module's mode, gradients and buffers change.
 
     Errors:
-        NotInTheLanguage: where the original has numbers that nothing depends on.
-        NotTheSame: where a number differs.
+        NotInTheLanguage: where the original has numbers that nothing depends on, or does not run.
+        NotTheSame: where a layer or a number differs.
     """
+    theirs = original.module
+    _need_same_layers(original, model)
     made = load_network(compile_module((model,)), entry_name(model))
-    names = _names(original, made, model, layers)
-    state = {ours: original.state_dict()[theirs].clone() for theirs, ours in names.items()}
+    names = _names(theirs, made, model, original.layers)
+    state = {ours: theirs.state_dict()[key].clone() for key, ours in names.items()}
     try:
         made.load_state_dict(state)
     except RuntimeError:
         raise NotTheSame(model.name, "the weights do not fit the spec") from None
-    mode = original.training
-    try:
-        order = [0, *(head + 1 for head in heads)]
-        _compare(original, made, names, model.name, sample, order)
-        parameters, buffers = (len([*found()]) for found in (made.parameters, made.buffers))
-    finally:
-        # Whoever gave the module gets it back as it was.
-        original.zero_grad()
-        for theirs, buffer in original.named_buffers():
-            if theirs in names:  # what is no part of the state does not change
-                buffer.copy_(state[names[theirs]])
-        original.train(mode)
-    drops = any(type(module).__name__ in _DROPS for module in original.modules())
-    return SameBits(parameters, buffers, drops, state)
-
-
-def _compare(
-    original: nn.Module,
-    made: nn.Module,
-    names: Mapping[str, str],
-    name: str,
-    sample: Volume,
-    order: Sequence[int],
-) -> None:
-    """Run both; ``order`` has the number of each output that the spec's module trains with."""
-    torch.manual_seed(0)
-    x = torch.randn(BATCH, *sample.torch_sizes)
-    outputs = [_run(network.eval(), x) for network in (original, made)]
-    _need_equal(name, "the output in evaluation", *outputs)
-    images = [x.clone().requires_grad_() for _ in range(2)]
-    trained = _train(original, images[0], range(len(order))), _train(made, images[1], order)
-    for number, (one, other) in enumerate(zip(*trained, strict=True)):
-        _need_equal(name, f"output {number} in training", one, other)
-    _need_equal(name, "the gradient of the images", images[0].grad, images[1].grad)
+    like = next(theirs.parameters(), torch.empty(0))
+    made.to(device=like.device, dtype=like.dtype)
     parameters = dict(made.named_parameters())
-    for theirs, parameter in original.named_parameters():
-        ours = parameters[names[theirs]]
-        _need_equal(name, f"the gradient of {theirs}", parameter.grad, ours.grad)
+    for key, parameter in theirs.named_parameters():
+        parameters[names[key]].requires_grad_(parameter.requires_grad)
+    torch.manual_seed(0)
+    for volume, count in {model.input: 1, sample: BATCH}.items():
+        x = torch.randn(count, *volume.torch_sizes).to(like)
+        outputs = [_run(network.eval(), x, model.name) for network in (theirs, made)]
+        _need_equal(model.name, f"the output in evaluation for {volume}", *outputs)
+    images = [x.clone().requires_grad_() for _ in range(2)]
+    order = [0, *(head + 1 for head in original.heads)]
+    trained = _train(theirs, images[0], range(len(order))), _train(made, images[1], order)
+    for number, (one, other) in enumerate(zip(*trained, strict=True)):
+        _need_equal(model.name, f"output {number} in training", one, other)
+    _need_equal(model.name, "the gradient of the images", images[0].grad, images[1].grad)
+    gradients = 0
+    for key, parameter in theirs.named_parameters():
+        ours = parameters[names[key]]
+        _need_equal(model.name, f"the gradient of {key}", parameter.grad, ours.grad)
+        gradients += parameter.grad is not None
     buffers = dict(made.named_buffers())
-    for theirs, buffer in original.named_buffers():
-        if theirs in names:
-            _need_equal(name, f"the buffer {theirs}", buffer, buffers[names[theirs]])
+    compared = [(key, buffer) for key, buffer in theirs.named_buffers() if key in names]
+    for key, buffer in compared:
+        _need_equal(model.name, f"the buffer {key}", buffer, buffers[names[key]])
+    drops = any(type(module).__name__ in _DROPS for module in theirs.modules())
+    kept = {key: value.contiguous() for key, value in state.items()}
+    return SameBits(gradients, len(compared), drops, kept)
+
+
+def _need_same_layers(original: Original, model: Model) -> None:
+    """Refuse a text whose layers are not those that were read, in their real sizes.
+
+    So is what numbers do not show: the rates of what is dropped, and the sizes of larger images.
+    Only a `flatten` may be left out, before a layer that flattens.
+    """
+    graph = original.graph
+    volumes = [layer.volume for layer in graph.operations]
+    read = [
+        (
+            layer.layer,
+            tuple(graph.input if i < 0 else volumes[i] for i in layer.inputs),
+            layer.volume,
+        )
+        for layer in original.layers
+        if not isinstance(layer.layer, Flatten)
+    ]
+    written = [
+        (node.layer, tuple(model.nodes[i].volume for i in node.inputs), node.volume)
+        for node in model.layers
+        if not isinstance(node.layer, Flatten | Identity)
+    ]
+    read = [one for one in read if not isinstance(one[0], Identity)]
+    same = len(read) == len(written) and all(map(_is_same, read, written))
+    if not same:
+        raise NotTheSame(model.name, "its text has other layers")
+
+
+_Placed: TypeAlias = tuple[Layer, tuple[Volume, ...], Volume]
+
+
+def _is_same(one: _Placed, other: _Placed) -> bool:
+    """Whether two layers make the same module, or the same join, and the same volume."""
+    (layer, inputs, volume), (theirs, their_inputs, their_volume) = one, other
+    if volume != their_volume or type(layer) is not type(theirs):
+        return False
+    if isinstance(layer, UnaryLayer) and isinstance(theirs, UnaryLayer):
+        return layer.emit(inputs[0]) == theirs.emit(their_inputs[0])
+    return layer == theirs
 
 
 def _names(
@@ -139,9 +179,14 @@ def _has_state(network: nn.Module, path: str) -> bool:
         return False
 
 
-def _run(network: nn.Module, x: Tensor) -> Tensor:
+def _run(network: nn.Module, x: Tensor, name: str) -> Tensor:
     with torch.no_grad():
-        found: Tensor = network(x)
+        try:
+            found: Tensor = network(x)
+        except Exception as error:  # whatever the code of others raises
+            line = str(error).partition("\n")[0]
+            reason = f"it does not run on {[*x.shape]}: {type(error).__name__}: {line}"
+            raise NotInTheLanguage(name, [reason]) from None
     return found
 
 
@@ -152,7 +197,7 @@ def _train(network: nn.Module, x: Tensor, order: Sequence[int]) -> list[Tensor]:
     """
     network.train()
     network.zero_grad()
-    # What is dropped is drawn in other ways, so nothing is.
+    # What is dropped is drawn in other ways, so nothing is; the rates are compared apart.
     for module in network.modules():
         if type(module).__name__ in _DROPS:
             module.p = 0.0  # type: ignore[assignment]

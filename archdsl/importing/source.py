@@ -123,11 +123,11 @@ def usual_input(source: TorchSource) -> Volume | None:
     """The images that torchvision's weights of a classifier are for; None for all else."""
     if source.place != "torchvision.models":
         return None
-    from torchvision import models  # type: ignore[import-untyped]
-
     try:
+        from torchvision import models  # type: ignore[import-untyped]
+
         weights = models.get_model_weights(source.name).DEFAULT
         size = weights.transforms.keywords["crop_size"]
-    except (ValueError, AttributeError, KeyError):
+    except (ImportError, ValueError, AttributeError, KeyError):
         return None
     return Volume((size, size, 3))

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import networkx as nx
 
 from archdsl.elaborate.names import can_refer_to
-from archdsl.importing.errors import NotInTheLanguage
+from archdsl.importing.errors import OTHERWISE, NotInTheLanguage
 from archdsl.importing.graph import INPUT, SourceGraph, SourceLayer, SourcePart
 from archdsl.layers import MergeLayer
 from archdsl.layers.merge import Add, Concat, Multiply
@@ -83,6 +83,8 @@ def structure(graph: SourceGraph) -> Body:
         for source in operation.inputs:
             readers.setdefault(source, set()).add(operation.id)
     trunk = _behind(operations, graph.output)
+    if any(o.is_of_training for o in operations if o.id in trunk):
+        raise NotInTheLanguage(graph.name, [OTHERWISE])
     region = _Region([o for o in operations if o.id in trunk], 0, "", readers)
     body = region.body(INPUT, graph.output)
     for number, head in enumerate(graph.heads):

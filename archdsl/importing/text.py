@@ -35,9 +35,9 @@ _FIRST = {Family.CONVOLUTION, Family.DENSE, Family.MERGE}
 def write_spec(graph: SourceGraph, body: Body) -> str:
     """The text of a spec, with a block for the parts that are alike."""
     blocks = Blocks(body)
-    lines = [f"# {line}" for line in graph.origin]
+    lines: list[str] = []
     for block in blocks.blocks:
-        lines += ["", *_Writer(blocks, block).block()] if lines else _Writer(blocks, block).block()
+        lines += ["", *_Writer(blocks, block).block()]
     volume = graph.operations[graph.output].volume
     head = f"network {graph.name}: {graph.input} → {volume} {{"
     lines += ["", head, *_indented(_Writer(blocks, None).body(body)), "}"]
@@ -139,10 +139,15 @@ class _Writer:
         return _bare(text) if text else _shown(value)
 
     def _layer(self, layer: Layer) -> str:
-        instead: dict[str, str] = {}
+        # Reports show six digits; a spec has all of them.
+        instead = {
+            number.field: repr(number.value)
+            for number in numbers_of(layer)
+            if isinstance(number.value, float) and float(f"{number.value:g}") != number.value
+        }
         if self.of is not None:
             texts = [(number.field, next(self.texts, None)) for number in numbers_of(layer)]
-            instead = {name: text for name, text in texts if text is not None}
+            instead |= {name: text for name, text in texts if text is not None}
         return render_layer(_with_same(layer, instead), instead)
 
 

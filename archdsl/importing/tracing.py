@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import fx, nn
 
-from archdsl.importing.errors import NotInTheLanguage
+from archdsl.importing.errors import OTHERWISE, NotInTheLanguage
 from archdsl.importing.graph import INPUT, SourceGraph, SourceLayer, SourcePart
 from archdsl.importing.modules import Refused, layer_of, normalization
 from archdsl.layers import Layer, LayerError
@@ -48,7 +48,7 @@ class _Grouped:
 
 
 def trace(module: nn.Module, name: str, input: Volume) -> SourceGraph:
-    """The layers of a module.
+    """The layers of a module; its mode changes.
 
     Errors:
         NotInTheLanguage: with all that the language cannot say.
@@ -65,15 +65,12 @@ def trace(module: nn.Module, name: str, input: Volume) -> SourceGraph:
 
 
 def _traced(module: nn.Module, name: str, is_training: bool) -> fx.Graph:
-    before = module.training
     try:
         return fx.Tracer().trace(module.train(is_training))
     except Exception as error:  # whatever the module does with what flows through it
         line = str(error).partition("\n")[0].partition(". ")[0]
         reason = f"`torch.fx` cannot follow it: {type(error).__name__}: {line}"
         raise NotInTheLanguage(name, [reason]) from None
-    finally:
-        module.train(before)
 
 
 def _need_one_result(evaluation: fx.Graph, name: str) -> None:
@@ -96,7 +93,7 @@ def _flags(
         is_same = bool(left) and _step(node) == _step(left[0])
         found[node] = (node, left.pop(0)) if is_same else (node,)
     if left:
-        raise NotInTheLanguage(name, ["it takes other steps in training than in evaluation"])
+        raise NotInTheLanguage(name, [OTHERWISE])
     return found
 
 
@@ -212,6 +209,7 @@ class _TraceReader:
             scopes,
             path,
             state,
+            is_of_training=len(self.modes[node]) == 1,
         )
         self.operations.append(made)
         return _Tensor(made.id)

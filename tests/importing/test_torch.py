@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
@@ -25,6 +24,8 @@ from archdsl.frontend import read_models
 from archdsl.importing import importer, text
 from archdsl.importing.errors import NotInTheLanguage, NotTheSame
 from archdsl.importing.importer import Imported, import_torch
+from archdsl.importing.structure import structure
+from archdsl.importing.tracing import trace
 from archdsl.layers.volume import Volume
 from archdsl.text.source import Source
 from archdsl.torch_tools.network import load_network
@@ -264,6 +265,22 @@ class Residual(nn.Module):
         return self.conv(x) + other  # type: ignore[no-any-return]
 
 
+class TwoSums(nn.Module):
+    """One branch is always empty, the other sometimes."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.residual = Residual(channels, out)
+        self.conv2 = nn.Conv2d(out, out, 1)
+        self.other = nn.Conv2d(out, out, 1) if channels != out else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.residual(x + self.conv(x))
+        y = x if isinstance(self.other, nn.Identity) else self.other(x)
+        return self.conv2(x) + y  # type: ignore[no-any-return]
+
+
 class Pairs(nn.Module):
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()
@@ -294,6 +311,14 @@ OWN: dict[str, tuple[nn.Module, list[str]]] = {
     "one axis": (nn.Sequential(nn.Conv1d(3, 4, 5, 2), nn.BatchNorm1d(4), nn.MaxPool1d(2)), []),
     "three axes": (nn.Sequential(nn.Conv3d(3, 4, 3, padding=1), nn.AdaptiveAvgPool3d(1)), []),
     "stage": (Stage(), ["sequential(3)", "sequential(5)", "pairs(4, true)", "pairs(4)"]),
+    "two sums": (
+        nn.Sequential(TwoSums(3, 4), TwoSums(4, 4)),
+        ["two_sums(3, true, true)", "two_sums(4)"],
+    ),
+    "all digits": (
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, momentum=1 - 0.9997)),
+        ["bn momentum=0.00029999999999996696"],
+    ),
     "norm and act": (nn.Sequential(nn.Conv2d(3, 4, 3), NormAct(4)), ["bn", "silu"]),
     "up": (
         nn.Sequential(nn.ConvTranspose2d(3, 4, 2, 2), nn.Upsample(scale_factor=2), nn.Tanh()),
@@ -360,6 +385,17 @@ class Otherwise(nn.Module):
         return self.conv(x) if self.training else F.relu(self.conv(x))
 
 
+class Noisy(nn.Module):
+    """A step of the trunk that only training takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.conv(x)) if self.training else self.conv(x)
+
+
 class Always(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return F.dropout(x, 0.5)
@@ -408,6 +444,7 @@ class TwoInputs(nn.Module):
         (Own(), ["forward: the parameter `weight` belongs to no layer"]),
         (Flow(), ["`torch.fx` cannot follow it: TraceError"]),
         (Otherwise(), ["it takes other steps in training than in evaluation"]),
+        (Noisy(), ["it takes other steps in training than in evaluation"]),
         (Always(), ["does not depend on whether the module trains"]),
         (
             nn.Sequential(nn.Conv2d(4, 4, 3)),
@@ -487,7 +524,7 @@ def test_a_text_that_says_something_else_is_noticed(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(text._Writer, "_layer", wrong)
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.SiLU())
-    with pytest.raises(NotTheSame, match="the output in evaluation differs"):
+    with pytest.raises(NotTheSame, match="its text has other layers"):
         imported(module)
 
 
@@ -512,13 +549,55 @@ def test_gradients_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
         imported(module)
 
 
-def test_what_it_imports_is_as_it_was(tmp_path: Path) -> None:
-    """Weights, buffers, gradients and mode."""
-    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).eval()
+def test_what_it_imports_is_as_it_was() -> None:
+    """Weights, buffers, gradients, rates, and the modes of its parts."""
+    module = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), Dropping(), nn.Dropout(0.3))
+    module[1].eval()
+    gradient = torch.ones(3)
+    module[0].bias.grad = gradient
+    module[0].weight.requires_grad_(False)
     before = {name: value.clone() for name, value in module.state_dict().items()}
     made = imported(module)
-    for name, value in made.state.items():
-        assert torch.equal(value, before[name])
-    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
-    assert all(parameter.grad is None for parameter in module.parameters())
-    assert not module.training
+    for state in (made.state.values(), module.state_dict().values()):
+        assert all(map(torch.equal, state, before.values()))
+    assert module[0].bias.grad is gradient
+    assert all(p.grad is None for p in module[1:].parameters())
+    assert [inner.training for inner in module] == [True, False, True, True]
+    assert (module[2].drop.p, module[3].p) == (0.2, 0.3)
+
+
+def test_it_runs_in_the_precision_of_the_module() -> None:
+    made = imported(nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)).double())
+    assert made.state["0.weight"].dtype == torch.float64
+
+
+@pytest.mark.parametrize(
+    ("module", "written", "wrong"),
+    [
+        (Dropping(), "droppath 0.2", "droppath 0.1"),  # which draws what nobody compares
+        (nn.Sequential(nn.MaxPool2d(2, ceil_mode=True)), "maxpool 2x2 ceil", "maxpool 2x2"),
+    ],
+)
+def test_layers_are_compared_where_numbers_show_nothing(
+    module: nn.Module, written: str, wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = importer.write_spec
+    monkeypatch.setattr(
+        importer, "write_spec", lambda *given: write(*given).replace(written, wrong)
+    )
+    assert written in imported_text(module, write)
+    with pytest.raises(NotTheSame, match="its text has other layers"):
+        imported(module)
+
+
+def imported_text(module: nn.Module, write: Callable[..., str]) -> str:
+    graph = trace(module, "Net", SMALL)
+    return write(graph, structure(graph))
+
+
+def test_a_large_network_is_compared_in_its_size_as_well() -> None:
+    layers = [nn.Conv2d(3 if i == 0 else 64, 64, 3, padding=1) for i in range(4)]
+    module = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 2))
+    made = imported(module, Volume((128, 128, 3)))
+    said = "the output for one of 128x128x3, outputs for 2 random images of 64x64x3"
+    assert said in made.text
