@@ -1,4 +1,4 @@
-"""PyTorch's modules as layers of the language: one table, by class."""
+"""PyTorch's modules as layers of the language, by class, and the functions that do the same."""
 
 from __future__ import annotations
 
@@ -231,4 +231,24 @@ TABLE: dict[type[nn.Module], Callable[[Any, Volume], Layer]] = {
     nn.PixelShuffle: _plain(PixelShuffle, "upscale_factor"),
     nn.PixelUnshuffle: _plain(PixelUnshuffle, "downscale_factor"),
     nn.ChannelShuffle: _plain(ChannelShuffle, "groups"),
+}
+
+#: Functions, and methods of tensors, that do what a module does.
+FUNCTIONS: dict[str, Callable[..., nn.Module]] = {
+    "relu": lambda inplace=False: nn.ReLU(),
+    "relu_": nn.ReLU,
+    "relu6": lambda inplace=False: nn.ReLU6(),
+    "silu": lambda inplace=False: nn.SiLU(),
+    "hardswish": lambda inplace=False: nn.Hardswish(),
+    "hardsigmoid": lambda inplace=False: nn.Hardsigmoid(),
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "max_pool2d": nn.MaxPool2d,
+    "avg_pool2d": nn.AvgPool2d,
+    "adaptive_avg_pool2d": nn.AdaptiveAvgPool2d,
+    "adaptive_max_pool2d": nn.AdaptiveMaxPool2d,
+    "channel_shuffle": nn.ChannelShuffle,
+    "pixel_shuffle": nn.PixelShuffle,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch import fx, nn
 
 from archdsl.importing.errors import OTHERWISE, NotInTheLanguage
 from archdsl.importing.graph import INPUT, SourceGraph, SourceLayer, SourcePart
-from archdsl.importing.modules import Refused, layer_of, normalization
+from archdsl.importing.modules import FUNCTIONS, Refused, layer_of, normalization
 from archdsl.layers import Layer, LayerError
 from archdsl.layers.dense import Flatten
 from archdsl.layers.merge import Add, Concat, Maximum, Multiply, Subtract
@@ -228,9 +228,9 @@ class _TraceReader:
         special = getattr(self, f"_on_{name}", None)
         if special is not None:
             return special(node, *args, **kwargs)
-        if name in MODULES:
+        if name in FUNCTIONS:
             x, *rest = args
-            module = MODULES[name](*rest, **_without(kwargs, "inplace"))
+            module = FUNCTIONS[name](*rest, **_without(kwargs, "inplace"))
             return self._add(node, layer_of(module, self._volume_of(x)), [x])
         raise Refused(f"`{_shown(node)}` is not in the language")
 
@@ -418,27 +418,6 @@ def _is_row(kind: Any) -> bool:
 
 def _without(values: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in names}
-
-
-#: Functions, and methods of tensors, that do what a module does.
-MODULES: dict[str, Callable[..., nn.Module]] = {
-    "relu": lambda inplace=False: nn.ReLU(),
-    "relu_": nn.ReLU,
-    "relu6": lambda inplace=False: nn.ReLU6(),
-    "silu": lambda inplace=False: nn.SiLU(),
-    "hardswish": lambda inplace=False: nn.Hardswish(),
-    "hardsigmoid": lambda inplace=False: nn.Hardsigmoid(),
-    "sigmoid": nn.Sigmoid,
-    "tanh": nn.Tanh,
-    "leaky_relu": nn.LeakyReLU,
-    "elu": nn.ELU,
-    "max_pool2d": nn.MaxPool2d,
-    "avg_pool2d": nn.AvgPool2d,
-    "adaptive_avg_pool2d": nn.AdaptiveAvgPool2d,
-    "adaptive_max_pool2d": nn.AdaptiveMaxPool2d,
-    "channel_shuffle": nn.ChannelShuffle,
-    "pixel_shuffle": nn.PixelShuffle,
-}
 
 
 def _shown(node: fx.Node) -> str:

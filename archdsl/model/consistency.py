@@ -19,7 +19,8 @@ def find_contradictions(
 ) -> Iterator[Diagnostic]:
     """Where a network is not what its layers make of it; nowhere, unless archdsl has a bug.
 
-    Ids must be a topological order from the input, and a node's edges its inputs. The volume of
+    Ids must be a topological order from the input, and a node's edges its inputs (those of
+    ``build_graph`` are, whose graph is a view of the nodes). The volume of
     each node is inferred once more, from its layer and its edges, whatever elaboration did. What
     depends on a contradiction is not reported.
     """

@@ -1,4 +1,4 @@
-"""Modules of PyTorch as specs: what is written, what is proved, and what is refused."""
+"""Modules of PyTorch as specs: what is written, and that it computes the same."""
 
 from __future__ import annotations
 
@@ -9,33 +9,22 @@ from collections.abc import Callable
 import pytest
 import torch
 from conftest import ROOT
+from imports import SMALL, Dropping, imported
 from oracle import build
 from programs.generate import generate
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import parametrizations
 from torchvision import models
-from torchvision.ops import StochasticDepth
 
 import archdsl
 from archdsl.codegen import entry_name
 from archdsl.compilation import compile_module
 from archdsl.frontend import read_models
-from archdsl.importing import importer, text
 from archdsl.importing.errors import NotInTheLanguage, NotTheSame
 from archdsl.importing.importer import Imported, import_torch
-from archdsl.importing.structure import structure
-from archdsl.importing.tracing import trace
 from archdsl.layers.volume import Volume
 from archdsl.text.source import Source
 from archdsl.torch_tools.network import load_network
-
-SMALL = Volume((16, 16, 3))
-
-
-def imported(module: nn.Module, input: Volume = SMALL) -> Imported:
-    torch.manual_seed(0)
-    return import_torch(module, "Net", input, "net.py:Net")
 
 
 def body_of(made: Imported) -> list[str]:
@@ -229,15 +218,6 @@ class Shared(nn.Module):
         return self.pool(self.act(self.conv2(self.pool(self.act(self.conv1(x))))))  # type: ignore[no-any-return]
 
 
-class Dropping(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv, self.drop = nn.Conv2d(3, 3, 3, padding=1), StochasticDepth(0.2, "row")
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.drop(self.conv(x))  # type: ignore[no-any-return]
-
-
 class Stage(nn.Module):
     """Names inside rows without one, and an option inside a block."""
 
@@ -338,141 +318,6 @@ def test_modules_of_ones_own(name: str) -> None:
     assert archdsl.format(made.text) == made.text
 
 
-# ── What is refused ──────────────────────────────────────────────────────────────────────────
-
-
-class Many(nn.Module):
-    """Several things that the language cannot say."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Unfold(2), nn.Conv2d(4, 4, 3))
-        self.bilinear = nn.Conv2d(3, 4, 3, padding=1, padding_mode="circular")
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.inner(x) + torch.roll(self.bilinear(x), 1)  # type: ignore[no-any-return]
-
-
-class Twice(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, 3, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(self.conv(x))  # type: ignore[no-any-return]
-
-
-class Own(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(3, 1, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * self.weight
-
-
-class Flow(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return x if x.sum() > 0 else -x
-
-
-class Otherwise(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, 3, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x) if self.training else F.relu(self.conv(x))
-
-
-class Noisy(nn.Module):
-    """A step of the trunk that only training takes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, 3, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.conv(x)) if self.training else self.conv(x)
-
-
-class Always(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return F.dropout(x, 0.5)
-
-
-class Pair(nn.Module):
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return F.relu(x), F.silu(x)
-
-
-def hooked() -> nn.Module:
-    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
-    module[0].register_forward_hook(lambda module, args, output: 2 * output)
-    return module
-
-
-def weight_normed() -> nn.Module:
-    return nn.Sequential(parametrizations.weight_norm(nn.Conv2d(3, 4, 3)), nn.ReLU())
-
-
-class Idle(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv, self.other = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x)  # type: ignore[no-any-return]
-
-
-class TwoInputs(nn.Module):
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        return x + y
-
-
-@pytest.mark.parametrize(
-    ("module", "reasons"),
-    [
-        (
-            Many(),
-            [
-                "inner.1: `nn.Unfold` is not in the language",
-                "bilinear: `nn.Conv2d` with padding_mode='circular' is not in the language",
-            ],
-        ),
-        (Twice(), ["conv: a layer with weights that runs twice is not imported yet"]),
-        (Own(), ["forward: the parameter `weight` belongs to no layer"]),
-        (Flow(), ["`torch.fx` cannot follow it: TraceError"]),
-        (Otherwise(), ["it takes other steps in training than in evaluation"]),
-        (Noisy(), ["it takes other steps in training than in evaluation"]),
-        (Always(), ["does not depend on whether the module trains"]),
-        (
-            nn.Sequential(nn.Conv2d(4, 4, 3)),
-            ["0: its in_channels are 4, and 3 flow in from 16x16x3"],
-        ),
-        (nn.Sequential(nn.Flatten(), nn.Linear(9, 4)), ["1: its in_features are 9, and 768 flow"]),
-        (hooked(), ["0: a module with hooks is not in the language"]),
-        (weight_normed(), ["is not in the language"]),
-        (Pair(), ["it returns several results, which is not imported yet"]),
-        (TwoInputs(), ["forward: several inputs are not imported yet"]),
-        (nn.Sequential(nn.Linear(3, 4)), ["0: `nn.Linear` over the last axis of an image"]),
-        (nn.Sequential(nn.Softmax(2)), ["0: `nn.Softmax` with dim=2 is not in the language"]),
-        (nn.Sequential(nn.Conv2d(3, 4, 40)), ["0: "]),
-    ],
-    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
-)
-def test_what_the_language_cannot_say_is_refused(module: nn.Module, reasons: list[str]) -> None:
-    with pytest.raises(NotInTheLanguage) as caught:
-        imported(module)
-    for reason in reasons:
-        assert reason in str(caught.value)
-
-
-def test_weights_that_nothing_depends_on_are_told() -> None:
-    with pytest.raises(NotInTheLanguage, match="other: nothing that it returns depends on"):
-        imported(Idle())
-
-
 def test_random_networks_come_back() -> None:
     """Modules of random specs: imported with the same bits, or refused, and nothing else.
 
@@ -513,91 +358,3 @@ def test_specs_come_back(spec: str) -> None:
     assert [node.volume for node in made.model.layers] == [node.volume for node in model.layers]
     assert (made.model.trunk, made.model.heads) == (model.trunk, model.heads)
     assert [*made.state] == [*module.state_dict()]
-
-
-def test_a_text_that_says_something_else_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The proof is of the text, whatever wrote it."""
-    write = text._Writer._layer
-
-    def wrong(self: text._Writer, layer: archdsl.Layer) -> str:  # type: ignore[name-defined]
-        return write(self, layer).replace("silu", "relu")
-
-    monkeypatch.setattr(text._Writer, "_layer", wrong)
-    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.SiLU())
-    with pytest.raises(NotTheSame, match="its text has other layers"):
-        imported(module)
-
-
-def test_gradients_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A module whose output is right and whose gradient is not, as after `detach`."""
-
-    class Detached(nn.Sequential):
-        def forward(self, x: Tensor) -> Tensor:
-            return super().forward(x.detach()).clone()  # type: ignore[no-any-return]
-
-    load = importer.compare.__globals__["load_network"]
-
-    def detached(source: str, name: str) -> nn.Module:
-        network = load(source, name)
-        first = network[0]
-        first.register_forward_hook(lambda module, args, output: output.detach())
-        return network  # type: ignore[no-any-return]
-
-    monkeypatch.setitem(importer.compare.__globals__, "load_network", detached)
-    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.SiLU(), nn.Conv2d(4, 4, 3))
-    with pytest.raises(NotTheSame, match="the gradient of the images is there in one"):
-        imported(module)
-
-
-def test_what_it_imports_is_as_it_was() -> None:
-    """Weights, buffers, gradients, rates, and the modes of its parts."""
-    module = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), Dropping(), nn.Dropout(0.3))
-    module[1].eval()
-    gradient = torch.ones(3)
-    module[0].bias.grad = gradient
-    module[0].weight.requires_grad_(False)
-    before = {name: value.clone() for name, value in module.state_dict().items()}
-    made = imported(module)
-    for state in (made.state.values(), module.state_dict().values()):
-        assert all(map(torch.equal, state, before.values()))
-    assert module[0].bias.grad is gradient
-    assert all(p.grad is None for p in module[1:].parameters())
-    assert [inner.training for inner in module] == [True, False, True, True]
-    assert (module[2].drop.p, module[3].p) == (0.2, 0.3)
-
-
-def test_it_runs_in_the_precision_of_the_module() -> None:
-    made = imported(nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)).double())
-    assert made.state["0.weight"].dtype == torch.float64
-
-
-@pytest.mark.parametrize(
-    ("module", "written", "wrong"),
-    [
-        (Dropping(), "droppath 0.2", "droppath 0.1"),  # which draws what nobody compares
-        (nn.Sequential(nn.MaxPool2d(2, ceil_mode=True)), "maxpool 2x2 ceil", "maxpool 2x2"),
-    ],
-)
-def test_layers_are_compared_where_numbers_show_nothing(
-    module: nn.Module, written: str, wrong: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write = importer.write_spec
-    monkeypatch.setattr(
-        importer, "write_spec", lambda *given: write(*given).replace(written, wrong)
-    )
-    assert written in imported_text(module, write)
-    with pytest.raises(NotTheSame, match="its text has other layers"):
-        imported(module)
-
-
-def imported_text(module: nn.Module, write: Callable[..., str]) -> str:
-    graph = trace(module, "Net", SMALL)
-    return write(graph, structure(graph))
-
-
-def test_a_large_network_is_compared_in_its_size_as_well() -> None:
-    layers = [nn.Conv2d(3 if i == 0 else 64, 64, 3, padding=1) for i in range(4)]
-    module = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 2))
-    made = imported(module, Volume((128, 128, 3)))
-    said = "the output for one of 128x128x3, outputs for 2 random images of 64x64x3"
-    assert said in made.text

@@ -1,0 +1,26 @@
+"""What the tests of imports share: the import of a module, and one that drops samples."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import StochasticDepth
+
+from archdsl.importing.importer import Imported, import_torch
+from archdsl.layers.volume import Volume
+
+SMALL = Volume((16, 16, 3))
+
+
+def imported(module: nn.Module, input: Volume = SMALL) -> Imported:
+    torch.manual_seed(0)
+    return import_torch(module, "Net", input, "net.py:Net")
+
+
+class Dropping(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.drop = nn.Conv2d(3, 3, 3, padding=1), StochasticDepth(0.2, "row")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.drop(self.conv(x))  # type: ignore[no-any-return]
