@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from archdsl.layers import Layer
 from archdsl.layers.volume import Volume
@@ -51,3 +52,10 @@ class SourceGraph:
     output: int
     #: Results that only training returns, in the order in which it does.
     heads: tuple[int, ...] = ()
+    #: The results by name, the first of them ``output``, where there are several.
+    outputs: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def results(self) -> tuple[int, ...]:
+        """The operations that give what the network returns in evaluation."""
+        return tuple(self.outputs.values()) or (self.output,)
