@@ -59,10 +59,9 @@ class _Speller:
         if kind == "FOR":
             self.first = kind  # it may have a name before it
         is_label = kind == "X_TIMES" and not self.before  # `x2: relu`
-        is_repeat = kind == "X_TIMES" or (
-            kind == "TIMES" and self.depth == 0 and self.first not in _WITH_EXPRESSION
-        )
-        is_prefix = kind == "MINUS" and self.before not in _ENDS_OF_VALUES
+        is_bare = self.depth == 0 and self.first not in _WITH_EXPRESSION  # only numbers and words
+        is_repeat = kind == "X_TIMES" or (kind == "TIMES" and is_bare)
+        is_prefix = kind == "MINUS" and (is_bare or self.before not in _ENDS_OF_VALUES)
         clings = self._clings(kind, is_repeat)
         self.depth -= kind in _CLOSING
         spelling = Spelling(

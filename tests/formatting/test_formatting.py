@@ -98,6 +98,10 @@ STYLE = {
         "\n\n  conv\t3x3  \r\n\r\n\r\n\trelu # x \t\r\n\n",
         "conv 3x3\n\nrelu  # x\n",
     ),
+    "a minus between words is a sign": (
+        "relu pad − 1 0; slice 1 3 pad -2",
+        "relu pad -1 0; slice 1 3 pad -2\n",
+    ),
     "no blank lines at the ends of braces": (
         "a: {\n\n\n  relu\n\n\n\n  relu\n\n}\n",
         "a: {\n  relu\n\n  relu\n}\n",
