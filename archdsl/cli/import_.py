@@ -17,6 +17,7 @@ from archdsl.report.text import count_of, printable
 
 @click.command("import", cls=HelpedCommand)
 @click.argument("source", metavar="SOURCE")
+@click.argument("trained", metavar="[WEIGHTS]", required=False, type=click.Path(path_type=Path))
 @click.option(
     "-o",
     "--output",
@@ -28,7 +29,7 @@ from archdsl.report.text import count_of, printable
     "--input",
     "input_text",
     metavar="SIZE",
-    help="Volume of the input, such as 32x32x3; that of torchvision's classifiers is known.",
+    help="Volume of the input, such as 32x32x3; files and torchvision's classifiers have one.",
 )
 @click.option("--args", "arguments", default="", metavar="ARGS", help="Arguments: 'width=2'.")
 @click.option("--name", metavar="NAME", help="What the network is called in the spec.")
@@ -36,12 +37,13 @@ from archdsl.report.text import count_of, printable
     "--weights",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write the module's weights, under the names of the spec, as safetensors.",
+    help="Write the weights, under the names of the spec, as safetensors.",
 )
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 @color_option
 def import_(
     source: str,
+    trained: Path | None,
     output: str | None,
     input_text: str | None,
     arguments: str,
@@ -50,39 +52,37 @@ def import_(
     force: bool,
     color: ColorChoice,
 ) -> None:
-    """Write the spec of a PyTorch module, proved to compute the same.
+    """Write the spec of a network from elsewhere, proved to compute the same.
 
-    SOURCE names a class or a function that builds the module: an importable one, or one of a
-    Python file, which is executed. The spec is compiled, gets the module's weights, and must give
-    the same bits: outputs, and gradients of a step of training. What the language cannot say is
-    refused, all of it at once, and nothing is written.
+    SOURCE is a PyTorch module, an ONNX file, a Caffe prototxt or a Darknet cfg. A module is named
+    by a class or a function that builds it: an importable one, or one of a Python file, which is
+    executed. The spec is compiled, gets the same weights, and must give the same results; for a
+    module the same bits, in a step of training as well. What the language cannot say is refused,
+    all of it at once, and nothing is written.
 
     \b
     archdsl import torchvision.models:resnet50 -o resnet50.arch
     archdsl import "mynet.py:Net(width=2)" --input 32x32x3
-    archdsl import mynet.py:Net --input 32x32x3 --weights net.safetensors
+    archdsl import model.onnx -o model.arch --weights model.safetensors
+    archdsl import yolov3-tiny.cfg yolov3-tiny.weights -o yolo.arch
 
-    Exit codes: 0 done, 2 a wrong call, or a module that cannot be imported.
+    Exit codes: 0 done, 2 a wrong call, or a network that cannot be imported.
     """
-    with needing("torch", "`archdsl import`"):
-        from archdsl.classplan.naming import camel_case
-        from archdsl.importing.importer import import_torch
-        from archdsl.importing.source import build, read_source, usual_input
+    extra = "export" if source.lower().endswith(".onnx") else "torch"
+    with needing(extra, "`archdsl import`"):
+        from archdsl.importing.sources import find_source
 
-        found = read_source(source, arguments)
         try:
-            volume = read_input(input_text) if input_text else usual_input(found)
+            volume = read_input(input_text) if input_text else None
         except ValueError as error:
             raise CommandError(f"`--input`: {error}") from None
-        if volume is None:
-            raise CommandError(f"{found}: pass the volume of its input, such as `--input 32x32x3`")
-        network = name or camel_case(found.name)
-        if not network.isidentifier():
-            raise CommandError(f"`--name`: {network!r} is not the name of a network")
-        paths = _paths(output, weights, network, force)
-        if found.is_file and Path(found.place).is_file():
-            print_note(f"{printable(found.place)} is executed")
-        made = import_torch(build(found), network, volume, str(found))
+        found = find_source(source, weights=trained, arguments=arguments, input=volume, name=name)
+        if not found.name.isidentifier():
+            raise CommandError(f"`--name`: {found.name!r} is not the name of a network")
+        paths = _paths(output, weights, found.name, force)
+        if found.is_executed:
+            print_note(f"{printable(source.partition(':')[0])} is executed")
+        made = found.make()
         contents: dict[Path, bytes] = {}
         if weights is not None:
             from safetensors.torch import save
@@ -97,9 +97,7 @@ def import_(
     for path in contents:
         print_note(f"wrote {printable(path.as_posix())}")
     lines = sum(bool(line) and not line.startswith("#") for line in made.text.splitlines())
-    print_note(
-        f"{made.model} in {count_of(lines, 'line')}: the same bits as {printable(str(found))}"
-    )
+    print_note(f"{made.model} in {count_of(lines, 'line')}: {made.proved}")
 
 
 def _paths(output: str | None, weights: Path | None, network: str, force: bool) -> Path | None:

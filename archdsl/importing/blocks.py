@@ -151,7 +151,7 @@ class Blocks:
                 continue
             if not isinstance(one, MergeStatement) or not isinstance(other, MergeStatement):
                 return nothing
-            if _key_of(one.operation.layer) != _key_of(other.operation.layer):
+            if key_of(one.operation.layer) != key_of(other.operation.layer):
                 return nothing
             if one.label != other.label:
                 return nothing
@@ -195,9 +195,9 @@ class Blocks:
     def _key(self, statement: Statement) -> object:
         match statement:
             case LayerStatement(operation=operation, label=label):
-                return label, _key_of(operation.layer)
+                return label, key_of(operation.layer)
             case MergeStatement(operation=operation, branches=branches, label=label):
-                return label, _key_of(operation.layer), tuple(map(self.key, branches))
+                return label, key_of(operation.layer), tuple(map(self.key, branches))
             case HeadStatement(body=body, label=label):
                 return label, "head", self.key(body)
             case ReferenceStatement(of=of):
@@ -279,7 +279,8 @@ def _number(value: Any) -> Any:
     return value if isinstance(value, (int, float)) else None
 
 
-def _key_of(layer: Layer) -> object:
+def key_of(layer: Layer) -> object:
+    """What a layer is, apart from its numbers."""
     fixed = [
         (item.name, getattr(layer, item.name))
         for item in fields_of(type(layer))
@@ -324,9 +325,9 @@ def _find_parameters(block: Block) -> None:
         column = columns[place]
         if column not in found:
             value = next(value for row in block.values if (value := row[place]))
-            name = _fresh(
-                _LETTERS.get(value.field, value.field), {name for name, _, _ in found.values()}
-            )
+            # An inner block's `n_2` is one more `n`.
+            stem = re.sub(r"_\d+$", "", _LETTERS.get(value.field, value.field))
+            name = _fresh(stem, {name for name, _, _ in found.values()})
             found[column] = name, value.default if value.default in column else None, place
         name = found[column][0]
         block.texts[index] = name if factor == 1 else f"({factor}*{name})"

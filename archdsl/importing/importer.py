@@ -1,7 +1,8 @@
-"""From a module of PyTorch to the text of a spec, which is proved to compute the same."""
+"""From what was read to the text of a spec, which is proved to compute the same."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -12,9 +13,12 @@ from archdsl import api
 from archdsl.classplan.naming import camel_case
 from archdsl.frontend import read_input
 from archdsl.importing.errors import NotInTheLanguage
+from archdsl.importing.file_proof import compare_file
+from archdsl.importing.files import FileSource
+from archdsl.importing.folding import fold
 from archdsl.importing.graph import SourceGraph
 from archdsl.importing.proof import BATCH, Original, SameBits, compare
-from archdsl.importing.structure import heads_in, layers_in, structure
+from archdsl.importing.structure import Body, heads_in, layers_in, structure
 from archdsl.importing.text import HEAD_WEIGHT, write_spec
 from archdsl.importing.tracing import trace
 from archdsl.importing.untouched import untouched
@@ -36,6 +40,8 @@ class Imported:
     text: str
     model: Model
     state: dict[str, Tensor]
+    #: What of the two is the same, in short.
+    proved: str
 
 
 def import_torch(module: nn.Module, name: str, input: Volume, origin: str) -> Imported:
@@ -48,11 +54,7 @@ def import_torch(module: nn.Module, name: str, input: Volume, origin: str) -> Im
     with untouched(module):
         graph = trace(module, name, input)
         body = structure(graph)
-        try:
-            text = api.format(write_spec(graph, body))
-            model = api.parse(text, path=f"{name}.arch")
-        except ArchError as error:  # what PyTorch builds and the language refuses, as 0 units
-            raise NotInTheLanguage(name, [d.message for d in error.diagnostics]) from None
+        text, model = _written(graph, body)
         sample = _sample(module, graph, model.trunk.macs)
         original = Original(module, graph, [*layers_in(body)], heads_in(body))
         compared = compare(original, model, sample)
@@ -61,9 +63,47 @@ def import_torch(module: nn.Module, name: str, input: Volume, origin: str) -> Im
         lines += (
             f"The weight of the heads' losses is not in the module: {HEAD_WEIGHT} is GoogLeNet's.",
         )
-    # What was compared, with nothing before it but comments.
+    return _commented(name, lines, text, compared.state, f"the same bits as {origin}")
+
+
+def import_file(source: FileSource, origin: str) -> Imported:
+    """The spec of a network that a file describes, after both were compared on random images.
+
+    Errors:
+        NotInTheLanguage: with all that the language cannot say.
+        NotTheSame: where the two compute other numbers, which is a fault of archdsl.
+        WrongSource: where its numbers prove nothing.
+    """
+    graph = source.graph
+    body = structure(graph)
+    if not any(operation.scopes for operation in graph.operations):
+        fold(graph, body)
+    text, model = _written(graph, body)
+    compared = compare_file(source, model, [*layers_in(body)], heads_in(body))
+    weights = "its own weights" if source.is_trained else "random weights"
+    lines = [
+        f"Imported from {origin} by archdsl {__version__}.",
+        f"The same results to 1e-5 as by {source.judge}, for {BATCH} random images, with "
+        f"{weights}.",
+    ]
+    proved = f"the same results as {origin}, to 1e-5"
+    return _commented(graph.name, lines, text, compared.state, proved)
+
+
+def _written(graph: SourceGraph, body: Body) -> tuple[str, Model]:
+    try:
+        text = api.format(write_spec(graph, body))
+        return text, api.parse(text, path=f"{graph.name}.arch")
+    except ArchError as error:  # what others build and the language refuses, as 0 units
+        raise NotInTheLanguage(graph.name, [d.message for d in error.diagnostics]) from None
+
+
+def _commented(
+    name: str, lines: Sequence[str], text: str, state: dict[str, Tensor], proved: str
+) -> Imported:
+    """What was compared, with nothing before it but comments."""
     commented = "".join(f"# {line}\n" for line in lines) + f"\n{text}"
-    return Imported(commented, api.parse(commented, path=f"{name}.arch"), compared.state)
+    return Imported(commented, api.parse(commented, path=f"{name}.arch"), state, proved)
 
 
 def _sample(module: nn.Module, graph: SourceGraph, macs: int) -> Volume:

@@ -63,7 +63,7 @@ def compare(original: Original, model: Model, sample: Volume) -> SameBits:
         NotTheSame: where a layer or a number differs.
     """
     theirs = original.module
-    _need_same_layers(original, model)
+    need_same_layers(original.graph, original.layers, model)
     made = load_network(compile_module((model,)), entry_name(model))
     names = _names(theirs, made, model, original.layers)
     state = {ours: theirs.state_dict()[key].clone() for key, ours in names.items()}
@@ -101,13 +101,12 @@ def compare(original: Original, model: Model, sample: Volume) -> SameBits:
     return SameBits(gradients, len(compared), drops, kept)
 
 
-def _need_same_layers(original: Original, model: Model) -> None:
+def need_same_layers(graph: SourceGraph, layers: Sequence[SourceLayer], model: Model) -> None:
     """Refuse a text whose layers are not those that were read, in their real sizes.
 
     So is what numbers do not show: the rates of what is dropped, and the sizes of larger images.
     Only a `flatten` may be left out, before a layer that flattens.
     """
-    graph = original.graph
     volumes = [layer.volume for layer in graph.operations]
     read = [
         (
@@ -115,7 +114,7 @@ def _need_same_layers(original: Original, model: Model) -> None:
             tuple(graph.input if i < 0 else volumes[i] for i in layer.inputs),
             layer.volume,
         )
-        for layer in original.layers
+        for layer in layers
         if not isinstance(layer.layer, Flatten)
     ]
     written = [
@@ -152,7 +151,7 @@ def _names(
         NotTheSame: where the spec has others.
     """
     theirs = [layer.path for layer in layers if layer.state]
-    owners = [node for node in model.layers if _has_state(made, model.names[node.id])]
+    owners = [node for node in model.layers if has_state(made, model.names[node.id])]
     if len(theirs) != len(owners):
         raise NotTheSame(model.name, f"{len(theirs)} layers with weights became {len(owners)}")
     names: dict[str, str] = {}
@@ -172,7 +171,8 @@ def _names(
     return names
 
 
-def _has_state(network: nn.Module, path: str) -> bool:
+def has_state(network: nn.Module, path: str) -> bool:
+    """Whether the module at a path has weights or buffers."""
     try:
         return bool(network.get_submodule(path).state_dict())
     except AttributeError:  # a merge has no module

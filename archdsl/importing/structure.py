@@ -82,11 +82,12 @@ def structure(graph: SourceGraph) -> Body:
     for operation in operations:
         for source in operation.inputs:
             readers.setdefault(source, set()).add(operation.id)
-    trunk = _behind(operations, graph.output)
+    trunk = set[int]().union(*(_behind(operations, result) for result in graph.results))
     if any(o.is_of_training for o in operations if o.id in trunk):
         raise NotInTheLanguage(graph.name, [OTHERWISE])
-    region = _Region([o for o in operations if o.id in trunk], 0, "", readers)
-    body = region.body(INPUT, graph.output)
+    region = _Region([o for o in operations if o.id in trunk], 0, "", readers, graph.name)
+    body = region.body(INPUT, *sorted(graph.results))
+    _name_results(graph, region)
     for number, head in enumerate(graph.heads):
         own = [o for o in operations if o.id in _behind(operations, head) - trunk]
         entries = {i for o in own for i in o.inputs} - {o.id for o in own}
@@ -94,7 +95,7 @@ def structure(graph: SourceGraph) -> Body:
         if not own or not places:
             reason = "a head that training returns does not begin between two parts of the trunk"
             raise NotInTheLanguage(graph.name, [reason])
-        inner = _Region(own, 0, "", readers).body(entries.pop(), head)
+        inner = _Region(own, 0, "", readers, graph.name).body(entries.pop(), head)
         label = None
         if len(inner) == 1 and isinstance(inner[0], PartStatement):
             label, inner[0].label = inner[0].label, None
@@ -103,6 +104,20 @@ def structure(graph: SourceGraph) -> Body:
             place += 1
         body.insert(place, HeadStatement(number, inner, label))
     return body
+
+
+def _name_results(graph: SourceGraph, region: _Region) -> None:
+    """Give the statements of several results the names of these.
+
+    Errors:
+        NotInTheLanguage: where one is two results.
+    """
+    for name, result in graph.outputs.items():
+        statement = region.told[result]
+        assert not isinstance(statement, ReferenceStatement)
+        if list(graph.outputs.values()).count(result) > 1:
+            raise NotInTheLanguage(graph.name, [f"its result {name!r} is another one as well"])
+        statement.label = name
 
 
 def _behind(operations: Sequence[SourceLayer], end: int) -> set[int]:
@@ -158,7 +173,9 @@ class _Region:
         depth: int,
         path: str,
         readers: dict[int, set[int]],
+        name: str,
     ) -> None:
+        self.name = name
         self.operations = operations
         self.depth = depth
         self.path = path
@@ -167,22 +184,32 @@ class _Region:
         self.items: dict[int, tuple[Statement, tuple[int, ...]]] = {}
         self.told: dict[int, Statement] = {}
 
-    def body(self, entry: int, exit: int) -> Body:
-        """The statements from what flows in to what leaves."""
-        for item, inputs, result in self._items(exit):
+    def body(self, entry: int, *exits: int) -> Body:
+        """The statements from what flows in to all that leaves."""
+        for item, inputs, result in self._items(exits):
             self.items[result] = item, inputs
         graph: nx.DiGraph[int] = nx.DiGraph()
         graph.add_node(entry)
         for result, (_, inputs) in self.items.items():
             graph.add_edges_from((source, result) for source in inputs)
         self.dominators = nx.immediate_dominators(graph, entry)
-        return self._between(entry, exit)
+        body: Body = []
+        for exit in exits:
+            if exit in self.told:
+                continue
+            more = self._between(entry, exit)
+            first = more[0]
+            if body and not isinstance(first, ReferenceStatement):
+                raise NotInTheLanguage(self.name, ["two of its results share no layer"])
+            is_next = isinstance(first, ReferenceStatement) and first.of is body[-1]
+            body += more[1:] if is_next else more
+        return body
 
     def result_of(self, statement: Statement) -> int | None:
         """The result that a statement of this part gives."""
         return next((i for i, told in self.told.items() if told is statement), None)
 
-    def _items(self, exit: int) -> Iterator[tuple[Statement, tuple[int, ...], int]]:
+    def _items(self, exits: Sequence[int]) -> Iterator[tuple[Statement, tuple[int, ...], int]]:
         """The operations of this part, those of inner parts as one where that can be."""
         inner: dict[SourcePart, list[SourceLayer]] = {}
         for operation in self.operations:
@@ -191,13 +218,14 @@ class _Region:
         ends = {
             scope: found
             for scope, operations in inner.items()
-            if (found := self._entry_and_exit(operations, exit)) is not None
+            if (found := self._entry_and_exit(operations, exits)) is not None
         }
         for operation in self.operations:
             scope = operation.scopes[self.depth] if len(operation.scopes) > self.depth else None
             if scope in ends and scope in inner:
                 entry, end = ends[scope]
-                region = _Region(inner.pop(scope), self.depth + 1, scope.path, self.readers)
+                within = inner.pop(scope), self.depth + 1, scope.path
+                region = _Region(*within, self.readers, self.name)
                 part = PartStatement(scope, region.body(entry, end), self._label(scope.path))
                 yield part, (entry,), end
             elif scope in ends:
@@ -209,12 +237,12 @@ class _Region:
                 yield LayerStatement(operation, label), operation.inputs, operation.id
 
     def _entry_and_exit(
-        self, operations: Sequence[SourceLayer], output: int
+        self, operations: Sequence[SourceLayer], outputs: Sequence[int]
     ) -> tuple[int, int] | None:
         """What flows into a part and what leaves it, where each is one result."""
         own = {operation.id for operation in operations}
         entries = {i for operation in operations for i in operation.inputs} - own
-        exits = {i for i in own if i == output or self.readers.get(i, set()) - own}
+        exits = {i for i in own if i in outputs or self.readers.get(i, set()) - own}
         if len(entries) != 1 or len(exits) != 1:
             return None
         return entries.pop(), exits.pop()

@@ -38,10 +38,17 @@ def write_spec(graph: SourceGraph, body: Body) -> str:
     lines: list[str] = []
     for block in blocks.blocks:
         lines += ["", *_Writer(blocks, block).block()]
-    volume = graph.operations[graph.output].volume
-    head = f"network {graph.name}: {graph.input} → {volume} {{"
+    head = f"network {graph.name}: {graph.input} → {_results(graph)} {{"
     lines += ["", head, *_indented(_Writer(blocks, None).body(body)), "}"]
     return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _results(graph: SourceGraph) -> str:
+    """The volume of the result, or those of several by name."""
+    if not graph.outputs:
+        return str(graph.operations[graph.output].volume)
+    volumes = {name: graph.operations[result].volume for name, result in graph.outputs.items()}
+    return f"({', '.join(f'{name}: {volume}' for name, volume in volumes.items())})"
 
 
 def _indented(lines: Sequence[str]) -> list[str]:
@@ -76,7 +83,8 @@ class _Writer:
             lines, begins = self._statement(statement)
             if _is_needless(statement, behind):
                 continue
-            if is_open and not begins and len(lines) == 1:
+            is_again = units[-2:-1] == units[-1:]  # which `×2` says
+            if is_open and not begins and len(lines) == 1 and not is_again:
                 joined = _joined(units[-1][0], lines[0])
                 if len(joined) < _WIDTH:
                     units[-1] = [joined]

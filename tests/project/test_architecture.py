@@ -75,8 +75,8 @@ ONLY_IN = {
     "IPython": {"notebook.py"},
     # Checking, drawing and compiling need no torch.
     "torch": {"torch_tools/", "train/", "importing/"},
-    "onnx": {"torch_tools/"},
-    "onnxruntime": {"torch_tools/"},
+    "onnx": {"torch_tools/", "importing/from_onnx/"},
+    "onnxruntime": {"torch_tools/", "importing/from_onnx/"},
     "webdataset": {"train/data/shards.py"},
     "nvidia": {"train/dali.py"},
 }

@@ -1,0 +1,241 @@
+"""Parts in a network whose source has none: statements that recur, as a block each.
+
+Files such as ONNX's are flat. Branches and merges are statements already, so that equal subgraphs
+are equal rows of statements: the rows are found that make the text shortest, one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeAlias
+
+from archdsl.importing.blocks import key_of
+from archdsl.importing.graph import SourceGraph, SourcePart
+from archdsl.importing.structure import (
+    Body,
+    HeadStatement,
+    LayerStatement,
+    MergeStatement,
+    PartStatement,
+    ReferenceStatement,
+    Statement,
+)
+from archdsl.importing.text import write_spec
+from archdsl.layers import Family
+from archdsl.layers.merge import Add, Concat
+
+#: A block has no more statements in a row than these.
+_LONGEST = 40
+#: So many lines less make a block worth its name.
+_WORTH = 2
+#: Layers that begin a line of the text.
+_BEGINS = {Family.CONVOLUTION, Family.DENSE, Family.MERGE}
+
+
+@dataclass(eq=False)
+class _Lists:
+    """Statements in a row, wherever the same stand: a block has them once, whatever calls it."""
+
+    statements: Body
+    twins: list[Body]
+
+
+@dataclass(frozen=True, slots=True)
+class _Repeat:
+    """Statements that recur: how many, and where each time: among which, and the first."""
+
+    length: int
+    places: tuple[tuple[_Lists, int], ...]
+    saved: int
+
+    @property
+    def key(self) -> tuple[int, ...]:
+        """What tells it from all others."""
+        lists, start = self.places[0]
+        return tuple(map(id, lists.statements[start : start + self.length]))
+
+
+def fold(graph: SourceGraph, body: Body) -> None:
+    """Put rows of statements that recur into parts; those of one kind become one block later.
+
+    What a block holds has no name from outside, so results that others refer to stay where they
+    are.
+    """
+    lists = [_Lists(inner, []) for inner in _bodies(body)]
+    fixed = {
+        id(statement.of)
+        for inner in lists
+        for statement in inner.statements
+        if isinstance(statement, ReferenceStatement)
+    }
+    tried: set[tuple[int, ...]] = set()
+    lines = _count_lines(graph, body)
+    while (best := _best(lists, fixed, tried)) is not None:
+        tried.add(best.key)
+        undone = _put_into_parts(best)
+        now = _count_lines(graph, body)
+        if now > lines - _WORTH:
+            for statements, start, row, labels in reversed(undone):
+                statements[start : start + 1] = row
+                for statement, label in labels:
+                    statement.label = label
+            continue
+        lines = now
+        lists = _without_copies(lists, best, [row for _, _, row, _ in undone])
+
+
+_Named: TypeAlias = LayerStatement | MergeStatement | PartStatement | HeadStatement
+_Done: TypeAlias = tuple[Body, int, Body, list[tuple[_Named, str | None]]]
+
+
+def _put_into_parts(best: _Repeat) -> list[_Done]:
+    """Make a part of each row; with what is needed to undo that."""
+    done: list[_Done] = []
+    # From the end, so that places before stay what they are.
+    for lists, start in reversed(best.places):
+        for statements in (lists.statements, *lists.twins):
+            row = statements[start : start + best.length]
+            labels = [(s, s.label) for s in _all(row) if not isinstance(s, ReferenceStatement)]
+            for statement, _ in labels:
+                statement.label = None
+            part = PartStatement(SourcePart("", _kind(row)), row)
+            statements[start : start + best.length] = [part]
+            done.append((statements, start, row, labels))
+    return done
+
+
+def _without_copies(lists: Sequence[_Lists], best: _Repeat, rows: Sequence[Body]) -> list[_Lists]:
+    """All lists, those inside of rows that became the same block once."""
+    of = {id(found.statements): found for found in lists}
+    inner = [[of[id(body)] for body in _branches(row) if id(body) in of] for row in rows]
+    gone: set[int] = set()
+    first, *others = [found for found in inner if found] or [[]]
+    for other in others:
+        for one, copy in zip(first, other, strict=True):
+            one.twins += [copy.statements, *copy.twins]
+            gone.add(id(copy))
+    return [found for found in lists if id(found) not in gone]
+
+
+def _branches(row: Body) -> Iterator[Body]:
+    """The bodies of the branches in a row."""
+    return islice(_bodies(row), 1, None)
+
+
+def _count_lines(graph: SourceGraph, body: Body) -> int:
+    return write_spec(graph, body).count("\n")
+
+
+def _bodies(body: Body) -> Iterator[Body]:
+    """A body, and those of the branches in it."""
+    yield body
+    for statement in body:
+        if isinstance(statement, MergeStatement):
+            for branch in statement.branches:
+                yield from _bodies(branch)
+        elif isinstance(statement, HeadStatement):
+            yield from _bodies(statement.body)
+
+
+def _all(statements: Sequence[Statement]) -> Iterator[Statement]:
+    for statement in statements:
+        yield statement
+        if isinstance(statement, MergeStatement):
+            for branch in statement.branches:
+                yield from _all(branch)
+
+
+def _best(lists: Sequence[_Lists], fixed: set[int], tried: set[tuple[int, ...]]) -> _Repeat | None:
+    """The row that saves most lines, if any does and was not tried; of equal ones the longest."""
+    numbers: dict[object, int] = {}
+    best: _Repeat | None = None
+    keys = [
+        [
+            numbers.setdefault(_key(statement), len(numbers)) if _can_move(statement, fixed) else -1
+            for statement in found.statements
+        ]
+        for found in lists
+    ]
+    for length in range(1, _LONGEST + 1):
+        rows: dict[tuple[int, ...], list[tuple[_Lists, int]]] = {}
+        for found, row in zip(lists, keys, strict=True):
+            for start in range(len(row) - length + 1):
+                key = tuple(row[start : start + length])
+                if -1 in key or not _begins(found.statements[start]) or _is_repeated(key):
+                    continue
+                places = rows.setdefault(key, [])
+                if not places or places[-1][0] is not found or places[-1][1] + length <= start:
+                    places.append((found, start))
+        if not any(len(places) > 1 for places in rows.values()):
+            break
+        for places in rows.values():
+            found, start = places[0]
+            lines = _lines(found.statements[start : start + length])
+            # All of them in full, against the block, its two braces, and a call for each.
+            saved = len(places) * lines - (lines + 2 + len(places))
+            made = _Repeat(length, tuple(places), saved)
+            if saved > 0 and saved >= (best.saved if best else 0) and made.key not in tried:
+                best = made
+    return best
+
+
+def _can_move(statement: Statement, fixed: set[int]) -> bool:
+    """Whether a statement, with all in its branches, can stand in a block."""
+    return all(
+        isinstance(inner, LayerStatement | MergeStatement) and id(inner) not in fixed
+        for inner in _all([statement])
+    )
+
+
+def _begins(statement: Statement) -> bool:
+    """Whether a block begins well here: not in the middle of what belongs to a convolution."""
+    assert isinstance(statement, LayerStatement | MergeStatement)
+    family = statement.operation.layer.family
+    return family in _BEGINS or family is Family.NORMALIZATION
+
+
+def _is_repeated(key: tuple[int, ...]) -> bool:
+    """Whether a row is a shorter one several times."""
+    count = len(key)
+    return any(
+        count % part == 0 and key == key[:part] * (count // part) for part in range(1, count)
+    )
+
+
+def _key(statement: Statement) -> object:
+    """What a statement is, apart from numbers and names."""
+    match statement:
+        case LayerStatement(operation=operation):
+            return key_of(operation.layer)
+        case MergeStatement(operation=operation, branches=branches):
+            inner = tuple(tuple(map(_key, branch)) for branch in branches)
+            return key_of(operation.layer), inner
+        case _:
+            return id(statement)
+
+
+def _lines(statements: Sequence[Statement]) -> int:
+    """About how many lines statements take."""
+    lines = 0
+    for statement in statements:
+        if isinstance(statement, MergeStatement):
+            inner = [max(1, _lines(branch)) for branch in statement.branches]
+            layers = sum(1 for _ in _all([statement]))
+            lines += 1 if max(inner) == 1 and layers < 7 else 2 + sum(inner)
+        elif isinstance(statement, LayerStatement):
+            lines += statement.operation.layer.family in _BEGINS
+    return lines
+
+
+def _kind(row: Sequence[Statement]) -> str:
+    """What a block is called, by what joins its branches."""
+    for statement in row:
+        if isinstance(statement, MergeStatement):
+            layer = statement.operation.layer
+            if isinstance(layer, Add):
+                return "residual"
+            if isinstance(layer, Concat):
+                return "module" if all(statement.branches) else "dense_layer"
+    return "unit"

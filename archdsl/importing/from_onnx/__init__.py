@@ -1,0 +1,1 @@
+"""ONNX files as networks: nodes, constants, layers, and what onnxruntime computes."""

@@ -1,0 +1,35 @@
+"""From the content of an ONNX file to a network with its numbers."""
+
+from __future__ import annotations
+
+from archdsl.importing.errors import NotInTheLanguage
+from archdsl.importing.files import FileSource
+from archdsl.importing.from_onnx.judge import OnnxJudge
+from archdsl.importing.from_onnx.layers import OPERATIONS
+from archdsl.importing.from_onnx.nodes import load
+from archdsl.importing.from_onnx.reader import OnnxReader
+from archdsl.importing.graph import SourceGraph
+from archdsl.layers.volume import Volume
+
+
+def read_onnx(content: bytes, name: str, input: Volume | None = None) -> FileSource:
+    """The network in the content of an ONNX file; ``input`` is its volume where the file has none.
+
+    Errors:
+        WrongSource: where it is no ONNX model.
+        NotInTheLanguage: with all that the language cannot say.
+    """
+    reader = OnnxReader(load(content, name), name, OPERATIONS, input)
+    for node in reader.nodes:
+        reader.read(node)
+    outputs = reader.outputs()
+    if reader.reasons:
+        raise NotInTheLanguage(name, list(dict.fromkeys(reader.reasons)))
+    graph = SourceGraph(
+        name,
+        reader.input,
+        tuple(reader.operations),
+        next(iter(outputs.values())),
+        outputs=outputs if len(outputs) > 1 else {},
+    )
+    return OnnxJudge(reader.model, reader.batch, [*reader.weights.values()]).source(graph)

@@ -1,0 +1,84 @@
+"""What onnxruntime computes from an ONNX model, with its own weights or with random ones."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from onnx import numpy_helper
+from torch import Tensor
+
+from archdsl.importing.errors import WrongSource
+from archdsl.importing.files import FileSource, State, random_weight
+from archdsl.importing.from_onnx.values import OnnxWeight
+from archdsl.importing.graph import SourceGraph
+
+
+@dataclass(frozen=True)
+class OnnxJudge:
+    """A model, the number of images that it takes at once, and its weights."""
+
+    model: onnx.ModelProto
+    batch: int
+    weights: Sequence[OnnxWeight]
+
+    def source(self, graph: SourceGraph) -> FileSource:
+        """The network with its own weights.
+
+        A file of a structure alone has the same number everywhere, which no comparison could tell
+        from any other order: then the weights are random.
+        """
+        is_trained = not any(w.value.size > 1 and np.ptp(w.value) == 0 for w in self._main())
+        generator = torch.Generator().manual_seed(0)
+        state: State = defaultdict(dict)
+        for weight in self.weights:
+            drawn = random_weight(weight.name, weight.shape, generator)
+            state[weight.operation][weight.name] = weight.tensor if is_trained else drawn
+        for found in state.values():
+            if "running_mean" in found:
+                found["num_batches_tracked"] = torch.tensor(0)
+        judge = f"onnxruntime {onnxruntime.__version__}"
+
+        def run(images: Tensor, state: State) -> list[Tensor]:
+            return self._run(self.model if is_trained else self._with(state), images)
+
+        return FileSource(graph, state, run, judge, is_trained)
+
+    def _main(self) -> list[OnnxWeight]:
+        return [weight for weight in self.weights if weight.value.ndim > 1]
+
+    def _with(self, state: State) -> onnx.ModelProto:
+        """The model with other weights."""
+        model = onnx.ModelProto()
+        model.CopyFrom(self.model)
+        for number, weight in enumerate(self.weights):
+            name = f"archdsl_{number}"
+            array = weight.in_file(state[weight.operation][weight.name])
+            model.graph.initializer.append(numpy_helper.from_array(array, name))
+            model.graph.node[weight.node].input[weight.input] = name
+        return model
+
+    def _run(self, model: onnx.ModelProto, images: Tensor) -> list[Tensor]:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        try:
+            session = onnxruntime.InferenceSession(
+                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's own kinds
+            line = str(error).strip().partition("\n")[0]
+            raise WrongSource(f"onnxruntime cannot run it: {line}") from None
+        known = {initializer.name for initializer in model.graph.initializer}
+        (name,) = (i.name for i in model.graph.input if i.name not in known)
+
+        # As many at once as the file says; what is missing of the last is filled up.
+        missing = torch.zeros(-len(images) % self.batch, *images.shape[1:])
+        parts = torch.split(torch.cat([images, missing]), self.batch)
+        results = [session.run(None, {name: part.numpy()}) for part in parts]
+        joined = (np.concatenate(one) for one in zip(*results, strict=True))
+        return [torch.from_numpy(one)[: len(images)] for one in joined]

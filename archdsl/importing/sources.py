@@ -1,0 +1,123 @@
+"""Whatever can be imported, by what a user writes: a constructor, or a file of another tool."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from archdsl.classplan.naming import camel_case
+from archdsl.importing.errors import WrongSource
+from archdsl.importing.files import FileSource
+from archdsl.importing.importer import Imported, import_file, import_torch
+from archdsl.importing.source import build, read_source, usual_input
+from archdsl.layers.volume import Volume
+
+#: No file is larger than what a protocol buffer can hold.
+_MAX_BYTES = 2**31
+#: Files that describe no network, and what to give instead.
+_OTHERS = {
+    ".caffemodel": "the weights of a `.prototxt`: give this first",
+    ".weights": "the weights of a `.cfg`: give this first",
+    ".safetensors": "weights without a network: give the code that builds it",
+    ".h5": "of Keras: export ONNX from there, for example with tf2onnx",
+    ".keras": "of Keras: export ONNX from there, for example with tf2onnx",
+    ".pb": "of TensorFlow: export ONNX from there, for example with tf2onnx",
+    ".tflite": "of TensorFlow Lite: export ONNX from there, for example with tf2onnx",
+    ".arch": "a spec already",
+}
+
+
+@dataclass(frozen=True)
+class Importable:
+    """What a user wants to import: how it is shown, what it is called, and how it is made."""
+
+    shown: str
+    name: str
+    #: Whether the code in a file is executed for it.
+    is_executed: bool
+    make: Callable[[], Imported]
+
+
+def find_source(
+    text: str,
+    *,
+    weights: Path | None = None,
+    arguments: str = "",
+    input: Volume | None = None,
+    name: str | None = None,
+) -> Importable:
+    """What a text names; nothing is read or executed yet.
+
+    ``weights`` are those of a file that has none itself, ``arguments`` further ones of a
+    constructor, ``input`` its volume, and ``name`` that of the network.
+
+    Errors:
+        WrongSource: where it names nothing that could be imported, or lacks a volume.
+    """
+    suffix = Path(text).suffix.lower()
+    if suffix in _OTHERS:
+        raise WrongSource(f"{text} is {_OTHERS[suffix]}")
+    if suffix in _READERS:
+        called = name or _name_of(text)
+        if arguments:
+            raise WrongSource(f"{text} is no constructor, and takes no arguments")
+        return Importable(
+            text, called, False, lambda: _import_file(Path(text), weights, input, called)
+        )
+    if weights is not None:
+        raise WrongSource(f"{text}: only a `.prototxt` or a `.cfg` has weights in a second file")
+    source = read_source(text, arguments)
+    volume = input or usual_input(source)
+    if volume is None:
+        raise WrongSource(f"{source}: pass the volume of its input, such as `--input 32x32x3`")
+    called = name or camel_case(source.name)
+    return Importable(
+        str(source),
+        called,
+        source.is_file and Path(source.place).is_file(),
+        lambda: import_torch(build(source), called, volume, str(source)),
+    )
+
+
+def _name_of(path: str) -> str:
+    name = camel_case(re.sub(r"\W+", "_", Path(path).stem).strip("_"))
+    return name if name.isidentifier() else f"Net{name}"
+
+
+def _import_file(path: Path, weights: Path | None, input: Volume | None, name: str) -> Imported:
+    content = _content(path)
+    given = None if weights is None else _content(weights)
+    source = _READERS[path.suffix.lower()](content, name, given, input)
+    return import_file(source, path.name if weights is None else f"{path.name}, {weights.name}")
+
+
+def _content(path: Path) -> bytes:
+    """What a file holds. Errors: ``WrongSource``."""
+    try:
+        if path.exists() and not path.is_file():
+            raise WrongSource(f"{path} is not a regular file")
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise WrongSource(f"cannot read {path}: {error.strerror}") from None
+    if len(content) > _MAX_BYTES:
+        raise WrongSource(f"{path} is larger than {_MAX_BYTES:,} bytes")
+    return content
+
+
+_Reader = Callable[[bytes, str, bytes | None, Volume | None], FileSource]
+
+
+def _read_onnx(
+    content: bytes, name: str, weights: bytes | None, input: Volume | None
+) -> FileSource:
+    from archdsl.importing.from_onnx.file import read_onnx
+
+    if weights is not None:
+        raise WrongSource("an ONNX model has its weights in the same file")
+    return read_onnx(content, name, input)
+
+
+_READERS: dict[str, _Reader] = {".onnx": _read_onnx}

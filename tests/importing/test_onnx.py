@@ -1,0 +1,322 @@
+"""ONNX files as specs: what is written, and that onnxruntime computes the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from conftest import ROOT
+from onnx_models import LIGHT, drawn, model, node
+
+import archdsl
+from archdsl.importing.errors import NotInTheLanguage, NotTheSame, WrongSource
+from archdsl.importing.from_onnx.file import read_onnx
+from archdsl.importing.importer import Imported, import_file
+from archdsl.layers import activation
+from archdsl.layers.volume import Volume
+from archdsl.torch_tools.export import export_onnx
+
+
+def imported(content: bytes) -> Imported:
+    return import_file(read_onnx(content, "Net"), "net.onnx")
+
+
+def body_of(made: Imported) -> list[str]:
+    """The lines of a spec without its comments."""
+    return [line for line in made.text.splitlines() if line and not line.startswith("#")]
+
+
+def statements_of(made: Imported) -> str:
+    """What stands in the braces of a short network."""
+    return "; ".join(line.strip() for line in body_of(made)[1:-1])
+
+
+# ── Classic networks ─────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "weights"),
+    [
+        ("bvlc_alexnet", 10, 60_965_224),
+        ("densenet121", 30, 8_062_248),
+        ("inception_v1", 30, 6_998_552),
+        ("inception_v2", 75, 11_213_288),
+        ("resnet50", 25, 25_557_032),
+        ("shufflenet", 30, 1_393_320),
+        ("squeezenet", 15, 1_235_496),
+    ],
+)
+def test_classic_networks_are_short(name: str, lines: int, weights: int) -> None:
+    """All but the two with most weights; `benchmarks/imports.py` has these as well."""
+    made = imported((LIGHT / f"light_{name}.onnx").read_bytes())
+    assert made.model.input == Volume((224, 224, 3))
+    assert made.model.output.elements == 1000
+    assert made.model.trunk.parameters == weights
+    assert len(body_of(made)) <= lines
+    assert archdsl.format(made.text) == made.text
+
+
+def test_a_flat_resnet_gets_its_block_back() -> None:
+    made = imported((LIGHT / "light_resnet50.onnx").read_bytes())
+    assert (
+        "\n".join(body_of(made))
+        == """\
+block residual(n, s=1, projects=false) {
+  add {
+    | conv 1x1 n nobias bn relu
+      conv 3x3 n stride=s p1 nobias bn relu
+      conv 1x1 (4*n) nobias bn
+    | if projects { conv 1x1 (4*n) stride=s nobias bn } else { id }
+  }
+  relu
+}
+network Net: 224x224x3 → 1000 {
+  conv 7x7 64 s2 p3 nobias bn relu maxpool 3x3 s2 p1
+  residual(64, 1, true)
+  residual(64) ×2
+  residual(128, 2, true)
+  residual(128) ×3
+  residual(256, 2, true)
+  residual(256) ×5
+  residual(512, 2, true)
+  residual(512) ×2
+  gap
+  fc 1000 softmax
+}"""
+    )
+    # The file has one number for all weights, with which no comparison could tell anything.
+    assert "with random weights" in made.text
+
+
+@pytest.mark.parametrize("name", ["lenet5", "nin_cifar10", "vgg11", "zoo/unet"])
+def test_what_archdsl_exports_comes_back(name: str) -> None:
+    """With its volumes and its parts; batch normalization is in the convolutions by then."""
+    original = archdsl.load(ROOT / "specs" / f"{name}.arch")
+    made = imported(export_onnx(original, archdsl.compile(original)).content)
+    assert (made.model.input, made.model.output) == (original.input, original.output)
+    assert made.model.trunk.macs == original.trunk.macs
+    assert "with its own weights" in made.text
+
+
+# ── Operations ───────────────────────────────────────────────────────────────────────────────
+
+W, B = drawn(8, 4, 3, 3), drawn(8, seed=1)
+SCALES = {"s": drawn(4) ** 2 + 0.5, "b": drawn(4, seed=1), "m": drawn(4), "v": drawn(4) ** 2 + 0.5}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "constants", "statements"),
+    [
+        ([node("Conv", "x w", "y")], {"w": W}, "conv 3x3 8 nobias"),
+        ([node("Conv", "x w b", "y", pads=[1] * 4)], {"w": W, "b": B}, "conv 3x3 8 same"),
+        ([node("Conv", "x w", "y", auto_pad="SAME_UPPER", strides=[2, 2])], {"w": W},
+         "conv 3x3 8 s2 same nobias"),
+        ([node("Conv", "x w", "y", auto_pad="SAME_LOWER", strides=[2, 2])], {"w": W},
+         "pad 1 0 1 0; conv 3x3 8 s2 nobias"),
+        ([node("Conv", "x w", "y", pads=[2, 0, 0, 1])], {"w": W},
+         "pad 0 1 2 0; conv 3x3 8 nobias"),
+        ([node("Conv", "x w", "y", group=4)], {"w": drawn(4, 1, 3, 3)}, "dwconv 3x3 nobias"),
+        ([node("Conv", "x w", "t"), node("Add", "t b", "y")], {"w": W, "b": drawn(8, 1, 1)},
+         "conv 3x3 8"),
+        ([node("ConvTranspose", "x w b", "y", strides=[2, 2], pads=[1] * 4,
+               output_padding=[1, 1])],
+         {"w": drawn(4, 8, 3, 3), "b": B}, "deconv 3x3 8 s2 p1 output_padding=1"),
+        ([node("BatchNormalization", "x s b m v", "y", epsilon=1e-3)], SCALES, "bn eps=0.001"),
+        ([node("BatchNormalization", "x s b m v", "t"), node("Mul", "t f", "u"),
+          node("Add", "u a", "y")],
+         {**SCALES, "s": np.ones(4, np.float32), "b": np.zeros(4, np.float32),
+          "f": drawn(4, 1, 1), "a": drawn(4, 1, 1, seed=2)}, "bn"),
+        ([node("BatchNormalization", "x s b m v", "t"), node("Mul", "t f", "u"),
+          node("Add", "u a", "y")],
+         {**SCALES, "f": drawn(4, 1, 1), "a": drawn(4, 1, 1, seed=2)}, "bn scale"),
+        ([node("InstanceNormalization", "x s b", "y")], SCALES, "in affine=true"),
+        ([node("LRN", "x", "y", size=5, alpha=2e-4)], {}, "lrn 5 alpha=0.0002"),
+        ([node("MaxPool", "x", "y", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)], {},
+         "maxpool 3x3 s2 ceil"),
+        ([node("MaxPool", "x", "y", kernel_shape=[2, 2])], {}, "maxpool 2x2 s1"),
+        ([node("MaxPool", "x", "y", kernel_shape=[2, 2], pads=[0, 0, 1, 1])], {},
+         "maxpool 2x2 s1 same"),
+        ([node("MaxPool", "x", "y", kernel_shape=[3, 3], strides=[3, 3], pads=[0, 0, 1, 1])], {},
+         "maxpool 3x3 same"),
+        ([node("AveragePool", "x", "y", kernel_shape=[3, 3], pads=[1] * 4)], {},
+         "avgpool 3x3 s1 p1 count_include_pad=false"),
+        ([node("AveragePool", "x", "y", kernel_shape=[3, 3], pads=[1, 1, 0, 0],
+               count_include_pad=1)], {}, "pad 1 0 1 0 avgpool 3x3 s1"),
+        ([node("AveragePool", "x", "y", kernel_shape=[9, 9], pads=[0, 0, 1, 1])], {}, "gap"),
+        ([node("GlobalMaxPool", "x", "y")], {}, "gmp"),
+        ([node("ReduceMean", "x", "y", axes=[2, 3], keepdims=0)], {}, "gap flatten"),
+        ([node("Clip", "x lo hi", "y")], {"lo": np.float32(0), "hi": np.float32(6)}, "relu6"),
+        ([node("Clip", "x lo", "y")], {"lo": np.float32(0)}, "relu"),
+        ([node("Clip", "x lo hi", "y")], {"lo": np.float32(-2), "hi": np.float32(1)},
+         "hardtanh min_val=-2"),
+        ([node("LeakyRelu", "x", "y", alpha=0.1)], {}, "leakyrelu 0.1"),
+        ([node("PRelu", "x w", "y")], {"w": drawn(4, 1, 1)}, "prelu num_parameters=4"),
+        ([node("Sigmoid", "x", "t"), node("Mul", "x t", "y")], {}, "silu"),
+        ([node("HardSigmoid", "x", "t", alpha=1 / 6), node("Mul", "t x", "y")], {}, "hardswish"),
+        ([node("Softplus", "x", "s"), node("Tanh", "s", "t"), node("Mul", "x t", "y")], {},
+         "mish"),
+        ([node("Sigmoid", "x", "t"), node("Mul", "x t", "u"), node("Add", "u t", "y")], {},
+         "add { mul { id | part1: sigmoid } | part1 }"),
+        ([node("Softmax", "x", "y", axis=1)], {}, "softmax"),
+        ([node("Reshape", "x s", "t"), node("Transpose", "t", "u", perm=[0, 2, 1, 3, 4]),
+          node("Reshape", "u r", "y")],
+         {"s": np.array([1, 2, 2, 8, 8]), "r": np.array([1, 4, 8, 8])}, "channelshuffle 2"),
+        ([node("DepthToSpace", "x", "y", blocksize=2, mode="CRD")], {}, "pixelshuffle 2"),
+        ([node("Reshape", "x s", "t"), node("Transpose", "t", "u", perm=[0, 1, 4, 2, 5, 3]),
+          node("Reshape", "u r", "y")],
+         {"s": np.array([1, 1, 2, 2, 8, 8]), "r": np.array([1, 1, 16, 16])}, "pixelshuffle 2"),
+        ([node("Shape", "x", "s"), node("Gather", "s i", "n"), node("Unsqueeze", "n a", "n1"),
+          node("Concat", "n1 m", "r", axis=0), node("Reshape", "x r", "y")],
+         {"i": np.array(0), "a": np.array([0]), "m": np.array([-1])}, "flatten"),
+        ([node("Flatten", "x", "t"), node("Gemm", "t w b", "y", transB=1)],
+         {"w": drawn(5, 256), "b": drawn(5)}, "fc 5"),
+        ([node("Flatten", "x", "t"), node("MatMul", "t w", "u"), node("Add", "u b", "y")],
+         {"w": drawn(256, 5), "b": drawn(5)}, "fc 5"),
+        ([node("Split", "x", "a b", axis=1), node("Concat", "b a", "y", axis=1)], {},
+         "concat { slice 2 | slice 0 2 }"),
+        ([node("Slice", "x s e a", "y")],
+         {"s": np.array([1, 2]), "e": np.array([3, 8]), "a": np.array([1, 3])},
+         "slice 1 3 pad -2 0 0 0"),
+        ([node("Pad", "x p", "y", mode="reflect")], {"p": np.array([0, 0, 1, 2, 0, 0, 1, 2])},
+         "pad 2 2 1 1 reflect"),
+        ([node("Pad", "x p", "y")], {"p": np.array([0, 1, 0, 0, 0, 2, 0, 0])},
+         "padchannels 1 2"),
+        ([node("Resize", "x _ s", "y", mode="nearest")],
+         {"s": np.array([1, 1, 2, 2], np.float32)}, "upsample 2"),
+        ([node("Resize", "x _ s", "y", mode="linear")],
+         {"s": np.array([1, 1, 2, 2], np.float32)}, "upsample 2x2 mode=bilinear"),
+        ([node("Mul", "x f", "y")], {"f": drawn(4, 1, 1)}, "layerscale 1"),
+        ([node("GlobalAveragePool", "x", "p"), node("Mul", "x p", "y")], {},
+         "mul { id | gap }"),
+        ([node("Dropout", "x", "y")], {}, "dropout 0.5"),
+    ],
+    ids=lambda value: value.replace("; ", "+") if isinstance(value, str) else None,
+)  # fmt: skip
+def test_operations(
+    nodes: list[onnx.NodeProto], constants: dict[str, Any], statements: str
+) -> None:
+    made = imported(model(nodes, constants))
+    assert statements_of(made).startswith(statements)
+
+
+def test_more_images_at_once_than_one() -> None:
+    flat = [node("Reshape", "x s", "t"), node("Gemm", "t w", "y", transB=1)]
+    made = imported(model(flat, {"s": np.array([3, -1]), "w": drawn(5, 256)}, input=(3, 4, 8, 8)))
+    assert statements_of(made) == "fc 5 nobias"
+
+
+def test_several_results_are_parts_by_name() -> None:
+    nodes = [
+        node("Conv", "x w", "t"),
+        node("Relu", "t", "shared"),
+        node("Conv", "shared v", "scores"),
+        node("Sigmoid", "shared", "mask"),
+    ]
+    constants = {"w": W, "v": drawn(2, 8, 1, 1)}
+    made = imported(model(nodes, constants, outputs=["mask", "scores"]))
+    assert (
+        "\n".join(body_of(made))
+        == """\
+network Net: 8x8x4 → (mask: 6x6x8, scores: 6x6x2) {
+  conv 3x3 8 nobias; part1: relu
+  scores: conv 1x1 2 nobias
+  part1; mask: sigmoid
+}"""
+    )
+
+
+def test_a_result_on_the_way_to_another() -> None:
+    nodes = [node("Conv", "x w", "first"), node("Relu", "first", "y")]
+    made = imported(model(nodes, {"w": W}, outputs=["y", "first"]))
+    assert statements_of(made) == "first: conv 3x3 8 nobias; y: relu"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "constants", "reason"),
+    [
+        ([node("Sin", "x", "y")], {}, "`Sin` is not in the language"),
+        ([node("Relu", "x", "y", domain="com.example")], {},
+         "`com.example.Relu` is not in the language"),
+        ([node("Add", "x c", "y")], {"c": np.float32(2)},
+         "`Add` with a constant is not in the language"),
+        ([node("MaxPool", "x", "y", kernel_shape=[2, 2], pads=[1, 1, 0, 0])], {},
+         "`MaxPool` with pads=[1, 1, 0, 0] is not in the language"),
+        ([node("DepthToSpace", "x", "y", blocksize=2)], {},
+         "`DepthToSpace` with mode=DCR is not in the language"),
+        ([node("Resize", "x _ s", "y", mode="cubic")],
+         {"s": np.array([1, 1, 2, 2], np.float32)},
+         "`Resize` with cubic, half_pixel, round_prefer_floor is not in the language"),
+        ([node("MaxPool", "x", "t i", kernel_shape=[2, 2]), node("Cast", "i", "j", to=1),
+          node("Add", "t j", "y")], {},
+         "`MaxPool` with its result 'i' is not in the language"),
+        ([node("Transpose", "x", "y", perm=[0, 2, 3, 1])], {},
+         "axes in another order are not in the language"),
+        ([node("Conv", "x w", "t"), node("Conv", "t w", "y")], {"w": drawn(4, 4, 3, 3)},
+         "the weights 'w' are used twice, which is not imported yet"),
+        ([node("Conv", "x x", "y")], {}, "`Conv` with 'x', which is computed"),
+        ([node("ConstantOfShape", "s", "c"), node("Add", "x c", "y")],
+         {"s": np.array([10**6, 10**6])}, "a constant of 1000000000000 numbers is too large"),
+        ([node("Identity", "x", "y")], {}, "y: no layer gives this result"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)  # fmt: skip
+def test_what_is_refused(
+    nodes: list[onnx.NodeProto], constants: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(NotInTheLanguage) as told:
+        imported(model(nodes, constants))
+    assert reason in str(told.value)
+
+
+def test_all_of_it_at_once_and_what_depends_on_it_is_left_out() -> None:
+    nodes = [node("Sin", "x", "t"), node("Cos", "t", "u"), node("Tan", "x", "v")]
+    nodes = [*nodes, node("Add", "u v", "y")]
+    with pytest.raises(NotInTheLanguage) as told:
+        imported(model(nodes))
+    assert told.value.reasons == (
+        "node 0: `Sin` is not in the language",
+        "node 2: `Tan` is not in the language",
+    )
+
+
+def test_the_volume_of_an_open_input_must_be_given() -> None:
+    content = model([node("Conv", "x w", "y")], {"w": W}, input=("n", 4, "h", "w"))
+    with pytest.raises(WrongSource, match=r"its input is \?x\?x4: pass the volume"):
+        read_onnx(content, "Net")
+    made = import_file(read_onnx(content, "Net", Volume((9, 7, 4))), "net.onnx")
+    assert made.model.output == Volume((7, 5, 8))
+    with pytest.raises(WrongSource, match=r"the file's input is \?x\?x4, not 9x7x3"):
+        read_onnx(content, "Net", Volume((9, 7, 3)))
+
+
+@pytest.mark.parametrize("kind", [onnx.TensorProto.UINT8, onnx.TensorProto.FLOAT16])
+def test_inputs_of_other_types_are_refused(kind: int) -> None:
+    with pytest.raises(NotInTheLanguage, match="its input is of type"):
+        read_onnx(model([node("Relu", "x", "y")], kind=kind), "Net")
+
+
+def test_what_is_no_model() -> None:
+    whole = model([node("Conv", "x w", "y")], {"w": W})
+    for content in (b"", b"\x80\x04pickle", whole[: len(whole) // 2]):
+        with pytest.raises(WrongSource, match="Net is not a valid ONNX model"):
+            read_onnx(content, "Net")
+
+
+def test_results_that_prove_nothing() -> None:
+    """A softmax of one channel is 1, whatever is computed before it."""
+    nodes = [node("Conv", "x w", "t"), node("Softmax", "t", "y", axis=1)]
+    with pytest.raises(WrongSource, match="the same for different images"):
+        imported(model(nodes, {"w": drawn(1, 4, 3, 3)}))
+
+
+def test_a_wrong_graph_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparison can fail: the file has another stride than what was read."""
+    source = read_onnx(model([node("Conv", "x w", "t"), node("Elu", "t", "y")], {"w": W}), "Net")
+    read = source.graph.operations
+    changed = replace(read[1], layer=activation.ELU(0.9))
+    graph = replace(source.graph, operations=(read[0], changed))
+    with pytest.raises(NotTheSame, match="its output differs by"):
+        import_file(replace(source, graph=graph), "net.onnx")
