@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -69,7 +69,6 @@ class GraphBuilder:
         *inputs: int,
         path: str = "",
         scopes: tuple[SourcePart, ...] = (),
-        is_of_training: bool = False,
     ) -> int:
         """Add a layer behind its inputs; its number.
 
@@ -95,7 +94,6 @@ class GraphBuilder:
             scopes,
             path,
             state=bool(parameters) or isinstance(layer, BatchNorm),
-            is_of_training=is_of_training,
         )
         self.operations.append(made)
         return made.id
@@ -120,20 +118,34 @@ class GraphBuilder:
             return DepthwiseConv(kernel, stride, padding, dilation, bias)
         return Conv(kernel, channels, stride, padding, dilation, groups, bias)
 
-    def finish(
-        self, outputs: Mapping[str, int], heads: Sequence[int] = ()
-    ) -> tuple[SourceGraph, dict[int, int]]:
-        """The graph of what leads to a result, and the numbers of its operations by those here."""
-        needed: set[int] = set()
-        pending = [*outputs.values(), *heads]
+    def behind(self, results: Iterable[int]) -> set[int]:
+        """The operations that lead to results, their own among them."""
+        found: set[int] = set()
+        pending = [*results]
         while pending:
             at = pending.pop()
-            if at != INPUT and at not in needed:
-                needed.add(at)
+            if at != INPUT and at not in found:
+                found.add(at)
                 pending += self.operations[at].inputs
+        return found
+
+    def finish(
+        self, outputs: Mapping[str, int], heads: Sequence[tuple[int, float]] = ()
+    ) -> tuple[SourceGraph, dict[int, int]]:
+        """The graph of what leads to a result, and the numbers of its operations by those here.
+
+        ``heads`` are results that only training returns, with the weights of their losses.
+        """
+        trunk = self.behind(outputs.values())
+        needed = trunk | self.behind(head for head, _ in heads)
         numbers = {old: new for new, old in enumerate(sorted(needed))} | {INPUT: INPUT}
         operations = tuple(
-            replace(o, id=numbers[o.id], inputs=tuple(numbers[i] for i in o.inputs))
+            replace(
+                o,
+                id=numbers[o.id],
+                inputs=tuple(numbers[i] for i in o.inputs),
+                is_of_training=o.id not in trunk,
+            )
             for o in self.operations
             if o.id in needed
         )
@@ -143,7 +155,8 @@ class GraphBuilder:
             self.input,
             operations,
             next(iter(named.values())),
-            tuple(numbers[head] for head in heads),
+            tuple(numbers[head] for head, _ in heads),
+            tuple(weight for _, weight in heads),
             named if len(named) > 1 else {},
         )
         return graph, numbers
@@ -188,22 +201,31 @@ def weights_of(layer: Layer, x: Volume) -> dict[str, tuple[int, ...]]:
 class RandomWeights(Mapping[int, Mapping[str, Tensor]]):
     """Weights of the operations that have some: the same each time, made when they are asked for.
 
-    Weights of convolutions and linear layers keep the variance (He et al. 2015); normalization
-    shrinks it a little, so that the sums of 50 residual blocks do not overflow. Biases are not 0,
-    so that nothing vanishes and each bias can be told from none.
+    Weights of convolutions and linear layers keep the variance (He et al. 2015). Biases are not 0,
+    so that each can be told from none. What is added is halved, so that the sums of 50 residual
+    blocks do not grow without end, and what a softmax reads is small: one that is sure of a class
+    hides all differences.
     """
 
     def __init__(self, graph: SourceGraph) -> None:
         volumes = {INPUT: graph.input} | {o.id: o.volume for o in graph.operations}
         self._of = {o.id: (o.layer, volumes[o.inputs[0]]) for o in graph.operations if o.state}
         self._made: dict[int, Mapping[str, Tensor]] = {}
+        self._factors: dict[int, float] = {}
+        for operation in graph.operations:
+            factor = _FACTORS.get(operation.layer.name)
+            if factor:
+                for before in operation.inputs:
+                    self._factors[_last_weights(graph, before)] = factor
 
     def __getitem__(self, operation: int) -> Mapping[str, Tensor]:
         if operation not in self._made:
             layer, x = self._of[operation]
             generator = torch.Generator().manual_seed(operation)
+            factor = self._factors.get(operation, 1)
             self._made[operation] = {
                 name: _random(layer, name, sizes, generator)
+                * (factor if name in ("weight", "bias") else 1)
                 for name, sizes in weights_of(layer, x).items()
             }
         return self._made[operation]
@@ -215,17 +237,31 @@ class RandomWeights(Mapping[int, Mapping[str, Tensor]]):
         return len(self._of)
 
 
+#: By how much weights are smaller before some layers.
+_FACTORS = {"softmax": 0.1, "add": 0.5}
+
+
+def _last_weights(graph: SourceGraph, at: int) -> int:
+    """The last operation with weights that leads to a result alone, or what has none."""
+    while at != INPUT and not graph.operations[at].state:
+        inputs = graph.operations[at].inputs
+        if len(inputs) != 1:
+            return INPUT
+        (at,) = inputs
+    return at
+
+
 def _random(layer: Layer, name: str, sizes: tuple[int, ...], generator: torch.Generator) -> Tensor:
     if name == "num_batches_tracked":
         return torch.tensor(0)
     if name in ("bias", "running_mean"):
         return torch.randn(sizes, generator=generator) / 10
     if name == "running_var":
-        return torch.rand(sizes, generator=generator) + 0.5
+        return torch.rand(sizes, generator=generator) + 0.75
     if isinstance(layer, PReLU):
         return torch.rand(sizes, generator=generator) / 2
     if isinstance(layer, BatchNorm | Scale | LayerScale):
-        return torch.rand(sizes, generator=generator) / 2 + 0.5
+        return torch.rand(sizes, generator=generator) + 0.5
     fan = math.prod(sizes[1:])
     if isinstance(layer, Deconv):
         # Each position of the result reads one window in so many.

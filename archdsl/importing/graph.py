@@ -52,6 +52,8 @@ class SourceGraph:
     output: int
     #: Results that only training returns, in the order in which it does.
     heads: tuple[int, ...] = ()
+    #: The weights of their losses, where the source says them.
+    head_weights: tuple[float, ...] = ()
     #: The results by name, the first of them ``output``, where there are several.
     outputs: Mapping[str, int] = field(default_factory=dict)
 

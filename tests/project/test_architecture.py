@@ -56,7 +56,14 @@ TOGETHER = {("drawing/page", "report")}
 
 #: Each library outside the standard one has one place.
 ONLY_IN = {
-    "lark": {"text/parser.py", "text/tree.py", "text/grammar.py", "text/attachment.py"},
+    # Beside the parser of the language, that of Caffe's networks.
+    "lark": {
+        "text/parser.py",
+        "text/tree.py",
+        "text/grammar.py",
+        "text/attachment.py",
+        "importing/prototxt.py",
+    },
     "networkx": {
         "network/graph.py",
         "model/consistency.py",

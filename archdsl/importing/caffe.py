@@ -1,0 +1,86 @@
+"""Caffe's networks (``.prototxt``) and weights (``.caffemodel``), as a graph and its judge.
+
+Read as BVLC/caffe reads them in ``src/caffe/net.cpp`` and ``src/caffe/layers``. Batch normalization
+and the `Scale` behind it are one `bn`, whose momentum is the weight of a new batch in the average
+once that has seen many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from archdsl.importing.building import Faults, GraphBuilder, RandomWeights, UnknownResult
+from archdsl.importing.caffe_building import CaffeBuilder
+from archdsl.importing.caffe_layers import KINDS
+from archdsl.importing.caffe_net import IMAGE, CaffeLayer, read_net
+from archdsl.importing.caffe_run import CaffeRun
+from archdsl.importing.caffemodel import load_caffe
+from archdsl.importing.files import FileSource
+from archdsl.importing.graph import INPUT
+from archdsl.importing.modules import Refused
+from archdsl.importing.prototxt import BadText, read_prototxt
+from archdsl.layers import LayerError
+from archdsl.layers.volume import Volume
+
+
+def read_caffe(
+    text: str, name: str, weights: bytes | None, input: Volume | None = None
+) -> FileSource:
+    """The network of a prototxt, with the weights of a file or random ones.
+
+    The results are what the losses with the largest weight read, or what no layer reads; what other
+    losses read are heads. ``input`` is the volume of an image where the text does not say it.
+
+    Errors:
+        WrongSource: what is no network, and weights that are not those of this one.
+        NotInTheLanguage: all that the language cannot say, each with its line.
+    """
+    faults = Faults(name)
+    builder = GraphBuilder(name, input or Volume.image(1, 1, 1))
+    try:
+        net = read_net(read_prototxt(text), input, faults)
+    except BadText as fault:
+        faults.wrong.append(str(fault))
+    faults.raise_any()
+    builder.input = net.input
+    made = CaffeBuilder(builder, net)
+    known: dict[int, int] = {IMAGE: INPUT}
+    for layer in net.layers:
+        try:
+            _read(layer, made, known)
+        except BadText as fault:
+            faults.wrong.append(str(fault))
+        except (Refused, LayerError) as fault:
+            faults.reasons.append(f"{layer.place}: {fault}")
+        except UnknownResult:
+            pass
+    faults.raise_any()
+    outputs = {output: known[of] for output, of in net.outputs.items()}
+    trunk = builder.behind(outputs.values())
+    for layer in net.layers:
+        if layer.is_of_training and any(known[of] in trunk for of in layer.makes):
+            faults.reasons.append(f"{layer.place}: only training has this layer")
+    if all(of == INPUT for of in outputs.values()):
+        faults.wrong.append("it has no layers that compute")
+    faults.raise_any()
+    graph, numbers = builder.finish(outputs, [(known[of], weight) for of, weight in net.heads])
+    owners = {layer: numbers[of] for layer, of in made.owners.items() if of in numbers}
+    state: Mapping[int, Mapping[str, Tensor]] = RandomWeights(graph)
+    if weights is not None:
+        state = load_caffe(weights, graph, net.layers, owners)
+    run = CaffeRun(net, owners, state)
+    return FileSource(graph, state, run, "Caffe's rules", weights is not None)
+
+
+def _read(layer: CaffeLayer, made: CaffeBuilder, known: dict[int, int]) -> None:
+    """Add the operations of a layer, and the numbers of its results."""
+    if layer.kind not in KINDS:
+        raise Refused("there is no such layer in the language")
+    kind = KINDS[layer.kind]
+    made.check(layer, kind)
+    if any(of not in known for of in layer.reads):
+        raise UnknownResult
+    results = kind.add(made, layer, [known[of] for of in layer.reads])
+    known |= dict(zip(layer.makes, results, strict=True))
