@@ -37,6 +37,8 @@ class SourceLayer:
     state: bool = False
     #: Whether evaluation leaves it out.
     is_of_training: bool = False
+    #: What its numbers are called in the source, where they are not those of a module at ``path``.
+    keys: tuple[str, ...] = ()
 
 
 INPUT = -1
@@ -56,6 +58,8 @@ class SourceGraph:
     head_weights: tuple[float, ...] = ()
     #: The results by name, the first of them ``output``, where there are several.
     outputs: Mapping[str, int] = field(default_factory=dict)
+    #: Whether a layer adds up in another order than the source, so that bits can differ.
+    is_rounded: bool = False
 
     @property
     def results(self) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from archdsl.importing.file_proof import compare_file
 from archdsl.importing.files import FileSource
 from archdsl.importing.folding import fold
 from archdsl.importing.graph import SourceGraph
-from archdsl.importing.proof import BATCH, Original, SameBits, compare
+from archdsl.importing.proof import BATCH, TOLERANCE, Original, SameBits, compare
 from archdsl.importing.structure import Body, heads_in, layers_in, structure
 from archdsl.importing.text import HEAD_WEIGHT, write_spec
 from archdsl.importing.tracing import trace
@@ -63,7 +63,8 @@ def import_torch(module: nn.Module, name: str, input: Volume, origin: str) -> Im
         lines += (
             f"The weight of the heads' losses is not in the module: {HEAD_WEIGHT} is GoogLeNet's.",
         )
-    return _commented(name, lines, text, compared.state, f"the same bits as {origin}")
+    same = "the same bits as" if compared.is_exact else "the same, up to rounding, as"
+    return _commented(name, lines, text, compared.state, f"{same} {origin}")
 
 
 def import_file(source: FileSource, origin: str) -> Imported:
@@ -151,9 +152,12 @@ def _origin(source: str, compared: SameBits, input: Volume, sample: Volume) -> t
         packages.insert(0, f"torchvision {version('torchvision')}")
     drops = " nothing dropped in training," if compared.drops else ""
     whole = "" if sample == input else f"the output for one of {input}, "
+    same = "The same bits as the original"
+    if not compared.is_exact:
+        same = f"The same as the original to {TOLERANCE:g} in double precision"
     return (
         f"Imported from {source} by archdsl {__version__}.",
-        f"The same bits as the original, with its weights ({', '.join(packages)}):{drops}",
+        f"{same}, with its weights ({', '.join(packages)}):{drops}",
         f"{whole}outputs for {BATCH} random images of {sample}, {compared.gradients} gradients "
         f"and {compared.buffers} buffers of a step.",
     )

@@ -9,7 +9,7 @@ from torch import nn
 
 from archdsl.layers import Layer, activation
 from archdsl.layers.conv import Conv, Deconv, DepthwiseConv
-from archdsl.layers.dense import Flatten, FullyConnected
+from archdsl.layers.dense import FullyConnected, Linear
 from archdsl.layers.norm import (
     BatchNorm,
     GroupNorm,
@@ -145,14 +145,8 @@ def _adaptive(one: type[Layer], more: Callable[[Any], Layer] | None) -> Callable
 
 
 def _linear(module: Any, x: Volume) -> Layer:
-    if not x.is_vector:
-        raise Refused("`nn.Linear` over the last axis of an image is not in the language")
-    return FullyConnected(module.out_features, module.bias is not None)
-
-
-def _flatten(module: Any, x: Volume) -> Layer:
-    need(module, start_dim=1, end_dim=-1)
-    return Flatten()
+    kind = FullyConnected if x.is_vector else Linear
+    return kind(module.out_features, module.bias is not None)
 
 
 def _plain(layer: type[Layer], *fields: str, **needed: object) -> Callable[..., Layer]:
@@ -166,8 +160,9 @@ def _plain(layer: type[Layer], *fields: str, **needed: object) -> Callable[..., 
 
 
 def _layer_norm(module: Any, x: Volume) -> Layer:
-    if not x.is_vector or module.normalized_shape != (x.channels,):
-        raise Refused("`nn.LayerNorm` over the last axes of an image is not in the language")
+    if module.normalized_shape != (x.channels,):
+        sizes = (*module.normalized_shape,)
+        raise Refused(f"`nn.LayerNorm` over {sizes} of {x} is not in the language")
     if not module.elementwise_affine or module.bias is None:
         raise Refused("`nn.LayerNorm` without weight or bias is not in the language")
     return LayerNorm(module.eps)
@@ -199,7 +194,6 @@ TABLE: dict[type[nn.Module], Callable[[Any, Volume], Layer]] = {
     nn.AdaptiveMaxPool2d: _adaptive(GlobalMaxPool, None),
     nn.AdaptiveMaxPool3d: _adaptive(GlobalMaxPool, None),
     nn.Linear: _linear,
-    nn.Flatten: _flatten,
     nn.LocalResponseNorm: _plain(LocalResponseNorm, "size", "alpha", "beta", "k"),
     nn.GroupNorm: _plain(GroupNorm, "num_groups", "eps", "affine"),
     **dict.fromkeys(
@@ -226,8 +220,8 @@ TABLE: dict[type[nn.Module], Callable[[Any, Volume], Layer]] = {
     nn.GELU: _plain(activation.GELU, "approximate"),
     nn.Softplus: _plain(activation.Softplus, "beta", "threshold"),
     nn.Hardtanh: _plain(activation.HardTanh, "min_val", "max_val"),
-    nn.Softmax: _plain(activation.Softmax, dim=1),
-    nn.LogSoftmax: _plain(activation.LogSoftmax, dim=1),
+    nn.Softmax: _plain(activation.Softmax),
+    nn.LogSoftmax: _plain(activation.LogSoftmax),
     nn.PixelShuffle: _plain(PixelShuffle, "upscale_factor"),
     nn.PixelUnshuffle: _plain(PixelUnshuffle, "downscale_factor"),
     nn.ChannelShuffle: _plain(ChannelShuffle, "groups"),
@@ -245,6 +239,11 @@ FUNCTIONS: dict[str, Callable[..., nn.Module]] = {
     "tanh": nn.Tanh,
     "leaky_relu": nn.LeakyReLU,
     "elu": nn.ELU,
+    "gelu": lambda approximate="none": nn.GELU(approximate),
+    "selu": lambda inplace=False: nn.SELU(),
+    "mish": lambda inplace=False: nn.Mish(),
+    "softplus": nn.Softplus,
+    "hardtanh": nn.Hardtanh,
     "max_pool2d": nn.MaxPool2d,
     "avg_pool2d": nn.AvgPool2d,
     "adaptive_avg_pool2d": nn.AdaptiveAvgPool2d,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from operator import itemgetter
 from typing import TypeAlias
 
@@ -25,6 +28,12 @@ from archdsl.torch_tools.network import load_network
 _DROPS = ("StochasticDepth", "DropPath")
 #: Images of the comparison.
 BATCH = 2
+#: By how much numbers of double precision may differ, as a share of the largest, where layers add
+#: up in another order than the original's. Of single precision they would differ by 1e-5, which
+#: is more than a block behind a factor of 1e-6 adds.
+TOLERANCE = 1e-9
+#: What sums of many numbers lose in double precision, as a share of the largest.
+_ROUNDING = 1e-13
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,8 @@ class SameBits:
     drops: bool
     #: The original's weights under the names of the spec.
     state: dict[str, Tensor]
+    #: Whether these were the same bits, and not the same to ``TOLERANCE`` in double precision.
+    is_exact: bool = True
 
 
 @dataclass(frozen=True)
@@ -66,39 +77,92 @@ def compare(original: Original, model: Model, sample: Volume) -> SameBits:
     need_same_layers(original.graph, original.layers, model)
     made = load_network(compile_module((model,)), entry_name(model))
     names = _names(theirs, made, model, original.layers)
-    state = {ours: theirs.state_dict()[key].clone() for key, ours in names.items()}
+    shapes = {key: value.shape for key, value in made.state_dict().items()}
     try:
+        state = {
+            ours: _fitted(theirs.state_dict()[key].clone(), shapes[ours])
+            for key, ours in names.items()
+        }
         made.load_state_dict(state)
     except RuntimeError:
         raise NotTheSame(model.name, "the weights do not fit the spec") from None
+    kept = {key: value.contiguous() for key, value in state.items()}
     like = next(theirs.parameters(), torch.empty(0))
+    drops = any(type(module).__name__ in _DROPS for module in theirs.modules())
+    is_rounded = original.graph.is_rounded
+    if is_rounded:
+        theirs, like = copy.deepcopy(theirs).double(), like.double()
+        drops |= any(isinstance(module, nn.Dropout) and module.p for module in theirs.modules())
     made.to(device=like.device, dtype=like.dtype)
+    with _nothing_dropped() if is_rounded else nullcontext():
+        compared = _compare_numbers(original, theirs, made, model, sample, names)
+    return SameBits(*compared, drops, kept, is_exact=not is_rounded)
+
+
+def _compare_numbers(
+    original: Original,
+    theirs: nn.Module,
+    made: nn.Module,
+    model: Model,
+    sample: Volume,
+    names: Mapping[str, str],
+) -> tuple[int, int]:
+    """Compare what two networks compute; how many gradients and buffers these were."""
+    like = next(theirs.parameters(), torch.empty(0))
     parameters = dict(made.named_parameters())
     for key, parameter in theirs.named_parameters():
         parameters[names[key]].requires_grad_(parameter.requires_grad)
+    tolerance = TOLERANCE if original.graph.is_rounded else 0.0
+    need_equal = partial(_need_equal, model.name, tolerance=tolerance)
     torch.manual_seed(0)
     for volume, count in {model.input: 1, sample: BATCH}.items():
         x = torch.randn(count, *volume.torch_sizes).to(like)
         outputs = [_run(network.eval(), x, model.name) for network in (theirs, made)]
-        _need_equal(model.name, f"the output in evaluation for {volume}", *outputs)
+        need_equal(f"the output in evaluation for {volume}", *outputs)
     images = [x.clone().requires_grad_() for _ in range(2)]
     order = [0, *(head + 1 for head in original.heads)]
     trained = _train(theirs, images[0], range(len(order))), _train(made, images[1], order)
     for number, (one, other) in enumerate(zip(*trained, strict=True)):
-        _need_equal(model.name, f"output {number} in training", one, other)
-    _need_equal(model.name, "the gradient of the images", images[0].grad, images[1].grad)
+        need_equal(f"output {number} in training", one, other)
+    need_equal("the gradient of the images", images[0].grad, images[1].grad)
     gradients = 0
+    found = [p.grad for p in theirs.parameters() if p.grad is not None]
+    largest = max((float(gradient.abs().max()) for gradient in found), default=0.0)
     for key, parameter in theirs.named_parameters():
-        ours = parameters[names[key]]
-        _need_equal(model.name, f"the gradient of {key}", parameter.grad, ours.grad)
+        ours = parameters[names[key]].grad
+        gradient = None if ours is None else ours.reshape(parameter.shape)
+        need_equal(f"the gradient of {key}", parameter.grad, gradient, beside=largest)
         gradients += parameter.grad is not None
     buffers = dict(made.named_buffers())
     compared = [(key, buffer) for key, buffer in theirs.named_buffers() if key in names]
     for key, buffer in compared:
-        _need_equal(model.name, f"the buffer {key}", buffer, buffers[names[key]])
-    drops = any(type(module).__name__ in _DROPS for module in theirs.modules())
-    kept = {key: value.contiguous() for key, value in state.items()}
-    return SameBits(gradients, len(compared), drops, kept)
+        need_equal(f"the buffer {key}", buffer, buffers[names[key]])
+    return gradients, len(compared)
+
+
+def _fitted(tensor: Tensor, shape: Sequence[int]) -> Tensor:
+    """A weight in the shape that it has in the spec's module, where only axes of 1 are added.
+
+    A linear layer over the channels of an image is a convolution there.
+    """
+    if [size for size in tensor.shape if size > 1] != [size for size in shape if size > 1]:
+        raise RuntimeError(f"{tuple(tensor.shape)} is no {tuple(shape)}")
+    return tensor.reshape([*shape])
+
+
+@contextmanager
+def _nothing_dropped() -> Iterator[None]:
+    """Let dropout drop nothing: the two draw for the same numbers in another order."""
+
+    def kept(x: Tensor, *_: object, **__: object) -> Tensor:
+        return x
+
+    before = nn.functional.dropout
+    nn.functional.dropout = kept  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        nn.functional.dropout = before
 
 
 def need_same_layers(graph: SourceGraph, layers: Sequence[SourceLayer], model: Model) -> None:
@@ -150,25 +214,32 @@ def _names(
         NotInTheLanguage: where the original has numbers that nothing depends on.
         NotTheSame: where the spec has others.
     """
-    theirs = [layer.path for layer in layers if layer.state]
+    theirs = [layer for layer in layers if layer.state]
     owners = [node for node in model.layers if has_state(made, model.names[node.id])]
     if len(theirs) != len(owners):
         raise NotTheSame(model.name, f"{len(theirs)} layers with weights became {len(owners)}")
     names: dict[str, str] = {}
-    for path, node in zip(theirs, owners, strict=True):
-        one, other = original.get_submodule(path), made.get_submodule(model.names[node.id])
-        keys, found = [*one.state_dict()], [*other.state_dict()]
+    for layer, node in zip(theirs, owners, strict=True):
+        keys, found = _keys(original, layer), _keys(made, None, model.names[node.id])
         if len(keys) != len(found):
-            reason = f"{path}: its weights are not those of a {type(one).__name__}"
+            kind = node.layer.name
+            reason = f"{layer.path}: its weights are not those of a `{kind}`"
             raise NotInTheLanguage(model.name, [reason])
-        for key, ours in zip(keys, found, strict=True):
-            names[f"{path}.{key}"] = f"{model.names[node.id]}.{ours}"
+        names |= zip(keys, found, strict=True)
     missing = original.state_dict().keys() - names.keys()
     if missing:
         unused = dict.fromkeys(key.rpartition(".")[0] for key in missing)
         reasons = [f"{path}: nothing that it returns depends on its weights" for path in unused]
         raise NotInTheLanguage(model.name, sorted(reasons))
     return names
+
+
+def _keys(network: nn.Module, layer: SourceLayer | None, path: str = "") -> list[str]:
+    """What the numbers of a layer are called in a network."""
+    if layer is not None and layer.keys:
+        return [*layer.keys]
+    path = path if layer is None else layer.path
+    return [f"{path}.{key}" for key in network.get_submodule(path).state_dict()]
 
 
 def has_state(network: nn.Module, path: str) -> bool:
@@ -206,17 +277,38 @@ def _train(network: nn.Module, x: Tensor, order: Sequence[int]) -> list[Tensor]:
     outputs = [found] if isinstance(found, Tensor) else [*found]
     outputs = [output for _, output in sorted(zip(order, outputs, strict=True), key=itemgetter(0))]
     torch.manual_seed(2)
-    factors = [torch.randn_like(output) for output in outputs]
+    # `randn_like` would fill them in the order of memory, which can be another.
+    factors = [torch.randn(output.shape).to(output) for output in outputs]
     # One after the other, in the order of the original: sums of gradients depend on it.
     sums = [(output * factor).sum() for output, factor in zip(outputs, factors, strict=True)]
     torch.autograd.backward(torch.stack(sums).sum())
     return [output.detach() for output in outputs]
 
 
-def _need_equal(name: str, what: str, one: Tensor | None, other: Tensor | None) -> None:
+def _need_equal(
+    name: str,
+    what: str,
+    one: Tensor | None,
+    other: Tensor | None,
+    *,
+    tolerance: float,
+    beside: float = 0.0,
+) -> None:
+    """Refuse numbers that are not the same bits, or not the same to a tolerance.
+
+    That is a share of the largest number. A gradient that is 0 is so up to the rounding of the
+    largest of all, ``beside`` it.
+    """
     if one is None or other is None:
         if one is not other:
             raise NotTheSame(name, f"{what} is there in one of the two alone")
         return
-    if one.shape != other.shape or not torch.equal(one, other):
+    if one.shape != other.shape:
+        raise NotTheSame(name, f"{what} differs")
+    if torch.equal(one, other):
+        return
+    if not tolerance:
+        raise NotTheSame(name, f"{what} differs")
+    difference = (one - other).abs().max()
+    if not difference <= tolerance * one.abs().max() + _ROUNDING * beside:
         raise NotTheSame(name, f"{what} differs")

@@ -36,7 +36,7 @@ class Twice(nn.Module):
 class Own(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(3, 1, 1))
+        self.weight = nn.Parameter(torch.ones(1, 16, 16))
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.weight
@@ -126,8 +126,11 @@ class TwoInputs(nn.Module):
         (weight_normed(), ["is not in the language"]),
         (Pair(), ["it returns several results, which is not imported yet"]),
         (TwoInputs(), ["forward: several inputs are not imported yet"]),
-        (nn.Sequential(nn.Linear(3, 4)), ["0: `nn.Linear` over the last axis of an image"]),
-        (nn.Sequential(nn.Softmax(2)), ["0: `nn.Softmax` with dim=2 is not in the language"]),
+        (nn.Sequential(nn.Linear(3, 4)), ["0: `nn.Linear` over the last axis of 16x16x3"]),
+        (
+            nn.Sequential(nn.Softmax(2)),
+            ["0: `nn.Softmax` with dim=2 of 16x16x3 is not in the language"],
+        ),
         (nn.Sequential(nn.Conv2d(3, 4, 40)), ["0: "]),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",

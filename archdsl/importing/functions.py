@@ -1,0 +1,317 @@
+"""Functions and methods of tensors: what joins, moves, cuts and averages them."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from types import EllipsisType
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from archdsl.importing import views
+from archdsl.importing.following import value_of
+from archdsl.importing.modules import Refused
+from archdsl.importing.reader import Attribute, Handler, TraceReader, shown
+from archdsl.importing.views import View
+from archdsl.layers import Layer
+from archdsl.layers.activation import AbsoluteValue
+from archdsl.layers.dense import Flatten
+from archdsl.layers.merge import Add, Concat, Maximum, Multiply, Subtract
+from archdsl.layers.plumbing import Pad
+from archdsl.layers.pool import (
+    ChannelMax,
+    ChannelMean,
+    GlobalAveragePool,
+    GlobalMaxPool,
+    MaxPool,
+)
+from archdsl.layers.rearrangement import Slice
+from archdsl.layers.regularization import DropPath
+from archdsl.layers.tokens import Token
+
+HANDLERS: dict[object, Handler] = {}
+
+
+def _on(*names: str) -> Callable[[Handler], Handler]:
+    def enter(handler: Handler) -> Handler:
+        HANDLERS.update(dict.fromkeys(names, handler))
+        return handler
+
+    return enter
+
+
+def merge(reader: TraceReader, node: fx.Node, layer: Layer, *inputs: Any) -> View:
+    """Join tensors that are seen in the same way; others are brought into the usual order."""
+    for value in inputs:
+        if isinstance(value, Attribute):
+            reader.view_of(value)
+    if not all(isinstance(value, View) for value in inputs):
+        raise Refused(f"`{shown(node)}` with a number is not in the language")
+    found: list[View] = [*inputs]
+    if all(view.is_last for view in found):
+        made = reader.add(node, layer, found)
+        return views.last(made.id, made.volume)
+    same = {(view.volume, view.axes) for view in found}
+    if len(same) == 1:
+        made = reader.add(node, layer, found)
+        return views.with_volume(found[0], made.id, made.volume)
+    return reader.add(node, layer, [reader.first(node, view) for view in found])
+
+
+@_on("sub", "isub")
+def _sub(reader: TraceReader, node: fx.Node, x: Any, y: Any) -> View:
+    return merge(reader, node, Subtract(), x, y)
+
+
+@_on("maximum")
+def _maximum(reader: TraceReader, node: fx.Node, x: Any, other: Any) -> View:
+    return merge(reader, node, Maximum(), x, other)
+
+
+def add(reader: TraceReader, node: fx.Node, x: Any, y: Any) -> View:
+    return merge(reader, node, Add(), x, y)
+
+
+def mul(reader: TraceReader, node: fx.Node, x: Any, y: Any) -> View:
+    return merge(reader, node, Multiply(), x, y)
+
+
+def cat(reader: TraceReader, node: fx.Node, tensors: Sequence[Any], dim: int) -> View:
+    """A concatenation along the channels."""
+    found = [reader.view_of(tensor) for tensor in tensors]
+    if len(found) == 1:
+        return found[0]
+    if not all(view.is_last for view in found):
+        found = [reader.first(node, view) for view in found]
+    if found[0].channel_axis() != dim % len(found[0].axes):
+        raise Refused(f"`torch.cat` along {dim} is not in the language")
+    return merge(reader, node, Concat(), *found)
+
+
+@_on("abs")
+def _abs(reader: TraceReader, node: fx.Node, x: Any) -> View:
+    view = reader.view_of(x)
+    made = reader.add(node, AbsoluteValue(), [view])
+    return views.with_volume(view, made.id, made.volume)
+
+
+# ── Axes ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@_on("view", "reshape", "flatten", "unflatten", "unsqueeze", "squeeze")
+def _reshape(reader: TraceReader, node: fx.Node, x: Any, *_: Any, **__: Any) -> Any:
+    if isinstance(x, Attribute):
+        found = value_of(node)
+        assert isinstance(found, Tensor)
+        return Attribute(x.path, tuple(found.shape))
+    return reader.reshape(node, reader.view_of(x))
+
+
+@_on("permute", "transpose", "movedim", "moveaxis", "swapaxes", "swapdims", "t", "adjoint")
+def _permute(reader: TraceReader, node: fx.Node, x: Any, *args: Any, **kwargs: Any) -> View:
+    view = reader.view_of(x)
+    return views.permuted(view, _order(node, len(view.axes), args, kwargs))
+
+
+@_on("get_T", "get_mT")
+def _turned(reader: TraceReader, node: fx.Node, x: Any) -> View:
+    view = reader.view_of(x)
+    return views.permuted(view, _order(node, len(view.axes), (), {}))
+
+
+def _order(node: fx.Node, rank: int, args: Any, kwargs: Any) -> list[int]:
+    """The order of axes behind a permutation, as PyTorch itself has it."""
+    probe = torch.empty([*range(rank)], device="meta")
+    if node.target is getattr:
+        found = getattr(probe, str(node.args[1]))
+    elif isinstance(node.target, str):
+        found = getattr(probe, node.target)(*args, **kwargs)
+    else:
+        found = node.target(probe, *args, **kwargs)
+    return [*found.shape]
+
+
+@_on("contiguous", "clone")
+def _same(reader: TraceReader, node: fx.Node, x: Any, **_: Any) -> Any:
+    return x
+
+
+@_on("chunk")
+def _chunk(reader: TraceReader, node: fx.Node, x: Any, chunks: int, dim: int = 0) -> Any:
+    return _split(reader, node, x, 0, dim)
+
+
+@_on("split")
+def _split(reader: TraceReader, node: fx.Node, x: Any, size: Any, dim: int = 0) -> Any:
+    """Ranges of channels; what is not read is left out later."""
+    view = reader.view_of(x)
+    if not view.is_last:
+        view = reader.first(node, view)
+    axis = dim % len(view.axes)
+    if axis != view.channel_axis():
+        raise Refused(f"`{shown(node)}` along {dim} is not in the language")
+    pieces, start = [], 0
+    for length in (piece.shape[axis] for piece in value_of(node) or ()):
+        pieces.append(_channels(reader, node, view, start, start + length))
+        start += length
+    return tuple(pieces)
+
+
+def _channels(reader: TraceReader, node: fx.Node, view: View, start: int, stop: int) -> View:
+    """A range of channels."""
+    whole = view.volume.channels
+    if (start, stop) == (0, whole):
+        return view
+    made = reader.add(node, Slice(start, None if stop >= whole else stop), [view])
+    return views.with_volume(view, made.id, made.volume)
+
+
+@_on("getitem")
+def _getitem(reader: TraceReader, node: fx.Node, x: Any, index: Any) -> Any:
+    if isinstance(x, tuple | list):
+        found: Any = operator.getitem(x, index)
+        return found
+    if isinstance(x, Attribute):
+        return _reshape(reader, node, x)
+    view = reader.view_of(x)
+    index = index if isinstance(index, tuple) else (index,)
+    if any(isinstance(one, EllipsisType) for one in index):
+        at = index.index(...)
+        left = len(view.axes) - len([one for one in index if one is not None]) + 1
+        index = (*index[:at], *(slice(None) for _ in range(left)), *index[at + 1 :])
+    if all(one is None or one == slice(None) for one in index):
+        return reader.reshape(node, view)  # new axes
+    index = (*index, *(slice(None) for _ in range(len(view.axes) - len(index))))
+    if not view.is_last:
+        view = reader.first(node, view)
+    return _part(reader, node, view, index)
+
+
+def _part(reader: TraceReader, node: fx.Node, view: View, index: Sequence[Any]) -> View:
+    """A token, or ranges along axes."""
+    batch, *others = index
+    channels = others.pop(-1 if view.is_last and not view.is_first else 0)
+    if batch != slice(None) or len(index) != len(view.axes):
+        raise Refused("an index into a batch is not in the language")
+    if len(others) == 1 and isinstance(others[0], int) and channels == slice(None):
+        return reader.add(node, Token(others[0] % view.volume.positions), [view])
+    if not all(isinstance(one, slice) for one in (channels, *others)):
+        raise Refused("an index into a tensor is not in the language")
+    start, stop, step = channels.indices(view.volume.channels)
+    if step != 1:
+        raise Refused(f"every {step}th channel is not in the language")
+    view = _channels(reader, node, view, start, stop)
+    sides: list[int] = []
+    steps = []
+    for one, size in zip(others, view.volume.spatial, strict=True):
+        start, stop, step = one.indices(size)
+        sides[:0] = [-start, stop - size]
+        steps.append(step)
+    is_last = view.is_last and not view.is_first
+    if any(sides):
+        view = reader.add(node, Pad(tuple(sides)), [view])
+    if any(step != 1 for step in steps):
+        one_each = (1,) * len(steps)
+        view = reader.add(node, MaxPool(one_each, tuple(steps)), [view])
+    return views.last(view.id, view.volume) if is_last else view
+
+
+# ── Averages ─────────────────────────────────────────────────────────────────────────────────
+
+
+@_on("mean")
+def _mean(
+    reader: TraceReader, node: fx.Node, x: Any, dim: Any = None, keepdim: bool = False
+) -> View:
+    return _pool(reader, node, x, dim, keepdim, GlobalAveragePool(), ChannelMean())
+
+
+@_on("amax")
+def _amax(reader: TraceReader, node: fx.Node, x: Any, dim: Any = (), keepdim: bool = False) -> View:
+    return _pool(reader, node, x, dim, keepdim, GlobalMaxPool(), ChannelMax())
+
+
+@_on("max")
+def _max(reader: TraceReader, node: fx.Node, x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    if isinstance(dim, View):
+        return merge(reader, node, Maximum(), x, dim)
+    view = reader.first(node, x)
+    if dim is None or dim % len(view.axes) != 1 or not keepdim:
+        raise Refused(f"a maximum over {dim} is not in the language")
+    return (reader.add(node, ChannelMax(), [view]), None)
+
+
+def _pool(
+    reader: TraceReader,
+    node: fx.Node,
+    x: Any,
+    dim: Any,
+    keepdim: bool,
+    over_positions: Layer,
+    over_channels: Layer,
+) -> View:
+    view = reader.view_of(x)
+    is_last = view.is_last and not view.is_first
+    if not is_last:
+        view = reader.first(node, view)
+    rank = len(view.axes)
+    given = dim if isinstance(dim, list | tuple) else [dim]
+    dims = sorted(d % rank for d in given if d is not None)
+    at = view.channel_axis()
+    if dims == [at] and keepdim and rank > 2:
+        made = reader.add(node, over_channels, [view])
+        return views.with_volume(view, made.id, made.volume)
+    if not dims or dims != [axis for axis in range(1, rank) if axis != at]:
+        raise Refused(f"a mean over {dim} is not in the language")
+    # Along the last axis, and along others, numbers are added in another order.
+    reader.is_rounded |= is_last
+    pooled = reader.add(node, over_positions, [view])
+    if keepdim:
+        return views.last(pooled.id, pooled.volume) if is_last else pooled
+    return reader.add(node, Flatten(), [pooled])
+
+
+# ── What training alone does ─────────────────────────────────────────────────────────────────
+
+
+@_on("dropout")
+def _dropout(
+    reader: TraceReader,
+    node: fx.Node,
+    x: Any,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+) -> View:
+    reader.need_training(node, 2)
+    return reader.apply(node, nn.Dropout(p), x)
+
+
+@_on("stochastic_depth")
+def _stochastic_depth(
+    reader: TraceReader, node: fx.Node, x: Any, p: float, mode: str, training: bool = True
+) -> View:
+    if mode != "row":
+        raise Refused("`stochastic_depth` of a whole batch is not in the language")
+    reader.need_training(node, 3)
+    view = reader.view_of(x)
+    if not p:
+        return view
+    if view.axes[0] != views.axes_of(view.volume)[0]:
+        raise Refused("`stochastic_depth` of positions is not in the language")
+    made = reader.add(node, DropPath(p), [view])
+    return views.with_volume(view, made.id, made.volume)
+
+
+@_on("softmax", "log_softmax")
+def _softmax(reader: TraceReader, node: fx.Node, x: Any, dim: int, **_: Any) -> View:
+    kind = nn.LogSoftmax if "log" in str(node.target) else nn.Softmax
+    return reader.apply(node, kind(dim), x)
+
+
+@_on("_assert")
+def _assert(reader: TraceReader, node: fx.Node, condition: Any, message: str) -> None:
+    if condition is not True:
+        raise Refused(f"it asserts that {message}")

@@ -1,0 +1,359 @@
+"""The nodes of a trace as operations: modules are layers, and functions what reads them makes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+from torch import Tensor, fx, nn
+
+from archdsl.importing import views
+from archdsl.importing.following import value_of
+from archdsl.importing.graph import INPUT, SourceLayer, SourcePart
+from archdsl.importing.modules import FUNCTIONS, Refused, layer_of
+from archdsl.importing.views import View
+from archdsl.layers import Family, Layer, LayerError
+from archdsl.layers.activation import LogSoftmax, PReLU, Softmax
+from archdsl.layers.dense import Linear
+from archdsl.layers.volume import Volume
+
+#: Reads a call: the reader, the node, and what was given.
+Handler: TypeAlias = Callable[..., Any]
+#: Modules over the last axis, whatever is before it.
+_OVER_LAST = (nn.Linear, nn.LayerNorm, nn.RMSNorm)
+_OVER_AXIS = (nn.Softmax, nn.LogSoftmax)
+_ALONG = (*_OVER_LAST, *_OVER_AXIS)
+_RESHAPES = (nn.Flatten, nn.Unflatten)
+#: Where functions of PyTorch and torchvision are; others of the same name do something else.
+_HOMES = ("torch", "torchvision", "_operator", "builtins", "math")
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """A parameter or a buffer that a module uses by itself, along axes of these sizes."""
+
+    path: str
+    sizes: tuple[int, ...]
+
+
+class TraceReader:
+    """Turns the nodes of a trace into operations."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        input: Volume,
+        modes: Mapping[fx.Node, tuple[fx.Node, ...]],
+        handlers: Mapping[object, Handler],
+    ) -> None:
+        self.module = module
+        self.volume = input
+        self.modes = modes
+        self.handlers = handlers
+        self.operations: list[SourceLayer] = []
+        self.values: dict[str, Any] = {}
+        self.reasons: list[str] = []
+        self.output = INPUT
+        self.heads: tuple[int, ...] = ()
+        self.called: set[str] = set()
+        #: Whether a layer adds up in another order than the original.
+        self.is_rounded = False
+
+    def layers(self) -> tuple[SourceLayer, ...]:
+        """All operations; a module whose functions make a single layer is that layer."""
+        holds: dict[str, int] = {}
+        for operation in self.operations:
+            for scope in operation.scopes:
+                holds[scope.path] = holds.get(scope.path, 0) + 1
+        return tuple(_without_own_part(operation, holds) for operation in self.operations)
+
+    def read(self, node: fx.Node) -> None:
+        """Read one node; what cannot be said is collected, and what depends on it is left out."""
+        arguments = [*node.args, *node.kwargs.values()]
+        if any(self._is_unknown(argument) for argument in arguments):
+            return
+        try:
+            value = self._value(node)
+            self._need_sizes(node, value)
+        except (Refused, LayerError) as fault:
+            self.reasons.append(f"{place_of(node)}: {fault}")
+            return
+        self.values[node.name] = value
+
+    def _is_unknown(self, argument: Any) -> bool:
+        if isinstance(argument, fx.Node):
+            return argument.name not in self.values
+        if isinstance(argument, list | tuple):
+            return any(map(self._is_unknown, argument))
+        return False
+
+    def _value(self, node: fx.Node) -> Any:
+        match node.op:
+            case "placeholder":
+                if self.values:
+                    raise Refused("several inputs are not imported yet")
+                return views.plain(INPUT, self.volume)
+            case "output":
+                return self._read_output(self._known(node.args[0]))
+            case "call_module":
+                return self._call_module(node)
+            case "get_attr":
+                found = value_of(node)
+                sizes = tuple(found.shape) if isinstance(found, Tensor) else ()
+                return Attribute(str(node.target), sizes)
+            case _:
+                return self._call_function(node)
+
+    def _need_sizes(self, node: fx.Node, value: Any) -> None:
+        """Refuse what was read as something of other sizes than it has."""
+        found = value_of(node)
+        if not isinstance(value, View) or not isinstance(found, Tensor):
+            return
+        if tuple(found.shape) != value.sizes:
+            raise Refused(f"`{shown(node)}` that stretches a tensor is not in the language")
+
+    def _read_output(self, result: Any) -> None:
+        results = result if isinstance(result, tuple) else (result,)
+        for one in results:
+            if not isinstance(one, View):
+                raise Refused("what it returns are not tensors alone")
+            if not one.is_first:
+                raise Refused("it returns a tensor whose channels are not its second axis")
+        self.output, *heads = (one.id for one in results)
+        self.heads = tuple(heads)
+
+    def _known(self, argument: Any) -> Any:
+        if isinstance(argument, fx.Node):
+            return self.values[argument.name]
+        if isinstance(argument, list | tuple):
+            known = map(self._known, argument)
+            return tuple(known) if isinstance(argument, tuple) else [*known]
+        return argument
+
+    # ── Modules ──────────────────────────────────────────────────────────────────────────────
+
+    def _call_module(self, node: fx.Node) -> Any:
+        path = str(node.target)
+        module = self.module.get_submodule(path)
+        if module._forward_hooks or module._forward_pre_hooks:
+            raise Refused("a module with hooks is not in the language")
+        args: tuple[Any, ...] = self._known(node.args)
+        kwargs = {key: self._known(value) for key, value in node.kwargs.items()}
+        state = bool([*module.parameters(), *module.buffers()])
+        if state:
+            self.own(path)
+        handler = self.handlers.get(type(module))
+        if handler is not None:
+            return handler(self, node, module, *args, **kwargs)
+        (x,) = (*args, *kwargs.values())
+        return self.apply(node, module, x, path, state=state)
+
+    def own(self, path: str) -> None:
+        """Note that what is there is read; once is all that is imported."""
+        if path in self.called:
+            raise Refused("a layer with weights that runs twice is not imported yet")
+        self.called.add(path)
+
+    def apply(
+        self,
+        node: fx.Node,
+        module: nn.Module,
+        x: Any,
+        path: str = "",
+        *,
+        state: bool = False,
+        keys: tuple[str, ...] = (),
+    ) -> View:
+        """What a module gives for a tensor that is seen in some way."""
+        view = self.view_of(x)
+        if isinstance(module, nn.Dropout) and not module.p:
+            return view
+        if isinstance(module, _RESHAPES):
+            return self.reshape(node, view, path)
+        if not self._is_direct(module, view):
+            view = self.first(node, view)
+            if isinstance(module, _ALONG) and not self._is_direct(module, view):
+                raise Refused(f"{_along(module)} of {view.volume} is not in the language")
+        layer = layer_of(module, view.volume)
+        if isinstance(layer, Linear):
+            self.is_rounded = True  # it is a convolution
+        made = self.add(node, layer, [view], path, state=state, keys=keys)
+        return made if view.is_first else views.with_volume(view, made.id, made.volume)
+
+    def _is_direct(self, module: nn.Module, view: View) -> bool:
+        """Whether what a module does to each number, or to all channels, is so in this view."""
+        if isinstance(module, _OVER_LAST):
+            return view.channel_axis() == len(view.axes) - 1
+        if isinstance(module, _OVER_AXIS):
+            dim = module.dim
+            return dim is not None and view.channel_axis() == dim % len(view.axes)
+        return is_elementwise(module)
+
+    # ── Tensors ──────────────────────────────────────────────────────────────────────────────
+
+    def view_of(self, value: Any) -> View:
+        """A value that is the result of a layer."""
+        if isinstance(value, Attribute):
+            raise Refused(f"the parameter `{value.path}` belongs to no layer")
+        if not isinstance(value, View):
+            raise Refused("it reads what is not the result of a layer")
+        return value
+
+    def first(self, node: fx.Node, x: Any) -> View:
+        """A tensor with its axes in the order of its volume, after a layer for that if need be."""
+        view = self.view_of(x)
+        if view.is_first:
+            return view
+        found = views.word_of(view) or views.reshape_of(view)
+        if found is None or found[1]:
+            raise Refused(
+                "it reads a tensor that was permuted or reshaped as the language cannot say"
+            )
+        return self.add(node, found[0], [view])
+
+    def reshape(self, node: fx.Node, view: View, path: str = "") -> View:
+        """A tensor along other axes, of the sizes that the node has."""
+        found = value_of(node)
+        seen = views.reshaped(view, found.shape) if isinstance(found, Tensor) else None
+        if seen is None:
+            raise Refused(f"`{shown(node)}` to such a shape is not in the language")
+        word = views.word_of(seen)
+        if word is None:
+            return seen
+        layer, is_last = word
+        made = self.add(node, layer, [view], path)
+        return views.last(made.id, made.volume) if is_last else made
+
+    def add(
+        self,
+        node: fx.Node,
+        layer: Layer,
+        inputs: Sequence[View],
+        path: str = "",
+        *,
+        state: bool = False,
+        keys: tuple[str, ...] = (),
+    ) -> View:
+        """The result of a layer, with its axes in the order of its volume."""
+        volumes = tuple(view.volume for view in inputs)
+        layer = layer.fitted(volumes)
+        stack = node.meta.get("nn_module_stack") or {}
+        scopes = tuple(
+            SourcePart(name, kind.__qualname__, _is_row(kind))
+            for name, (_, kind) in stack.items()
+            # A second call of a leaf is `relu@1`; what calls a function is a part around it.
+            if name and (node.op != "call_module" or name.partition("@")[0] != path)
+        )
+        made = SourceLayer(
+            len(self.operations),
+            layer,
+            tuple(view.id for view in inputs),
+            layer.infer(volumes),
+            scopes,
+            path,
+            state,
+            is_of_training=len(self.modes[node]) == 1,
+            keys=keys,
+        )
+        self.operations.append(made)
+        return views.plain(made.id, made.volume)
+
+    # ── Functions ────────────────────────────────────────────────────────────────────────────
+
+    def _call_function(self, node: fx.Node) -> Any:
+        target = node.target
+        args: tuple[Any, ...] = self._known(node.args)
+        kwargs = {key: self._known(value) for key, value in node.kwargs.items()}
+        if isinstance(target, type) and issubclass(target, tuple):
+            return (*args, *kwargs.values())  # a named tuple of results
+        name = target if isinstance(target, str) else getattr(target, "__name__", str(target))
+        home = "" if isinstance(target, str) else (getattr(target, "__module__", None) or "")
+        if home and home.partition(".")[0] not in _HOMES:
+            raise Refused(f"`{shown(node)}` is not in the language")
+        if target is getattr:
+            name, args = f"get_{args[1]}", args[:1]
+        if name in self.handlers:
+            return self._handled(name, node, args, kwargs)
+        if name in FUNCTIONS:
+            x, *rest = args or (kwargs.pop("input"),)
+            kwargs.pop("inplace", None)
+            return self.apply(node, FUNCTIONS[name](*rest, **kwargs), x)
+        raise Refused(f"`{shown(node)}` is not in the language")
+
+    def _handled(
+        self, name: str, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        if "input" in kwargs:
+            args = (kwargs.pop("input"), *args)
+        handler = self.handlers[name]
+        try:
+            inspect.signature(handler).bind(self, node, *args, **kwargs)
+        except TypeError:
+            raise Refused(f"`{shown(node)}` with such arguments is not in the language") from None
+        return handler(self, node, *args, **kwargs)
+
+    def need_training(self, node: fx.Node, position: int) -> None:
+        """Refuse what is random in evaluation as well, or never."""
+        flags = []
+        for one in self.modes[node]:
+            place = one.args[position] if len(one.args) > position else None
+            flags.append(one.kwargs.get("training", place))
+        if flags not in ([True, False], [True]):
+            raise Refused(f"`{shown(node)}` does not depend on whether the module trains")
+
+
+def _without_own_part(operation: SourceLayer, holds: Mapping[str, int]) -> SourceLayer:
+    if not operation.scopes:
+        return operation
+    *around, own = operation.scopes
+    is_own = not own.is_row and operation.path in ("", own.path)
+    if holds[own.path] > 1 or not is_own:
+        return operation
+    return replace(operation, scopes=tuple(around), path=own.path)
+
+
+def is_elementwise(module: nn.Module) -> bool:
+    """Whether a module does the same to each number, wherever it stands."""
+    if isinstance(module, nn.Dropout | nn.Identity):
+        return True
+    try:
+        layer = layer_of(module, Volume.image(2, 2, 2))
+    except (Refused, LayerError, AttributeError):
+        return False
+    if isinstance(layer, PReLU):
+        return layer.num_parameters == 1
+    return layer.family is Family.ACTIVATION and not isinstance(layer, Softmax | LogSoftmax)
+
+
+def _along(module: nn.Module) -> str:
+    name = f"`nn.{type(module).__name__}`"
+    if isinstance(module, _OVER_AXIS):
+        return f"{name} with dim={module.dim}"
+    return f"{name} over the last axis"
+
+
+def _is_row(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(
+        kind, nn.Sequential | nn.ModuleList | nn.ModuleDict
+    )
+
+
+def shown(node: fx.Node) -> str:
+    """What a node calls, for people."""
+    target = node.target
+    if isinstance(target, str):
+        return f"Tensor.{target}" if node.op == "call_method" else target
+    place = getattr(target, "__module__", "") or ""
+    place = {"_operator": "operator", "torch._C._nn": "torch.nn.functional"}.get(place, place)
+    name = getattr(target, "__name__", str(target))
+    return f"{place}.{name}" if place else f"torch.{name}"
+
+
+def place_of(node: fx.Node) -> str:
+    """Where in the module a node is."""
+    if node.op == "call_module":
+        return str(node.target)
+    stack = node.meta.get("nn_module_stack") or {}
+    return [*stack][-1] if stack and [*stack][-1] else "forward"
