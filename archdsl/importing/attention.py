@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from torch import fx, nn
+import torch
+from torch import Tensor, fx, nn
 
-from archdsl.importing import views
+from archdsl.importing import functions, views
 from archdsl.importing.modules import Refused, need
-from archdsl.importing.reader import Handler, TraceReader
+from archdsl.importing.reader import Attribute, Handler, TraceReader
 from archdsl.importing.views import View
 from archdsl.layers.attention import Attention
-
-HANDLERS: dict[object, Handler] = {}
 
 
 def _multihead(
@@ -45,4 +46,98 @@ def _multihead(
     return views.with_volume(view, made.id, made.volume), None
 
 
-HANDLERS[nn.MultiheadAttention] = _multihead
+# ── Windows, by torchvision's functions ──────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class _Biases:
+    """The biases of offsets in a square window, from a table of all offsets."""
+
+    table: Attribute
+    index: Attribute
+    window: int
+
+
+def _relative_bias(
+    reader: TraceReader, node: fx.Node, table: Attribute, index: Attribute, window: Sequence[int]
+) -> _Biases:
+    height, width = window
+    if height != width:
+        raise Refused(f"windows of {height}x{width} are not in the language")
+    found = reader.module.get_buffer(index.path)
+    if not torch.equal(found.flatten(), _offsets(width).flatten()):
+        raise Refused(f"`{index.path}` does not number the offsets row by row")
+    return _Biases(table, index, width)
+
+
+def _offsets(window: int) -> Tensor:
+    """The number of the offset between each two positions of a window."""
+    place = torch.arange(window)
+    offset = place[:, None] - place + window - 1
+    number = (2 * window - 1) * offset[:, None, :, None] + offset[:, None]
+    return number.flatten(0, 1).flatten(1, 2)
+
+
+def _windows(
+    reader: TraceReader,
+    node: fx.Node,
+    input: Any,
+    qkv_weight: Any,
+    proj_weight: Any,
+    relative_position_bias: Any,
+    window_size: Sequence[int],
+    num_heads: int,
+    shift_size: Sequence[int],
+    attention_dropout: float = 0.0,
+    dropout: float = 0.0,
+    qkv_bias: Any = None,
+    proj_bias: Any = None,
+    logit_scale: Any = None,
+    training: bool = True,
+) -> View:
+    """Swin's attention, whose positions of other parts have scores of -100 and not of -infinity."""
+    view = reader.view_of(input)
+    if logit_scale is not None or not isinstance(relative_position_bias, _Biases):
+        raise Refused("attention of Swin's second version is not in the language")
+    if attention_dropout or dropout:
+        raise Refused("`shifted_window_attention` with dropout is not in the language")
+    if not view.is_last or (qkv_bias is None) != (proj_bias is None):
+        raise Refused("`shifted_window_attention` of such a kind is not in the language")
+    if len({*shift_size}) != 1:
+        raise Refused(f"windows shifted by {shift_size} are not in the language")
+    layer = Attention(
+        num_heads,
+        window=relative_position_bias.window,
+        shift=shift_size[0],
+        bias=qkv_bias is not None,
+    )
+    numbers = (relative_position_bias.table, qkv_weight, qkv_bias, proj_weight, proj_bias)
+    keys = tuple(number.path for number in numbers if number is not None)
+    for key in keys:
+        reader.own(key)
+    fixed = (relative_position_bias.index.path,)
+    made = reader.add(node, layer, [view], state=True, keys=keys, fixed=fixed)
+    reader.is_rounded = True
+    return views.last(made.id, made.volume)
+
+
+def _merged_patches(reader: TraceReader, node: fx.Node, x: Any) -> View:
+    """The four positions of each square of two by two, as channels."""
+    view = reader.view_of(x)
+    if not view.is_last or any(size % 2 for size in view.volume.spatial):
+        raise Refused("`_patch_merging_pad` of an odd size is not in the language")
+    everything = slice(None)
+    parts = [
+        functions.part(reader, node, view, (everything, down, right, everything))
+        for right in (slice(0, None, 2), slice(1, None, 2))
+        for down in (slice(0, None, 2), slice(1, None, 2))
+    ]
+    return functions.cat(reader, node, parts, -1)
+
+
+HANDLERS: dict[object, Handler] = {
+    nn.MultiheadAttention: _multihead,
+    "_get_relative_position_bias": _relative_bias,
+    "shifted_window_attention": _windows,
+    "_patch_merging_pad": _merged_patches,
+}

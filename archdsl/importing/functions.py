@@ -186,10 +186,10 @@ def _getitem(reader: TraceReader, node: fx.Node, x: Any, index: Any) -> Any:
     index = (*index, *(slice(None) for _ in range(len(view.axes) - len(index))))
     if not view.is_last:
         view = reader.first(node, view)
-    return _part(reader, node, view, index)
+    return part(reader, node, view, index)
 
 
-def _part(reader: TraceReader, node: fx.Node, view: View, index: Sequence[Any]) -> View:
+def part(reader: TraceReader, node: fx.Node, view: View, index: Sequence[Any]) -> View:
     """A token, or ranges along axes."""
     batch, *others = index
     channels = others.pop(-1 if view.is_last and not view.is_first else 0)

@@ -226,7 +226,8 @@ def _names(
             reason = f"{layer.path}: its weights are not those of a `{kind}`"
             raise NotInTheLanguage(model.name, [reason])
         names |= zip(keys, found, strict=True)
-    missing = original.state_dict().keys() - names.keys()
+    fixed = {key for layer in layers for key in layer.fixed}
+    missing = original.state_dict().keys() - names.keys() - fixed
     if missing:
         unused = dict.fromkeys(key.rpartition(".")[0] for key in missing)
         reasons = [f"{path}: nothing that it returns depends on its weights" for path in unused]

@@ -235,6 +235,7 @@ class TraceReader:
         *,
         state: bool = False,
         keys: tuple[str, ...] = (),
+        fixed: tuple[str, ...] = (),
     ) -> View:
         """The result of a layer, with its axes in the order of its volume."""
         volumes = tuple(view.volume for view in inputs)
@@ -256,6 +257,7 @@ class TraceReader:
             state,
             is_of_training=len(self.modes[node]) == 1,
             keys=keys,
+            fixed=fixed,
         )
         self.operations.append(made)
         return views.plain(made.id, made.volume)
