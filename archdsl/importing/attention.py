@@ -113,8 +113,6 @@ def _windows(
     )
     numbers = (relative_position_bias.table, qkv_weight, qkv_bias, proj_weight, proj_bias)
     keys = tuple(number.path for number in numbers if number is not None)
-    for key in keys:
-        reader.own(key)
     fixed = (relative_position_bias.index.path,)
     made = reader.add(node, layer, [view], state=True, keys=keys, fixed=fixed)
     reader.is_rounded = True

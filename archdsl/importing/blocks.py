@@ -15,6 +15,7 @@ from archdsl.importing.structure import (
     MergeStatement,
     PartStatement,
     ReferenceStatement,
+    ReuseStatement,
     Statement,
 )
 from archdsl.layers import Layer
@@ -202,6 +203,8 @@ class Blocks:
                 return label, "head", self.key(body)
             case ReferenceStatement(of=of):
                 return ("reference", label_of(of))
+            case ReuseStatement(of=of):
+                return label_of(statement), "reuse", label_of(of)
             case PartStatement(body=body, label=label):
                 block = self.of.get(id(statement))
                 return label, "call" if block else "group", block.name if block else self.key(body)

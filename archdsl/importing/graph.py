@@ -39,6 +39,8 @@ class SourceLayer:
     is_of_training: bool = False
     #: What its numbers are called in the source, where they are not those of a module at ``path``.
     keys: tuple[str, ...] = ()
+    #: Whether it is one that ran before, with the same weights.
+    is_again: bool = False
     #: Buffers of the source whose numbers the layer has by what it is.
     fixed: tuple[str, ...] = ()
 

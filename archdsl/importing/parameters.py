@@ -32,7 +32,6 @@ def _with_parameter(
     """A layer whose only number is a parameter of a module around it."""
     if of.path not in dict(reader.module.named_parameters()):
         raise Refused(f"`{of.path}` is no parameter")
-    reader.own(of.path)
     made = reader.add(node, layer, [view], of.path, state=True, keys=(of.path,))
     if made.volume == view.volume:
         return views.with_volume(view, made.id, made.volume)
@@ -121,7 +120,6 @@ def _batch_norm(reader: TraceReader, node: fx.Node, x: Any, *given: Any, **named
     module = reader.module.get_submodule(path)
     if not isinstance(module, nn.modules.batchnorm._BatchNorm):
         raise Refused(f"`{shown(node)}` outside a module of its own is not in the language")
-    reader.own(path)
     view = reader.first(node, x)
     return reader.add(node, normalization(module, view.volume), [view], path, state=True)
 
@@ -212,8 +210,6 @@ def _as_module(
     if len(given) != len(module.state_dict()):
         raise Refused(f"`{shown(node)}` without weight or bias is not in the language")
     keys = tuple(number.path for number in given)
-    for key in keys:
-        reader.own(key)
     owners = {key.rpartition(".")[0] for key in keys}
     owner = owners.pop() if len(owners) == 1 else ""
     # A module that has these weights alone is the layer; one that has more is a part around it.

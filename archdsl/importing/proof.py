@@ -214,8 +214,12 @@ def _names(
         NotInTheLanguage: where the original has numbers that nothing depends on.
         NotTheSame: where the spec has others.
     """
-    theirs = [layer for layer in layers if layer.state]
-    owners = [node for node in model.layers if has_state(made, model.names[node.id])]
+    theirs = [layer for layer in layers if layer.state and not layer.is_again]
+    owners = [
+        node
+        for node in model.layers
+        if node.shares is None and has_state(made, model.names[node.id])
+    ]
     if len(theirs) != len(owners):
         raise NotTheSame(model.name, f"{len(theirs)} layers with weights became {len(owners)}")
     names: dict[str, str] = {}

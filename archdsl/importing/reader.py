@@ -142,19 +142,11 @@ class TraceReader:
         args: tuple[Any, ...] = self._known(node.args)
         kwargs = {key: self._known(value) for key, value in node.kwargs.items()}
         state = bool([*module.parameters(), *module.buffers()])
-        if state:
-            self.own(path)
         handler = self.handlers.get(type(module))
         if handler is not None:
             return handler(self, node, module, *args, **kwargs)
         (x,) = (*args, *kwargs.values())
         return self.apply(node, module, x, path, state=state)
-
-    def own(self, path: str) -> None:
-        """Note that what is there is read; once is all that is imported."""
-        if path in self.called:
-            raise Refused("a layer with weights that runs twice is not imported yet")
-        self.called.add(path)
 
     def apply(
         self,
@@ -247,6 +239,11 @@ class TraceReader:
             # A second call of a leaf is `relu@1`; what calls a function is a part around it.
             if name and (node.op != "call_module" or name.partition("@")[0] != path)
         )
+        owned = keys or ((path,) if state else ())
+        again = {key in self.called for key in owned}
+        if len(again) > 1:
+            raise Refused("a layer with some weights of another is not in the language")
+        self.called.update(owned)
         made = SourceLayer(
             len(self.operations),
             layer,
@@ -257,6 +254,7 @@ class TraceReader:
             state,
             is_of_training=len(self.modes[node]) == 1,
             keys=keys,
+            is_again=True in again,
             fixed=fixed,
         )
         self.operations.append(made)
@@ -310,10 +308,11 @@ def _without_own_part(operation: SourceLayer, holds: Mapping[str, int]) -> Sourc
     if not operation.scopes:
         return operation
     *around, own = operation.scopes
-    is_own = not own.is_row and operation.path in ("", own.path)
+    path = own.path.partition("@")[0]
+    is_own = not own.is_row and operation.path in ("", path)
     if holds[own.path] > 1 or not is_own:
         return operation
-    return replace(operation, scopes=tuple(around), path=own.path)
+    return replace(operation, scopes=tuple(around), path=path)
 
 
 def is_elementwise(module: nn.Module) -> bool:

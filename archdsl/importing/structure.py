@@ -8,7 +8,7 @@ brings its branches along, each from where they parted (the merge's immediate do
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -69,8 +69,23 @@ class ReferenceStatement:
     of: Statement
 
 
+@dataclass(eq=False)
+class ReuseStatement:
+    """An earlier layer or part that runs once more, with the same weights."""
+
+    of: LayerStatement | PartStatement
+    #: What runs, as if it stood here.
+    body: Body
+    label: str | None = None
+
+
 Statement: TypeAlias = (
-    LayerStatement | MergeStatement | PartStatement | HeadStatement | ReferenceStatement
+    LayerStatement
+    | MergeStatement
+    | PartStatement
+    | HeadStatement
+    | ReferenceStatement
+    | ReuseStatement
 )
 Body: TypeAlias = "list[Statement]"
 
@@ -85,7 +100,8 @@ def structure(graph: SourceGraph) -> Body:
     trunk = set[int]().union(*(_behind(operations, result) for result in graph.results))
     if any(o.is_of_training for o in operations if o.id in trunk):
         raise NotInTheLanguage(graph.name, [OTHERWISE])
-    region = _Region([o for o in operations if o.id in trunk], 0, "", readers, graph.name)
+    whole = _Whole(graph.name, readers)
+    region = _Region(whole, [o for o in operations if o.id in trunk])
     body = region.body(INPUT, *sorted(graph.results))
     _name_results(graph, region)
     for number, head in enumerate(graph.heads):
@@ -95,7 +111,7 @@ def structure(graph: SourceGraph) -> Body:
         if not own or not places:
             reason = "a head that training returns does not begin between two parts of the trunk"
             raise NotInTheLanguage(graph.name, [reason])
-        inner = _Region(own, 0, "", readers, graph.name).body(entries.pop(), head)
+        inner = _Region(whole, own).body(entries.pop(), head)
         label = None
         if len(inner) == 1 and isinstance(inner[0], PartStatement):
             label, inner[0].label = inner[0].label, None
@@ -103,6 +119,7 @@ def structure(graph: SourceGraph) -> Body:
         while place < len(body) and isinstance(body[place], HeadStatement):
             place += 1
         body.insert(place, HeadStatement(number, inner, label))
+    _name_what_runs_again(graph, body)
     return body
 
 
@@ -164,22 +181,27 @@ def _hoisted(operations: Sequence[SourceLayer]) -> list[SourceLayer]:
     return done
 
 
+@dataclass(frozen=True)
+class _Whole:
+    """What all parts of a network share."""
+
+    name: str
+    #: By result, the operations that read it.
+    readers: Mapping[int, set[int]]
+    #: What ran first, by its path.
+    firsts: dict[str, LayerStatement | PartStatement] = field(default_factory=dict)
+
+
 class _Region:
     """The statements of one part, at a depth of the source, and of the parts in it."""
 
     def __init__(
-        self,
-        operations: Sequence[SourceLayer],
-        depth: int,
-        path: str,
-        readers: dict[int, set[int]],
-        name: str,
+        self, whole: _Whole, operations: Sequence[SourceLayer], depth: int = 0, path: str = ""
     ) -> None:
-        self.name = name
+        self.whole = whole
         self.operations = operations
         self.depth = depth
         self.path = path
-        self.readers = readers
         #: What gives each result, an operation or a part, and what flows into it.
         self.items: dict[int, tuple[Statement, tuple[int, ...]]] = {}
         self.told: dict[int, Statement] = {}
@@ -200,7 +222,7 @@ class _Region:
             more = self._between(entry, exit)
             first = more[0]
             if body and not isinstance(first, ReferenceStatement):
-                raise NotInTheLanguage(self.name, ["two of its results share no layer"])
+                raise NotInTheLanguage(self.whole.name, ["two of its results share no layer"])
             is_next = isinstance(first, ReferenceStatement) and first.of is body[-1]
             body += more[1:] if is_next else more
         return body
@@ -224,17 +246,28 @@ class _Region:
             scope = operation.scopes[self.depth] if len(operation.scopes) > self.depth else None
             if scope in ends and scope in inner:
                 entry, end = ends[scope]
-                within = inner.pop(scope), self.depth + 1, scope.path
-                region = _Region(*within, self.readers, self.name)
+                region = _Region(self.whole, inner.pop(scope), self.depth + 1, scope.path)
                 part = PartStatement(scope, region.body(entry, end), self._label(scope.path))
-                yield part, (entry,), end
+                yield self._first_or_again(part, scope.path), (entry,), end
             elif scope in ends:
                 continue
             elif isinstance(operation.layer, MergeLayer):
                 yield MergeStatement(operation), operation.inputs, operation.id
             else:
                 label = self._label(operation.path) if operation.state else None
-                yield LayerStatement(operation, label), operation.inputs, operation.id
+                layer = LayerStatement(operation, label)
+                yield self._first_or_again(layer, operation.path), operation.inputs, operation.id
+
+    def _first_or_again(self, statement: LayerStatement | PartStatement, path: str) -> Statement:
+        """A statement, or that an earlier one runs again where that is what it does."""
+        path = path.partition("@")[0]
+        if not any(layer.is_again for layer in layers_in([statement])):
+            self.whole.firsts.setdefault(path, statement)
+            return statement
+        first = self.whole.firsts.get(path)
+        if first is None or not _is_same([first], [statement]):
+            return statement  # what is in it runs again by itself
+        return ReuseStatement(first, [statement])
 
     def _entry_and_exit(
         self, operations: Sequence[SourceLayer], outputs: Sequence[int]
@@ -242,7 +275,7 @@ class _Region:
         """What flows into a part and what leaves it, where each is one result."""
         own = {operation.id for operation in operations}
         entries = {i for operation in operations for i in operation.inputs} - own
-        exits = {i for i in own if i in outputs or self.readers.get(i, set()) - own}
+        exits = {i for i in own if i in outputs or self.whole.readers.get(i, set()) - own}
         if len(entries) != 1 or len(exits) != 1:
             return None
         return entries.pop(), exits.pop()
@@ -330,13 +363,100 @@ class _Region:
         return trail[::-1]
 
 
+# ── What runs again ──────────────────────────────────────────────────────────────────────────
+
+
+def _is_same(one: Sequence[Statement], other: Sequence[Statement]) -> bool:
+    """Whether statements run what others ran, with the same weights, joined in the same way."""
+    return len(one) == len(other) and all(map(_is_same_statement, one, other))
+
+
+def _is_same_statement(one: Statement, other: Statement) -> bool:
+    match one, other:
+        case LayerStatement(operation=first), LayerStatement(operation=second):
+            if second.is_again:
+                return first.path == second.path
+            return first.layer == second.layer and not first.state and not second.state
+        case LayerStatement() | PartStatement(), ReuseStatement(of=of):
+            return of is one
+        case ReuseStatement(of=first_of), ReuseStatement(of=second_of):
+            return first_of is second_of
+        case PartStatement(body=first_body), PartStatement(body=second_body):
+            return _is_same(first_body, second_body)
+        case MergeStatement(branches=first_branches), MergeStatement(branches=second_branches):
+            is_same = len(first_branches) == len(second_branches)
+            is_same = is_same and one.operation.layer == other.operation.layer
+            return is_same and all(map(_is_same, first_branches, second_branches))
+        case _:
+            return False
+
+
+def _name_what_runs_again(graph: SourceGraph, body: Body) -> None:
+    """Give names to what `reuse` says.
+
+    Errors:
+        NotInTheLanguage: where it stands in the braces of another part.
+    """
+    found = [s for s in _walk(body) if isinstance(s, ReuseStatement)]
+    taken = {getattr(statement, "label", None) for statement in _walk(body)}
+    for statement in found:
+        first = statement.of
+        if first.label is not None and can_refer_to(first.label):
+            continue
+        stem = "shared" if first.label is None else re.sub(r"\W", "_", first.label)
+        number = 1
+        while f"{stem}_{number}" in taken:
+            number += 1
+        first.label = f"{stem}_{number}"
+        taken.add(first.label)
+    braces: dict[int, int] = {}
+    _find_braces(body, id(body), braces)
+    reasons = [
+        f"{layer.path}: a layer with weights that runs again outside of the part that it is in is "
+        "not imported yet"
+        for statement in found
+        if braces[id(statement)] != braces.get(id(statement.of))
+        for layer in layers_in([statement])
+        if layer.state
+    ]
+    if reasons:
+        raise NotInTheLanguage(graph.name, [*dict.fromkeys(reasons)])
+
+
+def _find_braces(body: Body, own: int, found: dict[int, int]) -> None:
+    """In which braces with a name of their own each statement stands."""
+    for statement in body:
+        found[id(statement)] = own
+        match statement:
+            case PartStatement(body=inner):
+                is_open = statement.is_row and statement.label is None
+                _find_braces(inner, own if is_open else id(inner), found)
+            case HeadStatement(body=inner):
+                _find_braces(inner, id(inner), found)
+            case MergeStatement(branches=branches):
+                for branch in branches:
+                    _find_braces(branch, own, found)
+
+
+def _walk(body: Body) -> Iterator[Statement]:
+    """All statements; of what runs again, the statement that says so alone."""
+    for statement in body:
+        yield statement
+        match statement:
+            case PartStatement(body=inner) | HeadStatement(body=inner):
+                yield from _walk(inner)
+            case MergeStatement(branches=branches):
+                for branch in branches:
+                    yield from _walk(branch)
+
+
 def layers_in(body: Sequence[Statement]) -> Iterator[SourceLayer]:
     """The operations of statements, in the order in which the text has them."""
     for statement in body:
         match statement:
             case LayerStatement(operation=operation):
                 yield operation
-            case PartStatement(body=inner) | HeadStatement(body=inner):
+            case PartStatement(body=inner) | HeadStatement(body=inner) | ReuseStatement(body=inner):
                 yield from layers_in(inner)
             case MergeStatement(operation=operation, branches=branches):
                 for branch in branches:

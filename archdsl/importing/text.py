@@ -18,6 +18,7 @@ from archdsl.importing.structure import (
     MergeStatement,
     PartStatement,
     ReferenceStatement,
+    ReuseStatement,
     Statement,
 )
 from archdsl.layers import Family, Layer
@@ -103,6 +104,8 @@ class _Writer:
                 return [text], operation.layer.family in _FIRST
             case ReferenceStatement(of=of):
                 return [_referred(of)], True
+            case ReuseStatement(of=of, label=label):
+                return [_labelled(label, f"reuse {_referred(of)}")], True
             case PartStatement():
                 return self._part(statement), True
             case HeadStatement(body=inner, label=label):
@@ -184,7 +187,7 @@ def _is_needless(statement: Statement, behind: Statement | None) -> bool:
 
 def _joined(line: str, text: str) -> str:
     """Two statements as one where nothing stands between their layers, else in a row."""
-    is_plain = not any(sign in line + text for sign in ":;{×|")
+    is_plain = not any(sign in line + text for sign in (*":;{×|", "reuse "))
     return f"{line} {text}" if is_plain else f"{line}; {text}"
 
 

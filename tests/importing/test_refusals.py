@@ -24,15 +24,6 @@ class Many(nn.Module):
         return self.inner(x) + torch.roll(self.bilinear(x), 1)  # type: ignore[no-any-return]
 
 
-class Twice(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, 3, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(self.conv(x))  # type: ignore[no-any-return]
-
-
 class Own(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -111,7 +102,6 @@ class TwoInputs(nn.Module):
                 "bilinear: `nn.Conv2d` with padding_mode='circular' is not in the language",
             ],
         ),
-        (Twice(), ["conv: a layer with weights that runs twice is not imported yet"]),
         (Own(), ["forward: the parameter `weight` belongs to no layer"]),
         (Flow(), ["`torch.fx` cannot follow it: TraceError"]),
         (Otherwise(), ["it takes other steps in training than in evaluation"]),

@@ -1,0 +1,99 @@
+"""Layers and parts that run more than once, with the same weights: torch judges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from imports import SMALL, imported
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from archdsl.importing.errors import NotInTheLanguage
+
+
+class Step(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.bn = nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + F.relu(self.bn(self.conv(x)))
+
+
+class Shared(nn.Module):
+    def __init__(self, forward: Callable[..., Tensor], step: nn.Module | None = None) -> None:
+        super().__init__()
+        self.written = forward
+        self.step = step or Step()
+        self.conv = nn.Conv2d(3, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.written(self, x)
+
+
+def thrice(self: Shared, x: Tensor) -> Tensor:
+    return self.conv(self.step(self.step(self.step(x))))  # type: ignore[no-any-return]
+
+
+def on_smaller_images(self: Shared, x: Tensor) -> Tensor:
+    return self.conv(self.step(F.max_pool2d(self.conv(self.step(x)), 2)))  # type: ignore[no-any-return]
+
+
+def in_a_branch(self: Shared, x: Tensor) -> Tensor:
+    x = self.conv(x)
+    return self.step(x) * self.step(self.conv(x))  # type: ignore[no-any-return]
+
+
+def its_part(self: Shared, x: Tensor) -> Tensor:
+    return self.conv(self.step.conv(self.step(x)))  # type: ignore[no-any-return]
+
+
+class Pyramid(nn.Module):
+    """A head for each level, as detectors have it, whose results are added."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Conv2d(3, 3, 3, stride=2, padding=1)
+        self.head = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 2, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        low = self.head(x)
+        high = self.head(self.body(x))
+        return F.max_pool2d(low, 2) + high  # type: ignore[no-any-return]
+
+
+FORMS: dict[str, tuple[nn.Module, list[str]]] = {
+    "thrice": (Shared(thrice), ["reuse step ×2"]),
+    "on smaller images": (
+        Shared(on_smaller_images),
+        ["reuse step", "reuse conv_1"],
+    ),
+    "in a branch": (Shared(in_a_branch), ["reuse step", "reuse conv_1"]),
+    "a sequence": (
+        Shared(thrice, nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU())),
+        ["step: { conv 1x1 3 relu }", "reuse step ×2"],
+    ),
+    "a pyramid": (Pyramid(), ["head: { ", "reuse head"]),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_what_runs_again(name: str) -> None:
+    module, said = FORMS[name]
+    made = imported(module, SMALL)
+    for line in said:
+        assert line in made.text, made.text
+    assert made.model.trunk.parameters == sum(p.numel() for p in module.parameters())
+
+
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        (Shared(its_part), "step.conv: a layer with weights that runs again outside of the part"),
+    ],
+)
+def test_what_runs_again_elsewhere_is_refused(module: nn.Module, reason: str) -> None:
+    with pytest.raises(NotInTheLanguage) as caught:
+        imported(module, SMALL)
+    assert reason in str(caught.value)
