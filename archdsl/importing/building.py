@@ -63,13 +63,7 @@ class GraphBuilder:
     def volume(self, of: int) -> Volume:
         return self.input if of == INPUT else self.operations[of].volume
 
-    def add(
-        self,
-        layer: Layer,
-        *inputs: int,
-        path: str = "",
-        scopes: tuple[SourcePart, ...] = (),
-    ) -> int:
+    def add(self, layer: Layer, *inputs: int) -> int:
         """Add a layer behind its inputs; its number.
 
         Errors:
@@ -91,8 +85,6 @@ class GraphBuilder:
             layer,
             inputs,
             volume,
-            scopes,
-            path,
             state=bool(parameters) or isinstance(layer, BatchNorm),
         )
         self.operations.append(made)
@@ -101,6 +93,9 @@ class GraphBuilder:
     def change(self, operation: int, layer: Layer) -> None:
         """Put another layer with the same volumes in the place of one."""
         self.operations[operation] = replace(self.operations[operation], layer=layer, state=True)
+
+    def name_operation(self, of: int, path: str, scopes: tuple[SourcePart, ...]) -> None:
+        self.operations[of] = replace(self.operations[of], path=path, scopes=scopes)
 
     def convolution(
         self,

@@ -14,6 +14,7 @@ from torch import Tensor
 from archdsl.importing.building import Faults, GraphBuilder, RandomWeights, UnknownResult
 from archdsl.importing.caffe_building import CaffeBuilder
 from archdsl.importing.caffe_layers import KINDS
+from archdsl.importing.caffe_names import name_operations
 from archdsl.importing.caffe_net import IMAGE, CaffeLayer, read_net
 from archdsl.importing.caffe_run import CaffeRun
 from archdsl.importing.caffemodel import load_caffe
@@ -65,6 +66,7 @@ def read_caffe(
     if all(of == INPUT for of in outputs.values()):
         faults.wrong.append("it has no layers that compute")
     faults.raise_any()
+    name_operations(builder, made.names)
     graph, numbers = builder.finish(outputs, [(known[of], weight) for of, weight in net.heads])
     owners = {layer: numbers[of] for layer, of in made.owners.items() if of in numbers}
     state: Mapping[int, Mapping[str, Tensor]] = RandomWeights(graph)

@@ -27,8 +27,9 @@ class CaffeBuilder:
         self.net = net
         #: The operations with weights, by the first result of the layer.
         self.owners: dict[int, int] = {}
-        self._paths: set[str] = set()
-        self._names: set[str] = set()
+        #: The names of layers by operations.
+        self.names: dict[int, str] = {}
+        self._shared: set[str] = set()
 
     def check(self, layer: CaffeLayer, kind: LayerKind) -> None:
         """Errors: ``Refused`` with fields that are not known, ``BadText`` for blobs."""
@@ -48,21 +49,18 @@ class CaffeBuilder:
             raise Refused("a second `top` is not in the language")
         for param in message.fields.get("param", ()):
             name = param.string("name", "") if isinstance(param, Message) else param.text
-            if name in self._names:
+            if name in self._shared:
                 raise Refused(f"the weights `{name}` of an earlier layer are not in the language")
-            self._names |= {name} - {""}
+            self._shared |= {name} - {""}
 
     def volume(self, x: int) -> Volume:
         return self.builder.volume(x)
 
     def add(self, caffe: CaffeLayer, layer: Layer, *inputs: int) -> int:
         """An operation of a layer, which owns its weights if it has some."""
-        path, number = caffe.path, 2
-        while path in self._paths:
-            path, number = f"{caffe.path}_{number}", number + 1
-        made = self.builder.add(layer, *inputs, path=path, scopes=caffe.scopes)
+        made = self.builder.add(layer, *inputs)
+        self.names[made] = caffe.name
         if self.builder.operations[made].state:
-            self._paths.add(path)
             self.owners[caffe.makes[0]] = made
         return made
 

@@ -86,6 +86,8 @@ def _pool(params: Message, x: Volume) -> Layer:
         sizes.append(out)
     layer: Layer
     steps = None if stride == kernel else stride
+    # Steps of 1 always end where the input does.
+    is_ceil = is_ceil and stride != (1, 1)
     if method == "MAX":
         layer = MaxPool(kernel, steps, padding, is_ceil)
     else:

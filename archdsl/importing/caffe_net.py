@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from archdsl.importing.building import Faults
-from archdsl.importing.graph import SourcePart
 from archdsl.importing.prototxt import BadText, Message
 from archdsl.layers.volume import Volume
 
@@ -62,28 +61,6 @@ class CaffeLayer:
     def place(self) -> str:
         name = f"`{self.name}` " if self.name else ""
         return f"line {self.message.line}, {name}({self.kind})"
-
-    @property
-    def path(self) -> str:
-        """Its name as a path, whose parts are between slashes."""
-        return ".".join(_parts(self.name))
-
-    @property
-    def scopes(self) -> tuple[SourcePart, ...]:
-        """The parts around it: of `inception_3a/1x1` one, an `inception`."""
-        parts = _parts(self.name)
-        return tuple(
-            SourcePart(".".join(parts[: i + 1]), _kind(part)) for i, part in enumerate(parts[:-1])
-        )
-
-
-def _parts(name: str) -> list[str]:
-    return [re.sub(r"[^\w-]", "_", part) for part in name.split("/") if part]
-
-
-def _kind(part: str) -> str:
-    """What parts of the same kind are called: a name without the numbers at its end."""
-    return re.sub(r"(_?\d+[a-z]?)+$", "", part) or part
 
 
 @dataclass

@@ -59,12 +59,13 @@ def load_caffe(
         params = layer.message.message("inner_product_param")
         if params.flag("transpose", False):
             own["weight"] = own["weight"].reshape(sizes["weight"][::-1]).t().contiguous()
+    names = {owners[o.makes[0]]: o.name for o in reversed(layers) if o.makes[0] in owners}
     for operation in graph.operations:
         wanted = weights_of(operation.layer, volumes[operation.inputs[0]])
         missing = wanted.keys() - state.get(operation.id, {}).keys()
         if missing:
             keys = ", ".join(sorted(missing))
-            what = f"`{operation.path}` has no {keys}"
+            what = f"`{names[operation.id]}` has no {keys}"
             raise WrongSource(f"{graph.name}: in the file of weights {what}")
     return state
 

@@ -93,14 +93,44 @@ def test_heads_of_googlenet() -> None:
     assert trained == {f"loss{n}.{part}" for n in (1, 2) for part in ("conv", "fc", "classifier")}
 
 
+def parts(text: str) -> dict[str, list[str]]:
+    """The parts around each layer with weights, by its path."""
+    operations = read(text).graph.operations
+    return {o.path: [f"{s.path}: {s.kind}" for s in o.scopes] for o in operations if o.state}
+
+
 def test_names_are_paths_and_parts() -> None:
-    graph = read(prototxts.googlenet(is_train=False)).graph
-    (operation,) = (o for o in graph.operations if o.path == "inception_3a.5x5_reduce")
-    assert [(scope.path, scope.kind) for scope in operation.scopes] == [
-        ("inception_3a", "inception")
-    ]
-    kinds = {scope.kind for o in graph.operations for scope in o.scopes}
-    assert kinds == {"conv", "pool", "inception", "loss"}
+    found = parts(prototxts.googlenet(is_train=False))
+    # Where a name could be no attribute, the layer's word is before it.
+    assert found["inception_3a.conv5x5_reduce"] == ["inception_3a: inception"]
+    assert found["inception_3a.pool_proj"] == ["inception_3a: inception"]
+    assert found["conv1.conv7x7_s2"] == ["conv1: conv"]
+    # Alone in its part.
+    assert found["loss3.classifier"] == []
+    operations = read(prototxts.googlenet(is_train=False)).graph.operations
+    assert {s.kind for o in operations for s in o.scopes} == {"conv", "inception"}
+    net = Net(8, 8)
+    net.conv_bn("res2a_branch2b", 4, 3)
+    assert parts(net.text)["res2a_branch2b.bn"] == ["res2a_branch2b: res_branch"]
+
+
+def test_a_layer_called_like_a_part_is_in_it() -> None:
+    net = Net(8, 8)
+    net.conv_bn("conv1", 4, 3)
+    net.conv_bn("a-b/conv/1x1", 4, 1)
+    assert parts(net.text) == {
+        "conv1.conv": ["conv1: conv"],
+        "conv1.bn": ["conv1: conv"],
+        "a_b.conv.conv1x1.conv": ["a_b: a_b", "a_b.conv: conv", "a_b.conv.conv1x1: conv"],
+        "a_b.conv.conv1x1.bn": ["a_b: a_b", "a_b.conv: conv", "a_b.conv.conv1x1: conv"],
+    }
+
+
+def test_names_that_are_there_twice() -> None:
+    net = Net(8, 8)
+    for _ in range(3):
+        net.conv("conv", 4, 1)
+    assert [*parts(net.text)] == ["conv", "conv_2", "conv_3"]
 
 
 # ── Single layers ────────────────────────────────────────────────────────────────────────────
@@ -430,8 +460,8 @@ def test_weights(field: int) -> None:
     assert source.is_trained
     named = {o.path: source.state[o.id] for o in source.graph.operations if o.state}
     mean, variance, count = layers["conv/bn"]
-    assert named["conv"]["weight"].equal(layers["conv"][0])
-    assert named["conv"]["bias"].equal(layers["conv"][1].flatten())
+    assert named["conv.conv"]["weight"].equal(layers["conv"][0])
+    assert named["conv.conv"]["bias"].equal(layers["conv"][1].flatten())
     torch.testing.assert_close(named["conv.bn"]["running_mean"], mean / count)
     torch.testing.assert_close(named["conv.bn"]["running_var"], variance / count)
     assert named["conv.bn"]["weight"].equal(layers["conv/scale"][0])
