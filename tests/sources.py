@@ -68,7 +68,7 @@ def run_graph(graph: SourceGraph, state: Mapping[int, Mapping[str, Tensor]], x: 
             y = module(inputs[0].flatten(1) if needs_vector else inputs[0])
         assert tuple(y.shape[1:]) == operation.volume.torch_sizes, operation
         values[operation.id] = y
-    return [values[of] for of in graph.results]
+    return [values[of] for of in (*graph.results, *graph.heads)]
 
 
 def assert_judged(source: FileSource) -> None:
@@ -76,9 +76,9 @@ def assert_judged(source: FileSource) -> None:
     torch.manual_seed(0)
     x = torch.randn(2, *source.graph.input.torch_sizes)
     x[1] = x[1] / 2 + 0.5
-    judged = source.run(x)
+    judged = source.run(x, source.state)
     computed = run_graph(source.graph, source.state, x)
-    assert len(judged) == len(computed) == len(source.graph.results)
+    assert len(judged) == len(computed) == len(source.graph.results) + len(source.graph.heads)
     for one, other in zip(judged, computed, strict=True):
         assert one.isfinite().all()
         scale = one.abs().max()

@@ -15,7 +15,7 @@ from archdsl.layers import Layer
 from archdsl.layers.activation import PReLU
 from archdsl.layers.conv import Conv, Deconv, DepthwiseConv
 from archdsl.layers.dense import FullyConnected
-from archdsl.layers.norm import BatchNorm
+from archdsl.layers.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
 from archdsl.layers.rearrangement import LayerScale, Scale
 from archdsl.layers.volume import Volume
 
@@ -182,6 +182,9 @@ def weights_of(layer: Layer, x: Volume) -> dict[str, tuple[int, ...]]:
         case BatchNorm():
             affine = {"weight": (c,), "bias": (c,)} if layer.affine else {}
             return affine | {"running_mean": (c,), "running_var": (c,), "num_batches_tracked": ()}
+        case InstanceNorm() | GroupNorm() | LayerNorm():
+            is_affine = isinstance(layer, LayerNorm) or layer.affine
+            return {"weight": (c,), "bias": (c,)} if is_affine else {}
         case PReLU():
             return {"weight": (layer.num_parameters,)}
         case Scale():

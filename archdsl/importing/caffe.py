@@ -7,10 +7,6 @@ once that has seen many.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from torch import Tensor
-
 from archdsl.importing.building import Faults, GraphBuilder, RandomWeights, UnknownResult
 from archdsl.importing.caffe_building import CaffeBuilder
 from archdsl.importing.caffe_layers import KINDS
@@ -18,7 +14,7 @@ from archdsl.importing.caffe_names import name_operations
 from archdsl.importing.caffe_net import IMAGE, CaffeLayer, read_net
 from archdsl.importing.caffe_run import CaffeRun
 from archdsl.importing.caffemodel import load_caffe
-from archdsl.importing.files import FileSource
+from archdsl.importing.files import FileSource, State
 from archdsl.importing.graph import INPUT
 from archdsl.importing.modules import Refused
 from archdsl.importing.prototxt import BadText, read_prototxt
@@ -69,10 +65,10 @@ def read_caffe(
     name_operations(builder, made.names)
     graph, numbers = builder.finish(outputs, [(known[of], weight) for of, weight in net.heads])
     owners = {layer: numbers[of] for layer, of in made.owners.items() if of in numbers}
-    state: Mapping[int, Mapping[str, Tensor]] = RandomWeights(graph)
+    state: State = RandomWeights(graph)
     if weights is not None:
         state = load_caffe(weights, graph, net.layers, owners)
-    run = CaffeRun(net, owners, state)
+    run = CaffeRun(net, owners)
     return FileSource(graph, state, run, "Caffe's rules", weights is not None)
 
 

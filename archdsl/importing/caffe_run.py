@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from archdsl.importing.caffe_net import IMAGE, CaffeLayer, CaffeNet
+from archdsl.importing.files import State
 from archdsl.importing.prototxt import Message
 
 _Weights = Mapping[str, Tensor]
@@ -20,16 +21,15 @@ _Weights = Mapping[str, Tensor]
 class CaffeRun:
     """Computes the results of a network. Blobs have Caffe's shapes: N×C×H×W, or N×C."""
 
-    def __init__(
-        self, net: CaffeNet, owners: Mapping[int, int], state: Mapping[int, _Weights]
-    ) -> None:
+    def __init__(self, net: CaffeNet, owners: Mapping[int, int]) -> None:
         self.net = net
         self.owners = owners
-        self.state = state
+        #: The results, then those of the heads.
+        self.results = [*net.outputs.values(), *(of for of, _ in net.heads)]
         self.layers = self._needed()
 
     def _needed(self) -> list[CaffeLayer]:
-        wanted = set(self.net.outputs.values())
+        wanted = set(self.results)
         found = []
         for layer in reversed(self.net.layers):
             if wanted & set(layer.makes):
@@ -38,20 +38,20 @@ class CaffeRun:
         return found[::-1]
 
     @torch.no_grad()
-    def __call__(self, x: Tensor) -> list[Tensor]:
-        kept = {*self.net.outputs.values()}
+    def __call__(self, x: Tensor, state: State) -> list[Tensor]:
+        kept = {*self.results}
         last = {of: layer for layer in self.layers for of in layer.reads}
         blobs = {IMAGE: x}
         for layer in self.layers:
             inputs = [blobs[of] for of in layer.reads]
             owner = self.owners.get(layer.makes[0])
-            weights = {} if owner is None else self.state[owner]
+            weights = {} if owner is None else state[owner]
             results = _COMPUTE[layer.kind](layer, inputs, weights)
             blobs.update(zip(layer.makes, results, strict=True))
             for of in {*layer.reads} - kept:
                 if last[of] is layer:
                     del blobs[of]
-        return [blobs[of] for of in self.net.outputs.values()]
+        return [blobs[of] for of in self.results]
 
 
 def _pair(params: Message, name: str, default: int) -> list[int]:

@@ -12,17 +12,15 @@ Read as pjreddie/darknet (commit 002177d) and AlexeyAB/darknet (0d0144e) read th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import chain
-
-from torch import Tensor
 
 from archdsl.importing.building import MAX_SIZE, Faults, GraphBuilder, RandomWeights, UnknownResult
 from archdsl.importing.cfg import BadOption, CfgSection, read_sections, shorten
 from archdsl.importing.darknet_options import ACTIVATIONS, HEADS, NAMES, OPTIONS
 from archdsl.importing.darknet_run import DarknetNet
 from archdsl.importing.darknet_weights import load_darknet
-from archdsl.importing.files import FileSource
+from archdsl.importing.files import FileSource, State
 from archdsl.importing.graph import INPUT
 from archdsl.importing.modules import Refused
 from archdsl.layers import Layer, LayerError, activation
@@ -61,10 +59,10 @@ def read_darknet(text: str, name: str, weights: bytes | None) -> FileSource:
         for section, found in reader.owners.items()
         if all(of in numbers for of in found)
     }
-    state: Mapping[int, Mapping[str, Tensor]] = RandomWeights(graph)
+    state: State = RandomWeights(graph)
     if weights is not None:
         state = load_darknet(weights, name, reader.weights(), numbers)
-    net = DarknetNet(layers, owners, state, tuple(reader.ends))
+    net = DarknetNet(layers, owners, tuple(reader.ends))
     return FileSource(graph, state, net, "Darknet's rules", weights is not None)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from archdsl.importing.cfg import CfgSection
+from archdsl.importing.files import State
 
 _FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": lambda x: x,
@@ -35,23 +36,21 @@ class DarknetNet:
         self,
         sections: Sequence[CfgSection],
         owners: Mapping[int, tuple[int, ...]],
-        state: Mapping[int, Mapping[str, Tensor]],
         ends: tuple[int, ...],
     ) -> None:
         self.sections = sections
         self.owners = owners
-        self.state = state
         self.ends = ends
         self.last_reader = self._last_readers()
 
     @torch.no_grad()
-    def __call__(self, x: Tensor) -> list[Tensor]:
+    def __call__(self, x: Tensor, state: State) -> list[Tensor]:
         values = {-1: x}
         for index in sorted(self.last_reader.keys() - {-1}):
             section = self.sections[index]
             inputs = [values[i] for i in self._reads(index)]
             compute = getattr(self, f"_{section.name}")
-            values[index] = compute(section, inputs, self._weights(index))
+            values[index] = compute(section, inputs, self._weights(index, state))
             for read in set(self._reads(index)):
                 if self.last_reader[read] == index:
                     del values[read]
@@ -80,11 +79,11 @@ class DarknetNet:
                 pending += [(read, index) for read in self._reads(index)]
         return found
 
-    def _weights(self, index: int) -> dict[str, Tensor]:
+    def _weights(self, index: int, state: State) -> dict[str, Tensor]:
         """Weights by Darknet's names for them."""
         if index not in self.owners:
             return {}
-        first, *more = (self.state[of] for of in self.owners[index])
+        first, *more = (state[of] for of in self.owners[index])
         found = {"weights": first["weight"]}
         if "bias" in first:
             found["biases"] = first["bias"]

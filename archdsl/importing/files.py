@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import torch
 from torch import Tensor
 
 from archdsl.importing.graph import SourceGraph
 
 #: Weights and buffers of operations, by number and by the names of PyTorch's modules.
-State: TypeAlias = dict[int, dict[str, Tensor]]
+State: TypeAlias = Mapping[int, Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -33,14 +32,3 @@ class FileSource:
     judge: str
     #: Whether the weights are the file's own.
     is_trained: bool
-
-
-def random_weight(name: str, shape: Sequence[int], generator: torch.Generator) -> Tensor:
-    """A weight by its name in PyTorch's module, so that numbers keep their size on their way."""
-    if name == "running_var" or (name == "weight" and len(shape) == 1):
-        return 0.5 + torch.rand(*shape, generator=generator)
-    drawn = torch.randn(*shape, generator=generator)
-    if len(shape) == 1:
-        return 0.1 * drawn
-    fan = max(drawn[0].numel(), 1)
-    return drawn * float((2 / fan) ** 0.5)

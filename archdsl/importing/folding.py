@@ -57,8 +57,10 @@ class _Repeat:
         return tuple(map(id, lists.statements[start : start + self.length]))
 
 
-def fold(graph: SourceGraph, body: Body) -> None:
+def fold(graph: SourceGraph, body: Body) -> int:
     """Put rows of statements that recur into parts; those of one kind become one block later.
+
+    The number of lines that the text has then.
 
     What a block holds has no name from outside, so results that others refer to stay where they
     are.
@@ -84,9 +86,10 @@ def fold(graph: SourceGraph, body: Body) -> None:
             continue
         lines = now
         lists = _without_copies(lists, best, [row for _, _, row, _ in undone])
+    return lines
 
 
-_Named: TypeAlias = LayerStatement | MergeStatement | PartStatement | HeadStatement
+_Named: TypeAlias = LayerStatement | MergeStatement
 _Done: TypeAlias = tuple[Body, int, Body, list[tuple[_Named, str | None]]]
 
 
@@ -97,7 +100,8 @@ def _put_into_parts(best: _Repeat) -> list[_Done]:
     for lists, start in reversed(best.places):
         for statements in (lists.statements, *lists.twins):
             row = statements[start : start + best.length]
-            labels = [(s, s.label) for s in _all(row) if not isinstance(s, ReferenceStatement)]
+            inner = [s for s in _all(row) if isinstance(s, LayerStatement | MergeStatement)]
+            labels = [(statement, statement.label) for statement in inner]
             for statement, _ in labels:
                 statement.label = None
             part = PartStatement(SourcePart("", _kind(row)), row)
@@ -160,15 +164,21 @@ def _best(lists: Sequence[_Lists], fixed: set[int], tried: set[tuple[int, ...]])
     ]
     for length in range(1, _LONGEST + 1):
         rows: dict[tuple[int, ...], list[tuple[_Lists, int]]] = {}
+        seen: set[tuple[int, ...]] = set()
+        recurs = False
         for found, row in zip(lists, keys, strict=True):
             for start in range(len(row) - length + 1):
                 key = tuple(row[start : start + length])
-                if -1 in key or not _begins(found.statements[start]) or _is_repeated(key):
+                if -1 in key:
+                    continue
+                recurs |= key in seen
+                seen.add(key)
+                if _is_repeated(key) or not _is_whole(found.statements, start, length):
                     continue
                 places = rows.setdefault(key, [])
                 if not places or places[-1][0] is not found or places[-1][1] + length <= start:
                     places.append((found, start))
-        if not any(len(places) > 1 for places in rows.values()):
+        if not recurs:
             break
         for places in rows.values():
             found, start = places[0]
@@ -189,11 +199,34 @@ def _can_move(statement: Statement, fixed: set[int]) -> bool:
     )
 
 
-def _begins(statement: Statement) -> bool:
-    """Whether a block begins well here: not in the middle of what belongs to a convolution."""
-    assert isinstance(statement, LayerStatement | MergeStatement)
-    family = statement.operation.layer.family
-    return family in _BEGINS or family is Family.NORMALIZATION
+def _is_whole(statements: Sequence[Statement], start: int, length: int) -> bool:
+    """Whether a person would make a block of these: nothing is cut off, no stages are joined.
+
+    Normalization and activation belong to what is before them, and pooling ends what is before it.
+    """
+    end = start + length
+    families = [_family(statement) for statement in statements]
+    if families[start] not in _BEGINS | {Family.NORMALIZATION}:
+        return False
+    if any(_belongs(families, place) for place in (start, end)):
+        return False
+    return Family.POOLING not in families[start + 1 : end - 1]
+
+
+def _belongs(families: Sequence[Family | None], place: int) -> bool:
+    """Whether a statement belongs to the one before it: a branch's sum is activated, not normed."""
+    if not 0 < place < len(families):
+        return False
+    before, family = families[place - 1], families[place]
+    if family is Family.NORMALIZATION:
+        return before in _BEGINS - {Family.MERGE}
+    return family is Family.ACTIVATION and before in _BEGINS | {Family.NORMALIZATION}
+
+
+def _family(statement: Statement) -> Family | None:
+    if isinstance(statement, LayerStatement | MergeStatement):
+        return statement.operation.layer.family
+    return None
 
 
 def _is_repeated(key: tuple[int, ...]) -> bool:

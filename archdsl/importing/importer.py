@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 import torch
@@ -27,6 +27,8 @@ from archdsl.model import Model
 from archdsl.text.diagnostics import ArchError
 from archdsl.version import __version__
 
+#: A text of so much of the lines is much shorter.
+_MUCH_SHORTER = 0.75
 #: A step with more multiply–accumulates than these for an image takes seconds on a CPU.
 _MANY = 10**9
 #: No image is made smaller than half of this.
@@ -76,9 +78,7 @@ def import_file(source: FileSource, origin: str) -> Imported:
         WrongSource: where its numbers prove nothing.
     """
     graph = source.graph
-    body = structure(graph)
-    if not any(operation.scopes for operation in graph.operations):
-        fold(graph, body)
+    body = _shortest(graph)
     text, model = _written(graph, body)
     compared = compare_file(source, model, [*layers_in(body)], heads_in(body))
     weights = "its own weights" if source.is_trained else "random weights"
@@ -89,6 +89,18 @@ def import_file(source: FileSource, origin: str) -> Imported:
     ]
     proved = f"the same results as {origin}, to 1e-5"
     return _commented(graph.name, lines, text, compared.state, proved)
+
+
+def _shortest(graph: SourceGraph) -> Body:
+    """The statements with the names of the file; without these where that is much shorter.
+
+    Names such as `res4b_branch2a` keep parts that are alike from being one block.
+    """
+    named = structure(graph)
+    lines = fold(graph, named)
+    operations = tuple(replace(o, scopes=(), path="") for o in graph.operations)
+    bare = structure(replace(graph, operations=operations))
+    return bare if fold(graph, bare) < _MUCH_SHORTER * lines else named
 
 
 def _written(graph: SourceGraph, body: Body) -> tuple[str, Model]:

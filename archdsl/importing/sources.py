@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archdsl.classplan.naming import camel_case
+from archdsl.importing.caffe import read_caffe
+from archdsl.importing.darknet import read_darknet
 from archdsl.importing.errors import WrongSource
 from archdsl.importing.files import FileSource
 from archdsl.importing.importer import Imported, import_file, import_torch
@@ -120,4 +122,25 @@ def _read_onnx(
     return read_onnx(content, name, input)
 
 
-_READERS: dict[str, _Reader] = {".onnx": _read_onnx}
+def _read_text(read: Callable[[str, str, bytes | None], FileSource]) -> _Reader:
+    """A reader of a text, which says the volume of its input itself."""
+
+    def run(content: bytes, name: str, weights: bytes | None, input: Volume | None) -> FileSource:
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = content[: error.start].count(b"\n") + 1
+            raise WrongSource(f"{name}, line {line}: it is not UTF-8 text") from None
+        source = read(text, name, weights)
+        if input not in (None, source.graph.input):
+            raise WrongSource(f"{name}: the file's input is {source.graph.input}, not {input}")
+        return source
+
+    return run
+
+
+_READERS: dict[str, _Reader] = {
+    ".onnx": _read_onnx,
+    ".prototxt": _read_text(read_caffe),
+    ".cfg": _read_text(read_darknet),
+}

@@ -60,6 +60,8 @@ class HeadStatement:
     number: int
     body: Body
     label: str | None = None
+    #: Of its loss, where the source says it.
+    weight: float | None = None
 
 
 @dataclass(eq=False)
@@ -118,7 +120,8 @@ def structure(graph: SourceGraph) -> Body:
         place = places[0] + 1
         while place < len(body) and isinstance(body[place], HeadStatement):
             place += 1
-        body.insert(place, HeadStatement(number, inner, label))
+        weight = graph.head_weights[number] if graph.head_weights else None
+        body.insert(place, HeadStatement(number, inner, label, weight))
     _name_what_runs_again(graph, body)
     return body
 

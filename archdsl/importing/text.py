@@ -108,8 +108,9 @@ class _Writer:
                 return [_labelled(label, f"reuse {_referred(of)}")], True
             case PartStatement():
                 return self._part(statement), True
-            case HeadStatement(body=inner, label=label):
-                return _braced(_labelled(label, f"aux({HEAD_WEIGHT}) {{"), self.body(inner)), True
+            case HeadStatement(body=inner, label=label, weight=weight):
+                shown = _shown(HEAD_WEIGHT if weight is None else weight)
+                return _braced(_labelled(label, f"aux({shown}) {{"), self.body(inner)), True
             case MergeStatement(operation=operation, branches=branches, label=label):
                 head = _labelled(label, self._layer(operation.layer))
                 bodies = [self._branch(branch) for branch in branches]

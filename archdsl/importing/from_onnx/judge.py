@@ -13,8 +13,9 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor
 
+from archdsl.importing.building import RandomWeights
 from archdsl.importing.errors import WrongSource
-from archdsl.importing.files import FileSource, State, random_weight
+from archdsl.importing.files import FileSource, State
 from archdsl.importing.from_onnx.values import OnnxWeight
 from archdsl.importing.graph import SourceGraph
 
@@ -34,14 +35,13 @@ class OnnxJudge:
         from any other order: then the weights are random.
         """
         is_trained = not any(w.value.size > 1 and np.ptp(w.value) == 0 for w in self._main())
-        generator = torch.Generator().manual_seed(0)
-        state: State = defaultdict(dict)
+        own: dict[int, dict[str, Tensor]] = defaultdict(dict)
         for weight in self.weights:
-            drawn = random_weight(weight.name, weight.shape, generator)
-            state[weight.operation][weight.name] = weight.tensor if is_trained else drawn
-        for found in state.values():
+            own[weight.operation][weight.name] = weight.tensor
+        for found in own.values():
             if "running_mean" in found:
                 found["num_batches_tracked"] = torch.tensor(0)
+        state: State = own if is_trained else RandomWeights(graph)
         judge = f"onnxruntime {onnxruntime.__version__}"
 
         def run(images: Tensor, state: State) -> list[Tensor]:
