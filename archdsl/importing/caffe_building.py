@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,10 @@ class CaffeBuilder:
         self.net = net
         #: The operations with weights, by the first result of the layer.
         self.owners: dict[int, int] = {}
+        #: The layers that make results, and how often each is read.
+        self.makers = {of: layer for layer in net.layers for of in layer.makes}
+        self.readers = Counter(of for layer in net.layers for of in layer.reads)
+        self.results = {*net.outputs.values(), *(of for of, _ in net.heads)}
         #: The names of layers by operations.
         self.names: dict[int, str] = {}
         self._shared: set[str] = set()

@@ -145,11 +145,8 @@ def _scale(made: CaffeBuilder, caffe: CaffeLayer, inputs: list[int]) -> Sequence
     need_channels(params, volume)
     if params.integer("num_axes", 1, -1) != 1:
         raise Refused("a factor for each number is not in the language")
-    before = next((o for o in made.net.layers if o.makes == caffe.reads), None)
-    is_only_reader = made.net.readers(caffe.reads[0]) == 1 and caffe.reads[0] not in {
-        *made.net.outputs.values(),
-        *(of for of, _ in made.net.heads),
-    }
+    before = made.makers.get(caffe.reads[0])
+    is_only_reader = made.readers[caffe.reads[0]] == 1 and caffe.reads[0] not in made.results
     if before is not None and before.kind == "BatchNorm" and is_only_reader and has_bias:
         norm = made.builder.operations[x].layer
         assert isinstance(norm, BatchNorm)

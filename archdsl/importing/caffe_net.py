@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from keyword import iskeyword
 
 from archdsl.importing.building import Faults
 from archdsl.importing.prototxt import BadText, Message
@@ -73,10 +74,6 @@ class CaffeNet:
     outputs: dict[str, int] = field(default_factory=dict)
     heads: list[tuple[int, float]] = field(default_factory=list)
 
-    def readers(self, result: int) -> int:
-        """How many layers read a result."""
-        return sum(layer.reads.count(result) for layer in self.layers)
-
 
 def read_net(text: Message, input: Volume | None, faults: Faults) -> CaffeNet:
     """The layers of a network as evaluation has them, and those of losses that only training has.
@@ -93,6 +90,8 @@ def read_net(text: Message, input: Volume | None, faults: Faults) -> CaffeNet:
     if "state" in text:
         faults.reasons.append(f"line {text.line_of('state')}: a `state` is not read")
     messages = text.messages("layer") or text.messages("layers")
+    if "layer" in text and "layers" in text:
+        raise BadText(f"line {text.line_of('layers')}: `layers`, which are an older format, too")
     if not messages:
         raise BadText("it has no layers")
     found = [_Unresolved(message) for message in messages]
@@ -120,12 +119,22 @@ class _Unresolved:
     def is_in(self, phase: str) -> bool:
         included, excluded = self.message.messages("include"), self.message.messages("exclude")
         if included:
-            return any(rule.word("phase", phase) == phase for rule in included)
-        return not any(rule.word("phase", phase) == phase for rule in excluded)
+            return any(_phase(rule, phase) == phase for rule in included)
+        return not any(_phase(rule, phase) == phase for rule in excluded)
 
     @property
     def rules(self) -> list[Message]:
         return [*self.message.messages("include"), *self.message.messages("exclude")]
+
+
+def _phase(rule: Message, default: str) -> str:
+    """The phase of a rule; one without a phase is for both."""
+    found = rule.scalars("phase")
+    names = {"0": "TRAIN", "1": "TEST"}
+    written = found[0].text if found else default
+    if names.get(written, written) not in names.values():
+        raise BadText(f"line {rule.line_of('phase')}: `phase` is TRAIN or TEST")
+    return names.get(written, written)
 
 
 def _is_word(message: Message) -> bool:
@@ -218,10 +227,20 @@ class _Resolver:
         if any(weights):
             line = message.line_of("loss_weight")
             faults.reasons.append(f"line {line}: a `loss_weight` of what is no loss is not read")
+        again = next((top for top in layer.tops if self._is_made_again(top, layer)), None)
+        if again is not None and not is_of_training:
+            line = message.line_of("top")
+            faults.wrong.append(f"line {line}: an earlier layer makes `{again}`, too")
+            return
         makes = tuple([self._new(top) for top in layer.tops])
         self.net.layers.append(
             CaffeLayer(layer.name, layer.kind, message, tuple(reads), makes, is_of_training)
         )
+
+    def _is_made_again(self, top: str, layer: _Unresolved) -> bool:
+        """Whether a blob is there, and the layer does not work in place of it."""
+        is_there = top in self.blobs and top not in layer.bottoms
+        return is_there or layer.tops.count(top) > 1
 
     def _find_input(self, input: Volume | None) -> None:
         """What layers read of what none computes: one input, which becomes number 0."""
@@ -234,8 +253,8 @@ class _Resolver:
         name, volume = self.given[images[0]]
         if input is None and volume is None:
             raise BadText(
-                f"the size of `{name}` is in its database: it has to be given, or be in the file "
-                "as `input_shape`, as in the one for deployment"
+                f"it does not say how large `{name}` is: give the size, or take the file for "
+                "deployment, which has it"
             )
         self.net.input = input or volume or self.net.input
 
@@ -268,11 +287,17 @@ class _Resolver:
         for of, written in results:
             if of in self.net.outputs.values():
                 continue
-            stem = name = re.sub(r"\W", "_", written)
+            stem = name = _output_name(written)
             number = 2
             while name in self.net.outputs:
                 name, number = f"{stem}_{number}", number + 1
             self.net.outputs[name] = of
+
+
+def _output_name(blob: str) -> str:
+    """A blob's name as an identifier."""
+    name = re.sub(r"\W", "_", blob, flags=re.ASCII)
+    return name if name.isidentifier() and not iskeyword(name) else f"out_{name}"
 
 
 def _stated(text: Message) -> list[tuple[str, Volume | None]]:

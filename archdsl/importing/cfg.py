@@ -106,7 +106,7 @@ def read_sections(text: str, faults: Faults) -> list[CfgSection]:
     of a line behind a ``#`` is one, too.
     """
     sections: list[CfgSection] = []
-    for number, written in enumerate(text.split("\n"), start=1):
+    for number, written in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
         if len(faults.wrong) > MAX_FAULTS:
             break
         line = "".join(written.partition("#")[0].split())

@@ -169,6 +169,7 @@ def read_prototxt(text: str) -> Message:
     Errors:
         BadText: with the place of what cannot be read.
     """
+    text = text.removeprefix("\ufeff")
     try:
         message: Message = _lark().parse(text)  # type: ignore[assignment]
     except UnexpectedCharacters as error:

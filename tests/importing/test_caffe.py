@@ -237,10 +237,10 @@ def test_merges(eltwise: dict[str, object], word: str) -> None:
 def test_slices_splits_and_several_results() -> None:
     net = Net(6, 6, 5)
     net.add("Split", "split", tops=["a", "b"])
-    net.add("Slice", "slice", "a", ["x", "y/z", "w"], slice_param={"slice_point": [1, 3]})
+    net.add("Slice", "slice", "a", ["1x", "y/z", "w"], slice_param={"slice_point": [1, 3]})
     net.concat("joined", "w", "b")
     source = read(net.text)
-    assert [*source.graph.outputs] == ["x", "y_z", "joined"]
+    assert [*source.graph.outputs] == ["out_1x", "y_z", "joined"]
     assert_judged(source)
 
 
@@ -290,7 +290,7 @@ def test_inputs(head: str, volume: str) -> None:
 
 def test_the_size_of_a_database_is_given() -> None:
     text = 'layer { name: "d" type: "Data" top: "data" top: "label" }\n' + TAIL
-    with pytest.raises(WrongSource, match="the size of `data` is in its database"):
+    with pytest.raises(WrongSource, match="it does not say how large `data` is: give the size"):
         read(text)
     assert str(read(text, Volume.image(28, 28, 1)).graph.input) == "28x28x1"
 
@@ -386,6 +386,11 @@ def test_refusals(text: str, message: str) -> None:
         (one("LRN", lrn_param={"alpha": "1e999"}), "`alpha` is a number"),
         (one("Slice", tops=["a", "b"], slice_param={"slice_point": 9}), "does not part 4 in 2"),
         (one("ReLU", bottoms=["data", "data"]), "it has 2 bottoms"),
+        (one("Split", tops=["a", "a"]), "line 4: an earlier layer makes `a`, too"),
+        (one("ReLU", tops=["x"]) + 'layer { type: "TanH" bottom: "data" top: "x" }',
+         "line 5: an earlier layer makes `x`, too"),
+        (one("ReLU") + "layers { type: RELU }", "line 5: `layers`, which are an older format"),
+        (one("ReLU", include={"phase": "BOTH"}), "`phase` is TRAIN or TEST"),
         (Net(8, 8).text, "it has no layers"),
         ('layers { layer { name: "conv1" type: "conv" } }', "of the format before 2014"),
         ("a {" * 100_000, "nested 51 deep"),
