@@ -42,11 +42,11 @@ def read_caffe(
         faults.wrong.append(str(fault))
     faults.raise_any()
     builder.input = net.input
-    made = CaffeBuilder(builder, net)
+    adder = CaffeBuilder(builder, net)
     known: dict[int, int] = {IMAGE: INPUT}
     for layer in net.layers:
         try:
-            _read(layer, made, known)
+            _read(layer, adder, known)
         except BadText as fault:
             faults.wrong.append(str(fault))
         except (Refused, LayerError) as fault:
@@ -59,16 +59,18 @@ def read_caffe(
     for layer in net.layers:
         if layer.is_of_training and any(known[of] in trunk for of in layer.makes):
             faults.reasons.append(f"{layer.place}: only training has this layer")
-    if all(of == INPUT for of in outputs.values()):
-        faults.wrong.append("it has no layers that compute")
+    for output, of in outputs.items():
+        if of == INPUT:
+            faults.wrong.append(f"`{output}` is the input itself, which no layer has changed")
     faults.raise_any()
-    name_operations(builder, made.names)
+    name_operations(builder, adder.names)
     graph, numbers = builder.finish(outputs, [(known[of], weight) for of, weight in net.heads])
-    owners = {layer: numbers[of] for layer, of in made.owners.items() if of in numbers}
+    owners = {layer: numbers[of] for layer, of in adder.owners.items() if of in numbers}
     state: State = RandomWeights(graph)
     if weights is not None:
         state = load_caffe(weights, graph, net.layers, owners)
-    run = CaffeRun(net, owners)
+    volumes = {of: builder.volume(at) for of, at in known.items()}
+    run = CaffeRun(net, owners, volumes)
     return FileSource(graph, state, run, "Caffe's rules", weights is not None)
 
 

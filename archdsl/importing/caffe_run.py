@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from archdsl.importing.caffe_net import IMAGE, CaffeLayer, CaffeNet
 from archdsl.importing.files import State
 from archdsl.importing.prototxt import Message
+from archdsl.layers.volume import Volume
 
 _Weights = Mapping[str, Tensor]
 
@@ -21,9 +22,13 @@ _Weights = Mapping[str, Tensor]
 class CaffeRun:
     """Computes the results of a network. Blobs have Caffe's shapes: N×C×H×W, or N×C."""
 
-    def __init__(self, net: CaffeNet, owners: Mapping[int, int]) -> None:
+    def __init__(
+        self, net: CaffeNet, owners: Mapping[int, int], volumes: Mapping[int, Volume]
+    ) -> None:
         self.net = net
         self.owners = owners
+        #: How large blobs are that are read for their size alone, and not computed otherwise.
+        self.volumes = volumes
         #: The results, then those of the heads.
         self.results = [*net.outputs.values(), *(of for of, _ in net.heads)]
         self.layers = self._needed()
@@ -34,7 +39,7 @@ class CaffeRun:
         for layer in reversed(self.net.layers):
             if wanted & set(layer.makes):
                 found.append(layer)
-                wanted |= set(layer.reads)
+                wanted |= set(layer.reads[:1] if layer.kind == "Crop" else layer.reads)
         return found[::-1]
 
     @torch.no_grad()
@@ -43,15 +48,18 @@ class CaffeRun:
         last = {of: layer for layer in self.layers for of in layer.reads}
         blobs = {IMAGE: x}
         for layer in self.layers:
-            inputs = [blobs[of] for of in layer.reads]
+            inputs = [blobs[of] if of in blobs else self._sized(of) for of in layer.reads]
             owner = self.owners.get(layer.makes[0])
             weights = {} if owner is None else state[owner]
             results = _COMPUTE[layer.kind](layer, inputs, weights)
             blobs.update(zip(layer.makes, results, strict=True))
             for of in {*layer.reads} - kept:
                 if last[of] is layer:
-                    del blobs[of]
+                    blobs.pop(of, None)
         return [blobs[of] for of in self.results]
+
+    def _sized(self, of: int) -> Tensor:
+        return torch.empty((1, *self.volumes[of].torch_sizes), device="meta")
 
 
 def _pair(params: Message, name: str, default: int) -> list[int]:

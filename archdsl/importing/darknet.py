@@ -113,8 +113,8 @@ class _CfgReader:
             self.results.append(result)
         faults.raise_any()
         self._end_last()
-        if all(self.result(end) == INPUT for end in self.ends):
-            faults.wrong.append("it has no layers")
+        if any(self.result(end) == INPUT for end in self.ends):
+            faults.wrong.append("a result is the input itself, which no layer has changed")
             faults.raise_any()
 
     def _end_last(self) -> None:

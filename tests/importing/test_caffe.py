@@ -244,6 +244,16 @@ def test_slices_splits_and_several_results() -> None:
     assert_judged(source)
 
 
+def test_crop_to_a_size_that_only_other_layers_have() -> None:
+    net = Net(8, 8)
+    smaller = net.conv("smaller", 4, 3)
+    net.conv("scored", 2, 1, of="data")
+    net.add("Crop", "cut", [net.at, smaller], crop_param={"axis": 2, "offset": [1, 2]})
+    source = read(net.text)
+    assert [o.layer.name for o in source.graph.operations] == ["conv", "pad"]
+    assert_judged(source)
+
+
 def test_scale_behind_a_result_that_others_read() -> None:
     net = Net(6, 6, 4)
     normal = net.add("BatchNorm", "bn")
@@ -391,6 +401,7 @@ def test_refusals(text: str, message: str) -> None:
          "line 5: an earlier layer makes `x`, too"),
         (one("ReLU") + "layers { type: RELU }", "line 5: `layers`, which are an older format"),
         (one("ReLU", include={"phase": "BOTH"}), "`phase` is TRAIN or TEST"),
+        (one("Split", tops=["a", "b"]), "`a` is the input itself"),
         (Net(8, 8).text, "it has no layers"),
         ('layers { layer { name: "conv1" type: "conv" } }', "of the format before 2014"),
         ("a {" * 100_000, "nested 51 deep"),

@@ -281,8 +281,8 @@ def test_refusals(parts: list[str], message: str) -> None:
     [
         ("", "it has no sections"),
         ("# nothing\n; at all", "it has no sections"),
-        (net(8), "it has no layers"),
-        (net(8) + cfgs.HEAD, "it has no layers"),
+        (net(8), "a result is the input itself"),
+        (net(8) + cfgs.HEAD, "a result is the input itself"),
         (conv(4, 1), r"line 1, \[convolutional\]: the first section has to be `\[net\]`"),
         ("filters=3\n" + net(8), "line 1: `filters` stands before the first section"),
         ("[net]\nwidth=8\nheight=8\n[avgpool]", r"line 1, \[net\]: `channels=` is missing"),
