@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, fx, nn
 
 from archdsl.importing import functions, views
+from archdsl.importing.following import BATCH
 from archdsl.importing.modules import Refused, need
 from archdsl.importing.reader import Attribute, Handler, TraceReader
 from archdsl.importing.views import View
 from archdsl.layers.attention import Attention
+from archdsl.layers.merge import Attend
 
 
 def _multihead(
@@ -44,6 +46,49 @@ def _multihead(
     made = reader.add(node, layer, [view], str(node.target), state=True)
     reader.is_rounded = True
     return views.with_volume(view, made.id, made.volume), None
+
+
+def _scaled_dot_product(
+    reader: TraceReader,
+    node: fx.Node,
+    query: Any,
+    key: Any,
+    value: Any,
+    attn_mask: Any = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> View:
+    """The function by itself, of sequences whose channels are seen as those of heads."""
+    if attn_mask is not None or dropout_p or scale is not None or enable_gqa:
+        raise Refused("attention with a mask, dropout or another scale is not in the language")
+    found = [reader.view_of(x) for x in (query, key, value)]
+    heads = {_heads_of(view) for view in found}
+    count = heads.pop()
+    if heads or count is None:
+        raise Refused("attention of what is not split into heads is not in the language")
+    made = reader.add(node, Attend(count, is_causal), found)
+    reader.is_rounded = True
+    split = views.reshaped(
+        views.plain(made.id, made.volume),
+        (BATCH, count, made.volume.channels // count, made.volume.positions),
+    )
+    assert split is not None
+    return views.permuted(split, (0, 1, 3, 2))
+
+
+def _heads_of(view: View) -> int | None:
+    """Into how many heads the channels of a sequence are split, head by position by channel."""
+    if view.volume.rank != 1 or len(view.axes) != 4:
+        return None
+    heads = view.sizes[1]
+    if view.volume.channels % heads:
+        return None
+    sizes = (BATCH, heads, view.volume.channels // heads, view.volume.positions)
+    split = views.reshaped(views.plain(view.id, view.volume), sizes)
+    is_so = split is not None and views.permuted(split, (0, 1, 3, 2)) == view
+    return heads if is_so else None
 
 
 # ── Windows, by torchvision's functions ──────────────────────────────────────────────────────
@@ -135,6 +180,7 @@ def _merged_patches(reader: TraceReader, node: fx.Node, x: Any) -> View:
 
 HANDLERS: dict[object, Handler] = {
     nn.MultiheadAttention: _multihead,
+    "scaled_dot_product_attention": _scaled_dot_product,
     "_get_relative_position_bias": _relative_bias,
     "shifted_window_attention": _windows,
     "_patch_merging_pad": _merged_patches,

@@ -19,7 +19,7 @@ from archdsl.importing.structure import (
     Statement,
 )
 from archdsl.layers import Layer
-from archdsl.layers.definition import fields_of
+from archdsl.layers.definition import fields_of, per_axis_fields
 from archdsl.layers.merge import Add, Multiply
 
 #: The parameter that says whether a branch is there.
@@ -282,19 +282,26 @@ def _number(value: Any) -> Any:
     return value if isinstance(value, (int, float)) else None
 
 
+def _number_of(layer: Layer, name: str) -> Any:
+    """The number of a field; of a size, the one for all axes. A list of others is none."""
+    value = getattr(layer, name)
+    is_size = any(item.name == name for item in per_axis_fields(type(layer)))
+    return _number(value) if is_size or not isinstance(value, tuple) else None
+
+
 def key_of(layer: Layer) -> object:
     """What a layer is, apart from its numbers."""
     fixed = [
         (item.name, getattr(layer, item.name))
         for item in fields_of(type(layer))
-        if _number(getattr(layer, item.name)) is None
+        if _number_of(layer, item.name) is None
     ]
     return type(layer), tuple(fixed)
 
 
 def numbers_of(layer: Layer) -> Iterator[Value]:
     for item in fields_of(type(layer)):
-        number = _number(getattr(layer, item.name))
+        number = _number_of(layer, item.name)
         if number is not None:
             yield Value(item.name, number, _number(item.default))
 

@@ -19,6 +19,7 @@ from torch import Tensor, fx, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.node import map_arg
 
+from archdsl.importing.helpers import helper_of
 from archdsl.importing.untouched import untouched
 from archdsl.layers.volume import Volume
 
@@ -53,6 +54,11 @@ def value_of(node: fx.Node) -> Any:
     """What a node gives, with sizes and no numbers; None where that is not known."""
     found = node.meta.get(VALUE)
     return None if found is _UNKNOWN else found
+
+
+def reads_words(module: nn.Module, input: Volume) -> bool:
+    """Whether a module's input are the numbers of words."""
+    return input.is_vector and any(isinstance(part, nn.Embedding) for part in module.modules())
 
 
 class _StandIn(fx.Proxy):
@@ -90,7 +96,8 @@ class _Tracer(fx.Tracer):
         self.mode = FakeTensorMode(allow_non_fake_inputs=True)
         like = next(module.parameters(), torch.empty(0))
         with self.mode:
-            self.images = torch.empty(BATCH, *input.torch_sizes, dtype=like.dtype)
+            dtype = torch.long if reads_words(module, input) else like.dtype
+            self.images = torch.empty(BATCH, *input.torch_sizes, dtype=dtype)
         self.is_computing = False
         self.has_images = False
 
@@ -109,6 +116,9 @@ class _Tracer(fx.Tracer):
             self.graph.erase_node(proxy.node)
             return value
         return proxy
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return helper_of(m) is not None or super().is_leaf_module(m, module_qualified_name)
 
     def call_module(
         self,

@@ -18,7 +18,7 @@ from archdsl.importing.views import View
 from archdsl.layers import Layer
 from archdsl.layers.activation import AbsoluteValue
 from archdsl.layers.dense import Flatten
-from archdsl.layers.merge import Add, Concat, Maximum, Multiply, Subtract
+from archdsl.layers.merge import Add, Concat, MatrixProduct, Maximum, Multiply, Subtract
 from archdsl.layers.plumbing import Pad
 from archdsl.layers.pool import (
     ChannelMax,
@@ -88,6 +88,17 @@ def cat(reader: TraceReader, node: fx.Node, tensors: Sequence[Any], dim: int) ->
     if found[0].channel_axis() != dim % len(found[0].axes):
         raise Refused(f"`torch.cat` along {dim} is not in the language")
     return merge(reader, node, Concat(), *found)
+
+
+@_on("matmul", "bmm", "mm")
+def _matmul(reader: TraceReader, node: fx.Node, x: Any, other: Any) -> View:
+    """A product of two matrices for each image; channels first, each is its own transpose."""
+    one, two = reader.view_of(x), reader.view_of(other)
+    if one.is_last and two.is_last:
+        made = reader.add(node, MatrixProduct(), [one, two])
+        return views.last(made.id, made.volume)
+    factors = [reader.first(node, two), reader.first(node, one)]
+    return reader.add(node, MatrixProduct(), factors)
 
 
 @_on("abs")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
+from archdsl.importing.helpers import helper_layer
 from archdsl.layers import Layer, activation
 from archdsl.layers.conv import Conv, Deconv, DepthwiseConv
 from archdsl.layers.dense import FullyConnected, Linear
@@ -16,6 +18,7 @@ from archdsl.layers.norm import (
     InstanceNorm,
     LayerNorm,
     LocalResponseNorm,
+    RMSNorm,
 )
 from archdsl.layers.plumbing import Identity, Pad, Upsample
 from archdsl.layers.pool import (
@@ -37,8 +40,14 @@ class Refused(Exception):
 def layer_of(module: nn.Module, x: Volume) -> Layer:
     """The layer that a module is, behind a volume. Errors: ``Refused``."""
     kind = type(module)
+    helper = helper_layer(module, x)
+    if helper is not None:
+        return helper
     if kind not in TABLE:
         raise Refused(f"`{_name(kind)}` is not in the language")
+    rank = re.search(r"(\d)d$", kind.__name__)
+    if rank and int(rank[1]) != max(x.rank, 1):  # batch normalization takes vectors as well
+        raise Refused(f"`{_name(kind)}` on {x} is not in the language")
     layer = TABLE[kind](module, x)
     wanted = x.elements if isinstance(layer, FullyConnected) else x.channels
     for name in ("in_channels", "in_features", "num_features", "num_channels"):
@@ -168,9 +177,24 @@ def _layer_norm(module: Any, x: Volume) -> Layer:
     return LayerNorm(module.eps)
 
 
-def _zero_pad(module: Any, x: Volume) -> Layer:
-    sides = tuple(module.padding)
-    return Pad(sides[:1] if len(set(sides)) == 1 else sides)
+def _rms_norm(module: Any, x: Volume) -> Layer:
+    if module.normalized_shape != (x.channels,):
+        sizes = (*module.normalized_shape,)
+        raise Refused(f"`nn.RMSNorm` over {sizes} of {x} is not in the language")
+    need(module, elementwise_affine=True)
+    if module.eps is None:
+        raise Refused("`nn.RMSNorm` without an eps of its own is not in the language")
+    return RMSNorm(module.eps)
+
+
+def _pad(mode: str) -> Callable[..., Layer]:
+    def make(module: Any, x: Volume) -> Layer:
+        if mode == "zeros" and module.value != 0:
+            raise Refused(f"padding with {module.value} is not in the language")
+        sides = tuple(module.padding)
+        return Pad(sides[:1] if len(set(sides)) == 1 else sides, mode)
+
+    return make
 
 
 def _upsample(module: Any, x: Volume) -> Layer:
@@ -201,7 +225,13 @@ TABLE: dict[type[nn.Module], Callable[[Any, Volume], Layer]] = {
         _plain(InstanceNorm, "eps", "affine", track_running_stats=False),
     ),
     nn.LayerNorm: _layer_norm,
-    **dict.fromkeys((nn.ZeroPad1d, nn.ZeroPad2d, nn.ZeroPad3d), _zero_pad),
+    nn.RMSNorm: _rms_norm,
+    **dict.fromkeys((nn.ZeroPad1d, nn.ZeroPad2d, nn.ZeroPad3d), _pad("zeros")),
+    **dict.fromkeys((nn.ConstantPad1d, nn.ConstantPad2d, nn.ConstantPad3d), _pad("zeros")),
+    **dict.fromkeys((nn.ReflectionPad1d, nn.ReflectionPad2d, nn.ReflectionPad3d), _pad("reflect")),
+    **dict.fromkeys(
+        (nn.ReplicationPad1d, nn.ReplicationPad2d, nn.ReplicationPad3d), _pad("replicate")
+    ),
     nn.Upsample: _upsample,
     nn.Dropout: _plain(Dropout, "p"),
     nn.Identity: _plain(Identity),
@@ -226,6 +256,25 @@ TABLE: dict[type[nn.Module], Callable[[Any, Volume], Layer]] = {
     nn.PixelUnshuffle: _plain(PixelUnshuffle, "downscale_factor"),
     nn.ChannelShuffle: _plain(ChannelShuffle, "groups"),
 }
+
+#: Modules that do the same to each number, wherever it stands.
+ELEMENTWISE: tuple[type[nn.Module], ...] = (
+    nn.Dropout,
+    nn.ReLU,
+    nn.ReLU6,
+    nn.SiLU,
+    nn.Hardswish,
+    nn.Hardsigmoid,
+    nn.Sigmoid,
+    nn.Tanh,
+    nn.Mish,
+    nn.SELU,
+    nn.ELU,
+    nn.LeakyReLU,
+    nn.GELU,
+    nn.Softplus,
+    nn.Hardtanh,
+)
 
 #: Functions, and methods of tensors, that do what a module does.
 FUNCTIONS: dict[str, Callable[..., nn.Module]] = {

@@ -8,6 +8,7 @@ from typing import Any
 from torch import fx, nn
 
 from archdsl.importing import functions, views
+from archdsl.importing.helpers import start_of
 from archdsl.importing.modules import Refused, normalization
 from archdsl.importing.reader import Attribute, Handler, TraceReader, shown
 from archdsl.importing.views import View
@@ -59,16 +60,8 @@ def _mul(reader: TraceReader, node: fx.Node, x: Any, other: Any) -> View:
     wanted = tuple(channels if axis == at else 1 for axis in range(len(view.axes)))
     if at is None or not view.volume.rank or _aligned(view, of) != wanted:
         raise Refused(f"the parameter `{of.path}` belongs to no layer")
-    # What it starts at is known where nothing was trained.
-    values = {*reader.module.get_parameter(of.path).flatten().tolist()}
-    value = values.pop() if len(values) == 1 else LayerScale().value
-    return _with_parameter(reader, node, LayerScale(_short(value)), view, of)
-
-
-def _short(value: float) -> float:
-    """The decimal number that a float32 was given as."""
-    short = float(f"{value:.7g}")
-    return short if abs(short - value) <= 1e-7 * abs(value) else value
+    start = start_of(reader.module.get_parameter(of.path), LayerScale().value)
+    return _with_parameter(reader, node, LayerScale(start), view, of)
 
 
 @_on("add", "iadd", "add_")

@@ -16,10 +16,12 @@ from torch import Tensor, nn
 from archdsl.codegen import entry_name
 from archdsl.compilation import compile_module
 from archdsl.importing.errors import NotInTheLanguage, NotTheSame
-from archdsl.importing.graph import SourceGraph, SourceLayer
+from archdsl.importing.following import reads_words
+from archdsl.importing.graph import INPUT, SourceGraph, SourceLayer
 from archdsl.layers import Layer, UnaryLayer
 from archdsl.layers.dense import Flatten
 from archdsl.layers.plumbing import Identity
+from archdsl.layers.tokens import Embedding
 from archdsl.layers.volume import Volume
 from archdsl.model import Model
 from archdsl.torch_tools.network import load_network
@@ -116,10 +118,11 @@ def _compare_numbers(
     need_equal = partial(_need_equal, model.name, tolerance=tolerance)
     torch.manual_seed(0)
     for volume, count in {model.input: 1, sample: BATCH}.items():
-        x = torch.randn(count, *volume.torch_sizes).to(like)
+        x = _sample(original.graph, volume, count).to(like)
+        x = x.long() if reads_words(theirs, volume) else x
         outputs = [_run(network.eval(), x, model.name) for network in (theirs, made)]
         need_equal(f"the output in evaluation for {volume}", *outputs)
-    images = [x.clone().requires_grad_() for _ in range(2)]
+    images = [x.clone().requires_grad_(x.is_floating_point()) for _ in range(2)]
     order = [0, *(head + 1 for head in original.heads)]
     trained = _train(theirs, images[0], range(len(order))), _train(made, images[1], order)
     for number, (one, other) in enumerate(zip(*trained, strict=True)):
@@ -138,6 +141,18 @@ def _compare_numbers(
     for key, buffer in compared:
         need_equal(f"the buffer {key}", buffer, buffers[names[key]])
     return gradients, len(compared)
+
+
+def _sample(graph: SourceGraph, volume: Volume, count: int) -> Tensor:
+    """Random images; where words are read, random numbers of words."""
+    words = [
+        layer.layer.words
+        for layer in graph.operations
+        if isinstance(layer.layer, Embedding) and INPUT in layer.inputs
+    ]
+    if words:
+        return torch.randint(min(words), (count, *volume.torch_sizes))
+    return torch.randn(count, *volume.torch_sizes)
 
 
 def _fitted(tensor: Tensor, shape: Sequence[int]) -> Tensor:

@@ -12,10 +12,9 @@ from torch import Tensor, fx, nn
 from archdsl.importing import views
 from archdsl.importing.following import value_of
 from archdsl.importing.graph import INPUT, SourceLayer, SourcePart
-from archdsl.importing.modules import FUNCTIONS, Refused, layer_of
+from archdsl.importing.modules import ELEMENTWISE, FUNCTIONS, Refused, layer_of
 from archdsl.importing.views import View
-from archdsl.layers import Family, Layer, LayerError
-from archdsl.layers.activation import LogSoftmax, PReLU, Softmax
+from archdsl.layers import Layer, LayerError
 from archdsl.layers.dense import Linear
 from archdsl.layers.volume import Volume
 
@@ -96,7 +95,7 @@ class TraceReader:
                     raise Refused("several inputs are not imported yet")
                 return views.plain(INPUT, self.volume)
             case "output":
-                return self._read_output(self._known(node.args[0]))
+                return self._read_output(node, self._known(node.args[0]))
             case "call_module":
                 return self._call_module(node)
             case "get_attr":
@@ -114,14 +113,18 @@ class TraceReader:
         if tuple(found.shape) != value.sizes:
             raise Refused(f"`{shown(node)}` that stretches a tensor is not in the language")
 
-    def _read_output(self, result: Any) -> None:
+    def _read_output(self, node: fx.Node, result: Any) -> None:
         results = result if isinstance(result, tuple) else (result,)
+        found: list[View] = []
         for one in results:
             if not isinstance(one, View):
                 raise Refused("what it returns are not tensors alone")
-            if not one.is_first:
+            if one.is_last and not one.is_first:
                 raise Refused("it returns a tensor whose channels are not its second axis")
-        self.output, *heads = (one.id for one in results)
+            found.append(self.first(node, one))
+        if any(view.id == INPUT for view in found):
+            raise Refused("it returns what flows into it")
+        self.output, *heads = (view.id for view in found)
         self.heads = tuple(heads)
 
     def _known(self, argument: Any) -> Any:
@@ -160,13 +163,13 @@ class TraceReader:
     ) -> View:
         """What a module gives for a tensor that is seen in some way."""
         view = self.view_of(x)
-        if isinstance(module, nn.Dropout) and not module.p:
+        if isinstance(module, nn.Identity) or (isinstance(module, nn.Dropout) and not module.p):
             return view
         if isinstance(module, _RESHAPES):
             return self.reshape(node, view, path)
         if not self._is_direct(module, view):
             view = self.first(node, view)
-            if isinstance(module, _ALONG) and not self._is_direct(module, view):
+            if type(module) in _ALONG and not self._is_direct(module, view):
                 raise Refused(f"{_along(module)} of {view.volume} is not in the language")
         layer = layer_of(module, view.volume)
         if isinstance(layer, Linear):
@@ -176,12 +179,13 @@ class TraceReader:
 
     def _is_direct(self, module: nn.Module, view: View) -> bool:
         """Whether what a module does to each number, or to all channels, is so in this view."""
-        if isinstance(module, _OVER_LAST):
+        if type(module) in _OVER_LAST:
             return view.channel_axis() == len(view.axes) - 1
         if isinstance(module, _OVER_AXIS):
             dim = module.dim
             return dim is not None and view.channel_axis() == dim % len(view.axes)
-        return is_elementwise(module)
+        is_one_slope = isinstance(module, nn.PReLU) and module.num_parameters == 1
+        return is_one_slope or type(module) in ELEMENTWISE
 
     # ── Tensors ──────────────────────────────────────────────────────────────────────────────
 
@@ -252,7 +256,7 @@ class TraceReader:
             scopes,
             path,
             state,
-            is_of_training=len(self.modes[node]) == 1,
+            is_of_training=node.op != "output" and len(self.modes[node]) == 1,
             keys=keys,
             is_again=True in again,
             fixed=fixed,
@@ -313,19 +317,6 @@ def _without_own_part(operation: SourceLayer, holds: Mapping[str, int]) -> Sourc
     if holds[own.path] > 1 or not is_own:
         return operation
     return replace(operation, scopes=tuple(around), path=path)
-
-
-def is_elementwise(module: nn.Module) -> bool:
-    """Whether a module does the same to each number, wherever it stands."""
-    if isinstance(module, nn.Dropout | nn.Identity):
-        return True
-    try:
-        layer = layer_of(module, Volume.image(2, 2, 2))
-    except (Refused, LayerError, AttributeError):
-        return False
-    if isinstance(layer, PReLU):
-        return layer.num_parameters == 1
-    return layer.family is Family.ACTIVATION and not isinstance(layer, Softmax | LogSoftmax)
 
 
 def _along(module: nn.Module) -> str:

@@ -181,9 +181,19 @@ def _is_needless(statement: Statement, behind: Statement | None) -> bool:
         isinstance(statement, LayerStatement)
         and statement.label is None
         and isinstance(statement.operation.layer, Flatten)
-        and isinstance(behind, LayerStatement)
-        and isinstance(behind.operation.layer, FullyConnected)
+        and _flattens(behind)
     )
+
+
+def _flattens(statement: Statement | None) -> bool:
+    """Whether a statement begins with a layer that flattens."""
+    match statement:
+        case LayerStatement(operation=operation):
+            return isinstance(operation.layer, FullyConnected)
+        case PartStatement(body=[first, *_]):
+            return _flattens(first)
+        case _:
+            return False
 
 
 def _joined(line: str, text: str) -> str:

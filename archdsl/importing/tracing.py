@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import fx, nn
 
-from archdsl.importing import attention, functions, parameters
+from archdsl.importing import attention, functions, parameters, sequences
 from archdsl.importing.errors import OTHERWISE, NotInTheLanguage
 from archdsl.importing.following import follow
 from archdsl.importing.graph import SourceGraph
@@ -16,6 +16,7 @@ _HANDLERS: dict[object, Handler] = {
     **functions.HANDLERS,
     **parameters.HANDLERS,
     **attention.HANDLERS,
+    **sequences.HANDLERS,
 }
 
 

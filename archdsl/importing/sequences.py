@@ -1,0 +1,48 @@
+"""Modules of PyTorch that read sequences: words, and recurrent layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import fx, nn
+
+from archdsl.importing import views
+from archdsl.importing.modules import Refused, need
+from archdsl.importing.reader import Handler, TraceReader
+from archdsl.importing.views import View
+from archdsl.layers.recurrent import GRU, LSTM
+from archdsl.layers.tokens import Embedding
+
+
+def _embedding(reader: TraceReader, node: fx.Node, module: nn.Embedding, input: Any) -> View:
+    """Words become tokens, with the channels last."""
+    need(module, padding_idx=None, max_norm=None, scale_grad_by_freq=False, sparse=False)
+    layer = Embedding(module.num_embeddings, module.embedding_dim)
+    made = reader.add(node, layer, [reader.view_of(input)], str(node.target), state=True)
+    return views.last(made.id, made.volume)
+
+
+def _recurrent(
+    reader: TraceReader, node: fx.Node, module: nn.LSTM | nn.GRU, input: Any, hx: Any = None
+) -> tuple[View, None]:
+    """The states of all positions; the last alone are not in the language."""
+    need(module, dropout=0.0, proj_size=0)
+    if hx is not None:
+        raise Refused(f"`nn.{type(module).__name__}` with a first state is not in the language")
+    view = reader.view_of(input)
+    order = (0, 1, 2) if module.batch_first else (1, 0, 2)
+    volume = view.volume
+    if volume.rank != 1 or views.permuted(view, order) != views.last(view.id, volume):
+        raise Refused(f"`nn.{type(module).__name__}` of what are no tokens is not in the language")
+    kind = LSTM if isinstance(module, nn.LSTM) else GRU
+    layer = kind(module.hidden_size, module.num_layers, module.bidirectional, module.bias)
+    made = reader.add(node, layer, [view], str(node.target), state=True)
+    reader.is_rounded = True
+    return views.with_volume(view, made.id, made.volume), None
+
+
+HANDLERS: dict[object, Handler] = {
+    nn.Embedding: _embedding,
+    nn.LSTM: _recurrent,
+    nn.GRU: _recurrent,
+}
