@@ -44,6 +44,8 @@ class Imported:
     state: dict[str, Tensor]
     #: What of the two is the same, in short.
     proved: str
+    #: Whether that is each bit.
+    is_exact: bool = False
 
 
 def import_torch(module: nn.Module, name: str, input: Volume, origin: str) -> Imported:
@@ -66,7 +68,8 @@ def import_torch(module: nn.Module, name: str, input: Volume, origin: str) -> Im
             f"The weight of the heads' losses is not in the module: {HEAD_WEIGHT} is GoogLeNet's.",
         )
     same = "the same bits as" if compared.is_exact else "the same, up to rounding, as"
-    return _commented(name, lines, text, compared.state, f"{same} {origin}")
+    made = _commented(name, lines, text, compared.state, f"{same} {origin}")
+    return replace(made, is_exact=compared.is_exact)
 
 
 def import_file(source: FileSource, origin: str) -> Imported:
