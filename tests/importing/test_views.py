@@ -176,7 +176,7 @@ FORMS: dict[str, tuple[Written, Volume, list[str], bool]] = {
     "parts": (
         Written(in_parts),
         Volume((8, 8, 6)),
-        ["slice 0 2 | slice 3 | part1 slice 1", "pad - 1 0 0 0 maxpool 1x1 s2"],
+        ["slice 0 2 | slice 3 | part1 slice 1", "pad -1 0 0 0 maxpool 1x1 s2"],
         True,
     ),
     "attended": (
