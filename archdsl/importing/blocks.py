@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from archdsl.elaborate.names import is_word
+from archdsl.elaborate.names import can_refer_to, is_word
 from archdsl.importing.structure import (
     Body,
     HeadStatement,
@@ -179,7 +179,7 @@ class Blocks:
 
     def _name(self, kind: str) -> str:
         name = snake_case(kind)
-        if is_word(name):
+        if is_word(name) or not can_refer_to(name):
             name += "_block"
         number = 1
         while (found := name if number == 1 else f"{name}{number}") in self._names:

@@ -258,7 +258,6 @@ class TraceReader:
             state,
             is_of_training=node.op != "output" and len(self.modes[node]) == 1,
             keys=keys,
-            is_again=True in again,
             fixed=fixed,
         )
         self.operations.append(made)

@@ -17,6 +17,7 @@ import networkx as nx
 from archdsl.elaborate.names import can_refer_to
 from archdsl.importing.errors import OTHERWISE, NotInTheLanguage
 from archdsl.importing.graph import INPUT, SourceGraph, SourceLayer, SourcePart
+from archdsl.importing.runs import behind, marked
 from archdsl.layers import MergeLayer
 from archdsl.layers.merge import Add, Concat, Multiply
 
@@ -94,12 +95,12 @@ Body: TypeAlias = "list[Statement]"
 
 def structure(graph: SourceGraph) -> Body:
     """The statements of a network."""
-    operations = _hoisted(_continued(graph.operations))
+    operations = _hoisted(_continued(marked(graph)))
     readers: dict[int, set[int]] = {}
     for operation in operations:
         for source in operation.inputs:
             readers.setdefault(source, set()).add(operation.id)
-    trunk = set[int]().union(*(_behind(operations, result) for result in graph.results))
+    trunk = set[int]().union(*(behind(operations, result) for result in graph.results))
     if any(o.is_of_training for o in operations if o.id in trunk):
         raise NotInTheLanguage(graph.name, [OTHERWISE])
     whole = _Whole(graph.name, readers)
@@ -107,7 +108,7 @@ def structure(graph: SourceGraph) -> Body:
     body = region.body(INPUT, *sorted(graph.results))
     _name_results(graph, region)
     for number, head in enumerate(graph.heads):
-        own = [o for o in operations if o.id in _behind(operations, head) - trunk]
+        own = [o for o in operations if o.id in behind(operations, head) - trunk]
         entries = {i for o in own for i in o.inputs} - {o.id for o in own}
         places = [i for i, s in enumerate(body) if entries == {region.result_of(s)}]
         if not own or not places:
@@ -134,23 +135,10 @@ def _name_results(graph: SourceGraph, region: _Region) -> None:
     """
     for name, result in graph.outputs.items():
         statement = region.told[result]
-        assert not isinstance(statement, ReferenceStatement)
+        assert not isinstance(statement, ReferenceStatement | ReuseStatement)
         if list(graph.outputs.values()).count(result) > 1:
             raise NotInTheLanguage(graph.name, [f"its result {name!r} is another one as well"])
         statement.label = name
-
-
-def _behind(operations: Sequence[SourceLayer], end: int) -> set[int]:
-    """The operations that lead to a result, its own among them."""
-    inputs = {operation.id: operation.inputs for operation in operations}
-    found: set[int] = set()
-    pending = [end]
-    while pending:
-        at = pending.pop()
-        if at != INPUT and at not in found:
-            found.add(at)
-            pending += inputs[at]
-    return found
 
 
 def _continued(operations: Sequence[SourceLayer]) -> list[SourceLayer]:
@@ -323,10 +311,10 @@ class _Region:
         """
         if len(inputs) != 2 or not isinstance(merge.operation.layer, Add | Multiply):
             return inputs
-        one, other = (self._first_behind(start, source) for source in inputs)
+        one, other = (self._firstbehind(start, source) for source in inputs)
         return inputs[::-1] if one is not None and other is not None and other < one else inputs
 
-    def _first_behind(self, start: int, end: int) -> int | None:
+    def _firstbehind(self, start: int, end: int) -> int | None:
         """The first layer that runs between two results and is in no statement yet."""
         found: list[int] = []
         pending, seen = [end], {start}
@@ -438,7 +426,7 @@ def _find_braces(body: Body, own: int, found: dict[int, int]) -> None:
                 _find_braces(inner, id(inner), found)
             case MergeStatement(branches=branches):
                 for branch in branches:
-                    _find_braces(branch, own, found)
+                    _find_braces(branch, own if statement.label is None else id(statement), found)
 
 
 def _walk(body: Body) -> Iterator[Statement]:

@@ -97,3 +97,24 @@ def test_what_runs_again_elsewhere_is_refused(module: nn.Module, reason: str) ->
     with pytest.raises(NotInTheLanguage) as caught:
         imported(module, SMALL)
     assert reason in str(caught.value)
+
+
+class Idle(nn.Module):
+    """A run of a layer that no result needs, before the one that is needed."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.layer(x)
+        return self.layer(F.relu(x))  # type: ignore[no-any-return]
+
+
+def test_a_run_that_nothing_needs_is_left_out() -> None:
+    assert "reuse" not in imported(Idle(nn.Conv2d(3, 3, 1)), SMALL).text
+
+
+def test_a_run_that_changes_statistics_counts() -> None:
+    with pytest.raises(NotInTheLanguage, match="layer: a run of it that nothing depends on"):
+        imported(Idle(nn.BatchNorm2d(3)), SMALL)
