@@ -12,14 +12,14 @@ from torch import Tensor, fx, nn
 
 from archdsl.importing import views
 from archdsl.importing.following import value_of
-from archdsl.importing.modules import Refused
+from archdsl.importing.modules import Refused, axes
 from archdsl.importing.reader import Attribute, Handler, TraceReader, shown
 from archdsl.importing.views import View
 from archdsl.layers import Layer
 from archdsl.layers.activation import AbsoluteValue
 from archdsl.layers.dense import Flatten
 from archdsl.layers.merge import Add, Concat, MatrixProduct, Maximum, Multiply, Subtract
-from archdsl.layers.plumbing import Pad
+from archdsl.layers.plumbing import Pad, Upsample
 from archdsl.layers.pool import (
     ChannelMax,
     ChannelMean,
@@ -27,7 +27,7 @@ from archdsl.layers.pool import (
     GlobalMaxPool,
     MaxPool,
 )
-from archdsl.layers.rearrangement import Slice
+from archdsl.layers.rearrangement import PadChannels, Slice
 from archdsl.layers.regularization import DropPath
 from archdsl.layers.tokens import Token
 
@@ -227,6 +227,74 @@ def part(reader: TraceReader, node: fx.Node, view: View, index: Sequence[Any]) -
         one_each = (1,) * len(steps)
         view = reader.add(node, MaxPool(one_each, tuple(steps)), [view])
     return views.last(view.id, view.volume) if is_last else view
+
+
+@_on("pad")
+def _pad(
+    reader: TraceReader,
+    node: fx.Node,
+    x: Any,
+    pad: Sequence[int],
+    mode: str = "constant",
+    value: float | None = None,
+) -> View:
+    """Along the axes of positions, or channels of zeros."""
+    view = reader.view_of(x)
+    is_last = view.is_last and not view.is_first
+    if not is_last:
+        view = reader.first(node, view)
+    words = {"constant": "zeros", "reflect": "reflect", "replicate": "replicate"}
+    if mode not in words or value:
+        raise Refused(f"padding with {value or mode} is not in the language")
+    # The last axis comes first; those that are left out get nothing.
+    ends = [(*pad[i : i + 2],) for i in range(0, len(pad), 2)]
+    ends += [(0, 0)] * (len(view.axes) - len(ends))
+    channels = ends.pop(0 if is_last else -2)
+    if ends.pop() != (0, 0):
+        raise Refused("padding of a batch is not in the language")
+    if any(channels):
+        if mode != "constant" or min(channels) < 0:
+            raise Refused("channels that are padded with others than zeros are not in the language")
+        view = _on_positions(reader, node, view, PadChannels(*channels), is_last)
+    sides = tuple(side for end in ends for side in end)
+    if any(sides):
+        view = _on_positions(reader, node, view, Pad(sides, words[mode]), is_last)
+    return view
+
+
+def _on_positions(
+    reader: TraceReader, node: fx.Node, view: View, layer: Layer, is_last: bool
+) -> View:
+    made = reader.add(node, layer, [view])
+    return views.last(made.id, made.volume) if is_last else made
+
+
+@_on("interpolate", "upsample")
+def _interpolate(
+    reader: TraceReader,
+    node: fx.Node,
+    x: Any,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> View:
+    """By whole factors; a size that is one counts as such, as that of another tensor."""
+    view = reader.first(node, x)
+    if align_corners or recompute_scale_factor or antialias:
+        raise Refused(f"`{shown(node)}` with such arguments is not in the language")
+    if scale_factor is None:
+        sizes = axes(size, view.volume.rank)
+        factors = [a / b for a, b in zip(sizes, view.volume.spatial, strict=True)]
+    else:
+        factors = [*axes(scale_factor, view.volume.rank)]
+    if any(factor != int(factor) or factor < 1 for factor in factors):
+        raise Refused(f"`{shown(node)}` by {tuple(factors)} is not in the language")
+    if set(factors) == {1}:
+        return view
+    return reader.add(node, Upsample(tuple(map(int, factors)), mode), [view])
 
 
 # ── Averages ─────────────────────────────────────────────────────────────────────────────────

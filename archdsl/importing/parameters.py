@@ -148,6 +148,28 @@ def _group_norm(
     return _as_module(reader, node, module, x, weight, bias)
 
 
+@_on("instance_norm")
+def _instance_norm(
+    reader: TraceReader,
+    node: fx.Node,
+    x: Any,
+    running_mean: Any = None,
+    running_var: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> View:
+    view = reader.view_of(x)
+    if running_mean is not None or running_var is not None or not use_input_stats:
+        raise Refused(f"`{shown(node)}` with running statistics is not in the language")
+    kinds: list[Any] = [nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d]
+    kind = kinds[max(view.volume.rank, 1) - 1]
+    module = kind(view.volume.channels, eps, affine=weight is not None, device="meta")
+    return _as_module(reader, node, module, x, weight, bias)
+
+
 @_on("prelu")
 def _prelu(reader: TraceReader, node: fx.Node, x: Any, weight: Any) -> View:
     count = weight.sizes[0] if isinstance(weight, Attribute) and weight.sizes else 1
@@ -198,7 +220,8 @@ def _as_module(
 ) -> View:
     """What a module with these weights does, whoever owns them."""
     given = [number for number in numbers if number is not None]
-    if not all(isinstance(number, Attribute) for number in given):
+    known = reader.module.state_dict(keep_vars=True)
+    if not all(isinstance(number, Attribute) and number.path in known for number in given):
         raise Refused(f"`{shown(node)}` with weights that are computed is not in the language")
     if len(given) != len(module.state_dict()):
         raise Refused(f"`{shown(node)}` without weight or bias is not in the language")

@@ -282,7 +282,12 @@ class TraceReader:
         if name in FUNCTIONS:
             x, *rest = args or (kwargs.pop("input"),)
             kwargs.pop("inplace", None)
-            return self.apply(node, FUNCTIONS[name](*rest, **kwargs), x)
+            try:
+                module = FUNCTIONS[name](*rest, **kwargs)
+            except (TypeError, ValueError):
+                reason = f"`{shown(node)}` with such arguments is not in the language"
+                raise Refused(reason) from None
+            return self.apply(node, module, x)
         raise Refused(f"`{shown(node)}` is not in the language")
 
     def _handled(

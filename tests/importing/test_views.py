@@ -343,3 +343,86 @@ def test_what_its_code_makes_is_not_left_behind() -> None:
     with pytest.raises(NotInTheLanguage, match="belongs to no layer"):
         imported(module)
     assert {*vars(module)} == before
+
+
+# ── Functions that are modules ───────────────────────────────────────────────────────────────
+
+#: Functions of an image with the lines that they become.
+FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
+    "gelu": (lambda x: F.gelu(x, approximate="tanh"), "gelu approximate=tanh"),
+    "selu": (F.selu, "selu"),
+    "mish": (F.mish, "mish"),
+    "softplus": (lambda x: F.softplus(x, beta=2), "softplus beta=2"),
+    "hardtanh": (lambda x: F.hardtanh(x, 0.0, 3.0), "hardtanh min_val=0 max_val=3"),
+    "abs": (lambda x: x.abs(), "abs"),
+    "log_softmax": (lambda x: F.log_softmax(x, dim=1), "logsoftmax"),
+    "softmax by name": (lambda x: x.softmax(dim=-3), "softmax"),
+    "lrn": (lambda x: F.local_response_norm(x, 3), "lrn 3"),
+    "instance_norm": (lambda x: F.instance_norm(x, eps=1e-3), "in eps=0.001"),
+    "group_norm": (lambda x: F.group_norm(x, 2), "gn 2 affine=false"),
+    "pixel_unshuffle": (lambda x: F.pixel_unshuffle(x, 2), "pixelunshuffle 2"),
+    "pad": (lambda x: F.pad(x, (1, 2, 0, -1)), "pad 1 2 0 - 1"),
+    "pad reflect": (lambda x: F.pad(x, (1, 1, 2, 2), mode="reflect"), "pad 1 1 2 2 reflect"),
+    "pad channels": (lambda x: F.pad(x, (0, 0, 0, 0, 1, 3)), "padchannels 1 3"),
+    "pad both": (lambda x: F.pad(x, (0, 1, 0, 1, 1, 0)), "padchannels 1 0 pad 0 1 0 1"),
+    "nearest": (lambda x: F.interpolate(x, scale_factor=2), "upsample 2"),
+    "to a size": (
+        lambda x: F.interpolate(x, (16, 24), mode="bilinear"),
+        "upsample 2x3 mode=bilinear",
+    ),
+    "max_pool": (lambda x: F.max_pool2d(x, 3, 2, 1), "maxpool 3x3 s2 p1"),
+    "adaptive": (lambda x: F.adaptive_max_pool2d(x, 1), "gmp"),
+    "amax": (lambda x: x.amax(dim=(-1, -2)), "gmp flatten"),
+    "maximum": (lambda x: torch.maximum(x, F.relu6(x)), "max { id | relu6 }"),
+    "a product": (lambda x: x * torch.tanh(F.softplus(x)), "mul { id | softplus tanh }"),
+    "narrow": (lambda x: x[:, :, 1:, :-2], "pad 0 - 2 - 1 0"),
+    "transposed twice": (lambda x: x.mT.tanh().transpose(2, 3), "tanh"),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions(name: str) -> None:
+    function, said = FUNCTIONS[name]
+    module = Written(lambda self, x: function(x))
+    made = imported(module, Volume((8, 8, 4)))
+    assert said in made.text, made.text
+    assert made.is_exact
+
+
+#: Functions of an image that the language has no word for, with what is said.
+REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
+    "a number": (lambda x: x * 0.5, "`operator.mul` with a number is not in the language"),
+    "one less": (lambda x: 1 - x, "`operator.sub` with a number is not in the language"),
+    "negated": (lambda x: -x, "`operator.neg` is not in the language"),
+    "exp": (lambda x: x.exp(), "`Tensor.exp` is not in the language"),
+    "rolled": (lambda x: torch.roll(x, 1, 2), "`torch.roll` is not in the language"),
+    "padded with ones": (lambda x: F.pad(x, (1, 1), value=1.0), "padding with 1.0 is not in"),
+    "padded around": (lambda x: F.pad(x, (1, 1, 1, 1), mode="circular"), "padding with circular"),
+    "by half": (lambda x: F.interpolate(x, scale_factor=1.5), "by (1.5, 1.5) is not in"),
+    "corners": (
+        lambda x: F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True),
+        "with such arguments is not in the language",
+    ),
+    "no parameter": (
+        lambda x: F.conv2d(x, torch.ones(1, 4, 1, 1)),
+        "with weights that are computed",
+    ),
+    "turned and pooled": (lambda x: F.max_pool2d(x.mT, 2), "was permuted or reshaped as the"),
+    "channels last": (lambda x: x.movedim(1, -1), "whose channels are not its second axis"),
+    "flattened in another order": (lambda x: x.movedim(1, -1).flatten(1), "was permuted or"),
+    "every other channel": (lambda x: x[:, ::2], "every 2th channel is not in the language"),
+    "out": (lambda x: torch.tanh(x, out=None), "with such arguments is not in the"),
+    "one image": (lambda x: x[:1], "an index into a batch is not in the language"),
+    "flipped": (lambda x: x.flip(2), "`Tensor.flip` is not in the language"),
+    "a mean of rows": (lambda x: x.mean(2), "a mean over 2 is not in the language"),
+    "joined along rows": (lambda x: torch.cat((x, x), 2), "`torch.cat` along 2 is not in"),
+    "stretched": (lambda x: x + x.mean((2, 3), keepdim=True), "branches of `add` differ"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_functions_that_are_refused(name: str) -> None:
+    function, said = REFUSED[name]
+    with pytest.raises(NotInTheLanguage) as caught:
+        imported(Written(lambda self, x: function(x)), Volume((8, 8, 4)))
+    assert said in str(caught.value)
