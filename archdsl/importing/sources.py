@@ -122,25 +122,31 @@ def _read_onnx(
     return read_onnx(content, name, input)
 
 
-def _read_text(read: Callable[[str, str, bytes | None], FileSource]) -> _Reader:
-    """A reader of a text, which says the volume of its input itself."""
+def _read_caffe(
+    content: bytes, name: str, weights: bytes | None, input: Volume | None
+) -> FileSource:
+    return read_caffe(_text(content, name), name, weights, input)
 
-    def run(content: bytes, name: str, weights: bytes | None, input: Volume | None) -> FileSource:
-        try:
-            text = content.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = content[: error.start].count(b"\n") + 1
-            raise WrongSource(f"{name}, line {line}: it is not UTF-8 text") from None
-        source = read(text, name, weights)
-        if input not in (None, source.graph.input):
-            raise WrongSource(f"{name}: the file's input is {source.graph.input}, not {input}")
-        return source
 
-    return run
+def _read_darknet(
+    content: bytes, name: str, weights: bytes | None, input: Volume | None
+) -> FileSource:
+    source = read_darknet(_text(content, name), name, weights)
+    if input not in (None, source.graph.input):
+        raise WrongSource(f"{name}: the file's input is {source.graph.input}, not {input}")
+    return source
+
+
+def _text(content: bytes, name: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise WrongSource(f"{name}, line {line}: it is not UTF-8 text") from None
 
 
 _READERS: dict[str, _Reader] = {
     ".onnx": _read_onnx,
-    ".prototxt": _read_text(read_caffe),
-    ".cfg": _read_text(read_darknet),
+    ".prototxt": _read_caffe,
+    ".cfg": _read_darknet,
 }

@@ -45,7 +45,7 @@ def test_swin() -> None:
     for line in (
         "attn: attention 2 window=4",
         "attention heads window=4 shift=shift",
-        "| pad 0 0 - 1 0 maxpool 1x1 s2",
+        "| pad 0 0 -1 0 maxpool 1x1 s2",
         "reduction: linear 16 nobias",
     ):
         assert line in made.text, made.text

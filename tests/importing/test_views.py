@@ -361,7 +361,7 @@ FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "instance_norm": (lambda x: F.instance_norm(x, eps=1e-3), "in eps=0.001"),
     "group_norm": (lambda x: F.group_norm(x, 2), "gn 2 affine=false"),
     "pixel_unshuffle": (lambda x: F.pixel_unshuffle(x, 2), "pixelunshuffle 2"),
-    "pad": (lambda x: F.pad(x, (1, 2, 0, -1)), "pad 1 2 0 - 1"),
+    "pad": (lambda x: F.pad(x, (1, 2, 0, -1)), "pad 1 2 0 -1"),
     "pad reflect": (lambda x: F.pad(x, (1, 1, 2, 2), mode="reflect"), "pad 1 1 2 2 reflect"),
     "pad channels": (lambda x: F.pad(x, (0, 0, 0, 0, 1, 3)), "padchannels 1 3"),
     "pad both": (lambda x: F.pad(x, (0, 1, 0, 1, 1, 0)), "padchannels 1 0 pad 0 1 0 1"),
