@@ -11,6 +11,7 @@ from dataclasses import field
 from importlib import resources
 from pathlib import Path, PurePosixPath
 
+from archdsl.cli.sources import import_text, is_from_elsewhere, stem_of
 from archdsl.cli.terminal import CommandError
 from archdsl.frontend import (
     MAX_BYTES,
@@ -37,6 +38,8 @@ class SpecFile:
 
     path: str
     place: PurePosixPath
+    #: Whether it has to be imported.
+    is_from_elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +51,18 @@ class Found:
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
 
-def find_specs(paths: Sequence[str]) -> Found:
+def find_specs(paths: Sequence[str], *, imports: bool = False) -> Found:
     """The files of a call in order, each once; folders are searched in sorted order.
 
-    Without paths they are those of ``./specs``, or else those that ship with the tool.
+    Without paths they are those of ``./specs``, or else those that ship with the tool. With
+    ``imports`` they may be networks from elsewhere.
     """
     found = Found()
     seen: set[str] = set()
     for path in paths or [_default_folder()]:
+        if imports and is_from_elsewhere(path):
+            found.files.append(SpecFile(path, PurePosixPath(stem_of(path)), True))
+            continue
         for file in _find(path, found):
             key = file.path if file.path == STDIN else os.path.realpath(file.path)
             if key not in seen:
@@ -163,29 +170,30 @@ def read_specs(
     With ``lints``, warnings are collected, too. With ``keeps_going``, networks with faults are
     among the models, as ``PartialModel``s.
     """
-    found = find_specs(paths)
+    found = find_specs(paths, imports=True)
     specs: list[Spec] = []
     diagnostics = list(found.diagnostics)
     for file in found.files:
         try:
-            source = read_file(file)
+            source = import_text(file.path, input) if file.is_from_elsewhere else read_file(file)
         except ArchError as error:
             diagnostics.extend(error.diagnostics)
             continue
+        given = None if file.is_from_elsewhere else input  # which the text has by then
         try:
             if keeps_going:
-                models, found_here = read_partly(source, input)
+                models, found_here = read_partly(source, given)
                 specs += [Spec(file, models)] if models or not found_here else []
                 diagnostics.extend(found_here)
                 continue
             models, warnings = (
-                read_linted(source, input) if lints else (read_models(source, input), ())
+                read_linted(source, given) if lints else (read_models(source, given), ())
             )
             specs.append(Spec(file, models))
             found_here = (*(d for model in models for d in model.diagnostics), *warnings)
         except ArchError as error:
             found_here = error.diagnostics
-        diagnostics.extend(verify_fixes(found_here, source, input) if lints else found_here)
+        diagnostics.extend(verify_fixes(found_here, source, given) if lints else found_here)
     return Reading(tuple(specs), tuple(diagnostics), tuple(found.folders))
 
 

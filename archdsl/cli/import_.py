@@ -10,6 +10,7 @@ from archdsl.cli.extras import needing
 from archdsl.cli.files import is_folder, write_files
 from archdsl.cli.lazy_help import HelpedCommand
 from archdsl.cli.options import color_option
+from archdsl.cli.sources import extra_for
 from archdsl.cli.terminal import ColorChoice, CommandError, print_note, print_text
 from archdsl.frontend import read_input
 from archdsl.report.text import count_of, printable
@@ -68,8 +69,7 @@ def import_(
 
     Exit codes: 0 done, 2 a wrong call, or a network that cannot be imported.
     """
-    extra = "export" if source.lower().endswith(".onnx") else "torch"
-    with needing(extra, "`archdsl import`"):
+    with needing(extra_for(source), "`archdsl import`"):
         from archdsl.importing.sources import find_source
 
         try:
@@ -84,6 +84,8 @@ def import_(
             print_note(f"{printable(source.partition(':')[0])} is executed")
         made = found.make()
         contents: dict[Path, bytes] = {}
+        if weights is not None and not made.state:
+            raise CommandError(f"`--weights`: {source} has no weights")
         if weights is not None:
             from safetensors.torch import save
 

@@ -37,7 +37,10 @@ _SMALLEST = 64
 
 @dataclass(frozen=True)
 class Imported:
-    """The text of a spec, its Model, and the original's weights under the names of the spec."""
+    """The text of a spec, its Model, and the original's weights under the names of the spec.
+
+    There are none where a file has a structure alone.
+    """
 
     text: str
     model: Model
@@ -91,7 +94,8 @@ def import_file(source: FileSource, origin: str) -> Imported:
         f"{weights}.",
     ]
     proved = f"the same results as {origin}, to 1e-5"
-    return _commented(graph.name, lines, text, compared.state, proved)
+    state = compared.state if source.is_trained else {}
+    return _commented(graph.name, lines, text, state, proved)
 
 
 def _shortest(graph: SourceGraph) -> Body:

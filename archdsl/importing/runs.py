@@ -33,7 +33,9 @@ def marked(graph: SourceGraph) -> list[SourceLayer]:
     ran: set[tuple[str, ...]] = set()
     done = []
     for operation in graph.operations:
-        own = (operation.keys or (operation.path,)) if operation.state else ()
+        # What has no name, as in files, runs once.
+        is_known = operation.state and bool(operation.keys or operation.path)
+        own = (operation.keys or (operation.path,)) if is_known else ()
         done.append(replace(operation, is_again=own in ran and operation.id in live))
         if own and operation.id in live:
             ran.add(own)
