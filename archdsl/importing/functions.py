@@ -195,9 +195,36 @@ def _getitem(reader: TraceReader, node: fx.Node, x: Any, index: Any) -> Any:
     if all(one is None or one == slice(None) for one in index):
         return reader.reshape(node, view)  # new axes
     index = (*index, *(slice(None) for _ in range(len(view.axes) - len(index))))
+    numbers = [axis for axis, one in enumerate(index) if one != slice(None)]
+    if len(numbers) == 1 and isinstance(index[numbers[0]], int):
+        piece = _piece(reader, node, view, numbers[0], index[numbers[0]])
+        if piece is not None:
+            return piece
     if not view.is_last:
         view = reader.first(node, view)
     return part(reader, node, view, index)
+
+
+@_on("unbind")
+def _unbind(reader: TraceReader, node: fx.Node, x: Any, dim: int = 0) -> tuple[View, ...]:
+    view = reader.view_of(x)
+    axis = dim % len(view.axes)
+    pieces = [_piece(reader, node, view, axis, index) for index in range(view.sizes[axis])]
+    found = [piece for piece in pieces if piece is not None]
+    if len(found) < len(pieces):
+        raise Refused(f"`{shown(node)}` along {dim} is not in the language")
+    return tuple(found)
+
+
+def _piece(reader: TraceReader, node: fx.Node, view: View, axis: int, index: int) -> View | None:
+    """What an index picks along an axis that splits the channels, as that of queries and keys."""
+    found = views.range_along(view, axis, index)
+    if found is None or view.volume.channels == found[1] - found[0]:
+        return None
+    start, stop = found
+    layer = Slice(start, None if stop == view.volume.channels else stop)
+    made = reader.add(node, layer, [view])
+    return views.without(view, axis, made.id, made.volume)
 
 
 def part(reader: TraceReader, node: fx.Node, view: View, index: Sequence[Any]) -> View:

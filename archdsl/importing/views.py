@@ -142,6 +142,23 @@ def with_volume(view: View, id: int, volume: Volume) -> View:
     return View(id, volume, tuple(axes))
 
 
+def range_along(view: View, axis: int, index: int) -> tuple[int, int] | None:
+    """The range of channels that an index along an axis is; None where it is none."""
+    digits = view.axes[axis]
+    if len(digits) != 1:
+        return None
+    (digit,) = digits
+    if digit.axis != 1 or digit.step * digit.size != view.volume.channels:
+        return None
+    start = index % digit.size * digit.step
+    return start, start + digit.step
+
+
+def without(view: View, axis: int, id: int, volume: Volume) -> View:
+    """The same look without an axis, at the range of channels that an index along it is."""
+    return View(id, volume, (*view.axes[:axis], *view.axes[axis + 1 :]))
+
+
 # ── Words ────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from imports import imported
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torchvision import models
 from torchvision.models.swin_transformer import SwinTransformerBlockV2
 
@@ -82,6 +83,54 @@ def other(self: Sequences, x: Tensor) -> Tensor:
 def with_weights(self: Sequences, x: Tensor) -> Tensor:
     _, weights = self.attention(x, x, x)
     return x * weights.mean(1)[:, :, None]  # type: ignore[no-any-return]
+
+
+class Written(nn.Module):
+    """Queries, keys and values of one linear layer, taken apart in some way."""
+
+    def __init__(self, split: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]) -> None:
+        super().__init__()
+        self.split = split
+        self.qkv, self.proj = nn.Linear(8, 24), nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.mT
+        query, key, value = self.split(self.qkv(x))
+        y = F.scaled_dot_product_attention(query, key, value)
+        return self.proj(y.transpose(1, 2).reshape(x.shape)).mT  # type: ignore[no-any-return]
+
+
+def in_chunks(qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    shape = (*qkv.shape[:2], 2, 4)
+    query, key, value = (x.view(shape).transpose(1, 2) for x in qkv.chunk(3, -1))
+    return query, key, value
+
+
+def unbound(qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    query, key, value = qkv.reshape(*qkv.shape[:2], 3, 2, 4).permute(2, 0, 3, 1, 4).unbind(0)
+    return query, key, value
+
+
+def by_number(qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    qkv = qkv.reshape(*qkv.shape[:2], 3, 2, 4).permute(2, 0, 3, 1, 4)
+    return qkv[0], qkv[1], qkv[-1]
+
+
+@pytest.mark.parametrize("split", [in_chunks, unbound, by_number])
+def test_attention_written_out(split: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]) -> None:
+    made = imported(Written(split), Volume((6, 8)))
+    assert "attend 2 { slice 0 8 | slice 8 16 | slice 16 }" in made.text
+
+
+def test_heads_that_are_inside_out_are_refused() -> None:
+    """Each head has every second channel: `attend` gives it the first ones."""
+
+    def inside_out(qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        query, key, value = qkv.reshape(*qkv.shape[:2], 3, 4, 2).permute(2, 0, 4, 1, 3).unbind(0)
+        return query, key, value
+
+    with pytest.raises(NotInTheLanguage, match="of what is not split into heads"):
+        imported(Written(inside_out), Volume((6, 8)))
 
 
 @pytest.mark.parametrize(
