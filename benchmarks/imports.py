@@ -18,9 +18,9 @@ import warnings
 from torchvision import models
 
 from archdsl.classplan.naming import camel_case
+from archdsl.importing.from_torch.proof import TOLERANCE
+from archdsl.importing.from_torch.source import build, read_source, usual_input
 from archdsl.importing.importer import import_torch
-from archdsl.importing.proof import TOLERANCE
-from archdsl.importing.source import build, read_source, usual_input
 from archdsl.torch_tools.errors import ToolError
 
 MIN_IMPORTED = 75

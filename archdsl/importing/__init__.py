@@ -1,1 +1,1 @@
-"""From what people have to a spec: PyTorch's modules as text, with proof."""
+"""From what people have to a spec: modules of PyTorch and files of other tools, with proof."""

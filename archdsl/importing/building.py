@@ -85,14 +85,17 @@ class GraphBuilder:
             layer,
             inputs,
             volume,
-            state=bool(parameters) or isinstance(layer, BatchNorm),
+            state=_has_state(layer, volumes[0]),
         )
         self.operations.append(made)
         return made.id
 
-    def change(self, operation: int, layer: Layer) -> None:
-        """Put another layer with the same volumes in the place of one."""
-        self.operations[operation] = replace(self.operations[operation], layer=layer, state=True)
+    def change(self, operation: int, layer: Layer, *inputs: int) -> None:
+        """Put another layer with the same volumes in the place of one, perhaps behind others."""
+        before = self.operations[operation]
+        inputs = inputs or before.inputs
+        state = _has_state(layer, self.volume(inputs[0]))
+        self.operations[operation] = replace(before, layer=layer, inputs=inputs, state=state)
 
     def name_operation(self, of: int, path: str, scopes: tuple[SourcePart, ...]) -> None:
         self.operations[of] = replace(self.operations[of], path=path, scopes=scopes)
@@ -155,6 +158,10 @@ class GraphBuilder:
             named if len(named) > 1 else {},
         )
         return graph, numbers
+
+
+def _has_state(layer: Layer, x: Volume) -> bool:
+    return bool(layer.count_parameters(x)) or isinstance(layer, BatchNorm)
 
 
 # ── Weights ──────────────────────────────────────────────────────────────────────────────────

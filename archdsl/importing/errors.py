@@ -30,3 +30,7 @@ class NotTheSame(ToolError):
             f"{what} was not imported: {difference}. Its spec would be another network, or one "
             "that adds gradients in another order: please report it, with the source"
         )
+
+
+class Refused(Exception):
+    """What the language cannot say."""

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from archdsl.codegen import entry_name
 from archdsl.compilation import compile_module
+from archdsl.importing.agreement import BATCH, has_state, need_same_layers
 from archdsl.importing.errors import NotTheSame, WrongSource
 from archdsl.importing.files import FileSource, State
 from archdsl.importing.graph import SourceLayer
-from archdsl.importing.proof import BATCH, has_state, need_same_layers
 from archdsl.layers.volume import Volume
 from archdsl.model import Model
 from archdsl.torch_tools.network import load_network

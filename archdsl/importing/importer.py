@@ -12,16 +12,17 @@ from torch import Tensor, nn
 from archdsl import api
 from archdsl.classplan.naming import camel_case
 from archdsl.frontend import read_input
+from archdsl.importing.agreement import BATCH
 from archdsl.importing.errors import NotInTheLanguage
 from archdsl.importing.file_proof import compare_file
 from archdsl.importing.files import FileSource
 from archdsl.importing.folding import fold
+from archdsl.importing.from_torch.proof import TOLERANCE, Original, SameBits, compare
+from archdsl.importing.from_torch.tracing import trace
+from archdsl.importing.from_torch.untouched import untouched
 from archdsl.importing.graph import SourceGraph
-from archdsl.importing.proof import BATCH, TOLERANCE, Original, SameBits, compare
 from archdsl.importing.structure import Body, heads_in, layers_in, structure
 from archdsl.importing.text import HEAD_WEIGHT, write_spec
-from archdsl.importing.tracing import trace
-from archdsl.importing.untouched import untouched
 from archdsl.layers.volume import Volume
 from archdsl.model import Model
 from archdsl.text.diagnostics import ArchError

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archdsl.classplan.naming import camel_case
-from archdsl.importing.caffe import read_caffe
-from archdsl.importing.darknet import read_darknet
 from archdsl.importing.errors import WrongSource
 from archdsl.importing.files import FileSource
+from archdsl.importing.from_caffe.file import read_caffe
+from archdsl.importing.from_darknet.file import read_darknet
+from archdsl.importing.from_torch.source import build, read_source, usual_input
 from archdsl.importing.importer import Imported, import_file, import_torch
-from archdsl.importing.source import build, read_source, usual_input
 from archdsl.layers.volume import Volume
 
 #: No file is larger than what a protocol buffer can hold.

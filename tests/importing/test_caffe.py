@@ -11,10 +11,10 @@ from prototxts import Net, narrow
 from sources import assert_judged, parameters
 from torch import Tensor
 
-from archdsl.importing import prototxt
-from archdsl.importing.caffe import read_caffe
 from archdsl.importing.errors import NotInTheLanguage, WrongSource
 from archdsl.importing.files import FileSource
+from archdsl.importing.from_caffe import prototxt
+from archdsl.importing.from_caffe.file import read_caffe
 from archdsl.layers.volume import Volume
 
 

@@ -12,9 +12,9 @@ from cfgs import cfg, conv, net, pool, route, section
 from sources import assert_judged, parameters
 
 from archdsl.importing.building import weights_of
-from archdsl.importing.darknet import read_darknet
 from archdsl.importing.errors import NotInTheLanguage, WrongSource
 from archdsl.importing.files import FileSource
+from archdsl.importing.from_darknet.file import read_darknet
 from archdsl.importing.graph import INPUT
 from archdsl.layers.pool import MaxPool
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 import archdsl
 from archdsl.importing import importer, text
 from archdsl.importing.errors import NotTheSame
+from archdsl.importing.from_torch.tracing import trace
 from archdsl.importing.structure import structure
-from archdsl.importing.tracing import trace
 from archdsl.layers.volume import Volume
 
 

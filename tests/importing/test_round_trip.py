@@ -18,8 +18,8 @@ from torch import Tensor, nn
 import archdsl
 from archdsl.codegen import entry_name
 from archdsl.compilation import compile_module
-from archdsl.importing import helpers
 from archdsl.importing.errors import NotInTheLanguage
+from archdsl.importing.from_torch import helpers
 from archdsl.importing.importer import Imported, import_torch
 from archdsl.layers import REGISTRY, Example, Layer, UnaryLayer
 from archdsl.layers.call import Arg, Call

@@ -16,8 +16,8 @@ from torchvision.ops import StochasticDepth
 import archdsl
 from archdsl.importing import importer
 from archdsl.importing.errors import NotInTheLanguage, NotTheSame
-from archdsl.importing.following import BATCH, follow, value_of
-from archdsl.importing.views import axes_of, last, permuted, plain, reshaped, word_of
+from archdsl.importing.from_torch.following import BATCH, follow, value_of
+from archdsl.importing.from_torch.views import axes_of, last, permuted, plain, reshaped, word_of
 from archdsl.layers.dense import Flatten
 from archdsl.layers.rearrangement import ChannelShuffle, PixelShuffle, PixelUnshuffle
 from archdsl.layers.tokens import Tokens

@@ -62,7 +62,7 @@ ONLY_IN = {
         "text/tree.py",
         "text/grammar.py",
         "text/attachment.py",
-        "importing/prototxt.py",
+        "importing/from_caffe/prototxt.py",
     },
     "networkx": {
         "network/graph.py",

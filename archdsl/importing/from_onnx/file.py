@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from archdsl.importing.errors import NotInTheLanguage
 from archdsl.importing.files import FileSource
 from archdsl.importing.from_onnx.judge import OnnxJudge
 from archdsl.importing.from_onnx.layers import OPERATIONS
 from archdsl.importing.from_onnx.nodes import load
 from archdsl.importing.from_onnx.reader import OnnxReader
-from archdsl.importing.graph import SourceGraph
 from archdsl.layers.volume import Volume
 
 
@@ -25,11 +26,10 @@ def read_onnx(content: bytes, name: str, input: Volume | None = None) -> FileSou
     outputs = reader.outputs()
     if reader.reasons:
         raise NotInTheLanguage(name, list(dict.fromkeys(reader.reasons)))
-    graph = SourceGraph(
-        name,
-        reader.input,
-        tuple(reader.operations),
-        next(iter(outputs.values())),
-        outputs=outputs if len(outputs) > 1 else {},
-    )
-    return OnnxJudge(reader.model, reader.batch, [*reader.weights.values()]).source(graph)
+    graph, numbers = reader.builder.finish(outputs)
+    weights = [
+        replace(weight, operation=numbers[weight.operation])
+        for weight in reader.weights.values()
+        if weight.operation in numbers
+    ]
+    return OnnxJudge(reader.model, reader.batch, weights).source(graph)

@@ -11,12 +11,12 @@ from functools import partial
 from math import inf, isclose
 from typing import Any
 
+from archdsl.importing.errors import Refused
 from archdsl.importing.from_onnx import shapes, windows
 from archdsl.importing.from_onnx.nodes import Array, OnnxNode
 from archdsl.importing.from_onnx.reader import OnnxReader, Reading
 from archdsl.importing.from_onnx.values import Result, Value
 from archdsl.importing.graph import INPUT
-from archdsl.importing.modules import Refused
 from archdsl.layers import Layer, activation
 from archdsl.layers.conv import Conv, DepthwiseConv
 from archdsl.layers.dense import FullyConnected
@@ -223,7 +223,7 @@ def _add(reader: OnnxReader, node: OnnxNode) -> Value:
     volume = reader.volume(x)
     _need_by_channel(node, value, volume)
     if x.id != INPUT and reader.is_read_once(node, 1 - side) and value.size > 1:
-        before = reader.operations[x.id].layer
+        before = reader.builder.operations[x.id].layer
         shape = (volume.channels,)
         if isinstance(before, Conv | DepthwiseConv | FullyConnected) and not before.bias:
             reader.change(x, replace(before, bias=True))
@@ -245,7 +245,7 @@ def _mul(reader: OnnxReader, node: OnnxNode) -> Value:
     _need_by_channel(node, value, volume)
     if value.size == 1 or volume.is_vector:
         raise Refused(f"`{node.kind}` with a constant is not in the language")
-    before = None if x.id == INPUT else reader.operations[x.id].layer
+    before = None if x.id == INPUT else reader.builder.operations[x.id].layer
     is_plain = isinstance(before, BatchNorm) and reader.is_read_once(node, 1 - side)
     if is_plain and (reader.weight(x, "weight") == 1).all() and not reader.weight(x, "bias").any():
         # Caffe's pair of layers: the first without factors, the second with nothing else.
@@ -267,13 +267,13 @@ def _gated(reader: OnnxReader, node: OnnxNode) -> Result | None:
         gate, x = reader.result(node, index), reader.result(node, 1 - index)
         if gate.id == INPUT or not reader.is_read_once(node, index):
             continue
-        operation = reader.operations[gate.id]
+        operation = reader.builder.operations[gate.id]
         if type(operation.layer) in _GATES and operation.inputs == (x.id,):
             return reader.change(gate, _GATES[type(operation.layer)]())
         if isinstance(operation.layer, activation.Tanh) and operation.inputs[0] != INPUT:
-            inner = reader.operations[operation.inputs[0]]
+            inner = reader.builder.operations[operation.inputs[0]]
             if inner.layer == activation.Softplus() and inner.inputs == (x.id,):
-                return reader.change(gate, activation.Mish(), [x])
+                return reader.change(gate, activation.Mish(), x)
     return None
 
 

@@ -14,9 +14,8 @@ from onnx import numpy_helper
 from onnx.inliner import inline_local_functions
 from onnx.reference import ReferenceEvaluator
 
-from archdsl.importing.errors import WrongSource
+from archdsl.importing.errors import Refused, WrongSource
 from archdsl.importing.graph import SourcePart
-from archdsl.importing.modules import Refused
 
 Array: TypeAlias = np.ndarray[Any, Any]
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from math import prod
 from typing import TypeAlias
 
 import numpy as np
 import onnx
 
-from archdsl.importing.errors import NotInTheLanguage, WrongSource
+from archdsl.importing.building import GraphBuilder
+from archdsl.importing.errors import NotInTheLanguage, Refused, WrongSource
 from archdsl.importing.from_onnx.nodes import Array, Constants, OnnxNode, parts_of
 from archdsl.importing.from_onnx.values import OnnxWeight, Result, Seen, Value
-from archdsl.importing.graph import INPUT, SourceLayer
-from archdsl.importing.modules import Refused
+from archdsl.importing.graph import INPUT
 from archdsl.layers import Layer, LayerError
 from archdsl.layers.plumbing import Reshape
 from archdsl.layers.volume import Volume
@@ -44,14 +43,14 @@ class OnnxReader:
         #: How many read a value; being a result of the network counts.
         self.readers = Counter(i for node in self.nodes for i in node.inputs)
         self.readers.update(output.name for output in model.graph.output)
-        self.operations: list[SourceLayer] = []
         #: By the operation and PyTorch's name.
         self.weights: dict[tuple[int, str], OnnxWeight] = {}
         self.reasons: list[str] = []
         self.values: dict[str, Value] = {}
         #: What an operation that was refused would give.
         self.failed: set[str] = set()
-        self.batch, self.input = self._read_input(input)
+        self.batch, volume = self._read_input(input)
+        self.builder = GraphBuilder(name, volume)
 
     def _read_input(self, given: Volume | None) -> tuple[int, Volume]:
         known = self.constants.values
@@ -169,7 +168,7 @@ class OnnxReader:
         return value
 
     def volume(self, result: Result) -> Volume:
-        return self.input if result.id == INPUT else self.operations[result.id].volume
+        return self.builder.volume(result.id)
 
     def shape(self, value: Value) -> tuple[int, ...]:
         """The shape of a value for the file's number of images."""
@@ -189,22 +188,12 @@ class OnnxReader:
         turned: Sequence[str] = (),
     ) -> Result:
         """A layer; ``weights`` says which input of the node each is, and its shape in PyTorch."""
-        volumes = tuple(map(self.volume, inputs))
-        layer = layer.fitted(volumes)
+        made = self.builder.add(layer, *(x.id for x in inputs))
         scopes, path = self.parts[node.number]
-        made = SourceLayer(
-            len(self.operations),
-            layer,
-            tuple(result.id for result in inputs),
-            layer.infer(volumes),
-            scopes,
-            path,
-            state=bool(weights),
-        )
-        self.operations.append(made)
+        self.builder.name_operation(made, path, scopes)
         for name, (index, shape) in (weights or {}).items():
-            self.take_weight(Result(made.id), name, node, index, shape, name in turned)
-        return Result(made.id)
+            self.take_weight(Result(made), name, node, index, shape, name in turned)
+        return Result(made)
 
     def take_weight(
         self,
@@ -222,10 +211,9 @@ class OnnxReader:
         source = node.inputs[index]
         if value.ndim > 1 and value.size > max(value.shape) and self.readers[source] > 1:
             raise Refused(f"the weights {source!r} are used twice, which is not imported yet")
-        operation = self.operations[result.id]
         if name == "weight" and source.endswith(".weight"):
-            operation = replace(operation, path=source.removesuffix(".weight"))
-        self.operations[result.id] = replace(operation, state=True)
+            scopes = self.builder.operations[result.id].scopes
+            self.builder.name_operation(result.id, source.removesuffix(".weight"), scopes)
         self.weights.pop((result.id, name), None)
         made = OnnxWeight(result.id, name, node.number, index, value, shape, is_turned)
         self.weights[result.id, name] = made
@@ -235,14 +223,9 @@ class OnnxReader:
         """The numbers of a weight of the operation behind a result."""
         return self.weights[result.id, name].value
 
-    def change(
-        self, result: Result, layer: Layer, inputs: Sequence[Result] | None = None
-    ) -> Result:
+    def change(self, result: Result, layer: Layer, *inputs: Result) -> Result:
         """Put a layer in the place of one that belongs together with what follows."""
-        operation = replace(self.operations[result.id], layer=layer)
-        if inputs is not None:
-            operation = replace(operation, inputs=tuple(x.id for x in inputs))
-        self.operations[result.id] = operation
+        self.builder.change(result.id, layer, *(x.id for x in inputs))
         return result
 
 

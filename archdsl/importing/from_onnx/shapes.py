@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from archdsl.importing.errors import Refused
 from archdsl.importing.from_onnx import windows
 from archdsl.importing.from_onnx.nodes import Array, OnnxNode
 from archdsl.importing.from_onnx.reader import OnnxReader
 from archdsl.importing.from_onnx.values import Result, Seen, Value
-from archdsl.importing.modules import Refused
 from archdsl.layers import Layer
 from archdsl.layers.dense import Flatten
 from archdsl.layers.plumbing import Pad, Upsample

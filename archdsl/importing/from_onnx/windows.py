@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from archdsl.importing.errors import Refused
 from archdsl.importing.from_onnx.nodes import OnnxNode
 from archdsl.importing.from_onnx.reader import OnnxReader
 from archdsl.importing.from_onnx.values import Result, Value
-from archdsl.importing.modules import Refused
 from archdsl.layers import Layer
 from archdsl.layers.conv import Conv, Deconv, DepthwiseConv
 from archdsl.layers.dense import Flatten

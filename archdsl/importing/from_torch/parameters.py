@@ -7,11 +7,12 @@ from typing import Any
 
 from torch import fx, nn
 
-from archdsl.importing import functions, views
-from archdsl.importing.helpers import start_of
-from archdsl.importing.modules import Refused, normalization
-from archdsl.importing.reader import Attribute, Handler, TraceReader, shown
-from archdsl.importing.views import View
+from archdsl.importing.errors import Refused
+from archdsl.importing.from_torch import functions, views
+from archdsl.importing.from_torch.helpers import start_of
+from archdsl.importing.from_torch.modules import normalization
+from archdsl.importing.from_torch.reader import Attribute, Handler, TraceReader, shown
+from archdsl.importing.from_torch.views import View
 from archdsl.layers import Layer
 from archdsl.layers.rearrangement import LayerScale
 from archdsl.layers.tokens import ClassToken, PositionEmbedding

@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from archdsl.importing import views
-from archdsl.importing.following import value_of
-from archdsl.importing.modules import Refused, axes
-from archdsl.importing.reader import Attribute, Handler, TraceReader, shown
-from archdsl.importing.views import View
+from archdsl.importing.errors import Refused
+from archdsl.importing.from_torch import views
+from archdsl.importing.from_torch.following import value_of
+from archdsl.importing.from_torch.modules import axes
+from archdsl.importing.from_torch.reader import Attribute, Handler, TraceReader, shown
+from archdsl.importing.from_torch.views import View
 from archdsl.layers import Layer
 from archdsl.layers.activation import AbsoluteValue
 from archdsl.layers.dense import Flatten

@@ -9,11 +9,12 @@ from typing import Any, TypeAlias
 
 from torch import Tensor, fx, nn
 
-from archdsl.importing import views
-from archdsl.importing.following import value_of
+from archdsl.importing.errors import Refused
+from archdsl.importing.from_torch import views
+from archdsl.importing.from_torch.following import value_of
+from archdsl.importing.from_torch.modules import ELEMENTWISE, FUNCTIONS, layer_of
+from archdsl.importing.from_torch.views import View
 from archdsl.importing.graph import INPUT, SourceLayer, SourcePart
-from archdsl.importing.modules import ELEMENTWISE, FUNCTIONS, Refused, layer_of
-from archdsl.importing.views import View
 from archdsl.layers import Layer, LayerError
 from archdsl.layers.dense import Linear
 from archdsl.layers.volume import Volume

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from archdsl.importing.building import floats, weights_of
-from archdsl.importing.caffe_net import CaffeLayer
 from archdsl.importing.errors import WrongSource
+from archdsl.importing.from_caffe.net import CaffeLayer
 from archdsl.importing.graph import INPUT, SourceGraph
 
 #: Numbers of fields: of a net its layers, now and before 2014, with those of a layer's name and of

@@ -8,19 +8,16 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
-from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from archdsl.codegen import entry_name
 from archdsl.compilation import compile_module
+from archdsl.importing.agreement import BATCH, has_state, need_same_layers
 from archdsl.importing.errors import NotInTheLanguage, NotTheSame
-from archdsl.importing.following import reads_words
+from archdsl.importing.from_torch.following import reads_words
 from archdsl.importing.graph import INPUT, SourceGraph, SourceLayer
-from archdsl.layers import Layer, UnaryLayer
-from archdsl.layers.dense import Flatten
-from archdsl.layers.plumbing import Identity
 from archdsl.layers.tokens import Embedding
 from archdsl.layers.volume import Volume
 from archdsl.model import Model
@@ -28,8 +25,6 @@ from archdsl.torch_tools.network import load_network
 
 #: Modules that drop whole samples, by PyTorch's libraries and by archdsl's layer.
 _DROPS = ("StochasticDepth", "DropPath")
-#: Images of the comparison.
-BATCH = 2
 #: By how much numbers of double precision may differ, as a share of the largest, where layers add
 #: up in another order than the original's. Of single precision they would differ by 1e-5, which
 #: is more than a block behind a factor of 1e-6 adds.
@@ -180,46 +175,6 @@ def _nothing_dropped() -> Iterator[None]:
         nn.functional.dropout = before
 
 
-def need_same_layers(graph: SourceGraph, layers: Sequence[SourceLayer], model: Model) -> None:
-    """Refuse a text whose layers are not those that were read, in their real sizes.
-
-    So is what numbers do not show: the rates of what is dropped, and the sizes of larger images.
-    Only a `flatten` may be left out, before a layer that flattens.
-    """
-    volumes = [layer.volume for layer in graph.operations]
-    read = [
-        (
-            layer.layer,
-            tuple(graph.input if i < 0 else volumes[i] for i in layer.inputs),
-            layer.volume,
-        )
-        for layer in layers
-        if not isinstance(layer.layer, Flatten)
-    ]
-    written = [
-        (node.layer, tuple(model.nodes[i].volume for i in node.inputs), node.volume)
-        for node in model.layers
-        if not isinstance(node.layer, Flatten | Identity)
-    ]
-    read = [one for one in read if not isinstance(one[0], Identity)]
-    same = len(read) == len(written) and all(map(_is_same, read, written))
-    if not same:
-        raise NotTheSame(model.name, "its text has other layers")
-
-
-_Placed: TypeAlias = tuple[Layer, tuple[Volume, ...], Volume]
-
-
-def _is_same(one: _Placed, other: _Placed) -> bool:
-    """Whether two layers make the same module, or the same join, and the same volume."""
-    (layer, inputs, volume), (theirs, their_inputs, their_volume) = one, other
-    if volume != their_volume or type(layer) is not type(theirs):
-        return False
-    if isinstance(layer, UnaryLayer) and isinstance(theirs, UnaryLayer):
-        return layer.emit(inputs[0]) == theirs.emit(their_inputs[0])
-    return layer == theirs
-
-
 def _names(
     original: nn.Module, made: nn.Module, model: Model, layers: Sequence[SourceLayer]
 ) -> dict[str, str]:
@@ -260,14 +215,6 @@ def _keys(network: nn.Module, layer: SourceLayer | None, path: str = "") -> list
         return [*layer.keys]
     path = path if layer is None else layer.path
     return [f"{path}.{key}" for key in network.get_submodule(path).state_dict()]
-
-
-def has_state(network: nn.Module, path: str) -> bool:
-    """Whether the module at a path has weights or buffers."""
-    try:
-        return bool(network.get_submodule(path).state_dict())
-    except AttributeError:  # a merge has no module
-        return False
 
 
 def _run(network: nn.Module, x: Tensor, name: str) -> Tensor:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from keyword import iskeyword
 
 from archdsl.importing.building import Faults
-from archdsl.importing.prototxt import BadText, Message
+from archdsl.importing.from_caffe.prototxt import BadText, Message
 from archdsl.layers.volume import Volume
 
 #: The number of the network's input among its results.

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from archdsl.importing.caffe_net import IMAGE, CaffeLayer, CaffeNet
 from archdsl.importing.files import State
-from archdsl.importing.prototxt import Message
+from archdsl.importing.from_caffe.net import IMAGE, CaffeLayer, CaffeNet
+from archdsl.importing.from_caffe.prototxt import Message
 from archdsl.layers.volume import Volume
 
 _Weights = Mapping[str, Tensor]

@@ -16,13 +16,13 @@ from collections.abc import Callable
 from itertools import chain
 
 from archdsl.importing.building import MAX_SIZE, Faults, GraphBuilder, RandomWeights, UnknownResult
-from archdsl.importing.cfg import BadOption, CfgSection, read_sections, shorten
-from archdsl.importing.darknet_options import ACTIVATIONS, HEADS, NAMES, OPTIONS
-from archdsl.importing.darknet_run import DarknetNet
-from archdsl.importing.darknet_weights import load_darknet
+from archdsl.importing.errors import Refused
 from archdsl.importing.files import FileSource, State
+from archdsl.importing.from_darknet.cfg import BadOption, CfgSection, read_sections, shorten
+from archdsl.importing.from_darknet.judge import DarknetNet
+from archdsl.importing.from_darknet.options import ACTIVATIONS, HEADS, NAMES, OPTIONS
+from archdsl.importing.from_darknet.weights import load_darknet
 from archdsl.importing.graph import INPUT
-from archdsl.importing.modules import Refused
 from archdsl.layers import Layer, LayerError, activation
 from archdsl.layers.dense import FullyConnected
 from archdsl.layers.merge import Add, Concat, Multiply

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from archdsl.importing.cfg import CfgSection
 from archdsl.importing.files import State
+from archdsl.importing.from_darknet.cfg import CfgSection
 
 _FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": lambda x: x,

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from archdsl.importing.building import GraphBuilder
-from archdsl.importing.caffe_net import CaffeLayer, CaffeNet
-from archdsl.importing.modules import Refused
-from archdsl.importing.prototxt import BadText, Message
+from archdsl.importing.errors import Refused
+from archdsl.importing.from_caffe.net import CaffeLayer, CaffeNet
+from archdsl.importing.from_caffe.prototxt import BadText, Message
 from archdsl.layers import Layer
 from archdsl.layers.volume import Volume
 

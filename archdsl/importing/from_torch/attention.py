@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from archdsl.importing import functions, views
-from archdsl.importing.following import BATCH
-from archdsl.importing.modules import Refused, need
-from archdsl.importing.reader import Attribute, Handler, TraceReader
-from archdsl.importing.views import View
+from archdsl.importing.errors import Refused
+from archdsl.importing.from_torch import functions, views
+from archdsl.importing.from_torch.following import BATCH
+from archdsl.importing.from_torch.modules import need
+from archdsl.importing.from_torch.reader import Attribute, Handler, TraceReader
+from archdsl.importing.from_torch.views import View
 from archdsl.layers.attention import Attention
 from archdsl.layers.merge import Attend
 

@@ -6,10 +6,11 @@ from typing import Any
 
 from torch import fx, nn
 
-from archdsl.importing import views
-from archdsl.importing.modules import Refused, need
-from archdsl.importing.reader import Handler, TraceReader
-from archdsl.importing.views import View
+from archdsl.importing.errors import Refused
+from archdsl.importing.from_torch import views
+from archdsl.importing.from_torch.modules import need
+from archdsl.importing.from_torch.reader import Handler, TraceReader
+from archdsl.importing.from_torch.views import View
 from archdsl.layers.recurrent import GRU, LSTM
 from archdsl.layers.tokens import Embedding
 

@@ -19,8 +19,8 @@ from torch import Tensor, fx, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.node import map_arg
 
-from archdsl.importing.helpers import helper_of
-from archdsl.importing.untouched import untouched
+from archdsl.importing.from_torch.helpers import helper_of
+from archdsl.importing.from_torch.untouched import untouched
 from archdsl.layers.volume import Volume
 
 #: How many images flow through: a prime that no size of a network has, so that a size with it as a

@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from archdsl.importing.helpers import helper_layer
+from archdsl.importing.errors import Refused
+from archdsl.importing.from_torch.helpers import helper_layer
 from archdsl.layers import Layer, activation
 from archdsl.layers.conv import Conv, Deconv, DepthwiseConv
 from archdsl.layers.dense import FullyConnected, Linear
@@ -31,10 +32,6 @@ from archdsl.layers.pool import (
 from archdsl.layers.rearrangement import ChannelShuffle, PixelShuffle, PixelUnshuffle
 from archdsl.layers.regularization import Dropout
 from archdsl.layers.volume import Volume
-
-
-class Refused(Exception):
-    """What the language cannot say."""
 
 
 def layer_of(module: nn.Module, x: Volume) -> Layer:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import fx, nn
 
-from archdsl.importing import attention, functions, parameters, sequences
 from archdsl.importing.errors import OTHERWISE, NotInTheLanguage
-from archdsl.importing.following import follow
+from archdsl.importing.from_torch import attention, functions, parameters, sequences
+from archdsl.importing.from_torch.following import follow
+from archdsl.importing.from_torch.reader import Handler, TraceReader
 from archdsl.importing.graph import SourceGraph
-from archdsl.importing.reader import Handler, TraceReader
 from archdsl.layers.volume import Volume
 
 #: What reads the calls of functions, of methods and of modules, by name or class.

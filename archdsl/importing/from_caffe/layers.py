@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from archdsl.importing.caffe_building import (
+from archdsl.importing.errors import Refused
+from archdsl.importing.from_caffe.building import (
     CaffeBuilder,
     LayerKind,
     along_axes,
@@ -13,9 +14,8 @@ from archdsl.importing.caffe_building import (
     of_one,
     plain,
 )
-from archdsl.importing.caffe_net import CaffeLayer
-from archdsl.importing.modules import Refused
-from archdsl.importing.prototxt import BadText, Message
+from archdsl.importing.from_caffe.net import CaffeLayer
+from archdsl.importing.from_caffe.prototxt import BadText, Message
 from archdsl.layers import Layer, activation
 from archdsl.layers.conv import Deconv
 from archdsl.layers.dense import Flatten, FullyConnected

@@ -8,16 +8,16 @@ once that has seen many.
 from __future__ import annotations
 
 from archdsl.importing.building import Faults, GraphBuilder, RandomWeights, UnknownResult
-from archdsl.importing.caffe_building import CaffeBuilder
-from archdsl.importing.caffe_layers import KINDS
-from archdsl.importing.caffe_names import name_operations
-from archdsl.importing.caffe_net import IMAGE, CaffeLayer, read_net
-from archdsl.importing.caffe_run import CaffeRun
-from archdsl.importing.caffemodel import load_caffe
+from archdsl.importing.errors import Refused
 from archdsl.importing.files import FileSource, State
+from archdsl.importing.from_caffe.building import CaffeBuilder
+from archdsl.importing.from_caffe.judge import CaffeRun
+from archdsl.importing.from_caffe.layers import KINDS
+from archdsl.importing.from_caffe.names import name_operations
+from archdsl.importing.from_caffe.net import IMAGE, CaffeLayer, read_net
+from archdsl.importing.from_caffe.prototxt import BadText, read_prototxt
+from archdsl.importing.from_caffe.weights import load_caffe
 from archdsl.importing.graph import INPUT
-from archdsl.importing.modules import Refused
-from archdsl.importing.prototxt import BadText, read_prototxt
 from archdsl.layers import LayerError
 from archdsl.layers.volume import Volume
 
