@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from archdsl.codegen import entry_name
 from archdsl.compilation import compile_module
 from archdsl.importing.agreement import BATCH, has_state, need_same_layers
+from archdsl.importing.building import RandomWeights
 from archdsl.importing.errors import NotTheSame, WrongSource
 from archdsl.importing.files import FileSource, State
 from archdsl.importing.graph import SourceLayer
@@ -25,9 +26,9 @@ TOLERANCE = 1e-5
 
 @dataclass(frozen=True)
 class SameNumbers:
-    """The largest difference that was found, and the weights under the names of the spec."""
+    """With which weights both gave the same, and the weights under the names of the spec."""
 
-    difference: float
+    weights: str
     state: dict[str, Tensor]
 
 
@@ -36,53 +37,145 @@ def compare_file(
 ) -> SameNumbers:
     """Compare a file with the module of its spec: layers, and results for random images.
 
-    ``layers`` and ``heads`` are those of the source in the order of the spec.
+    ``layers`` and ``heads`` are those of the source in the order of the spec. Weights of a file
+    with which images make no difference, as before training, are compared, and random ones as well.
 
     Errors:
         NotTheSame: where a layer or a number differs.
-        WrongSource: where the results for two images are the same, which proves nothing.
+        WrongSource: where the results for two images are the same whatever the weights, which
+            proves nothing.
     """
     need_same_layers(source.graph, layers, model)
-    made = load_network(compile_module((model,)), entry_name(model))
-    owners = [node for node in model.layers if has_state(made, model.names[node.id])]
-    theirs = [layer for layer in layers if layer.state]
-    # What a layer of two modules calls `1.weight` ends in the same word.
-    keys = {
-        (layer.id, key.rpartition(".")[2]): f"{model.names[node.id]}.{key}"
-        for node, layer in zip(owners, theirs, strict=True)
-        for key in made.get_submodule(model.names[node.id]).state_dict()
-    }
-    try:
-        made.load_state_dict(
-            {
-                keys[number, name]: tensor
-                for number, tensors in source.state.items()
-                for name, tensor in tensors.items()
-            }
+    both = _Both(source, model, layers, heads)
+    state: dict[str, Tensor] = {}
+    if source.is_trained:
+        both.load(source.state)
+        state = both.weights()
+        if both.compare() is None:
+            return SameNumbers("its own weights", state)
+    both.load(RandomWeights(source.graph))
+    both.settle()
+    silent = both.compare()
+    if silent is not None:
+        raise WrongSource(
+            f"{model.name} was not imported: {silent} is the same for different images, and so "
+            "nothing can be proved"
         )
-    except (KeyError, RuntimeError):
-        raise NotTheSame(model.name, "the weights do not fit the spec") from None
-    images = _images(model.input)
-    if not source.is_trained:
-        _settle(made.eval(), images)
-    state = {key: tensor.clone() for key, tensor in made.eval().state_dict().items()}
-    numbers: State = {
-        number: {name: state[keys[number, name]] for name in tensors}
-        for number, tensors in source.state.items()
-    }
-    wanted = [*source.run(images, numbers)]
-    # A network that trains returns its heads as well; its layers do what they do in evaluation.
-    made.training = bool(heads)
-    with torch.no_grad():
-        found = tensors_of(made(images))
-    count = len(source.graph.results)
-    wanted = [*wanted[:count], *(wanted[count + head] for head in heads)]
-    names = [*source.graph.outputs] or ["its output"]
-    names += [f"head {head + 1}" for head in heads]
-    largest = 0.0
-    for name, one, other in zip(names, wanted, found, strict=True):
-        largest = max(largest, _difference(model.name, name, one, other))
-    return SameNumbers(largest, state)
+    return SameNumbers("its own weights and random ones" if state else "random weights", state)
+
+
+class _Both:
+    """A file and the module of its spec, with the same weights and images."""
+
+    def __init__(
+        self,
+        source: FileSource,
+        model: Model,
+        layers: Sequence[SourceLayer],
+        heads: Sequence[int],
+    ) -> None:
+        self.source = source
+        self.name = model.name
+        self.heads = heads
+        self.module = load_network(compile_module((model,)), entry_name(model)).eval()
+        self.images = _images(model.input)
+        #: What the module has.
+        self.state: State = {}
+        owners = [node for node in model.layers if has_state(self.module, model.names[node.id])]
+        theirs = [layer for layer in layers if layer.state]
+        # What a layer of two modules calls `1.weight` ends in the same word.
+        self.keys = {
+            (layer.id, key.rpartition(".")[2]): f"{model.names[node.id]}.{key}"
+            for node, layer in zip(owners, theirs, strict=True)
+            for key in self.module.get_submodule(model.names[node.id]).state_dict()
+        }
+
+    def load(self, state: State) -> None:
+        """Give the module the weights of a state. Errors: ``NotTheSame`` where they do not fit."""
+        try:
+            self.module.load_state_dict(
+                {
+                    self.keys[number, name]: tensor
+                    for number, tensors in state.items()
+                    for name, tensor in tensors.items()
+                }
+            )
+        except (KeyError, RuntimeError):
+            raise NotTheSame(self.name, "the weights do not fit the spec") from None
+        self.state = state
+
+    def weights(self) -> dict[str, Tensor]:
+        """The module's weights, to keep."""
+        return {key: tensor.clone() for key, tensor in self.module.state_dict().items()}
+
+    def settle(self) -> None:
+        """Scale the module's weights so that all results are of size 1, layer by layer.
+
+        Otherwise they vanish, or a softmax gives 1 for one class, and a comparison says nothing
+        (Mishkin & Matas 2016, "All you need is a good init").
+        """
+
+        def scale(module: nn.Module, _: object, result: Tensor) -> Tensor:
+            size = result.std()
+            if not size > 0:
+                return result
+            for parameter in module.parameters():
+                parameter.div_(size)
+            return result / size
+
+        kinds = nn.modules.conv._ConvNd | nn.Linear
+        hooks = [
+            module.register_forward_hook(scale)
+            for module in self.module.modules()
+            if isinstance(module, kinds)
+        ]
+        with torch.no_grad():
+            self.module(self.images)
+        for hook in hooks:
+            hook.remove()
+        scaled: dict[int, dict[str, Tensor]] = {}
+        now = self.module.state_dict()
+        for (number, name), key in self.keys.items():
+            scaled.setdefault(number, {})[name] = now[key]
+        self.state = scaled
+
+    def compare(self) -> str | None:
+        """Compare all results; what of them is the same for different images, if anything is.
+
+        Errors:
+            NotTheSame: where a number differs.
+        """
+        wanted = [*self.source.run(self.images, self.state)]
+        # A network that trains returns its heads as well; its layers do as in evaluation.
+        self.module.training = bool(self.heads)
+        with torch.no_grad():
+            found = tensors_of(self.module(self.images))
+        self.module.training = False
+        graph = self.source.graph
+        count = len(graph.results)
+        wanted = [*wanted[:count], *(wanted[count + head] for head in self.heads)]
+        names = [*graph.outputs] or ["its output"]
+        names += [f"head {head + 1}" for head in self.heads]
+        silent = None
+        for name, one, other in zip(names, wanted, found, strict=True):
+            if not _says_something(self.name, name, one, other):
+                silent = silent or name
+        return silent
+
+
+def _says_something(network: str, name: str, one: Tensor, other: Tensor) -> bool:
+    """Whether equal results tell equal networks: whether they depend on the image.
+
+    Errors:
+        NotTheSame: where they differ.
+    """
+    if one.shape != other.shape:
+        raise NotTheSame(network, f"{name} has the shape {[*other.shape]}, not {[*one.shape]}")
+    scale = one.abs().max()
+    difference = float((one - other).abs().max() / scale)
+    if scale > 0 and not difference <= TOLERANCE:
+        raise NotTheSame(network, f"{name} differs by {difference:.1e} of its largest number")
+    return bool((one[0] - one[1]).abs().max() > 100 * TOLERANCE * scale)
 
 
 def _images(volume: Volume) -> Tensor:
@@ -90,45 +183,3 @@ def _images(volume: Volume) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     colours = torch.randn(BATCH, volume.channels, *(1,) * volume.rank, generator=generator)
     return 2 * colours + torch.randn(BATCH, *volume.torch_sizes, generator=generator)
-
-
-def _settle(network: nn.Module, images: Tensor) -> None:
-    """Scale random weights so that all results are of size 1 for these images, layer by layer.
-
-    Otherwise they vanish, or a softmax gives 1 for one class, and a comparison says nothing
-    (Mishkin & Matas 2016, "All you need is a good init").
-    """
-
-    def scale(module: nn.Module, _: object, result: Tensor) -> Tensor:
-        size = result.std()
-        if not size > 0:
-            return result
-        for parameter in module.parameters():
-            parameter.div_(size)
-        return result / size
-
-    kinds = nn.modules.conv._ConvNd | nn.Linear
-    hooks = [
-        module.register_forward_hook(scale)
-        for module in network.modules()
-        if isinstance(module, kinds)
-    ]
-    with torch.no_grad():
-        network(images)
-    for hook in hooks:
-        hook.remove()
-
-
-def _difference(network: str, name: str, one: Tensor, other: Tensor) -> float:
-    if one.shape != other.shape:
-        raise NotTheSame(network, f"{name} has the shape {[*other.shape]}, not {[*one.shape]}")
-    scale = one.abs().max()
-    if not scale.isfinite() or (one[0] - one[1]).abs().max() <= 100 * TOLERANCE * scale:
-        raise WrongSource(
-            f"{network} was not imported: {name} is the same for different images, and so nothing "
-            "can be proved"
-        )
-    difference = float((one - other).abs().max() / scale)
-    if not difference <= TOLERANCE:
-        raise NotTheSame(network, f"{name} differs by {difference:.1e} of its largest number")
-    return difference

@@ -88,15 +88,13 @@ def import_file(source: FileSource, origin: str) -> Imported:
     body = _shortest(graph)
     text, model = _written(graph, body)
     compared = compare_file(source, model, [*layers_in(body)], heads_in(body))
-    weights = "its own weights" if source.is_trained else "random weights"
     lines = [
         f"Imported from {origin} by archdsl {__version__}.",
         f"The same results to 1e-5 as by {source.judge}, for {BATCH} random images, with "
-        f"{weights}.",
+        f"{compared.weights}.",
     ]
     proved = f"the same results as {origin}, to 1e-5"
-    state = compared.state if source.is_trained else {}
-    return _commented(graph.name, lines, text, state, proved)
+    return _commented(graph.name, lines, text, compared.state, proved)
 
 
 def _shortest(graph: SourceGraph) -> Body:

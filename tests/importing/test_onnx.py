@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 from conftest import ROOT
 from onnx_models import LIGHT, drawn, model, node
 
@@ -320,3 +321,26 @@ def test_a_wrong_graph_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = replace(source.graph, operations=(read[0], changed))
     with pytest.raises(NotTheSame, match="its output differs by"):
         import_file(replace(source, graph=graph), "net.onnx")
+
+
+def test_weights_with_which_images_make_no_difference() -> None:
+    """They are compared, and random ones as well."""
+    nodes = [node("Conv", "x w b", "t"), node("GlobalAveragePool", "t", "y")]
+    content = model(nodes, {"w": 1e-6 * W, "b": 1 + B})
+    made = imported(content)
+    assert "with its own weights and random ones" in made.text
+    assert torch.equal(made.state["0.weight"], torch.from_numpy(1e-6 * W))
+    source = read_onnx(content, "Net")
+    turned = {0: {name: tensor.flip(0) for name, tensor in source.state[0].items()}}
+    with pytest.raises(NotTheSame, match="its output differs by"):
+        import_file(replace(source, state=turned, run=lambda x, _: source.run(x, source.state)), "")
+
+
+def test_weights_that_others_read_as_well() -> None:
+    """An optimizer makes equal constants one; each layer has its own for all that."""
+    nodes = [node("BatchNormalization", "x one zero m v", "t"),
+             node("BatchNormalization", "t one zero m2 v2", "y")]  # fmt: skip
+    constants = {"one": np.ones(4, np.float32), "zero": np.zeros(4, np.float32)}
+    constants |= {"m": drawn(4), "v": drawn(4) ** 2 + 1, "m2": drawn(4, seed=1)}
+    made = imported(model(nodes, {**constants, "v2": drawn(4, seed=2) ** 2 + 1}))
+    assert statements_of(made) == "bn bn"

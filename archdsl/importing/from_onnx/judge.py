@@ -45,7 +45,8 @@ class OnnxJudge:
         judge = f"onnxruntime {onnxruntime.__version__}"
 
         def run(images: Tensor, state: State) -> list[Tensor]:
-            return self._run(self.model if is_trained else self._with(state), images)
+            # Its own weights are where the file has them: how they were read is compared as well.
+            return self._run(self.model if state is own else self._with(state), images)
 
         return FileSource(graph, state, run, judge, is_trained)
 

@@ -209,9 +209,10 @@ class OnnxReader:
         if value.size != prod(shape):
             raise Refused(f"its {name} has the shape {[*value.shape]} instead of {[*shape]}")
         source = node.inputs[index]
-        if value.ndim > 1 and value.size > max(value.shape) and self.readers[source] > 1:
+        # Equal constants can be one by an optimizer; other numbers are shared on purpose.
+        if self.readers[source] > 1 and value.size > 1 and np.ptp(value):
             raise Refused(f"the weights {source!r} are used twice, which is not imported yet")
-        if name == "weight" and source.endswith(".weight"):
+        if name == "weight" and source.endswith(".weight") and self.readers[source] == 1:
             scopes = self.builder.operations[result.id].scopes
             self.builder.name_operation(result.id, source.removesuffix(".weight"), scopes)
         self.weights.pop((result.id, name), None)
