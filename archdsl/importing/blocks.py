@@ -290,12 +290,14 @@ def _number_of(layer: Layer, name: str) -> Any:
 
 
 def key_of(layer: Layer) -> object:
-    """What a layer is, apart from its numbers."""
-    fixed = [
-        (item.name, getattr(layer, item.name))
-        for item in fields_of(type(layer))
-        if _number_of(layer, item.name) is None
-    ]
+    """What a layer is, apart from its numbers; of a size, for how many axes it is."""
+    fixed = []
+    for item in fields_of(type(layer)):
+        value = getattr(layer, item.name)
+        if _number_of(layer, item.name) is None:
+            fixed.append((item.name, value))
+        elif isinstance(value, tuple):
+            fixed.append((item.name, len(value)))
     return type(layer), tuple(fixed)
 
 

@@ -22,6 +22,8 @@ from archdsl.torch_tools.numbers import tensors_of
 
 #: The largest difference, relative to the largest number of a result.
 TOLERANCE = 1e-5
+#: What is smaller than this is measured as if it were not.
+_SMALLEST = 1e-3
 
 
 @dataclass(frozen=True)
@@ -146,36 +148,47 @@ class _Both:
             NotTheSame: where a number differs.
         """
         wanted = [*self.source.run(self.images, self.state)]
-        # A network that trains returns its heads as well; its layers do as in evaluation.
-        self.module.training = bool(self.heads)
-        with torch.no_grad():
-            found = tensors_of(self.module(self.images))
-        self.module.training = False
+        found = self._run()
         graph = self.source.graph
         count = len(graph.results)
         wanted = [*wanted[:count], *(wanted[count + head] for head in self.heads)]
         names = [*graph.outputs] or ["its output"]
         names += [f"head {head + 1}" for head in self.heads]
+        if any(map(_differs, wanted, found)):
+            found = self._run(torch.float64)  # half of the rounding
         silent = None
         for name, one, other in zip(names, wanted, found, strict=True):
-            if not _says_something(self.name, name, one, other):
+            if one.shape != other.shape:
+                shapes = f"the shape {[*other.shape]}, not {[*one.shape]}"
+                raise NotTheSame(self.name, f"{name} has {shapes}")
+            if _differs(one, other):
+                difference = float((one - other).abs().max() / _size(one))
+                what = f"{name} differs by {difference:.1e} of its largest number"
+                raise NotTheSame(self.name, what)
+            if not (one[0] - one[1]).abs().max() > 100 * TOLERANCE * _size(one):
                 silent = silent or name
         return silent
 
+    def _run(self, dtype: torch.dtype = torch.float32) -> list[Tensor]:
+        """The results of the module, then those of its heads."""
+        module = self.module.to(dtype)
+        # A network that trains returns its heads as well; its layers do as in evaluation.
+        module.training = bool(self.heads)
+        with torch.no_grad():
+            found = [result.float() for result in tensors_of(module(self.images.to(dtype)))]
+        module.float().training = False
+        return found
 
-def _says_something(network: str, name: str, one: Tensor, other: Tensor) -> bool:
-    """Whether equal results tell equal networks: whether they depend on the image.
 
-    Errors:
-        NotTheSame: where they differ.
-    """
+def _size(result: Tensor) -> Tensor:
+    """The largest number of a result. What has vanished on its way is nothing but rounding."""
+    return result.abs().max().clamp(min=_SMALLEST)
+
+
+def _differs(one: Tensor, other: Tensor) -> bool:
     if one.shape != other.shape:
-        raise NotTheSame(network, f"{name} has the shape {[*other.shape]}, not {[*one.shape]}")
-    scale = one.abs().max()
-    difference = float((one - other).abs().max() / scale)
-    if scale > 0 and not difference <= TOLERANCE:
-        raise NotTheSame(network, f"{name} differs by {difference:.1e} of its largest number")
-    return bool((one[0] - one[1]).abs().max() > 100 * TOLERANCE * scale)
+        return True
+    return not bool((one - other).abs().max() <= TOLERANCE * _size(one))
 
 
 def _images(volume: Volume) -> Tensor:

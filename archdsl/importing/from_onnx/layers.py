@@ -315,6 +315,7 @@ OPERATIONS: dict[str, Reading] = {
     "Dropout": _dropout,
     "Elu": _elu,
     "Flatten": shapes.flatten,
+    "Gather": shapes.gather,
     "Gelu": _gelu,
     "Gemm": _gemm,
     "GlobalAveragePool": _with_layer(windows.global_pool, GlobalAveragePool),

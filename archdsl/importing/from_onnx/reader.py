@@ -11,10 +11,11 @@ from typing import TypeAlias
 import numpy as np
 import onnx
 
+from archdsl.elaborate.names import can_refer_to
 from archdsl.importing.building import GraphBuilder
 from archdsl.importing.errors import NotInTheLanguage, Refused, WrongSource
 from archdsl.importing.from_onnx.nodes import Array, Constants, OnnxNode, parts_of
-from archdsl.importing.from_onnx.values import OnnxWeight, Result, Seen, Value
+from archdsl.importing.from_onnx.values import Bordered, OnnxWeight, Result, Seen, Value
 from archdsl.importing.graph import INPUT
 from archdsl.layers import Layer, LayerError
 from archdsl.layers.plumbing import Reshape
@@ -118,8 +119,10 @@ class OnnxReader:
                 continue
             if result.id == INPUT:
                 self.reasons.append(f"{output.name}: no layer gives this result")
-            stem = re.sub(r"\W|^(?=\d)", "_", output.name)
-            found[stem if stem not in found else f"{stem}_{len(found)}"] = result.id
+            name = re.sub(r"\W+", "_", output.name).strip("_")
+            if not can_refer_to(name) or name in found:
+                name = f"output{len(found) + 1}"
+            found[name] = result.id
         return found
 
     # ── What operations ask for ──────────────────────────────────────────────────────────────
@@ -156,6 +159,8 @@ class OnnxReader:
         if name not in self.values:
             raise Refused("it is a constant")
         value = self.values[name]
+        if isinstance(value, Bordered):
+            raise Refused("a border of −∞ is only in the language around a maximum pool")
         if isinstance(value, Seen):
             if value.order != tuple(range(len(value.shape))):
                 raise Refused("axes in another order are not in the language")
@@ -174,6 +179,8 @@ class OnnxReader:
         """The shape of a value for the file's number of images."""
         if isinstance(value, Seen):
             return value.shape
+        if isinstance(value, Bordered):
+            value = value.of
         return (self.batch, *self.volume(value).torch_sizes)
 
     def is_read_once(self, node: OnnxNode, index: int) -> bool:

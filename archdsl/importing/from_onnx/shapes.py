@@ -10,7 +10,7 @@ from archdsl.importing.errors import Refused
 from archdsl.importing.from_onnx import windows
 from archdsl.importing.from_onnx.nodes import Array, OnnxNode
 from archdsl.importing.from_onnx.reader import OnnxReader
-from archdsl.importing.from_onnx.values import Result, Seen, Value
+from archdsl.importing.from_onnx.values import Bordered, Result, Seen, Value
 from archdsl.layers import Layer
 from archdsl.layers.dense import Flatten
 from archdsl.layers.plumbing import Pad, Upsample
@@ -19,6 +19,7 @@ from archdsl.layers.rearrangement import (
     PadChannels,
     PixelShuffle,
     Slice,
+    Take,
 )
 
 
@@ -44,6 +45,7 @@ def _seen(reader: OnnxReader, node: OnnxNode, shape: Sequence[int]) -> Value:
         return value
     if isinstance(value, Seen):
         return _joined(reader, node, value, shape)
+    value = reader.result(node)
     volume = reader.volume(value)
     if shape == (reader.batch, volume.elements):
         return reader.add(node, Flatten(), [value])
@@ -147,7 +149,7 @@ def transpose(reader: OnnxReader, node: OnnxNode) -> Value:
         return value
     if isinstance(value, Seen):
         return Seen(value.of, value.shape, tuple(value.order[axis] for axis in order))
-    return Seen(value, shape, order)
+    return Seen(reader.result(node), shape, order)
 
 
 def sliced(reader: OnnxReader, node: OnnxNode) -> Value:
@@ -175,6 +177,16 @@ def sliced(reader: OnnxReader, node: OnnxNode) -> Value:
             layer = Pad(windows.torch_sides(pads))
         x = reader.add(node, layer, [x])
     return x
+
+
+def gather(reader: OnnxReader, node: OnnxNode) -> Value:
+    x, indices = reader.result(node), reader.constant(node, 1)
+    shape = reader.shape(x)
+    axis = node.take("axis", 0) % len(shape)
+    if axis != 1 or indices.ndim != 1 or len(shape) < 3:
+        found = [*indices.shape]
+        raise Refused(f"`Gather` along {axis} by indices of {found} is not in the language")
+    return reader.add(node, Take(tuple(int(i) % shape[1] for i in indices)), [x])
 
 
 def split(reader: OnnxReader, node: OnnxNode) -> tuple[Value, ...]:
@@ -205,6 +217,9 @@ def pad(reader: OnnxReader, node: OnnxNode) -> Value:
         fill = reader.constant(node, 2).item()
     if reader.has(node, 3) or len(pads) != 2 * rank:
         raise Refused("`Pad` of some axes is not imported")
+    is_spatial = not any((*pads[:2], *pads[rank : rank + 2]))
+    if mode == "constant" and fill < -3e38 and is_spatial:
+        return Bordered(x, (*pads[2:rank], *pads[rank + 2 :]))
     modes = {"constant": "zeros", "reflect": "reflect", "edge": "replicate"}
     if mode not in modes or (mode == "constant" and fill != 0) or pads[0] or pads[rank]:
         raise Refused(f"`Pad` with {mode} {fill:g} is not in the language")

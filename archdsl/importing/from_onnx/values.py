@@ -28,7 +28,15 @@ class Seen:
     order: tuple[int, ...]
 
 
-Value: TypeAlias = Result | Seen
+@dataclass(frozen=True, slots=True)
+class Bordered:
+    """A result within −∞, which only a maximum can read: as many on each side as in ONNX."""
+
+    of: Result
+    pads: tuple[int, ...]
+
+
+Value: TypeAlias = Result | Seen | Bordered
 
 
 @dataclass(frozen=True, slots=True)

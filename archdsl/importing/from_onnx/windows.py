@@ -8,7 +8,7 @@ from typing import Any
 from archdsl.importing.errors import Refused
 from archdsl.importing.from_onnx.nodes import OnnxNode
 from archdsl.importing.from_onnx.reader import OnnxReader
-from archdsl.importing.from_onnx.values import Result, Value
+from archdsl.importing.from_onnx.values import Bordered, Result, Value
 from archdsl.layers import Layer
 from archdsl.layers.conv import Conv, Deconv, DepthwiseConv
 from archdsl.layers.dense import Flatten
@@ -34,9 +34,12 @@ def _window(node: OnnxNode, x: Volume, kernel: Sequence[int] | None = None) -> d
 
 
 def _pads(
-    node: OnnxNode, x: Volume, window: dict[str, Any]
+    node: OnnxNode, x: Volume, window: dict[str, Any], around: Sequence[int] = ()
 ) -> tuple[Padding | None, Sequence[int]]:
-    """The padding as the language says it, None where both sides differ; and that of all sides."""
+    """The padding as the language says it, None where both sides differ; and that of all sides.
+
+    ``around`` is what is there already.
+    """
     nothing = (0,) * x.rank
     pads = node.take("pads", nothing * 2)
     same = pad_sides("same", x, window["kernel_size"], window["stride"], window["dilation"])
@@ -51,6 +54,9 @@ def _pads(
             begin, end = tuple(e for _, e in same), tuple(b for b, _ in same)
         case other:
             raise Refused(f"`{node.kind}` with auto_pad={other} is not in the language")
+    if any(around):
+        begin = tuple(map(sum, zip(begin, around[: x.rank], strict=True)))
+        end = tuple(map(sum, zip(end, around[x.rank :], strict=True)))
     if begin == end:
         return begin, (*begin, *end)
     if tuple(zip(begin, end, strict=True)) == same:
@@ -118,12 +124,14 @@ def deconv(reader: OnnxReader, node: OnnxNode) -> Result:
 
 
 def max_pool(reader: OnnxReader, node: OnnxNode) -> Result:
-    x = reader.result(node)
+    value = reader.value(node)
+    x = value.of if isinstance(value, Bordered) else reader.result(node)
     volume = reader.volume(x)
     window = _window(node, volume)
     node.need("storage_order", 0, 1)  # of the indices, which are not there
     ceil = bool(node.take("ceil_mode", 0))
-    padding, pads = _pads(node, volume, window)
+    around = value.pads if isinstance(value, Bordered) else (0,) * (2 * volume.rank)
+    padding, pads = _pads(node, volume, window, around)
     if padding is None:
         # More at the end is what rounding up gives, where the sizes agree: both are −∞.
         padding, ceil = tuple(pads[: volume.rank]), True
