@@ -276,7 +276,7 @@ class _Region:
 
         Of what is in a part that is no statement, the name of that is before its own.
         """
-        if path == self.path:
+        if path in ("", self.path):
             return None
         name = path.removeprefix(f"{self.path}." if self.path else "")
         # What runs again is `name@1`, and the name is that of the first time.

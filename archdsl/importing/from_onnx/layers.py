@@ -230,10 +230,23 @@ def _add(reader: OnnxReader, node: OnnxNode) -> Value:
             return reader.take_weight(x, "bias", node, side, shape)
         if isinstance(before, LayerScale):
             reader.change(x, Scale())
-            return reader.take_weight(x, "bias", node, side, (*shape, *(1,) * volume.rank))
+            reader.take_weight(x, "bias", node, side, (*shape, *(1,) * volume.rank))
+            return _with_groups(reader, x)
         if isinstance(before, BatchNorm) and not reader.weight(x, "bias").any():
             return reader.take_weight(x, "bias", node, side, shape)
     raise Refused(f"`{node.kind}` with a constant is not in the language")
+
+
+def _with_groups(reader: OnnxReader, scale: Result) -> Result:
+    """A factor and a bias of each channel as those of a group normalization before them."""
+    (source,) = reader.builder.operations[scale.id].inputs
+    before = None if source == INPUT else reader.builder.operations[source].layer
+    if not isinstance(before, GroupNorm) or scale.id not in reader.alone:
+        return scale
+    reader.change(Result(source), replace(before, affine=True))
+    for name in ("weight", "bias"):
+        reader.move_weight(scale, Result(source), name)
+    return Result(source)
 
 
 def _mul(reader: OnnxReader, node: OnnxNode) -> Value:
@@ -251,7 +264,10 @@ def _mul(reader: OnnxReader, node: OnnxNode) -> Value:
         # Caffe's pair of layers: the first without factors, the second with nothing else.
         return reader.take_weight(x, "weight", node, side, (volume.channels,))
     shape = (volume.channels, *(1,) * volume.rank)
-    return reader.add(node, LayerScale(1.0), [x], {"weight": (side, shape)})
+    made = reader.add(node, LayerScale(1.0), [x], {"weight": (side, shape)})
+    if reader.is_read_once(node, 1 - side):
+        reader.alone.add(made.id)
+    return made
 
 
 #: What an activation becomes where its result is multiplied with what it reads.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from math import prod
 from typing import TypeAlias
 
@@ -47,6 +48,10 @@ class OnnxReader:
         #: By the operation and PyTorch's name.
         self.weights: dict[tuple[int, str], OnnxWeight] = {}
         self.reasons: list[str] = []
+        #: The operations that alone read what is before them.
+        self.alone: set[int] = set()
+        #: The modules that some layer has the name of.
+        self.named: set[str] = set()
         self.values: dict[str, Value] = {}
         #: What an operation that was refused would give.
         self.failed: set[str] = set()
@@ -197,7 +202,9 @@ class OnnxReader:
         """A layer; ``weights`` says which input of the node each is, and its shape in PyTorch."""
         made = self.builder.add(layer, *(x.id for x in inputs))
         scopes, path = self.parts[node.number]
-        self.builder.name_operation(made, path, scopes)
+        # A module that became several layers has the name of its first.
+        self.builder.name_operation(made, "" if path in self.named else path, scopes)
+        self.named.add(path)
         for name, (index, shape) in (weights or {}).items():
             self.take_weight(Result(made), name, node, index, shape, name in turned)
         return Result(made)
@@ -226,6 +233,12 @@ class OnnxReader:
         made = OnnxWeight(result.id, name, node.number, index, value, shape, is_turned)
         self.weights[result.id, name] = made
         return result
+
+    def move_weight(self, result: Result, to: Result, name: str) -> None:
+        """Give a weight of each channel to another operation."""
+        weight = self.weights.pop((result.id, name))
+        moved = replace(weight, operation=to.id, shape=(weight.value.size,))
+        self.weights[to.id, name] = moved
 
     def weight(self, result: Result, name: str) -> Array:
         """The numbers of a weight of the operation behind a result."""

@@ -11,9 +11,11 @@ from archdsl.importing.from_onnx import windows
 from archdsl.importing.from_onnx.nodes import Array, OnnxNode
 from archdsl.importing.from_onnx.reader import OnnxReader
 from archdsl.importing.from_onnx.values import Bordered, Result, Seen, Value
+from archdsl.importing.graph import INPUT
 from archdsl.layers import Layer
 from archdsl.layers.dense import Flatten
-from archdsl.layers.plumbing import Pad, Upsample
+from archdsl.layers.norm import GroupNorm, InstanceNorm
+from archdsl.layers.plumbing import Pad, Reshape, Upsample
 from archdsl.layers.rearrangement import (
     ChannelShuffle,
     PadChannels,
@@ -46,10 +48,35 @@ def _seen(reader: OnnxReader, node: OnnxNode, shape: Sequence[int]) -> Value:
     if isinstance(value, Seen):
         return _joined(reader, node, value, shape)
     value = reader.result(node)
+    if (groups := _in_groups(reader, node, value, shape)) is not None:
+        return groups
     volume = reader.volume(value)
     if shape == (reader.batch, volume.elements):
         return reader.add(node, Flatten(), [value])
     return Seen(value, shape, tuple(range(len(shape))))
+
+
+def _in_groups(
+    reader: OnnxReader, node: OnnxNode, value: Result, shape: tuple[int, ...]
+) -> Result | None:
+    """Group normalization, where exporters write an instance normalization of whole groups."""
+    operations = reader.builder.operations
+    norm = None if value.id == INPUT else operations[value.id]
+    if norm is None or not isinstance(norm.layer, InstanceNorm) or norm.inputs[0] == INPUT:
+        return None
+    split = operations[norm.inputs[0]]
+    source = split.inputs[0]
+    volume = reader.builder.volume(source)
+    is_plain = (reader.weight(value, "weight") == 1).all() and not reader.weight(
+        value, "bias"
+    ).any()
+    is_whole = shape == (reader.batch, *volume.torch_sizes) and norm.volume.rank == 1
+    if not isinstance(split.layer, Reshape) or not is_plain or not is_whole:
+        return None
+    groups = norm.volume.channels
+    if volume.is_vector or volume.channels % groups or not reader.is_read_once(node, 0):
+        return None
+    return reader.add(node, GroupNorm(groups, norm.layer.eps, affine=False), [Result(source)])
 
 
 def _joined(reader: OnnxReader, node: OnnxNode, seen: Seen, shape: tuple[int, ...]) -> Value:
