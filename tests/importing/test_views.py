@@ -375,7 +375,7 @@ FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "amax": (lambda x: x.amax(dim=(-1, -2)), "gmp flatten"),
     "maximum": (lambda x: torch.maximum(x, F.relu6(x)), "max { id | relu6 }"),
     "a product": (lambda x: x * torch.tanh(F.softplus(x)), "mul { id | softplus tanh }"),
-    "narrow": (lambda x: x[:, :, 1:, :-2], "pad 0 - 2 - 1 0"),
+    "narrow": (lambda x: x[:, :, 1:, :-2], "pad 0 -2 -1 0"),
     "transposed twice": (lambda x: x.mT.tanh().transpose(2, 3), "tanh"),
 }
 

@@ -178,7 +178,9 @@ def read_prototxt(text: str) -> Message:
         raise BadText(f"line {error.line}, column {error.column}: {what}") from None
     except UnexpectedToken as error:
         if error.token.type == "$END":
-            raise BadText("the text ends too early: a value or a `}` is missing") from None
+            end = text.rstrip().count("\n") + 1
+            what = "the text ends too early: a value or a `}` is missing"
+            raise BadText(f"line {end}: {what}") from None
         found, place = _short(str(error.token)), f"line {error.line}, column {error.column}"
         wanted = ", where a value belongs" if "STRING" in error.expected else ""
         raise BadText(f"{place}: `{found}`{wanted}") from None
