@@ -74,6 +74,11 @@ def print_note(text: str) -> None:
     click.echo(f"note: {printable(text)}", err=True)
 
 
+def print_warning(text: str) -> None:
+    """Print what is probably not meant, to the standard error."""
+    click.echo(f"warning: {printable(text)}", err=True)
+
+
 def print_diagnostics(diagnostics: Sequence[Diagnostic], color: ColorChoice) -> None:
     """Print diagnostics to the standard error, after everything printed before."""
     if not diagnostics:

@@ -16,6 +16,7 @@ from archdsl.torch_tools.errors import ToolError
 from archdsl.torch_tools.network import load_network
 from archdsl.torch_tools.weights import load_weights
 from archdsl.train.checkpoints import SHARDS, read_checkpoint
+from archdsl.train.data import Appearance
 from archdsl.train.errors import TrainError
 from archdsl.train.folder import RunFolder
 
@@ -52,6 +53,12 @@ class Finished:
     def classes(self) -> list[str]:
         classes: list[str] = self.facts["data"]["classes"]
         return classes
+
+    @property
+    def appearance(self) -> Appearance | None:
+        """How the images it was trained with look; older runs do not say."""
+        found = self.facts["data"].get("appearance")
+        return None if found is None else Appearance.read(found)
 
     @torch.inference_mode()
     def probabilities(self, images: Tensor) -> Tensor:
@@ -130,6 +137,13 @@ def _check_facts(run: RunFolder, facts: dict[str, Any]) -> None:
         values = data[name]
         if len(values) != sizes[-1] or not all(isinstance(value, int | float) for value in values):
             raise TrainError(f"{run.facts} is damaged: `data.{name}` is {values}")
+    if data.get("appearance") is not None:
+        try:
+            background = Appearance.read(data["appearance"]).background
+        except ValueError:
+            background = ()
+        if len(background) != sizes[-1]:
+            raise TrainError(f"{run.facts} is damaged: `data.appearance` is {data['appearance']}")
 
 
 def _check_network(finished: Finished, device: str) -> None:

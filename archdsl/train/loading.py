@@ -80,7 +80,7 @@ class SeededDataset(Dataset[tuple[Tensor, int]]):
         if not self.is_random:
             image, label = self.dataset[index]
             return image, label
-        with _seeded(mix(self.seed, position), also_python=not is_known(self.dataset)):
+        with seeded(mix(self.seed, position), also_python=not is_known(self.dataset)):
             image, label = self.dataset[index]
         return image, label
 
@@ -94,8 +94,11 @@ class SeededDataset(Dataset[tuple[Tensor, int]]):
 
 
 @contextmanager
-def _seeded(seed: int, *, also_python: bool) -> Iterator[None]:
-    """Make what is drawn inside depend on the seed, and what is drawn afterwards not."""
+def seeded(seed: int, *, also_python: bool) -> Iterator[None]:
+    """Make what is drawn inside depend on the seed, and what is drawn afterwards not.
+
+    With ``also_python``, also what Python's and NumPy's generators draw.
+    """
     # `torch.manual_seed` looks for devices each time, which takes longer than an augmentation.
     generator = torch.default_generator
     before = generator.get_state()

@@ -30,11 +30,11 @@ from archdsl.torch_tools.network import load_network
 from archdsl.train.averaging import Averaging
 from archdsl.train.checkpoints import write_text
 from archdsl.train.choice import choose_folder, hold, refuse_another, refuse_name
-from archdsl.train.data import ImageData, open_data
+from archdsl.train.data import ImageData, measure_appearance, open_data
 from archdsl.train.errors import TrainError
 from archdsl.train.folder import RunFolder
 from archdsl.train.keeping import Keeper, restore
-from archdsl.train.loading import Loader
+from archdsl.train.loading import Loader, seeded
 from archdsl.train.loop import NotFinite, Progress, TrainingLoop, Watcher
 from archdsl.train.options import TrainOptions, count_workers
 from archdsl.train.processes import start_processes, telling_of_lost_processes
@@ -147,6 +147,10 @@ def _train(
         if fabric.is_global_zero and not options.dry_run:
             # Nothing is written before everything has been accepted.
             _refuse_full_disk(run, model, recipe)
+            with seeded(options.seed, also_python=True):
+                appearance = measure_appearance(data)
+            if appearance is not None:
+                facts["data"]["appearance"] = appearance.facts()
             _write_facts(run, model, module_source, facts)
             if resumed is not None:
                 resumed.put_in_place(run)

@@ -61,6 +61,7 @@ def test_the_facts_of_a_run(tmp_path: Path) -> None:
     facts = json.loads(outcome.run.facts.read_text("utf-8"))
     mean, std = facts["data"].pop("mean"), facts["data"].pop("std")
     assert len(mean) == len(std) == 1
+    assert facts["data"].pop("appearance").keys() == {"brightness", "polarity", "background"}
     assert facts["data"] == {
         "name": "fake:24",
         "train": 24,

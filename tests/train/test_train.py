@@ -419,7 +419,7 @@ def test_predict_names_classes_with_probabilities(tmp_path: Path) -> None:
         commands, ["predict", str(outcome.run.folder), str(image), "--top", "4"]
     )
     assert done.exit_code == 0, done.output
-    shares = [float(line.split("%")[0]) for line in done.output.splitlines()[1:]]
+    shares = [float(line.split("%")[0]) for line in done.stdout.splitlines()[1:]]
     assert len(shares) == 4
     assert sum(shares) == pytest.approx(100, abs=0.1)
     assert shares == sorted(shares, reverse=True)

@@ -6,8 +6,19 @@ turns one file into what the network takes. Each set is defined in one file here
 
 from __future__ import annotations
 
+from archdsl.train.data.appearance import Appearance, measure_appearance
 from archdsl.train.data.images import ImageData, Images, Sample
 from archdsl.train.data.names import DATA_NAMES, open_data
-from archdsl.train.data.preparation import prepare_image
+from archdsl.train.data.preparation import prepare_image, prepare_pixels
 
-__all__ = ["DATA_NAMES", "ImageData", "Images", "Sample", "open_data", "prepare_image"]
+__all__ = [
+    "DATA_NAMES",
+    "Appearance",
+    "ImageData",
+    "Images",
+    "Sample",
+    "measure_appearance",
+    "open_data",
+    "prepare_image",
+    "prepare_pixels",
+]

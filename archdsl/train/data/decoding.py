@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -26,13 +27,16 @@ class BrokenImageError(Exception):
     """A file was read, but its bytes are not an image. The message names the file."""
 
 
-def decode_image(path: Path, channels: int) -> Tensor:
+def decode_image(path: Path, channels: int, background: Sequence[int] | None = None) -> Tensor:
     """The pixels of a file, uint8 C×h×w with 1 or 3 channels, upright as its EXIF data says.
+
+    What is transparent shows the ``background``, a colour of 1 or 3 numbers from 0 to 255; without
+    one, transparency is left out, and pixels have the colour that is stored for them.
 
     Errors: ``TrainError`` where the file cannot be read, ``BrokenImageError`` where it does not
     decode.
     """
-    return decode_content(read_content(path), str(path), channels)
+    return decode_content(read_content(path), str(path), channels, background)
 
 
 def read_content(path: Path) -> bytes:
@@ -43,7 +47,9 @@ def read_content(path: Path) -> bytes:
         raise TrainError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def decode_content(content: bytes, name: str, channels: int) -> Tensor:
+def decode_content(
+    content: bytes, name: str, channels: int, background: Sequence[int] | None = None
+) -> Tensor:
     """The pixels in the bytes of a file, whose name is for the message if they do not decode.
 
     Raises ``BrokenImageError``.
@@ -53,7 +59,8 @@ def decode_content(content: bytes, name: str, channels: int) -> Tensor:
         return pixels
     try:
         with Image.open(BytesIO(content)) as image:
-            return pixels_of(ImageOps.exif_transpose(image), channels)
+            upright = ImageOps.exif_transpose(image)
+            return pixels_of(_on_background(upright, background), channels)
     except MemoryError:
         raise
     # Pillow's readers let through whatever the parser of their format happens to raise.
@@ -77,6 +84,16 @@ def _decode_jpeg(content: bytes, channels: int) -> Tensor | None:
         return pixels
     # Pillow rounds differently when it makes colours grey, and converts CMYK differently.
     return pixels.expand(channels, -1, -1) if pixels.shape[0] == 1 else None
+
+
+def _on_background(image: Image.Image, background: Sequence[int] | None) -> Image.Image:
+    """An image with nothing transparent in it."""
+    if background is None or not image.has_transparency_data:
+        return image
+    red, green, blue = tuple(background) * (3 // len(background))
+    flat = Image.new("RGBA", image.size, (red, green, blue, 255))
+    flat.alpha_composite(image.convert("RGBA"))
+    return flat
 
 
 def pixels_of(image: Image.Image, channels: int) -> Tensor:

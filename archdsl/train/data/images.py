@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -49,6 +51,16 @@ class ImageData:
     @cached_property
     def _normalization(self) -> Normalization:
         return Normalization(Statistics(self.mean, self.std))
+
+    @property
+    def train_without_augmentation(self) -> Images:
+        """The images to train with, prepared like those to validate."""
+        prepared = getattr(_origin(self.validation), "preparation", None)
+        if prepared is None:  # the user's own ImageData
+            return self.train
+        plain: Any = copy.copy(_origin(self.train))
+        plain.preparation = prepared
+        return Subset(plain, self.train.indices) if isinstance(self.train, Subset) else plain
 
     @property
     def is_quick(self) -> bool:

@@ -178,12 +178,32 @@ def prepare_image(
     ``mean``, ``std`` and ``enlarged`` are those of the ``ImageData`` it was trained with. Raises
     ``TrainError`` naming the file where it cannot be read or decoded.
     """
+    statistics = Statistics(tuple(mean), tuple(std))
+    return Normalization(statistics)(prepare_pixels(path, input=input, enlarged=enlarged))
+
+
+def prepare_pixels(
+    path: Path,
+    *,
+    input: Volume,
+    enlarged: bool = False,
+    invert: bool = False,
+    background: Sequence[int] | None = None,
+) -> Tensor:
+    """The same before it is normalized: uint8 C×H×W.
+
+    With ``invert``, dark and bright are exchanged. ``background``, from 0 to 255, is the colour
+    that shows through what is transparent, also in an image that is inverted. Errors: as above.
+    """
     check_input(input)
     size = input.height, input.width
-    statistics = Statistics(tuple(mean), tuple(std))
     prepare = Preparation(input, enlarge(size) if enlarged else size)
+    if invert and background is not None:
+        background = [255 - value for value in background]
     try:
-        pixels = decode_image(path, input.channels)
+        pixels = decode_image(path, input.channels, background)
     except BrokenImageError as error:
         raise TrainError(str(error)) from error
-    return Normalization(statistics)(prepare(pixels.unsqueeze(0)).squeeze(0))
+    if invert:
+        pixels = 255 - pixels
+    return prepare(pixels.unsqueeze(0)).squeeze(0)
