@@ -22,7 +22,7 @@ from archdsl.cli.terminal import (
 )
 from archdsl.layers.volume import Volume
 from archdsl.model import Model
-from archdsl.report.text import columns, count_of, printable
+from archdsl.report.text import align, count_of, printable
 
 if TYPE_CHECKING:
     from archdsl.torch_tools.port import PortedTensor
@@ -164,12 +164,8 @@ def _print_rows(rows: Sequence[PortedTensor]) -> None:
         (printable(r.source or "0"), printable(r.target), render_shape(r.shape), r.ground)
         for r in rows
     ]
-    widths = [max(columns(row[i]) for row in cells) for i in range(len(_HEADER))]
-    for row in cells:
-        padded = (
-            cell + " " * (width - columns(cell)) for cell, width in zip(row, widths, strict=True)
-        )
-        print_text("  ".join(padded).rstrip())
+    for line in align(cells):
+        print_text(line)
 
 
 def _print_notes(rows: Sequence[PortedTensor], *, is_given: bool) -> None:

@@ -12,7 +12,8 @@ from conftest import ROOT
 WORDS = {
     r"\bmend(s|ed|ing|able)?\b": "fix",
     r"\bsilenc(e|es|ed|ing)\b": "suppress, suppression",
-    r"\brecall(s|ed|ing)?\b": "reference, refer to",
+    # As a verb: the noun is the measure of a class.
+    r"\brecall(s|ed|ing)\b": "reference, refer to",
     r"\btak(e|es|en|ing) up\b": "refer to",
     r"\bhang(s|ing)? on\b": "depend on",
     r"\bfor who\b": "for those who",

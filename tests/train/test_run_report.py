@@ -21,7 +21,8 @@ from archdsl.model.memory import estimate_memory, render_bytes
 from archdsl.recipe import Recipe, augmentations, averages, optimizers
 from archdsl.train.choice import choose_folder
 from archdsl.train.errors import TrainError
-from archdsl.train.evaluation import evaluate_run, write_evaluation
+from archdsl.train.evaluation import evaluate_run
+from archdsl.train.evaluation_report import write_evaluation
 from archdsl.train.finished import Finished, open_run
 from archdsl.train.folder import RunFolder
 from archdsl.train.logs import read_metrics
@@ -146,6 +147,9 @@ def test_a_report_says_what_was_done_and_what_came_of_it(tmp_path: Path) -> None
 # ── Evaluation ───────────────────────────────────────────────────────────────────────────────
 
 
+PICTURES = ("confusion", "reliability", "worst")
+
+
 class Ranked(nn.Module):
     """Takes each image for class 2, then 0, 1, 3, 4 …"""
 
@@ -169,7 +173,10 @@ def test_an_evaluation_counts_each_class_and_what_it_was_taken_for(tmp_path: Pat
         tuple(count if guess == 2 else 0 for guess in range(10)) for count in counts
     )
     paths = write_evaluation(finished, found)
-    assert [path.name for path in paths] == ["evaluation.json", "confusion.svg", "confusion.png"]
+    assert [path.name for path in paths] == [
+        "evaluation.json",
+        *(f"{name}.{ending}" for name in PICTURES for ending in ("svg", "png")),
+    ]
     written = json.loads(paths[0].read_text("utf-8"))
     assert written["confusion"] == [list(row) for row in found.confusion]
     assert written["classes"] == [str(index) for index in range(10)]
