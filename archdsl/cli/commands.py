@@ -20,6 +20,7 @@ MODULES = (
     "train",
     "evaluate",
     "predict",
+    "runs",
     "weights",
     "show",
     "layers",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 #: Flags that say nothing about what is computed.
-_OF_ONE_CALL = (
+OF_ONE_CALL = (
     "resume",
     "log",
     "output",
@@ -66,15 +67,27 @@ def _draw_curves(run: RunFolder, metrics: Sequence[Row]) -> None:
 
 def save_figure(figure: Figure, path: Path) -> list[Path]:
     """Write a figure as SVG and PNG; equal figures make equal files. Returns their paths."""
+    paths = []
+    for ending in ("svg", "png"):
+        content = render_figure(figure, ending)
+        paths.append(path.with_suffix(f".{ending}"))
+        write_atomically(paths[-1], partial(_write, content))
+    return paths
+
+
+def render_figure(figure: Figure, ending: str) -> bytes:
+    """A figure as ``svg`` or ``png``; equal figures make equal files."""
     import matplotlib as mpl
 
     mpl.rcParams["svg.hashsalt"] = "archdsl"
-    paths = []
-    for ending, metadata in (("svg", {"Date": None}), ("png", {})):
-        save = partial(figure.savefig, format=ending, dpi=150, metadata=metadata)
-        paths.append(path.with_suffix(f".{ending}"))
-        write_atomically(paths[-1], save)
-    return paths
+    metadata = {"Date": None} if ending == "svg" else {}
+    out = BytesIO()
+    figure.savefig(out, format=ending, dpi=150, metadata=metadata)
+    return out.getvalue()
+
+
+def _write(content: bytes, path: str) -> None:
+    Path(path).write_bytes(content)
 
 
 def _report(facts: dict[str, Any], metrics: Sequence[Row]) -> str:
@@ -142,7 +155,7 @@ def changes_between(stretch: dict[str, Any], facts: dict[str, Any]) -> list[str]
         f"{name} {render(value)}"
         for part, render in parts
         for name, value in stretch[part].items()
-        if value != facts[part].get(name) and name not in _OF_ONE_CALL
+        if value != facts[part].get(name) and name not in OF_ONE_CALL
     ]
 
 

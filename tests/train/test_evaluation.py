@@ -136,8 +136,8 @@ def test_what_is_printed(trained: Path, written: dict[str, Any]) -> None:
     assert lines[0] == f"top-1 {written['top1']:.2%}  top-3 {written['top3']:.2%}  of 1,000 images"
     assert lines[1].startswith(f"calibration error {written['calibration']['error']:.2%}  mean")
     assert lines[3].split() == ["class", "precision", "recall", "support"]
-    recalls = [score["recall"] for score in written["scores"]]
-    assert lines[14].split()[3] == f"{sum(recalls) / 10:.2%}"
+    found = [score["recall"] for score in written["scores"]]
+    assert lines[14].split()[3] == f"{sum(found) / 10:.2%}"
     assert {len(line) for line in lines[3:15]} == {len(lines[3])}
 
 
