@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,6 +24,9 @@ from archdsl.cli.terminal import (
 from archdsl.layers.volume import Volume
 from archdsl.recipe import Recipe
 from archdsl.report.text import count_of, printable
+
+if TYPE_CHECKING:
+    from archdsl.train.rates import RateSweep
 
 #: More processes would take longer to start than any epoch.
 MOST_WORKERS = 512
@@ -178,6 +181,11 @@ class Positive(click.FloatRange):
 )
 @click.option("--dry-run", is_flag=True, help="Only one step of training and one of validation.")
 @click.option(
+    "--find-lr",
+    is_flag=True,
+    help="Do not train: try rates from low to high, draw the loss, and propose a rate.",
+)
+@click.option(
     "--patience",
     metavar="N",
     type=click.IntRange(1),
@@ -224,6 +232,7 @@ def train(
     archdsl train specs/nin_cifar10.arch --data cifar10 --download --epochs 2
     archdsl train specs/vgg16.arch --data folder:imagenet --precision bf16
     archdsl train specs/lenet5.arch --data digits --resume auto
+    archdsl train specs/lenet5.arch --data digits --find-lr
 
     Ctrl-C and SIGTERM end the step, save the run, and say how to continue; so does SIGUSR1, which
     puts a SLURM job back into the queue.
@@ -231,6 +240,9 @@ def train(
     Exit codes: 0 trained, 1 findings in the spec, 2 a wrong call, data or a device at fault, 130,
     143 and 138 stopped by Ctrl-C, SIGTERM and SIGUSR1.
     """
+    finds_rate = flags.pop("find_lr")
+    if finds_rate:
+        _refuse_for_sweep(flags)
     reading = read_specs([spec], input_volume)
     if reading.diagnostics:
         print_diagnostics(reading.diagnostics, color)
@@ -248,6 +260,11 @@ def train(
         loggers = _loggers(flags.pop("log"))
         resumed = resume if resume in (None, "auto") else Path(resume)
         options = TrainOptions(**flags, resume=resumed, log=loggers, color=color)
+        if finds_rate:
+            from archdsl.train.rates import find_rate
+
+            _print_sweep(*find_rate(model, compile_module([model]), recipe, options))
+            return
         from archdsl.train.stopping import exit_code_of
 
         outcome = train_model(model, compile_module([model]), recipe, options)
@@ -283,6 +300,25 @@ def _override(recipe: Recipe, flags: dict[str, Any]) -> Recipe:
     if lr is not None:
         given["optimizer"] = replace(recipe.optimizer, lr=lr)
     return replace(recipe, **{name: value for name, value in given.items() if value is not None})
+
+
+def _refuse_for_sweep(flags: dict[str, Any]) -> None:
+    """Refuse flags that say nothing about a sweep. Errors: ``CommandError``."""
+    for name in ("lr", "epochs", "patience", "resume", "dry_run", "checkpoint_every"):
+        if flags[name]:
+            flag = f"--{name.replace('_', '-')}"
+            raise CommandError(f"`--find-lr` does not train: leave out `{flag}`")
+
+
+def _print_sweep(sweep: RateSweep, paths: list[Path]) -> None:
+    if not paths:  # the first process reports for all
+        return
+    if sweep.proposal is None:
+        print_text(f"the loss does not fall with any rate up to {sweep.rates[-1]:g}")
+    else:
+        print_text(f"the loss is lowest at {sweep.highest:.2g}; try --lr {sweep.proposal:g}")
+    for path in paths:
+        print_text(f"wrote {printable(path.as_posix())}")
 
 
 def _loggers(text: str) -> tuple[str, ...]:

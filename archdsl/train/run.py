@@ -3,58 +3,56 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from filelock import FileLock
-from lightning_fabric import Fabric, seed_everything
-from torch import nn
-from torch.utils.data import Subset
+from lightning_fabric import seed_everything
 
 from archdsl.codegen import entry_name
-from archdsl.layers.activation import Softmax
 from archdsl.model import BYTES_PER_NUMBER, Model
-from archdsl.model.memory import estimate_memory, render_bytes
+from archdsl.model.memory import render_bytes
 from archdsl.recipe import Recipe, recipe_facts
-from archdsl.torch_tools.network import load_network
 from archdsl.train.averaging import Averaging
 from archdsl.train.checkpoints import write_text
 from archdsl.train.choice import choose_folder, hold, refuse_another, refuse_name
-from archdsl.train.data import ImageData, measure_appearance, open_data
+from archdsl.train.data import ImageData, measure_appearance
 from archdsl.train.errors import TrainError
 from archdsl.train.folder import RunFolder
 from archdsl.train.keeping import Keeper, restore
 from archdsl.train.loading import Loader, seeded
 from archdsl.train.loop import NotFinite, Progress, TrainingLoop, Watcher
-from archdsl.train.options import TrainOptions, count_workers
+from archdsl.train.memory import explaining_memory
+from archdsl.train.options import TrainOptions
 from archdsl.train.processes import start_processes, telling_of_lost_processes
 from archdsl.train.progress import progress_watchers, show_note
 from archdsl.train.report import changes_of
 from archdsl.train.resuming import Resumed, data_facts, find_checkpoint
+from archdsl.train.setup import (
+    gives_probabilities,
+    make_loaders,
+    make_network,
+    make_task,
+    open_images,
+    set_up_torch,
+)
 from archdsl.train.stopping import ending_workers, requeue, watch_signals
 from archdsl.train.task import (
-    Classification,
     classified_output,
     make_optimizer,
-    objectives_of,
     trained_outputs,
 )
 from archdsl.version import __version__
 
 #: The facts that are in each checkpoint, too: a resumed run is compared with them.
 _TOLD = ("recipe", "options", "data", "versions", "earlier")
-#: Real digits that need no download.
-DEFAULT_DATA = "digits"
 
 
 @dataclass(frozen=True)
@@ -92,15 +90,9 @@ def train_model(model: Model, module_source: str, recipe: Recipe, options: Train
     refuse_name(options.name)
     if options.overfit:
         recipe = replace(recipe, augment=())
-    if recipe.batch % options.accumulate:
-        raise TrainError(
-            f"a batch of {recipe.batch} cannot be split into {options.accumulate} accumulated parts"
-        )
     if recipe.average and options.strategy == "fsdp":
         raise TrainError(f"`{recipe.average.name}` does not work with `--strategy fsdp`")
-    _refuse_volumes(model, recipe)
-    data = _open(model, recipe, options)
-    _refuse_misfit(model, recipe, data)
+    data = open_images(model, recipe, options)
     if options.dry_run:
         with TemporaryDirectory() as folder, ending_workers():
             options = replace(options, resume=None)
@@ -121,21 +113,19 @@ def _train(
     data: ImageData,
 ) -> Outcome:
     seed_everything(options.seed, verbose=False)
-    _set_up_torch(options)
+    set_up_torch(options)
     resumed = _resumed(run, recipe, options, data)
     fabric = start_processes(options)
-    training, validation = _loadings(data, recipe, fabric, options)
+    training, validation = make_loaders(data, recipe, fabric, options)
     _refuse_late_average(recipe, training)
     facts = _facts(model, recipe, options, data, resumed)
-    network = _network(module_source, model, options)
-    task = Classification(
-        recipe,
-        classified_output(model, recipe).volume.channels,
-        gives_probabilities=_gives_probabilities(model, recipe),
-        aux_weights=getattr(network, "aux_weights", ()),
-        objectives=objectives_of(model, recipe),
-    )
-    with _explaining(run, model, recipe, options, fabric), telling_of_lost_processes(fabric):
+    network = make_network(module_source, model, options)
+    task = make_task(model, recipe, network)
+    with (
+        _explaining(run),
+        explaining_memory(model, recipe, options, fabric.world_size),
+        telling_of_lost_processes(fabric),
+    ):
         wrapped = fabric.setup_module(network)
         optimizer = make_optimizer(recipe.optimizer, network)
         average = Averaging(recipe.average, network) if recipe.average else None
@@ -188,20 +178,13 @@ def _train(
 
 
 @contextmanager
-def _explaining(
-    run: RunFolder, model: Model, recipe: Recipe, options: TrainOptions, fabric: Fabric
-) -> Iterator[None]:
-    """Add to a loss that is not finite which checkpoint is left, and to a full memory what fits."""
+def _explaining(run: RunFolder) -> Iterator[None]:
+    """Add to a loss that is not finite which checkpoint is left."""
     try:
         yield
     except NotFinite as fault:
         good = f"; the last checkpoint is {run.last}" if run.last.exists() else ""
         raise TrainError(f"{fault}{good}") from None
-    except (torch.OutOfMemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
-            raise
-        shares = fabric.world_size * options.accumulate
-        raise _memory_fault(model, recipe, options, shares) from error
 
 
 def _resumed(
@@ -216,107 +199,7 @@ def _resumed(
     return resumed
 
 
-def _loadings(
-    data: ImageData, recipe: Recipe, fabric: Fabric, options: TrainOptions
-) -> tuple[Loader, Loader]:
-    """The images of training and of validation for this process."""
-    workers = count_workers(options, data, fabric)
-    make: Callable[..., Loader] = Loader
-    if options.loader == "dali":
-        from archdsl.train.dali import DaliLoading
-
-        make = partial(DaliLoading, device=fabric.device)
-    training, validation = (
-        make(
-            dataset,
-            len(dataset),  # type: ignore[arg-type]
-            batch=_batch_per_process(recipe, fabric, options),
-            parts=options.accumulate,
-            workers=workers,
-            seed=options.seed,
-            shuffle=is_training,
-            augment=recipe.augment if is_training else (),
-            rank=fabric.global_rank,
-            world=fabric.world_size,
-        )
-        for dataset, is_training in ((data.train, True), (data.validation, False))
-    )
-    return training, validation
-
-
 # ── Before ───────────────────────────────────────────────────────────────────────────────────
-
-
-def _set_up_torch(options: TrainOptions) -> None:
-    """Settings of the whole process: convolutions on a GPU may search for their fastest way."""
-    torch.use_deterministic_algorithms(options.deterministic)
-    if options.deterministic:
-        # cuBLAS reads it when it is first used, and sums in a changing order without it.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.backends.cudnn.benchmark = not options.deterministic
-
-
-def _open(model: Model, recipe: Recipe, options: TrainOptions) -> ImageData:
-    with _one_at_a_time(options):
-        data = open_data(
-            recipe.data or DEFAULT_DATA,
-            input=model.input,
-            augment=recipe.augment,
-            seed=options.seed,
-            root=options.data_root,
-            download=options.download,
-            skip_broken=options.skip_broken,
-            classes=classified_output(model, recipe).volume.channels,
-        )
-    if options.overfit is None:
-        return data
-    few = min(options.overfit, len(data.train))  # type: ignore[arg-type]
-    subset = Subset(data.train, range(few))
-    return replace(data, train=subset, validation=subset)
-
-
-@contextmanager
-def _one_at_a_time(options: TrainOptions) -> Iterator[None]:
-    """Where data may be fetched, the processes of a run open it one after the other."""
-    if not options.download:
-        yield
-        return
-    try:
-        options.data_root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TrainError(f"cannot write to {options.data_root}: {error.strerror}") from None
-    with FileLock(options.data_root / ".archdsl.lock"):
-        yield
-
-
-def _refuse_volumes(model: Model, recipe: Recipe) -> None:
-    if len(model.inputs) > 1:
-        raise TrainError(
-            f"{model.name} has {len(model.inputs)} inputs; `archdsl train` trains networks with one"
-        )
-    if any(node.layer.reads_words for node in model.layers):
-        raise TrainError(
-            f"{model.name} reads the numbers of words; `archdsl train` trains networks of images"
-        )
-    for output, node in trained_outputs(model, recipe).items():
-        if not node.volume.is_vector:
-            what = f"`{output}` of {model.name} is" if output else f"{model.name} ends in"
-            raise TrainError(
-                f"{what} {node.volume}; training needs one number per class: "
-                "end with `gap; flatten` or `fc`"
-                + (", or give the recipe the losses of other outputs alone" if output else "")
-            )
-
-
-def _refuse_misfit(model: Model, recipe: Recipe, data: ImageData) -> None:
-    """Each output with a loss must have one number for each class of the data."""
-    for output, node in trained_outputs(model, recipe).items():
-        if len(data.classes) != node.volume.channels:
-            what = f"`{output}` of {model.name}" if output else model.name
-            raise TrainError(
-                f"{what} tells {node.volume.channels} classes apart, "
-                f"{data.name} has {len(data.classes)}"
-            )
 
 
 def _refuse_full_disk(run: RunFolder, model: Model, recipe: Recipe) -> None:
@@ -345,7 +228,7 @@ def _facts(
         "data": data_facts(data),
         "recipe": recipe_facts(recipe),
         "options": {name: _plain(value) for name, value in asdict(options).items()},
-        "gives_probabilities": _gives_probabilities(model, recipe),
+        "gives_probabilities": gives_probabilities(model, recipe),
         "classified": next(iter(trained_outputs(model, recipe))),
         "versions": {
             "archdsl": __version__,
@@ -380,56 +263,3 @@ def _refuse_late_average(recipe: Recipe, training: Loader) -> None:
             f"`ema steps={recipe.average.steps}`: the run has {steps:,} steps, and the average "
             "would be that of the first step only"
         )
-
-
-def _gives_probabilities(model: Model, recipe: Recipe) -> bool:
-    return isinstance(classified_output(model, recipe).layer, Softmax)
-
-
-# ── The network ──────────────────────────────────────────────────────────────────────────────
-
-
-def _network(source: str, model: Model, options: TrainOptions) -> nn.Module:
-    network = load_network(source, entry_name(model))
-    # Weights that are to be sharded must be stored in the order of their sizes.
-    if options.channels_last and options.strategy != "fsdp" and model.input.is_image:
-        network = network.to(memory_format=torch.channels_last)
-    if options.sync_bn:
-        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
-    if options.compile:
-        network.compile()
-    return network
-
-
-def _batch_per_process(recipe: Recipe, fabric: Fabric, options: TrainOptions) -> int:
-    """The recipe's batch is over all processes and accumulated parts together."""
-    shares = fabric.world_size * options.accumulate
-    if recipe.batch % shares:
-        raise TrainError(
-            f"a batch of {recipe.batch} cannot be split over {fabric.world_size} processes and "
-            f"{options.accumulate} accumulated steps"
-        )
-    return recipe.batch // fabric.world_size
-
-
-# ── Memory ───────────────────────────────────────────────────────────────────────────────────
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    text = str(error).lower()
-    return "out of memory" in text or "can't allocate memory" in text
-
-
-def _memory_fault(model: Model, recipe: Recipe, options: TrainOptions, shares: int) -> TrainError:
-    """Say what the run needs and, where the device's memory is known, which batch would fit."""
-    batch = max(recipe.batch // shares, 1)
-    memory = estimate_memory(model, batch=batch, recipe=recipe, precision=options.precision)
-    needs = f"{model.name} with {batch} images per device needs {render_bytes(memory.total)}"
-    if not torch.cuda.is_available():
-        return TrainError(f"{needs}, which does not fit into memory: pass a smaller --batch")
-    available = torch.cuda.get_device_properties(0).total_memory
-    largest = memory.largest_batch(available)
-    return TrainError(
-        f"{needs}, which does not fit into memory ({render_bytes(available)}); the largest batch "
-        f"that fits is {largest * shares}"
-    )
