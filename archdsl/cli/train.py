@@ -174,6 +174,18 @@ class Positive(click.FloatRange):
     "--resume", metavar="auto|PATH", help="Continue from the last checkpoint, or a given one."
 )
 @click.option(
+    "--from",
+    "weights_from",
+    metavar="WEIGHTS",
+    help="Begin with weights of a file, of the folder of a run, or of torchvision:NAME.",
+)
+@click.option(
+    "--freeze",
+    metavar="PART",
+    multiple=True,
+    help="Leave the weights of a part of the network, such as layer1, as they are.",
+)
+@click.option(
     "--overfit",
     metavar="N",
     type=click.IntRange(1),
@@ -233,6 +245,7 @@ def train(
     archdsl train specs/vgg16.arch --data folder:imagenet --precision bf16
     archdsl train specs/lenet5.arch --data digits --resume auto
     archdsl train specs/lenet5.arch --data digits --find-lr
+    archdsl train mine.arch --data folder:pets --from torchvision:resnet18 --freeze layer1
 
     Ctrl-C and SIGTERM end the step, save the run, and say how to continue; so does SIGUSR1, which
     puts a SLURM job back into the queue.

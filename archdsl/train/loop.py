@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from archdsl.recipe.recipe import Recipe
 from archdsl.train.averaging import Averaging
@@ -102,6 +102,7 @@ class TrainingLoop:
         progress: Progress,
         average: Averaging | None = None,
         watchers: tuple[Watcher, ...] = (),
+        frozen_norms: tuple[nn.Module, ...] = (),
     ) -> None:
         self.fabric = fabric
         self.network = network
@@ -116,6 +117,8 @@ class TrainingLoop:
         self.average = average
         self.mixing = plan_mixing(recipe.augment, task.classes)
         self.watchers = watchers
+        #: Batch normalizations that stay in evaluation.
+        self.frozen_norms = frozen_norms
         self.agreement = Agreement(fabric)
         is_quick = fabric.device.type == "cpu" and fabric.world_size == 1
         self.look = 1 if is_quick else _LOOK
@@ -189,7 +192,7 @@ class TrainingLoop:
 
     def _train_epoch(self, stopping: Stopping) -> int | None:
         progress, every = self.progress, self.options.checkpoint_every
-        self.network.train()
+        self._begin_training()
         self._set_rate()
         # With several processes, the first one takes over the sums of all of them.
         self.sums = list(progress.sums) if self.fabric.is_global_zero else [0.0, 0.0, 0.0]
@@ -212,6 +215,11 @@ class TrainingLoop:
                 return signal
         self._look()
         return None
+
+    def _begin_training(self) -> None:
+        self.network.train()
+        for norm in self.frozen_norms:
+            norm.eval()
 
     def _is_amid(self) -> bool:
         """Whether the epoch continues: at its end it is saved with its validation."""

@@ -20,8 +20,9 @@ class TrainOptions:
     """Flags of ``archdsl train``; its help describes them.
 
     ``devices`` counts per node. ``overfit`` is a number of images to train and validate on, and
-    ``checkpoint_every`` a number of steps. Where ``workers`` is None, ``count_workers`` says how
-    many there are.
+    ``checkpoint_every`` a number of steps. ``weights_from`` is a file, the folder of a run or
+    ``torchvision:NAME``, and ``freeze`` are names of modules. Where ``workers`` is None,
+    ``count_workers`` says how many there are.
     """
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -48,6 +49,8 @@ class TrainOptions:
     skip_broken: bool = False
     name: str | None = None
     color: Literal["auto", "always", "never"] = "auto"
+    weights_from: str | None = None
+    freeze: tuple[str, ...] = ()
 
 
 def count_workers(options: TrainOptions, data: ImageData, fabric: Fabric) -> int:

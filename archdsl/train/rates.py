@@ -23,10 +23,12 @@ from archdsl.train.loop import Progress, TrainingLoop
 from archdsl.train.memory import explaining_memory
 from archdsl.train.options import TrainOptions
 from archdsl.train.processes import add_up, start_processes, telling_of_lost_processes
+from archdsl.train.progress import show_note
 from archdsl.train.report import save_figure
 from archdsl.train.setup import make_loaders, make_network, make_task, open_images, set_up_torch
 from archdsl.train.stopping import ending_workers
 from archdsl.train.task import make_optimizer
+from archdsl.train.transfer import begin_with
 
 #: The first rate and the last, and how many there are: 20 for each power of ten.
 LOWEST, HIGHEST, STEPS = 1e-6, 10.0, 141
@@ -88,7 +90,7 @@ class _SweepLoop(TrainingLoop):
     def sweep(self, rates: list[float]) -> RateSweep:
         """The mean loss over all processes of the step that is taken with each rate."""
         progress, found = self.progress, RateSweep((), ())
-        self.network.train()
+        self._begin_training()
         batches: Iterator[Any] = iter(())
         for number, rate in enumerate(rates):
             progress.epoch, progress.step = divmod(number, self.training.steps)
@@ -135,6 +137,10 @@ def find_rate(
         training, validation = make_loaders(data, recipe, fabric, options)
         network = make_network(module_source, model, options)
         task = make_task(model, recipe, network)
+        beginning = begin_with(network, options, task.classes, is_resumed=False)
+        if fabric.is_global_zero:
+            for note in beginning.notes:
+                show_note(note)
         with (
             explaining_memory(model, recipe, options, fabric.world_size),
             telling_of_lost_processes(fabric),
@@ -151,6 +157,7 @@ def find_rate(
                 training,
                 validation,
                 Progress(),
+                frozen_norms=beginning.frozen_norms,
             )
             try:
                 sweep = loop.sweep(_rates())

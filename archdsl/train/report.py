@@ -104,6 +104,13 @@ def _report(facts: dict[str, Any], metrics: Sequence[Row]) -> str:
         f"{_word(recipe['optimizer'])}.",
         "",
     ]
+    if facts["options"].get("weights_from"):
+        frozen = facts["options"]["freeze"]
+        lines += [
+            f"Began with the weights of {facts['options']['weights_from']}"
+            f"{'; frozen: ' + ', '.join(frozen) if frozen else ''}.",
+            "",
+        ]
     lines += _said_of(recipe, facts["options"])
     for change in changes_of(facts):
         lines += [f"{change[0].upper()}{change[1:]}.", ""]

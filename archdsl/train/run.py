@@ -49,6 +49,7 @@ from archdsl.train.task import (
     make_optimizer,
     trained_outputs,
 )
+from archdsl.train.transfer import begin_with
 from archdsl.version import __version__
 
 #: The facts that are in each checkpoint, too: a resumed run is compared with them.
@@ -90,6 +91,8 @@ def train_model(model: Model, module_source: str, recipe: Recipe, options: Train
     refuse_name(options.name)
     if options.overfit:
         recipe = replace(recipe, augment=())
+    if options.freeze and options.weights_from is None and options.resume is None:
+        raise TrainError("`--freeze` keeps weights as they are: name them with `--from`")
     if recipe.average and options.strategy == "fsdp":
         raise TrainError(f"`{recipe.average.name}` does not work with `--strategy fsdp`")
     data = open_images(model, recipe, options)
@@ -121,6 +124,7 @@ def _train(
     facts = _facts(model, recipe, options, data, resumed)
     network = make_network(module_source, model, options)
     task = make_task(model, recipe, network)
+    beginning = begin_with(network, options, task.classes, is_resumed=resumed is not None)
     with (
         _explaining(run),
         explaining_memory(model, recipe, options, fabric.world_size),
@@ -146,6 +150,9 @@ def _train(
                 resumed.put_in_place(run)
                 for line in changes_of(facts):
                     show_note(line)
+        if fabric.is_global_zero:
+            for note in beginning.notes:
+                show_note(note)
         watchers: list[Watcher] = [*progress_watchers(fabric, options.color)]
         told = {name: facts[name] for name in _TOLD if name in facts}
         keeper = Keeper(run, fabric, network, optimizer, options, progress, average, told)
@@ -164,6 +171,7 @@ def _train(
             progress,
             average,
             tuple(watchers),
+            beginning.frozen_norms,
         )
         before = len(progress.history)
         with watch_signals() as stopping:

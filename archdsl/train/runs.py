@@ -157,7 +157,8 @@ def _settings(run: RecordedRun) -> Iterator[tuple[str, str]]:
             yield from _flatten(name, value)
     for name, value in facts.get("options", {}).items():
         if name not in OF_ONE_CALL:
-            yield f"--{name.replace('_', '-')}", _text(value)
+            flag = "from" if name == "weights_from" else name.replace("_", "-")
+            yield f"--{flag}", _text(value)
     for name, value in facts.get("versions", {}).items():
         yield name, _text(value)
 
@@ -188,6 +189,8 @@ def _text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:g}"
+    if isinstance(value, list):
+        return ", ".join(map(_text, value)) or "–"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
