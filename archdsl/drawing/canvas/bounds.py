@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from archdsl.drawing.canvas.marks import Group, Line, Mark, Text
+from archdsl.drawing.canvas.marks import Group, Line, Mark, Raster, Text
 from archdsl.drawing.canvas.typeface import CAP_HEIGHT, DESCENT, text_width
 
 
@@ -28,9 +28,11 @@ class Bounds:
         )
 
 
-def bounds_of(mark: Text | Line) -> Bounds:
-    """The rectangle around a text, from its capitals to its descenders, or around a line."""
+def bounds_of(mark: Text | Line | Raster) -> Bounds:
+    """The rectangle around a text, from its capitals to its descenders, a line or a raster."""
     match mark:
+        case Raster(at=(x, y)):
+            return Bounds(x, y, x + mark.width, y + mark.height)
         case Text(at=(x, y)):
             width = text_width(mark.text, mark.size, mark.bold)
             left = x - {"start": 0.0, "middle": width / 2, "end": width}[mark.anchor]
@@ -42,8 +44,8 @@ def bounds_of(mark: Text | Line) -> Bounds:
             return Bounds(min(xs) - half, min(ys) - half, max(xs) + half, max(ys) + half)
 
 
-def single_marks(marks: Iterable[Mark]) -> Iterator[Text | Line]:
-    """All texts and lines, in reading order."""
+def single_marks(marks: Iterable[Mark]) -> Iterator[Text | Line | Raster]:
+    """All texts, lines and rasters, in reading order."""
     for mark in marks:
         match mark:
             case Group():

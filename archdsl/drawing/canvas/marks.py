@@ -1,4 +1,4 @@
-"""A picture as data: lines, areas and texts, from which SVG, PDF and PNG are written.
+"""A picture as data: lines, areas, texts and rasters, from which SVG, PDF and PNG are written.
 
 All lengths are points of 1/72 inch, y goes down. A paint is the name of a role in the palette, so
 that one picture serves all themes, or a colour ``#rrggbb`` that is the same in each.
@@ -43,6 +43,28 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Raster:
+    """Pixels in a rectangle with its upper left corner at ``at``; they are shown as squares.
+
+    ``pixels`` has the rows from the top, each pixel as three bytes: red, green and blue. These
+    colours are data, and the same in all themes.
+    """
+
+    at: Point
+    width: float
+    height: float
+    columns: int
+    rows: int
+    pixels: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.pixels) != 3 * self.columns * self.rows or not self.pixels:
+            raise ValueError(
+                f"{len(self.pixels)} bytes are not {self.columns}×{self.rows} pixels of 3 bytes"
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     """Marks that belong together; the title is their tooltip, which screen readers say.
 
@@ -54,7 +76,7 @@ class Group:
     classes: tuple[str, ...] = ()
 
 
-Mark: TypeAlias = Line | Text | Group
+Mark: TypeAlias = Line | Text | Raster | Group
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +175,7 @@ def polyline(
 def moved(mark: Mark, dx: float, dy: float) -> Mark:
     """The same mark, moved to the right and down."""
     match mark:
-        case Text(at=(x, y)):
+        case Text(at=(x, y)) | Raster(at=(x, y)):
             return replace(mark, at=(x + dx, y + dy))
         case Line():
             return replace(

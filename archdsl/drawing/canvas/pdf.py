@@ -5,12 +5,14 @@ from __future__ import annotations
 from io import BytesIO
 
 from reportlab.lib.colors import HexColor
+from reportlab.lib.utils import ImageReader
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
-from archdsl.drawing.canvas.marks import Group, Line, Mark, Picture, Text
+from archdsl.drawing.canvas.marks import Group, Line, Mark, Picture, Raster, Text
 from archdsl.drawing.canvas.palette import Palette, Theme, colour_of, palette_of
+from archdsl.drawing.canvas.raster import encode_png
 from archdsl.drawing.canvas.typeface import BOLD, REGULAR, spelled, text_width
 
 #: The longest side of a page that PDF viewers accept, in points: 200 inches.
@@ -51,6 +53,8 @@ def _draw(canvas: Canvas, mark: Mark, palette: Palette) -> None:
             _draw_line(canvas, mark, palette)
         case Text():
             _draw_text(canvas, mark, palette)
+        case Raster():
+            _draw_raster(canvas, mark)
 
 
 def _draw_line(canvas: Canvas, line: Line, palette: Palette) -> None:
@@ -72,6 +76,15 @@ def _draw_line(canvas: Canvas, line: Line, palette: Palette) -> None:
         canvas.setLineWidth(line.width)
         canvas.setDash(list(line.dash))
     canvas.drawPath(path, stroke=line.stroke is not None, fill=line.fill is not None)
+
+
+def _draw_raster(canvas: Canvas, raster: Raster) -> None:
+    canvas.saveState()
+    # The page is upside down, and images are not.
+    canvas.transform(1, 0, 0, -1, raster.at[0], raster.at[1] + raster.height)
+    image = ImageReader(BytesIO(encode_png(raster)))
+    canvas.drawImage(image, 0, 0, raster.width, raster.height)
+    canvas.restoreState()
 
 
 def _draw_text(canvas: Canvas, text: Text, palette: Palette) -> None:

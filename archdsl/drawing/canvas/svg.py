@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable
 from html import escape
 
-from archdsl.drawing.canvas.marks import Command, Group, Line, Mark, Picture, Text
+from archdsl.drawing.canvas.marks import Command, Group, Line, Mark, Picture, Raster, Text
 from archdsl.drawing.canvas.palette import DARK, LIGHT, Palette, Theme, colour_of, palette_of
+from archdsl.drawing.canvas.raster import encode_png
 from archdsl.drawing.canvas.typeface import FALLBACKS, FAMILY, spelled
 from archdsl.text.printing import blank_unprintable
 
@@ -88,6 +90,8 @@ class _SvgWriter:
                     self.lines.append(self._line(mark))
                 case Text():
                     self.lines.append(self._text(mark))
+                case Raster():
+                    self.lines.append(_raster(mark))
 
     def paint(self, fill: str | None, stroke: str | None) -> str:
         """The attributes of fill and stroke, and the classes by which they follow the theme."""
@@ -122,6 +126,18 @@ class _SvgWriter:
             f'<text x="{number(x)}" y="{number(y)}" font-size="{number(text.size)}"{weight}{anchor}'
             f"{self.paint(text.fill, None)}>{_xml(shown)}</text>"
         )
+
+
+def _raster(raster: Raster) -> str:
+    x, y = raster.at
+    data = b64encode(encode_png(raster)).decode()
+    # The attribute is SVG 1.1's word for it, the style CSS's.
+    return (
+        f'<image x="{number(x)}" y="{number(y)}" width="{number(raster.width)}" '
+        f'height="{number(raster.height)}" preserveAspectRatio="none" '
+        'image-rendering="optimizeSpeed" style="image-rendering:pixelated" '
+        f'href="data:image/png;base64,{data}"/>'
+    )
 
 
 def _command(command: Command) -> str:

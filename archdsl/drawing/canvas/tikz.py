@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from archdsl.drawing.canvas.marks import Command, Group, Line, Mark, Picture, Text, rectangle
+from archdsl.drawing.canvas.marks import (
+    Command,
+    Group,
+    Line,
+    Mark,
+    Picture,
+    Raster,
+    Text,
+    rectangle,
+)
 from archdsl.drawing.canvas.palette import Palette, Theme, colour_of, palette_of
 from archdsl.drawing.canvas.svg import number
 from archdsl.text.printing import blank_unprintable
@@ -83,6 +92,8 @@ class _TikzWriter:
                     self.line(mark)
                 case Text():
                     self._text(mark)
+                case Raster():
+                    raise ValueError("TikZ has no pixels")
 
     def line(self, line: Line) -> None:
         options = []
