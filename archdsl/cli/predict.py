@@ -78,10 +78,10 @@ def predict(
     with needing("train", "training"):
         from archdsl.train.errors import TrainError
         from archdsl.train.finished import open_run
-        from archdsl.train.prediction import predict_file, refuse_finished, render_pixels
+        from archdsl.train.prediction import predict_file, render_pixels
 
         finished = open_run(run, weights)
-        refuse_finished(finished)
+        finished.refuse_finished_data()
         found: list[Prediction] = []
         contents: dict[Path, bytes] = {}
         for path in images:

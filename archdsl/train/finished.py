@@ -16,7 +16,8 @@ from archdsl.torch_tools.errors import ToolError
 from archdsl.torch_tools.network import load_network
 from archdsl.torch_tools.weights import load_weights
 from archdsl.train.checkpoints import SHARDS, read_checkpoint
-from archdsl.train.data import Appearance
+from archdsl.train.data import Appearance, prepare_pixels
+from archdsl.train.data.preparation import Normalization, Statistics
 from archdsl.train.errors import TrainError
 from archdsl.train.folder import RunFolder
 
@@ -59,6 +60,42 @@ class Finished:
         """How the images it was trained with look; older runs do not say."""
         found = self.facts["data"].get("appearance")
         return None if found is None else Appearance.read(found)
+
+    def refuse_finished_data(self) -> None:
+        """Raises ``TrainError`` where the run's own data prepares its images, in an unknown way."""
+        data = self.facts["data"]
+        if data["finished"]:
+            raise TrainError(
+                f"the images of {data['name']} come finished from the user's own data, so archdsl "
+                "does not know how to prepare a file like them"
+            )
+
+    def pixels(self, path: Path, *, invert: bool = False) -> Tensor:
+        """One file as the network sees it, but for the normalization: uint8 C×H×W.
+
+        Errors:
+            TrainError: where the file cannot be read or is not an image, or the network does not
+                take images.
+        """
+        self.refuse_finished_data()
+        appearance = self.appearance
+        return prepare_pixels(
+            path,
+            input=self.input,
+            enlarged=self.facts["data"]["enlarged"],
+            invert=invert,
+            background=appearance.background if appearance else None,
+        )
+
+    def normalize(self, pixels: Tensor) -> Tensor:
+        """Pixels, uint8 C×H×W, as the network takes them: float32, like the validation images."""
+        data = self.facts["data"]
+        normalize = Normalization(Statistics(tuple(data["mean"]), tuple(data["std"])))
+        return normalize(pixels[None])[0]
+
+    def prepare(self, path: Path) -> Tensor:
+        """One file as the network takes it: float32 C×H×W. Errors: as for ``pixels``."""
+        return self.normalize(self.pixels(path))
 
     @torch.inference_mode()
     def probabilities(self, images: Tensor) -> Tensor:

@@ -9,9 +9,6 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
-from archdsl.train.data import prepare_pixels
-from archdsl.train.data.preparation import Normalization, Statistics
-from archdsl.train.errors import TrainError
 from archdsl.train.finished import Finished
 
 
@@ -29,38 +26,21 @@ class Prediction:
     remark: str | None
 
 
-def refuse_finished(finished: Finished) -> None:
-    """Refuse a run on images of floats, which a file cannot be made into. Errors: ``TrainError``"""
-    data = finished.facts["data"]
-    if data["finished"]:
-        raise TrainError(
-            f"the images of {data['name']} come finished from the user's own data, so archdsl "
-            "does not know how to prepare a file like them"
-        )
-
-
 def predict_file(finished: Finished, path: Path, top: int, *, invert: bool = False) -> Prediction:
     """What a network sees in a file: its ``top`` most probable classes.
 
     Errors:
         TrainError: naming the file, where it cannot be read or decoded.
     """
-    data, appearance = finished.facts["data"], finished.appearance
-    pixels = prepare_pixels(
-        path,
-        input=finished.input,
-        enlarged=data["enlarged"],
-        invert=invert,
-        background=appearance.background if appearance else None,
-    )
-    normalize = Normalization(Statistics(tuple(data["mean"]), tuple(data["std"])))
-    scores = finished.probabilities(normalize(pixels[None]))[0]
+    pixels = finished.pixels(path, invert=invert)
+    scores = finished.probabilities(finished.normalize(pixels)[None])[0]
     found = scores.topk(min(top, len(finished.classes)))
     classes = tuple(
         (finished.classes[index], share)
         for share, index in zip(found.values.tolist(), found.indices.tolist(), strict=True)
     )
-    remark = appearance.remark(pixels, data["name"], inverted=invert) if appearance else None
+    appearance, data = finished.appearance, finished.facts["data"]["name"]
+    remark = appearance.remark(pixels, data, inverted=invert) if appearance else None
     return Prediction(path, classes, pixels, remark)
 
 
