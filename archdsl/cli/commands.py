@@ -21,6 +21,7 @@ MODULES = (
     "evaluate",
     "predict",
     "runs",
+    "look",
     "weights",
     "show",
     "layers",

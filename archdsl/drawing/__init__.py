@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from archdsl.drawing.canvas.marks import Picture
+from archdsl.drawing.canvas.palette import Theme
 from archdsl.drawing.errors import DrawingError
 from archdsl.drawing.options import Options
 from archdsl.drawing.styles import FORMATS, STYLES, TABLE_FORMATS, style_named
@@ -20,6 +21,7 @@ __all__ = [
     "DrawingError",
     "Options",
     "render_drawing",
+    "render_picture",
     "render_svg",
 ]
 
@@ -104,7 +106,9 @@ def render_drawing(
         return Drawing(text.render(models, options).encode(), format, ", ".join(names))
     assert chosen.picture is not None
     picture = chosen.picture(models[0], options)
-    return Drawing(_written(picture, format, options), format, picture.title, picture.notes)
+    return Drawing(
+        render_picture(picture, format, options.theme), format, picture.title, picture.notes
+    )
 
 
 def _table_drawing(table: Table, format: str, options: Options) -> Drawing:
@@ -114,23 +118,26 @@ def _table_drawing(table: Table, format: str, options: Options) -> Drawing:
     if format in TEXTS:
         return Drawing(TEXTS[format](table).encode(), format, table.title)
     picture = typeset(table, options)
-    return Drawing(_written(picture, format, options), format, table.title, picture.notes)
+    return Drawing(
+        render_picture(picture, format, options.theme), format, table.title, picture.notes
+    )
 
 
-def _written(picture: Picture, format: str, options: Options) -> bytes:
+def render_picture(picture: Picture, format: str, theme: Theme) -> bytes:
+    """A picture as ``png``, ``pdf``, ``tikz`` or ``svg``. The same picture gives the same bytes."""
     match format:
         case "png":
             from archdsl.drawing.canvas.png import png_of
 
-            return png_of(picture, options.theme)
+            return png_of(picture, theme)
         case "pdf":
             from archdsl.drawing.canvas.pdf import pdf_of
 
-            return pdf_of(picture, options.theme)
+            return pdf_of(picture, theme)
         case "tikz":
             from archdsl.drawing.canvas.tikz import tikz_of
 
-            return tikz_of(picture, options.theme).encode()
+            return tikz_of(picture, theme).encode()
     from archdsl.drawing.canvas.svg import svg_of
 
-    return svg_of(picture, options.theme).encode()
+    return svg_of(picture, theme).encode()

@@ -39,6 +39,7 @@ FLOORS = (
     ("compilation",),
     ("torch_tools",),
     ("train",),
+    ("looking",),
     ("replacing",),
     ("api",),
     ("importing",),
@@ -81,11 +82,12 @@ ONLY_IN = {
     "rich": {"cli/", "train/progress.py"},
     "IPython": {"notebook.py"},
     # Checking, drawing and compiling need no torch.
-    "torch": {"torch_tools/", "train/", "importing/"},
+    "torch": {"torch_tools/", "train/", "looking/", "importing/"},
     "onnx": {"torch_tools/", "importing/from_onnx/"},
     "onnxruntime": {"torch_tools/", "importing/from_onnx/"},
     "webdataset": {"train/data/shards.py"},
     "nvidia": {"train/dali.py"},
+    "captum": {"looking/attribution.py"},
 }
 
 

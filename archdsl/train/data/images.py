@@ -30,7 +30,7 @@ class ImageData:
 
     ``mean`` and ``std`` are what the images are normalized with, one number per channel, for
     pixels from 0 to 1; ``enlarged`` says that validation images are cut out of enlarged ones, as
-    those of ``random_crop`` are. ``prepare_image`` needs all three. ``finished`` images are as the
+    those of ``random_crop`` are. ``prepare_pixels`` and the normalization need all three. ``finished`` images are as the
     network takes them; all others go through ``normalize``, on the device that trains.
     """
 

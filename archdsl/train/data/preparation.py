@@ -165,23 +165,6 @@ def cut_centre(images: Tensor, size: tuple[int, int]) -> Tensor:
     return images[..., top : top + size[0], left : left + size[1]]
 
 
-def prepare_image(
-    path: Path,
-    *,
-    input: Volume,
-    mean: Sequence[float],
-    std: Sequence[float],
-    enlarged: bool = False,
-) -> Tensor:
-    """One file as the network takes it: float32 C×H×W, prepared like validation images.
-
-    ``mean``, ``std`` and ``enlarged`` are those of the ``ImageData`` it was trained with. Raises
-    ``TrainError`` naming the file where it cannot be read or decoded.
-    """
-    statistics = Statistics(tuple(mean), tuple(std))
-    return Normalization(statistics)(prepare_pixels(path, input=input, enlarged=enlarged))
-
-
 def prepare_pixels(
     path: Path,
     *,
@@ -190,10 +173,11 @@ def prepare_pixels(
     invert: bool = False,
     background: Sequence[int] | None = None,
 ) -> Tensor:
-    """The same before it is normalized: uint8 C×H×W.
+    """One file as the network sees it, before it is normalized: uint8 C×H×W.
 
     With ``invert``, dark and bright are exchanged. ``background``, from 0 to 255, is the colour
-    that shows through what is transparent, also in an image that is inverted. Errors: as above.
+    that shows through what is transparent, also in an image that is inverted. Raises
+    ``TrainError`` naming the file where it cannot be read or decoded.
     """
     check_input(input)
     size = input.height, input.width

