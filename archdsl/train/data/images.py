@@ -30,8 +30,8 @@ class ImageData:
 
     ``mean`` and ``std`` are what the images are normalized with, one number per channel, for
     pixels from 0 to 1; ``enlarged`` says that validation images are cut out of enlarged ones, as
-    those of ``random_crop`` are. ``prepare_pixels`` and the normalization need all three. ``finished`` images are as the
-    network takes them; all others go through ``normalize``, on the device that trains.
+    those of ``random_crop`` are. A file that is classified needs all three. ``finished`` images
+    are as the network takes them; all others go through ``normalize``, on the device that trains.
     """
 
     name: str
