@@ -8,6 +8,7 @@ from archdsl.torch_tools.errors import ToolError
 
 #: Said of a module whose trunk is another network in training.
 OTHERWISE = "it takes other steps in training than in evaluation"
+NO_TENSOR = "it returns what is no tensor"
 
 
 class NotInTheLanguage(ToolError):

@@ -89,7 +89,7 @@ def import_file(source: FileSource, origin: str) -> Imported:
     text, model = _written(graph, body)
     compared = compare_file(source, model, [*layers_in(body)], heads_in(body))
     lines = [
-        f"Imported from {origin} by archdsl {__version__}.",
+        f"Imported from {_one_line(origin)} by archdsl {__version__}.",
         f"The same results to 1e-5 as by {source.judge}, for {BATCH} random images, with "
         f"{compared.weights}.",
     ]
@@ -164,6 +164,11 @@ def from_torch(
     return import_torch(module, name or camel_case(kind.__name__), volume, place).model
 
 
+def _one_line(text: str) -> str:
+    """A text within a comment, whatever a file is called."""
+    return " ".join(text.split())
+
+
 def _origin(source: str, compared: SameBits, input: Volume, sample: Volume) -> tuple[str, ...]:
     packages = [f"torch {torch.__version__}"]
     if source.startswith("torchvision."):
@@ -174,7 +179,7 @@ def _origin(source: str, compared: SameBits, input: Volume, sample: Volume) -> t
     if not compared.is_exact:
         same = f"The same as the original to {TOLERANCE:g} in double precision"
     return (
-        f"Imported from {source} by archdsl {__version__}.",
+        f"Imported from {_one_line(source)} by archdsl {__version__}.",
         f"{same}, with its weights ({', '.join(packages)}):{drops}",
         f"{whole}outputs for {BATCH} random images of {sample}, {compared.gradients} gradients "
         f"and {compared.buffers} buffers of a step.",

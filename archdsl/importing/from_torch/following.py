@@ -10,84 +10,123 @@ without the module that they were. What asks for numbers, as ``if x.sum() > 0``,
 from __future__ import annotations
 
 import logging
-import operator
+import random
+import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.node import map_arg
+from torch.utils import checkpoint
 
 from archdsl.importing.from_torch.helpers import helper_of
+from archdsl.importing.from_torch.standins import (
+    BATCH,
+    UNKNOWN,
+    VALUE,
+    CannotFollow,
+    StandIn,
+    is_fact,
+    shown_fact,
+)
 from archdsl.importing.from_torch.untouched import untouched
 from archdsl.layers.volume import Volume
 
-#: How many images flow through: a prime that no size of a network has, so that a size with it as a
-#: factor is of the batch. The proof runs other numbers of images.
-BATCH = 1013
-#: Where a node keeps its fake value.
-VALUE = "value"
-_UNKNOWN = object()
-#: What is asked of tensors and is no number.
-_FACTS = torch.Size | torch.dtype | torch.device | torch.layout
+#: Where a node keeps how often its value had been written to.
+_VERSIONS = "versions"
+#: What `torch.utils.checkpoint` does around a part.
+_SAVING = re.compile(r"_checkpoint_without_reentrant_generator\w*")
+#: What a module holds that its code may count with.
+_PLAIN = (bool, int, float, str, bytes, type(None))
 
 
 def follow(module: nn.Module, input: Volume) -> fx.Graph:
     """The calls of a module in its mode, each with its fake value.
 
-    Errors: whatever the module's code raises for stand-ins.
+    Errors: whatever the module's code raises for stand-ins; ``CannotFollow`` for what it does that
+    no call tells, such as to draw random numbers by itself.
     """
     log = logging.getLogger("torch._subclasses.fake_tensor")
-    names = {*vars(module)}
     is_disabled, log.disabled = log.disabled, True  # sizes that do not fit are told elsewhere
     try:
-        with untouched(module):  # counts of batches are real, though nothing else is
-            return _Tracer(module, input).trace(module)
+        with untouched(module), _no_backward_of_its_own(), torch.enable_grad():
+            tracer = _Tracer(module, input)
+            before, chance = _plain_attributes(module), _places_of_chance()
+            graph = tracer.trace(module)
+            after, chance_after = _plain_attributes(module), _places_of_chance()
     finally:
         log.disabled = is_disabled
-        for name in vars(module).keys() - names:  # tensors that its code makes
-            delattr(module, name)
+    faults = [*tracer.faults]
+    if chance != chance_after:
+        faults.append("it draws random numbers by itself")
+    faults += [
+        f"{path or 'forward'}: it changes its `{name}`"
+        for path, name in dict.fromkeys([*before, *after])
+        if _differs(before.get((path, name), UNKNOWN), after.get((path, name), UNKNOWN))
+    ]
+    if faults:
+        raise CannotFollow("; ".join(dict.fromkeys(faults)))
+    return graph
 
 
-def value_of(node: fx.Node) -> Any:
-    """What a node gives, with sizes and no numbers; None where that is not known."""
-    found = node.meta.get(VALUE)
-    return None if found is _UNKNOWN else found
+def _differs(one: Any, other: Any) -> bool:
+    return one is not other and not (type(one) is type(other) and one == other)
+
+
+def _plain_attributes(module: nn.Module) -> dict[tuple[str, str], Any]:
+    """The numbers and texts that modules hold beside tensors."""
+    return {
+        (path, name): value
+        for path, inner in module.named_modules()
+        for name, value in vars(inner).items()
+        if type(value) in _PLAIN
+    }
+
+
+def _places_of_chance() -> list[Any]:
+    """Where the generators of random numbers are."""
+    found: list[Any] = [torch.get_rng_state().tolist(), random.getstate()]
+    if "numpy" in sys.modules:
+        _, keys, *others = sys.modules["numpy"].random.get_state()
+        found += [keys.tolist(), others]
+    return found
+
+
+@contextmanager
+def _no_backward_of_its_own() -> Iterator[None]:
+    """Refuse functions with a backward of their own, which a trace would lose.
+
+    Those that only save memory, by running a part again in the backward, run it as it is.
+    """
+    kind = torch.autograd.Function
+    own = vars(kind)["apply"]
+    saving = {name: f for name, f in vars(checkpoint).items() if _SAVING.fullmatch(name)}
+
+    def apply(cls: type, *args: Any, **_: Any) -> Any:
+        if cls is not checkpoint.CheckpointFunction:
+            raise CannotFollow(f"`{cls.__qualname__}` has a backward of its own")
+        run, _preserves, *given = args
+        return run(*given)
+
+    def nothing(*_: Any, **__: Any) -> Iterator[None]:
+        yield
+
+    kind.apply = classmethod(apply)
+    vars(checkpoint).update(dict.fromkeys(saving, nothing))
+    try:
+        yield
+    finally:
+        kind.apply = own
+        vars(checkpoint).update(saving)
 
 
 def reads_words(module: nn.Module, input: Volume) -> bool:
     """Whether a module's input are the numbers of words."""
     return input.is_vector and any(isinstance(part, nn.Embedding) for part in module.modules())
-
-
-class _StandIn(fx.Proxy):
-    """A tensor, or a tuple of them, whose sizes are known."""
-
-    def __getattr__(self, name: str) -> Any:
-        found = value_of(self.node)
-        if isinstance(found, Tensor) and not name.startswith("_"):
-            try:
-                fact = getattr(found, name)
-            except (AttributeError, RuntimeError):
-                return super().__getattr__(name)
-            if isinstance(fact, bool | int | _FACTS):
-                return fact
-            if isinstance(fact, Tensor):  # x.T
-                return self.tracer.create_proxy("call_function", getattr, (self, name), {})
-        return super().__getattr__(name)
-
-    def __len__(self) -> int:
-        found = value_of(self.node)
-        if isinstance(found, Tensor | tuple | list):
-            return len(found)
-        return super().__len__()
-
-    def __iter__(self) -> Iterator[Any]:
-        found = value_of(self.node)
-        if isinstance(found, tuple | list):
-            return iter([operator.getitem(self, index) for index in range(len(found))])
-        return super().__iter__()
 
 
 class _Tracer(fx.Tracer):
@@ -100,21 +139,58 @@ class _Tracer(fx.Tracer):
             self.images = torch.empty(BATCH, *input.torch_sizes, dtype=dtype)
         self.is_computing = False
         self.has_images = False
+        #: What the code does that no call tells.
+        self.faults: list[str] = []
+        #: By the identity of a value, what last wrote to it.
+        self.writers: dict[int, fx.Node] = {}
+
+    def tell(self, fault: str) -> None:
+        if not self.is_computing:
+            self.faults.append(fault)
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
-        return _StandIn(node, self)
+        return StandIn(node, self)
 
-    def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
-        node = super().create_node(*args, **kwargs)
-        node.meta[VALUE] = self._value(node)
+    def create_arg(self, a: Any) -> Any:
+        return a.node if type(a) is StandIn else super().create_arg(a)
+
+    def create_node(
+        self, kind: str, target: Any, args: Any, kwargs: Any, *others: Any, **named: Any
+    ) -> fx.Node:
+        args, kwargs = map_arg(args, self._written), map_arg(kwargs, self._written)
+        node = super().create_node(kind, target, args, kwargs, *others, **named)
+        value = node.meta[VALUE] = self._value(node)
+        node.meta[_VERSIONS] = _versions(value)
+        if kind == "call_method" and value is UNKNOWN and target.endswith("_"):
+            self.tell(f"`Tensor.{target}` cannot be followed")
+        if isinstance(value, Tensor):
+            self.writers[id(value)] = node
+            if kind.startswith("call") and value.is_floating_point():
+                self._need_usual_mode()
         return node
+
+    def _written(self, node: fx.Node) -> fx.Node:
+        """A node that is read, or the one that wrote to its value since."""
+        value = node.meta[VALUE]
+        if node.meta[_VERSIONS] == _versions(value):
+            return node
+        writer = self.writers.get(id(value), node)
+        if writer.meta[_VERSIONS] != _versions(value):
+            self.tell("it reads a tensor of which another one is a part, after that was changed")
+        return writer
+
+    def _need_usual_mode(self) -> None:
+        if not torch.is_grad_enabled():
+            self.tell("it computes without gradients, as under `torch.no_grad()`")
+        if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):
+            self.tell("it computes in another precision, as under `torch.autocast`")
 
     def create_proxy(self, kind: str, *args: Any, **kwargs: Any) -> Any:
         proxy = super().create_proxy(kind, *args, **kwargs)
         value = proxy.node.meta[VALUE]
-        if kind in ("call_method", "call_function") and _is_fact(value):
+        if kind in ("call_method", "call_function") and is_fact(value):
             self.graph.erase_node(proxy.node)
-            return value
+            return shown_fact(value, self.tell)
         return proxy
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
@@ -138,7 +214,7 @@ class _Tracer(fx.Tracer):
 
     def _value(self, node: fx.Node) -> Any:
         if self.is_computing or node.op == "output":
-            return _UNKNOWN
+            return UNKNOWN
         try:
             args: Any = map_arg(node.args, _need_value)
             kwargs: Any = map_arg(node.kwargs, _need_value)
@@ -146,7 +222,7 @@ class _Tracer(fx.Tracer):
             with self.mode:
                 return self._computed(node, args, kwargs)
         except Exception:  # whatever a call does with sizes that do not fit: it stays unknown
-            return _UNKNOWN
+            return UNKNOWN
         finally:
             self.is_computing = False
 
@@ -155,7 +231,7 @@ class _Tracer(fx.Tracer):
         match node.op:
             case "placeholder":
                 if self.has_images:
-                    return _UNKNOWN
+                    return UNKNOWN
                 self.has_images = True
                 return self.images
             case "get_attr":
@@ -170,12 +246,15 @@ class _Tracer(fx.Tracer):
                 return target(*args, **kwargs)
 
 
+def _versions(value: Any) -> tuple[int, ...]:
+    """How often each tensor was written to."""
+    if isinstance(value, tuple | list):
+        return tuple(version for one in value for version in _versions(one))
+    return (value._version,) if isinstance(value, Tensor) and not value.is_inference() else ()
+
+
 def _need_value(node: fx.Node) -> Any:
     value = node.meta[VALUE]
-    if value is _UNKNOWN:
+    if value is UNKNOWN:
         raise LookupError(node.name)
     return value
-
-
-def _is_fact(value: Any) -> bool:
-    return isinstance(value, bool | int | _FACTS)

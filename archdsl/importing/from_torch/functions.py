@@ -12,9 +12,9 @@ from torch import Tensor, fx, nn
 
 from archdsl.importing.errors import Refused
 from archdsl.importing.from_torch import views
-from archdsl.importing.from_torch.following import value_of
 from archdsl.importing.from_torch.modules import axes
 from archdsl.importing.from_torch.reader import Attribute, Handler, TraceReader, shown
+from archdsl.importing.from_torch.standins import value_of
 from archdsl.importing.from_torch.views import View
 from archdsl.layers import Layer
 from archdsl.layers.activation import AbsoluteValue
@@ -146,7 +146,7 @@ def _order(node: fx.Node, rank: int, args: Any, kwargs: Any) -> list[int]:
 
 
 @_on("contiguous", "clone")
-def _same(reader: TraceReader, node: fx.Node, x: Any, **_: Any) -> Any:
+def _same(reader: TraceReader, node: fx.Node, x: Any, *, memory_format: object = None) -> Any:
     return x
 
 
@@ -413,7 +413,16 @@ def _stochastic_depth(
 
 
 @_on("softmax", "log_softmax")
-def _softmax(reader: TraceReader, node: fx.Node, x: Any, dim: int, **_: Any) -> View:
+def _softmax(
+    reader: TraceReader,
+    node: fx.Node,
+    x: Any,
+    dim: int,
+    dtype: object = None,
+    _stacklevel: int = 3,
+) -> View:
+    if dtype is not None:
+        raise Refused(f"`{shown(node)}` in another precision is not in the language")
     kind = nn.LogSoftmax if "log" in str(node.target) else nn.Softmax
     return reader.apply(node, kind(dim), x)
 

@@ -139,6 +139,8 @@ def _average_pool(module: Any, x: Volume) -> Layer:
 
 def _adaptive(one: type[Layer], more: Callable[[Any], Layer] | None) -> Callable[..., Layer]:
     def make(module: Any, x: Volume) -> Layer:
+        if hasattr(module, "return_indices"):
+            need(module, return_indices=False)
         wanted = axes(module.output_size, x.rank)
         sizes = tuple(s if w is None else w for s, w in zip(x.spatial, wanted, strict=True))
         if set(sizes) == {1}:
@@ -273,6 +275,24 @@ ELEMENTWISE: tuple[type[nn.Module], ...] = (
     nn.Hardtanh,
 )
 
+
+def _function_of_max_pool(kind: Any) -> Callable[..., nn.Module]:
+    """The function has its arguments in another order than the module."""
+
+    def make(
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        ceil_mode: bool = False,
+        return_indices: bool = False,
+    ) -> nn.Module:
+        made: nn.Module = kind(kernel_size, stride, padding, dilation, return_indices, ceil_mode)
+        return made
+
+    return make
+
+
 #: Functions, and methods of tensors, that do what a module does.
 FUNCTIONS: dict[str, Callable[..., nn.Module]] = {
     "relu": lambda inplace=False: nn.ReLU(),
@@ -290,9 +310,9 @@ FUNCTIONS: dict[str, Callable[..., nn.Module]] = {
     "mish": lambda inplace=False: nn.Mish(),
     "softplus": nn.Softplus,
     "hardtanh": nn.Hardtanh,
-    "max_pool1d": nn.MaxPool1d,
-    "max_pool2d": nn.MaxPool2d,
-    "max_pool3d": nn.MaxPool3d,
+    "max_pool1d": _function_of_max_pool(nn.MaxPool1d),
+    "max_pool2d": _function_of_max_pool(nn.MaxPool2d),
+    "max_pool3d": _function_of_max_pool(nn.MaxPool3d),
     "avg_pool1d": nn.AvgPool1d,
     "avg_pool2d": nn.AvgPool2d,
     "avg_pool3d": nn.AvgPool3d,

@@ -32,12 +32,16 @@ def _with_parameter(
     reader: TraceReader, node: fx.Node, layer: Layer, view: View, of: Attribute
 ) -> View:
     """A layer whose only number is a parameter of a module around it."""
-    if of.path not in dict(reader.module.named_parameters()):
-        raise Refused(f"`{of.path}` is no parameter")
+    _need_parameter(reader, of)
     made = reader.add(node, layer, [view], of.path, state=True, keys=(of.path,))
     if made.volume == view.volume:
         return views.with_volume(view, made.id, made.volume)
     return views.last(made.id, made.volume) if view.is_last else made
+
+
+def _need_parameter(reader: TraceReader, of: Attribute) -> None:
+    if of.path not in dict(reader.module.named_parameters(remove_duplicate=False)):
+        raise Refused(f"`{of.path}` is no parameter")
 
 
 def _aligned(view: View, of: Attribute) -> tuple[int, ...]:
@@ -61,6 +65,7 @@ def _mul(reader: TraceReader, node: fx.Node, x: Any, other: Any) -> View:
     wanted = tuple(channels if axis == at else 1 for axis in range(len(view.axes)))
     if at is None or not view.volume.rank or _aligned(view, of) != wanted:
         raise Refused(f"the parameter `{of.path}` belongs to no layer")
+    _need_parameter(reader, of)
     start = start_of(reader.module.get_parameter(of.path), LayerScale().value)
     return _with_parameter(reader, node, LayerScale(start), view, of)
 
@@ -221,9 +226,10 @@ def _as_module(
 ) -> View:
     """What a module with these weights does, whoever owns them."""
     given = [number for number in numbers if number is not None]
-    known = reader.module.state_dict(keep_vars=True)
-    if not all(isinstance(number, Attribute) and number.path in known for number in given):
+    if not all(isinstance(number, Attribute) for number in given):
         raise Refused(f"`{shown(node)}` with weights that are computed is not in the language")
+    for number in given:
+        _need_parameter(reader, number)
     if len(given) != len(module.state_dict()):
         raise Refused(f"`{shown(node)}` without weight or bias is not in the language")
     keys = tuple(number.path for number in given)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,10 @@ from archdsl.compilation import compile_module
 from archdsl.importing.agreement import BATCH, has_state, need_same_layers
 from archdsl.importing.errors import NotInTheLanguage, NotTheSame
 from archdsl.importing.from_torch.following import reads_words
+from archdsl.importing.from_torch.generic import generic
+from archdsl.importing.from_torch.usable import numbers_of
 from archdsl.importing.graph import INPUT, SourceGraph, SourceLayer
+from archdsl.layers.regularization import Dropout
 from archdsl.layers.tokens import Embedding
 from archdsl.layers.volume import Volume
 from archdsl.model import Model
@@ -70,30 +73,69 @@ def compare(original: Original, model: Model, sample: Volume) -> SameBits:
         NotInTheLanguage: where the original has numbers that nothing depends on, or does not run.
         NotTheSame: where a layer or a number differs.
     """
-    theirs = original.module
     need_same_layers(original.graph, original.layers, model)
     made = load_network(compile_module((model,)), entry_name(model))
-    names = _names(theirs, made, model, original.layers)
+    names = _names(original.module, made, model, original.layers)
+    numbers = numbers_of(original.module)
     shapes = {key: value.shape for key, value in made.state_dict().items()}
-    try:
-        state = {
-            ours: _fitted(theirs.state_dict()[key].clone(), shapes[ours])
-            for key, ours in names.items()
-        }
-        made.load_state_dict(state)
-    except RuntimeError:
-        raise NotTheSame(model.name, "the weights do not fit the spec") from None
-    kept = {key: value.contiguous() for key, value in state.items()}
-    like = next(theirs.parameters(), torch.empty(0))
-    drops = any(type(module).__name__ in _DROPS for module in theirs.modules())
-    is_rounded = original.graph.is_rounded
-    if is_rounded:
-        theirs, like = copy.deepcopy(theirs).double(), like.double()
-        drops |= any(isinstance(module, nn.Dropout) and module.p for module in theirs.modules())
-    made.to(device=like.device, dtype=like.dtype)
-    with _nothing_dropped() if is_rounded else nullcontext():
-        compared = _compare_numbers(original, theirs, made, model, sample, names)
+    drops = any(type(module).__name__ in _DROPS for module in original.module.modules())
+    with generic({key: numbers[key] for key in names}) as before:
+        try:
+            kept = {
+                ours: _fitted(before.get(key, numbers[key]), shapes[ours]).detach().clone()
+                for key, ours in names.items()
+            }
+        except RuntimeError:
+            raise NotTheSame(model.name, "the weights do not fit the spec") from None
+        is_rounded = original.graph.is_rounded
+        try:
+            compared = _compare_once(original, made, model, sample, names, is_rounded=is_rounded)
+        except NotTheSame:
+            if is_rounded or _run_in_order(original.layers):
+                raise
+            # What ran in another order adds gradients, and draws random numbers, in another one.
+            is_rounded = True
+            compared = _compare_once(original, made, model, sample, names, is_rounded=True)
+    drops |= is_rounded and any(isinstance(layer.layer, Dropout) for layer in original.layers)
+    kept = {key: value.contiguous() for key, value in kept.items()}
     return SameBits(*compared, drops, kept, is_exact=not is_rounded)
+
+
+def _run_in_order(layers: Sequence[SourceLayer]) -> bool:
+    """Whether the layers of the spec run in the order in which those of the original do."""
+    order = [layer.id for layer in layers]
+    return order == sorted(order)
+
+
+def _compare_once(
+    original: Original,
+    made: nn.Module,
+    model: Model,
+    sample: Volume,
+    names: Mapping[str, str],
+    *,
+    is_rounded: bool,
+) -> tuple[int, int]:
+    """Compare the two to the last bit, or to ``TOLERANCE`` in double precision."""
+    theirs = original.module
+    if is_rounded:
+        try:
+            theirs = copy.deepcopy(theirs).double()
+        except Exception as error:  # whatever a module holds
+            raise NotInTheLanguage(model.name, [f"it cannot be copied: {error}"]) from None
+    numbers = numbers_of(theirs)
+    shapes = {key: value.shape for key, value in made.state_dict().items()}
+    state = {
+        ours: _fitted(numbers[key].detach().clone(), shapes[ours]) for key, ours in names.items()
+    }
+    like = next(theirs.parameters(), torch.empty(0))
+    made.to(device=like.device)
+    # Assigned and not copied: how they lie in memory can decide how sums are rounded.
+    made.load_state_dict(state, assign=True)
+    made.to(dtype=like.dtype)
+    tolerance = TOLERANCE if is_rounded else 0.0
+    with _nothing_dropped() if is_rounded else nullcontext():
+        return _compare_numbers(original, theirs, made, model, sample, names, tolerance)
 
 
 def _compare_numbers(
@@ -103,13 +145,13 @@ def _compare_numbers(
     model: Model,
     sample: Volume,
     names: Mapping[str, str],
+    tolerance: float,
 ) -> tuple[int, int]:
     """Compare what two networks compute; how many gradients and buffers these were."""
     like = next(theirs.parameters(), torch.empty(0))
     parameters = dict(made.named_parameters())
     for key, parameter in theirs.named_parameters():
         parameters[names[key]].requires_grad_(parameter.requires_grad)
-    tolerance = TOLERANCE if original.graph.is_rounded else 0.0
     need_equal = partial(_need_equal, model.name, tolerance=tolerance)
     torch.manual_seed(0)
     for volume, count in {model.input: 1, sample: BATCH}.items():
@@ -119,7 +161,11 @@ def _compare_numbers(
         need_equal(f"the output in evaluation for {volume}", *outputs)
     images = [x.clone().requires_grad_(x.is_floating_point()) for _ in range(2)]
     order = [0, *(head + 1 for head in original.heads)]
-    trained = _train(theirs, images[0], range(len(order))), _train(made, images[1], order)
+    try:
+        trained = _train(theirs, images[0], range(len(order))), _train(made, images[1], order)
+    except Exception as error:  # whatever the code of others raises
+        reason = f"a step of training fails: {_line(error)}"
+        raise NotInTheLanguage(model.name, [reason]) from None
     for number, (one, other) in enumerate(zip(*trained, strict=True)):
         need_equal(f"output {number} in training", one, other)
     need_equal("the gradient of the images", images[0].grad, images[1].grad)
@@ -201,7 +247,13 @@ def _names(
             raise NotInTheLanguage(model.name, [reason])
         names |= zip(keys, found, strict=True)
     fixed = {key for layer in layers for key in layer.fixed}
-    missing = original.state_dict().keys() - names.keys() - fixed
+    numbers = numbers_of(original)
+    known = {id(numbers[key]) for key in names}
+    missing = [
+        key
+        for key, tensor in numbers.items()
+        if id(tensor) not in known and not _is_fixed(original, key, fixed)
+    ]
     if missing:
         unused = dict.fromkeys(key.rpartition(".")[0] for key in missing)
         reasons = [f"{path}: nothing that it returns depends on its weights" for path in unused]
@@ -209,23 +261,34 @@ def _names(
     return names
 
 
+def _is_fixed(original: nn.Module, key: str, fixed: Set[str]) -> bool:
+    """Whether a buffer, by any of its names, has the numbers that a layer has by what it is."""
+    numbers = numbers_of(original)
+    return any(numbers[key] is numbers[other] for other in fixed if other in numbers)
+
+
 def _keys(network: nn.Module, layer: SourceLayer | None, path: str = "") -> list[str]:
     """What the numbers of a layer are called in a network."""
     if layer is not None and layer.keys:
         return [*layer.keys]
     path = path if layer is None else layer.path
-    return [f"{path}.{key}" for key in network.get_submodule(path).state_dict()]
+    return [f"{path}.{key}" if path else key for key in numbers_of(network.get_submodule(path))]
 
 
 def _run(network: nn.Module, x: Tensor, name: str) -> Tensor:
     with torch.no_grad():
         try:
-            found: Tensor = network(x)
+            found: Tensor = network(x.clone())  # which it may change
         except Exception as error:  # whatever the code of others raises
-            line = str(error).partition("\n")[0]
-            reason = f"it does not run on {[*x.shape]}: {type(error).__name__}: {line}"
+            reason = f"it does not run on {[*x.shape]}: {_line(error)}"
             raise NotInTheLanguage(name, [reason]) from None
+    if not bool(torch.isfinite(found).all()):
+        raise NotInTheLanguage(name, ["its results are no numbers, or infinite: nothing is proved"])
     return found
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
 def _train(network: nn.Module, x: Tensor, order: Sequence[int]) -> list[Tensor]:
@@ -240,7 +303,7 @@ def _train(network: nn.Module, x: Tensor, order: Sequence[int]) -> list[Tensor]:
         if type(module).__name__ in _DROPS:
             module.p = 0.0  # type: ignore[assignment]
     torch.manual_seed(1)
-    found = network(x)
+    found = network(x.clone())  # which it may change
     outputs = [found] if isinstance(found, Tensor) else [*found]
     outputs = [output for _, output in sorted(zip(order, outputs, strict=True), key=itemgetter(0))]
     torch.manual_seed(2)
@@ -270,7 +333,7 @@ def _need_equal(
         if one is not other:
             raise NotTheSame(name, f"{what} is there in one of the two alone")
         return
-    if one.shape != other.shape:
+    if one.shape != other.shape or one.dtype != other.dtype:
         raise NotTheSame(name, f"{what} differs")
     if torch.equal(one, other):
         return

@@ -11,8 +11,8 @@ from torch import Tensor, fx, nn
 
 from archdsl.importing.errors import Refused
 from archdsl.importing.from_torch import views
-from archdsl.importing.from_torch.following import value_of
 from archdsl.importing.from_torch.modules import ELEMENTWISE, FUNCTIONS, layer_of
+from archdsl.importing.from_torch.standins import value_of
 from archdsl.importing.from_torch.views import View
 from archdsl.importing.graph import INPUT, SourceLayer, SourcePart
 from archdsl.layers import Layer, LayerError
@@ -141,16 +141,17 @@ class TraceReader:
     def _call_module(self, node: fx.Node) -> Any:
         path = str(node.target)
         module = self.module.get_submodule(path)
-        if module._forward_hooks or module._forward_pre_hooks:
-            raise Refused("a module with hooks is not in the language")
         args: tuple[Any, ...] = self._known(node.args)
         kwargs = {key: self._known(value) for key, value in node.kwargs.items()}
         state = bool([*module.parameters(), *module.buffers()])
         handler = self.handlers.get(type(module))
         if handler is not None:
+            _need_arguments(handler, node, self, node, module, *args, **kwargs)
             return handler(self, node, module, *args, **kwargs)
-        (x,) = (*args, *kwargs.values())
-        return self.apply(node, module, x, path, state=state)
+        given = (*args, *kwargs.values())
+        if len(given) != 1:
+            raise Refused(f"`{shown(node)}` with {len(given)} arguments is not in the language")
+        return self.apply(node, module, given[0], path, state=state)
 
     def apply(
         self,
@@ -297,10 +298,7 @@ class TraceReader:
         if "input" in kwargs:
             args = (kwargs.pop("input"), *args)
         handler = self.handlers[name]
-        try:
-            inspect.signature(handler).bind(self, node, *args, **kwargs)
-        except TypeError:
-            raise Refused(f"`{shown(node)}` with such arguments is not in the language") from None
+        _need_arguments(handler, node, self, node, *args, **kwargs)
         return handler(self, node, *args, **kwargs)
 
     def need_training(self, node: fx.Node, position: int) -> None:
@@ -311,6 +309,13 @@ class TraceReader:
             flags.append(one.kwargs.get("training", place))
         if flags not in ([True, False], [True]):
             raise Refused(f"`{shown(node)}` does not depend on whether the module trains")
+
+
+def _need_arguments(handler: Handler, node: fx.Node, *args: Any, **kwargs: Any) -> None:
+    try:
+        inspect.signature(handler).bind(*args, **kwargs)
+    except TypeError:
+        raise Refused(f"`{shown(node)}` with such arguments is not in the language") from None
 
 
 def _without_own_part(operation: SourceLayer, holds: Mapping[str, int]) -> SourceLayer:

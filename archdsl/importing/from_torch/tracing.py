@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import fx, nn
 
-from archdsl.importing.errors import OTHERWISE, NotInTheLanguage
+from archdsl.importing.errors import NO_TENSOR, OTHERWISE, NotInTheLanguage
 from archdsl.importing.from_torch import attention, functions, parameters, sequences
 from archdsl.importing.from_torch.following import follow
 from archdsl.importing.from_torch.reader import Handler, TraceReader
+from archdsl.importing.from_torch.standins import CannotFollow, is_same_tensor
+from archdsl.importing.from_torch.usable import unusable
 from archdsl.importing.graph import SourceGraph
 from archdsl.layers.volume import Volume
 
@@ -19,6 +24,9 @@ _HANDLERS: dict[object, Handler] = {
     **sequences.HANDLERS,
 }
 
+#: Functions that are told whether the module trains, maybe by position.
+_DEPENDS = ("dropout", "stochastic_depth", "batch_norm", "instance_norm")
+
 
 def trace(module: nn.Module, name: str, input: Volume) -> SourceGraph:
     """The layers of a module; its mode changes.
@@ -26,14 +34,16 @@ def trace(module: nn.Module, name: str, input: Volume) -> SourceGraph:
     Errors:
         NotInTheLanguage: with all that the language cannot say.
     """
-    training, evaluation = (_traced(module, name, input, mode) for mode in (True, False))
-    _need_one_result(evaluation, name)
-    flags = _flags(training, evaluation, name)
+    reasons = [*unusable(module)]
+    training, evaluation = (_traced(module, name, input, mode, reasons) for mode in (True, False))
+    _need_one_result(evaluation, name, reasons)
+    flags = _flags(training, evaluation, name, reasons)
     reader = TraceReader(module, input, flags, _HANDLERS)
     for node in training.nodes:
         reader.read(node)
-    if reader.reasons:
-        raise NotInTheLanguage(name, list(dict.fromkeys(reader.reasons)))
+    reasons += reader.reasons
+    if reasons:
+        raise NotInTheLanguage(name, list(dict.fromkeys(reasons)))
     return SourceGraph(
         name,
         input,
@@ -44,37 +54,101 @@ def trace(module: nn.Module, name: str, input: Volume) -> SourceGraph:
     )
 
 
-def _traced(module: nn.Module, name: str, input: Volume, is_training: bool) -> fx.Graph:
+def _traced(
+    module: nn.Module, name: str, input: Volume, is_training: bool, reasons: list[str]
+) -> fx.Graph:
+    """What a module does in a mode; ``reasons`` are those for which it is refused anyway."""
     try:
-        return follow(module.train(is_training), input)
+        module.train(is_training)
+        _need_mode(module, is_training)
+        graph = follow(module, input)
+    except CannotFollow as fault:
+        raise NotInTheLanguage(name, [*dict.fromkeys([*reasons, str(fault)])]) from None
     except Exception as error:  # whatever the module does with what flows through it
         line = str(error).partition("\n")[0].partition(". ")[0]
         reason = f"`torch.fx` cannot follow it: {type(error).__name__}: {line}"
-        raise NotInTheLanguage(name, [reason]) from None
+        raise NotInTheLanguage(name, [*reasons, reason]) from None
+    return graph
 
 
-def _need_one_result(evaluation: fx.Graph, name: str) -> None:
+def _need_mode(module: nn.Module, is_training: bool) -> None:
+    """Refuse parts that keep a mode of their own, such as frozen batch normalization."""
+    own = [path for path, inner in module.named_modules() if inner.training is not is_training]
+    if own:
+        mode = "evaluation" if is_training else "training"
+        raise CannotFollow(f"{own[0] or 'forward'}: it stays in {mode}, whatever is around it does")
+
+
+def _need_one_result(evaluation: fx.Graph, name: str, reasons: list[str]) -> None:
     (result,) = (node.args[0] for node in evaluation.nodes if node.op == "output")
     is_class = isinstance(result, fx.Node) and isinstance(result.target, type)
-    if not isinstance(result, fx.Node) or is_class:
-        raise NotInTheLanguage(name, ["it returns several results, which is not imported yet"])
+    if isinstance(result, fx.Node) and not is_class:
+        return
+    several = "it returns several results, which is not imported yet"
+    what = several if is_class or isinstance(result, tuple | list | dict) else NO_TENSOR
+    raise NotInTheLanguage(name, [*reasons, what])
 
 
 def _flags(
-    training: fx.Graph, evaluation: fx.Graph, name: str
+    training: fx.Graph, evaluation: fx.Graph, name: str, reasons: list[str]
 ) -> dict[fx.Node, tuple[fx.Node, ...]]:
     """Each step of training with the same one of evaluation, where that takes it, too.
 
     Evaluation may leave out steps: those of heads that only training has.
     """
     found: dict[fx.Node, tuple[fx.Node, ...]] = {}
+    same: dict[fx.Node, fx.Node] = {}
     left = [node for node in evaluation.nodes if node.op != "output"]
+    differs = False
     for node in training.nodes:
         is_same = bool(left) and _step(node) == _step(left[0])
         found[node] = (node, left.pop(0)) if is_same else (node,)
-    if left:
-        raise NotInTheLanguage(name, [OTHERWISE])
+        if is_same:
+            other = found[node][1]
+            same[node] = other
+            given = (node.args, node.kwargs), (other.args, other.kwargs)
+            depends = getattr(node.target, "__name__", "") in _DEPENDS
+            differs |= not _is_same(*given, same, depends=depends)
+    first, end = _first_result(training), _first_result(evaluation)
+    if left or differs or (isinstance(first, fx.Node) and same.get(first) is not end):
+        raise NotInTheLanguage(name, [*reasons, OTHERWISE])
     return found
+
+
+def _first_result(graph: fx.Graph) -> Any:
+    """What a network returns, or the first of several."""
+    (found,) = (node.args[0] for node in graph.nodes if node.op == "output")
+    while True:
+        if isinstance(found, fx.Node) and isinstance(found.target, type):
+            found = (*found.args, *found.kwargs.values())  # a named tuple
+        if not isinstance(found, tuple | list) or not found:
+            return found
+        found = found[0]
+
+
+def _is_same(
+    one: Any, other: Any, same: Mapping[fx.Node, fx.Node], *, depends: bool = False
+) -> bool:
+    """Whether two calls are given the same; whether the module trains can be among it."""
+    if isinstance(one, fx.Node):
+        found = same.get(one)
+        # Dropout in place gives back what flows in, in evaluation.
+        is_one = isinstance(other, fx.Node) and found is not None and is_same_tensor(found, other)
+        return found is other or is_one
+    if isinstance(one, tuple | list) and isinstance(other, tuple | list):
+        return len(one) == len(other) and all(
+            _is_same(a, b, same, depends=depends) for a, b in zip(one, other, strict=True)
+        )
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(
+            _is_same(one[key], other[key], same, depends=depends or key == "training")
+            for key in one
+        )
+    if isinstance(one, slice) and isinstance(other, slice):
+        ends = (one.start, one.stop, one.step), (other.start, other.stop, other.step)
+        return _is_same(*ends, same)
+    is_mode = depends and (one, other) == (True, False)
+    return is_mode or (type(one) is type(other) and one == other)
 
 
 def _step(node: fx.Node) -> tuple[object, ...]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TypeAlias
 
-from archdsl.importing.from_torch.following import BATCH
+from archdsl.importing.from_torch.standins import BATCH
 from archdsl.layers import Layer
 from archdsl.layers.dense import Flatten
 from archdsl.layers.plumbing import Reshape
