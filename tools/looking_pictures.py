@@ -83,6 +83,7 @@ def main() -> None:
         ("lenet5", seven, "lenet5-saliency", ["--saliency"]),
         ("lenet5", seven, "lenet5-integrated-gradients", ["--integrated-gradients"]),
         ("lenet5", seven, "lenet5-occlusion", ["--occlusion"]),
+        ("lenet5", seven, "lenet5-grad-cam", ["--grad-cam"]),
         ("googlenet", temple, "googlenet", []),
         ("googlenet", None, "googlenet-filters", ["--filters"]),
         ("googlenet", temple, "googlenet-grad-cam", ["--grad-cam"]),
@@ -92,9 +93,7 @@ def main() -> None:
         words = [str(folder / run), *([str(image)] if image else []), *more]
         call("look", *words, "-o", str(PICTURES / f"{name}.png"), "--theme", "light")
     for path in sorted(PICTURES.glob("*.png")):
-        # A palette makes the files a third as large.
-        picture = Image.open(path).convert("RGB")
-        picture.quantize(256).save(path, optimize=True)
+        Image.open(path).convert("RGB").save(path, optimize=True)
 
 
 def train(folder: Path, spec: Path, name: str, *more: str) -> None:

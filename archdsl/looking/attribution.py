@@ -142,9 +142,11 @@ def attribute_occlusion(
             perturbations_per_eval=_BATCH,
         )
     values = _checked(found)[0, 0]
+    is_flat = bool(values.abs().max() < 0.01)
     lines = (
         f"How much less probable the class is with a grey square of {window}x{window} at each "
         f"place, in steps of {stride}; blue where it becomes more probable.",
+        *(["No square changes the probability by as much as 1 %."] if is_flat else []),
         "Zeiler & Fergus 2014, section 4.2.",
     )
     return Attribution("Occlusion", target, values, values, "", lines)

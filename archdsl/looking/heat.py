@@ -27,6 +27,8 @@ _SIDE, _GAP = 250.0, 24.0
 _SCALE_HEIGHT = 18.0
 #: How much of the image is left under its attribution.
 _FADED = 0.4
+#: How much the strongest colour covers of it.
+_COVER = 0.75
 
 
 def draw_attribution(
@@ -80,5 +82,5 @@ def _blended(pixels: Tensor, values: Tensor, largest: float) -> Tensor:
     if not largest:
         return pale
     colours = colours_of(values, largest).permute(2, 0, 1) / 255
-    share = (values.abs() / largest).clamp(0, 1)
+    share = _COVER * (values.abs() / largest).clamp(0, 1)
     return torch.lerp(pale, colours.float(), share.float())
