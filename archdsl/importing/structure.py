@@ -135,7 +135,8 @@ def _name_results(graph: SourceGraph, region: _Region) -> None:
     """
     for name, result in graph.outputs.items():
         statement = region.told[result]
-        assert not isinstance(statement, ReferenceStatement | ReuseStatement)
+        if isinstance(statement, ReferenceStatement):
+            raise NotInTheLanguage(graph.name, [f"its result {name!r} is no layer of its own"])
         if list(graph.outputs.values()).count(result) > 1:
             raise NotInTheLanguage(graph.name, [f"its result {name!r} is another one as well"])
         statement.label = name

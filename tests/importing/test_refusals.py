@@ -114,8 +114,8 @@ class TwoInputs(nn.Module):
         (nn.Sequential(nn.Flatten(), nn.Linear(9, 4)), ["1: its in_features are 9, and 768 flow"]),
         (hooked(), ["0: a module with hooks is not in the language"]),
         (weight_normed(), ["is not in the language"]),
-        (Pair(), ["it returns several results, which is not imported yet"]),
-        (TwoInputs(), ["forward: several inputs are not imported yet"]),
+        (Pair(), ["two of its results share no layer"]),
+        (TwoInputs(), ["forward: its second input, `y`, is not imported yet"]),
         (nn.Sequential(nn.Linear(3, 4)), ["0: `nn.Linear` over the last axis of 16x16x3"]),
         (
             nn.Sequential(nn.Softmax(2)),

@@ -9,6 +9,7 @@ without the module that they were. What asks for numbers, as ``if x.sum() > 0``,
 
 from __future__ import annotations
 
+import inspect
 import logging
 import random
 import re
@@ -150,6 +151,20 @@ class _Tracer(fx.Tracer):
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
         return StandIn(node, self)
+
+    def create_args_for_root(
+        self, root_fn: Callable[..., Any], is_module: bool, concrete_args: Any = None
+    ) -> tuple[Callable[..., Any], list[Any]]:
+        """What `forward` needs flows in; what it has a value for keeps that."""
+        given = [*inspect.signature(root_fn).parameters.values()][1:]
+        by_name = [p.name for p in given if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+        if by_name:
+            raise CannotFollow(f"its input `{by_name[0]}` is given by name alone")
+        places = [p for p in given if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        needed = [p for p in places if p.default is p.empty] or places[:1]
+        needed = needed or [p for p in given if p.kind is p.VAR_POSITIONAL]
+        inputs = [self.create_proxy("placeholder", p.name, (), {}) for p in needed]
+        return root_fn, [self.root, *inputs]
 
     def create_arg(self, a: Any) -> Any:
         return a.node if type(a) is StandIn else super().create_arg(a)

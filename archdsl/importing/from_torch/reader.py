@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from torch import Tensor, fx, nn
 
+from archdsl.elaborate.names import can_refer_to
 from archdsl.importing.errors import Refused
 from archdsl.importing.from_torch import views
 from archdsl.importing.from_torch.modules import ELEMENTWISE, FUNCTIONS, layer_of
-from archdsl.importing.from_torch.standins import value_of
+from archdsl.importing.from_torch.standins import results_of, value_of
 from archdsl.importing.from_torch.views import View
 from archdsl.importing.graph import INPUT, SourceLayer, SourcePart
 from archdsl.layers import Layer, LayerError
@@ -57,6 +59,8 @@ class TraceReader:
         self.reasons: list[str] = []
         self.output = INPUT
         self.heads: tuple[int, ...] = ()
+        #: What the results are returned by.
+        self.names: tuple[str | None, ...] = ()
         self.called: set[str] = set()
         #: Whether a layer adds up in another order than the original.
         self.is_rounded = False
@@ -87,16 +91,18 @@ class TraceReader:
             return argument.name not in self.values
         if isinstance(argument, list | tuple):
             return any(map(self._is_unknown, argument))
+        if isinstance(argument, dict):
+            return any(map(self._is_unknown, argument.values()))
         return False
 
     def _value(self, node: fx.Node) -> Any:
         match node.op:
             case "placeholder":
                 if self.values:
-                    raise Refused("several inputs are not imported yet")
+                    raise Refused(f"its second input, `{node.target}`, is not imported yet")
                 return views.plain(INPUT, self.volume)
             case "output":
-                return self._read_output(node, self._known(node.args[0]))
+                return self._read_output(node)
             case "call_module":
                 return self._call_module(node)
             case "get_attr":
@@ -114,10 +120,11 @@ class TraceReader:
         if tuple(found.shape) != value.sizes:
             raise Refused(f"`{shown(node)}` that stretches a tensor is not in the language")
 
-    def _read_output(self, node: fx.Node, result: Any) -> None:
-        results = result if isinstance(result, tuple) else (result,)
+    def _read_output(self, node: fx.Node) -> None:
+        results = results_of(node.graph)
         found: list[View] = []
-        for one in results:
+        for _, given in results:
+            one = self._known(given)
             if not isinstance(one, View):
                 raise Refused("what it returns are not tensors alone")
             if one.is_last and not one.is_first:
@@ -127,6 +134,20 @@ class TraceReader:
             raise Refused("it returns what flows into it")
         self.output, *heads = (view.id for view in found)
         self.heads = tuple(heads)
+        self.names = tuple(name for name, _ in results)
+
+    def named_results(self) -> dict[str, int]:
+        """The results by name: that which they are returned by, or that of the part they are of."""
+        found: dict[str, int] = {}
+        results = (self.output, *self.heads)
+        for number, (given, result) in enumerate(zip(self.names, results, strict=True), start=1):
+            operation = self.operations[result]
+            path = operation.scopes[0].path if operation.scopes else operation.path
+            name = re.sub(r"\W", "_", given or path.partition(".")[0], flags=re.ASCII)
+            if not can_refer_to(name) or name in found:
+                name = f"out{number}"
+            found[name] = result
+        return found
 
     def _known(self, argument: Any) -> Any:
         if isinstance(argument, fx.Node):
@@ -272,7 +293,7 @@ class TraceReader:
         args: tuple[Any, ...] = self._known(node.args)
         kwargs = {key: self._known(value) for key, value in node.kwargs.items()}
         if isinstance(target, type) and issubclass(target, tuple):
-            return (*args, *kwargs.values())  # a named tuple of results
+            return None  # results by name, which are read where they are returned
         name = target if isinstance(target, str) else getattr(target, "__name__", str(target))
         home = "" if isinstance(target, str) else (getattr(target, "__module__", None) or "")
         if home and home.partition(".")[0] not in _HOMES:

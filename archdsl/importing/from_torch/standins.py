@@ -31,6 +31,27 @@ def value_of(node: fx.Node) -> Any:
     return None if found is UNKNOWN else found
 
 
+def results_of(graph: fx.Graph) -> list[tuple[str | None, Any]]:
+    """What a network returns, in a row, each with the name that it has there."""
+    (found,) = (node.args[0] for node in graph.nodes if node.op == "output")
+    return [*_results(found, None)]
+
+
+def _results(found: Any, name: str | None) -> Iterator[tuple[str | None, Any]]:
+    if isinstance(found, fx.Node) and isinstance(found.target, type):  # a named tuple
+        fields = getattr(found.target, "_fields", ())
+        given = dict(zip(fields, found.args, strict=False)) | {**found.kwargs}
+        found = {field: given.get(field) for field in fields} if fields else (*found.args,)
+    if isinstance(found, dict):
+        for key, value in found.items():
+            yield from _results(value, str(key))
+    elif isinstance(found, tuple | list):
+        for value in found:
+            yield from _results(value, None)
+    else:
+        yield name, found
+
+
 def is_same_tensor(one: fx.Node, other: fx.Node) -> bool:
     """Whether two nodes give one and the same tensor."""
     found = value_of(one)

@@ -11,7 +11,7 @@ from archdsl.importing.errors import NO_TENSOR, OTHERWISE, NotInTheLanguage
 from archdsl.importing.from_torch import attention, functions, parameters, sequences
 from archdsl.importing.from_torch.following import follow
 from archdsl.importing.from_torch.reader import Handler, TraceReader
-from archdsl.importing.from_torch.standins import CannotFollow, is_same_tensor
+from archdsl.importing.from_torch.standins import CannotFollow, is_same_tensor, results_of
 from archdsl.importing.from_torch.usable import unusable
 from archdsl.importing.graph import SourceGraph
 from archdsl.layers.volume import Volume
@@ -36,7 +36,7 @@ def trace(module: nn.Module, name: str, input: Volume) -> SourceGraph:
     """
     reasons = [*unusable(module)]
     training, evaluation = (_traced(module, name, input, mode, reasons) for mode in (True, False))
-    _need_one_result(evaluation, name, reasons)
+    _need_results(evaluation, name, reasons)
     flags = _flags(training, evaluation, name, reasons)
     reader = TraceReader(module, input, flags, _HANDLERS)
     for node in training.nodes:
@@ -49,7 +49,8 @@ def trace(module: nn.Module, name: str, input: Volume) -> SourceGraph:
         input,
         reader.layers(),
         reader.output,
-        reader.heads,
+        reader.heads if len(results_of(evaluation)) == 1 else (),
+        outputs=reader.named_results() if len(results_of(evaluation)) > 1 else {},
         is_rounded=reader.is_rounded,
     )
 
@@ -79,14 +80,10 @@ def _need_mode(module: nn.Module, is_training: bool) -> None:
         raise CannotFollow(f"{own[0] or 'forward'}: it stays in {mode}, whatever is around it does")
 
 
-def _need_one_result(evaluation: fx.Graph, name: str, reasons: list[str]) -> None:
-    (result,) = (node.args[0] for node in evaluation.nodes if node.op == "output")
-    is_class = isinstance(result, fx.Node) and isinstance(result.target, type)
-    if isinstance(result, fx.Node) and not is_class:
-        return
-    several = "it returns several results, which is not imported yet"
-    what = several if is_class or isinstance(result, tuple | list | dict) else NO_TENSOR
-    raise NotInTheLanguage(name, [*reasons, what])
+def _need_results(evaluation: fx.Graph, name: str, reasons: list[str]) -> None:
+    found = results_of(evaluation)
+    if not found or not all(isinstance(node, fx.Node) for _, node in found):
+        raise NotInTheLanguage(name, [*reasons, NO_TENSOR])
 
 
 def _flags(
@@ -109,21 +106,13 @@ def _flags(
             given = (node.args, node.kwargs), (other.args, other.kwargs)
             depends = getattr(node.target, "__name__", "") in _DEPENDS
             differs |= not _is_same(*given, same, depends=depends)
-    first, end = _first_result(training), _first_result(evaluation)
-    if left or differs or (isinstance(first, fx.Node) and same.get(first) is not end):
+    ours, theirs = results_of(training), results_of(evaluation)
+    # Of several results in evaluation, training has each, and no other.
+    count = len(theirs) if len(theirs) == 1 else max(len(ours), len(theirs))
+    ends = [same.get(node) for _, node in ours if isinstance(node, fx.Node)]
+    if left or differs or ends[:count] != [node for _, node in theirs]:
         raise NotInTheLanguage(name, [*reasons, OTHERWISE])
     return found
-
-
-def _first_result(graph: fx.Graph) -> Any:
-    """What a network returns, or the first of several."""
-    (found,) = (node.args[0] for node in graph.nodes if node.op == "output")
-    while True:
-        if isinstance(found, fx.Node) and isinstance(found.target, type):
-            found = (*found.args, *found.kwargs.values())  # a named tuple
-        if not isinstance(found, tuple | list) or not found:
-            return found
-        found = found[0]
 
 
 def _is_same(
