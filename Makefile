@@ -11,7 +11,7 @@ PYTEST = -n auto --maxprocesses 4 --dist worksteal
 # Whose modules for inference are committed.
 DEPLOYED = specs/googlenet.arch specs/torchvision/resnet.arch
 
-.PHONY: help demo test lint generate grammar docs gallery clean
+.PHONY: help demo test lint generate grammar docs gallery looking clean
 
 help:
 	@echo "make demo      check, draw and compile the networks of specs/, and train LeNet-5"
@@ -21,6 +21,7 @@ help:
 	@echo "make grammar   tables of the parser, after a change of grammar.lark or of Lark"
 	@echo "make docs      regenerate docs/layers.md, diagnostics.md, faults.md and pictures/"
 	@echo "make gallery   draw specs in every style for docs/gallery.md"
+	@echo "make looking   train three small networks and look into them, for docs/looking.md"
 	@echo "make clean     remove .venv, drawings, the demo's run and caches"
 
 demo: $(VENV)/ready
@@ -83,6 +84,10 @@ gallery: $(VENV)/ready
 	$(ARCHDSL) draw $$($(VENV)/bin/python tools/gallery.py --specs) --fit a4 --style volumes --output docs/gallery/volumes/
 	$(VENV)/bin/python tools/gallery.py > docs/gallery.md.new
 	mv docs/gallery.md.new docs/gallery.md
+
+# It takes some minutes; a second run uses the same networks.
+looking: $(VENV)/ready-for-tests
+	$(VENV)/bin/python tools/looking_pictures.py
 
 clean:
 	rm -rf $(VENV) drawings runs/demo .hypothesis .mypy_cache .pytest_cache .ruff_cache

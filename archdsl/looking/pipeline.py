@@ -186,7 +186,7 @@ def _stage_column(
         body, foot, shown = _bars(specimen, node.id, values.flatten(), frame)
     elif volume.rank == 1:
         body, foot = _table(values, frame)
-        shown = "positions ↓ channels →"
+        shown = "a row: a position"
     else:
         source = node.inputs[0]
         kept = chosen.get(source) if keeps_channels(model, node) else None

@@ -11,15 +11,13 @@ from torch import Tensor, nn
 
 from archdsl.classplan.naming import field_name
 from archdsl.frontend import read_models, read_source
-from archdsl.layers import Family, UnaryLayer
+from archdsl.layers import UnaryLayer
 from archdsl.looking.errors import LookingError
+from archdsl.looking.stages import passes_on
 from archdsl.model import Model
 from archdsl.network.graph import Node, label_of
 from archdsl.text.diagnostics import ArchError, suggest
 from archdsl.train.finished import Finished, Which, open_run
-
-#: Layers that pass numbers on in evaluation, as `flatten` and dropout do.
-_PASSING = (Family.PLUMBING, Family.REGULARIZATION)
 
 
 @dataclass(frozen=True)
@@ -51,9 +49,9 @@ class Specimen:
     def is_answer(self, id: int) -> bool:
         """Whether a node gives the score of each class, perhaps in another shape."""
         at = self.answer
-        while at.id != id and at.layer.family in _PASSING:
+        while at.id != id and passes_on(self.model, at):
             at = self.model.nodes[at.inputs[0]]
-        return at.id == id and at.volume.elements == self.answer.volume.elements
+        return at.id == id
 
     @property
     def gives_probabilities(self) -> bool:

@@ -92,6 +92,15 @@ def name_of(model: Model, node: Node) -> str:
     return next(found, model.names[node.id])
 
 
+def passes_on(model: Model, node: Node) -> bool:
+    """Whether a layer gives the numbers that it gets, perhaps in another shape, in evaluation."""
+    if node.layer.family is Family.REGULARIZATION:
+        return True
+    inputs = tuple(model.nodes[source].volume for source in node.inputs)
+    is_view = node.layer.saves(inputs, node.volume).is_view
+    return is_view and inputs[0].elements == node.volume.elements
+
+
 def keeps_channels(model: Model, node: Node) -> bool:
     """Whether channel k of the result is made of channel k of the input alone, as in pooling."""
     if node.layer.family not in _BY_CHANNEL or len(node.inputs) != 1:
@@ -118,18 +127,9 @@ def _layers_in(chain: Chain) -> Iterator[int]:
 
 
 def _whole(model: Model, ids: Iterator[int]) -> list[Stage]:
-    return [_stage_of(model, model.nodes[id]) for id in ids if _is_shown(model, model.nodes[id])]
-
-
-def _is_shown(model: Model, node: Node) -> bool:
-    """Whether the result differs from the input in more than its shape."""
-    match node.layer.family:
-        case Family.REGULARIZATION:
-            return False
-        case Family.PLUMBING:
-            before = model.nodes[node.inputs[0]].volume
-            return before.elements != node.volume.elements
-    return True
+    return [
+        _stage_of(model, model.nodes[id]) for id in ids if not passes_on(model, model.nodes[id])
+    ]
 
 
 def _stage_of(model: Model, node: Node) -> Stage:
@@ -186,7 +186,7 @@ def _parts_in(model: Model, chain: Chain, depth: int, prefix: str, calls: int) -
             continue
         node = model.nodes[output_of(part)]
         if isinstance(part, LayerPart | SplitPart):
-            found += [_stage_of(model, node)] if _is_shown(model, node) else []
+            found += [] if passes_on(model, node) else [_stage_of(model, node)]
             continue
         inside: list[Stage] = []
         if depth:

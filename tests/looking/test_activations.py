@@ -119,6 +119,15 @@ def test_large_networks_are_shown_by_their_parts(spec: str, names: str, statemen
         assert stage.volume == model.nodes[stage.node].volume
 
 
+def test_what_changes_no_number_is_no_stage() -> None:
+    text = (
+        "network N: 8x8x3 → 2 { conv 4x4 6 s4; tokens; clstoken; posembed; ln; dropout 0.5\n"
+        "add { id | id }; token 0; fc 2 }"
+    )
+    shown = [stage.statement for stage in choose_stages(archdsl.parse(text))]
+    assert shown == ["conv 4x4 6 s4", "clstoken", "posembed 0.02", "ln", "add", "token 0", "fc 2"]
+
+
 def test_a_merge_names_what_it_reads() -> None:
     stages = choose_stages(archdsl.load(ROOT / "specs" / "zoo" / "unet.arch"))
     by_node = {stage.node: stage.name for stage in stages}
