@@ -43,13 +43,15 @@ _METHODS = ("saliency", "integrated-gradients", "grad-cam", "occlusion")
     help="Maps of each stage, the largest activation first.  [default: 8; all with --part]",
 )
 @click.option(
-    "--part", metavar="NAME", help="Show this part, or layer, in full; or that of a method."
+    "--part", metavar="NAME", help="Show this part, or layer, in full; or use its maps or filters."
 )
 @click.option("--filters", is_flag=True, help="The filters of the first convolution.")
-@click.option("--saliency", is_flag=True, help="The gradient of the class's score.")
-@click.option("--integrated-gradients", is_flag=True, help="The same, from a black image on.")
-@click.option("--grad-cam", is_flag=True, help="The maps that speak for the class.")
-@click.option("--occlusion", is_flag=True, help="The places that cannot be hidden.")
+@click.option("--saliency", is_flag=True, help="The size of the gradient of the class's score.")
+@click.option(
+    "--integrated-gradients", is_flag=True, help="Gradients added up on the way from a black image."
+)
+@click.option("--grad-cam", is_flag=True, help="The places where maps speak for the class.")
+@click.option("--occlusion", is_flag=True, help="The places that must not be hidden.")
 @click.option(
     "--class",
     "wanted",
@@ -101,10 +103,10 @@ def look(
     method says about the answer. Methods other than --filters need the extra `archdsl[look]`.
 
     \b
-    archdsl look runs/lenet5 seven.png                    drawings/lenet5-seven.svg
-    archdsl look runs/lenet5 seven.png -o seven.pdf       the format by the ending
+    archdsl look runs/lenet5 seven.png                drawings/lenet5-seven.svg
+    archdsl look runs/lenet5 seven.png -o seven.pdf   the format by the ending
     archdsl look runs/vgg16 cat.jpg --channels 16
-    archdsl look runs/vgg16 cat.jpg --part features.0     all its maps
+    archdsl look runs/vgg16 cat.jpg --part features.0
     archdsl look runs/vgg16 --filters
     archdsl look runs/vgg16 cat.jpg --grad-cam --class dog
     archdsl look runs/vgg16 cat.jpg --occlusion --window 32 --stride 8
