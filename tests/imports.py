@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
@@ -15,6 +17,20 @@ SMALL = Volume((16, 16, 3))
 def imported(module: nn.Module, input: Volume = SMALL) -> Imported:
     torch.manual_seed(0)
     return import_torch(module, "Net", input, "net.py:Net")
+
+
+def body_of(made: Imported) -> list[str]:
+    """The lines of a spec without its comments."""
+    return [line for line in made.text.splitlines() if line and not line.startswith("#")]
+
+
+def bare_body_of(made: Imported) -> list[str]:
+    """The same lines without the volumes behind them."""
+    head = re.compile(r"network .*")
+    return [
+        line if head.fullmatch(line) else re.sub(r"\s+→ [\dx]+$", "", line)
+        for line in body_of(made)
+    ]
 
 
 class Dropping(nn.Module):

@@ -111,7 +111,7 @@ def _shortest(graph: SourceGraph) -> Body:
 
 def _written(graph: SourceGraph, body: Body) -> tuple[str, Model]:
     try:
-        text = api.format(write_spec(graph, body))
+        text = api.format(write_spec(graph, body), volumes=True)
         return text, api.parse(text, path=f"{graph.name}.arch")
     except ArchError as error:  # what others build and the language refuses, as 0 units
         raise NotInTheLanguage(graph.name, [d.message for d in error.diagnostics]) from None

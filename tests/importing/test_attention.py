@@ -136,7 +136,7 @@ def test_heads_that_are_inside_out_are_refused() -> None:
 @pytest.mark.parametrize(
     ("module", "said"),
     [
-        (Sequences(itself, batch_first=True), "attention 2\n"),
+        (Sequences(itself, batch_first=True), "attention 2 "),
         (Sequences(itself, batch_first=True, bias=False), "attention 2 nobias"),
         (Sequences(turned), "attention 2"),
     ],

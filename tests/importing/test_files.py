@@ -8,6 +8,7 @@ from dataclasses import replace
 import cfgs
 import prototxts
 import pytest
+from imports import bare_body_of, body_of
 from torch import Tensor
 
 import archdsl
@@ -15,7 +16,7 @@ from archdsl.importing.errors import NotTheSame
 from archdsl.importing.files import FileSource, State
 from archdsl.importing.from_caffe.file import read_caffe
 from archdsl.importing.from_darknet.file import read_darknet
-from archdsl.importing.importer import Imported, import_file
+from archdsl.importing.importer import import_file
 from archdsl.layers.volume import Volume
 
 
@@ -25,11 +26,6 @@ def caffe(text: str) -> FileSource:
 
 def darknet(text: str) -> FileSource:
     return read_darknet(cfgs.narrow(text), "Net", None)
-
-
-def body_of(made: Imported) -> list[str]:
-    """The lines of a spec without its comments."""
-    return [line for line in made.text.splitlines() if line and not line.startswith("#")]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +78,7 @@ def test_public_networks_are_short(
 def test_heads_of_a_detector() -> None:
     made = import_file(read_darknet(cfgs.yolov3_tiny(), "Yolo", None), "yolov3-tiny.cfg")
     assert (
-        "\n".join(body_of(made))
+        "\n".join(bare_body_of(made))
         == """\
 network Yolo: 416x416x3 → (head1: 13x13x255, head2: 26x26x255) {
   conv 3x3 16 same nobias bn momentum=0.01 leakyrelu 0.1 maxpool 2x2
@@ -110,7 +106,7 @@ network Yolo: 416x416x3 → (head1: 13x13x255, head2: 26x26x255) {
 def test_losses_of_a_train_val_file_are_heads() -> None:
     made = import_file(read_caffe(prototxts.googlenet(), "GoogLeNet", None), "train_val.prototxt")
     assert made.text.count("aux(0.3) {") == 2
-    assert "  inception_4a: inception(192, 96, 208, 16, 48, 64)\n" in made.text
+    assert "  inception_4a: inception(192, 96, 208, 16, 48, 64)" in made.text
     assert made.model.output == Volume.vector(1000)
 
 
@@ -130,7 +126,7 @@ def test_each_result_is_compared(result: int) -> None:
 
 def test_names_stay_where_they_keep_nothing_apart() -> None:
     named = import_file(caffe(prototxts.vgg(2, 2, 3, 3, 3, size=64)), "vgg.prototxt")
-    assert "  conv1_2: conv 3x3 8 same; relu; maxpool 2x2 ceil\n" in named.text
+    assert "  conv1_2: conv 3x3 8 same; relu; maxpool 2x2 ceil" in named.text
     bare = import_file(caffe(prototxts.resnet(3, 4, 6, 3, size=64)), "resnet.prototxt")
     assert "res2a" not in bare.text
-    assert "  residual(8) ×2\n" in bare.text
+    assert "  residual(8) ×2 " in bare.text

@@ -10,6 +10,7 @@ import onnx
 import pytest
 import torch
 from conftest import ROOT
+from imports import bare_body_of, body_of
 from onnx_models import LIGHT, drawn, model, node
 
 import archdsl
@@ -25,14 +26,9 @@ def imported(content: bytes) -> Imported:
     return import_file(read_onnx(content, "Net"), "net.onnx")
 
 
-def body_of(made: Imported) -> list[str]:
-    """The lines of a spec without its comments."""
-    return [line for line in made.text.splitlines() if line and not line.startswith("#")]
-
-
 def statements_of(made: Imported) -> str:
     """What stands in the braces of a short network."""
-    return "; ".join(line.strip() for line in body_of(made)[1:-1])
+    return "; ".join(line.strip() for line in bare_body_of(made)[1:-1])
 
 
 # ── Classic networks ─────────────────────────────────────────────────────────────────────────
@@ -63,7 +59,7 @@ def test_classic_networks_are_short(name: str, lines: int, weights: int) -> None
 def test_a_flat_resnet_gets_its_block_back() -> None:
     made = imported((LIGHT / "light_resnet50.onnx").read_bytes())
     assert (
-        "\n".join(body_of(made))
+        "\n".join(bare_body_of(made))
         == """\
 block residual(n, s=1, projects=false) {
   add {
@@ -228,7 +224,7 @@ def test_several_results_are_parts_by_name() -> None:
     constants = {"w": W, "v": drawn(2, 8, 1, 1)}
     made = imported(model(nodes, constants, outputs=["mask", "scores"]))
     assert (
-        "\n".join(body_of(made))
+        "\n".join(bare_body_of(made))
         == """\
 network Net: 8x8x4 → (mask: 6x6x8, scores: 6x6x2) {
   conv 3x3 8 nobias; part1: relu

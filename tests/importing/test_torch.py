@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from conftest import ROOT
-from imports import SMALL, Dropping, imported
+from imports import SMALL, Dropping, body_of, imported
 from oracle import build
 from programs.generate import generate
 from torch import Tensor, nn
@@ -21,16 +21,10 @@ from archdsl.codegen import entry_name
 from archdsl.compilation import compile_module
 from archdsl.frontend import read_models
 from archdsl.importing.errors import NotInTheLanguage, NotTheSame
-from archdsl.importing.importer import Imported, import_torch
+from archdsl.importing.importer import import_torch
 from archdsl.layers.volume import Volume
 from archdsl.text.source import Source
 from archdsl.torch_tools.network import load_network
-
-
-def body_of(made: Imported) -> list[str]:
-    """The lines of a spec without its comments."""
-    return [line for line in made.text.splitlines() if line and not line.startswith("#")]
-
 
 # ── torchvision ──────────────────────────────────────────────────────────────────────────────
 
@@ -80,13 +74,13 @@ block basic_block(n, s=1, projects=false) {
   relu
 }
 network Net: 224x224x3 → 1000 {
-  conv1: conv 7x7 64 s2 p3 nobias; bn1: bn; relu; maxpool 3x3 s2 p1
-  layer1: { basic_block(64) ×2 }
-  layer2: { basic_block(128, 2, true); basic_block(128) }
-  layer3: { basic_block(256, 2, true); basic_block(256) }
-  layer4: { basic_block(512, 2, true); basic_block(512) }
-  gap
-  fc: fc 1000
+  conv1: conv 7x7 64 s2 p3 nobias; bn1: bn; relu; maxpool 3x3 s2 p1    → 56x56x64
+  layer1: { basic_block(64) ×2 }                                       → 56x56x64
+  layer2: { basic_block(128, 2, true); basic_block(128) }              → 28x28x128
+  layer3: { basic_block(256, 2, true); basic_block(256) }              → 14x14x256
+  layer4: { basic_block(512, 2, true); basic_block(512) }              → 7x7x512
+  gap                                                                  → 1x1x512
+  fc: fc 1000                                                          → 1000
 }"""
     )
 
