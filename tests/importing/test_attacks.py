@@ -212,6 +212,32 @@ def test_it_is_a_tensor() -> None:
     assert "two: conv 1x1 4" in imported(module, SMALL).text
 
 
+class DropPath(nn.Module):
+    """As timm has it, whose code makes its random numbers itself."""
+
+    def __init__(self, drop_prob: float) -> None:
+        super().__init__()
+        self.drop_prob, self.scale_by_keep = drop_prob, True
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not self.drop_prob:
+            return x
+        keep = 1 - self.drop_prob
+        return x * x.new_empty((x.shape[0], 1, 1, 1)).bernoulli_(keep).div_(keep)
+
+
+DropPath.__module__ = "timm.layers.drop"
+
+
+def test_samples_that_timm_drops() -> None:
+    module = Net(lambda net, x: x + net.drop(net.two(x)))  # type: ignore[operator]
+    module.drop = DropPath(0.2)
+    made = imported(module)
+    assert "droppath 0.2" in made.text
+    assert "nothing dropped in training" in made.text
+    assert module.drop.drop_prob == 0.2
+
+
 # ── What modules have ────────────────────────────────────────────────────────────────────────
 
 

@@ -24,7 +24,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.node import map_arg
 from torch.utils import checkpoint
 
-from archdsl.importing.from_torch.helpers import helper_of
+from archdsl.importing.from_torch.helpers import drops_samples, helper_of
 from archdsl.importing.from_torch.standins import (
     BATCH,
     UNKNOWN,
@@ -209,7 +209,8 @@ class _Tracer(fx.Tracer):
         return proxy
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return helper_of(m) is not None or super().is_leaf_module(m, module_qualified_name)
+        is_known = helper_of(m) is not None or drops_samples(m)
+        return is_known or super().is_leaf_module(m, module_qualified_name)
 
     def call_module(
         self,

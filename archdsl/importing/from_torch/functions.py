@@ -29,7 +29,6 @@ from archdsl.layers.pool import (
     MaxPool,
 )
 from archdsl.layers.rearrangement import PadChannels, Slice
-from archdsl.layers.regularization import DropPath
 from archdsl.layers.tokens import Token
 
 HANDLERS: dict[object, Handler] = {}
@@ -403,13 +402,7 @@ def _stochastic_depth(
     if mode != "row":
         raise Refused("`stochastic_depth` of a whole batch is not in the language")
     reader.need_training(node, 3)
-    view = reader.view_of(x)
-    if not p:
-        return view
-    if view.axes[0] != views.axes_of(view.volume)[0]:
-        raise Refused("`stochastic_depth` of positions is not in the language")
-    made = reader.add(node, DropPath(p), [view])
-    return views.with_volume(view, made.id, made.volume)
+    return reader.drop_samples(node, reader.view_of(x), p)
 
 
 @_on("softmax", "log_softmax")

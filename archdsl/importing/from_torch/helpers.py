@@ -89,6 +89,13 @@ def _placeless(code: CodeType) -> CodeType:
     )
 
 
+def drops_samples(module: nn.Module) -> bool:
+    """Whether a module is timm's for `droppath`, whose code makes its random numbers itself."""
+    kind = type(module)
+    is_timm = (kind.__module__, kind.__name__) == ("timm.layers.drop", "DropPath")
+    return is_timm and bool(getattr(module, "scale_by_keep", False))
+
+
 # ── What they are ────────────────────────────────────────────────────────────────────────────
 
 
@@ -167,5 +174,7 @@ _MAKERS: dict[str, Callable[[Any, Volume], Layer]] = {
 
 def helper_layer(module: nn.Module, x: Volume) -> Layer | None:
     """The layer that a module of a helper class is; None where it is of none."""
+    if drops_samples(module):
+        return DropPath(float(module.drop_prob))  # type: ignore[arg-type]
     name = helper_of(module)
     return None if name not in _MAKERS else _MAKERS[name](module, x)

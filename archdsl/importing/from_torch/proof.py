@@ -317,7 +317,8 @@ def _train(network: nn.Module, x: Tensor, order: Sequence[int]) -> list[Tensor]:
     # What is dropped is drawn in other ways, so nothing is; the rates are compared apart.
     for module in network.modules():
         if type(module).__name__ in _DROPS:
-            module.p = 0.0  # type: ignore[assignment]
+            name = "drop_prob" if hasattr(module, "drop_prob") else "p"
+            setattr(module, name, 0.0)
     torch.manual_seed(1)
     outputs = _tensors(network(x.clone()))  # which it may change
     outputs = [output for _, output in sorted(zip(order, outputs, strict=True), key=itemgetter(0))]

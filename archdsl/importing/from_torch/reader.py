@@ -13,12 +13,14 @@ from torch import Tensor, fx, nn
 from archdsl.elaborate.names import can_refer_to
 from archdsl.importing.errors import Refused
 from archdsl.importing.from_torch import views
+from archdsl.importing.from_torch.helpers import drops_samples
 from archdsl.importing.from_torch.modules import ELEMENTWISE, FUNCTIONS, layer_of
 from archdsl.importing.from_torch.standins import results_of, value_of
 from archdsl.importing.from_torch.views import View
 from archdsl.importing.graph import INPUT, SourceLayer, SourcePart
 from archdsl.layers import Layer, LayerError
 from archdsl.layers.dense import Linear
+from archdsl.layers.regularization import DropPath
 from archdsl.layers.volume import Volume
 
 #: Reads a call: the reader, the node, and what was given.
@@ -188,6 +190,9 @@ class TraceReader:
         view = self.view_of(x)
         if isinstance(module, nn.Identity) or (isinstance(module, nn.Dropout) and not module.p):
             return view
+        if drops_samples(module):
+            rate = float(module.drop_prob)  # type: ignore[arg-type]
+            return self.drop_samples(node, view, rate, path)
         if isinstance(module, _RESHAPES):
             return self.reshape(node, view, path)
         if not self._is_direct(module, view):
@@ -199,6 +204,15 @@ class TraceReader:
             self.is_rounded = True  # it is a convolution
         made = self.add(node, layer, [view], path, state=state, keys=keys)
         return made if view.is_first else views.with_volume(view, made.id, made.volume)
+
+    def drop_samples(self, node: fx.Node, view: View, rate: float, path: str = "") -> View:
+        """Whole samples are dropped, however the tensor is seen."""
+        if not rate:
+            return view
+        if view.axes[0] != views.axes_of(view.volume)[0]:
+            raise Refused(f"`{shown(node)}` of positions is not in the language")
+        made = self.add(node, DropPath(rate), [view], path)
+        return views.with_volume(view, made.id, made.volume)
 
     def _is_direct(self, module: nn.Module, view: View) -> bool:
         """Whether what a module does to each number, or to all channels, is so in this view."""
