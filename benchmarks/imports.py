@@ -20,6 +20,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 
 from torchvision import models
 
@@ -49,9 +50,8 @@ def try_import(name: str) -> tuple[int, str]:
 
 def try_timm(family: str) -> tuple[int, str]:
     """The same of a small model of a family."""
-    import timm
-
-    names = timm.list_models(module=family)
+    timm = import_module("timm")  # which nothing else needs
+    names: list[str] = timm.list_models(module=family)
     name = min(names, key=lambda n: (next((i for i, s in enumerate(SMALL) if s in n), 99), len(n)))
 
     def make() -> Imported:
@@ -85,9 +85,7 @@ def main() -> int:
     names = [name for name in sys.argv[1:] if name != "--timm"]
     is_timm = "--timm" in sys.argv
     if is_timm:
-        import timm
-
-        names = names or timm.list_modules()
+        names = names or import_module("timm").list_modules()
         signal.signal(signal.SIGALRM, _stop)
     names = names or models.list_models(module=models)
     imported = 0
