@@ -296,12 +296,11 @@ def train(
         )
         print_text(f"{model.name}: stopped after {outcome.progress}; {said}")
         ctx.exit(exit_code_of(outcome.signal))
-    top1 = outcome.metrics.get("val_top1")
     epochs = count_of(outcome.epochs, "epoch")
-    if top1 is None:
+    if not outcome.metrics:
         print_text(f"{model.name}: nothing left to train after {epochs}")
     else:
-        print_text(f"{model.name}: validation top-1 {top1:.2%} after {epochs}")
+        print_text(f"{model.name}: validation {_result(outcome.metrics)} after {epochs}")
     if not flags["dry_run"]:
         print_text(folder)
 
@@ -313,6 +312,14 @@ def _override(recipe: Recipe, flags: dict[str, Any]) -> Recipe:
     if lr is not None:
         given["optimizer"] = replace(recipe.optimizer, lr=lr)
     return replace(recipe, **{name: value for name, value in given.items() if value is not None})
+
+
+def _result(metrics: dict[str, float]) -> str:
+    """The number by which a network of its kind is judged."""
+    for name, title in (("val_top1", "top-1"), ("val_miou", "mIoU")):
+        if name in metrics:
+            return f"{title} {metrics[name]:.2%}"
+    return f"loss {metrics['val_loss']:.4f}"
 
 
 def _refuse_for_sweep(flags: dict[str, Any]) -> None:

@@ -122,6 +122,11 @@ def open_run(folder: Path, which: Which = "best", device: str = "cpu") -> Finish
     run = RunFolder(folder)
     facts = run.read_facts()
     _check_facts(run, facts)
+    task = facts.get("task", "classification")  # older runs know no other
+    if task != "classification":
+        raise TrainError(
+            f"{run.folder} is a run of {task}; its network does not tell classes of images apart"
+        )
     try:
         source = run.module.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:

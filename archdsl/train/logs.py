@@ -22,9 +22,12 @@ COLUMNS = {
     "lr": float,
     "train_loss": float,
     "train_top1": float,
+    "train_accuracy": float,
     "val_loss": float,
     "val_top1": float,
     "val_top5": float,
+    "val_accuracy": float,
+    "val_miou": float,
     "images_per_second": float,
     "waiting": float,
 }
@@ -76,9 +79,10 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 def render_csv(history: Sequence[Row]) -> str:
-    """The rows as CSV."""
+    """The rows as CSV, with the columns that they have."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, list(COLUMNS), lineterminator="\n")
+    columns = [name for name in COLUMNS if any(name in row for row in history)]
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()
     for row in history:
         writer.writerow({name: COLUMNS[name](value) for name, value in row.items()})

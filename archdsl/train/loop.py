@@ -21,12 +21,16 @@ from archdsl.train.errors import TrainError
 from archdsl.train.loading import Loader, mix
 from archdsl.train.logs import Row
 from archdsl.train.options import TrainOptions
+from archdsl.train.pixel_tasks import Reconstruction, Segmentation
 from archdsl.train.processes import Agreement, add_up, share_buffers
 from archdsl.train.stopping import Stopping
 from archdsl.train.task import Classification, set_rate
 
 #: Steps between two checks whether the loss is still a number, which have to wait for a GPU.
 _LOOK = 50
+
+
+Task = Classification | Segmentation | Reconstruction
 
 
 class NotFinite(TrainError):
@@ -93,7 +97,7 @@ class TrainingLoop:
         fabric: Fabric,
         network: _FabricModule,
         optimizer: torch.optim.Optimizer,
-        task: Classification,
+        task: Task,
         recipe: Recipe,
         options: TrainOptions,
         data: ImageData,
@@ -146,7 +150,7 @@ class TrainingLoop:
         return self.waited / max(time.monotonic() - self.started, 1e-9)
 
     def running(self) -> tuple[float, float]:
-        """Loss and top-1 of this process over the images of this epoch so far."""
+        """Loss, and share that is right, over the images of this process in this epoch so far."""
         self._add_up()
         loss, hits, images = self.sums
         return loss / max(images, 1), hits / max(images, 1)
@@ -236,6 +240,7 @@ class TrainingLoop:
             images, labels = self._next(batches)
             if self.mixing is not None:
                 images, labels = self.mixing(images, labels)
+            labels = self.task.targets(images, labels)
             is_amid = part + 1 < parts and self.fabric.world_size > 1
             with self.fabric.no_backward_sync(self.network, enabled=is_amid):
                 loss, hits = self.task.measure(self.network(images), labels)
@@ -328,14 +333,16 @@ class TrainingLoop:
         network.eval()
         scores, left = [], self.validation.own_images
         with torch.no_grad():
-            for images, labels in self.validation.batches(0, 0):
+            for raw, labels in self.validation.batches(0, 0):
                 # The last images of a process may only be there to make up the number.
-                count = min(len(images), left)
+                count = min(len(raw), left)
                 left -= count
+                images = self._prepare(raw)
                 with self.fabric.autocast():
-                    output = _first(network(self._prepare(images)), count)
+                    output = _first(network(images), count)
                 if count:
-                    scores.append(self.task.score(output, labels[:count].to(device)))
+                    targets = self.task.targets(images[:count], labels[:count].to(device))
+                    scores.append(self.task.score(output, targets))
                 signal = self.agreement.most(stopping.signal or 0)
                 if signal:
                     # The steps are done and saved; the part of the validation so far is not.
@@ -345,20 +352,21 @@ class TrainingLoop:
                     break
         count = self.validation.own_images - left
         # On the host, in double precision: over all images small errors would add up.
-        sums = torch.stack(scores or [torch.zeros(3)]).cpu().double().sum(dim=0).tolist()
-        loss, top1, top5, images = add_up(self.fabric, [*sums, count])
-        if not math.isfinite(loss):
+        sums = torch.stack(scores or [self.task.no_score()]).cpu().double().sum(dim=0).tolist()
+        *sums, seen = add_up(self.fabric, [*sums, count])
+        measured = self.task.rows(sums, seen)
+        if not math.isfinite(measured["val_loss"]):
             raise NotFinite("the validation loss", self.progress.epoch)
         trained_loss, trained_hits, seen = add_up(self.fabric, self.sums)
+        trained = {"train_loss": trained_loss / seen}
+        if self.task.trained is not None:
+            trained[self.task.trained] = trained_hits / seen
         return {
             "epoch": self.progress.epoch + 1,
             "step": self.progress.steps,
             "lr": self.optimizer.param_groups[0]["lr"],
-            "train_loss": trained_loss / seen,
-            "train_top1": trained_hits / seen,
-            "val_loss": loss / images,
-            "val_top1": top1 / images,
-            "val_top5": top5 / images,
+            **trained,
+            **measured,
             "images_per_second": speed,
             "waiting": waiting,
         }

@@ -18,8 +18,11 @@ _REFRESH = 0.5
 _CELLS = {
     "train_loss": ("loss", "{:.4f}"),
     "train_top1": ("top-1", "{:.2%}"),
+    "train_accuracy": ("pixels", "{:.2%}"),
     "val_loss": ("val loss", "{:.4f}"),
     "val_top1": ("val top-1", "{:.2%}"),
+    "val_accuracy": ("pixels", "{:.2%}"),
+    "val_miou": ("val mIoU", "{:.2%}"),
     "images_per_second": ("images/s", "{:,.0f}"),
     "waiting": ("waiting", "{:.0%}"),
 }
@@ -47,14 +50,15 @@ class _Lines(Watcher):
     def on_epoch(self, loop: TrainingLoop) -> None:
         row, epochs = loop.progress.history[-1], str(loop.recipe.epochs)
         width = max(len("epoch"), 2 * len(epochs) + 1)
+        cells = {name: cell for name, cell in _CELLS.items() if name in row}
         if not self.has_heading:
-            titles = "".join(f"{title:>{_WIDTH + 1}}" for title, _ in _CELLS.values())
+            titles = "".join(f"{title:>{_WIDTH + 1}}" for title, _ in cells.values())
             self.show("epoch".rjust(width) + titles)
             self.has_heading = True
-        cells = "".join(
-            f"{form.format(row[name]):>{_WIDTH + 1}}" for name, (_, form) in _CELLS.items()
+        numbers = "".join(
+            f"{form.format(row[name]):>{_WIDTH + 1}}" for name, (_, form) in cells.items()
         )
-        self.show(f"{loop.progress.epoch}/{epochs}".rjust(width) + cells)
+        self.show(f"{loop.progress.epoch}/{epochs}".rjust(width) + numbers)
 
     def show(self, line: str) -> None:
         print(line, file=sys.stderr, flush=True)
@@ -88,7 +92,9 @@ class _Bar(_Lines):
         if now - self.shown < _REFRESH and not is_last:
             return
         self.shown = now
-        loss, top1 = loop.running()
+        loss, share = loop.running()
+        name = loop.task.trained
+        right = f"{_CELLS[name][0]} {share:.1%}  " if name else ""
         is_first = not self.bar.live.is_started
         if is_first:
             self.bar.reset(self.task)
@@ -99,7 +105,7 @@ class _Bar(_Lines):
             total=loop.steps_in_epoch,
             numbers="validating"
             if is_last
-            else f"loss {loss:.3f}  top-1 {top1:.1%}  {loop.speed:,.0f} images/s",
+            else f"loss {loss:.3f}  {right}{loop.speed:,.0f} images/s",
         )
         if is_first:
             self.bar.start()

@@ -136,7 +136,7 @@ def find_rate(
         fabric = start_processes(options)
         training, validation = make_loaders(data, recipe, fabric, options)
         network = make_network(module_source, model, options)
-        task = make_task(model, recipe, network)
+        task = make_task(model, recipe, data, network)
         beginning = begin_with(network, options, task.classes, is_resumed=False)
         if fabric.is_global_zero:
             for note in beginning.notes:

@@ -34,7 +34,22 @@ _PANELS = {
         ("train_top1", "training top-1"),
         ("val_top1", "validation top-1"),
         ("val_top5", "validation top-5"),
+        ("train_accuracy", "training pixels"),
+        ("val_accuracy", "validation pixels"),
+        ("val_miou", "validation mIoU"),
     ),
+}
+
+#: The columns of the table, by the name of the number in the row: the heading, and the format.
+_COLUMNS = {
+    "train_loss": ("training loss", "{:.4f}"),
+    "train_top1": ("training top-1", "{:.2%}"),
+    "train_accuracy": ("training pixels", "{:.2%}"),
+    "val_loss": ("validation loss", "{:.4f}"),
+    "val_top1": ("top-1", "{:.2%}"),
+    "val_top5": ("top-5", "{:.2%}"),
+    "val_accuracy": ("pixels", "{:.2%}"),
+    "val_miou": ("mIoU", "{:.2%}"),
 }
 
 
@@ -51,12 +66,17 @@ def _draw_curves(run: RunFolder, metrics: Sequence[Row]) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
-    for axes, (title, curves) in zip(figure.subplots(1, 2), _PANELS.items(), strict=True):
+    measured = {
+        title: [curve for curve in curves if any(curve[0] in row for row in metrics)]
+        for title, curves in _PANELS.items()
+    }
+    panels = {title: curves for title, curves in measured.items() if curves}
+    figure = Figure(figsize=(4.5 * len(panels), 3.4), layout="constrained")
+    places = figure.subplots(1, len(panels), squeeze=False).flatten()
+    for axes, (title, curves) in zip(places, panels.items(), strict=True):
         for (column, label), style in zip(curves, ("-", "--", ":"), strict=False):
             points = [(i + 1, row[column]) for i, row in enumerate(metrics) if column in row]
-            if points:
-                axes.plot(*zip(*points, strict=True), style, label=label)
+            axes.plot(*zip(*points, strict=True), style, label=label)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_title(title)
@@ -96,7 +116,7 @@ def _report(facts: dict[str, Any], metrics: Sequence[Row]) -> str:
     lines = [
         f"# {facts['network']}",
         "",
-        f"{facts['parameters']:,} parameters; {volume} → {facts['output'][-1]} classes; compiled "
+        f"{facts['parameters']:,} parameters; {volume} → {_output(facts)}; compiled "
         f"from `{facts['spec']}` to `module.py`.",
         "",
         f"Trained on {data['name']}: {data['train']:,} images, {data['validation']:,} to "
@@ -115,21 +135,20 @@ def _report(facts: dict[str, Any], metrics: Sequence[Row]) -> str:
     for change in changes_of(facts):
         lines += [f"{change[0].upper()}{change[1:]}.", ""]
     if metrics:
-        best = max(metrics, key=lambda row: row.get("val_top1", 0.0))
-        epoch = metrics.index(best) + 1
         losses = [row["val_loss"] for row in metrics]
+        columns = [column for column in _COLUMNS if any(column in row for row in metrics)]
+        titles = [_COLUMNS[column][0] for column in columns]
         lines += [
-            f"**Best validation top-1: {best.get('val_top1', 0):.2%}** in epoch {epoch}; at the "
-            f"end {metrics[-1].get('val_top1', 0):.2%}.",
+            _best(metrics),
             "",
             f"`weights.safetensors` is of epoch {1 + losses.index(min(losses))}, which has the "
             "lowest validation loss.",
             "",
             "![loss and accuracy by epoch](curves.svg)",
             "",
-            "| epoch | training loss | training top-1 | validation loss | top-1 | top-5 |",
-            "|---:|---:|---:|---:|---:|---:|",
-            *(_row(index + 1, row) for index, row in enumerate(metrics)),
+            f"| epoch | {' | '.join(titles)} |",
+            f"|---:|{'---:|' * len(titles)}",
+            *(_row(index + 1, row, columns) for index, row in enumerate(metrics)),
             "",
         ]
     versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
@@ -179,12 +198,30 @@ def _word(word: dict[str, Any]) -> str:
     return " ".join([word["name"], *settings])
 
 
-def _row(epoch: int, row: dict[str, float]) -> str:
-    cells = [
-        f"{row['train_loss']:.4f}" if "train_loss" in row else "",
-        f"{row['train_top1']:.2%}" if "train_top1" in row else "",
-        f"{row['val_loss']:.4f}" if "val_loss" in row else "",
-        f"{row['val_top1']:.2%}" if "val_top1" in row else "",
-        f"{row['val_top5']:.2%}" if "val_top5" in row else "",
-    ]
+def _output(facts: dict[str, Any]) -> str:
+    """What a network returns: classes, or an image."""
+    sizes = facts["output"]
+    return f"{sizes[-1]} classes" if len(sizes) == 1 else "x".join(map(str, sizes))
+
+
+def _best(metrics: Sequence[Row]) -> str:
+    """The best epoch, by the number by which networks of its kind are judged."""
+    for name, title in (("val_top1", "top-1"), ("val_miou", "mIoU")):
+        values = [row.get(name, 0.0) for row in metrics]
+        if any(name in row for row in metrics):
+            epoch = values.index(max(values)) + 1
+            return (
+                f"**Best validation {title}: {max(values):.2%}** in epoch {epoch}; at the end "
+                f"{values[-1]:.2%}."
+            )
+    losses = [row["val_loss"] for row in metrics]
+    epoch = losses.index(min(losses)) + 1
+    return (
+        f"**Lowest validation loss: {min(losses):.4f}** in epoch {epoch}; at the end "
+        f"{losses[-1]:.4f}."
+    )
+
+
+def _row(epoch: int, row: Row, columns: Sequence[str]) -> str:
+    cells = [_COLUMNS[name][1].format(row[name]) if name in row else "" for name in columns]
     return f"| {epoch} | {' | '.join(cells)} |"

@@ -37,6 +37,7 @@ from archdsl.train.report import changes_of
 from archdsl.train.resuming import Resumed, data_facts, find_checkpoint
 from archdsl.train.setup import (
     gives_probabilities,
+    kind_of_task,
     make_loaders,
     make_network,
     make_task,
@@ -122,8 +123,9 @@ def _train(
     training, validation = make_loaders(data, recipe, fabric, options)
     _refuse_late_average(recipe, training)
     facts = _facts(model, recipe, options, data, resumed)
+    told = {name: facts[name] for name in _TOLD if name in facts}
     network = make_network(module_source, model, options)
-    task = make_task(model, recipe, network)
+    task = make_task(model, recipe, data, network)
     beginning = begin_with(network, options, task.classes, is_resumed=resumed is not None)
     with (
         _explaining(run),
@@ -154,7 +156,6 @@ def _train(
             for note in beginning.notes:
                 show_note(note)
         watchers: list[Watcher] = [*progress_watchers(fabric, options.color)]
-        told = {name: facts[name] for name in _TOLD if name in facts}
         keeper = Keeper(run, fabric, network, optimizer, options, progress, average, told)
         if not options.dry_run:
             watchers.insert(0, keeper)
@@ -236,6 +237,7 @@ def _facts(
         "data": data_facts(data),
         "recipe": recipe_facts(recipe),
         "options": {name: _plain(value) for name, value in asdict(options).items()},
+        "task": kind_of_task(model, recipe, data),
         "gives_probabilities": gives_probabilities(model, recipe),
         "classified": next(iter(trained_outputs(model, recipe))),
         "versions": {

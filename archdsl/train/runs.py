@@ -60,7 +60,7 @@ class RecordedRun:
         """The numbers of the run. Errors: ``TrainError`` where ``run.json`` lacks some."""
         facts, recipe = self.facts, self.facts.get("recipe")
         try:
-            top1s = [row["val_top1"] for row in self.history]
+            top1s = [row["val_top1"] for row in self.history if "val_top1" in row]
             best = max(top1s, default=None)
             return RunSummary(
                 self.folder.as_posix(),
@@ -198,7 +198,10 @@ def _text(value: Any) -> str:
 
 
 def draw_comparison(runs: Sequence[RecordedRun]) -> Figure:
-    """Loss and top-1 of all runs by epoch: validation as lines, training dotted."""
+    """Loss and top-1 of all runs by epoch: validation as lines, training dotted.
+
+    Runs whose networks tell no classes of images apart have a loss alone.
+    """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from typing import Literal
 
 import torch
 from filelock import FileLock
@@ -15,20 +16,26 @@ from torch import nn
 from torch.utils.data import Subset
 
 from archdsl.codegen import entry_name
-from archdsl.layers.activation import Softmax
+from archdsl.layers.activation import Sigmoid, Softmax
 from archdsl.model import Model
 from archdsl.recipe import Recipe
+from archdsl.recipe.augmentations import Mixing
+from archdsl.recipe.losses import CrossEntropy, MeanSquaredError
 from archdsl.torch_tools.network import load_network
-from archdsl.train.data import ImageData, open_data
+from archdsl.train.data import ImageData, is_own, open_data
 from archdsl.train.errors import TrainError
 from archdsl.train.loading import Loader
+from archdsl.train.loop import Task
 from archdsl.train.options import TrainOptions, count_workers
+from archdsl.train.pixel_tasks import Reconstruction, Segmentation
 from archdsl.train.task import (
     Classification,
     classified_output,
     objectives_of,
     trained_outputs,
 )
+
+TaskKind = Literal["classification", "segmentation", "reconstruction"]
 
 #: Real digits that need no download.
 DEFAULT_DATA = "digits"
@@ -61,6 +68,7 @@ def open_images(model: Model, recipe: Recipe, options: TrainOptions) -> ImageDat
 
 
 def _open(model: Model, recipe: Recipe, options: TrainOptions) -> ImageData:
+    output = classified_output(model, recipe).volume
     with one_at_a_time(options):
         data = open_data(
             recipe.data or DEFAULT_DATA,
@@ -70,7 +78,8 @@ def _open(model: Model, recipe: Recipe, options: TrainOptions) -> ImageData:
             root=options.data_root,
             download=options.download,
             skip_broken=options.skip_broken,
-            classes=classified_output(model, recipe).volume.channels,
+            # Made up where the network does not tell the classes of images apart.
+            classes=output.channels if output.is_vector else None,
         )
     if options.overfit is None:
         return data
@@ -102,18 +111,23 @@ def _refuse_volumes(model: Model, recipe: Recipe) -> None:
         raise TrainError(
             f"{model.name} reads the numbers of words; `archdsl train` trains networks of images"
         )
-    for output, node in trained_outputs(model, recipe).items():
-        if not node.volume.is_vector:
-            what = f"`{output}` of {model.name} is" if output else f"{model.name} ends in"
-            raise TrainError(
-                f"{what} {node.volume}; training needs one number per class: "
-                "end with `gap; flatten` or `fc`"
-                + (", or give the recipe the losses of other outputs alone" if output else "")
-            )
+    # Only opened data tells whether it has masks; no others than the user's have.
+    _possible_task(model, recipe, may_have_masks=is_own(recipe.data or DEFAULT_DATA))
 
 
 def _refuse_misfit(model: Model, recipe: Recipe, data: ImageData) -> None:
-    """Each output with a loss must have one number for each class of the data."""
+    """Refuse outputs that are not made for what the data is to be told by."""
+    kind = kind_of_task(model, recipe, data)
+    if kind == "reconstruction":
+        if any(isinstance(option, Mixing) for option in recipe.augment):
+            raise TrainError("mixup and cutmix mix labels, and an autoencoder has none")
+        return
+    if kind == "segmentation":
+        volume = classified_output(model, recipe).volume
+        if volume.height > model.input.height or volume.width > model.input.width:
+            raise TrainError(
+                f"{model.name} ends in {volume}, which has more pixels than its input {model.input}"
+            )
     for output, node in trained_outputs(model, recipe).items():
         if len(data.classes) != node.volume.channels:
             what = f"`{output}` of {model.name}" if output else model.name
@@ -121,6 +135,46 @@ def _refuse_misfit(model: Model, recipe: Recipe, data: ImageData) -> None:
                 f"{what} tells {node.volume.channels} classes apart, "
                 f"{data.name} has {len(data.classes)}"
             )
+
+
+def kind_of_task(model: Model, recipe: Recipe, data: ImageData) -> TaskKind:
+    """What a network is trained for on some data: its output and its loss tell.
+
+    Errors:
+        TrainError: where the data is not made for it.
+    """
+    kind = _possible_task(model, recipe, may_have_masks=data.has_masks)
+    if kind == "classification" and data.has_masks:
+        raise TrainError(
+            f"{data.name} has a mask for each image, {model.name} returns a vector: a network "
+            "that tells the class of each pixel ends in an image"
+        )
+    return kind
+
+
+def _possible_task(model: Model, recipe: Recipe, *, may_have_masks: bool) -> TaskKind:
+    """What a network can be trained for. Errors: ``TrainError`` where that is nothing."""
+    outputs = trained_outputs(model, recipe)
+    if all(node.volume.is_vector for node in outputs.values()):
+        return "classification"
+    volume, loss = classified_output(model, recipe).volume, recipe.loss
+    if not model.outputs and not model.heads.parameters and volume.is_image:
+        if isinstance(loss, MeanSquaredError) and volume == model.input:
+            return "reconstruction"
+        if isinstance(loss, CrossEntropy) and may_have_masks:
+            return "segmentation"
+    output, node = next((o, n) for o, n in outputs.items() if not n.volume.is_vector)
+    what = f"`{output}` of {model.name} is" if output else f"{model.name} ends in"
+    others = (
+        "or give the recipe the losses of other outputs alone"
+        if output
+        else "a class for each pixel needs data with masks, an autoencoder `loss mse` and the "
+        "volume of the input"
+    )
+    raise TrainError(
+        f"{what} {node.volume}; training needs one number per class: end with `gap; flatten` or "
+        f"`fc`{',' if output else ';'} {others}"
+    )
 
 
 # ── Its parts ─────────────────────────────────────────────────────────────────────────────────────
@@ -154,11 +208,23 @@ def make_loaders(
     return training, validation
 
 
-def make_task(model: Model, recipe: Recipe, network: nn.Module) -> Classification:
+def make_task(model: Model, recipe: Recipe, data: ImageData, network: nn.Module) -> Task:
     """What a network is trained for."""
+    kind, output = kind_of_task(model, recipe, data), classified_output(model, recipe)
+    volume = output.volume
+    if kind == "reconstruction":
+        is_from_0_to_1 = isinstance(output.layer, Sigmoid)
+        return Reconstruction(data.denormalize if is_from_0_to_1 else None)
+    if kind == "segmentation":
+        return Segmentation(
+            recipe,
+            volume.channels,
+            (volume.height, volume.width),
+            gives_probabilities=gives_probabilities(model, recipe),
+        )
     return Classification(
         recipe,
-        classified_output(model, recipe).volume.channels,
+        volume.channels,
         gives_probabilities=gives_probabilities(model, recipe),
         aux_weights=getattr(network, "aux_weights", ()),
         objectives=objectives_of(model, recipe),

@@ -64,6 +64,10 @@ class Classification:
     class.
     """
 
+    name = "classification"
+    #: In the rows of epochs: what is counted while training.
+    trained = "train_top1"
+
     def __init__(
         self,
         recipe: Recipe,
@@ -110,6 +114,19 @@ class Classification:
         yield 1.0, self.loss(trunk, labels), trunk
         for weight, head in zip(self.aux_weights, heads, strict=True):
             yield weight, self.loss(head, labels), head
+
+    def targets(self, images: Tensor, labels: Tensor) -> Tensor:
+        """What the output is compared with."""
+        return labels
+
+    def rows(self, sums: list[float], images: float) -> Row:
+        """What the sums of ``score`` say of a validation, by the names in the rows of epochs."""
+        loss, top1, top5 = sums
+        return {"val_loss": loss / images, "val_top1": top1 / images, "val_top5": top5 / images}
+
+    def no_score(self) -> Tensor:
+        """The score of no image."""
+        return torch.zeros(3)
 
     def measure(self, output: Any, labels: Tensor) -> tuple[Tensor, Tensor]:
         """The weighted loss of all outputs, and how often the trunk is right."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from archdsl.train.data.appearance import Appearance, measure_appearance
 from archdsl.train.data.images import ImageData, Images, Sample
-from archdsl.train.data.names import DATA_NAMES, open_data
+from archdsl.train.data.names import DATA_NAMES, is_own, open_data
 from archdsl.train.data.preparation import prepare_pixels
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "ImageData",
     "Images",
     "Sample",
+    "is_own",
     "measure_appearance",
     "open_data",
     "prepare_pixels",

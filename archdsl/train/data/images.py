@@ -43,10 +43,20 @@ class ImageData:
     std: tuple[float, ...]
     enlarged: bool = False
     finished: bool = True
+    #: Whether the label of an image is a mask, uint8 H×W, with the class of each pixel.
+    has_masks: bool = False
 
     def normalize(self, images: Tensor) -> Tensor:
         """A batch as the network takes it, float32 N×C×H×W, on the device where it is."""
         return images.float() if self.finished else self._normalization(images)
+
+    def denormalize(self, images: Tensor) -> Tensor:
+        """Pixels from 0 to 1 of what ``normalize`` returns; the user's finished images stay."""
+        mean, std = (
+            torch.tensor(values, device=images.device).view(-1, 1, 1)
+            for values in (self.mean, self.std)
+        )
+        return images * std + mean
 
     @cached_property
     def _normalization(self) -> Normalization:

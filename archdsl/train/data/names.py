@@ -95,6 +95,12 @@ def open_data(
     raise TrainError(f"there is no data `{name}`: {_suggestion(name)}")
 
 
+def is_own(name: str) -> bool:
+    """Whether a name is that of a function of the user's."""
+    kind, colon, _ = name.partition(":")
+    return bool(colon) and kind not in {known.partition(":")[0] for known in DATA_NAMES[:-1]}
+
+
 def _suggestion(name: str) -> str:
     kind, colon, _ = name.partition(":")
     if kind in _PLAIN and colon:

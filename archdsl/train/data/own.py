@@ -10,6 +10,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -21,7 +22,13 @@ from archdsl.text.diagnostics import did_you_mean
 from archdsl.train.data.augmentation import is_enlarged, plan_preparations
 from archdsl.train.data.decoding import pixels_of, with_channels
 from archdsl.train.data.images import ImageData, Sample
-from archdsl.train.data.preparation import IMAGENET, Preparation, Statistics
+from archdsl.train.data.preparation import (
+    IMAGENET,
+    VOID,
+    Preparation,
+    Statistics,
+    prepare_mask,
+)
 from archdsl.train.errors import TrainError
 
 _WANTED = "(train_dataset, validation_dataset, classes) or an ImageData"
@@ -35,7 +42,8 @@ def open_own(
     That is ``(train_dataset, validation_dataset, classes)``, map-style data sets of (image, label)
     and the names of the classes, or an ``ImageData``, which is taken as it is. Images are either
     raw (Pillow images or uint8 tensors C×h×w), and then prepared like those of a folder; or
-    finished: float tensors C×H×W of the input's volume.
+    finished: float tensors C×H×W of the input's volume. A label is the number of a class, or a
+    mask: a Pillow image or a tensor of integers h×w, with the class of each pixel, 255 for none.
 
     Raises ``TrainError`` where the function is missing, fails, or returns anything else, and, when
     an image is read, where it does not fit the input, holds a NaN, or has no class.
@@ -59,19 +67,30 @@ def open_own(
             f"`{name}` returns finished images, float tensors: `augment` needs uint8 tensors or "
             "Pillow images"
         )
+    has_masks = _is_mask(_fetch(name, train, 0))
+    if has_masks and augment:
+        raise TrainError(
+            f"`{name}` returns masks: `augment` would change images and leave their masks as they "
+            "are"
+        )
+    if has_masks and len(names) > VOID:
+        raise TrainError(f"`{name}` has {len(names)} classes: masks tell up to {VOID} apart")
     statistics = IMAGENET.for_channels(input.channels)
     prepare_training, prepare = plan_preparations(input, augment)
     if finished:
         statistics = Statistics((0.0,) * input.channels, (1.0,) * input.channels)
     return ImageData(
         name,
-        OwnImages(name, train, len(names), prepare_training, finished=finished),
-        OwnImages(name, validation, len(names), prepare, finished=finished),
+        OwnImages(
+            name, train, len(names), prepare_training, finished=finished, has_masks=has_masks
+        ),
+        OwnImages(name, validation, len(names), prepare, finished=finished, has_masks=has_masks),
         names,
         statistics.mean,
         statistics.std,
         is_enlarged(augment),
         finished=finished,
+        has_masks=has_masks,
     )
 
 
@@ -144,26 +163,42 @@ def _is_finished(item: Any) -> bool:
     return isinstance(image, Tensor) and image.is_floating_point()
 
 
+def _is_mask(item: Any) -> bool:
+    """Whether the label of an item is an image of classes."""
+    label = item[1] if isinstance(item, tuple | list) and len(item) == 2 else None
+    return isinstance(label, Image.Image) or (isinstance(label, Tensor) and label.dim() == 2)
+
+
 class OwnImages(Dataset[Sample]):
     """The user's data set, each item checked and prepared."""
 
     def __init__(
-        self, name: str, own: Any, classes: int, preparation: Preparation, *, finished: bool
+        self,
+        name: str,
+        own: Any,
+        classes: int,
+        preparation: Preparation,
+        *,
+        finished: bool,
+        has_masks: bool = False,
     ) -> None:
         self.name = name
         self.own = own
         self.classes = classes
         self.preparation = preparation
         self.finished = finished
+        self.has_masks = has_masks
 
     def __len__(self) -> int:
         return len(self.own)
 
-    def __getitem__(self, index: int) -> Sample:
+    def __getitem__(self, index: int) -> Any:
         item = _fetch(self.name, self.own, index)
         if not isinstance(item, tuple | list) or len(item) != 2:
             raise self._fault(index, f"is {_describe(item)}, not (image, label)")
         image, label = item
+        if self.has_masks:
+            return self._prepare(index, image), self._prepare_mask(index, image, label)
         return self._prepare(index, image), self._check_label(index, label)
 
     def _prepare(self, index: int, image: Any) -> Tensor:
@@ -199,6 +234,28 @@ class OwnImages(Dataset[Sample]):
 
     def _finish(self, pixels: Tensor) -> Tensor:
         return self.preparation(pixels.unsqueeze(0)).squeeze(0)
+
+    def _prepare_mask(self, index: int, image: Any, mask: Any) -> Tensor:
+        """The classes of the pixels, uint8 H×W, in the place that the image is brought to."""
+        if isinstance(mask, Image.Image):
+            if mask.mode not in ("L", "P", "1"):
+                raise self._fault(index, f"has a mask of mode {mask.mode}, not of numbers (L or P)")
+            mask = torch.from_numpy(np.array(mask, dtype=np.uint8))
+        if not isinstance(mask, Tensor) or mask.dim() != 2 or mask.is_floating_point():
+            raise self._fault(index, f"has {_describe(mask)} for its mask, not integers h×w")
+        is_pillow = isinstance(image, Image.Image)
+        size = (image.height, image.width) if is_pillow else tuple(image.shape[-2:])
+        if tuple(mask.shape) != size:
+            sizes = "×".join(map(str, mask.shape)), "×".join(map(str, size))
+            raise self._fault(index, f"is {sizes[1]}, its mask {sizes[0]}")
+        mask = mask.long()
+        known = mask[mask != VOID]
+        if len(known) and not 0 <= int(known.min()) <= int(known.max()) < self.classes:
+            wrong = int(known.min()) if int(known.min()) < 0 else int(known.max())
+            raise self._fault(
+                index, f"has the class {wrong} in its mask, with {self.classes} classes from 0"
+            )
+        return prepare_mask(mask.to(torch.uint8), self.preparation.size)
 
     def _check_label(self, index: int, label: Any) -> int:
         if isinstance(label, Tensor) and not label.dim() and not label.is_floating_point():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torchvision.transforms import InterpolationMode  # type: ignore[import-untyped]
 from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]
 
 from archdsl.layers.volume import Volume
@@ -18,6 +19,9 @@ from archdsl.train.errors import TrainError
 #: An image this many pixels smaller than the input, or less, is padded instead of enlarged, like
 #: the 28×28 digits in the 32×32 field of LeNet-5 (LeCun et al. 1998, section II.B).
 MOST_PADDING = 8
+
+#: The class of pixels that have none, as in PASCAL VOC and Cityscapes.
+VOID = 255
 
 #: Changes one image, C×h×w with pixels from 0 to 255; uint8, or float32 after a change of colour.
 Step = Callable[[Tensor], Tensor]
@@ -157,6 +161,25 @@ def cover(images: Tensor, size: tuple[int, int]) -> Tensor:
     centre = covering_window(height, width, size)
     resized: Tensor = functional.resize(cut_centre(images, centre), list(size), antialias=True)
     return resized
+
+
+def prepare_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
+    """The classes of an image's pixels, uint8 h×w, brought to the ``size`` as the image is.
+
+    What is padded has no class.
+    """
+    height, width = mask.shape
+    if is_padded(height, width, size):
+        down, right = size[0] - height, size[1] - width
+        top, left = down // 2, right // 2
+        sides = (left, right - left, top, down - top)
+        return nn.functional.pad(mask, sides, value=VOID)
+    if (height, width) == size:
+        return mask
+    window = cut_centre(mask, covering_window(height, width, size))
+    nearest = InterpolationMode.NEAREST
+    resized: Tensor = functional.resize(window[None], list(size), interpolation=nearest)
+    return resized[0]
 
 
 def cut_centre(images: Tensor, size: tuple[int, int]) -> Tensor:
