@@ -28,6 +28,7 @@ from archdsl.report.text import count_of, printable
 if TYPE_CHECKING:
     from archdsl.train.rates import RateSweep
 
+_LOGGERS = ("csv", "tensorboard", "wandb", "mlflow")
 #: More processes would take longer to start than any epoch.
 MOST_WORKERS = 512
 
@@ -208,7 +209,7 @@ class Positive(click.FloatRange):
     metavar="NAMES",
     default="csv,tensorboard",
     show_default=True,
-    help="Loggers, separated by commas.",
+    help="Loggers, separated by commas: csv, tensorboard, wandb and mlflow.",
 )
 @click.option(
     "--output",
@@ -344,8 +345,8 @@ def _print_sweep(sweep: RateSweep, paths: list[Path]) -> None:
 def _loggers(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     for name in names:
-        if name not in ("csv", "tensorboard"):
+        if name not in _LOGGERS:
             raise CommandError(
-                f"there is no logger `{printable(name)}`; the loggers are csv and tensorboard"
+                f"there is no logger `{printable(name)}`; the loggers are {', '.join(_LOGGERS)}"
             )
     return names

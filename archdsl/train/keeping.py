@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -34,6 +35,7 @@ from archdsl.train.options import TrainOptions
 from archdsl.train.report import write_report
 from archdsl.train.resuming import Resumed
 from archdsl.train.task import load_optimizer
+from archdsl.train.trackers import Tracker
 
 State = dict[str, Any]
 
@@ -51,6 +53,7 @@ class Keeper(Watcher):
         progress: Progress,
         average: Averaging | None,
         told: State,
+        trackers: Sequence[Tracker] = (),
     ) -> None:
         self.run = run
         self.fabric = fabric
@@ -61,6 +64,7 @@ class Keeper(Watcher):
         self.told = told
         self.is_sharded = options.strategy == "fsdp"
         self.logs: Logs | None = None
+        self.trackers = trackers
         if fabric.is_global_zero and not options.dry_run:
             self.logs = Logs(run, options.log, progress.history)
             self.logs.write_table(progress.history)
@@ -74,6 +78,8 @@ class Keeper(Watcher):
         self._save(progress, is_best=is_best)
         if self.logs is not None:
             self.logs.write(progress.history)
+        for tracker in self.trackers:
+            tracker.log(progress.history[-1])
 
     def on_checkpoint(self, loop: TrainingLoop) -> None:
         self._save(loop.progress, is_best=False)
@@ -83,6 +89,8 @@ class Keeper(Watcher):
         self._write_weights(self.run.last_weights)
         if self.logs is not None:
             self.logs.close()
+            for tracker in self.trackers:
+                tracker.close()
             write_report(self.run, loop.progress.history)
 
     def _save(self, progress: Progress, *, is_best: bool) -> None:

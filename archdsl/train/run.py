@@ -50,6 +50,7 @@ from archdsl.train.task import (
     make_optimizer,
     trained_outputs,
 )
+from archdsl.train.trackers import TRACKERS, Tracker, check_tracker
 from archdsl.train.transfer import begin_with
 from archdsl.version import __version__
 
@@ -92,6 +93,9 @@ def train_model(model: Model, module_source: str, recipe: Recipe, options: Train
     refuse_name(options.name)
     if options.overfit:
         recipe = replace(recipe, augment=())
+    for name in options.log:
+        if name in TRACKERS:
+            check_tracker(name)
     if options.freeze and options.weights_from is None and options.resume is None:
         raise TrainError("`--freeze` keeps weights as they are: name them with `--from`")
     if recipe.average and options.strategy == "fsdp":
@@ -124,6 +128,7 @@ def _train(
     _refuse_late_average(recipe, training)
     facts = _facts(model, recipe, options, data, resumed)
     told = {name: facts[name] for name in _TOLD if name in facts}
+    trackers: list[Tracker] = []
     network = make_network(module_source, model, options)
     task = make_task(model, recipe, data, network)
     beginning = begin_with(network, options, task.classes, is_resumed=resumed is not None)
@@ -143,6 +148,7 @@ def _train(
         if fabric.is_global_zero and not options.dry_run:
             # Nothing is written before everything has been accepted.
             _refuse_full_disk(run, model, recipe)
+            trackers = [Tracker(name, run, told) for name in options.log if name in TRACKERS]
             with seeded(options.seed, also_python=True):
                 appearance = measure_appearance(data)
             if appearance is not None:
@@ -156,7 +162,7 @@ def _train(
             for note in beginning.notes:
                 show_note(note)
         watchers: list[Watcher] = [*progress_watchers(fabric, options.color)]
-        keeper = Keeper(run, fabric, network, optimizer, options, progress, average, told)
+        keeper = Keeper(run, fabric, network, optimizer, options, progress, average, told, trackers)
         if not options.dry_run:
             watchers.insert(0, keeper)
         loop = TrainingLoop(

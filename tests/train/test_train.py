@@ -389,7 +389,7 @@ def test_commands_report_what_the_user_can_fix(tmp_path: Path) -> None:
     for words, message in (
         (["train", spec, "--data", "digits", "--output", str(tmp_path)], "tells 4 classes apart"),
         (["train", spec, "--data", "digitz", "--output", str(tmp_path)], "digits"),
-        (["train", spec, "--log", "wandb"], "there is no logger"),
+        (["train", spec, "--log", "wands"], "there is no logger"),
         (["train", str(ROOT / "specs" / "vgg.arch")], "several networks"),
         (["evaluate", str(tmp_path)], "is not the folder of a run"),
         (["predict", str(tmp_path), "x.png"], "is not the folder of a run"),
