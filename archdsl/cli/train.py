@@ -246,7 +246,7 @@ def train(
     archdsl train specs/vgg16.arch --data folder:imagenet --precision bf16
     archdsl train specs/lenet5.arch --data digits --resume auto
     archdsl train specs/lenet5.arch --data digits --find-lr
-    archdsl train mine.arch --data folder:pets --from torchvision:resnet18 --freeze layer1
+    archdsl train pets.arch --from torchvision:resnet18 --freeze layer1
 
     Ctrl-C and SIGTERM end the step, save the run, and say how to continue; so does SIGUSR1, which
     puts a SLURM job back into the queue.
