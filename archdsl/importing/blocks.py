@@ -11,6 +11,7 @@ from archdsl.elaborate.names import can_refer_to, is_word
 from archdsl.importing.structure import (
     Body,
     HeadStatement,
+    InputStatement,
     LayerStatement,
     MergeStatement,
     PartStatement,
@@ -201,6 +202,8 @@ class Blocks:
                 return label, key_of(operation.layer), tuple(map(self.key, branches))
             case HeadStatement(body=body, label=label):
                 return label, "head", self.key(body)
+            case InputStatement(label=label):
+                return label, "input"
             case ReferenceStatement(of=of):
                 return ("reference", label_of(of))
             case ReuseStatement(of=of):

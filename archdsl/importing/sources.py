@@ -65,9 +65,8 @@ def find_source(
         called = name or _name_of(text)
         if arguments:
             raise WrongSource(f"{text} is no constructor, and takes no arguments")
-        return Importable(
-            text, called, False, lambda: _import_file(Path(text), weights, input, called)
-        )
+        given = _Given(Path(text), called, weights, input)
+        return Importable(text, called, False, lambda: _import_file(given))
     if weights is not None:
         raise WrongSource(f"{text}: only a `.prototxt` or a `.cfg` has weights in a second file")
     source = read_source(text, arguments)
@@ -88,10 +87,32 @@ def _name_of(path: str) -> str:
     return name if name.isidentifier() else f"Net{name}"
 
 
-def _import_file(path: Path, weights: Path | None, input: Volume | None, name: str) -> Imported:
-    content = _content(path)
-    given = None if weights is None else _content(weights)
-    source = _READERS[path.suffix.lower()](content, name, given, input)
+@dataclass(frozen=True)
+class _Given:
+    """What a reader of files is given: the file, and what goes with it."""
+
+    path: Path
+    name: str
+    weights: Path | None
+    input: Volume | None
+
+    def text(self) -> str:
+        """The file as text. Errors: ``WrongSource``."""
+        content = _content(self.path)
+        try:
+            return content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = content[: error.start].count(b"\n") + 1
+            raise WrongSource(f"{self.path}, line {line}: it is not UTF-8 text") from None
+
+    def trained(self) -> bytes | None:
+        """What the file of weights holds, if there is one."""
+        return None if self.weights is None else _content(self.weights)
+
+
+def _import_file(given: _Given) -> Imported:
+    path, weights = given.path, given.weights
+    source = _READERS[path.suffix.lower()](given)
     return import_file(source, path.name if weights is None else f"{path.name}, {weights.name}")
 
 
@@ -109,43 +130,27 @@ def _content(path: Path) -> bytes:
     return content
 
 
-_Reader = Callable[[bytes, str, bytes | None, Volume | None], FileSource]
-
-
-def _read_onnx(
-    content: bytes, name: str, weights: bytes | None, input: Volume | None
-) -> FileSource:
+def _read_onnx(given: _Given) -> FileSource:
     from archdsl.importing.from_onnx.file import read_onnx
 
-    if weights is not None:
-        raise WrongSource("an ONNX model has its weights in the same file")
-    return read_onnx(content, name, input)
+    if given.weights is not None:
+        raise WrongSource("an ONNX model says itself where its weights are")
+    return read_onnx(_content(given.path), given.name, given.input, given.path.parent)
 
 
-def _read_caffe(
-    content: bytes, name: str, weights: bytes | None, input: Volume | None
-) -> FileSource:
-    return read_caffe(_text(content, name), name, weights, input)
+def _read_caffe(given: _Given) -> FileSource:
+    return read_caffe(given.text(), given.name, given.trained(), given.input)
 
 
-def _read_darknet(
-    content: bytes, name: str, weights: bytes | None, input: Volume | None
-) -> FileSource:
-    source = read_darknet(_text(content, name), name, weights)
-    if input not in (None, source.graph.input):
-        raise WrongSource(f"{name}: the file's input is {source.graph.input}, not {input}")
+def _read_darknet(given: _Given) -> FileSource:
+    source = read_darknet(given.text(), given.name, given.trained())
+    if given.input not in (None, source.graph.input):
+        volumes = f"{source.graph.input}, not {given.input}"
+        raise WrongSource(f"{given.name}: the file's input is {volumes}")
     return source
 
 
-def _text(content: bytes, name: str) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise WrongSource(f"{name}, line {line}: it is not UTF-8 text") from None
-
-
-_READERS: dict[str, _Reader] = {
+_READERS: dict[str, Callable[[_Given], FileSource]] = {
     ".onnx": _read_onnx,
     ".prototxt": _read_caffe,
     ".cfg": _read_darknet,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, count
 from typing import TypeAlias
 
 import networkx as nx
@@ -66,6 +67,13 @@ class HeadStatement:
 
 
 @dataclass(eq=False)
+class InputStatement:
+    """The input, which the first line of a network names where a later statement begins there."""
+
+    label: str = "image"
+
+
+@dataclass(eq=False)
 class ReferenceStatement:
     """An earlier result, by the name of the statement that gives it."""
 
@@ -87,6 +95,7 @@ Statement: TypeAlias = (
     | MergeStatement
     | PartStatement
     | HeadStatement
+    | InputStatement
     | ReferenceStatement
     | ReuseStatement
 )
@@ -214,10 +223,16 @@ class _Region:
             more = self._between(entry, exit)
             first = more[0]
             if body and not isinstance(first, ReferenceStatement):
-                raise NotInTheLanguage(self.whole.name, ["two of its results share no layer"])
+                body.append(ReferenceStatement(self._input()))
             is_next = isinstance(first, ReferenceStatement) and first.of is body[-1]
             body += more[1:] if is_next else more
         return body
+
+    def _input(self) -> InputStatement:
+        """The input by a name that no other statement has."""
+        taken = {getattr(statement, "label", None) for statement in self.told.values()}
+        names = chain(["image"], (f"image{number}" for number in count(2)))
+        return InputStatement(next(name for name in names if name not in taken))
 
     def result_of(self, statement: Statement) -> int | None:
         """The result that a statement of this part gives."""

@@ -14,6 +14,7 @@ from archdsl.importing.graph import SourceGraph
 from archdsl.importing.structure import (
     Body,
     HeadStatement,
+    InputStatement,
     LayerStatement,
     MergeStatement,
     PartStatement,
@@ -39,9 +40,16 @@ def write_spec(graph: SourceGraph, body: Body) -> str:
     lines: list[str] = []
     for block in blocks.blocks:
         lines += ["", *_Writer(blocks, block).block()]
-    head = f"network {graph.name}: {graph.input} → {_results(graph)} {{"
+    head = f"network {graph.name}: {_input(graph, body)} → {_results(graph)} {{"
     lines += ["", head, *_indented(_Writer(blocks, None).body(body)), "}"]
     return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _input(graph: SourceGraph, body: Body) -> str:
+    """The volume of the input, with its name where a statement begins there again."""
+    again = [s.of for s in body if isinstance(s, ReferenceStatement)]
+    names = [of.label for of in again if isinstance(of, InputStatement)]
+    return f"({names[0]}: {graph.input})" if names else str(graph.input)
 
 
 def _results(graph: SourceGraph) -> str:
@@ -102,6 +110,8 @@ class _Writer:
             case LayerStatement(operation=operation, label=label):
                 text = _labelled(label, self._layer(operation.layer))
                 return [text], operation.layer.family in _FIRST
+            case InputStatement(label=label):
+                return [label], True
             case ReferenceStatement(of=of):
                 return [_referred(of)], True
             case ReuseStatement(of=of, label=label):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -234,6 +235,20 @@ network Net: 8x8x4 → (mask: 6x6x8, scores: 6x6x2) {
     )
 
 
+def test_results_that_share_the_input_alone() -> None:
+    nodes = [node("Conv", "x w", "one"), node("Relu", "x", "two"), node("Sigmoid", "x", "three")]
+    made = imported(model(nodes, {"w": W}, outputs=["one", "two", "three"]))
+    assert (
+        "\n".join(bare_body_of(made))
+        == """\
+network Net: (image: 8x8x4) → (one: 6x6x8, two: 8x8x4, three: 8x8x4) {
+  one: conv 3x3 8 nobias
+  image; two: relu
+  image; three: sigmoid
+}"""
+    )
+
+
 def test_a_result_on_the_way_to_another() -> None:
     nodes = [node("Conv", "x w", "first"), node("Relu", "first", "y")]
     made = imported(model(nodes, {"w": W}, outputs=["y", "first"]))
@@ -352,3 +367,31 @@ def test_weights_that_others_read_as_well() -> None:
     constants |= {"m": drawn(4), "v": drawn(4) ** 2 + 1, "m2": drawn(4, seed=1)}
     made = imported(model(nodes, {**constants, "v2": drawn(4, seed=2) ** 2 + 1}))
     assert statements_of(made) == "bn bn"
+
+
+def test_weights_in_a_file_beside_the_model(tmp_path: Path) -> None:
+    """As ``torch.onnx.export`` writes large networks."""
+    proto = onnx.load_model_from_string(model([node("Conv", "x w", "y")], {"w": W}))
+    path = tmp_path / "net.onnx"
+    onnx.save_model(
+        proto, str(path), save_as_external_data=True, location="net.data", size_threshold=0
+    )
+    made = import_file(read_onnx(path.read_bytes(), "Net", None, tmp_path), "net.onnx")
+    assert torch.equal(made.state["0.weight"], torch.from_numpy(W))
+    (tmp_path / "net.data").unlink()
+    with pytest.raises(WrongSource, match="Net is not a valid ONNX model"):
+        read_onnx(path.read_bytes(), "Net", None, tmp_path)
+
+
+def test_weights_are_read_from_the_folder_of_the_model_alone(tmp_path: Path) -> None:
+    proto = onnx.load_model_from_string(model([node("Conv", "x w", "y")], {"w": W}))
+    (folder := tmp_path / "inner").mkdir()
+    path = folder / "net.onnx"
+    onnx.save_model(
+        proto, str(path), save_as_external_data=True, location="net.data", size_threshold=0
+    )
+    (folder / "net.data").rename(tmp_path / "net.data")
+    moved = path.read_bytes().replace(b"net.data", b"../net.d")
+    (tmp_path / "net.data").rename(tmp_path / "net.d")
+    with pytest.raises(WrongSource, match="Net is not a valid ONNX model"):
+        read_onnx(moved, "Net", None, folder)

@@ -63,11 +63,6 @@ class Always(nn.Module):
         return F.dropout(x, 0.5)
 
 
-class Pair(nn.Module):
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return F.relu(x), F.silu(x)
-
-
 def hooked() -> nn.Module:
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
     module[0].register_forward_hook(lambda module, args, output: 2 * output)
@@ -114,7 +109,6 @@ class TwoInputs(nn.Module):
         (nn.Sequential(nn.Flatten(), nn.Linear(9, 4)), ["1: its in_features are 9, and 768 flow"]),
         (hooked(), ["0: a module with hooks is not in the language"]),
         (weight_normed(), ["is not in the language"]),
-        (Pair(), ["two of its results share no layer"]),
         (TwoInputs(), ["forward: its second input, `y`, is not imported yet"]),
         (nn.Sequential(nn.Linear(3, 4)), ["0: `nn.Linear` over the last axis of 16x16x3"]),
         (

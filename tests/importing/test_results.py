@@ -108,3 +108,14 @@ def test_arguments_with_values() -> None:
 def test_an_input_by_name_alone() -> None:
     with pytest.raises(NotInTheLanguage, match="its input `x` is given by name alone"):
         imported(ByName())
+
+
+class Apart(nn.Module):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return F.relu(x), F.silu(x)
+
+
+def test_results_that_share_the_input_alone() -> None:
+    made = imported(Apart())
+    assert "network Net: (image: 16x16x3) → (out1: 16x16x3, out2: 16x16x3) {" in made.text
+    assert "  image; out2: silu " in made.text

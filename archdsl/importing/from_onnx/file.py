@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from archdsl.importing.errors import NotInTheLanguage
 from archdsl.importing.files import FileSource
@@ -13,14 +14,18 @@ from archdsl.importing.from_onnx.reader import OnnxReader
 from archdsl.layers.volume import Volume
 
 
-def read_onnx(content: bytes, name: str, input: Volume | None = None) -> FileSource:
-    """The network in the content of an ONNX file; ``input`` is its volume where the file has none.
+def read_onnx(
+    content: bytes, name: str, input: Volume | None = None, folder: Path | None = None
+) -> FileSource:
+    """The network in the content of an ONNX file.
+
+    ``input`` is its volume where the file has none, and ``folder`` where other files of it are.
 
     Errors:
         WrongSource: where it is no ONNX model.
         NotInTheLanguage: with all that the language cannot say.
     """
-    reader = OnnxReader(load(content, name), name, OPERATIONS, input)
+    reader = OnnxReader(load(content, name, folder), name, OPERATIONS, input)
     for node in reader.nodes:
         reader.read(node)
     outputs = reader.outputs()

@@ -6,11 +6,13 @@ import ast
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
+from onnx.external_data_helper import load_external_data_for_model
 from onnx.inliner import inline_local_functions
 from onnx.reference import ReferenceEvaluator
 
@@ -77,14 +79,18 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def load(content: bytes, name: str) -> onnx.ModelProto:
+def load(content: bytes, name: str, folder: Path | None = None) -> onnx.ModelProto:
     """The model in a file's content, checked, without functions of its own.
+
+    Large weights may be in another file of ``folder``.
 
     Errors:
         WrongSource: where it is none.
     """
     try:
         model = onnx.load_model_from_string(content)
+        if folder is not None:
+            load_external_data_for_model(model, str(folder))
         onnx.checker.check_model(model)
         if model.functions:
             model = inline_local_functions(model)

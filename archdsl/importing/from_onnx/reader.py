@@ -126,7 +126,7 @@ class OnnxReader:
                 self.reasons.append(f"{output.name}: no layer gives this result")
             name = re.sub(r"\W+", "_", output.name).strip("_")
             if not can_refer_to(name) or name in found:
-                name = f"output{len(found) + 1}"
+                name = f"out{len(found) + 1}"
             found[name] = result.id
         return found
 
