@@ -10,6 +10,7 @@ from archdsl.version import __version__
 if TYPE_CHECKING:
     from archdsl.api import check, compile, draw, format, lint, load, load_all, parse, replace
     from archdsl.importing.importer import from_torch
+    from archdsl.importing.sources import from_file
     from archdsl.layers.volume import Volume
     from archdsl.model import Model
     from archdsl.text.diagnostics import ArchError, Diagnostic
@@ -26,6 +27,7 @@ __all__ = [
     "compile",
     "draw",
     "format",
+    "from_file",
     "from_torch",
     "lint",
     "load",
@@ -40,6 +42,7 @@ _HOMES = {
     "Model": "archdsl.model.model",
     "Network": "archdsl.written",
     "Volume": "archdsl.layers.volume",
+    "from_file": "archdsl.importing.sources",
     "from_torch": "archdsl.importing.importer",
 }
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archdsl.classplan.naming import camel_case
+from archdsl.frontend import read_input
 from archdsl.importing.errors import WrongSource
 from archdsl.importing.files import FileSource
 from archdsl.importing.from_caffe.file import read_caffe
@@ -15,6 +16,7 @@ from archdsl.importing.from_darknet.file import read_darknet
 from archdsl.importing.from_torch.source import build, read_source, usual_input
 from archdsl.importing.importer import Imported, import_file, import_torch
 from archdsl.layers.volume import Volume
+from archdsl.model import Model
 
 #: No file is larger than what a protocol buffer can hold.
 _MAX_BYTES = 2**31
@@ -80,6 +82,35 @@ def find_source(
         source.is_file and Path(source.place).is_file(),
         lambda: import_torch(build(source), called, volume, str(source)),
     )
+
+
+def from_file(
+    path: str | Path,
+    *,
+    weights: str | Path | None = None,
+    input: str | tuple[int, ...] | Volume | None = None,
+    name: str | None = None,
+) -> Model:
+    """The Model of a ``.onnx``, ``.prototxt`` or ``.cfg`` file, proved to compute the same.
+
+    ``weights`` is the ``.caffemodel`` of a prototxt or the ``.weights`` of a cfg, and ``input`` the
+    volume of an image, channels last, where the file leaves it open. ``model.source.text`` is the
+    text.
+
+    Errors:
+        WrongSource: where the file cannot be read, or is none of these.
+        NotInTheLanguage: with all that the language cannot say.
+        NotTheSame: where the two compute other numbers, which is a fault of archdsl.
+        ValueError: the input is no volume.
+    """
+    if Path(path).suffix.lower() not in _READERS:
+        raise WrongSource(f"{path} is no file of ONNX, Caffe or Darknet")
+    volume = read_input(input) if isinstance(input, str) else input
+    volume = Volume(volume) if isinstance(volume, tuple) else volume
+    found = find_source(
+        str(path), weights=None if weights is None else Path(weights), input=volume, name=name
+    )
+    return found.make().model
 
 
 def _name_of(path: str) -> str:

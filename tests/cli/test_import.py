@@ -162,6 +162,13 @@ def test_a_model_of_a_module_at_hand() -> None:
     assert "network Small: 8x8x3 → 6x6x4 {" in model.source.text
 
 
+def test_a_model_of_a_file_at_hand() -> None:
+    model = archdsl.from_file("net.cfg", name="Small")
+    assert (model.name, str(model.output)) == ("Small", "1x1x8")
+    with pytest.raises(Exception, match=r"mynet\.py is no file of ONNX, Caffe or Darknet"):
+        archdsl.from_file("mynet.py")
+
+
 def test_a_file_and_its_weights(folder: Path) -> None:
     numbers = np.random.default_rng(0).random(8 * 4 + 8 * 27, np.float32)
     header = np.array([0, 2, 0], np.int32).tobytes() + np.array([0], np.int64).tobytes()
