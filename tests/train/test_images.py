@@ -32,7 +32,7 @@ from archdsl.recipe.augmentations import (
     Shift,
 )
 from archdsl.recipe.definition import OPTIONS, RecipeRole
-from archdsl.train.data import ImageData, open_data, prepare_image
+from archdsl.train.data import ImageData, open_data, prepare_pixels
 from archdsl.train.data.augmentation import plan_mixing
 from archdsl.train.data.decoding import BrokenImageError, decode_image
 
@@ -119,9 +119,9 @@ def test_an_image_is_turned_upright(folder: Path) -> None:
     exif[0x0112] = 6  # turned by a quarter: what is stored on top belongs to the right
     path = folder / "turned.png"
     image.save(path, exif=exif)
-    prepared = prepare_image(path, input=LENET, mean=(0.0,), std=(1.0,))
+    prepared = prepare_pixels(path, input=LENET)
     assert prepared[0, 16, 8] == 0
-    assert prepared[0, 16, 24] == 1
+    assert prepared[0, 16, 24] == 255
 
 
 # ── Broken images ────────────────────────────────────────────────────────────────────────────────
@@ -399,13 +399,13 @@ def test_one_file_is_prepared_as_for_validation(
     gradient = np.linspace(0, 255, 60 * 80 * 3).reshape(60, 80, 3).astype(np.uint8)
     Image.fromarray(gradient).save(path)
     data = _open(folder, augment=augment)
-    image = prepare_image(path, input=SMALL, mean=data.mean, std=data.std, enlarged=data.enlarged)
-    assert torch.equal(image, data.normalize(data.validation[0][0]))
+    image = prepare_pixels(path, input=SMALL, enlarged=data.enlarged)
+    assert torch.equal(data.normalize(image), data.normalize(data.validation[0][0]))
 
 
 def test_files_that_cannot_be_predicted(tmp_path: Path) -> None:
     def prepare(path: Path) -> Callable[[], Tensor]:
-        return lambda: prepare_image(path, input=LENET, mean=(0.0,), std=(1.0,))
+        return lambda: prepare_pixels(path, input=LENET)
 
     assert fault_of(prepare(tmp_path / "none.png")).endswith(
         "none.png: cannot be read: No such file or directory"
@@ -422,9 +422,9 @@ def test_every_mode_of_image_is_converted(mode: str, channels: int, tmp_path: Pa
     path = tmp_path / "image.tif"
     Image.new(mode, (20, 20)).save(path)
     volume = Volume.image(20, 20, channels)
-    image = prepare_image(path, input=volume, mean=(0.0,) * channels, std=(1.0,) * channels)
+    image = prepare_pixels(path, input=volume)
     assert image.shape == (channels, 20, 20)
-    assert 0 <= image.min() <= image.max() <= 1
+    assert image.dtype == torch.uint8
 
 
 def test_pixels_of_16_bits_are_scaled_and_those_of_32_refused(tmp_path: Path) -> None:
