@@ -39,8 +39,9 @@ def compare_file(
 ) -> SameNumbers:
     """Compare a file with the module of its spec: layers, and results for random images.
 
-    ``layers`` and ``heads`` are those of the source in the order of the spec. Weights of a file
-    with which images make no difference, as before training, are compared, and random ones as well.
+    ``layers`` and ``heads`` are those of the source in the order of the spec. Where the weights of
+    a file hide something, random ones are compared as well: weights with which images make no
+    difference, as before training, or that are the same number throughout.
 
     Errors:
         NotTheSame: where a layer or a number differs.
@@ -53,8 +54,8 @@ def compare_file(
     if source.is_trained:
         both.load(source.state)
         state = both.weights()
-        if both.compare() is None:
-            return SameNumbers("its own weights", state)
+        if both.compare() is None and not _hides(source.state):
+            return SameNumbers("its own weights" if state else "no weights", state)
     both.load(RandomWeights(source.graph))
     both.settle()
     silent = both.compare()
@@ -178,6 +179,12 @@ class _Both:
             found = [result.float() for result in tensors_of(module(self.images.to(dtype)))]
         module.float().training = False
         return found
+
+
+def _hides(state: State) -> bool:
+    """Whether a weight is one number throughout, as factors of 1, which show no wrong layer."""
+    tensors = (t for found in state.values() for t in found.values() if t.numel() > 1)
+    return any(bool((tensor == tensor.reshape(-1)[0]).all()) for tensor in tensors)
 
 
 def _size(result: Tensor) -> Tensor:

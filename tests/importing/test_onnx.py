@@ -359,6 +359,18 @@ def test_weights_with_which_images_make_no_difference() -> None:
         import_file(replace(source, state=turned, run=lambda x, _: source.run(x, source.state)), "")
 
 
+def test_weights_that_are_one_number_throughout() -> None:
+    """One of several makes no structure alone: all are the file's. Random ones are compared, too."""
+    nodes = [node("Conv", "x w", "t"), node("Conv", "t v", "u"), node("Add", "t u", "y")]
+    zeros = np.zeros((8, 8, 1, 1), np.float32)
+    made = imported(model(nodes, {"w": W, "v": zeros}))
+    assert "with its own weights and random ones" in made.text
+    assert [bool(tensor.any()) for tensor in made.state.values()] == [True, False]
+    alone = imported(model(nodes, {"w": W * 0 + 1, "v": zeros}))
+    assert "with random weights" in alone.text
+    assert not alone.state
+
+
 def test_weights_that_others_read_as_well() -> None:
     """An optimizer makes equal constants one; each layer has its own for all that."""
     nodes = [node("BatchNormalization", "x one zero m v", "t"),

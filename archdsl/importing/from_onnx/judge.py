@@ -34,7 +34,8 @@ class OnnxJudge:
         A file of a structure alone has the same number everywhere, which no comparison could tell
         from any other order: then the weights are random.
         """
-        is_trained = not any(w.value.size > 1 and np.ptp(w.value) == 0 for w in self._main())
+        main = [weight.value for weight in self.weights if weight.value.ndim > 1]
+        is_trained = not main or any(np.ptp(value) for value in main)
         own: dict[int, dict[str, Tensor]] = defaultdict(dict)
         for weight in self.weights:
             own[weight.operation][weight.name] = weight.tensor
@@ -49,9 +50,6 @@ class OnnxJudge:
             return self._run(self.model if state is own else self._with(state), images)
 
         return FileSource(graph, state, run, judge, is_trained)
-
-    def _main(self) -> list[OnnxWeight]:
-        return [weight for weight in self.weights if weight.value.ndim > 1]
 
     def _with(self, state: State) -> onnx.ModelProto:
         """The model with other weights."""
