@@ -8,12 +8,11 @@ from pathlib import Path
 
 from archdsl.cli.extras import needing
 from archdsl.cli.terminal import print_note
+from archdsl.importing.suffixes import ONNX, SUFFIXES
 from archdsl.layers.volume import Volume
 from archdsl.report.text import printable
 from archdsl.text.source import Source
 
-#: Files of other tools that describe a network.
-SUFFIXES = (".onnx", ".prototxt", ".cfg")
 _CONSTRUCTOR = re.compile(r"[\w./\\-]*\w:[A-Za-z_]\w*(\(.*\))?", re.DOTALL)
 
 
@@ -33,7 +32,7 @@ def stem_of(path: str) -> str:
 
 def extra_for(path: str) -> str:
     """The extra that an import needs."""
-    return "export" if path.lower().endswith(".onnx") else "torch"
+    return "export" if path.lower().endswith(ONNX) else "torch"
 
 
 def import_text(path: str, input: Volume | None) -> Source:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from archdsl.elaborate.names import can_refer_to, is_word
-from archdsl.importing.structure import (
+from archdsl.importing.statements import (
     Body,
     HeadStatement,
     InputStatement,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from archdsl.importing.errors import NotInTheLanguage, WrongSource
 from archdsl.importing.graph import INPUT, SourceGraph, SourceLayer, SourcePart
+from archdsl.importing.runs import behind
 from archdsl.layers import Layer
 from archdsl.layers.activation import PReLU
 from archdsl.layers.conv import Conv, Deconv, DepthwiseConv
@@ -18,6 +19,7 @@ from archdsl.layers.dense import FullyConnected
 from archdsl.layers.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
 from archdsl.layers.rearrangement import LayerScale, Scale
 from archdsl.layers.volume import Volume
+from archdsl.layers.windows import Padding
 
 #: What no network has that people train. A file that says more is a mistake, or an attack.
 MAX_LAYERS = 20_000
@@ -100,32 +102,9 @@ class GraphBuilder:
     def name_operation(self, of: int, path: str, scopes: tuple[SourcePart, ...]) -> None:
         self.operations[of] = replace(self.operations[of], path=path, scopes=scopes)
 
-    def convolution(
-        self,
-        x: int,
-        kernel: tuple[int, ...],
-        channels: int,
-        stride: tuple[int, ...],
-        padding: tuple[int, ...],
-        dilation: tuple[int, ...],
-        groups: int,
-        bias: bool,
-    ) -> Layer:
-        """A convolution, or a depthwise one where each channel is convolved by itself."""
-        if groups == channels == self.volume(x).channels > 1:
-            return DepthwiseConv(kernel, stride, padding, dilation, bias)
-        return Conv(kernel, channels, stride, padding, dilation, groups, bias)
-
     def behind(self, results: Iterable[int]) -> set[int]:
         """The operations that lead to results, their own among them."""
-        found: set[int] = set()
-        pending = [*results]
-        while pending:
-            at = pending.pop()
-            if at != INPUT and at not in found:
-                found.add(at)
-                pending += self.operations[at].inputs
-        return found
+        return behind(self.operations, *results)
 
     def finish(
         self, outputs: Mapping[str, int], heads: Sequence[tuple[int, float]] = ()
@@ -158,6 +137,22 @@ class GraphBuilder:
             named if len(named) > 1 else {},
         )
         return graph, numbers
+
+
+def convolution(
+    x: Volume,
+    kernel: tuple[int, ...],
+    channels: int,
+    stride: tuple[int, ...],
+    padding: Padding,
+    dilation: tuple[int, ...],
+    groups: int,
+    bias: bool,
+) -> Layer:
+    """A convolution, or a depthwise one where each channel is convolved by itself."""
+    if groups == channels == x.channels > 1:
+        return DepthwiseConv(kernel, stride, padding, dilation, bias)
+    return Conv(kernel, channels, stride, padding, dilation, groups, bias)
 
 
 def _has_state(layer: Layer, x: Volume) -> bool:

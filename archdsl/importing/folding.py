@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from archdsl.importing.blocks import key_of
 from archdsl.importing.graph import SourceGraph, SourcePart
-from archdsl.importing.structure import (
+from archdsl.importing.statements import (
     Body,
     HeadStatement,
     LayerStatement,
@@ -22,7 +22,7 @@ from archdsl.importing.structure import (
     ReferenceStatement,
     Statement,
 )
-from archdsl.importing.text import write_spec
+from archdsl.importing.text import FIRST, write_spec
 from archdsl.layers import Family
 from archdsl.layers.merge import Add, Concat
 
@@ -30,8 +30,6 @@ from archdsl.layers.merge import Add, Concat
 _LONGEST = 40
 #: So many lines less make a block worth its name.
 _WORTH = 2
-#: Layers that begin a line of the text.
-_BEGINS = {Family.CONVOLUTION, Family.DENSE, Family.MERGE}
 
 
 @dataclass(eq=False)
@@ -206,7 +204,7 @@ def _is_whole(statements: Sequence[Statement], start: int, length: int) -> bool:
     """
     end = start + length
     families = [_family(statement) for statement in statements]
-    if families[start] not in _BEGINS | {Family.NORMALIZATION}:
+    if families[start] not in FIRST | {Family.NORMALIZATION}:
         return False
     if any(_belongs(families, place) for place in (start, end)):
         return False
@@ -219,8 +217,8 @@ def _belongs(families: Sequence[Family | None], place: int) -> bool:
         return False
     before, family = families[place - 1], families[place]
     if family is Family.NORMALIZATION:
-        return before in _BEGINS - {Family.MERGE}
-    return family is Family.ACTIVATION and before in _BEGINS | {Family.NORMALIZATION}
+        return before in FIRST - {Family.MERGE}
+    return family is Family.ACTIVATION and before in FIRST | {Family.NORMALIZATION}
 
 
 def _family(statement: Statement) -> Family | None:
@@ -258,7 +256,7 @@ def _lines(statements: Sequence[Statement]) -> int:
             layers = sum(1 for _ in _all([statement]))
             lines += 1 if max(inner) == 1 and layers < 7 else 2 + sum(inner)
         elif isinstance(statement, LayerStatement):
-            lines += statement.operation.layer.family in _BEGINS
+            lines += statement.operation.layer.family in FIRST
     return lines
 
 

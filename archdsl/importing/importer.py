@@ -21,7 +21,8 @@ from archdsl.importing.from_torch.proof import TOLERANCE, Original, SameBits, co
 from archdsl.importing.from_torch.tracing import trace
 from archdsl.importing.from_torch.untouched import untouched
 from archdsl.importing.graph import SourceGraph
-from archdsl.importing.structure import Body, heads_in, layers_in, structure
+from archdsl.importing.statements import Body, heads_in, layers_in
+from archdsl.importing.structure import structure
 from archdsl.importing.text import HEAD_WEIGHT, write_spec
 from archdsl.layers.volume import Volume
 from archdsl.model import Model

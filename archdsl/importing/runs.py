@@ -10,11 +10,11 @@ from archdsl.importing.graph import INPUT, SourceGraph, SourceLayer
 from archdsl.layers.norm import BatchNorm
 
 
-def behind(operations: Sequence[SourceLayer], end: int) -> set[int]:
-    """The operations that lead to a result, its own among them."""
+def behind(operations: Sequence[SourceLayer], *ends: int) -> set[int]:
+    """The operations that lead to results, their own among them."""
     inputs = {operation.id: operation.inputs for operation in operations}
     found: set[int] = set()
-    pending = [end]
+    pending = [*ends]
     while pending:
         at = pending.pop()
         if at != INPUT and at not in found:
@@ -29,7 +29,7 @@ def marked(graph: SourceGraph) -> list[SourceLayer]:
     Errors:
         NotInTheLanguage: where a run that no result needs changes the statistics of another.
     """
-    live = set().union(*(behind(graph.operations, end) for end in (*graph.results, *graph.heads)))
+    live = behind(graph.operations, *graph.results, *graph.heads)
     ran: set[tuple[str, ...]] = set()
     done = []
     for operation in graph.operations:

@@ -15,6 +15,7 @@ from archdsl.importing.from_caffe.file import read_caffe
 from archdsl.importing.from_darknet.file import read_darknet
 from archdsl.importing.from_torch.source import build, read_source, usual_input
 from archdsl.importing.importer import Imported, import_file, import_torch
+from archdsl.importing.suffixes import CAFFE, DARKNET, ONNX, SUFFIXES
 from archdsl.layers.volume import Volume
 from archdsl.model import Model
 
@@ -63,7 +64,7 @@ def find_source(
     suffix = Path(text).suffix.lower()
     if suffix in _OTHERS:
         raise WrongSource(f"{text} is {_OTHERS[suffix]}")
-    if suffix in _READERS:
+    if suffix in SUFFIXES:
         called = name or _name_of(text)
         if arguments:
             raise WrongSource(f"{text} is no constructor, and takes no arguments")
@@ -103,7 +104,7 @@ def from_file(
         NotTheSame: where the two compute other numbers, which is a fault of archdsl.
         ValueError: the input is no volume.
     """
-    if Path(path).suffix.lower() not in _READERS:
+    if Path(path).suffix.lower() not in SUFFIXES:
         raise WrongSource(f"{path} is no file of ONNX, Caffe or Darknet")
     volume = read_input(input) if isinstance(input, str) else input
     volume = Volume(volume) if isinstance(volume, tuple) else volume
@@ -182,7 +183,7 @@ def _read_darknet(given: _Given) -> FileSource:
 
 
 _READERS: dict[str, Callable[[_Given], FileSource]] = {
-    ".onnx": _read_onnx,
-    ".prototxt": _read_caffe,
-    ".cfg": _read_darknet,
+    ONNX: _read_onnx,
+    CAFFE: _read_caffe,
+    DARKNET: _read_darknet,
 }

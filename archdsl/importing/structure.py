@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
-from typing import TypeAlias
 
 import networkx as nx
 
@@ -19,87 +18,21 @@ from archdsl.elaborate.names import can_refer_to
 from archdsl.importing.errors import OTHERWISE, NotInTheLanguage
 from archdsl.importing.graph import INPUT, SourceGraph, SourceLayer, SourcePart
 from archdsl.importing.runs import behind, marked
+from archdsl.importing.statements import (
+    Body,
+    HeadStatement,
+    InputStatement,
+    LayerStatement,
+    MergeStatement,
+    PartStatement,
+    ReferenceStatement,
+    ReuseStatement,
+    Statement,
+    layers_in,
+    walk,
+)
 from archdsl.layers import MergeLayer
 from archdsl.layers.merge import Add, Concat, Multiply
-
-
-@dataclass(eq=False)
-class LayerStatement:
-    """A layer of one input."""
-
-    operation: SourceLayer
-    label: str | None = None
-
-
-@dataclass(eq=False)
-class MergeStatement:
-    """Branches and what joins them."""
-
-    operation: SourceLayer
-    branches: list[Body] = field(default_factory=list)
-    label: str | None = None
-
-
-@dataclass(eq=False)
-class PartStatement:
-    """A part of the source, with its statements."""
-
-    scope: SourcePart
-    body: Body
-    label: str | None = None
-
-    @property
-    def is_row(self) -> bool:
-        """Whether it only holds what is in it, whose names need no braces of their own."""
-        has_names = any(getattr(statement, "label", None) for statement in self.body)
-        return self.scope.is_row and not (self.label is None and has_names)
-
-
-@dataclass(eq=False)
-class HeadStatement:
-    """An auxiliary head, which training returns as the result of this number."""
-
-    number: int
-    body: Body
-    label: str | None = None
-    #: Of its loss, where the source says it.
-    weight: float | None = None
-
-
-@dataclass(eq=False)
-class InputStatement:
-    """The input, which the first line of a network names where a later statement begins there."""
-
-    label: str = "image"
-
-
-@dataclass(eq=False)
-class ReferenceStatement:
-    """An earlier result, by the name of the statement that gives it."""
-
-    of: Statement
-
-
-@dataclass(eq=False)
-class ReuseStatement:
-    """An earlier layer or part that runs once more, with the same weights."""
-
-    of: LayerStatement | PartStatement
-    #: What runs, as if it stood here.
-    body: Body
-    label: str | None = None
-
-
-Statement: TypeAlias = (
-    LayerStatement
-    | MergeStatement
-    | PartStatement
-    | HeadStatement
-    | InputStatement
-    | ReferenceStatement
-    | ReuseStatement
-)
-Body: TypeAlias = "list[Statement]"
 
 
 def structure(graph: SourceGraph) -> Body:
@@ -109,7 +42,7 @@ def structure(graph: SourceGraph) -> Body:
     for operation in operations:
         for source in operation.inputs:
             readers.setdefault(source, set()).add(operation.id)
-    trunk = set[int]().union(*(behind(operations, result) for result in graph.results))
+    trunk = behind(operations, *graph.results)
     if any(o.is_of_training for o in operations if o.id in trunk):
         raise NotInTheLanguage(graph.name, [OTHERWISE])
     whole = _Whole(graph.name, readers)
@@ -327,10 +260,10 @@ class _Region:
         """
         if len(inputs) != 2 or not isinstance(merge.operation.layer, Add | Multiply):
             return inputs
-        one, other = (self._firstbehind(start, source) for source in inputs)
+        one, other = (self._first_behind(start, source) for source in inputs)
         return inputs[::-1] if one is not None and other is not None and other < one else inputs
 
-    def _firstbehind(self, start: int, end: int) -> int | None:
+    def _first_behind(self, start: int, end: int) -> int | None:
         """The first layer that runs between two results and is in no statement yet."""
         found: list[int] = []
         pending, seen = [end], {start}
@@ -404,8 +337,8 @@ def _name_what_runs_again(graph: SourceGraph, body: Body) -> None:
     Errors:
         NotInTheLanguage: where it stands in the braces of another part.
     """
-    found = [s for s in _walk(body) if isinstance(s, ReuseStatement)]
-    taken = {getattr(statement, "label", None) for statement in _walk(body)}
+    found = [s for s in walk(body) if isinstance(s, ReuseStatement)]
+    taken = {getattr(statement, "label", None) for statement in walk(body)}
     for statement in found:
         first = statement.of
         if first.label is not None and can_refer_to(first.label):
@@ -443,34 +376,3 @@ def _find_braces(body: Body, own: int, found: dict[int, int]) -> None:
             case MergeStatement(branches=branches):
                 for branch in branches:
                     _find_braces(branch, own if statement.label is None else id(statement), found)
-
-
-def _walk(body: Body) -> Iterator[Statement]:
-    """All statements; of what runs again, the statement that says so alone."""
-    for statement in body:
-        yield statement
-        match statement:
-            case PartStatement(body=inner) | HeadStatement(body=inner):
-                yield from _walk(inner)
-            case MergeStatement(branches=branches):
-                for branch in branches:
-                    yield from _walk(branch)
-
-
-def layers_in(body: Sequence[Statement]) -> Iterator[SourceLayer]:
-    """The operations of statements, in the order in which the text has them."""
-    for statement in body:
-        match statement:
-            case LayerStatement(operation=operation):
-                yield operation
-            case PartStatement(body=inner) | HeadStatement(body=inner) | ReuseStatement(body=inner):
-                yield from layers_in(inner)
-            case MergeStatement(operation=operation, branches=branches):
-                for branch in branches:
-                    yield from layers_in(branch)
-                yield operation
-
-
-def heads_in(body: Sequence[Statement]) -> list[int]:
-    """The numbers of the heads, in the order of the text."""
-    return [statement.number for statement in body if isinstance(statement, HeadStatement)]

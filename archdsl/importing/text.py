@@ -11,7 +11,7 @@ from typing import Any
 from archdsl.elaborate.names import can_refer_to
 from archdsl.importing.blocks import Block, Blocks, numbers_of
 from archdsl.importing.graph import SourceGraph
-from archdsl.importing.structure import (
+from archdsl.importing.statements import (
     Body,
     HeadStatement,
     InputStatement,
@@ -31,7 +31,7 @@ _WIDTH = 92
 #: The weight of auxiliary losses, which modules do not have: GoogLeNet's.
 HEAD_WEIGHT = 0.3
 #: Layers that begin a line.
-_FIRST = {Family.CONVOLUTION, Family.DENSE, Family.MERGE}
+FIRST = {Family.CONVOLUTION, Family.DENSE, Family.MERGE}
 
 
 def write_spec(graph: SourceGraph, body: Body) -> str:
@@ -109,7 +109,7 @@ class _Writer:
         match statement:
             case LayerStatement(operation=operation, label=label):
                 text = _labelled(label, self._layer(operation.layer))
-                return [text], operation.layer.family in _FIRST
+                return [text], operation.layer.family in FIRST
             case InputStatement(label=label):
                 return [label], True
             case ReferenceStatement(of=of):

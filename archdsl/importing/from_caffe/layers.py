@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+from archdsl.importing.building import convolution
 from archdsl.importing.errors import Refused
 from archdsl.importing.from_caffe.building import (
     CaffeBuilder,
@@ -46,9 +47,8 @@ def _convolution(made: CaffeBuilder, caffe: CaffeLayer, inputs: list[int]) -> Se
     if caffe.kind == "Deconvolution":
         layer = Deconv(window, channels, stride, padding, (0, 0), dilation, groups, bias)
     else:
-        layer = made.builder.convolution(
-            x, window, channels, stride, padding, dilation, groups, bias
-        )
+        volume = made.builder.volume(x)
+        layer = convolution(volume, window, channels, stride, padding, dilation, groups, bias)
     return [made.add(caffe, layer, x)]
 
 

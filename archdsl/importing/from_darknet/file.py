@@ -15,7 +15,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import chain
 
-from archdsl.importing.building import MAX_SIZE, Faults, GraphBuilder, RandomWeights, UnknownResult
+from archdsl.importing.building import (
+    MAX_SIZE,
+    Faults,
+    GraphBuilder,
+    RandomWeights,
+    UnknownResult,
+    convolution,
+)
 from archdsl.importing.errors import Refused
 from archdsl.importing.files import FileSource, State
 from archdsl.importing.from_darknet.cfg import BadOption, CfgSection, read_sections, shorten
@@ -214,8 +221,8 @@ class _CfgReader:
                     f"`dilation={dilation}` with a padding of {padding} gives another size than "
                     "its convolution has"
                 )
-        layer = self.builder.convolution(
-            x,
+        layer = convolution(
+            self.builder.volume(x),
             (kernel, kernel),
             channels,
             strides,

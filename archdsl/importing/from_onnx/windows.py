@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from archdsl.importing.building import convolution
 from archdsl.importing.errors import Refused
 from archdsl.importing.from_onnx.nodes import OnnxNode
 from archdsl.importing.from_onnx.reader import OnnxReader
 from archdsl.importing.from_onnx.values import Bordered, Result, Value
 from archdsl.layers import Layer
-from archdsl.layers.conv import Conv, Deconv, DepthwiseConv
+from archdsl.layers.conv import Deconv
 from archdsl.layers.dense import Flatten
 from archdsl.layers.plumbing import Pad
 from archdsl.layers.pool import AveragePool, GlobalAveragePool, MaxPool
@@ -88,11 +89,8 @@ def conv(reader: OnnxReader, node: OnnxNode) -> Result:
         raise Refused(f"its weights are for {channels} channels, and {volume} flows in")
     if padding is None:
         x, padding = padded(reader, node, x, pads), (0,) * volume.rank
-    layer: Layer
-    if groups == channels == out > 1:
-        layer = DepthwiseConv(padding=padding, bias=has_bias, **window)
-    else:
-        layer = Conv(out_channels=out, padding=padding, groups=groups, bias=has_bias, **window)
+    kernel, stride, dilation = (window[key] for key in ("kernel_size", "stride", "dilation"))
+    layer = convolution(volume, kernel, out, stride, padding, dilation, groups, has_bias)
     return reader.add(node, layer, [x], _weight_and_bias(weight.shape, out, has_bias))
 
 

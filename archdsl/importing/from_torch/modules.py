@@ -8,10 +8,11 @@ from typing import Any
 
 from torch import nn
 
+from archdsl.importing.building import convolution
 from archdsl.importing.errors import Refused
 from archdsl.importing.from_torch.helpers import helper_layer
 from archdsl.layers import Layer, activation
-from archdsl.layers.conv import Conv, Deconv, DepthwiseConv
+from archdsl.layers.conv import Deconv
 from archdsl.layers.dense import FullyConnected, Linear
 from archdsl.layers.norm import (
     BatchNorm,
@@ -84,9 +85,9 @@ def _conv(module: Any, x: Volume) -> Layer:
             padding = "same"
     else:
         padding = axes(0 if padding == "valid" else padding, rank)
-    if module.groups == module.in_channels == module.out_channels > 1:
-        return DepthwiseConv(kernel, stride, padding, dilation, bias)
-    return Conv(kernel, module.out_channels, stride, padding, dilation, module.groups, bias)
+    return convolution(
+        x, kernel, module.out_channels, stride, padding, dilation, module.groups, bias
+    )
 
 
 def _deconv(module: Any, x: Volume) -> Layer:

@@ -1,0 +1,119 @@
+"""The statements that a text is written from: layers, merges, parts, heads, and what refers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from archdsl.importing.graph import SourceLayer, SourcePart
+
+
+@dataclass(eq=False)
+class LayerStatement:
+    """A layer of one input."""
+
+    operation: SourceLayer
+    label: str | None = None
+
+
+@dataclass(eq=False)
+class MergeStatement:
+    """Branches and what joins them."""
+
+    operation: SourceLayer
+    branches: list[Body] = field(default_factory=list)
+    label: str | None = None
+
+
+@dataclass(eq=False)
+class PartStatement:
+    """A part of the source, with its statements."""
+
+    scope: SourcePart
+    body: Body
+    label: str | None = None
+
+    @property
+    def is_row(self) -> bool:
+        """Whether it only holds what is in it, whose names need no braces of their own."""
+        has_names = any(getattr(statement, "label", None) for statement in self.body)
+        return self.scope.is_row and not (self.label is None and has_names)
+
+
+@dataclass(eq=False)
+class HeadStatement:
+    """An auxiliary head, which training returns as the result of this number."""
+
+    number: int
+    body: Body
+    label: str | None = None
+    #: Of its loss, where the source says it.
+    weight: float | None = None
+
+
+@dataclass(eq=False)
+class InputStatement:
+    """The input, which the first line of a network names where a later statement begins there."""
+
+    label: str = "image"
+
+
+@dataclass(eq=False)
+class ReferenceStatement:
+    """An earlier result, by the name of the statement that gives it."""
+
+    of: Statement
+
+
+@dataclass(eq=False)
+class ReuseStatement:
+    """An earlier layer or part that runs once more, with the same weights."""
+
+    of: LayerStatement | PartStatement
+    #: What runs, as if it stood here.
+    body: Body
+    label: str | None = None
+
+
+Statement: TypeAlias = (
+    LayerStatement
+    | MergeStatement
+    | PartStatement
+    | HeadStatement
+    | InputStatement
+    | ReferenceStatement
+    | ReuseStatement
+)
+Body: TypeAlias = "list[Statement]"
+
+
+def walk(body: Body) -> Iterator[Statement]:
+    """All statements; of what runs again, the statement that says so alone."""
+    for statement in body:
+        yield statement
+        match statement:
+            case PartStatement(body=inner) | HeadStatement(body=inner):
+                yield from walk(inner)
+            case MergeStatement(branches=branches):
+                for branch in branches:
+                    yield from walk(branch)
+
+
+def layers_in(body: Sequence[Statement]) -> Iterator[SourceLayer]:
+    """The operations of statements, in the order in which the text has them."""
+    for statement in body:
+        match statement:
+            case LayerStatement(operation=operation):
+                yield operation
+            case PartStatement(body=inner) | HeadStatement(body=inner) | ReuseStatement(body=inner):
+                yield from layers_in(inner)
+            case MergeStatement(operation=operation, branches=branches):
+                for branch in branches:
+                    yield from layers_in(branch)
+                yield operation
+
+
+def heads_in(body: Sequence[Statement]) -> list[int]:
+    """The numbers of the heads, in the order of the text."""
+    return [statement.number for statement in body if isinstance(statement, HeadStatement)]
