@@ -61,7 +61,9 @@ def find_specs(paths: Sequence[str], *, imports: bool = False) -> Found:
     seen: set[str] = set()
     for path in paths or [_default_folder()]:
         if imports and is_from_elsewhere(path):
-            found.files.append(SpecFile(path, PurePosixPath(stem_of(path)), True))
+            if path not in seen:
+                seen.add(path)
+                found.files.append(SpecFile(path, PurePosixPath(stem_of(path)), True))
             continue
         for file in _find(path, found):
             key = file.path if file.path == STDIN else os.path.realpath(file.path)

@@ -188,8 +188,9 @@ def test_a_file_and_its_weights(folder: Path) -> None:
 
 def test_a_source_in_the_place_of_a_spec(folder: Path) -> None:
     runner = CliRunner()
-    checked = runner.invoke(commands, ["check", "net.cfg"])
+    checked = runner.invoke(commands, ["check", "net.cfg", "net.cfg"])
     assert checked.exit_code == 0, checked.output
+    assert checked.stdout.count("Net  32x32x3") == 1
     assert "Net  32x32x3 → 1x1x8  net.cfg:" in checked.stdout
     drawn = runner.invoke(commands, ["draw", "mynet.py:Net", "--input", "32x32x3", "-o", "net.svg"])
     assert drawn.exit_code == 0, drawn.output

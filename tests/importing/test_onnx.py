@@ -360,7 +360,7 @@ def test_weights_with_which_images_make_no_difference() -> None:
 
 
 def test_weights_that_are_one_number_throughout() -> None:
-    """One of several makes no structure alone: all are the file's. Random ones are compared, too."""
+    """One of several makes no structure alone: all are the file's, and random ones are compared."""
     nodes = [node("Conv", "x w", "t"), node("Conv", "t v", "u"), node("Add", "t u", "y")]
     zeros = np.zeros((8, 8, 1, 1), np.float32)
     made = imported(model(nodes, {"w": W, "v": zeros}))
