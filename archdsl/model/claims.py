@@ -21,9 +21,7 @@ METRICS: dict[str, Callable[[Model], int]] = {
     "activations": lambda model: model.trunk.activations,
     "weight_layers": lambda model: model.trunk.weight_layers,
     "depth": lambda model: model.depth,
-    "receptive_field": lambda model: max(
-        max(model.costs[end].receptive_field) for end in model.ends
-    ),
+    "receptive_field": lambda model: max(max(model.receptive_fields[end]) for end in model.ends),
 }
 
 

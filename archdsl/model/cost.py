@@ -1,10 +1,10 @@
-"""Numbers about a network: parameters, MACs, activations, receptive field."""
+"""Numbers about a network: parameters, MACs, activations."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from archdsl.model.receptive_field import count_fields
+from archdsl.layers.volume import Volume
 from archdsl.network.graph import Node
 from archdsl.records import dataclass
 
@@ -14,35 +14,36 @@ class Cost:
     """What one node costs, for one sample.
 
     Parameters and weights are counted where they belong, and not again where they are shared.
-
-    ``receptive_field`` is in pixels of the input along each axis, as ``count_fields`` says.
     """
 
     parameters: int
     macs: int
     activations: int
-    receptive_field: tuple[int, ...]
     has_weights: bool
 
 
 def count_costs(nodes: Sequence[Node], unknown: Collection[int] = ()) -> dict[int, Cost]:
-    """The cost of each node; one of unknown volume has only a receptive field."""
+    """The cost of each node; one of unknown volume costs nothing."""
     costs: dict[int, Cost] = {}
-    #: Parameters, MACs and activations, by the layer and the volumes that it reads.
-    known: dict[tuple[int, ...], tuple[int, int, int]] = {}
-    for node, field in zip(nodes, count_fields(nodes, unknown), strict=True):
+    #: By the layer and the volumes that it reads: copies have them in common.
+    known: dict[tuple[int, ...], Cost] = {}
+    for node in nodes:
         if node.id in unknown:
-            costs[node.id] = Cost(0, 0, 0, field, has_weights=False)
+            costs[node.id] = Cost(0, 0, 0, has_weights=False)
             continue
-        layer, inputs = node.layer, [nodes[i].volume for i in node.inputs]
-        place = (id(layer), *map(id, inputs))
-        if place not in known:
-            volumes = tuple(inputs)
-            parameters = layer.count_parameters(volumes[0]) if len(volumes) == 1 else 0
-            known[place] = parameters, layer.macs_of(volumes), node.volume.elements
-        parameters, macs, activations = known[place]
         is_own = node.shares is None
-        costs[node.id] = Cost(
-            parameters if is_own else 0, macs, activations, field, layer.has_weights and is_own
-        )
+        place = (is_own, id(node.layer), *[id(nodes[i].volume) for i in node.inputs])
+        if place not in known:
+            known[place] = _count(node, tuple([nodes[i].volume for i in node.inputs]))
+        costs[node.id] = known[place]
     return costs
+
+
+def _count(node: Node, inputs: tuple[Volume, ...]) -> Cost:
+    layer, is_own = node.layer, node.shares is None
+    return Cost(
+        layer.count_parameters(inputs[0]) if is_own and len(inputs) == 1 else 0,
+        layer.macs_of(inputs),
+        node.volume.elements,
+        layer.has_weights and is_own,
+    )

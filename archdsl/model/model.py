@@ -13,6 +13,7 @@ from archdsl.layers import Initializer
 from archdsl.layers.volume import Volume
 from archdsl.model.consistency import count_depth
 from archdsl.model.cost import Cost
+from archdsl.model.receptive_field import ReceptiveFields, count_fields
 from archdsl.network.graph import CallFrame, Node, Output, inputs_of, label_of
 from archdsl.network.parts import Chain, Member
 from archdsl.recipe import Recipe
@@ -124,6 +125,11 @@ class Model:
         return self.source.path
 
     @cached_property
+    def receptive_fields(self) -> ReceptiveFields:
+        """By node, in pixels of the input along each axis, as ``count_fields`` says."""
+        return count_fields(self.nodes)
+
+    @cached_property
     def trunk(self) -> Totals:
         """Sums over the network without its auxiliary heads."""
         return self._sum(lambda node: node.head is None)
@@ -210,3 +216,7 @@ class PartialModel(Model):
     unknown: frozenset[int] = field(repr=False, default=frozenset())
     #: Whether the trunk reaches its end.
     is_complete: bool = field(repr=False, default=True)
+
+    @cached_property
+    def receptive_fields(self) -> ReceptiveFields:
+        return count_fields(self.nodes, self.unknown)

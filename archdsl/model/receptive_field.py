@@ -83,7 +83,17 @@ class _Part:
 _Field: TypeAlias = tuple[_Part, ...]
 
 
-def count_fields(nodes: Sequence[Node], unknown: Collection[int]) -> list[tuple[int, ...]]:
+@dataclass(frozen=True, slots=True)
+class ReceptiveFields:
+    """The receptive field of each node by its id: a size along each axis of the input."""
+
+    axes: tuple[list[int], ...]
+
+    def __getitem__(self, node: int) -> tuple[int, ...]:
+        return tuple([sizes[node] for sizes in self.axes])
+
+
+def count_fields(nodes: Sequence[Node], unknown: Collection[int] = ()) -> ReceptiveFields:
     """The receptive field of each node, in pixels of the input, along each of its axes.
 
     Of several inputs it is the largest: the field of a node in each of them alone.
@@ -97,9 +107,9 @@ def count_fields(nodes: Sequence[Node], unknown: Collection[int]) -> list[tuple[
     inputs = [node.id for node in inputs_of(nodes)]
     fields = [_fields_in(input, nodes, reaches) for input in inputs]
     if len(fields) == 1:
-        return fields[0]
+        return ReceptiveFields(fields[0])
     # Of several inputs, each is looked at alone: pixels of two have no common count.
-    return [tuple(map(max, zip(*seen, strict=True))) for seen in zip(*fields, strict=True)]
+    return ReceptiveFields(tuple([list(map(max, *along)) for along in zip(*fields, strict=True)]))
 
 
 def _reaches(nodes: Sequence[Node], unknown: Collection[int]) -> list[tuple[Reach, ...]]:
@@ -120,9 +130,8 @@ def _reaches(nodes: Sequence[Node], unknown: Collection[int]) -> list[tuple[Reac
 
 def _fields_in(
     input: int, nodes: Sequence[Node], reaches: Sequence[tuple[Reach, ...]]
-) -> list[tuple[int, ...]]:
-    """The receptive fields in one of the inputs."""
-    readings = list(zip(nodes, reaches, strict=True))
+) -> tuple[list[int], ...]:
+    """The receptive fields in one of the inputs, by axis."""
     axes = max(node.volume.rank for node in inputs_of(nodes)) or 2  # a vector's is an image's
     # Copies have volumes and reaches in common: each is looked at once.
     volumes = {id(node.volume): node.volume for node in nodes}
@@ -130,11 +139,14 @@ def _fields_in(
     if all(_are_alike(volume.spatial) for volume in volumes.values()) and all(
         _are_alike(reach.axes) for of_node in distinct.values() for reach in of_node
     ):
-        return [(field,) * axes for field in _along(0, readings, input).count_fields()]
-    along = (_along(axis, readings, input).count_fields() for axis in range(axes))
-    fields = zip(*along, strict=True)
+        return (_along(0, nodes, reaches, input).count_fields(),) * axes
+    along = [_along(axis, nodes, reaches, input).count_fields() for axis in range(axes)]
     # Where no row sees anything, no column does.
-    return [field if all(field) else (0,) * axes for field in fields]
+    for node, field in enumerate(zip(*along, strict=True)):
+        if not all(field):
+            for sizes in along:
+                sizes[node] = 0
+    return tuple(along)
 
 
 def _are_alike(values: Sequence[object]) -> bool:
@@ -142,45 +154,55 @@ def _are_alike(values: Sequence[object]) -> bool:
     return all(value is values[0] or value == values[0] for value in values[1:])
 
 
-def _along(axis: int, readings: Sequence[tuple[Node, tuple[Reach, ...]]], input: int) -> _Axis:
+def _along(
+    axis: int, nodes: Sequence[Node], reaches: Sequence[tuple[Reach, ...]], input: int
+) -> _Axis:
     """One axis of a network. A volume that does not have it is of size 1 along it."""
-    along = {
-        id(of_node): [(reach.input, reach.along(axis)) for reach in of_node]
-        for _, of_node in readings
-    }
-    return _Axis(
-        [
-            [(node.inputs[input], reads) for input, reads in along[id(of_node)]]
-            for node, of_node in readings
-        ],
-        [(*node.volume.spatial, 1, 1, 1)[axis] for node, _ in readings],
-        input,
-    )
+    #: By what a node reads along all axes, which copies have in common.
+    known: dict[int, tuple[tuple[int, Reads], ...]] = {}
+    reads = []
+    for of_node in reaches:
+        if id(of_node) not in known:
+            known[id(of_node)] = tuple([(reach.input, reach.along(axis)) for reach in of_node])
+        reads.append(known[id(of_node)])
+    return _Axis(nodes, reads, axis, input)
 
 
 @dataclass(frozen=True, eq=False)
 class _Axis:
-    """One axis of a network: for each node what it reads of which nodes, and its size.
+    """One axis of a network, with what each node reads of which of its inputs.
 
     What is seen are pixels of ``input``.
     """
 
-    reads: list[list[tuple[int, Reads]]]
-    sizes: list[int]
+    nodes: Sequence[Node]
+    reads: list[tuple[tuple[int, Reads], ...]]
+    axis: int
     input: int
 
+    def read(self, node: Node) -> list[tuple[int, Reads]]:
+        """What a node reads of which other nodes."""
+        return [(node.inputs[place], reads) for place, reads in self.reads[node.id]]
+
+    def size(self, node: Node) -> int:
+        return (*node.volume.spatial, 1, 1, 1)[self.axis]
+
     def count_fields(self) -> list[int]:
-        last_reader = {i: id for id, read in enumerate(self.reads) for i, _ in read}
+        last_reader = [0] * len(self.nodes)
+        for node in self.nodes:
+            for source, _ in self.read(node):
+                last_reader[source] = node.id
         fields: dict[int, _Field] = {}
         extents: list[int] = []
-        for id, (read, size) in enumerate(zip(self.reads, self.sizes, strict=True)):
+        for node in self.nodes:
+            id, read = node.id, self.read(node)
             field = self._see(id, read, fields)
             fields[id] = field
             is_passed_on = len(read) == 1 and field is fields[read[0][0]]
-            extents.append(extents[read[0][0]] if is_passed_on else _extent(field, size))
-            for i, _ in read:
-                if last_reader[i] == id:
-                    fields.pop(i, None)
+            extents.append(extents[read[0][0]] if is_passed_on else _extent(field, self.size(node)))
+            for source, _ in read:
+                if last_reader[source] == id:
+                    fields.pop(source, None)
         return extents
 
     def _see(self, id: int, read: list[tuple[int, Reads]], fields: dict[int, _Field]) -> _Field:
@@ -250,10 +272,10 @@ class _Axis:
     @cached_property
     def needed(self) -> list[range]:
         """For each node the positions, padding included, that the nodes after it read."""
-        ends = [(0, size - 1) for size in self.sizes]
-        for id in reversed(range(len(ends))):
-            for source, reads in self.reads[id]:
-                read = reads.hull(*ends[id])
+        ends = [(0, self.size(node) - 1) for node in self.nodes]
+        for node in reversed(self.nodes):
+            for source, reads in self.read(node):
+                read = reads.hull(*ends[node.id])
                 if read is not None:
                     first, last = ends[source]
                     ends[source] = (min(first, read[0]), max(last, read[1]))

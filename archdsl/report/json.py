@@ -135,7 +135,7 @@ def _layer(model: Model, node: Node) -> Document:
         "volume": list(node.volume.sizes),
         "params": cost.parameters,
         "macs": cost.macs,
-        "receptive_field": max(cost.receptive_field),
+        "receptive_field": max(model.receptive_fields[node.id]),
         "aux": node.head is not None,
         "shared": node.shares is not None,
     }

@@ -133,7 +133,10 @@ class _Rows:
         if where not in self._lines:
             self._lines[where] = str(self.model.place_of(node).line)
         line = self._lines[where]
-        name, field = printable(self.model.names[node.id]), _field(cost.receptive_field)
+        name, field = (
+            printable(self.model.names[node.id]),
+            _field(self.model.receptive_fields[node.id]),
+        )
         return name, line, layer, volume, parameters, share, macs, field, megabytes
 
     def _cells(self, node: Node, cost: Cost) -> Row:

@@ -20,7 +20,6 @@ import archdsl
 from archdsl.layers import REGISTRY, Example, Layer, Reach, UnaryLayer
 from archdsl.model import Model
 from archdsl.model import receptive_field as receptive
-from archdsl.model.cost import count_costs
 from archdsl.text.diagnostics import ArchError
 
 #: Layers that count as reading all: they turn rows into columns, which are followed apart, or
@@ -41,7 +40,7 @@ COUNTED_AS_ALL = {
 
 
 def field_of(model: Model) -> tuple[int, ...]:
-    return model.costs[model.chain.output].receptive_field
+    return model.receptive_fields[model.chain.output]
 
 
 def judge_fields(model: Model) -> int:
@@ -62,7 +61,7 @@ def judge_fields(model: Model) -> int:
         return 0
     judged = [node for node in model.layers if node.volume.positions <= 500]
     for node in judged:
-        assert model.costs[node.id].receptive_field == network.field(node), node
+        assert model.receptive_fields[node.id] == network.field(node), node
     return len(judged)
 
 
@@ -171,12 +170,12 @@ def test_fields_of_vgg_and_googlenet() -> None:
     GoogLeNet's heads pool 14 positions to 4: they see 13 steps of 16 beyond 107.
     """
     vgg = archdsl.load(ROOT / "specs/vgg16.arch")
-    fields = [vgg.costs[node.id].receptive_field for node in vgg.layers]
+    fields = [vgg.receptive_fields[node.id] for node in vgg.layers]
     fc6 = next(node for node in vgg.layers if node.layer.name == "fc")
     assert fields[fc6.id - 1] == (404, 404) == max(fields)
     googlenet = archdsl.load(ROOT / "specs/torchvision/googlenet.arch")
     head = next(node for node in googlenet.layers if googlenet.names[node.id] == "aux1.fc1")
-    assert googlenet.costs[head.id].receptive_field == (107 + 13 * 16,) * 2
+    assert googlenet.receptive_fields[head.id] == (107 + 13 * 16,) * 2
 
 
 def test_height_and_width_apart() -> None:
@@ -295,8 +294,8 @@ def test_patterns_and_lists_of_positions_agree(model: Model, periods: int, parts
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(receptive, "MAX_PERIOD", periods)
         patch.setattr(receptive, "MAX_PARTS", parts)
-        listed = count_costs(model.nodes)
-    assert listed == model.costs
+        listed = receptive.count_fields(model.nodes)
+    assert listed == model.receptive_fields
 
 
 # ── Time ─────────────────────────────────────────────────────────────────────────────────────

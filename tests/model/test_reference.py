@@ -117,16 +117,16 @@ def test_rows(name: str) -> None:
     assert list(model.input.sizes) == table["input"]
     # Zipped without `strict`, so that the first row that differs is what a failure shows.
     for node, row in zip(rows_of(model), table["rows"], strict=False):
-        cost = model.costs[node.id]
+        cost, field = model.costs[node.id], model.receptive_fields[node.id]
         actual = {
             "name": row["name"],
             "kind": KINDS[node.layer.name],
             "volume": list(node.volume.sizes),
             "params": cost.parameters,
             "macs": cost.macs,
-            "receptive_field": cost.receptive_field[0],
+            "receptive_field": field[0],
         }
-        assert cost.receptive_field[0] == cost.receptive_field[1]
+        assert field[0] == field[1]
         assert {key: actual[key] for key in row} == row
     assert len(rows_of(model)) == len(table["rows"])
 
@@ -200,7 +200,7 @@ def test_googlenet_weighs_its_heads_with_three_tenths() -> None:
 def test_published_receptive_fields(name: str) -> None:
     model = model_of(TABLES[name])
     rows = zip(rows_of(model), TABLES[name]["rows"], strict=True)
-    fields = {row["name"]: model.costs[node.id].receptive_field for node, row in rows}
+    fields = {row["name"]: model.receptive_fields[node.id] for node, row in rows}
     assert {key: fields[key] for key in FIELDS[name]} == {
         key: (field, field) for key, field in FIELDS[name].items()
     }

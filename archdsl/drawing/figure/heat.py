@@ -94,7 +94,7 @@ MEASURES: dict[ColorBy, Measure] = {
     ),
     "receptive-field": Measure(
         "receptive field in pixels of the input",
-        lambda model, nodes: max(max(model.costs[node].receptive_field) for node in nodes),
+        lambda model, nodes: max(max(model.receptive_fields[node]) for node in nodes),
         lambda value: f"receptive field {int(value):,}",
         lambda value: f"sees {int(value):,}",
         is_log=False,
