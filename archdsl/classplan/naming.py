@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from archdsl.classplan.plan import (
+    AlikeItems,
     ApplyStep,
     ClassPlan,
     CopiesStep,
@@ -22,6 +23,7 @@ from archdsl.classplan.plan import (
     ReuseStep,
     SequentialItem,
     applies_of,
+    count_indices,
     keyed_in_row,
 )
 from archdsl.network.graph import Node
@@ -218,52 +220,75 @@ def _attributes(steps: Iterable[PlanStep]) -> Iterator[str]:
 
 def name_nodes(plan: ClassPlan, nodes: Sequence[Node]) -> dict[int, str]:
     """The name of each node: its module's path, or for a merge a name beside its branches."""
-    names: dict[int, str] = {}
+    namer = _NodeNamer(nodes)
+    namer.visit(plan, "")
+    return namer.names
 
-    def item(value: PlanItem, path: str) -> None:
-        match value:
-            case LayerItem(node=node):
-                names[node] = path
-            case SequentialItem(items=items):
-                row(items, path)
-            case InstanceItem(plan=inner):
-                visit(inner, path)
 
-    def row(items: tuple[PlanItem, ...], path: str) -> None:
-        for key, inner in keyed_in_row(items):
-            item(inner, f"{path}.{key}" if path else key)
+class _NodeNamer:
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self.nodes = nodes
+        self.names: dict[int, str] = {}
 
-    def visit(inner: ClassPlan, path: str) -> None:
-        if inner.row is not None:
-            row(inner.row, path)
+    def visit(self, plan: ClassPlan, path: str) -> None:
+        if plan.row is not None:
+            self._row(plan.row, path)
             return
         prefix = f"{path}." if path else ""
-        walk(inner.steps, prefix, set(_attributes(inner.steps)), {})
+        self._steps(plan.steps, prefix, set(_attributes(plan.steps)), {})
 
-    def walk(
-        steps: tuple[PlanStep, ...], prefix: str, taken: set[str], counts: dict[str, int]
+    def _item(self, item: PlanItem, path: str) -> None:
+        match item:
+            case LayerItem(node=node):
+                self.names[node] = path
+            case SequentialItem(items=items):
+                self._row(items, path)
+            case InstanceItem(plan=inner):
+                self.visit(inner, path)
+
+    def _row(self, items: tuple[PlanItem, ...], path: str) -> None:
+        prefix = f"{path}." if path else ""
+        for key, item in keyed_in_row(items):
+            if isinstance(item, AlikeItems):
+                self._alike(item, int(key), prefix)
+            else:
+                self._item(item, prefix + key)
+
+    def _alike(self, alike: AlikeItems, index: int, prefix: str) -> None:
+        """The nodes of copies, whose names differ from those of another in the index."""
+        copy = _NodeNamer(self.nodes)
+        copy._row(alike.copy, "")
+        places = []
+        for node, name in copy.names.items():
+            key, dot, rest = name.partition(".")
+            places.append((node, int(key), dot + rest))
+        size = count_indices(alike.copy)
+        for number in range(alike.number):
+            moved, first = (number + 1) * alike.step, index + number * size
+            for node, place, rest in places:
+                self.names[node + moved] = f"{prefix}{first + place}{rest}"
+
+    def _steps(
+        self, steps: tuple[PlanStep, ...], prefix: str, taken: set[str], counts: dict[str, int]
     ) -> None:
         for step in steps:
             match step:
                 case ApplyStep():
-                    item(step.item, prefix + step.attribute)
+                    self._item(step.item, prefix + step.attribute)
                 case HeadStep(apply=apply) | ReuseStep(apply=apply):
-                    item(apply.item, prefix + apply.attribute)
+                    self._item(apply.item, prefix + apply.attribute)
                 case ForkStep():
                     for branch in step.branches:
-                        walk(branch, prefix, taken, counts)
-                    word = nodes[step.node].layer.name
+                        self._steps(branch, prefix, taken, counts)
+                    word = self.nodes[step.node].layer.name
                     count = counts.get(word, 1)
                     while (name := word + (str(count) if count > 1 else "")) in taken:
                         count += 1
                     taken.add(name)
                     counts[word] = count
-                    names[step.node] = prefix + name
+                    self.names[step.node] = prefix + name
                 case OptionStep(steps=inner):
-                    walk(inner, prefix, taken, counts)
+                    self._steps(inner, prefix, taken, counts)
                 case CopiesStep(copies=copies):
                     for copy in copies:
-                        walk(copy, prefix, taken, counts)
-
-    visit(plan, "")
-    return names
+                        self._steps(copy, prefix, taken, counts)

@@ -58,6 +58,19 @@ class RepeatItem:
 
 
 @dataclass(frozen=True, slots=True)
+class AlikeItems:
+    """More copies of the items before it in a row, in a plan that is made for their names alone.
+
+    ``copy`` are those items, and ``number`` is how many copies follow. The nodes of each have
+    numbers that are ``step`` larger than those of the copy before.
+    """
+
+    copy: tuple[PlanItem, ...]
+    number: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
 class KeyedItem:
     """An item of a row with a key of its own in place of its index."""
 
@@ -66,14 +79,31 @@ class KeyedItem:
 
 
 PlanItem: TypeAlias = (
-    LayerItem | FlattenItem | SequentialItem | InstanceItem | ChoiceItem | RepeatItem | KeyedItem
+    LayerItem
+    | FlattenItem
+    | SequentialItem
+    | InstanceItem
+    | ChoiceItem
+    | RepeatItem
+    | AlikeItems
+    | KeyedItem
 )
 
 
 def keyed_in_row(items: Iterable[PlanItem]) -> Iterator[tuple[str, PlanItem]]:
     """The items of a row with their keys, those that an ``if`` or a repeat put there included."""
-    for index, item in enumerate(_flat(items)):
+    index = 0
+    for item in _flat(items):
         yield (item.key, item.item) if isinstance(item, KeyedItem) else (str(index), item)
+        index += count_indices([item])
+
+
+def count_indices(items: Iterable[PlanItem]) -> int:
+    """How many modules of a row some of its items are."""
+    return sum(
+        item.number * count_indices(item.copy) if isinstance(item, AlikeItems) else 1
+        for item in _flat(items)
+    )
 
 
 def in_row(items: Iterable[PlanItem]) -> Iterator[PlanItem]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from archdsl.classplan.naming import Names, attribute_name
 from archdsl.classplan.plan import (
+    AlikeItems,
     ApplyStep,
     ChoiceItem,
     ClassPlan,
@@ -43,6 +44,7 @@ from archdsl.network.parts import (
     Written,
     output_of,
 )
+from archdsl.network.renumbering import LazyCopies, distinct_copies
 from archdsl.network.symbols import Constant
 from archdsl.text.source import Span
 
@@ -53,17 +55,27 @@ _LONG_ROW = 4
 
 
 def plan_modules(
-    name: str, nodes: Sequence[Node], chain: Chain, outputs: tuple[Output, ...] = ()
+    name: str,
+    nodes: Sequence[Node],
+    chain: Chain,
+    outputs: tuple[Output, ...] = (),
+    *,
+    for_names: bool = False,
 ) -> ClassPlan:
-    """Plan the class of a network."""
+    """Plan the class of a network.
+
+    Names need no more of copies that differ in numbers alone than one of them: the plan for names
+    has ``AlikeItems`` in place of the others.
+    """
+    planner = _Planner(nodes, for_names)
     inputs = tuple((node.id, label) for node in inputs_of(nodes) if (label := label_of(node)))
     if inputs or outputs:
         # Names are what `forward` takes and gives, so there has to be one.
-        steps = Names(nodes).name(_Planner(nodes).steps(chain.written))
+        steps = Names(nodes).name(planner.steps(chain.written))
         return ClassPlan(
             name, None, None, chain.input, chain.output, steps, None, (), inputs, outputs
         )
-    plan = _Planner(nodes).class_plan(name, chain, None, None)
+    plan = planner.class_plan(name, chain, None, None)
     return replace(plan, steps=_with_head_class(plan.steps, nodes))
 
 
@@ -97,8 +109,9 @@ def _of_head_class(head: HeadStep, nodes: Sequence[Node]) -> HeadStep:
 
 
 class _Planner:
-    def __init__(self, nodes: Sequence[Node]) -> None:
+    def __init__(self, nodes: Sequence[Node], for_names: bool) -> None:
         self.nodes = nodes
+        self.for_names = for_names
 
     def class_plan(
         self, title: str, chain: Chain, origin: Span | None, call: CallPart | None
@@ -123,14 +136,22 @@ class _Planner:
         match part:
             case ChoicePart(body=body):
                 return [ChoiceItem(part, self._row(body.written) or ())]
-            case RepeatPart(copies=copies):
-                return self._copies(part, [self._row(copy.written) or () for copy in copies])
+            case RepeatPart():
+                return self._copies(part, lambda copy: self._row(copy.written) or ())
             case _:
                 item = self._item(part)
                 return [FlattenItem(), item] if self._needs_flat(item) else [item]
 
-    def _copies(self, part: RepeatPart, rows: Sequence[tuple[PlanItem, ...]]) -> list[PlanItem]:
+    def _copies(
+        self, part: RepeatPart, row_of: Callable[[Chain], tuple[PlanItem, ...]]
+    ) -> list[PlanItem]:
         """Copies as items of a row, as one item where their number is not a constant."""
+        copies = part.copies
+        if self.for_names and isinstance(copies, LazyCopies):
+            rows = [row_of(copy) for copy in copies.distinct]
+            rows.append((AlikeItems(rows[-1], len(copies) - len(rows), copies.step),))
+        else:
+            rows = [row_of(copy) for copy in copies]
         if isinstance(part.count.form, Constant):
             return [item for row in rows for item in row]
         if rows and rows[0] and isinstance(rows[0][0], FlattenItem):
@@ -159,13 +180,10 @@ class _Planner:
     def _keyed(self, part: Written) -> list[PlanItem] | None:
         match part:
             case RepeatPart(name=None, copies=copies):
-                rows = []
-                for copy in copies:
-                    items = [self._keyed(inner) for inner in copy.written]
-                    if any(one is None for one in items):
-                        return None
-                    rows.append(tuple(item for one in items for item in one or ()))
-                return self._copies(part, rows)
+                distinct = distinct_copies(copies)
+                if any(self._keyed(i) is None for copy in distinct for i in copy.written):
+                    return None
+                return self._copies(part, self._keyed_copy)
             case (
                 LayerPart(name=str(name))
                 | CallPart(name=str(name))
@@ -179,6 +197,9 @@ class _Planner:
         if self._needs_flat(item) or any(True for _ in _references_of(item)):
             return None
         return [KeyedItem(attribute_name(name), item)]
+
+    def _keyed_copy(self, copy: Chain) -> tuple[PlanItem, ...]:
+        return tuple(item for part in copy.written for item in self._keyed(part) or ())
 
     def _needs_flat(self, item: PlanItem) -> bool:
         if not isinstance(item, LayerItem):
@@ -200,8 +221,8 @@ class _Planner:
             case GroupPart():
                 return self._group(part.name, part.body, part.span)
             case RepeatPart(name=str(name)):
-                rows = [(self._copy(name, copy, part.span),) for copy in part.copies]
-                return SequentialItem(tuple(self._copies(part, rows)))
+                items = self._copies(part, lambda copy: (self._copy(name, copy, part.span),))
+                return SequentialItem(tuple(items))
             case AuxPart():
                 return self._copy(part.name or "head", part.body, part.span)
             case _:
@@ -308,7 +329,8 @@ def _is_in_row(part: Written) -> bool:
             # Whichever body is taken, so that the parts beside it have the same names.
             return all(map(_is_in_row, body.written)) and word is not None
         case RepeatPart(name=None, copies=copies):
-            return all(_is_in_row(inner) for copy in copies for inner in copy.written)
+            distinct = distinct_copies(copies)
+            return all(_is_in_row(inner) for copy in distinct for inner in copy.written)
         case _:
             return False
 
@@ -318,10 +340,11 @@ def _wants_keys(parts: tuple[Written, ...]) -> bool:
     for part in parts:
         match part:
             case RepeatPart(name=None, copies=copies, count=count):
-                inside = any(inner.name for copy in copies for inner in copy.written)
+                distinct = distinct_copies(copies)
+                inside = any(inner.name for copy in distinct for inner in copy.written)
                 if inside and not isinstance(count.form, Constant):
                     return True
-                if any(_wants_keys(copy.written) for copy in copies):
+                if any(_wants_keys(copy.written) for copy in distinct):
                     return True
             case _:
                 if part.name and not part.name.isidentifier():

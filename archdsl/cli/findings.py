@@ -14,6 +14,7 @@ from archdsl.cli.terminal import (
     ColorChoice,
     print_bytes,
     print_diagnostics,
+    print_lines,
     print_note,
     print_text,
     wants_color,
@@ -98,12 +99,14 @@ def _print_document(document: dict[str, Any]) -> None:
 
 
 def _print_tables(findings: CheckReport, color: ColorChoice) -> None:
-    from archdsl.report.table import render_report
+    from archdsl.report.table import report_lines
 
     reading = findings.reading
     is_colored = wants_color(color, sys.stdout)
     for index, model in enumerate(reading.models):
-        print_text("\n" * (index > 0) + render_report(model, is_colored), is_colored)
+        if index:
+            print_text("")
+        print_lines(report_lines(model, is_colored), is_colored)
         if model in findings.memories:
             from archdsl.report.memory import render_memory
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Literal, TextIO, TypeAlias
 
 import click
@@ -60,6 +61,13 @@ def wants_color(choice: ColorChoice, stream: TextIO) -> bool:
 def print_text(text: str, color: bool = False) -> None:
     """Print to the standard output."""
     click.echo(text, color=color)
+
+
+def print_lines(lines: Iterable[str], color: bool = False) -> None:
+    """Print lines to the standard output, many at once, without having all of them."""
+    rest = iter(lines)
+    while some := list(islice(rest, 1000)):
+        click.echo("\n".join(some), color=color)
 
 
 def print_bytes(content: bytes) -> None:

@@ -134,14 +134,13 @@ def _in_place(draft: NetworkDraft) -> NetworkDraft:
 
 def _finish(plain: Model, draft: NetworkDraft) -> Deployment:
     nodes = tuple(draft.nodes.values())
-    plan = plan_modules(plain.name, nodes, draft.chain, draft.outputs)
+    plan = plan_modules(plain.name, nodes, draft.chain, draft.outputs, for_names=True)
     model = replace(
         plain,
         nodes=nodes,
         graph=build_graph(nodes),
         chain=draft.chain,
         outputs=draft.outputs,
-        plan=plan,
         names=name_nodes(plan, nodes),
         costs=count_costs(nodes),
         claims=(),

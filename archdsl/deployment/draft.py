@@ -88,7 +88,7 @@ def without(draft: NetworkDraft, gone: set[int]) -> NetworkDraft:
         removal.nodes_left(),
         removal.chain(draft.chain),
         removal.folds_left(draft.folds),
-        tuple(replace(output, node=removal.stand_in(output.node)) for output in draft.outputs),
+        tuple(replace(output, node=removal.move(output.node)) for output in draft.outputs),
     )
 
 
@@ -139,12 +139,11 @@ def _vanishes(part: Written, gone: set[int]) -> bool:
 
 class _Removal(Renumbering):
     def __init__(self, nodes: Mapping[int, Node], gone: set[int], kept: set[int]) -> None:
-        super().__init__(self.stand_in)
         self.nodes = nodes
         self.gone = gone
         self.kept = kept
 
-    def stand_in(self, id: int) -> int:
+    def move(self, id: int) -> int:
         """The node that is read in place of this one."""
         while id in self.gone:
             id = self.nodes[id].inputs[0]
@@ -162,7 +161,7 @@ class _Removal(Renumbering):
 
     def chain(self, chain: Chain) -> Chain:
         parts = tuple(new for part in chain.written if (new := self._left(part)) is not None)
-        return Chain(parts, self.stand_in(chain.input), self.stand_in(chain.output))
+        return Chain(parts, self.move(chain.input), self.move(chain.output))
 
     def _left(self, part: Written) -> Written | None:
         vanishes = _vanishes(part, self.gone | self.kept) and not _is_empty(part)
@@ -178,12 +177,20 @@ class _Removal(Renumbering):
         return moved
 
 
+class _InOrder(Renumbering):
+    def __init__(self, ids: Mapping[int, int]) -> None:
+        self.ids = ids
+
+    def move(self, id: int) -> int:
+        return self.ids[id]
+
+
 def renumbered(draft: NetworkDraft) -> NetworkDraft:
     """The draft with ids in the order of execution, beginning with the inputs."""
     ids = {id: id for id, node in draft.nodes.items() if not node.inputs}
     for id in _made_by(draft.chain):
         ids[id] = len(ids)
-    renumbering = Renumbering(ids.__getitem__)
+    renumbering = _InOrder(ids)
     nodes = {ids[id]: renumbering.node(node) for id, node in draft.nodes.items() if id in ids}
     folds = {ids[id]: fold for id, fold in draft.folds.items() if id in ids}
     outputs = tuple(replace(output, node=ids[output.node]) for output in draft.outputs)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from archdsl.elaborate.binding import Application, bare_arguments, bind_with_forms
 from archdsl.elaborate.calls import Given, bind_formals
 from archdsl.elaborate.choices import count_conditions, word_of
-from archdsl.elaborate.copies import Copier, Reached, Stretch
+from archdsl.elaborate.copies import CalledShift, Reached, Stretch, follow
 from archdsl.elaborate.environment import BlockDefinition
 from archdsl.elaborate.errors import ElaborationError, UnknownVolume
 from archdsl.elaborate.findings import Findings
@@ -69,6 +69,7 @@ from archdsl.network.parts import (
     Written,
     with_comment,
 )
+from archdsl.network.renumbering import distinct_copies
 from archdsl.network.symbols import Size, Symbolic, TupleForm
 from archdsl.recipe import Recipe
 from archdsl.text import syntax
@@ -258,7 +259,7 @@ class Builder(Placer):
         start, first = cursor, len(self.nodes)
         turns = self._turns(step, scope, cursor)
         copies, cursor = self._copies(step, label, turns, scope, cursor)
-        parts = [part for copy in copies for part in copy.written]
+        parts = [part for copy in distinct_copies(copies) for part in copy.written]
         if step.claim is not None:
             self.check_volume(step.claim, step.span, scope, start, cursor)
         if self.volumes.setdefault(step.span, cursor.volume) != cursor.volume:
@@ -320,7 +321,7 @@ class Builder(Placer):
         turns: Turns,
         scope: Scope,
         cursor: Cursor,
-    ) -> tuple[tuple[Chain, ...], Cursor]:
+    ) -> tuple[Sequence[Chain], Cursor]:
         """The copies of a statement, one behind the other."""
         copies: list[Chain] = []
         is_scope = self._is_scope(step, scope)
@@ -352,11 +353,9 @@ class Builder(Placer):
                     return (*copies, *left * [copies[-1]]), cursor
                 if stretch.follows_itself(reached[-3]):
                     self.use_layers(left * stretch.size, step.span)
-                    copier = Copier(self.nodes, stretch, reached[-3].nodes)
-                    for _ in range(left):
-                        copies.append(copier.follow(self.loops))
-                        self.loops += stretch.loops
-                    return tuple(copies), Cursor(copies[-1].output, cursor.volume)
+                    self.loops += left * stretch.loops
+                    repeated = follow(self.nodes, copies, stretch, reached[-3].nodes, left)
+                    return repeated, Cursor(repeated[-1].output, cursor.volume)
         return tuple(copies), cursor
 
     def _reached(self, cursor: Cursor, scope: Scope) -> Reached:
@@ -608,9 +607,11 @@ class Builder(Placer):
         if known in self.calls:
             stretch = self.calls[known]
             self.use_layers(stretch.size, call.span)
-            copier = Copier(self.nodes, stretch, stretch.begin.nodes)
-            body = copier.call(self.loops, cursor.node, inner.frames)
+            shift = CalledShift(self.nodes, stretch, self._reached(cursor, scope), inner.frames)
+            for node in self.nodes[stretch.begin.nodes : stretch.end.nodes]:
+                self.nodes.append(shift.node(node))
             self.loops += stretch.loops
+            body = shift.body()
             parts, end = list(body.written), Cursor(body.output, stretch.end.cursor.volume)
         else:
             begin = self._reached(cursor, scope)

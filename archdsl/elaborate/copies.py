@@ -6,11 +6,13 @@ the same statement behind the same volume makes the same nodes, with other numbe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from archdsl.elaborate.scope import Cursor
 from archdsl.layers.volume import Volume
 from archdsl.network.graph import CallFrame, Node
 from archdsl.network.parts import Chain, Written
-from archdsl.network.renumbering import Renumbering
+from archdsl.network.renumbering import LazyCopies, Renumbering
 from archdsl.records import dataclass
 
 
@@ -71,52 +73,102 @@ class Stretch:
         )
 
 
-class Copier(Renumbering):
-    """Puts a stretch behind the nodes that there are, once more."""
+class Shift(Renumbering):
+    """Moves a stretch behind the nodes and the loops that there are."""
 
-    def __init__(self, nodes: list[Node], stretch: Stretch, inner: int) -> None:
-        """``inner`` is the first node that a copy does not share with the stretch."""
-        super().__init__(self._moved, self._moved_loop)
-        self.nodes = nodes
+    def __init__(
+        self,
+        made: Sequence[Node],
+        stretch: Stretch,
+        inner: int,
+        *,
+        nodes: int,
+        loops: int,
+        source: int | None = None,
+    ) -> None:
+        """``made`` are all nodes, and ``inner`` is the first that a copy has of its own.
+
+        ``nodes`` and ``loops`` are how far the numbers of the copy are from those of the stretch;
+        ``source`` is the node that flows into it, if that is not moved like the others.
+        """
+        self.made = made
         self.stretch = stretch
         self._inner = inner
-        #: How far the nodes and the loops of a copy are from those of the stretch.
-        self._by = self._loops = 0
-        #: What flows into the stretch, and what flows into a copy where that is not moved alike.
-        self._entry = self._source = stretch.begin.cursor.node
-        #: How many calls there are around the stretch, and those around the copy.
-        self._depth = 0
-        self._around: tuple[CallFrame, ...] = ()
-        self._frames: dict[int, tuple[CallFrame, ...]] = {}
+        self._nodes = nodes
+        self._loops = loops
+        self._entry = stretch.begin.cursor.node
+        self._source = self._entry if source is None else source
 
-    def follow(self, loops: int) -> Chain:
-        """A copy behind the one before; ``loops`` is how many `for` statements were begun."""
-        stretch = self.stretch
-        begin, end = stretch.begin, stretch.end
-        self._by, self._loops = len(self.nodes) - begin.nodes, loops - begin.loops
-        for id in range(begin.nodes, end.nodes):
-            self.nodes.append(self.node(self.nodes[id]))
-        return self.chain(Chain(stretch.parts, begin.cursor.node, end.cursor.node))
+    def body(self) -> Chain:
+        """The parts of the copy."""
+        begin, end = self.stretch.begin.cursor, self.stretch.end.cursor
+        return self.chain(Chain(self.stretch.parts, begin.node, end.node))
 
-    def call(self, loops: int, source: int, around: tuple[CallFrame, ...]) -> Chain:
-        """A copy of a call behind a node; ``around`` has the call itself and those around it."""
-        self._source, self._around, self._depth = source, around, len(around)
-        return self.follow(loops)
+    def copies(self, copies: Sequence[Chain]) -> Sequence[Chain]:
+        if not isinstance(copies, LazyCopies):
+            return super().copies(copies)
+        distinct = tuple(map(self.chain, copies.distinct))
+        return LazyCopies(
+            distinct, len(copies), copies.step, lambda place: self.chain(copies[place])
+        )
 
-    def frames(self, frames: tuple[CallFrame, ...]) -> tuple[CallFrame, ...]:
-        if not self._depth:
-            return frames
-        known = self._frames.get(id(frames))
-        if known is None:
-            known = self._frames[id(frames)] = (*self._around, *frames[self._depth :])
-        return known
-
-    def _moved(self, id: int) -> int:
+    def move(self, id: int) -> int:
         if id >= self._inner:
-            id += self._by
+            id += self._nodes
             # The number itself where there is one: a hundred thousand more would take megabytes.
-            return self.nodes[id].id if id < len(self.nodes) else id
+            return self.made[id].id if id < len(self.made) else id
         return self._source if id == self._entry else id
 
-    def _moved_loop(self, loop: int) -> int:
+    def loop(self, loop: int) -> int:
         return loop + self._loops if loop > self.stretch.begin.loops else loop
+
+
+def follow(
+    nodes: list[Node], copies: Sequence[Chain], stretch: Stretch, inner: int, number: int
+) -> LazyCopies:
+    """More copies of a repeat, which follow those that there are as the last one, a stretch, does.
+
+    Their nodes are made, and their parts when they are asked for.
+    """
+    last, size, loops = len(copies) - 1, stretch.size, stretch.loops
+
+    def shifted(place: int) -> Shift:
+        by = place - last
+        return Shift(nodes, stretch, inner, nodes=by * size, loops=by * loops)
+
+    of_stretch = nodes[stretch.begin.nodes : stretch.end.nodes]
+    for place in range(len(copies), len(copies) + number):
+        shift = shifted(place)
+        for node in of_stretch:
+            nodes.append(shift.node(node))
+    return LazyCopies(copies, len(copies) + number, size, lambda place: shifted(place).body())
+
+
+class CalledShift(Shift):
+    """Moves the body of a block to another call of it."""
+
+    def __init__(
+        self,
+        made: Sequence[Node],
+        stretch: Stretch,
+        reached: Reached,
+        around: tuple[CallFrame, ...],
+    ) -> None:
+        """``around`` has the call itself and those around it."""
+        begin = stretch.begin
+        super().__init__(
+            made,
+            stretch,
+            begin.nodes,
+            nodes=reached.nodes - begin.nodes,
+            loops=reached.loops - begin.loops,
+            source=reached.cursor.node,
+        )
+        self._around = around
+        self._frames: dict[int, tuple[CallFrame, ...]] = {}
+
+    def frames(self, frames: tuple[CallFrame, ...]) -> tuple[CallFrame, ...]:
+        known = self._frames.get(id(frames))
+        if known is None:
+            known = self._frames[id(frames)] = (*self._around, *frames[len(self._around) :])
+        return known

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from archdsl.classplan import ClassPlan, name_nodes, plan_modules
+from archdsl.classplan import name_nodes, plan_modules
 from archdsl.collector import without_collector
 from archdsl.model.claims import judge_claims
 from archdsl.model.consistency import find_contradictions, find_misplaced_keys
@@ -25,7 +25,6 @@ def build_partial(network: Elaborated) -> PartialModel:
         network.nodes,
         build_graph(network.nodes),
         network.chain,
-        ClassPlan(network.name, None, None, 0, network.chain.output, (), None, ()),
         {},
         count_costs(network.nodes, network.unknown),
         recipe=network.recipe,
@@ -40,7 +39,8 @@ def build_partial(network: Elaborated) -> PartialModel:
 def build_model(network: Elaborated, diagnostics: list[Diagnostic]) -> Model:
     """Cost, name and verify an elaborated network; faults go into the list."""
     graph = build_graph(network.nodes)
-    plan = plan_modules(network.name, network.nodes, network.chain, network.outputs)
+    # The Model makes a plan to keep when it is asked for one.
+    plan = plan_modules(network.name, network.nodes, network.chain, network.outputs, for_names=True)
     names = name_nodes(plan, network.nodes)
     diagnostics += find_contradictions(graph, names)
     # A block is in the plan once for each call, and a family in that of each member.
@@ -53,7 +53,6 @@ def build_model(network: Elaborated, diagnostics: list[Diagnostic]) -> Model:
         network.nodes,
         graph,
         network.chain,
-        plan,
         names,
         count_costs(network.nodes),
         recipe=network.recipe,

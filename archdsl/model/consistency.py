@@ -114,7 +114,8 @@ def _find_wrong_volume(node: Node, inputs: tuple[Volume, ...]) -> str | None:
 def find_dead(graph: nx.MultiDiGraph[int], ends: Collection[int]) -> frozenset[int]:
     """The nodes that lead to none of the ends, so that computing them changes nothing."""
     # Where each node without a reader is an end, all lead to one.
-    if all(id in ends for id, readers in graph.out_degree if not readers):
+    read = {source for id in graph for source in sources_in(graph, id)}
+    if all(id in read or id in ends for id in graph):
         return frozenset()
     alive = set(ends).union(*(nx.ancestors(graph, end) for end in ends))
     return frozenset(id for id in graph if id not in alive)

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import networkx as nx
 
-from archdsl.classplan import ClassPlan
+from archdsl.classplan import ClassPlan, plan_modules
 from archdsl.layers import Initializer
 from archdsl.layers.volume import Volume
 from archdsl.model.consistency import count_depth
@@ -66,7 +66,6 @@ class Model:
     #: The data flow over the ids of the nodes.
     graph: nx.MultiDiGraph[int] = field(repr=False)
     chain: Chain = field(repr=False)
-    plan: ClassPlan = field(repr=False)
     names: dict[int, str] = field(repr=False)
     costs: dict[int, Cost] = field(repr=False)
     claims: tuple[Claim, ...] = field(repr=False, default=())
@@ -123,6 +122,11 @@ class Model:
     @property
     def path(self) -> str:
         return self.source.path
+
+    @cached_property
+    def plan(self) -> ClassPlan:
+        """The classes of its module."""
+        return plan_modules(self.name, self.nodes, self.chain, self.outputs)
 
     @cached_property
     def receptive_fields(self) -> ReceptiveFields:
@@ -216,6 +220,11 @@ class PartialModel(Model):
     unknown: frozenset[int] = field(repr=False, default=frozenset())
     #: Whether the trunk reaches its end.
     is_complete: bool = field(repr=False, default=True)
+
+    @cached_property
+    def plan(self) -> ClassPlan:
+        """The classes of its module."""
+        return plan_modules(self.name, self.nodes, self.chain, self.outputs)
 
     @cached_property
     def receptive_fields(self) -> ReceptiveFields:

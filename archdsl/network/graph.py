@@ -89,7 +89,9 @@ def build_graph(nodes: Iterable[Node]) -> nx.MultiDiGraph[int]:
     The graph is a view of the nodes and holds no edge of its own: as dictionaries they would take
     a kilobyte a node, more than all else that is known about it.
     """
-    by_id = {node.id: node for node in nodes}
+    ordered = tuple(nodes)
+    is_plain = all(node.id == place for place, node in enumerate(ordered))
+    by_id = _ById(ordered) if is_plain else {node.id: node for node in ordered}
     graph: nx.MultiDiGraph[int] = nx.MultiDiGraph()
     view: Any = graph
     view._node = _View(by_id, lambda id: {"node": by_id[id]})
@@ -102,6 +104,27 @@ def build_graph(nodes: Iterable[Node]) -> nx.MultiDiGraph[int]:
 #: By the node at the other end of an edge and the position of the input, no attributes.
 _Edges: TypeAlias = "dict[int, dict[int, dict[str, Any]]]"
 _Value = TypeVar("_Value")
+
+
+class _ById(Mapping[int, Node]):
+    """Nodes whose ids are their places, without a dictionary of them."""
+
+    def __init__(self, nodes: tuple[Node, ...]) -> None:
+        self.nodes = nodes
+
+    def __getitem__(self, id: int) -> Node:
+        if id < 0:
+            raise KeyError(id)
+        try:
+            return self.nodes[id]
+        except IndexError:
+            raise KeyError(id) from None
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self.nodes)))
+
+    def __len__(self) -> int:
+        return len(self.nodes)
 
 
 class _View(Mapping[int, _Value]):
@@ -149,12 +172,16 @@ def _sources(node: Node) -> _Edges:
 def nodes_of(graph: nx.MultiDiGraph[int]) -> Iterator[tuple[int, Node]]:
     """The ids of a graph with their nodes, in order."""
     inner: Any = graph  # `nodes` makes a view of each entry
+    if isinstance(inner._node, _View):
+        return iter(inner._node.nodes.items())
     return ((id, entry["node"]) for id, entry in inner._node.items())
 
 
 def sources_in(graph: nx.MultiDiGraph[int], id: int) -> tuple[int, ...]:
     """What a node reads, in the order of its inputs, by the edges of the graph."""
     inner: Any = graph  # `pred` wraps each dictionary: half of the time of the rules
+    if isinstance(inner._pred, _View):
+        return inner._pred.nodes[id].inputs  # which the edges are made of
     found: _Edges = inner._pred[id]
     if len(found) == 1:
         return (*found,) * sum(map(len, found.values()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import field, replace
 from functools import cached_property
 from typing import TypeAlias
@@ -74,7 +74,7 @@ class RepeatPart:
     """
 
     name: str | None
-    copies: tuple[Chain, ...]
+    copies: Sequence[Chain]
     count: Symbolic
     span: Span
     output: int
@@ -244,7 +244,7 @@ def output_of(part: Written) -> int:
             return part.body.output
 
 
-def chains_in(part: Written) -> tuple[Chain, ...]:
+def chains_in(part: Written) -> Sequence[Chain]:
     """The chains directly inside a part."""
     match part:
         case CallPart() | GroupPart() | AuxPart() | ChoicePart() | ReusePart():

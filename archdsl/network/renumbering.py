@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import overload
 
 from archdsl.network.graph import CallFrame, Node
 from archdsl.network.parts import (
@@ -24,15 +26,60 @@ from archdsl.network.parts import (
 from archdsl.network.symbols import CopyIndex, Form, Size, Symbolic, TracedName, with_leaves
 
 
-class Renumbering:
-    """Gives nodes other numbers wherever parts and expressions refer to them.
+class LazyCopies(Sequence[Chain]):
+    """The copies of a repeat, of which all but the first few are made when they are asked for.
 
-    ``move`` maps the old numbers of nodes to the new ones, ``loop`` those of ``for`` statements.
+    These follow the last of ``distinct`` and differ from it in numbers alone: those of the nodes
+    are ``step`` larger from copy to copy.
     """
 
-    def __init__(self, move: Callable[[int], int], loop: Callable[[int], int] = int) -> None:
-        self.move = move
-        self.loop = loop
+    def __init__(
+        self, distinct: Sequence[Chain], number: int, step: int, make: Callable[[int], Chain]
+    ) -> None:
+        """``number`` counts all copies; ``make`` gives those behind the distinct ones, by place."""
+        self.distinct = tuple(distinct)
+        self.step = step
+        self._number = number
+        self._make = make
+
+    def __len__(self) -> int:
+        return self._number
+
+    @overload
+    def __getitem__(self, place: int) -> Chain: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Chain, ...]: ...
+    def __getitem__(self, place: int | slice) -> Chain | tuple[Chain, ...]:
+        places = range(self._number)[place]
+        if isinstance(places, range):
+            return tuple([self[at] for at in places])
+        return self.distinct[places] if places < len(self.distinct) else self._make(places)
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+
+def distinct_copies(copies: Sequence[Chain]) -> Sequence[Chain]:
+    """The copies of a repeat without those that differ from one of these in numbers alone."""
+    return copies.distinct if isinstance(copies, LazyCopies) else copies
+
+
+class Renumbering(ABC):
+    """Gives nodes other numbers wherever parts and expressions refer to them."""
+
+    @abstractmethod
+    def move(self, id: int) -> int:
+        """The new number of a node."""
+
+    def loop(self, loop: int) -> int:
+        """The new number of a ``for`` statement."""
+        return loop
 
     def node(self, node: Node) -> Node:
         move = self.move
@@ -75,7 +122,7 @@ class Renumbering:
             case RepeatPart():
                 return RepeatPart(
                     self.name(part.name),
-                    tuple(map(self.chain, part.copies)),
+                    self.copies(part.copies),
                     self.symbolic(part.count),
                     part.span,
                     move(part.output),
@@ -94,6 +141,9 @@ class Renumbering:
                 return replace(part, name=self.name(part.name), body=self.chain(part.body))  # type: ignore[arg-type]
             case ReusePart():
                 return replace(part, body=self.chain(part.body))
+
+    def copies(self, copies: Sequence[Chain]) -> Sequence[Chain]:
+        return tuple(map(self.chain, copies))
 
     def name(self, name: str | None) -> str | None:
         """A name of a part, with its values in other terms."""

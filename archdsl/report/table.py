@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, partial
+from itertools import chain, islice
 
 from archdsl.collector import without_collector
 from archdsl.model import BYTES_PER_NUMBER, Claim, Model, Totals
@@ -31,19 +32,25 @@ def render_report(model: Model, color: bool = False) -> str:
     Layers are named like the modules of the generated code; the layers of auxiliary heads, which
     are counted separately, follow the trunk.
     """
+    return "\n".join(report_lines(model, color))
+
+
+def report_lines(model: Model, color: bool = False) -> Iterator[str]:
+    """The lines of ``render_report``; each is made when it is asked for."""
     sections = list(sections_of(model))
-    widths = _widths([row for section in sections for row in (*section.rows, section.total)])
+    widths = _widths(row for s in sections for row in chain(s.rows, (s.total,)))
     align = _Aligned(widths)
     dim, bold = paint(color, dim=True), paint(color, bold=True)
     rule = dim("─" * (sum(widths) + len(_GAP) * (len(widths) - 1)))
-    lines = [bold(printable(model.name)) + dim(_subtitle(model)), ""]
-    lines += [dim(align(HEADER)), rule]
+    yield bold(printable(model.name)) + dim(_subtitle(model))
+    yield from ("", dim(align(HEADER)), rule)
     for section in sections:
         if section.title:
-            lines += ["", dim(section.title), rule]
-        lines += map(align, section.rows)
-        lines += [rule, bold(align(section.total))]
-    return "\n".join([*lines, "", *notes_of(model, color)])
+            yield from ("", dim(section.title), rule)
+        yield from map(align, section.rows)
+        yield from (rule, bold(align(section.total)))
+    yield ""
+    yield from notes_of(model, color)
 
 
 def notes_of(model: Model, color: bool = False) -> list[str]:
@@ -71,7 +78,7 @@ class Section:
 
     title: str
     nodes: tuple[int, ...]
-    rows: list[Row]
+    rows: Iterable[Row]
     total: Row
 
 
@@ -93,8 +100,6 @@ def _heads_title(model: Model) -> str:
 
 def _section(model: Model, title: str, nodes: Iterable[Node], totals: Totals) -> Section:
     nodes = tuple(nodes)
-    render = _Rows(model, totals)
-    rows = [render(node) for node in nodes]
     total = (
         "Total",
         "",
@@ -106,6 +111,7 @@ def _section(model: Model, title: str, nodes: Iterable[Node], totals: Totals) ->
         "",
         _megabytes(totals.activations),
     )
+    rows = _Rows(model, nodes, totals)
     return Section(title, tuple(node.id for node in nodes), rows, total)
 
 
@@ -115,15 +121,19 @@ def _count(nodes: Sequence[Node]) -> str:
 
 
 class _Rows:
-    """The rows of nodes. What copies of a layer have in common is written once."""
+    """The rows of nodes, made anew each time. What copies have in common is written once."""
 
-    def __init__(self, model: Model, totals: Totals) -> None:
+    def __init__(self, model: Model, nodes: Sequence[Node], totals: Totals) -> None:
         self.model = model
+        self.nodes = nodes
         self.totals = totals
         self._known: dict[tuple[object, ...], Row] = {}
         self._lines: dict[tuple[int, int], str] = {}
 
-    def __call__(self, node: Node) -> Row:
+    def __iter__(self) -> Iterator[Row]:
+        return map(self._row, self.nodes)
+
+    def _row(self, node: Node) -> Row:
         cost = self.model.costs[node.id]
         place = (id(node.layer), id(node.volume), node.shares is None, cost.parameters, cost.macs)
         if place not in self._known:
@@ -170,9 +180,13 @@ def _megabytes(numbers: int) -> str:
     return f"{numbers * BYTES_PER_NUMBER / 1e6:,.3f}"
 
 
-def _widths(rows: list[Row]) -> list[int]:
-    """The width of each column. Most cells of a column are alike: each text is measured once."""
-    return [max(map(columns, set(column))) for column in zip(HEADER, *rows, strict=True)]
+def _widths(rows: Iterator[Row]) -> list[int]:
+    """The width of each column. Most cells of a column are alike: they are measured once."""
+    widths = list(map(columns, HEADER))
+    while some := list(islice(rows, 1000)):
+        cells = map(set, zip(*some, strict=True))
+        widths = [max(width, *map(columns, c)) for width, c in zip(widths, cells, strict=True)]
+    return widths
 
 
 class _Aligned:

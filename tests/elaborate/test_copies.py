@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import pytest
 from conftest import ROOT
 from programs.generate import generate
 
-from archdsl.elaborate import copies, elaborate
+from archdsl.classplan import name_nodes, plan_modules
+from archdsl.elaborate import builder, copies, elaborate
 from archdsl.elaborate.placing import MAX_LAYERS
 from archdsl.frontend import diagnose, read_beside, read_models
 from archdsl.layers.volume import Volume
 from archdsl.network.elaborated import Elaborated
+from archdsl.network.parts import RepeatPart
+from archdsl.network.renumbering import LazyCopies
 from archdsl.text.parser import parse_program
 from archdsl.text.source import Source
 
@@ -29,14 +33,29 @@ def contents(network: Elaborated) -> tuple[object, ...]:
     return network.nodes, network.chain, network.volumes, network.expects, network.outputs
 
 
+def names_of(network: Elaborated, *, for_names: bool) -> dict[int, str]:
+    """The names of all nodes, by the plan for names or by the whole one."""
+    plan = plan_modules(
+        network.name, network.nodes, network.chain, network.outputs, for_names=for_names
+    )
+    return name_nodes(plan, network.nodes)
+
+
 def compare(source: Source, input: Volume | None, monkeypatch: pytest.MonkeyPatch) -> int:
     """How many copies were made, after they were compared with elaborated ones."""
     made: list[int] = []
-    follow = copies.Copier.follow
+
+    def follow(*arguments: Any) -> LazyCopies:
+        made.append(arguments[-1])
+        return copies.follow(*arguments)
+
+    def called(*arguments: Any) -> copies.CalledShift:
+        made.append(1)
+        return copies.CalledShift(*arguments)
+
     with monkeypatch.context() as counting:
-        counting.setattr(
-            copies.Copier, "follow", lambda self, loops: (made.append(1), follow(self, loops))[1]
-        )
+        counting.setattr(builder, "follow", follow)
+        counting.setattr(builder, "CalledShift", called)
         fast = elaborate(parse_program(source), read, input)
     with monkeypatch.context() as slow:
         slow.setattr(copies.Stretch, "is_clean", False)
@@ -45,7 +64,8 @@ def compare(source: Source, input: Volume | None, monkeypatch: pytest.MonkeyPatc
     for one, other in zip(fast, whole, strict=True):
         assert contents(one) == contents(other)
         assert repr(one.chain) == repr(other.chain)
-    return len(made)
+        assert names_of(one, for_names=True) == names_of(other, for_names=False)
+    return sum(made)
 
 
 def test_specs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,6 +150,29 @@ def test_copies_of_calls(text: str, count: int, monkeypatch: pytest.MonkeyPatch)
 def test_what_is_bounded_is_what_is_distinct(text: str) -> None:
     (model,) = read_models(Source(text))
     assert len(model.layers) == 100_000
+
+
+def test_copies_that_are_made_when_they_are_asked_for() -> None:
+    text = "{ conv 3x3 4 same; { relu; id } ×5 } ×6"
+    (network,) = elaborate(parse_program(Source(text)), read, Volume((8, 8, 4)))
+    (outer,) = network.chain.written
+    assert isinstance(outer, RepeatPart)
+    assert isinstance(outer.copies, LazyCopies)
+    assert len(outer.copies) == len(list(outer.copies)) == 6
+    assert outer.copies[-1] == outer.copies[5] == list(outer.copies)[5]
+    assert outer.copies[1:3] == (outer.copies[1], outer.copies[2])
+    assert outer.copies == tuple(outer.copies)
+    assert hash(outer.copies) == hash(tuple(outer.copies))
+    assert outer.copies != tuple(outer.copies)[1:]
+    inner = outer.copies[4].written[1]
+    assert isinstance(inner, RepeatPart)
+    assert isinstance(inner.copies, LazyCopies)
+    # Behind the input 6 layers a copy, as `id` is none.
+    assert [(copy.input, copy.output) for copy in inner.copies] == [
+        (25 + i, 26 + i) for i in range(5)
+    ]
+    with pytest.raises(IndexError):
+        outer.copies[6]
 
 
 @pytest.mark.parametrize("text", ["{ relu; conv 1x1 ×9 } ×20001", "{ { relu ×1000 } ×1000 } ×1000"])
