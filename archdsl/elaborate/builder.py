@@ -11,7 +11,7 @@ from dataclasses import replace
 from archdsl.elaborate.binding import Application, bare_arguments, bind_with_forms
 from archdsl.elaborate.calls import Given, bind_formals
 from archdsl.elaborate.choices import count_conditions, word_of
-from archdsl.elaborate.copies import CalledShift, Reached, Stretch, follow
+from archdsl.elaborate.copies import CalledMove, Reached, Stretch, follow
 from archdsl.elaborate.environment import BlockDefinition
 from archdsl.elaborate.errors import ElaborationError, UnknownVolume
 from archdsl.elaborate.findings import Findings
@@ -607,11 +607,11 @@ class Builder(Placer):
         if known in self.calls:
             stretch = self.calls[known]
             self.use_layers(stretch.size, call.span)
-            shift = CalledShift(self.nodes, stretch, self._reached(cursor, scope), inner.frames)
+            move = CalledMove(self.nodes, stretch, self._reached(cursor, scope), inner.frames)
             for node in self.nodes[stretch.begin.nodes : stretch.end.nodes]:
-                self.nodes.append(shift.node(node))
+                self.nodes.append(move.node(node))
             self.loops += stretch.loops
-            body = shift.body()
+            body = move.body()
             parts, end = list(body.written), Cursor(body.output, stretch.end.cursor.volume)
         else:
             begin = self._reached(cursor, scope)

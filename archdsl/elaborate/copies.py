@@ -73,7 +73,7 @@ class Stretch:
         )
 
 
-class Shift(Renumbering):
+class StretchMove(Renumbering):
     """Moves a stretch behind the nodes and the loops that there are."""
 
     def __init__(
@@ -132,19 +132,19 @@ def follow(
     """
     last, size, loops = len(copies) - 1, stretch.size, stretch.loops
 
-    def shifted(place: int) -> Shift:
+    def move_to(place: int) -> StretchMove:
         by = place - last
-        return Shift(nodes, stretch, inner, nodes=by * size, loops=by * loops)
+        return StretchMove(nodes, stretch, inner, nodes=by * size, loops=by * loops)
 
     of_stretch = nodes[stretch.begin.nodes : stretch.end.nodes]
     for place in range(len(copies), len(copies) + number):
-        shift = shifted(place)
+        move = move_to(place)
         for node in of_stretch:
-            nodes.append(shift.node(node))
-    return LazyCopies(copies, len(copies) + number, size, lambda place: shifted(place).body())
+            nodes.append(move.node(node))
+    return LazyCopies(copies, len(copies) + number, size, lambda place: move_to(place).body())
 
 
-class CalledShift(Shift):
+class CalledMove(StretchMove):
     """Moves the body of a block to another call of it."""
 
     def __init__(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, partial
 from itertools import chain, islice
+from typing import overload
 
 from archdsl.collector import without_collector
 from archdsl.model import BYTES_PER_NUMBER, Claim, Model, Totals
@@ -78,7 +79,7 @@ class Section:
 
     title: str
     nodes: tuple[int, ...]
-    rows: Iterable[Row]
+    rows: Sequence[Row]
     total: Row
 
 
@@ -120,7 +121,7 @@ def _count(nodes: Sequence[Node]) -> str:
     return count_of(len(nodes), "layer") + (f", {shared} shared" if shared else "")
 
 
-class _Rows:
+class _Rows(Sequence[Row]):
     """The rows of nodes, made anew each time. What copies have in common is written once."""
 
     def __init__(self, model: Model, nodes: Sequence[Node], totals: Totals) -> None:
@@ -130,8 +131,20 @@ class _Rows:
         self._known: dict[tuple[object, ...], Row] = {}
         self._lines: dict[tuple[int, int], str] = {}
 
+    def __len__(self) -> int:
+        return len(self.nodes)
+
     def __iter__(self) -> Iterator[Row]:
         return map(self._row, self.nodes)
+
+    @overload
+    def __getitem__(self, place: int) -> Row: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Row]: ...
+    def __getitem__(self, place: int | slice) -> Row | Sequence[Row]:
+        if isinstance(place, slice):
+            return list(map(self._row, self.nodes[place]))
+        return self._row(self.nodes[place])
 
     def _row(self, node: Node) -> Row:
         cost = self.model.costs[node.id]

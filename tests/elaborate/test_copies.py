@@ -49,13 +49,13 @@ def compare(source: Source, input: Volume | None, monkeypatch: pytest.MonkeyPatc
         made.append(arguments[-1])
         return copies.follow(*arguments)
 
-    def called(*arguments: Any) -> copies.CalledShift:
+    def called(*arguments: Any) -> copies.CalledMove:
         made.append(1)
-        return copies.CalledShift(*arguments)
+        return copies.CalledMove(*arguments)
 
     with monkeypatch.context() as counting:
         counting.setattr(builder, "follow", follow)
-        counting.setattr(builder, "CalledShift", called)
+        counting.setattr(builder, "CalledMove", called)
         fast = elaborate(parse_program(source), read, input)
     with monkeypatch.context() as slow:
         slow.setattr(copies.Stretch, "is_clean", False)
