@@ -143,17 +143,17 @@ def test_families_differ_in_fill_or_border_for_every_reader(theme: str, deficien
     assert alike == {}
 
 
-def test_the_heat_scale_grows_lighter_and_its_text_can_be_read() -> None:
+def test_the_heat_scale_grows_darker_and_its_text_can_be_read() -> None:
     shades = [HeatScale.colour(n / 200) for n in range(201)]
     lights = [luminance(shade) for shade in shades]
-    assert lights == sorted(lights)
+    assert lights == sorted(lights, reverse=True)
     assert min(contrast(shade, ink_on(shade)) for shade in shades) >= 4.5
 
 
 def test_the_heat_scale_is_cividis() -> None:
     colormaps = pytest.importorskip("matplotlib").colormaps["cividis"]
     for n in range(101):
-        expected = [round(255 * channel) for channel in colormaps(n / 100)[:3]]
+        expected = [round(255 * channel) for channel in colormaps(1 - n / 100)[:3]]
         colour = HeatScale.colour(n / 100)
         got = [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
         assert max(abs(a - b) for a, b in zip(got, expected, strict=True)) <= 12, n

@@ -362,7 +362,7 @@ def test_heat_agrees_with_the_report(measure: str) -> None:
 def test_heat_has_a_bar_with_its_ends() -> None:
     svg = render_svg(model_of("alexnet"), Options(color_by="params"))
     texts = [text.text for text in ElementTree.fromstring(svg).iter(f"{SVG}text")]
-    assert texts[-3:] == ["parameters, log scale", "34.9K", "54.5M"]
+    assert texts[-3:] == ["parameters, log scale", "34.9K", "37.8M"]
 
 
 # ── Typeface and writers ─────────────────────────────────────────────────────────────────────

@@ -54,10 +54,24 @@ def _code(sign: str) -> str:
     return f"\\u{ord(sign):04x}"
 
 
+#: What stands between numbers of channels: those of neighbours, and the terms of a sum.
+_BETWEEN_NUMBERS = ("→", "+")
+
+
 def shortened(text: str, size: float, width: float, bold: bool = False) -> str:
-    """The text, cut in the middle to a width in points; names may have hundreds of characters."""
+    """The text, cut in the middle to a width in points; names may have hundreds of characters.
+
+    Of numbers in a row, such as ``64→128→256→512``, whole ones are left out.
+    """
     if text_width(text, size, bold) <= width:
         return text
+    for sign in _BETWEEN_NUMBERS:
+        numbers = text.split(sign)
+        for keep in range(len(numbers) - 1, 1, -1):
+            first, last = numbers[: (keep + 1) // 2], numbers[-(keep // 2) :]
+            cut = sign.join([*first, "…", *last])
+            if text_width(cut, size, bold) <= width:
+                return cut
     keep = len(text)
     while keep > 2:
         keep -= 1

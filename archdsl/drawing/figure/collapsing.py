@@ -7,6 +7,8 @@ from dataclasses import replace
 from itertools import pairwise
 
 from archdsl.drawing.figure.figure import Box, Cluster, ClusterKind, FigureItem, Fork, boxes_in
+from archdsl.drawing.figure.folding import NumberOf, no_number
+from archdsl.drawing.figure.structure import structure_of
 from archdsl.layers import Family
 from archdsl.network.graph import Node
 
@@ -62,7 +64,8 @@ class Collapser:
     """Collapses clusters deeper than ``depth``.
 
     Those named in ``open`` stay open, with those around them, and those of which ``may_collapse``
-    says no. If it ``joins``, collapsed neighbours of one kind become one box.
+    says no. If it ``joins``, collapsed neighbours of one kind become one box, unless the numbers
+    differ that the picture shows of their nodes.
     """
 
     def __init__(
@@ -73,7 +76,9 @@ class Collapser:
         open: tuple[str, ...],
         joins: bool = True,
         may_collapse: Callable[[Cluster], bool] = lambda cluster: True,
+        number_of: NumberOf = no_number,
     ) -> None:
+        self.number_of = number_of
         self.may_collapse = may_collapse
         self.nodes = nodes
         self.consumers = consumers
@@ -116,16 +121,34 @@ class Collapser:
 
     def box_of(self, cluster: Cluster) -> Box:
         """A cluster as a single box."""
-        members = sorted(node for box in boxes_in(cluster) for node in box.members)
         # The node of the result is last, as in each box.
-        inside = [node for node in members if node != cluster.output]
-        own = (*inside, cluster.output)
+        nodes, members = (
+            (*sorted(own - {cluster.output}), cluster.output)
+            for own in (
+                {node for box in boxes_in(cluster) for node in box.nodes},
+                {node for box in boxes_in(cluster) for node in box.members},
+            )
+        )
         title = cluster.title or cluster.name or _summary(cluster)
         name = cluster.name if cluster.title and cluster.name != title else None
         if name and cluster.title and name.startswith(cluster.title):
             title, name = name, None
-        detail = self._channels([cluster])
-        return Box(own, own, title, detail, Family.PLUMBING, name, cluster.count, cluster)
+        return Box(
+            nodes,
+            members,
+            title,
+            self._detail([cluster]),
+            Family.PLUMBING,
+            name,
+            cluster.count,
+            cluster,
+        )
+
+    def _detail(self, run: Sequence[Cluster]) -> str:
+        """The channels; before them the window of a block that is little more than one layer."""
+        boxes = tuple(boxes_in(run[0]))
+        window = boxes[0].title.partition(" ")[2] if len(boxes) == 1 else ""
+        return " · ".join(filter(None, (window, self._channels(run))))
 
     def _channels(self, run: Sequence[Cluster]) -> str:
         """``512→512→528``: the channels that flow into the first, and out of each."""
@@ -164,8 +187,12 @@ class Collapser:
             return False
         if (self.nodes[box.id].shares is None) != (self.nodes[after.id].shares is None):
             return False
+        if structure_of(box.block.items, self.nodes) != structure_of(after.block.items, self.nodes):
+            return False
+        if self.number_of(box.nodes) != self.number_of(after.nodes):
+            return False
         own = set(box.members)
-        line = (*box.nodes, *after.nodes)
+        line = (*box.members, *after.members)
         uses = sum(source in own for node in line for source in self.nodes[node].inputs)
         same_place = self.nodes[box.id].volume.sizes[:-1] == self.nodes[after.id].volume.sizes[:-1]
         return same_place and uses == sum(self.consumers[node] for node in own)
@@ -176,12 +203,11 @@ class Collapser:
         clusters = [box.block for box in run if box.block is not None]
         names = [cluster.name for cluster in clusters]
         name = f"{names[0]}–{names[-1]}" if names[0] and names[-1] else names[0] or names[-1]
-        members = tuple(node for box in run for node in box.members)
         return Box(
-            members,
-            members,
+            tuple(node for box in run for node in box.nodes),
+            tuple(node for box in run for node in box.members),
             clusters[0].title,
-            self._channels(clusters),
+            self._detail(clusters),
             Family.PLUMBING,
             name,
             len(run),

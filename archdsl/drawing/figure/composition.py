@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
 
 from archdsl.drawing.errors import DrawingError
@@ -29,10 +29,9 @@ from archdsl.drawing.figure.ports import (
     shown_ends,
     volume_text,
 )
+from archdsl.drawing.figure.structure import structure_of, title_of
 from archdsl.drawing.options import Options
 from archdsl.layers import Family, Layer
-from archdsl.layers.definition import fields_of
-from archdsl.layers.layer import ErrorNode
 from archdsl.model import Model, PartialModel
 from archdsl.network.parts import (
     AuxPart,
@@ -89,15 +88,6 @@ def compose_collapsed(model: Model, options: Options = _DEFAULT) -> Figure:
     return _Composer(model, options, is_terse=False).collapsed()
 
 
-def title_of(layer: Layer) -> str:
-    """The layer's word, and its kernel where it has one: ``conv 3×3``."""
-    if isinstance(layer, ErrorNode):
-        return blank_unprintable(layer.text)
-    if any(field.name == "kernel_size" for field in fields_of(type(layer))):
-        return f"{layer.name} {'×'.join(map(str, vars(layer)['kernel_size']))}"
-    return layer.name
-
-
 def _in_short(layer: Layer) -> str:
     """A fused layer as the language writes it: ``relu``, ``dropout 0.5``."""
     return f"{title_of(layer)} {layer.describe()}".strip()
@@ -139,17 +129,31 @@ class _Composer:
         inner = self._all()
         if options.depth is not None:
             depth, is_open = options.depth, options.open
-            collapser = Collapser(
-                self.nodes, self.consumers, depth, is_open, may_collapse=self.may_collapse
-            )
+            collapser = self._collapser(depth, is_open, may_collapse=self.may_collapse)
             inner = collapser.collapse(inner)
         keys = self._keys(inner) if options.legend != "off" else ()
         return self._whole(inner, keys)
 
     def collapsed(self) -> Figure:
-        collapser = Collapser(self.nodes, self.consumers, 0, (), joins=False)
+        collapser = self._collapser(joins=False)
         inner = collapser.collapse(self._all())
         return replace(self._whole(inner), insides=self._insides(inner, collapser))
+
+    def _collapser(
+        self,
+        depth: int = 0,
+        open: tuple[str, ...] = (),
+        joins: bool = True,
+        may_collapse: Callable[[Cluster], bool] = lambda cluster: True,
+    ) -> Collapser:
+        return Collapser(
+            self.nodes, self.consumers, depth, open, joins, may_collapse, self._number_of
+        )
+
+    def _number_of(self, nodes: Sequence[int]) -> float:
+        """The number that the colours show of some nodes, where copies can be alike in it."""
+        measure = MEASURES.get(self.options.color_by)
+        return measure.value(self.model, nodes) if measure and measure.adds else 0.0
 
     def _all(self) -> tuple[FigureItem, ...]:
         """All items, open and folded as the options say."""
@@ -220,18 +224,21 @@ class _Composer:
         )
 
     def _keys(self, items: Iterable[FigureItem]) -> tuple[Figure, ...]:
-        """The insides of the collapsed blocks, one of each kind, and of those inside them."""
-        keys: dict[str, Figure] = {}
+        """The insides of the collapsed blocks, one of each structure, and of those inside them."""
+        keys: dict[Hashable, Figure] = {}
         waiting = [box.block for item in items for box in boxes_in(item) if box.block]
         while waiting:
             block = waiting.pop(0)
             # What shares its weights is shown where they belong.
             is_shared = self.nodes[block.output].shares is not None
-            if not block.title or block.title in keys or is_shared:
+            # The window of a block that is little more than one layer is in its box.
+            is_one = len(tuple(boxes_in(block))) == 1
+            kind = (block.title, structure_of(block.items, self.nodes, has_windows=not is_one))
+            if not block.title or kind in keys or is_shared:
                 continue
-            collapser = Collapser(self.nodes, self.consumers, 0, self.options.open)
+            collapser = self._collapser(open=self.options.open)
             inner = collapser.collapse(block.items)
-            keys[block.title] = self._part(replace(block, items=inner, count=1))
+            keys[kind] = self._part(replace(block, items=inner, count=1))
             waiting += [box.block for item in inner for box in boxes_in(item) if box.block]
         return tuple(keys.values())
 
@@ -316,7 +323,7 @@ class _Composer:
     def _folded(self, placed: list[Placed], name: str | None) -> tuple[FigureItem, ...]:
         if self.options.flat or (name is not None and name in self.options.open):
             return tuple(item.item for item in placed)
-        return tuple(fold(placed, self.nodes, self.consumers, self.options.open))
+        return tuple(fold(placed, self.nodes, self.consumers, self.options.open, self._number_of))
 
     def _placed(self, chain: Chain) -> list[Placed]:
         """The items of a chain before folding; the flow passes from each to the next."""
@@ -429,7 +436,7 @@ class _Composer:
                 word = mark if cluster.title else "shared"
                 title = cluster.title or part.target
                 named = replace(cluster, title=title, name=f"{own} · {word}" if own else word)
-                return Collapser(self.nodes, self.consumers, 0, ()).box_of(named)
+                return self._collapser().box_of(named)
             case _:
                 return None
 

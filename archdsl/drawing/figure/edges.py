@@ -72,7 +72,7 @@ class Edges:
                 return self._edges(self.nodes[item.nodes[0]].inputs, item, role)
             case Box():
                 own = set(item.members)
-                used = [s for node in sorted(own) for s in self.nodes[node].inputs]
+                used = [s for node in sorted(item.nodes) for s in self.nodes[node].inputs]
                 outer = [s for s in used if s not in own]
                 tails = {self.box_of[s].id if s in self.box_of else s: s for s in outer}
                 return self._edges(tails.values(), item, role)

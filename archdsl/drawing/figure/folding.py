@@ -1,14 +1,16 @@
 """Folding: equal neighbours on a straight line become one box or cluster ``×N``.
 
 Neighbours are equal if they would be drawn alike: the same layers with the same wiring, and the
-same volumes from the first result on. So a folded picture hides no volume.
+same volumes from the first result on. So a folded picture hides no volume. Where it shows a number
+of each box as well, they are equal in that, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import TypeAlias
 
 from archdsl.drawing.figure.figure import (
     Box,
@@ -25,6 +27,15 @@ from archdsl.network.graph import Node
 MAX_PERIOD = 12
 
 
+#: The number that a picture shows of some nodes.
+NumberOf: TypeAlias = Callable[[Sequence[int]], float]
+
+
+def no_number(nodes: Sequence[int]) -> float:
+    """The picture shows none."""
+    return 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Placed:
     """An item of a chain, with the node whose result flows into it."""
@@ -38,13 +49,17 @@ def fold(
     nodes: Sequence[Node],
     consumers: Sequence[int],
     open: Sequence[str] = (),
+    number_of: NumberOf = no_number,
 ) -> list[FigureItem]:
     """Fold the items of one chain, except those named in ``open``.
 
     ``consumers`` counts, by node, the uses of its result.
     """
     equals: dict[Hashable, int] = {}
-    signs = [equals.setdefault(_signature(p.item, p.input, nodes), len(equals)) for p in placed]
+    signs = [
+        equals.setdefault(_signature(p.item, p.input, nodes, number_of), len(equals))
+        for p in placed
+    ]
     for number, p in enumerate(placed):
         if _name_of(p.item) in open or (isinstance(p.item, Cluster) and p.item.title in open):
             signs[number] = -1 - number  # equal to nothing
@@ -86,7 +101,9 @@ def _best_run(
     return 1, 1
 
 
-def _signature(item: FigureItem, input: int, nodes: Sequence[Node]) -> Hashable:
+def _signature(
+    item: FigureItem, input: int, nodes: Sequence[Node], number_of: NumberOf
+) -> Hashable:
     """Equal for items that are drawn alike and wired alike."""
     base = min(node for box in boxes_in(item) for node in box.members)
 
@@ -106,7 +123,7 @@ def _signature(item: FigureItem, input: int, nodes: Sequence[Node]) -> Hashable:
                     (nodes[n].layer, nodes[n].volume, own(n), tuple(map(wire, nodes[n].inputs)))
                     for n in part.nodes
                 )
-                return (part.name, inner, part.count, part.fault)
+                return (part.name, inner, part.count, part.fault, number_of(part.nodes))
             case Cluster(kind=ClusterKind.HEAD):
                 return ("head", base)  # each head is drawn
             case Cluster():

@@ -1,8 +1,9 @@
-"""Boxes coloured by a number: the measure, its scale from dark to light, and the scale's bar.
+"""Boxes coloured by a number: the measure, its scale from light to dark, and the scale's bar.
 
 The colours are cividis (Nuñez, Anderton and Renslow 2018, "Optimizing colormaps with consideration
 for color vision deficiency to enable accurate interpretation of scientific data", PLoS ONE 13(7)),
-at 17 places of the scale; they look alike with and without colour blindness, and as greys.
+at 17 places of the scale, with the dark end for the largest number, which weighs most on a white
+page; they look alike with and without colour blindness, and as greys.
 """
 
 from __future__ import annotations
@@ -50,13 +51,18 @@ class Heat:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """What the colours show; ``value`` is the number of some nodes together."""
+    """What the colours show; ``value`` is the number of some nodes together.
+
+    ``adds`` says whether it is the sum of theirs. Of any other, copies all have numbers of their
+    own, and the picture shows the largest.
+    """
 
     title: str
     value: Callable[[Model, Sequence[int]], float]
     exact: Callable[[float], str]
     short: Callable[[float], str]
     is_log: bool = True
+    adds: bool = True
 
     def heat(self, model: Model, nodes: Sequence[int]) -> Heat:
         value = self.value(model, nodes)
@@ -98,6 +104,7 @@ MEASURES: dict[ColorBy, Measure] = {
         lambda value: f"receptive field {int(value):,}",
         lambda value: f"sees {int(value):,}",
         is_log=False,
+        adds=False,
     ),
 }
 
@@ -128,7 +135,7 @@ class HeatScale:
     @staticmethod
     def colour(share: float) -> str:
         """The colour at a place of the scale, from 0 to 1."""
-        at = min(max(share, 0.0), 1.0) * (len(CIVIDIS) - 1)
+        at = (1.0 - min(max(share, 0.0), 1.0)) * (len(CIVIDIS) - 1)
         number = min(int(at), len(CIVIDIS) - 2)
         return mixed(CIVIDIS[number], CIVIDIS[number + 1], at - number)
 

@@ -25,6 +25,8 @@ LEADING = 9.6
 LINE = 58.0
 #: Equal volumes that touch are drawn up to this total width, but at least two of them.
 _RUN = 125.0
+#: The width of the gap with an ellipsis for volumes that are left out.
+_LEFT_OUT = 14.0
 #: The gap between the parts of a grouped layer, in addition to how far they reach back; and the
 #: room for wires at their sides.
 _APART, _FAN = 4.0, 10.0
@@ -147,7 +149,9 @@ class Boxes:
         groups = self._groups(box)
         size = self._size(box, groups)
         copies = self._copies(box, size)
-        wide = sum(copy.width for copy, _ in copies) + size.back
+        # Where some are left out, the last stands behind a gap.
+        gap = size.back + _LEFT_OUT if len(copies) < box.count else 0.0
+        wide = sum(copy.width for copy, _ in copies) + gap + size.back
         high = groups * size.height + (groups - 1) * _APART + groups * size.back
         fan = _FAN if groups > 1 else 0.0
         above = self._above(box, volume, before)
@@ -168,7 +172,13 @@ class Boxes:
                 out = ((right, middle), (ends[1] - 2, middle), (ends[1] - 2, 0.0), (ends[1], 0.0))
                 canvas.wire(*out, has_arrow=False)
             x = left
-            for copy, parts in copies:
+            for number_left, (copy, parts) in zip(
+                reversed(range(len(copies))), copies, strict=True
+            ):
+                if gap and not number_left:
+                    at = (x + size.back + _LEFT_OUT / 2, y + size.height / 2)
+                    cuboids.append(Text(at, "…", TEXT, bold=True))
+                    x += gap
                 cuboids += cuboid_marks(x, y, copy, box.look, parts, self._paints(box))
                 x += copy.width
         texts = list(_column(left + wide / 2, -top, below))
@@ -182,16 +192,17 @@ class Boxes:
         return canvas.layout_box(left - fan, left + wide + fan, parts=groups > 1)
 
     def _copies(self, box: Box, size: CuboidSize) -> list[tuple[CuboidSize, tuple[int, ...]]]:
-        """The boxes that touch, each with its parts; if all fit, each has its own width."""
+        """The boxes that touch, with their widths and parts: all, or the first and the last."""
         count = min(box.count, max(2, int(_RUN // size.width)))
-        if count < len(box.run) or not box.run:
+        if not box.run:
             return [(size, self.parts(box))] * count
+        blocks = box.run if count == len(box.run) else (*box.run[: count - 1], box.run[-1])
         return [
             (
                 self.ruler.size(self.model.nodes[block.output].volume),
                 self.parts(list(boxes_in(block))[-1]),
             )
-            for block in box.run
+            for block in blocks
         ]
 
     def parts(self, box: Box) -> tuple[int, ...]:
