@@ -51,6 +51,8 @@ class DaliLoading(Loader):
                 "`--loader dali` reads images that are files, of folder: or webdataset:, without "
                 "--skip-broken"
             )
+        if isinstance(dataset.labels, Tensor):
+            raise TrainError("`--loader dali` reads images of classes, not of targets")
         pages = [page for page in augment if not isinstance(page, Mixing)]
         for page in pages:
             if not isinstance(page, RandomResizedCrop | HorizontalFlip):

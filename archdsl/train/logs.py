@@ -28,6 +28,7 @@ COLUMNS = {
     "val_top5": float,
     "val_accuracy": float,
     "val_miou": float,
+    "val_mae": float,
     "images_per_second": float,
     "waiting": float,
 }

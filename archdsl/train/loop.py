@@ -21,7 +21,7 @@ from archdsl.train.errors import TrainError
 from archdsl.train.loading import Loader, mix
 from archdsl.train.logs import Row
 from archdsl.train.options import TrainOptions
-from archdsl.train.pixel_tasks import Reconstruction, Segmentation
+from archdsl.train.pixel_tasks import Reconstruction, Regression, Segmentation
 from archdsl.train.processes import Agreement, add_up, share_buffers
 from archdsl.train.stopping import Stopping
 from archdsl.train.task import Classification, set_rate
@@ -30,7 +30,7 @@ from archdsl.train.task import Classification, set_rate
 _LOOK = 50
 
 
-Task = Classification | Segmentation | Reconstruction
+Task = Classification | Segmentation | Reconstruction | Regression
 
 
 class NotFinite(TrainError):

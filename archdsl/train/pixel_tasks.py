@@ -1,4 +1,4 @@
-"""Tasks of networks whose output is an image: each pixel has a class, or is to be reproduced."""
+"""Tasks of networks whose output is no class: classes of pixels, the image again, or numbers."""
 
 from __future__ import annotations
 
@@ -61,13 +61,11 @@ class Segmentation:
         """
         loss, *counts = sums
         confusion = torch.tensor(counts, dtype=torch.float64).reshape(self.classes, -1)
-        right = confusion.diagonal()
-        unions = confusion.sum(dim=0) + confusion.sum(dim=1) - right
-        there = unions > 0
+        right = confusion.diagonal().sum()
         return {
             "val_loss": loss / images,
-            "val_accuracy": float(right.sum() / confusion.sum().clamp_min(1)),
-            "val_miou": float((right[there] / unions[there]).mean()) if there.any() else 0.0,
+            "val_accuracy": float(right / confusion.sum().clamp_min(1)),
+            "val_miou": float(overlaps(confusion).nanmean()) if confusion.any() else 0.0,
         }
 
     def no_score(self) -> Tensor:
@@ -83,6 +81,12 @@ class Segmentation:
         return functional.cross_entropy(
             rows, labels.flatten(), ignore_index=VOID, label_smoothing=self.smoothing
         )
+
+
+def overlaps(confusion: Tensor) -> Tensor:
+    """The intersection over union of each class, float64; NaN of one that does not occur."""
+    right = confusion.diagonal().double()
+    return right / (confusion.sum(dim=0) + confusion.sum(dim=1) - right)
 
 
 class Reconstruction:
@@ -116,3 +120,33 @@ class Reconstruction:
 
     def no_score(self) -> Tensor:
         return torch.zeros(1)
+
+
+class Regression:
+    """The loss of a network that tells numbers, N×K: the mean squared error."""
+
+    name = "regression"
+    trained = None
+
+    def __init__(self, targets: int) -> None:
+        #: How many numbers it tells.
+        self.classes = targets
+
+    def targets(self, images: Tensor, labels: Tensor) -> Tensor:
+        return labels
+
+    def measure(self, output: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean squared error; nothing is right or wrong."""
+        loss = functional.mse_loss(output.float(), labels)
+        return loss, torch.zeros((), device=loss.device)
+
+    def score(self, output: Tensor, labels: Tensor) -> Tensor:
+        """Over the images: the sums of the mean squared and of the mean absolute error."""
+        errors = output.float() - labels
+        return torch.stack([errors.square().mean(dim=1).sum(), errors.abs().mean(dim=1).sum()])
+
+    def rows(self, sums: list[float], images: float) -> Row:
+        return {"val_loss": sums[0] / images, "val_mae": sums[1] / images}
+
+    def no_score(self) -> Tensor:
+        return torch.zeros(2)

@@ -23,6 +23,7 @@ _CELLS = {
     "val_top1": ("val top-1", "{:.2%}"),
     "val_accuracy": ("pixels", "{:.2%}"),
     "val_miou": ("val mIoU", "{:.2%}"),
+    "val_mae": ("val MAE", "{:.4g}"),
     "images_per_second": ("images/s", "{:,.0f}"),
     "waiting": ("waiting", "{:.0%}"),
 }

@@ -50,6 +50,7 @@ _COLUMNS = {
     "val_top5": ("top-5", "{:.2%}"),
     "val_accuracy": ("pixels", "{:.2%}"),
     "val_miou": ("mIoU", "{:.2%}"),
+    "val_mae": ("mean absolute error", "{:.4g}"),
 }
 
 
@@ -199,8 +200,10 @@ def _word(word: dict[str, Any]) -> str:
 
 
 def _output(facts: dict[str, Any]) -> str:
-    """What a network returns: classes, or an image."""
+    """What a network returns: classes, numbers, or an image."""
     sizes = facts["output"]
+    if facts.get("task") == "regression":
+        return ", ".join(facts["data"]["targets"])
     return f"{sizes[-1]} classes" if len(sizes) == 1 else "x".join(map(str, sizes))
 
 

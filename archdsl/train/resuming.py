@@ -102,11 +102,13 @@ class Resumed:
             raise TrainError(
                 f"the run began with the data {old['name']}, and cannot continue with {new['name']}"
             )
-        for name in ("train", "validation", "classes"):
-            if old[name] != new[name]:
+        for name in ("train", "validation", "classes", "targets"):
+            # Only numbers to be told have the last, and only since they can be trained for.
+            before, now = old.get(name, []), new.get(name, [])
+            if before != now:
                 raise TrainError(
                     f"the run began with other data: its {name} of {old['name']} were "
-                    f"{_short(old[name])}, those of {new['name']} are {_short(new[name])}"
+                    f"{_short(before, name)}, those of {new['name']} are {_short(now, name)}"
                 )
 
     def earlier(self, now: dict[str, Any]) -> list[dict[str, Any]]:
@@ -130,7 +132,9 @@ class Resumed:
             copy_checkpoint(run.last, run.best)
 
 
-def _short(value: Any) -> str:
+def _short(value: Any, name: str) -> str:
+    if name == "targets":
+        return ", ".join(value) or "none"
     return f"{len(value)} classes" if isinstance(value, list) else f"{value:,} images"
 
 
@@ -145,4 +149,5 @@ def data_facts(data: ImageData) -> dict[str, Any]:
         "std": list(data.std),
         "enlarged": data.enlarged,
         "finished": data.finished,
+        **({"targets": list(data.targets)} if data.targets else {}),
     }

@@ -36,6 +36,7 @@ from archdsl.train.progress import progress_watchers, show_note
 from archdsl.train.report import changes_of
 from archdsl.train.resuming import Resumed, data_facts, find_checkpoint
 from archdsl.train.setup import (
+    gives_pixels,
     gives_probabilities,
     kind_of_task,
     make_loaders,
@@ -245,6 +246,7 @@ def _facts(
         "options": {name: _plain(value) for name, value in asdict(options).items()},
         "task": kind_of_task(model, recipe, data),
         "gives_probabilities": gives_probabilities(model, recipe),
+        "gives_pixels": gives_pixels(model, recipe),
         "classified": next(iter(trained_outputs(model, recipe))),
         "versions": {
             "archdsl": __version__,

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Literal
 
 import torch
 from filelock import FileLock
@@ -21,21 +20,21 @@ from archdsl.model import Model
 from archdsl.recipe import Recipe
 from archdsl.recipe.augmentations import Mixing
 from archdsl.recipe.losses import CrossEntropy, MeanSquaredError
+from archdsl.report.text import count_of
 from archdsl.torch_tools.network import load_network
 from archdsl.train.data import ImageData, is_own, open_data
 from archdsl.train.errors import TrainError
 from archdsl.train.loading import Loader
 from archdsl.train.loop import Task
 from archdsl.train.options import TrainOptions, count_workers
-from archdsl.train.pixel_tasks import Reconstruction, Segmentation
+from archdsl.train.pixel_tasks import Reconstruction, Regression, Segmentation
 from archdsl.train.task import (
     Classification,
+    TaskKind,
     classified_output,
     objectives_of,
     trained_outputs,
 )
-
-TaskKind = Literal["classification", "segmentation", "reconstruction"]
 
 #: Real digits that need no download.
 DEFAULT_DATA = "digits"
@@ -122,12 +121,21 @@ def _refuse_misfit(model: Model, recipe: Recipe, data: ImageData) -> None:
         if any(isinstance(option, Mixing) for option in recipe.augment):
             raise TrainError("mixup and cutmix mix labels, and an autoencoder has none")
         return
-    if kind == "segmentation":
-        volume = classified_output(model, recipe).volume
-        if volume.height > model.input.height or volume.width > model.input.width:
+    volume = classified_output(model, recipe).volume
+    if kind == "regression":
+        if volume.channels != len(data.targets):
             raise TrainError(
-                f"{model.name} ends in {volume}, which has more pixels than its input {model.input}"
+                f"{model.name} returns {count_of(volume.channels, 'number')}, {data.name} has "
+                f"{count_of(len(data.targets), 'target')}: {', '.join(data.targets)}"
             )
+        return
+    is_larger = volume.is_image and (
+        volume.height > model.input.height or volume.width > model.input.width
+    )
+    if kind == "segmentation" and is_larger:
+        raise TrainError(
+            f"{model.name} ends in {volume}, which has more pixels than its input {model.input}"
+        )
     for output, node in trained_outputs(model, recipe).items():
         if len(data.classes) != node.volume.channels:
             what = f"`{output}` of {model.name}" if output else model.name
@@ -144,6 +152,14 @@ def kind_of_task(model: Model, recipe: Recipe, data: ImageData) -> TaskKind:
         TrainError: where the data is not made for it.
     """
     kind = _possible_task(model, recipe, may_have_masks=data.has_masks)
+    if data.targets:
+        if kind != "classification" or model.outputs or model.heads.parameters:
+            raise TrainError(
+                f"{data.name} has numbers to be told; {model.name} has to end in one vector of them"
+            )
+        if not isinstance(recipe.loss, MeanSquaredError):
+            raise TrainError(f"{data.name} has numbers to be told: the recipe needs `loss mse`")
+        return "regression"
     if kind == "classification" and data.has_masks:
         raise TrainError(
             f"{data.name} has a mask for each image, {model.name} returns a vector: a network "
@@ -210,11 +226,11 @@ def make_loaders(
 
 def make_task(model: Model, recipe: Recipe, data: ImageData, network: nn.Module) -> Task:
     """What a network is trained for."""
-    kind, output = kind_of_task(model, recipe, data), classified_output(model, recipe)
-    volume = output.volume
+    kind, volume = kind_of_task(model, recipe, data), classified_output(model, recipe).volume
     if kind == "reconstruction":
-        is_from_0_to_1 = isinstance(output.layer, Sigmoid)
-        return Reconstruction(data.denormalize if is_from_0_to_1 else None)
+        return Reconstruction(data.denormalize if gives_pixels(model, recipe) else None)
+    if kind == "regression":
+        return Regression(volume.channels)
     if kind == "segmentation":
         return Segmentation(
             recipe,
@@ -229,6 +245,11 @@ def make_task(model: Model, recipe: Recipe, data: ImageData, network: nn.Module)
         aux_weights=getattr(network, "aux_weights", ()),
         objectives=objectives_of(model, recipe),
     )
+
+
+def gives_pixels(model: Model, recipe: Recipe) -> bool:
+    """Whether an autoencoder returns pixels from 0 to 1, and not normalized ones as it gets."""
+    return isinstance(classified_output(model, recipe).layer, Sigmoid)
 
 
 def gives_probabilities(model: Model, recipe: Recipe) -> bool:

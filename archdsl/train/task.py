@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,10 @@ from archdsl.recipe import optimizers, schedules
 from archdsl.recipe.losses import CrossEntropy, Loss
 from archdsl.recipe.recipe import Recipe
 from archdsl.train.logs import Row
+
+#: What a network may be trained for: a class of the image, one of each pixel, the image itself
+#: again, or numbers.
+TaskKind = Literal["classification", "segmentation", "reconstruction", "regression"]
 
 TOP = 5
 

@@ -112,17 +112,17 @@ def _find_torchvision(name: str, wanted: str, download: bool) -> Path:
 # ── The weights ──────────────────────────────────────────────────────────────────────────────
 
 
-def take_weights(network: nn.Module, source: SourceWeights, name: str, classes: int) -> str:
+def take_weights(network: nn.Module, source: SourceWeights, name: str, outputs: int) -> str:
     """Put the weights of a source into a network; says in one line what was taken.
 
-    Where the source tells another number of classes apart, the layers that say the class stay as
-    they are: new.
+    Where the source has another number of outputs, as one that tells other classes apart, the
+    layers that make them stay as they are: new.
 
     Errors:
         TrainError: where the others do not fit, or it is not certain which belong together.
     """
     target, given = shapes_of(network.state_dict()), shapes_of(source.state)
-    new, old = _class_layers(read_owners(given.items()), read_owners(target.items()), classes)
+    new, old = _output_layers(read_owners(given.items()), read_owners(target.items()), outputs)
     try:
         rows = plan_port(_without(given, old), _without(target, new), is_ordered=source.is_ordered)
     except ToolError as error:
@@ -136,15 +136,15 @@ def take_weights(network: nn.Module, source: SourceWeights, name: str, classes: 
         said += ", some matched by the order of layers alone"
     if new:
         before = _width(old[-1])
-        said += f"; new, for {count_of(classes, 'class')} instead of {before:,}: "
+        said += f"; new, with {count_of(outputs, 'output')} instead of {before:,}: "
         said += ", ".join(owner.path for owner in new)
     return said
 
 
-def _class_layers(
-    source: Sequence[Owner], target: Sequence[Owner], classes: int
+def _output_layers(
+    source: Sequence[Owner], target: Sequence[Owner], outputs: int
 ) -> tuple[list[Owner], list[Owner]]:
-    """The layers of the target, and those of the source, that differ in the number of classes.
+    """The layers of the target, and those of the source, that differ in the number of outputs.
 
     There are none where anything else differs, too.
     """
@@ -154,7 +154,7 @@ def _class_layers(
     widths = {_width(owner) for owner in old}
     if (
         not new
-        or {_width(owner) for owner in new} != {classes}
+        or {_width(owner) for owner in new} != {outputs}
         or len(widths) != 1
         or None in widths
         or Counter(map(_narrowed, new)) != Counter(map(_narrowed, old))
@@ -250,7 +250,7 @@ class Beginning:
 
 
 def begin_with(
-    network: nn.Module, options: TrainOptions, classes: int, *, is_resumed: bool
+    network: nn.Module, options: TrainOptions, outputs: int, *, is_resumed: bool
 ) -> Beginning:
     """Give a network the weights that it begins with, and freeze parts of it.
 
@@ -263,7 +263,7 @@ def begin_with(
     if options.weights_from is not None and not is_resumed:
         with one_at_a_time(options):
             source = read_source(options.weights_from, download=options.download)
-        notes.append(take_weights(network, source, options.weights_from, classes))
+        notes.append(take_weights(network, source, options.weights_from, outputs))
     norms = freeze(network, options.freeze)
     if options.freeze:
         notes.append(describe_freezing(network, options.freeze))

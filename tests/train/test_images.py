@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional
 
 from archdsl.layers.volume import Volume
 from archdsl.recipe.augmentations import (
@@ -32,9 +33,10 @@ from archdsl.recipe.augmentations import (
     Shift,
 )
 from archdsl.recipe.definition import OPTIONS, RecipeRole
-from archdsl.train.data import ImageData, open_data, prepare_pixels
+from archdsl.train.data import ImageData, open_data, preparation, prepare_pixels
 from archdsl.train.data.augmentation import plan_mixing
-from archdsl.train.data.decoding import BrokenImageError, decode_image
+from archdsl.train.data.decoding import BrokenImageError, decode_image, decode_quickly
+from archdsl.train.data.preparation import resize
 
 # ── folder: ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -455,8 +457,31 @@ def test_a_jpeg_has_the_pixels_that_pillow_gives_it(
     with Image.open(path) as stored:
         upright = ImageOps.exif_transpose(stored).convert({1: "L", 3: "RGB"}[channels])
     expected = np.asarray(upright).reshape(upright.height, upright.width, channels)
-    found = decode_image(path, channels)
-    assert np.array_equal(found.permute(1, 2, 0).numpy(), expected)
+    for decode in (decode_image, lambda path, n: decode_quickly(path.read_bytes(), str(path), n)):
+        assert np.array_equal(decode(path, channels).permute(1, 2, 0).numpy(), expected)
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(BrokenImageError, match=r"a\.jpg: broken image: image file is truncated"):
+    broken = r"a\.jpg: broken image: image file is truncated"
+    with pytest.raises(BrokenImageError, match=broken):
         decode_image(path, channels)
+    with pytest.raises(BrokenImageError, match=broken):
+        decode_quickly(path.read_bytes(), str(path), channels)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+@pytest.mark.parametrize("size", [(24, 24), (7, 31), (61, 40), (9, 14)])
+@pytest.mark.parametrize("is_cast", [False, True])
+def test_resizing_is_torchvisions(
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], dtype: torch.dtype, is_cast: bool
+) -> None:
+    """Bit for bit, on processors with fast bytes and on others, whatever the order in memory."""
+    if is_cast:
+        monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "DEFAULT")
+        monkeypatch.setattr("platform.machine", lambda: "other")
+    preparation._resizes_bytes.cache_clear()
+    try:
+        for shape in ((3, 40, 61), (1, 40, 61), (2, 3, 40, 61)):
+            image = (256 * torch.rand(shape)).to(dtype)
+            for x in (image, image.movedim(-3, -1).contiguous().movedim(-1, -3)):
+                assert torch.equal(resize(x, size), functional.resize(x, list(size)))
+    finally:
+        preparation._resizes_bytes.cache_clear()

@@ -94,7 +94,7 @@ def test_for_other_classes_the_last_layer_is_new(
     for key, value in parameters(found).items():
         assert torch.equal(value, new[key] if key in last else expected[key])
     said = capsys.readouterr().err
-    assert f"; new, for 7 classes instead of 4: {last[0].rpartition('.')[0]}\n" in said
+    assert f"; new, with 7 outputs instead of 4: {last[0].rpartition('.')[0]}\n" in said
 
 
 def test_names_may_be_others(trained: Path, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_hidden_layer_with_as_many_outputs_is_taken() -> None:
     target = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
     before = target[1].weight.clone()
     said = take_weights(target, SourceWeights(dict(source.state_dict()), True), "x.pt", 4)
-    assert said == "2 tensors from x.pt; new, for 4 classes instead of 9: 1"
+    assert said == "2 tensors from x.pt; new, with 4 outputs instead of 9: 1"
     assert torch.equal(target[0].weight, source[0].weight)
     assert torch.equal(target[1].weight, before)
 
@@ -128,7 +128,7 @@ def test_the_layers_of_all_heads_are_new() -> None:
 
     source, target = Heads(5), Heads(3)
     said = take_weights(target, SourceWeights(dict(source.state_dict()), True), "x.pt", 3)
-    assert said == "2 tensors from x.pt; new, for 3 classes instead of 5: aux, last"
+    assert said == "2 tensors from x.pt; new, with 3 outputs instead of 5: aux, last"
     assert torch.equal(target.trunk.weight, source.trunk.weight)
 
 
@@ -175,7 +175,9 @@ def test_torchvisions_weights_are_taken_from_the_cache_alone(
         # A convolution tells its classes apart.
         target = models.squeezenet1_1(weights=None, num_classes=12)
         said = take_weights(target, found, name, 12)
-        assert said == f"50 tensors from {name}; new, for 12 classes instead of 1,000: classifier.1"
+        assert (
+            said == f"50 tensors from {name}; new, with 12 outputs instead of 1,000: classifier.1"
+        )
         assert torch.equal(target.features[0].weight, source.features[0].weight)
 
 
@@ -279,7 +281,7 @@ def test_the_command(trained: Path, tmp_path: Path) -> None:
     words = ["train", str(spec), "--device", "cpu", *flags]
     done = CliRunner().invoke(commands, [*words, "--from", str(trained), "--freeze", "stem"])
     assert done.exit_code == 0, done.output
-    assert "new, for 7 classes instead of 4" in done.stderr
+    assert "new, with 7 outputs instead of 4" in done.stderr
     for more, said in (
         (["--freeze", "stem"], "`--freeze` keeps weights as they are: name them with `--from`"),
         (["--from", "torchvision:resnet81"], "did you mean `resnet18`?"),

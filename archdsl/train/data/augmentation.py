@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torchvision.transforms import InterpolationMode, v2  # type: ignore[import-untyped]
 
 from archdsl.layers.volume import Volume
 from archdsl.recipe.augmentations import (
@@ -23,7 +22,7 @@ from archdsl.recipe.augmentations import (
     Rotate,
     Shift,
 )
-from archdsl.train.data.preparation import Preparation, Step, cover, enlarge
+from archdsl.train.data.preparation import VOID, Preparation, RandomChange, cover, enlarge
 from archdsl.train.errors import TrainError
 
 #: The principal components of ImageNet's colours (red, green, blue from 0 to 1), a column each, and
@@ -36,6 +35,9 @@ COMPONENTS = (
 )
 DEVIATIONS = (0.2175, 0.0188, 0.0045)
 
+
+#: What is told of an image: its class, the class of each pixel, or numbers.
+LabelKind = Literal["class", "mask", "targets"]
 
 #: Changes a batch: images and labels.
 Mix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -60,9 +62,9 @@ def plan_preparations(
         if isinstance(definition, RandomCrop | RandomResizedCrop)
     ]
     resized = bool(crops) and isinstance(crops[0], RandomResizedCrop)
-    steps = tuple(_steps(input, augment))
+    changes = tuple(_changes(input, augment))
     return (
-        Preparation(input, None if resized else frame, steps),
+        Preparation(input, None if resized else frame, changes),
         Preparation(input, frame),
     )
 
@@ -76,26 +78,42 @@ def is_enlarged(augment: Sequence[Augmentation]) -> bool:
     )
 
 
-def _steps(input: Volume, augment: Sequence[Augmentation]) -> Iterator[Step]:
+def _changes(input: Volume, augment: Sequence[Augmentation]) -> Iterator[RandomChange]:
+    """What changes an image; and its mask, without blending classes, where pixels are moved."""
+    if not augment:
+        return
+    # Only here: importing it takes longer than all else that `archdsl predict` does.
+    from torchvision.transforms import InterpolationMode, v2  # type: ignore[import-untyped]
+
     size = input.height, input.width
+    nearest = InterpolationMode.NEAREST_EXACT
     for definition in augment:
         match definition:
             case RandomCrop(padding=0):
-                yield CoveringCrop(size)
+                yield RandomChange(CoveringCrop(size), CoveringCrop(size, of_classes=True))
             case RandomCrop(padding=padding):
-                yield v2.RandomCrop(size, padding=padding)
+                yield RandomChange(
+                    v2.RandomCrop(size, padding=padding),
+                    v2.RandomCrop(size, padding=padding, fill=VOID),
+                )
             case RandomResizedCrop(scale=scale):
-                yield v2.RandomResizedCrop(size, scale=(scale, 1.0), antialias=True)
+                yield RandomChange(
+                    v2.RandomResizedCrop(size, scale=(scale, 1.0), antialias=True),
+                    v2.RandomResizedCrop(size, scale=(scale, 1.0), interpolation=nearest),
+                )
             case HorizontalFlip():
-                yield v2.RandomHorizontalFlip()
+                yield RandomChange(v2.RandomHorizontalFlip(), v2.RandomHorizontalFlip())
             case ColorPCA(strength=strength):
                 if input.channels != 3:
                     raise TrainError(f"`augment color_pca` needs colours; the input is {input}")
-                yield ColorShift(strength)
+                yield RandomChange(ColorShift(strength))
             case Rotate(degrees=degrees):
-                yield v2.RandomRotation(degrees, interpolation=InterpolationMode.BILINEAR)
+                yield RandomChange(
+                    v2.RandomRotation(degrees, interpolation=InterpolationMode.BILINEAR),
+                    v2.RandomRotation(degrees, interpolation=InterpolationMode.NEAREST, fill=VOID),
+                )
             case Shift(share=share):
-                yield RandomShift(share)
+                yield RandomChange(RandomShift(share), RandomShift(share, fill=VOID))
             case RandAugment(num_ops=num_ops, magnitude=magnitude):
                 if any(
                     isinstance(before, ColorPCA) for before in augment[: augment.index(definition)]
@@ -104,7 +122,7 @@ def _steps(input: Volume, augment: Sequence[Augmentation]) -> Iterator[Step]:
                     raise TrainError(
                         "`augment randaugment` works on bytes: write it before `color_pca`"
                     )
-                yield v2.RandAugment(num_ops, magnitude)
+                yield RandomChange(v2.RandAugment(num_ops, magnitude))
             case Mixing():
                 pass  # of whole batches
             case _:
@@ -117,46 +135,68 @@ def plan_mixing(augment: Sequence[Augmentation], classes: int) -> Mix | None:
     The shares are N × classes; the result is None where nothing is mixed. torchvision's transforms
     do the mixing; where there are several, one is drawn for each batch.
     """
+    mixing = [definition for definition in augment if isinstance(definition, Mixing)]
+    if not mixing:
+        return None
+    from torchvision.transforms import v2
+
     makers: dict[type[Mixing], Any] = {MixUp: v2.MixUp, CutMix: v2.CutMix}
     ways: list[Mix] = [
         makers[type(definition)](alpha=definition.alpha, num_classes=classes)
-        for definition in augment
-        if isinstance(definition, Mixing)
+        for definition in mixing
     ]
-    if not ways:
-        return None
     choice: Mix = v2.RandomChoice(ways) if len(ways) > 1 else ways[0]
     return choice
+
+
+def refuse_mixing(name: str, label: LabelKind, augment: Sequence[Augmentation]) -> None:
+    """Raises ``TrainError`` for augmentations that labels other than classes cannot follow."""
+    if label == "class":
+        return
+    what = "masks" if label == "mask" else "numbers to be told"
+    for definition in augment:
+        if isinstance(definition, Mixing):
+            raise TrainError(
+                f"`augment {definition.name}` mixes the classes of images; `{name}` has {what}"
+            )
+        if isinstance(definition, RandAugment) and label == "mask":
+            raise TrainError(
+                f"`augment {definition.name}` moves pixels, and the masks of `{name}` cannot follow"
+            )
 
 
 class CoveringCrop(nn.Module):
     """A random window of an image that is first brought to the enlarged frame."""
 
-    def __init__(self, size: tuple[int, int]) -> None:
+    def __init__(self, size: tuple[int, int], *, of_classes: bool = False) -> None:
+        from torchvision.transforms import v2
+
         super().__init__()
         self.frame = enlarge(size)
         self.crop = v2.RandomCrop(size)
+        self.of_classes = of_classes
 
     def forward(self, image: Tensor) -> Tensor:
-        window: Tensor = self.crop(cover(image, self.frame))
+        window: Tensor = self.crop(cover(image, self.frame, of_classes=self.of_classes))
         return window
 
 
 class RandomShift(nn.Module):
-    """Moves an image by whole pixels, up to a share of its size each way; zeros move in.
+    """Moves an image by whole pixels, up to a share of its size each way; ``fill`` moves in.
 
     What ``v2.RandomAffine`` does with ``translate``, at a tenth of its cost.
     """
 
-    def __init__(self, share: float) -> None:
+    def __init__(self, share: float, fill: int = 0) -> None:
         super().__init__()
         self.share = share
+        self.fill = fill
 
     def forward(self, image: Tensor) -> Tensor:
         height, width = image.shape[-2:]
         most = self.share * torch.tensor((height, width))
         down, right = ((2 * torch.rand(2) - 1) * most).round().int().tolist()
-        return nn.functional.pad(image, (right, -right, down, -down))
+        return nn.functional.pad(image, (right, -right, down, -down), value=self.fill)
 
 
 class ColorShift(nn.Module):

@@ -10,8 +10,6 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
-from torchvision.io import decode_jpeg  # type: ignore[import-untyped]
-from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]
 
 from archdsl.train.errors import TrainError
 
@@ -47,6 +45,15 @@ def read_content(path: Path) -> bytes:
         raise TrainError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
+def decode_quickly(content: bytes, name: str, channels: int) -> Tensor:
+    """What ``decode_content`` gives, in less time for each of many images.
+
+    For one image it would take longer: importing torchvision costs seconds.
+    """
+    pixels = _decode_jpeg(content, channels)
+    return decode_content(content, name, channels) if pixels is None else pixels
+
+
 def decode_content(
     content: bytes, name: str, channels: int, background: Sequence[int] | None = None
 ) -> Tensor:
@@ -54,9 +61,6 @@ def decode_content(
 
     Raises ``BrokenImageError``.
     """
-    pixels = _decode_jpeg(content, channels)
-    if pixels is not None:
-        return pixels
     try:
         with Image.open(BytesIO(content)) as image:
             upright = ImageOps.exif_transpose(image)
@@ -74,6 +78,8 @@ def _decode_jpeg(content: bytes, channels: int) -> Tensor | None:
     """The same pixels by torchvision, which is quicker; None where it is left to Pillow."""
     if not content.startswith(_JPEG):
         return None
+    from torchvision.io import decode_jpeg  # type: ignore[import-untyped]
+
     try:
         # A copy that can be written to, since a tensor can.
         data = torch.frombuffer(bytearray(content), dtype=torch.uint8)
@@ -106,14 +112,17 @@ def pixels_of(image: Image.Image, channels: int) -> Tensor:
         image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
     elif image.mode in ("I", "F"):
         raise ValueError(f"has pixels of 32 bits (mode {image.mode}), without a largest value")
-    pixels: Tensor = functional.pil_to_tensor(image.convert(_MODES[channels]))
-    return pixels
+    rows = np.array(image.convert(_MODES[channels]))
+    return torch.from_numpy(rows.reshape(image.height, image.width, channels)).permute(2, 0, 1)
 
 
 def with_channels(pixels: Tensor, channels: int) -> Tensor:
     """The same images, …×C×h×w, in grey (1 channel) or in colour (3)."""
     if pixels.shape[-3] == channels:
         return pixels
-    convert = functional.rgb_to_grayscale if channels == 1 else functional.grayscale_to_rgb
-    converted: Tensor = convert(pixels)
-    return converted
+    if channels == 3:
+        return pixels.expand(*pixels.shape[:-3], 3, -1, -1)
+    from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]
+
+    grey: Tensor = functional.rgb_to_grayscale(pixels)
+    return grey

@@ -1,4 +1,4 @@
-"""``folder:PATH``: images as files, in the layout of ImageNet."""
+"""``folder:PATH``: images as files, in the layout of ImageNet, or with a table of targets."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from archdsl.recipe.augmentations import Augmentation
 from archdsl.train.data.augmentation import is_enlarged, plan_preparations
 from archdsl.train.data.images import FileImages, ImageData
 from archdsl.train.data.preparation import IMAGENET
+from archdsl.train.data.targets import has_targets, open_targets
 from archdsl.train.errors import TrainError
 
 #: The endings of files that torchvision's ImageFolder takes for images.
@@ -29,11 +30,15 @@ def open_folder(
 ) -> ImageData:
     """The images of ``train/CLASS/`` and ``val/CLASS/``, at any depth; classes in sorted order.
 
+    With a table of targets, ``train/targets.csv``, they are the images that it names.
+
     Raises ``TrainError`` naming the path where a part or the images of a class are missing, a
     class is in only one part, or a folder cannot be read.
     """
     if not path.is_dir():
         raise TrainError(f"{path} is {'not a folder' if path.exists() else 'not there'}")
+    if has_targets(path):
+        return open_targets(name, path, input, augment, skip_broken)
     for part in _PARTS:
         if not (path / part).is_dir():
             raise TrainError(f"{path} lacks {part}/: images belong in train/CLASS/ and val/CLASS/")

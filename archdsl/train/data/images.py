@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
-from archdsl.train.data.decoding import BrokenImageError, decode_content, read_content
+from archdsl.train.data.decoding import BrokenImageError, decode_quickly, read_content
 from archdsl.train.data.preparation import Normalization, Preparation, Statistics
 from archdsl.train.errors import TrainError
 
-#: An image of the network's input volume, C×H×W, and the index of its class. Its numbers are pixels
-#: from 0 to 255, mostly uint8, or already normalized where the user's data is.
-Sample = tuple[Tensor, int]
+#: An image of the network's input volume, C×H×W, and the index of its class; or in place of that
+#: its mask or its targets. The numbers of the image are pixels from 0 to 255, mostly uint8, or
+#: already normalized where the user's data is.
+Sample = tuple[Tensor, Any]
 Images = Dataset[Sample]
 
 
@@ -45,6 +46,8 @@ class ImageData:
     finished: bool = True
     #: Whether the label of an image is a mask, uint8 H×W, with the class of each pixel.
     has_masks: bool = False
+    #: The names of the numbers that are told of an image, float32; empty where it has a class.
+    targets: tuple[str, ...] = ()
 
     def normalize(self, images: Tensor) -> Tensor:
         """A batch as the network takes it, float32 N×C×H×W, on the device where it is."""
@@ -115,7 +118,7 @@ class MemoryImages(Dataset[Sample]):
 
     @property
     def is_quick(self) -> bool:
-        return not self.preparation.steps
+        return not self.preparation.changes
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -141,7 +144,11 @@ class EncodedImages(Dataset[Sample]):
     is_known = True
 
     def __init__(
-        self, labels: Sequence[int], preparation: Preparation, *, skip_broken: bool = False
+        self,
+        labels: Sequence[int] | Tensor,
+        preparation: Preparation,
+        *,
+        skip_broken: bool = False,
     ) -> None:
         self.labels = labels
         self.preparation = preparation
@@ -174,7 +181,11 @@ class EncodedImages(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         image, found = self.decode(range(len(self))[index])
-        return self.preparation(image.unsqueeze(0)).squeeze(0), int(self.labels[found])
+        label = self.labels[found]
+        return (
+            self.preparation(image.unsqueeze(0)).squeeze(0),
+            label if isinstance(label, Tensor) else int(label),
+        )
 
     def decode(self, index: int) -> tuple[Tensor, int]:
         """The image at ``index``, or the next one that decodes, and where it was."""
@@ -195,7 +206,7 @@ class EncodedImages(Dataset[Sample]):
 
     def _decode_one(self, index: int) -> Tensor:
         channels = self.preparation.input.channels
-        return decode_content(self.read(index), self.name_of(index), channels)
+        return decode_quickly(self.read(index), self.name_of(index), channels)
 
 
 class FileImages(EncodedImages):
@@ -204,7 +215,7 @@ class FileImages(EncodedImages):
     def __init__(
         self,
         paths: Sequence[str],
-        labels: Sequence[int],
+        labels: Sequence[int] | Tensor,
         preparation: Preparation,
         *,
         skip_broken: bool = False,

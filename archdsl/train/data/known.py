@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision import datasets  # type: ignore[import-untyped]
 
 from archdsl.layers.volume import Volume
 from archdsl.recipe.augmentations import Augmentation
@@ -71,6 +70,8 @@ def open_known(
 
 def _read(name: str, root: Path, train: bool, download: bool) -> Any:
     """The set as torchvision holds it, which is untyped."""
+    from torchvision import datasets  # type: ignore[import-untyped]
+
     known = KNOWN[name]
     folder = root / known.folder
     try:

@@ -19,7 +19,12 @@ from torch.utils.data import Dataset
 from archdsl.layers.volume import Volume
 from archdsl.recipe.augmentations import Augmentation
 from archdsl.text.diagnostics import did_you_mean
-from archdsl.train.data.augmentation import is_enlarged, plan_preparations
+from archdsl.train.data.augmentation import (
+    LabelKind,
+    is_enlarged,
+    plan_preparations,
+    refuse_mixing,
+)
 from archdsl.train.data.decoding import pixels_of, with_channels
 from archdsl.train.data.images import ImageData, Sample
 from archdsl.train.data.preparation import (
@@ -27,7 +32,6 @@ from archdsl.train.data.preparation import (
     VOID,
     Preparation,
     Statistics,
-    prepare_mask,
 )
 from archdsl.train.errors import TrainError
 
@@ -42,8 +46,9 @@ def open_own(
     That is ``(train_dataset, validation_dataset, classes)``, map-style data sets of (image, label)
     and the names of the classes, or an ``ImageData``, which is taken as it is. Images are either
     raw (Pillow images or uint8 tensors C×h×w), and then prepared like those of a folder; or
-    finished: float tensors C×H×W of the input's volume. A label is the number of a class, or a
-    mask: a Pillow image or a tensor of integers h×w, with the class of each pixel, 255 for none.
+    finished: float tensors C×H×W of the input's volume. A label is the number of a class; or a
+    mask: a Pillow image or a tensor of integers h×w, with the class of each pixel, 255 for none;
+    or numbers to be told: a float tensor of one axis, in place of the classes the names of these.
 
     Raises ``TrainError`` where the function is missing, fails, or returns anything else, and, when
     an image is read, where it does not fit the input, holds a NaN, or has no class.
@@ -61,19 +66,15 @@ def open_own(
         raise TrainError(f"`{name}` returns {_describe(classes)} for the names of the classes")
     _check_counts(name, train, validation)
     names = tuple(map(str, classes))
-    finished = _is_finished(_fetch(name, train, 0))
+    first = _fetch(name, train, 0)
+    finished, label = _is_finished(first), _kind_of_label(first)
     if finished and augment:
         raise TrainError(
             f"`{name}` returns finished images, float tensors: `augment` needs uint8 tensors or "
             "Pillow images"
         )
-    has_masks = _is_mask(_fetch(name, train, 0))
-    if has_masks and augment:
-        raise TrainError(
-            f"`{name}` returns masks: `augment` would change images and leave their masks as they "
-            "are"
-        )
-    if has_masks and len(names) > VOID:
+    refuse_mixing(name, label, augment)
+    if label == "mask" and len(names) > VOID:
         raise TrainError(f"`{name}` has {len(names)} classes: masks tell up to {VOID} apart")
     statistics = IMAGENET.for_channels(input.channels)
     prepare_training, prepare = plan_preparations(input, augment)
@@ -81,16 +82,15 @@ def open_own(
         statistics = Statistics((0.0,) * input.channels, (1.0,) * input.channels)
     return ImageData(
         name,
-        OwnImages(
-            name, train, len(names), prepare_training, finished=finished, has_masks=has_masks
-        ),
-        OwnImages(name, validation, len(names), prepare, finished=finished, has_masks=has_masks),
-        names,
+        OwnImages(name, train, len(names), prepare_training, finished=finished, label=label),
+        OwnImages(name, validation, len(names), prepare, finished=finished, label=label),
+        () if label == "targets" else names,
         statistics.mean,
         statistics.std,
         is_enlarged(augment),
         finished=finished,
-        has_masks=has_masks,
+        has_masks=label == "mask",
+        targets=names if label == "targets" else (),
     )
 
 
@@ -163,10 +163,13 @@ def _is_finished(item: Any) -> bool:
     return isinstance(image, Tensor) and image.is_floating_point()
 
 
-def _is_mask(item: Any) -> bool:
-    """Whether the label of an item is an image of classes."""
+def _kind_of_label(item: Any) -> LabelKind:
+    """Whether the label of an item is an image of classes, numbers, or else a class."""
     label = item[1] if isinstance(item, tuple | list) and len(item) == 2 else None
-    return isinstance(label, Image.Image) or (isinstance(label, Tensor) and label.dim() == 2)
+    if isinstance(label, Image.Image) or (isinstance(label, Tensor) and label.dim() == 2):
+        return "mask"
+    is_numbers = isinstance(label, Tensor) and label.dim() == 1 and label.is_floating_point()
+    return "targets" if is_numbers else "class"
 
 
 class OwnImages(Dataset[Sample]):
@@ -180,14 +183,14 @@ class OwnImages(Dataset[Sample]):
         preparation: Preparation,
         *,
         finished: bool,
-        has_masks: bool = False,
+        label: LabelKind = "class",
     ) -> None:
         self.name = name
         self.own = own
         self.classes = classes
         self.preparation = preparation
         self.finished = finished
-        self.has_masks = has_masks
+        self.label = label
 
     def __len__(self) -> int:
         return len(self.own)
@@ -197,11 +200,18 @@ class OwnImages(Dataset[Sample]):
         if not isinstance(item, tuple | list) or len(item) != 2:
             raise self._fault(index, f"is {_describe(item)}, not (image, label)")
         image, label = item
-        if self.has_masks:
-            return self._prepare(index, image), self._prepare_mask(index, image, label)
-        return self._prepare(index, image), self._check_label(index, label)
+        pixels = self._read(index, image)
+        if self.label == "mask":
+            mask = self._read_mask(index, pixels, label)
+            return (pixels, mask) if self.finished else self.preparation.with_mask(pixels, mask)
+        if not self.finished:
+            pixels = self.preparation(pixels.unsqueeze(0)).squeeze(0)
+        if self.label == "targets":
+            return pixels, self._check_targets(index, label)
+        return pixels, self._check_label(index, label)
 
-    def _prepare(self, index: int, image: Any) -> Tensor:
+    def _read(self, index: int, image: Any) -> Tensor:
+        """The image: uint8 C×h×w that is still to be prepared, or one that the user finished."""
         channels = self.preparation.input.channels
         is_bytes = isinstance(image, Tensor) and image.dtype == torch.uint8
         is_raw = is_bytes or isinstance(image, Image.Image)
@@ -210,7 +220,7 @@ class OwnImages(Dataset[Sample]):
             raise self._fault(index, f"is {kind}, but the first to train with is not")
         if isinstance(image, Image.Image):
             try:
-                return self._finish(pixels_of(image, channels))
+                return pixels_of(image, channels)
             except ValueError as error:
                 raise self._fault(index, f"is a Pillow image, and {error}") from None
         if not isinstance(image, Tensor):
@@ -219,7 +229,7 @@ class OwnImages(Dataset[Sample]):
         if image.dtype == torch.uint8:
             if image.dim() != 3 or image.shape[0] not in (1, 3) or not image.numel():
                 raise self._fault(index, f"is {sizes}, not C×h×w with 1 or 3 channels")
-            return self._finish(with_channels(image, channels))
+            return with_channels(image, channels)
         wanted = self.preparation.input.torch_sizes
         if not image.is_floating_point() or image.shape != wanted:
             raise self._fault(
@@ -232,30 +242,35 @@ class OwnImages(Dataset[Sample]):
             raise self._fault(index, "holds a NaN or an infinity")
         return image.to(torch.float32)
 
-    def _finish(self, pixels: Tensor) -> Tensor:
-        return self.preparation(pixels.unsqueeze(0)).squeeze(0)
-
-    def _prepare_mask(self, index: int, image: Any, mask: Any) -> Tensor:
-        """The classes of the pixels, uint8 H×W, in the place that the image is brought to."""
+    def _read_mask(self, index: int, pixels: Tensor, mask: Any) -> Tensor:
+        """The classes of the image's pixels, uint8 h×w."""
         if isinstance(mask, Image.Image):
             if mask.mode not in ("L", "P", "1"):
                 raise self._fault(index, f"has a mask of mode {mask.mode}, not of numbers (L or P)")
             mask = torch.from_numpy(np.array(mask, dtype=np.uint8))
         if not isinstance(mask, Tensor) or mask.dim() != 2 or mask.is_floating_point():
             raise self._fault(index, f"has {_describe(mask)} for its mask, not integers h×w")
-        is_pillow = isinstance(image, Image.Image)
-        size = (image.height, image.width) if is_pillow else tuple(image.shape[-2:])
-        if tuple(mask.shape) != size:
-            sizes = "×".join(map(str, mask.shape)), "×".join(map(str, size))
+        if mask.shape != pixels.shape[-2:]:
+            sizes = "×".join(map(str, mask.shape)), "×".join(map(str, pixels.shape[-2:]))
             raise self._fault(index, f"is {sizes[1]}, its mask {sizes[0]}")
-        mask = mask.long()
-        known = mask[mask != VOID]
+        classes = mask.long()
+        known = classes[classes != VOID]
         if len(known) and not 0 <= int(known.min()) <= int(known.max()) < self.classes:
             wrong = int(known.min()) if int(known.min()) < 0 else int(known.max())
             raise self._fault(
                 index, f"has the class {wrong} in its mask, with {self.classes} classes from 0"
             )
-        return prepare_mask(mask.to(torch.uint8), self.preparation.size)
+        return classes.to(torch.uint8)
+
+    def _check_targets(self, index: int, targets: Any) -> Tensor:
+        if not isinstance(targets, Tensor) or targets.dim() != 1 or not targets.is_floating_point():
+            raise self._fault(index, f"has {_describe(targets)} for its targets, not floats")
+        if len(targets) != self.classes:
+            raise self._fault(index, f"has {len(targets)} targets, with {self.classes} names")
+        numbers: Tensor = targets.to(torch.float32)
+        if not numbers.isfinite().all():
+            raise self._fault(index, "has a target that is NaN or infinite")
+        return numbers
 
     def _check_label(self, index: int, label: Any) -> int:
         if isinstance(label, Tensor) and not label.dim() and not label.is_floating_point():

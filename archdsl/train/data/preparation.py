@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torchvision.transforms import InterpolationMode  # type: ignore[import-untyped]
-from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]
 
 from archdsl.layers.volume import Volume
 from archdsl.train.data.decoding import BrokenImageError, decode_image
@@ -25,6 +24,28 @@ VOID = 255
 
 #: Changes one image, C×h×w with pixels from 0 to 255; uint8, or float32 after a change of colour.
 Step = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class RandomChange:
+    """A random change of an image, and the same of its mask, uint8 1×h×w, where pixels are moved.
+
+    Both draw the same random numbers.
+    """
+
+    image: Step
+    mask: Step | None = None
+
+    def together(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """An image and its mask, changed alike."""
+        before = torch.default_generator.get_state()
+        image = self.image(image)
+        if self.mask is not None:
+            after = torch.default_generator.get_state()
+            torch.default_generator.set_state(before)
+            mask = self.mask(mask)
+            torch.default_generator.set_state(after)
+        return image, mask
 
 
 @dataclass(frozen=True)
@@ -83,31 +104,44 @@ class Preparation:
     """Turns decoded images, uint8 N×C×h×w, into pixels of the network's input, N×C×H×W.
 
     Images a little smaller than the input are padded with zeros. All others are resized and cut to
-    ``frame``, height × width; None leaves that to the steps. Then each image goes through the
-    ``steps``, and the centre is cut out where the frame is larger than the input. Only the steps
-    are random, and they only use torch's generator. The pixels stay bytes, unless a step makes
-    floats of them, and are normalized on the device that trains.
+    ``frame``, height × width; None leaves that to the changes. Then each image goes through the
+    ``changes``, and the centre is cut out where the frame is larger than the input. Only the
+    changes are random, and they only use torch's generator. The pixels stay bytes, unless a change
+    makes floats of them, and are normalized on the device that trains.
     """
 
     input: Volume
     frame: tuple[int, int] | None
-    steps: tuple[Step, ...] = ()
+    changes: tuple[RandomChange, ...] = ()
 
     def __call__(self, images: Tensor) -> Tensor:
         images = pad_small(images, self.size)
         if self.frame:
             images = cover(images, self.frame)
-        if self.steps:
+        if self.changes:
             images = torch.stack([self._change(image) for image in images.unbind()])
         return cut_centre(images, self.size)
+
+    def with_mask(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """An image, C×h×w, and the classes of its pixels, uint8 h×w, brought to the same place.
+
+        What is padded, or moves in from outside, has no class.
+        """
+        image = pad_small(image, self.size)
+        mask = pad_small(mask[None], self.size, VOID)
+        if self.frame:
+            image, mask = cover(image, self.frame), cover(mask, self.frame, of_classes=True)
+        for change in self.changes:
+            image, mask = change.together(image, mask)
+        return cut_centre(image, self.size), cut_centre(mask, self.size)[0]
 
     @property
     def size(self) -> tuple[int, int]:
         return self.input.height, self.input.width
 
     def _change(self, image: Tensor) -> Tensor:
-        for step in self.steps:
-            image = step(image)
+        for change in self.changes:
+            image = change.image(image)
         return image
 
 
@@ -128,13 +162,13 @@ def check_input(input: Volume) -> None:
         )
 
 
-def pad_small(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Zeros around images, …×h×w, that are smaller than ``size`` by ``MOST_PADDING`` or less."""
+def pad_small(images: Tensor, size: tuple[int, int], value: int = 0) -> Tensor:
+    """Images, …×h×w, framed by ``value`` where ``MOST_PADDING`` or less is missing to ``size``."""
     down, right = size[0] - images.shape[-2], size[1] - images.shape[-1]
     if not is_padded(images.shape[-2], images.shape[-1], size):
         return images
     top, left = down // 2, right // 2
-    return nn.functional.pad(images, (left, right - left, top, down - top))
+    return nn.functional.pad(images, (left, right - left, top, down - top), value=value)
 
 
 def is_padded(height: int, width: int, size: tuple[int, int]) -> bool:
@@ -149,37 +183,53 @@ def covering_window(height: int, width: int, size: tuple[int, int]) -> tuple[int
     return max(1, round(size[0] / scale)), max(1, round(size[1] / scale))
 
 
-def cover(images: Tensor, size: tuple[int, int]) -> Tensor:
+def cover(images: Tensor, size: tuple[int, int], *, of_classes: bool = False) -> Tensor:
     """The centre of images, …×h×w, resized to cover ``size``.
 
     The same as resizing the shorter side and cutting out the centre, but cut first: a panorama
-    costs no more than a square.
+    costs no more than a square. ``of_classes`` are masks, whose numbers are not blended.
     """
     height, width = images.shape[-2:]
     if (height, width) == size:
         return images
     centre = covering_window(height, width, size)
-    resized: Tensor = functional.resize(cut_centre(images, centre), list(size), antialias=True)
-    return resized
+    return resize(cut_centre(images, centre), size, of_classes=of_classes)
 
 
-def prepare_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
-    """The classes of an image's pixels, uint8 h×w, brought to the ``size`` as the image is.
+def resize(images: Tensor, size: tuple[int, int], *, of_classes: bool = False) -> Tensor:
+    """Images, …×C×h×w, with bilinear interpolation and antialiasing; of masks, the nearest pixels.
 
-    What is padded has no class.
+    What torchvision's ``resize`` makes of them, bit for bit, without the seconds that importing
+    torchvision takes.
     """
-    height, width = mask.shape
-    if is_padded(height, width, size):
-        down, right = size[0] - height, size[1] - width
-        top, left = down // 2, right // 2
-        sides = (left, right - left, top, down - top)
-        return nn.functional.pad(mask, sides, value=VOID)
-    if (height, width) == size:
-        return mask
-    window = cut_centre(mask, covering_window(height, width, size))
-    nearest = InterpolationMode.NEAREST
-    resized: Tensor = functional.resize(window[None], list(size), interpolation=nearest)
-    return resized[0]
+    if tuple(images.shape[-2:]) == size:
+        return images
+    flat = images.reshape(-1, *images.shape[-3:])
+    if of_classes:
+        # Exact: the middle one of those that the image's pixel is made of, not the upper left one.
+        nearest = nn.functional.interpolate(flat, size=list(size), mode="nearest-exact")
+        return nearest.reshape(*images.shape[:-2], *size)
+    if len(flat) == 1 and flat.is_contiguous(memory_format=torch.channels_last):
+        # PyTorch would pack the pixels of a decoded image anew, if this stride did not say better.
+        flat = flat.as_strided(flat.shape, (flat.numel(), *flat.stride()[1:]))
+    is_cast = flat.dtype == torch.uint8 and not _resizes_bytes()
+    resized = nn.functional.interpolate(
+        flat.float() if is_cast else flat,
+        size=list(size),
+        mode="bilinear",
+        align_corners=False,
+        antialias=True,
+    )
+    if is_cast:
+        resized = resized.round_().to(torch.uint8)
+    return resized.reshape(*images.shape[:-2], *size)
+
+
+@cache
+def _resizes_bytes() -> bool:
+    """Whether PyTorch is quicker, and a little less exact, at bytes than at floats here."""
+    vectors = torch.backends.cpu.get_cpu_capability()
+    return vectors in ("AVX2", "AVX512") or platform.machine() in ("aarch64", "arm64")
 
 
 def cut_centre(images: Tensor, size: tuple[int, int]) -> Tensor:
