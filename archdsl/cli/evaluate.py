@@ -11,11 +11,13 @@ import click
 from archdsl.cli.extras import needing
 from archdsl.cli.lazy_help import HelpedCommand
 from archdsl.cli.options import checkpoint_option, data_root_option
-from archdsl.cli.terminal import print_text
+from archdsl.cli.terminal import CommandError, print_text
 from archdsl.report.text import align, printable
 
 if TYPE_CHECKING:
-    from archdsl.train.evaluation import ClassScore
+    from archdsl.train.evaluation import ClassScore, Evaluation
+    from archdsl.train.finished import Finished
+    from archdsl.train.other_evaluation import RegressionEvaluation, SegmentationEvaluation
 
 #: With more classes, only those are shown that are found least often, and how many.
 _MOST_CLASSES = 25
@@ -29,9 +31,7 @@ _LEAST = 10
     "--top",
     metavar="K",
     type=click.IntRange(1),
-    default=5,
-    show_default=True,
-    help="Count images whose class is among the first K, too.",
+    help="Count images whose class is among the first K, too.  [default: 5]",
 )
 @checkpoint_option
 @click.option(
@@ -54,21 +54,25 @@ _LEAST = 10
 def evaluate(
     run: Path,
     data: str | None,
-    top: int,
+    top: int | None,
     weights: Literal["best", "last"],
     device: str,
     workers: int,
     data_root: Path,
     download: bool,
 ) -> None:
-    """Evaluate a trained network on validation images: accuracy, confusions and calibration.
+    """Evaluate a trained network on validation images.
 
     RUN is a folder that `archdsl train` wrote. All numbers go there, into evaluation.json, and
-    three pictures: the confusions, the reliability of the probabilities, and the worst images.
+    pictures. Of a network that tells classes apart these are accuracy, confusions, the reliability
+    of the probabilities, and the worst images; of one that segments images, the intersection over
+    union of each class, and the worst masks; of an autoencoder or of one that tells numbers, how
+    far they are off.
 
     \b
     archdsl evaluate runs/lenet5
     archdsl evaluate runs/lenet5 --data mnist --download --top 3
+    archdsl evaluate runs/unet
 
     Exit codes: 0 done, 2 a wrong call, or a folder or data at fault.
     """
@@ -76,30 +80,44 @@ def evaluate(
         from archdsl.train.evaluation import evaluate_run
         from archdsl.train.evaluation_report import write_evaluation
         from archdsl.train.finished import open_run
+        from archdsl.train.task import TOP
 
         finished = open_run(run, weights, device)
-        found = evaluate_run(
-            finished,
-            data,
-            root=data_root,
-            download=download,
-            workers=workers,
-            device=device,
-            top=top,
-        )
-        paths = write_evaluation(finished, found)
-    tops = "  ".join(f"top-{k} {found.top(k):.2%}" for k in sorted({1, found.k}))
-    print_text(f"{tops}  of {found.images:,} images")
-    calibration = found.calibration
-    print_text(
-        f"calibration error {calibration.error:.2%}  mean confidence {calibration.confidence:.2%}"
-    )
-    print_text("")
-    for line in _table(found.scores(finished.classes)):
+        if finished.task != "classification":
+            if top is not None:
+                raise CommandError(f"--top counts classes, and {run} is a run of {finished.task}")
+            lines, paths = _evaluate_other(
+                finished, data, data_root, download, workers=workers, device=device
+            )
+        else:
+            found = evaluate_run(
+                finished,
+                data,
+                root=data_root,
+                download=download,
+                workers=workers,
+                device=device,
+                top=TOP if top is None else top,
+            )
+            paths = write_evaluation(finished, found)
+            lines = list(_of_classes(found, finished.classes))
+    for line in lines:
         print_text(line)
     print_text("")
     for path in paths:
         print_text(f"wrote {printable(path.as_posix())}")
+
+
+# ── Classes ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _of_classes(found: Evaluation, classes: list[str]) -> Iterator[str]:
+    tops = "  ".join(f"top-{k} {found.top(k):.2%}" for k in sorted({1, found.k}))
+    yield f"{tops}  of {found.images:,} images"
+    calibration = found.calibration
+    yield f"calibration error {calibration.error:.2%}  mean confidence {calibration.confidence:.2%}"
+    yield ""
+    yield from _table(found.scores(classes))
 
 
 def _table(scores: Sequence[ClassScore]) -> Iterator[str]:
@@ -134,3 +152,70 @@ def _mean(shares: Sequence[float | None]) -> float | None:
     """The mean of those that are there."""
     there = [share for share in shares if share is not None]
     return sum(there) / len(there) if there else None
+
+
+# ── Other tasks ──────────────────────────────────────────────────────────────────────────────
+
+
+def _evaluate_other(
+    finished: Finished,
+    data: str | None,
+    root: Path,
+    download: bool,
+    *,
+    workers: int,
+    device: str,
+) -> tuple[list[str], list[Path]]:
+    """What is printed of a network that tells no class of an image, and the files written."""
+    from archdsl.train import other_evaluation, other_report
+    from archdsl.train.evaluation import open_evaluated
+
+    opened = open_evaluated(finished, data, root=root, download=download)
+    match finished.task:
+        case "segmentation":
+            masks = other_evaluation.evaluate_segmentation(
+                finished, opened, workers=workers, device=device
+            )
+            return list(_of_masks(masks)), other_report.write_segmentation(finished, masks)
+        case "reconstruction":
+            images = other_evaluation.evaluate_reconstruction(
+                finished, opened, workers=workers, device=device
+            )
+            ratio = "" if images.psnr is None else f"  PSNR {images.psnr:.2f} dB"
+            line = f"MSE {images.mse:.4g}  MAE {images.mae:.4g}{ratio}  of {images.images:,} images"
+            return [line], other_report.write_reconstruction(finished, images)
+    numbers = other_evaluation.evaluate_regression(finished, opened, workers=workers, device=device)
+    return list(_of_numbers(numbers)), other_report.write_regression(finished, numbers)
+
+
+def _of_masks(found: SegmentationEvaluation) -> Iterator[str]:
+    yield f"mIoU {found.miou:.2%}  pixels {found.accuracy:.2%}  of {found.images:,} images"
+    yield ""
+    shown = list(found.classes)
+    if len(shown) > _MOST_CLASSES:
+        there = [score for score in shown if score.iou is not None]
+        shown = sorted(there, key=lambda score: score.iou or 0)[:_LEAST]
+    rows = [("class", "IoU", "recall", "pixels")]
+    rows += [
+        (printable(s.name), _percent(s.iou), _percent(s.recall), f"{s.support:,}") for s in shown
+    ]
+    yield from align(rows, right=(1, 2, 3))
+    if len(shown) < len(found.classes):
+        rest = len(found.classes) - len(shown)
+        yield f"{rest:,} classes with a higher IoU are in evaluation.json"
+
+
+def _of_numbers(found: RegressionEvaluation) -> Iterator[str]:
+    yield f"MSE {found.mse:.4g}  MAE {found.mae:.4g}  of {found.images:,} images"
+    yield ""
+    rows = [("target", "MAE", "RMSE", "R²")]
+    rows += [
+        (
+            printable(target.name),
+            f"{target.mae:.4g}",
+            f"{target.rmse:.4g}",
+            "–" if target.r2 is None else f"{target.r2:.4f}",
+        )
+        for target in found.targets
+    ]
+    yield from align(rows, right=(1, 2, 3))

@@ -211,6 +211,7 @@ def _activations(specimen: Specimen, wanted: _Wanted, image: Path) -> Picture:
 
 
 def _attribution(specimen: Specimen, wanted: _Wanted, image: Path, method: str) -> Picture:
+    specimen.refuse_without_classes()
     prepared = specimen.finished.prepare(image)
     target = None if wanted.wanted is None else specimen.class_index(wanted.wanted)
     if target is None:

@@ -18,14 +18,21 @@ from archdsl.torch_tools.interpret import join
 
 @dataclass(frozen=True)
 class Activations:
-    """What each node of the trunk gives for one image, and the probability of each class.
+    """What each node of the trunk gives for one image, and what the network says of it.
 
-    ``values`` are without the axis of the batch: C×H×W of an image, and C of a vector.
+    ``values`` are without the axis of the batch: C×H×W of an image, and C of a vector. So is the
+    ``answer``, in the terms of the network's task: the probability of each class, K, or of each
+    class in each pixel, K×h×w; of an autoencoder, pixels from 0 to 1; else numbers.
     """
 
     image: Tensor
     values: dict[int, Tensor]
-    probabilities: Tensor
+    answer: Tensor
+
+    @property
+    def probabilities(self) -> Tensor:
+        """The answer of a network that tells classes of images apart."""
+        return self.answer
 
 
 @torch.inference_mode()
@@ -55,7 +62,7 @@ def record_activations(specimen: Specimen, image: Tensor) -> Activations:
         for name in sorted(names)
     ]
     try:
-        probabilities = specimen.finished.probabilities(image[None])[0]
+        answer = specimen.finished.answers(image[None])[0]
     finally:
         for handle in handles:
             handle.remove()
@@ -64,7 +71,7 @@ def record_activations(specimen: Specimen, image: Tensor) -> Activations:
         if node.head is None:
             values[node.id] = _result(specimen, node, values, calls)
     inner = {id: value[0] for id, value in values.items()}
-    return Activations(image, inner, probabilities)
+    return Activations(image, inner, answer)
 
 
 def _result(

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from archdsl.drawing.canvas.marks import Mark, Picture, Text
+from archdsl.looking.answers import percentage
 from archdsl.looking.attribution import Attribution
 from archdsl.looking.colours import colours_of
 from archdsl.looking.page import Plate, headed_picture
@@ -16,10 +17,8 @@ from archdsl.looking.panels import (
     Area,
     image_marks,
     map_marks,
-    pixels_of,
     scale_marks,
 )
-from archdsl.looking.pipeline import percentage
 from archdsl.looking.specimen import Specimen
 
 #: The side of each of the three panels, and their distance.
@@ -35,7 +34,7 @@ def draw_attribution(
     specimen: Specimen, image: Tensor, attribution: Attribution, *, image_name: str
 ) -> Picture:
     """The image as the network sees it, the attribution, and the attribution on the faded image."""
-    pixels = pixels_of(specimen.finished, image).clamp(0, 1)
+    pixels = specimen.finished.pixels_of(image).clamp(0, 1)
     values = attribution.values
     shown = attribution.map
     low, high = shown.min().item(), shown.max().item()

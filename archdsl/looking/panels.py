@@ -20,7 +20,6 @@ from archdsl.drawing.canvas.marks import (
 )
 from archdsl.drawing.canvas.typeface import shortened, text_width
 from archdsl.looking.colours import colours_of, hex_of
-from archdsl.train.finished import Finished
 
 #: Sizes of text in points.
 TITLE, HEADING, SMALL, TINY = 14.0, 9.0, 7.5, 6.5
@@ -70,13 +69,6 @@ def image_marks(pixels: Tensor, area: Area) -> list[Mark]:
     reduced = torch.stack([_reduced(channel, inside) for channel in pixels])
     colours = (reduced.clamp(0, 1) * 255).round().to(torch.uint8)
     return _bordered(colours.expand(3, -1, -1).permute(1, 2, 0), inside)
-
-
-def pixels_of(finished: Finished, image: Tensor) -> Tensor:
-    """The pixels from 0 to 1 of a prepared image: its normalization undone."""
-    data = finished.facts["data"]
-    mean, std = (torch.tensor(data[name]).reshape(-1, 1, 1) for name in ("mean", "std"))
-    return image * std + mean
 
 
 def _reduced(values: Tensor, area: Area) -> Tensor:

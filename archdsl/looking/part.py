@@ -85,7 +85,7 @@ def _units(specimen: Specimen, stage: Stage, values: Tensor) -> Plate:
     numbers: list[float] = values.tolist()
     if specimen.is_answer(stage.node) and len(numbers) <= _UNITS:
         height = min(_BARS, 16.0 * len(numbers))
-        bars = bar_marks(numbers, Area(0, 0, WIDTH / 2, height), specimen.classes)
+        bars = bar_marks(numbers, Area(0, 0, WIDTH / 2, height), specimen.told)
         return Plate((*bars,), WIDTH / 2, height)
     columns = min(ceil(len(numbers) / _UNITS), 16)
     each = ceil(len(numbers) / columns)

@@ -1,4 +1,4 @@
-"""What each stage of a network makes of an image: from the input to the probabilities."""
+"""What each stage of a network makes of an image: from the input to the answer."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from archdsl.drawing.canvas.palette import BLOCK, border_of, fill_of, label_of
 from archdsl.drawing.canvas.typeface import shortened, text_width
 from archdsl.layers import REGISTRY, Family
 from archdsl.looking.activations import Activations
+from archdsl.looking.answers import lay_answer, tell_answer
 from archdsl.looking.panels import (
     HEADING,
     LEADING,
@@ -34,7 +35,6 @@ from archdsl.looking.panels import (
     bar_marks,
     image_marks,
     map_marks,
-    pixels_of,
     scale_marks,
     wrapped,
 )
@@ -49,7 +49,8 @@ _GAP, _BETWEEN, _MARGIN = 4.0, 20.0, 20.0
 _FOOT = 20.0
 #: The width to the height of a slide.
 _SLIDE = 16 / 9
-_TOP = 5
+#: The least width of the answer.
+_ANSWER = 92.0
 #: Bars thinner than this are joined.
 _THINNEST = 1.4
 
@@ -139,7 +140,7 @@ def _input_column(
 ) -> _Column:
     image = activations.image
     side = frame.width
-    body = image_marks(pixels_of(specimen.finished, image), Area(0, 0, side, side))
+    body = image_marks(specimen.finished.pixels_of(image), Area(0, 0, side, side))
     low, high = image.min().item(), image.max().item()
     largest = max(-low, high)
     names = ("red", "green", "blue") if len(image) == 3 else ("normalized",)
@@ -249,7 +250,7 @@ def _bars(
     numbers = [_furthest(part) for part in torch.split(values, each)]
     labels: Sequence[str] = ()
     if specimen.is_answer(node) and count * SMALL <= frame.area.height:
-        labels = specimen.classes
+        labels = specimen.told
     names = [shortened(label, SMALL, frame.width * 0.4) for label in labels]
     left = max((text_width(name, SMALL) for name in names), default=-4.0) + 4
     foot = axis_marks(numbers, (0, -_BELOW), frame.width, left)
@@ -263,34 +264,10 @@ def _furthest(values: Tensor) -> float:
 
 
 def _answer_column(specimen: Specimen, activations: Activations, frame: _Frame) -> _Column:
-    found = activations.probabilities.topk(min(_TOP, len(specimen.classes)))
-    body: list[Mark] = []
-    width = max(frame.width, 92.0)
-    for place, (share, index) in enumerate(
-        zip(found.values.tolist(), found.indices.tolist(), strict=True)
-    ):
-        top = place * 27.0
-        percent = percentage(share)
-        room = width - text_width(percent, HEADING) - 6
-        name = shortened(specimen.classes[index], HEADING, room, bold=place == 0)
-        body += [
-            Text((0, top + HEADING), name, HEADING, bold=place == 0, anchor="start"),
-            Text((width, top + HEADING), percent, HEADING, anchor="end"),
-            rectangle(0, top + 13, width, 6, fill="inner-cluster"),
-            rectangle(0, top + 13, max(width * share, 0.4), 6, fill=border_of(Family.DENSE.value)),
-        ]
-    lines = (f"top {len(found.values)} of {len(specimen.classes)}",)
+    width = max(frame.width, _ANSWER)
+    panel = lay_answer(specimen, activations, width, frame.height - _BELOW)
     look = Family.ACTIVATION.value
-    return _Column(look, "probabilities", lines, (*body,), (), width, "probabilities")
-
-
-def percentage(share: float) -> str:
-    """A share in percent, never rounded up to certainty or down to nothing."""
-    if 0.9995 <= share < 1:
-        return "> 99.9 %"
-    if 0 < share < 0.0005:
-        return "< 0.1 %"
-    return f"{share:.1%}".replace("%", " %")
+    return _Column(look, panel.heading, panel.lines, panel.marks, (), width, panel.heading)
 
 
 # ── The page ─────────────────────────────────────────────────────────────────────────────────
@@ -326,10 +303,7 @@ def _page(
     frame: _Frame,
     image_name: str,
 ) -> Picture:
-    best = int(activations.probabilities.argmax())
-    title = f"{specimen.name} sees `{specimen.classes[best]}`"
-    share = percentage(activations.probabilities[best].item())
-    heading = f"{specimen.name} sees {specimen.classes[best]} ({share}) in {image_name}"
+    heading = tell_answer(specimen, activations, image_name)
     width = max(_band_size(band, frame)[0] for band in bands)
     marks: list[Mark] = [
         Text(
@@ -357,8 +331,8 @@ def _page(
         y += _band_size(band, frame)[1] + _BETWEEN
     marks = [moved(mark, _MARGIN, _MARGIN) for mark in marks]
     return Picture(
-        title,
-        f"What each stage of {specimen.name} makes of {image_name}, from input to probabilities.",
+        heading,
+        f"What each stage of {specimen.name} makes of {image_name}, from the input to the answer.",
         (*marks,),
         width + 2 * _MARGIN,
         y - _BETWEEN + 2 * _MARGIN,

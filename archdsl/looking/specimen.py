@@ -9,15 +9,16 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from archdsl.classplan.naming import field_name
 from archdsl.frontend import read_models, read_source
-from archdsl.layers import UnaryLayer
 from archdsl.looking.errors import LookingError
 from archdsl.looking.stages import passes_on
 from archdsl.model import Model
 from archdsl.network.graph import Node, label_of
+from archdsl.report.text import count_of
 from archdsl.text.diagnostics import ArchError, suggest
 from archdsl.train.finished import Finished, Which, open_run
+from archdsl.train.task import TaskKind
+from archdsl.validation import InvalidModuleError, validate
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,23 @@ class Specimen:
         return self.model.name
 
     @property
+    def task(self) -> TaskKind:
+        """What it was trained for."""
+        return self.finished.task
+
+    @property
     def classes(self) -> list[str]:
         return self.finished.classes
+
+    @property
+    def told(self) -> list[str]:
+        """The names of what it tells: classes or numbers; none of an autoencoder."""
+        match self.task:
+            case "reconstruction":
+                return []
+            case "regression":
+                return self.finished.targets
+        return self.classes
 
     @cached_property
     def answer(self) -> Node:
@@ -59,12 +75,8 @@ class Specimen:
         return bool(self.finished.facts["gives_probabilities"])
 
     def scores(self, images: Tensor) -> Tensor:
-        """What the network says of each class (N × classes), before the softmax of the loss."""
-        output = self.network(images)
-        if name := self.finished.facts.get("classified"):
-            output = getattr(output, field_name(name))
-        found: Tensor = output
-        return found
+        """What the network says of each class, N×K, before the softmax of the loss."""
+        return self.finished.scores(images)
 
     def module_of(self, node: Node) -> nn.Module:
         """The module of a layer with one input."""
@@ -74,8 +86,9 @@ class Specimen:
         """The number of a class that is given by its name, or else by its number, from 0.
 
         Errors:
-            LookingError: where there is no such class.
+            LookingError: where there is no such class, or the network tells no classes apart.
         """
+        self.refuse_without_classes()
         if wanted in self.classes:
             return self.classes.index(wanted)
         if wanted.isascii() and wanted.isdecimal() and int(wanted) < len(self.classes):
@@ -85,6 +98,14 @@ class Specimen:
         if not hint:
             hint = f"; they are numbered from 0 to {len(self.classes) - 1}"
         raise LookingError(f"{self.name} knows no class `{wanted}`{hint}")
+
+    def refuse_without_classes(self) -> None:
+        """Raises ``LookingError`` where the network does not tell classes of images apart."""
+        if self.task != "classification":
+            raise LookingError(
+                f"{self.finished.run.folder} is a run of {self.task}; its network does not tell "
+                "classes of images apart"
+            )
 
 
 def open_specimen(folder: Path, which: Which = "best", spec: Path | None = None) -> Specimen:
@@ -97,9 +118,36 @@ def open_specimen(folder: Path, which: Which = "best", spec: Path | None = None)
         LookingError: where the spec cannot be read or is not that of the module, or the network
             has several inputs.
     """
-    finished = open_run(folder, which)
-    specimen = Specimen(finished, _model_of(finished, spec))
-    _check_names(specimen)
+    finished = open_run(folder, which, tries=False)
+    return specimen_of(finished, _model_of(finished, spec))
+
+
+def specimen_of(finished: Finished, model: Model) -> Specimen:
+    """A run with the Model of its network.
+
+    Errors:
+        LookingError: where the Model is that of another network, with what differs; or has several
+            inputs.
+    """
+    if len(model.inputs) > 1:
+        names = ", ".join(f"`{label_of(node)}`" for node in model.inputs)
+        raise LookingError(
+            f"{model.name} has {len(model.inputs)} inputs ({names}); "
+            "`archdsl look` takes networks with one"
+        )
+    module = finished.run.module
+    other = f"{module} is not the network of {model.path}"
+    try:
+        validate(module.read_text("utf-8"), {finished.facts["class"]: model})
+    except InvalidModuleError as found:
+        raise LookingError(f"{other}: {found.said}") from None
+    specimen = Specimen(finished, model)
+    # The facts may have been changed by hand, or the order of outputs with names.
+    told, wanted = specimen.answer.volume, specimen.told
+    if wanted and told.channels != len(wanted):
+        raise LookingError(
+            f"{finished.run.facts} names {count_of(len(wanted), 'output')}, {model.name} has {told}"
+        )
     return specimen
 
 
@@ -122,25 +170,7 @@ def _model_of(finished: Finished, spec: Path | None) -> Model:
             break
     else:
         raise LookingError(f"{path} has no network {wanted}")
-    if len(model.inputs) > 1:
-        names = ", ".join(f"`{label_of(node)}`" for node in model.inputs)
-        raise LookingError(
-            f"{model.name} has {len(model.inputs)} inputs ({names}); "
-            "`archdsl look` takes networks with one"
-        )
     return model
-
-
-def _check_names(specimen: Specimen) -> None:
-    """The spec may have been changed by hand, or be another one."""
-    modules = dict(specimen.network.named_modules())
-    for node in specimen.model.layers:
-        name = specimen.model.names[node.module]
-        if isinstance(node.layer, UnaryLayer) and name not in modules:
-            raise LookingError(
-                f"{specimen.finished.run.module} is not the network of {specimen.model.path}: "
-                f"it has no `{name}`"
-            )
 
 
 def check_finite(values: Tensor, what: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,7 +19,7 @@ from archdsl.train.errors import TrainError
 from archdsl.train.finished import Finished
 from archdsl.train.task import TOP
 
-_BATCH = 256
+BATCH = 256
 #: How many images are kept of those about which the network is most wrong.
 WORST = 16
 
@@ -105,6 +107,46 @@ def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
+def open_evaluated(
+    finished: Finished, data: str | None, *, root: Path, download: bool
+) -> ImageData:
+    """A data set that a network is evaluated on, the run's own by default.
+
+    Errors:
+        TrainError: where the data cannot be read, or has other labels than the network tells.
+    """
+    facts, task = finished.facts, finished.task
+    opened = open_data(
+        data or facts["data"]["name"],
+        input=finished.input,
+        root=root,
+        download=download,
+        seed=facts["options"]["seed"],
+        classes=len(finished.classes) or None,
+        skip_broken=bool(facts["options"].get("skip_broken")),
+    )
+    if opened.finished != facts["data"].get("finished", False):
+        raise TrainError(f"the run and {opened.name} do not agree on who normalizes the images")
+    if task == "reconstruction":
+        return opened
+    kinds = {"segmentation": "masks", "regression": "numbers to be told"}
+    kind = kinds["segmentation"] if opened.has_masks else "classes"
+    kind = kinds["regression"] if opened.targets else kind
+    if kind != kinds.get(task, "classes"):
+        raise TrainError(f"{opened.name} has {kind}, and the run is one of {task}")
+    if task == "regression" and list(opened.targets) != finished.targets:
+        raise TrainError(
+            f"the network tells {', '.join(finished.targets)}; {opened.name} has "
+            f"{', '.join(opened.targets)}"
+        )
+    count = len(finished.classes)
+    if task != "regression" and len(opened.classes) != count:
+        raise TrainError(
+            f"the network tells {count} classes apart, {opened.name} has {len(opened.classes)}"
+        )
+    return opened
+
+
 def evaluate_run(
     finished: Finished,
     data: str | None,
@@ -115,88 +157,97 @@ def evaluate_run(
     device: str,
     top: int = TOP,
 ) -> Evaluation:
-    """Evaluate on the validation images of a data set, the run's own by default.
+    """Evaluate a network that tells classes of images apart on validation images.
 
     ``top`` is up to which k the share of images is counted whose class is among the first k, and
     at least 5.
 
     Errors:
-        TrainError: where the data cannot be read or has other classes.
+        TrainError: as for ``open_evaluated``.
     """
-    facts, count = finished.facts, len(finished.classes)
+    count = len(finished.classes)
     if top > max(count, TOP):
         raise TrainError(f"top-{top} of {count} classes: there are no more than {count}")
-    opened = open_data(
-        data or facts["data"]["name"],
-        input=finished.input,
-        root=root,
-        download=download,
-        seed=facts["options"]["seed"],
-        classes=count,
-        skip_broken=bool(facts["options"].get("skip_broken")),
-    )
-    if opened.finished != facts["data"].get("finished", False):
-        raise TrainError(f"the run and {opened.name} do not agree on who normalizes the images")
-    if len(opened.classes) != count:
-        raise TrainError(
-            f"the network tells {count} classes apart, {opened.name} has {len(opened.classes)}"
-        )
+    opened = open_evaluated(finished, data, root=root, download=download)
     most = min(max(top, TOP), count)
     confusion = torch.zeros(count, count, dtype=torch.long)
     places = torch.zeros(most, dtype=torch.long)
     confidences, hits = [], []
-    worst = _Worst()
-    for x, y in DataLoader(opened.validation, batch_size=_BATCH, num_workers=workers):
+    worst: Worst[Callable[[str | None], WorstImage]] = Worst(WORST)
+    for x, y in DataLoader(opened.validation, batch_size=BATCH, num_workers=workers):
         scores = finished.probabilities(opened.normalize(x.to(device))).cpu()
         ranked = scores.topk(most, dim=1)
         guesses = ranked.indices[:, 0]
-        confusion += _count(y, guesses, count)
+        confusion += count_pairs(y, guesses, count)
         places += (ranked.indices == y[:, None]).sum(dim=0)
         confidences.append(ranked.values[:, 0])
         hits.append(guesses == y)
-        worst.add(x, y, scores, guesses)
+        _keep_worst(worst, finished.classes, x, y, scores)
     images = int(confusion.sum())
     accuracies = tuple(hit / images for hit in places.cumsum(0).tolist())
     rows = tuple(tuple(row) for row in confusion.tolist())
     calibration = calibrate(torch.cat(confidences), torch.cat(hits))
-    return Evaluation(images, accuracies, rows, calibration, worst.images(finished, opened), top)
+    kept = tuple(make(file) for file, make in worst.named(opened))
+    return Evaluation(images, accuracies, rows, calibration, kept, top)
 
 
-def _count(labels: Tensor, guesses: Tensor, classes: int) -> Tensor:
+def count_pairs(labels: Tensor, guesses: Tensor, classes: int) -> Tensor:
+    """How often each class, a row, was taken for each, a column: K×K."""
     pairs = labels * classes + guesses
     return torch.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
 
-class _Worst:
-    """Keeps the images about whose classes the network is most wrong."""
+def _keep_worst(
+    worst: Worst[Callable[[str | None], WorstImage]],
+    classes: list[str],
+    images: Tensor,
+    labels: Tensor,
+    scores: Tensor,
+) -> None:
+    """Keep the images of a batch whose own class gets the lowest probability."""
+    first = worst.seen
+    guesses = scores.argmax(dim=1)
+    chances = scores.gather(1, labels[:, None]).squeeze(1)
 
-    def __init__(self) -> None:
-        self.kept: list[tuple[float, int, int, int, float, Tensor]] = []
+    def image(i: int) -> Callable[[str | None], WorstImage]:
+        guess = int(guesses[i])
+        return partial(
+            WorstImage,
+            first + i,
+            classes[int(labels[i])],
+            float(chances[i]),
+            classes[guess],
+            float(scores[i, guess]),
+            images[i].clone(),
+        )
+
+    worst.add(-chances, image)
+
+
+Kept = TypeVar("Kept")
+
+
+class Worst(Generic[Kept]):
+    """Keeps what belongs to the images that a network is worst at; of equal ones, the first."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.kept: list[tuple[float, int, Kept]] = []
         self.seen = 0
 
-    def add(self, images: Tensor, labels: Tensor, scores: Tensor, guesses: Tensor) -> None:
-        chances = scores.gather(1, labels[:, None]).squeeze(1)
-        few = chances.topk(min(WORST, len(chances)), largest=False).indices.tolist()
-        for i in few:
-            label, guess = int(labels[i]), int(guesses[i])
-            row = float(chances[i]), self.seen + i, label, guess, float(scores[i, guess])
-            self.kept.append((*row, images[i].clone()))
-        self.kept = sorted(self.kept, key=lambda row: row[:2])[:WORST]
-        self.seen += len(labels)
+    def add(self, badness: Tensor, make: Callable[[int], Kept]) -> None:
+        """Look at a batch: how bad each image is, and what is kept of the one at a place."""
+        order = torch.sort(badness, descending=True, stable=True).indices
+        self.kept += [
+            (-float(badness[i]), self.seen + i, make(i)) for i in order[: self.most].tolist()
+        ]
+        self.kept = sorted(self.kept, key=lambda row: row[:2])[: self.most]
+        self.seen += len(badness)
 
-    def images(self, finished: Finished, data: ImageData) -> tuple[WorstImage, ...]:
-        classes, source = finished.classes, data.validation
+    def named(self, data: ImageData) -> Iterator[tuple[str | None, Kept]]:
+        """What was kept, the worst first, with the file of its image, where it is known."""
+        source = data.validation
         # With broken images left out, another file may have taken the place.
         is_named = isinstance(source, EncodedImages) and not source.skips_broken
-        return tuple(
-            WorstImage(
-                index,
-                classes[label],
-                chance,
-                classes[guess],
-                confidence,
-                pixels,
-                source.name_of(index) if is_named else None,  # type: ignore[attr-defined]
-            )
-            for chance, index, label, guess, confidence, pixels in self.kept
-        )
+        for _, index, kept in self.kept:
+            yield source.name_of(index) if is_named else None, kept  # type: ignore[attr-defined]

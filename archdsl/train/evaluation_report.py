@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,19 +44,24 @@ def write_evaluation(finished: Finished, evaluation: Evaluation) -> list[Path]:
         },
         "worst": [image.facts() for image in evaluation.worst],
     }
-    path = folder / "evaluation.json"
-    text = json.dumps(facts, ensure_ascii=False) + "\n"
-    write_text(path, text)
+    path = write_numbers(finished, facts)
     title = f"top-1 {evaluation.top1:.2%} of {evaluation.images:,} images"
     return [
         path,
-        *_draw_confusion(folder / "confusion", classes, evaluation.confusion, title),
+        *draw_confusion(folder / "confusion", classes, evaluation.confusion, title),
         *_draw_calibration(folder / "reliability", calibration),
         *_draw_worst(folder / "worst", evaluation.worst),
     ]
 
 
-def _draw_confusion(
+def write_numbers(finished: Finished, facts: dict[str, Any]) -> Path:
+    """Write ``evaluation.json`` into the run's folder."""
+    path = finished.run.folder / "evaluation.json"
+    write_text(path, json.dumps(facts, ensure_ascii=False) + "\n")
+    return path
+
+
+def draw_confusion(
     path: Path, classes: Sequence[str], confusion: Sequence[Sequence[int]], title: str
 ) -> list[Path]:
     """A matrix with a row for each class and a column for what it was taken for."""
@@ -130,7 +136,7 @@ def _draw_worst(path: Path, worst: Sequence[WorstImage]) -> list[Path]:
     for axes in grid:
         axes.set_axis_off()
     for axes, image in zip(grid, worst, strict=False):
-        axes.imshow(_displayed(image.pixels), cmap="gray", vmin=0, vmax=1)
+        axes.imshow(displayed(image.pixels), cmap="gray", vmin=0, vmax=1)
         label, guess = _short(image.label), _short(image.guess)
         said = f"class {label}: {image.probability:.0%}\n"
         if image.guess == image.label:
@@ -146,7 +152,7 @@ def _short(name: str) -> str:
     return name if len(name) <= _LETTERS else f"{name[: _LETTERS - 1]}…"
 
 
-def _displayed(pixels: Tensor) -> list[object]:
+def displayed(pixels: Tensor) -> list[object]:
     """Rows of grey or of colours from 0 to 1; the user's own floats are stretched to that."""
     if pixels.dtype == torch.uint8:
         shares = pixels.float() / 255

@@ -1,10 +1,10 @@
-"""A run that has weights: its network, for evaluation and prediction."""
+"""A run that has weights: its network, for evaluation, prediction and looking into it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from archdsl.train.data import Appearance, prepare_pixels
 from archdsl.train.data.preparation import Normalization, Statistics
 from archdsl.train.errors import TrainError
 from archdsl.train.folder import RunFolder
+from archdsl.train.task import TaskKind
 
 Which = Literal["best", "last"]
 
@@ -47,6 +48,12 @@ class Finished:
     facts: dict[str, Any]
 
     @property
+    def task(self) -> TaskKind:
+        """What it was trained for."""
+        task: TaskKind = self.facts.get("task", "classification")  # older runs know no other
+        return task
+
+    @property
     def input(self) -> Volume:
         return Volume(tuple(self.facts["input"]))
 
@@ -54,6 +61,12 @@ class Finished:
     def classes(self) -> list[str]:
         classes: list[str] = self.facts["data"]["classes"]
         return classes
+
+    @property
+    def targets(self) -> list[str]:
+        """The names of the numbers that it tells, where it is for that."""
+        targets: list[str] = self.facts["data"].get("targets", [])
+        return targets
 
     @property
     def appearance(self) -> Appearance | None:
@@ -97,20 +110,54 @@ class Finished:
         """One file as the network takes it: float32 C×H×W. Errors: as for ``pixels``."""
         return self.normalize(self.pixels(path))
 
-    @torch.inference_mode()
-    def probabilities(self, images: Tensor) -> Tensor:
-        """The probability of each class (N × classes) for images (N × C × H × W)."""
+    def pixels_of(self, image: Tensor) -> Tensor:
+        """The pixels from 0 to 1 of images as the network takes them, …×C×H×W."""
+        data = self.facts["data"]
+        mean, std = (
+            torch.tensor(data[name], device=image.device).reshape(-1, 1, 1)
+            for name in ("mean", "std")
+        )
+        return image * std + mean
+
+    def scores(self, images: Tensor) -> Tensor:
+        """What the network returns for images, N×C×H×W: of several outputs, the one that says it.
+
+        Gradients flow through it.
+        """
         output = self.network(images)
-        # Of outputs with names, the one that was trained to say the class.
         if name := self.facts.get("classified"):
             output = getattr(output, field_name(name))
-        # A network that ends in a softmax already returns probabilities.
-        found: Tensor = output if self.facts["gives_probabilities"] else output.float().softmax(1)
+        found: Tensor = output
         return found
 
+    @torch.inference_mode()
+    def probabilities(self, images: Tensor) -> Tensor:
+        """The probability of each class for images, N×C×H×W: N×K, or of each pixel N×K×h×w."""
+        output = self.scores(images)
+        # A network that ends in a softmax already returns probabilities.
+        return output if self.facts["gives_probabilities"] else output.float().softmax(1)
 
-def open_run(folder: Path, which: Which = "best", device: str = "cpu") -> Finished:
+    @torch.inference_mode()
+    def answers(self, images: Tensor) -> Tensor:
+        """What the network says of images, N×C×H×W, in the terms of its task.
+
+        Probabilities where it tells classes apart; of an autoencoder, pixels from 0 to 1; else the
+        numbers that it returns.
+        """
+        if self.task in ("classification", "segmentation"):
+            return self.probabilities(images)
+        output = self.scores(images).float()
+        if self.task == "reconstruction" and not self.facts["gives_pixels"]:
+            return self.pixels_of(output)
+        return output
+
+
+def open_run(
+    folder: Path, which: Which = "best", device: str = "cpu", *, tries: bool = True
+) -> Finished:
     """Open the folder of a run with its best or its last weights.
+
+    With ``tries`` an image goes through the network, in case its module was changed by hand.
 
     Errors:
         TrainError: where the folder is not that of a run, what is in it does not fit together, or
@@ -122,11 +169,6 @@ def open_run(folder: Path, which: Which = "best", device: str = "cpu") -> Finish
     run = RunFolder(folder)
     facts = run.read_facts()
     _check_facts(run, facts)
-    task = facts.get("task", "classification")  # older runs know no other
-    if task != "classification":
-        raise TrainError(
-            f"{run.folder} is a run of {task}; its network does not tell classes of images apart"
-        )
     try:
         source = run.module.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -143,7 +185,8 @@ def open_run(folder: Path, which: Which = "best", device: str = "cpu") -> Finish
     except ToolError as fault:
         raise TrainError(str(fault)) from None
     finished = Finished(run, network.to(device).eval(), facts)
-    _check_network(finished, device)
+    if tries:
+        _check_network(finished, device)
     return finished
 
 
@@ -173,8 +216,19 @@ def _check_facts(run: RunFolder, facts: dict[str, Any]) -> None:
     sizes, data = facts["input"], facts["data"]
     if not all(isinstance(size, int) and size > 0 for size in sizes) or len(sizes) not in (1, 3):
         raise TrainError(f"{run.facts} is damaged: `input` is {sizes}")
-    if not data["classes"] or not all(isinstance(name, str) for name in data["classes"]):
-        raise TrainError(f"{run.facts} is damaged: `data.classes` are not names")
+    task = facts.get("task", "classification")
+    if task not in get_args(TaskKind):
+        raise TrainError(f"{run.facts} is damaged, or of a newer archdsl: `task` is {task}")
+    if task == "reconstruction" and not isinstance(facts.get("gives_pixels"), bool):
+        raise TrainError(
+            f"{run.folder} is of an older archdsl, and does not say whether its network returns "
+            "pixels or normalized ones: train it again"
+        )
+    names = data.get("targets") if task == "regression" else data["classes"]
+    is_named = bool(names) or task == "reconstruction"
+    if not is_named or not all(isinstance(name, str) for name in names):
+        what = "targets" if task == "regression" else "classes"
+        raise TrainError(f"{run.facts} is damaged: `data.{what}` are not names")
     for name in ("mean", "std"):
         values = data[name]
         if len(values) != sizes[-1] or not all(isinstance(value, int | float) for value in values):
@@ -189,15 +243,26 @@ def _check_facts(run: RunFolder, facts: dict[str, Any]) -> None:
 
 
 def _check_network(finished: Finished, device: str) -> None:
-    """Check that an image goes through, and comes out as one number per class."""
+    """Check that an image goes through, and comes out as what its task needs."""
     image = torch.zeros(1, *finished.input.torch_sizes, device=device)
     try:
-        found = list(finished.probabilities(image).shape)
+        with torch.inference_mode():
+            found = list(finished.scores(image).shape)
     except Exception as error:
         line = str(error).partition("\n")[0]
         raise TrainError(f"{finished.run.module} does not run: {line}") from None
-    if found != [1, len(finished.classes)]:
-        raise TrainError(
-            f"{finished.run.facts} names {count_of(len(finished.classes), 'class')}, "
-            f"{finished.run.module} returns {count_of(found[-1], 'number')}"
-        )
+    facts, module = finished.run.facts, finished.run.module
+    if finished.task in ("classification", "regression"):
+        is_told = finished.task == "regression"
+        names = finished.targets if is_told else finished.classes
+        if found != [1, len(names)]:
+            raise TrainError(
+                f"{facts} names {count_of(len(names), 'target' if is_told else 'class')}, "
+                f"{module} returns {count_of(found[-1], 'number')}"
+            )
+        return
+    wanted = len(finished.classes) if finished.task == "segmentation" else finished.input.channels
+    same_size = finished.task == "segmentation" or found[2:] == list(image.shape[2:])
+    if len(found) != 4 or found[1] != wanted or not same_size:
+        returned = "x".join(map(str, (*found[2:], found[1])))
+        raise TrainError(f"{module} returns {returned}, which is not what {facts} says")

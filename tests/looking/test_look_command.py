@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from looks import train, trained, write_image
 from PIL import Image
+from runs import run
 
+import archdsl
 from archdsl.cli.commands import commands
+from archdsl.drawing.canvas.marks import Raster, texts_in
+from archdsl.looking.activations import record_activations
+from archdsl.looking.answers import lay_answer, tell_answer
+from archdsl.looking.panels import short
+from archdsl.looking.specimen import open_specimen
+from archdsl.recipe import Recipe
+from archdsl.recipe.losses import CrossEntropy, MeanSquaredError
+from archdsl.train.masks import coloured
+
+MSE = MeanSquaredError()
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -107,6 +122,11 @@ def change(folder: Path, kind: str) -> None:
             (folder / "spec.arch").write_text(spec.replace("stem:", "trunk:"), "utf-8")
         case "wider":
             (folder / "spec.arch").write_text(spec.replace("fc 9", "fc 8"), "utf-8")
+        case "bent":
+            (folder / "spec.arch").write_text(spec.replace("fc 9 relu", "fc 9 tanh"), "utf-8")
+        case "module":
+            text = (folder / "module.py").read_text("utf-8")
+            (folder / "module.py").write_text(text.replace("nn.ReLU()", "nn.Tanh()", 1), "utf-8")
         case "inputs":
             text = "network Look: (a: 16x20x3, b: 16x20x3) → 4 { add { a | b }; fc 4 }"
             (folder / "spec.arch").write_text(text, "utf-8")
@@ -120,8 +140,10 @@ def change(folder: Path, kind: str) -> None:
     [
         ("weights", "has no weights yet"),
         ("spec", "cannot read the spec of the run: "),
-        ("another", "it has no `trunk.0`"),
-        ("wider", "does not give 8"),
+        ("another", "`stem.0` is a nn.Conv2d; the spec has no layer of that name"),
+        ("wider", "`layers.0` has out_features=9; by the spec out_features=8"),
+        ("bent", "`layers.1` is a nn.ReLU; by the spec it is a nn.Tanh"),
+        ("module", "is a nn.Tanh; by the spec it is a nn.ReLU"),
         ("inputs", "Look has 2 inputs (`a`, `b`)"),
         ("finished", "come finished from the user's own data"),
     ],
@@ -171,3 +193,78 @@ def test_a_missing_captum_names_its_install(monkeypatch: pytest.MonkeyPatch, her
     assert done.exit_code == 2
     assert "--saliency needs the package `captum" in done.output
     assert "pip install 'archdsl[look]'" in done.output
+
+
+def test_torchvision_is_not_imported(here: Path) -> None:
+    """It would take as long as all the rest. The image is a JPEG, and is resized."""
+    image = here / "edge.jpg"
+    Image.open(trained().image_path).save(image)
+    words = ["look", str(trained().folder), str(image), "-o", "x.svg"]
+    code = (
+        "import atexit, sys; from archdsl.cli import main\n"
+        "slow = 'torchvision', 'matplotlib', 'torch._dynamo.convert_frame'\n"
+        "atexit.register(lambda: print([name for name in slow if name in sys.modules]))\n"
+        f"main({words})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+# ── Networks that tell no classes ────────────────────────────────────────────────────────────
+
+
+TASKS = {
+    "segmentation": ("network Look: 8x8x1 → 8x8x3 { conv 3x3 3 same }", "bands", CrossEntropy()),
+    "reconstruction": ("network Look: 8x8x1 → 8x8x1 { conv 3x3 1 same }", "bands", MSE),
+    "regression": ("network Look: 8x8x1 → 2 { conv 3x3 2; gap; flatten }", "sums", MSE),
+}
+OWN = """
+import torch
+def make(label):
+    x = (torch.arange(64).reshape(1, 8, 8) * 4).to(torch.uint8)
+    return [(x, label)] * 4, [(x, label)] * 4
+def bands(): return *make(torch.arange(64).reshape(8, 8) // 22), ["low", "middle", "high"]
+def sums(): return *make(torch.tensor([0.5, 2.0])), ["left", "right"]
+"""
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_answers_of_other_tasks(here: Path, monkeypatch: pytest.MonkeyPatch, task: str) -> None:
+    (here / "own_tasks.py").write_text(OWN, "utf-8")
+    monkeypatch.syspath_prepend(str(here))
+    spec, data, loss = TASKS[task]
+    folder = run(archdsl.parse(spec), here, Recipe(f"own_tasks:{data}", 4, 1, loss=loss)).run.folder
+    image = here / "ramp.png"
+    Image.fromarray((np.arange(64).reshape(8, 8) * 4).astype(np.uint8)).save(image)
+    specimen = open_specimen(folder)
+    activations = record_activations(specimen, specimen.finished.prepare(image))
+    with torch.no_grad():
+        output = specimen.network(activations.image[None])[0]
+    panel = lay_answer(specimen, activations, 92, 180)
+    texts = [text.text for text in texts_in(panel.marks)]
+    pixels = [mark for mark in panel.marks if isinstance(mark, Raster)]
+    match task:
+        case "segmentation":
+            torch.testing.assert_close(activations.answer, output.softmax(0))
+            mask = output.argmax(0)
+            assert (
+                pixels[0].pixels == coloured(mask).permute(1, 2, 0).contiguous().numpy().tobytes()
+            )
+            named = {specimen.classes[i] for i in mask.flatten().tolist()}
+            assert named == {text for text in texts if "%" not in text}
+        case "reconstruction":
+            data_facts = specimen.finished.facts["data"]
+            shown = output * data_facts["std"][0] + data_facts["mean"][0]
+            torch.testing.assert_close(activations.answer, shown)
+            grey = (shown.clamp(0, 1) * 255).round().byte()
+            assert pixels[0].pixels == grey.expand(3, -1, -1).permute(1, 2, 0).numpy().tobytes()
+        case "regression":
+            torch.testing.assert_close(activations.answer, output)
+            assert texts == ["left", short(output[0].item()), "right", short(output[1].item())]
+    done = look(folder, image, "-o", "x.svg")
+    assert done.exit_code == 0, done.output
+    assert tell_answer(specimen, activations, "ramp.png") in (here / "x.svg").read_text("utf-8")
+    for method in ("--saliency", "--occlusion", "--grad-cam"):
+        refused = look(folder, image, method)
+        assert refused.exit_code == 2
+        assert f"is a run of {task}; its network does not tell classes" in refused.output

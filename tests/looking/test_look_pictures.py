@@ -16,12 +16,13 @@ from archdsl.drawing.canvas.bounds import bounds_of, single_marks
 from archdsl.drawing.canvas.marks import Group, Line, Picture, Raster, Text, texts_in
 from archdsl.drawing.options import SMALLEST_TEXT
 from archdsl.looking.activations import Activations, record_activations
+from archdsl.looking.answers import percentage
 from archdsl.looking.colours import colours_of
 from archdsl.looking.errors import LookingError
 from archdsl.looking.filters import draw_filters
 from archdsl.looking.panels import Area, bar_marks, map_marks, short, wrapped
 from archdsl.looking.part import draw_part
-from archdsl.looking.pipeline import draw_pipeline, percentage, strongest
+from archdsl.looking.pipeline import draw_pipeline, strongest
 from archdsl.looking.stages import choose_stages, find_stage
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -33,7 +33,7 @@ MSE = MeanSquaredError()
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A bright spot on black; its place, from 0 to 1, is to be told."""
-    path = tmp_path / "spots"
+    path = tmp_path / "dots"
     drawn = np.random.default_rng(0)
     for part, count in (("train", 96), ("val", 24)):
         (path / part / "images").mkdir(parents=True)
@@ -87,7 +87,7 @@ def test_a_network_learns_numbers(folder: Path, tmp_path: Path) -> None:
 
 
 def test_own_data_may_have_targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "own_spots.py").write_text(
+    (tmp_path / "own_dots.py").write_text(
         "import torch\n"
         "def make(width=2, value=0.5):\n"
         "    x = torch.zeros(1, 16, 16, dtype=torch.uint8)\n"
@@ -97,14 +97,14 @@ def test_own_data_may_have_targets(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "def lost(): return make(2, float('nan'))\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    data = open_data("own_spots:make", input=INPUT)
+    data = open_data("own_dots:make", input=INPUT)
     assert data.targets == ("across", "down")
     assert data.train[0][1].tolist() == [0.5, 0.5]
     for function, said in (
-        ("few", "`own_spots:few`: image 0 has 1 targets, with 2 names"),
-        ("lost", "`own_spots:lost`: image 0 has a target that is NaN or infinite"),
+        ("few", "`own_dots:few`: image 0 has 1 targets, with 2 names"),
+        ("lost", "`own_dots:lost`: image 0 has a target that is NaN or infinite"),
     ):
-        assert fault_of(lambda: open_data(f"own_spots:{function}", input=INPUT).train[0]) == said  # noqa: B023
+        assert fault_of(lambda: open_data(f"own_dots:{function}", input=INPUT).train[0]) == said  # noqa: B023
 
 
 GOOD = "image,a,b\nx.png,1,2\n"
