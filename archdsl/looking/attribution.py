@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -212,19 +213,27 @@ def _module_around(specimen: Specimen, node: Node) -> tuple[nn.Module, bool]:
 
     The result of a merge is an expression of ``forward``: a module that reads it has it as input.
     """
+    model = specimen.model
+    runs = Counter(layer.module for layer in model.layers if layer.head is None)
     if isinstance(node.layer, UnaryLayer):
+        if runs[node.module] > 1:
+            # Captum would take the results of all of its runs for those of one.
+            raise LookingError(
+                f"`{model.names[node.id]}` of {specimen.name} runs {runs[node.module]} times: name "
+                "another part with --part"
+            )
         return specimen.module_of(node), False
     readers = [
         reader
-        for reader in specimen.model.layers
-        if node.id in reader.inputs and reader.head is None and isinstance(reader.layer, UnaryLayer)
+        for reader in model.layers
+        if node.id in reader.inputs and reader.head is None and runs[reader.module] == 1
     ]
     for reader in readers:
         if isinstance(reader.layer, UnaryLayer) and not reader.layer.flattens:
             return specimen.module_of(reader), True
     raise LookingError(
-        f"no layer reads `{specimen.model.names[node.id]}` of {specimen.name} alone: name another "
-        "part with --part"
+        f"no layer reads `{model.names[node.id]}` of {specimen.name} alone: name another part with "
+        "--part"
     )
 
 

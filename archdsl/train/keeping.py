@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -92,6 +93,16 @@ class Keeper(Watcher):
             for tracker in self.trackers:
                 tracker.close()
             write_report(self.run, loop.progress.history)
+
+    @contextmanager
+    def telling_of_failure(self) -> Iterator[None]:
+        """Tell the trackers where the run fails inside; its last checkpoint stays as it is."""
+        try:
+            yield
+        except Exception:
+            for tracker in self.trackers:
+                tracker.close(has_failed=True)
+            raise
 
     def _save(self, progress: Progress, *, is_best: bool) -> None:
         precision: State = self.fabric.strategy.precision.state_dict()

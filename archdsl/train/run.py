@@ -182,7 +182,7 @@ def _train(
             beginning.frozen_norms,
         )
         before = len(progress.history)
-        with watch_signals() as stopping:
+        with watch_signals() as stopping, keeper.telling_of_failure():
             signal = loop.run(stopping)
             if not options.dry_run:
                 keeper.finish(loop)

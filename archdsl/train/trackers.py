@@ -70,13 +70,14 @@ class Tracker:
         numbers = {name: value for name, value in row.items() if name != "step"}
         self._try(lambda: self.logger.log_metrics(numbers, step=int(row["step"])))
 
-    def close(self) -> None:
-        self._try(self._close)
+    def close(self, *, has_failed: bool = False) -> None:
+        """Say that the run is over, or stopped; or that it has failed."""
+        self._try(lambda: self._close(has_failed))
 
-    def _close(self) -> None:
-        self.logger.finalize("success")
+    def _close(self, has_failed: bool) -> None:
+        self.logger.finalize("failed" if has_failed else "success")
         if self.name == "wandb":
-            self.logger.experiment.finish()
+            self.logger.experiment.finish(exit_code=int(has_failed))
 
     def _try(self, tell: Callable[[], None]) -> None:
         if self.logger is None:

@@ -29,6 +29,7 @@ from archdsl.looking.attribution import (
     black_like,
 )
 from archdsl.looking.colours import colours_of
+from archdsl.looking.errors import LookingError
 from archdsl.looking.heat import draw_attribution
 from archdsl.looking.specimen import open_specimen
 
@@ -150,3 +151,18 @@ def test_a_network_that_ends_in_softmax(tmp_path: Path) -> None:
     x = specimen.finished.prepare(write_image(tmp_path / "x.png"))
     found = attribute_saliency(specimen, x, 0)
     assert "the probability changes" in found.lines[0]
+
+
+def test_a_module_that_runs_twice_has_no_maps_of_its_own(tmp_path: Path) -> None:
+    """Of which of its runs they were, Captum's hook could not tell."""
+    spec = """
+    network Twice: 8x8x1 → 3 {
+      stem: conv 3x3 4 same relu; step: conv 3x3 4 same; tanh; reuse step; gap; flatten; fc 3
+    }
+    """
+    specimen = open_specimen(train(spec, tmp_path))
+    x = specimen.finished.prepare(write_image(tmp_path / "x.png"))
+    for part in (None, "step"):
+        with pytest.raises(LookingError, match="`step` of Twice runs 2 times: name another part"):
+            attribute_grad_cam(specimen, x, 0, part)
+    assert attribute_grad_cam(specimen, x, 0, "stem").values.shape == (8, 8)

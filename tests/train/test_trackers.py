@@ -30,7 +30,8 @@ class Logger:
     def __init__(self, *names: str, **settings: Any) -> None:
         self.names, self.settings = names, settings
         self.told: list[tuple[int, dict[str, float]]] = []
-        self.is_over = False
+        self.status = ""
+        self.code: int | None = None
         self.made.append(self)
         if self.fault == "begin":
             raise ValueError("No API key configured.\nUse `login`.")
@@ -44,15 +45,15 @@ class Logger:
         self.told.append((step, numbers))
 
     def finalize(self, status: str) -> None:
-        assert status == "success"
-        self.is_over = True
+        self.status = status
 
     @property
     def experiment(self) -> Logger:
         return self
 
-    def finish(self) -> None:
-        assert self.is_over
+    def finish(self, exit_code: int) -> None:
+        assert self.status
+        self.code = exit_code
 
 
 @pytest.fixture
@@ -91,7 +92,8 @@ def test_trackers_get_settings_and_epochs(
         assert found.hyperparams["options.seed"] == 0
         assert [step for step, _ in found.told] == [2, 4]
         assert [told["val_loss"] for _, told in found.told] == [row["val_loss"] for row in rows]
-        assert found.is_over
+        assert found.status == "success"
+    assert (wandb.code, mlflow.code) == (0, None)
 
 
 def test_a_tracker_that_does_not_begin_leaves_no_run(tmp_path: Path, logger: type[Logger]) -> None:
@@ -109,6 +111,16 @@ def test_a_tracker_that_fails_does_not_end_the_run(
     assert run(small(), tmp_path, RECIPE, log=("mlflow",)).epochs == 2
     said = capsys.readouterr().err
     assert said.count("note: mlflow fails, and the run continues without it: no network") == 1
+
+
+def test_trackers_are_told_that_a_run_has_failed(tmp_path: Path, logger: type[Logger]) -> None:
+    far = Recipe("fake:16", 8, 2, optimizer=optimizers.SGD(lr=1e30))
+    with pytest.raises(TrainError, match="is not a finite number"):
+        run(small(), tmp_path, far, log=("wandb", "mlflow"))
+    assert [(found.status, found.code) for found in logger.made] == [
+        ("failed", 1),
+        ("failed", None),
+    ]
 
 
 def test_a_dry_run_tells_no_tracker(tmp_path: Path, logger: type[Logger]) -> None:
