@@ -28,7 +28,7 @@ from archdsl.train.report import save_figure
 from archdsl.train.setup import make_loaders, make_network, make_task, open_images, set_up_torch
 from archdsl.train.stopping import ending_workers
 from archdsl.train.task import make_optimizer
-from archdsl.train.transfer import begin_with
+from archdsl.train.transfer import begin_with, refuse_freezing_alone
 
 #: The first rate and the last, and how many there are: 20 for each power of ten.
 LOWEST, HIGHEST, STEPS = 1e-6, 10.0, 141
@@ -126,6 +126,7 @@ def find_rate(
         TrainError: as for ``train_model``.
     """
     refuse_name(options.name)
+    refuse_freezing_alone(options)
     recipe = replace(recipe, schedule=(), average=None)
     data = open_images(model, recipe, options)
     name = options.name or f"{model.name.lower()}-lr"

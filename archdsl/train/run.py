@@ -52,7 +52,7 @@ from archdsl.train.task import (
     trained_outputs,
 )
 from archdsl.train.trackers import TRACKERS, Tracker, check_tracker
-from archdsl.train.transfer import begin_with
+from archdsl.train.transfer import begin_with, refuse_freezing_alone
 from archdsl.version import __version__
 
 #: The facts that are in each checkpoint, too: a resumed run is compared with them.
@@ -97,8 +97,7 @@ def train_model(model: Model, module_source: str, recipe: Recipe, options: Train
     for name in options.log:
         if name in TRACKERS:
             check_tracker(name)
-    if options.freeze and options.weights_from is None and options.resume is None:
-        raise TrainError("`--freeze` keeps weights as they are: name them with `--from`")
+    refuse_freezing_alone(options)
     if recipe.average and options.strategy == "fsdp":
         raise TrainError(f"`{recipe.average.name}` does not work with `--strategy fsdp`")
     data = open_images(model, recipe, options)

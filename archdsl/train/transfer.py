@@ -199,6 +199,12 @@ def _without(shapes: Mapping[str, TensorShape], owners: Sequence[Owner]) -> dict
 # ── Freezing ─────────────────────────────────────────────────────────────────────────────────
 
 
+def refuse_freezing_alone(options: TrainOptions) -> None:
+    """Raises ``TrainError`` where random weights would be kept as they are."""
+    if options.freeze and options.weights_from is None and options.resume is None:
+        raise TrainError("`--freeze` keeps weights as they are: name them with `--from`")
+
+
 def freeze(network: nn.Module, parts: Sequence[str]) -> tuple[nn.Module, ...]:
     """Exempt the parameters of parts of a network from training.
 

@@ -284,6 +284,7 @@ def test_the_command(trained: Path, tmp_path: Path) -> None:
     assert "new, with 7 outputs instead of 4" in done.stderr
     for more, said in (
         (["--freeze", "stem"], "`--freeze` keeps weights as they are: name them with `--from`"),
+        (["--freeze", "stem", "--find-lr"], "`--freeze` keeps weights as they are: name them"),
         (["--from", "torchvision:resnet81"], "did you mean `resnet18`?"),
         (["--from", str(trained), "--freeze", "bodi"], "did you mean `body`?"),
     ):
