@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import onnx
-import onnxscript  # noqa: F401  (torch needs it, and would say so less clearly)
 import torch
 from torch import Tensor, nn
 
@@ -23,6 +17,7 @@ from archdsl.torch_tools.errors import ToolError
 from archdsl.torch_tools.inputs import draw_inputs
 from archdsl.torch_tools.network import load_network
 from archdsl.torch_tools.numbers import tensors_of
+from archdsl.torch_tools.onnx_graph import convert_module, run_onnx
 from archdsl.torch_tools.weights import load_weights
 from archdsl.version import __version__
 
@@ -125,39 +120,14 @@ def _convert(
     opset: int | None,
 ) -> onnx.ModelProto:
     batch = torch.export.Dim("batch")
-    shapes = tuple({0: batch} for _ in images) if is_dynamic else None
-    try:
-        with _quieten():
-            program: Any = torch.onnx.export(
-                network,
-                images,
-                dynamo=True,
-                dynamic_shapes=shapes,
-                input_names=input_names(model),
-                output_names=output_names(model),
-                opset_version=opset,
-                verbose=False,
-            )
-    except (torch.onnx.OnnxExporterError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise ToolError(f"torch cannot export this to ONNX: {reason[:300]}") from None
-    proto: onnx.ModelProto = program.model_proto
-    reached = {item.domain: item.version for item in proto.opset_import}[""]
-    if opset is not None and reached != opset:
-        raise ToolError(f"torch cannot export this with opset {opset}, only with {reached}")
-    return proto
-
-
-@contextmanager
-def _quieten() -> Iterator[None]:
-    """Hide warnings about the exporter's internals, and the log of its attempts."""
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(logging.NOTSET)
+    return convert_module(
+        network,
+        images,
+        input_names(model),
+        output_names(model),
+        shapes=tuple({0: batch} for _ in images) if is_dynamic else None,
+        opset=opset,
+    )
 
 
 def _describe(proto: onnx.ModelProto, model: Model, weights: Path | None) -> None:
@@ -181,18 +151,14 @@ def _compare(
     model: Model, network: nn.Module, content: bytes, images: tuple[Tensor, ...]
 ) -> tuple[float, float]:
     """The largest difference of outputs, and the largest output."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    given = dict(zip(input_names(model), (x.numpy() for x in images), strict=True))
-    # An input that no output needs is not in the graph.
-    needed = {node.name for node in session.get_inputs()}
-    results = session.run(output_names(model), {n: x for n, x in given.items() if n in needed})
+    results = run_onnx(
+        content, dict(zip(input_names(model), images, strict=True)), output_names(model)
+    )
     with torch.inference_mode():
         wanted = tensors_of(network(*images))
     differences, scales = [], []
     for found, expected in zip(results, wanted, strict=True):
-        difference = float((torch.from_numpy(found) - expected).abs().max())
+        difference = float((found - expected).abs().max())
         scale = float(expected.abs().max())
         if not difference <= TOLERANCE * max(scale, 1e-6):
             raise ToolError(

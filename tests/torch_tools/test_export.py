@@ -77,6 +77,15 @@ def test_one_file_for_any_number_of_images(export: Callable[..., Result]) -> Non
         assert outputs("Small.onnx", torch.ones(batch, 3, 8, 8)).shape == (batch, 5)
 
 
+def test_no_path_of_this_machine_is_in_the_file(export: Callable[..., Result]) -> None:
+    """torch notes the file and line of each step that it traced."""
+    assert export("small.arch", "--onnx").exit_code == 0
+    content = Path("Small.onnx").read_bytes()
+    for path in (Path(torch.__file__).parent, Path(archdsl.__file__).parent, Path.cwd()):
+        assert str(path).encode() not in content
+    assert b"stack_trace" not in content
+
+
 def test_given_weights_are_the_files(export: Callable[..., Result]) -> None:
     torch.manual_seed(7)
     network = build(archdsl.parse(SPEC)).eval()
