@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from archdsl.drawing.canvas.palette import DARK, Palette, palette_of
-from archdsl.drawing.canvas.typeface import BOLD, FAMILY, REGULAR
 from archdsl.drawing.figure.collapsing import Collapser
 from archdsl.drawing.figure.composition import compose_collapsed
 from archdsl.drawing.figure.figure import Box, Figure, boxes_in
 from archdsl.drawing.figure.ports import volume_text
 from archdsl.drawing.options import Options
 from archdsl.drawing.page.scene import scene_of
+from archdsl.drawing.page.template import fill_template, script_json, script_of, style_of
 from archdsl.model import Model
 
 _FOLDER = Path(__file__).parent
@@ -36,28 +30,13 @@ def render_page(models: Sequence[Model], options: Options) -> str:
     Errors:
         DrawingError: The options name a part to open that does not exist.
     """
-    return (
-        _environment()
-        .get_template("page.html.jinja")
-        .render(
-            title=", ".join(model.name for model in models),
-            theme=options.theme,
-            networks=[_network(model, options) for model in models],
-            style=_style(options),
-            script="\n".join((_FOLDER / name).read_text("utf-8") for name in _SCRIPTS),
-        )
-    )
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
+    return fill_template(
+        _FOLDER / "page.html.jinja",
+        title=", ".join(model.name for model in models),
+        theme=options.theme,
+        networks=[_network(model, options) for model in models],
+        style=style_of(options.theme, _FOLDER / "page.css"),
+        script=script_of(*(_FOLDER / name for name in _SCRIPTS)),
     )
 
 
@@ -97,7 +76,7 @@ def _network(model: Model, options: Options) -> dict[str, Any]:
         "path": model.path,
         "picture": scene.markup,
         "has_blocks": bool(figure.insides),
-        "data": _script_json({"scene": scene.data, "cards": cards}),
+        "data": script_json({"scene": scene.data, "cards": cards}),
         "header": [(title, title not in _WORDS) for title in HEADER],
         "sections": sections,
         "notes": "\n".join(notes_of(model)),
@@ -163,42 +142,3 @@ def _lines(model: Model) -> list[_SpecLine]:
         _SpecLine(number, printable(text.rstrip("\r").expandtabs(4)), tuple(nodes.get(number, ())))
         for number, text in enumerate(model.source.text.removesuffix("\n").split("\n"), start=1)
     ]
-
-
-def _script_json(data: Any) -> str:
-    """JSON in which no HTML parser finds the end of its script."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    for sign in "<>&\u2028\u2029":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return text
-
-
-# ── Style ────────────────────────────────────────────────────────────────────────────────────
-
-
-def _style(options: Options) -> str:
-    """The style sheet: the fonts, the colours of the roles in each theme, and ``page.css``."""
-    faces = "\n".join(
-        f"@font-face {{ font-family: {FAMILY}; font-weight: {weight}; "
-        f"src: url(data:font/ttf;base64,{b64encode(path.read_bytes()).decode()}); }}"
-        for path, weight in ((REGULAR, 400), (BOLD, 700))
-    )
-    light = palette_of(options.theme)
-    roles = "\n".join(
-        f".f-{role} {{ fill: var(--{role}); }} .s-{role} {{ stroke: var(--{role}); }}"
-        for role in light
-    )
-    rules = [faces, f":root {{ {_variables(light)} }}", roles]
-    if options.theme != "print":
-        # On paper the page is light.
-        dark = f"{{ color-scheme: dark; {_variables(DARK)} }}"
-        rules += [
-            ':root[data-theme="light"] { color-scheme: light; }',
-            f'@media screen {{ :root[data-theme="dark"] {dark} }}',
-            f'@media screen and (prefers-color-scheme: dark) {{ :root[data-theme="auto"] {dark} }}',
-        ]
-    return "\n".join([*rules, (_FOLDER / "page.css").read_text("utf-8")])
-
-
-def _variables(palette: Palette) -> str:
-    return " ".join(f"--{role}: {colour};" for role, colour in palette.items())

@@ -415,12 +415,7 @@ class Network {
     });
   }
 
-  turnTheme() {
-    const root = document.documentElement;
-    const isDark = root.dataset.theme === "dark"
-      || (root.dataset.theme === "auto" && matchMedia("(prefers-color-scheme: dark)").matches);
-    root.dataset.theme = isDark ? "light" : "dark";
-  }
+  turnTheme() { turnTheme(); }
 
   press(event) {
     const isWriting = event.target === this.field;
