@@ -11,7 +11,7 @@ import click
 from archdsl.cli.extras import needing
 from archdsl.cli.files import write_files
 from archdsl.cli.lazy_help import HelpedCommand
-from archdsl.cli.options import checkpoint_option
+from archdsl.cli.options import checkpoint_option, data_root_option
 from archdsl.cli.terminal import print_text
 from archdsl.drawing.canvas.palette import THEMES, Theme
 from archdsl.report.text import printable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from archdsl.looking.specimen import Specimen
 
 FOLDER = "drawings"
-FORMATS = ("svg", "png", "pdf")
+FORMATS = ("svg", "png", "pdf", "html")
 #: What says on what the answer depends, and needs Captum.
 _METHODS = ("saliency", "integrated-gradients", "grad-cam", "occlusion")
 
@@ -34,7 +34,7 @@ _METHODS = ("saliency", "integrated-gradients", "grad-cam", "occlusion")
     "--output",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="A file that ends in .svg, .png or .pdf.  [default: drawings/RUN-IMAGE.svg]",
+    help="A file that ends in .svg, .png, .pdf or .html.  [default: drawings/RUN-IMAGE.svg]",
 )
 @click.option(
     "--channels",
@@ -70,6 +70,13 @@ _METHODS = ("saliency", "integrated-gradients", "grad-cam", "occlusion")
     type=click.IntRange(1),
     help="Pixels that it moves by.  [default: half the window]",
 )
+@click.option(
+    "--samples",
+    metavar="N",
+    type=click.IntRange(0, 100),
+    help="Pictures of the validation that a page has to begin with.  [default: 10]",
+)
+@data_root_option
 @checkpoint_option
 @click.option(
     "--theme",
@@ -94,6 +101,7 @@ def look(
     weights: Literal["best", "last"],
     theme: Theme,
     spec: Path | None,
+    data_root: Path,
     **choices: Any,
 ) -> None:
     """Show what each stage of a trained network makes of an image, and what its answer depends on.
@@ -102,28 +110,35 @@ def look(
     the feature maps of each part, vectors as bars, and the five most probable classes; or what a
     method says about the answer. Methods other than --filters need the extra `archdsl[look]`.
 
+    A file that ends in .html is a page in which the network runs: draw on it, or open an image,
+    and see the maps change with each stroke. It needs `archdsl[look]` to be made, and nothing to
+    be opened: it loads no other file, and no image leaves it.
+
     \b
     archdsl look runs/lenet5 seven.png                drawings/lenet5-seven.svg
     archdsl look runs/lenet5 seven.png -o seven.pdf   the format by the ending
     archdsl look runs/vgg16 cat.jpg --channels 16
     archdsl look runs/vgg16 cat.jpg --part features.0
     archdsl look runs/vgg16 --filters
+    archdsl look runs/lenet5 -o lenet5.html           a page to draw on
     archdsl look runs/vgg16 cat.jpg --grad-cam --class dog
     archdsl look runs/vgg16 cat.jpg --occlusion --window 32 --stride 8
 
     Exit codes: 0 done, 2 a wrong call, or a folder or an image at fault.
     """
     wanted = _Wanted(image, **choices)
-    wanted.refuse_misfits(ctx)
     path = output or Path(FOLDER) / f"{'-'.join([run.resolve().name, *wanted.words])}.svg"
     format = _format(ctx, path)
+    wanted.refuse_misfits(ctx, is_page=format == "html")
     with needing("train", "looking into a network"):
         from archdsl.drawing import render_picture
         from archdsl.looking.specimen import open_specimen
 
         specimen = open_specimen(run, weights, spec)
-        picture = _draw(specimen, wanted)
-        content = render_picture(picture, format, theme)
+        if format == "html":
+            content = _page(specimen, wanted, data_root, theme)
+        else:
+            content = render_picture(_draw(specimen, wanted), format, theme)
     write_files({path: content})
     print_text(printable(path.as_posix()))
 
@@ -143,6 +158,7 @@ class _Wanted:
     wanted: str | None
     window: int | None
     stride: int | None
+    samples: int | None
 
     @property
     def methods(self) -> list[str]:
@@ -155,14 +171,16 @@ class _Wanted:
         words = [self.image.stem if self.image else "", self.part or "", *self.methods]
         return [word.replace("/", "-") for word in words if word]
 
-    def refuse_misfits(self, ctx: click.Context) -> None:
+    def refuse_misfits(self, ctx: click.Context, *, is_page: bool) -> None:
         """Raises ``UsageError`` for options that do not go together."""
         methods = self.methods
         if len(methods) > 1:
             both = " and ".join(f"--{name}" for name in methods)
             raise click.UsageError(f"{both} are different pictures: ask for one", ctx)
         method = methods[0] if methods else ""
-        if self.image is None and method != "filters":
+        if is_page and method:
+            raise click.UsageError(f"--{method} is a picture: name an SVG, PNG or PDF", ctx)
+        if self.image is None and method != "filters" and not is_page:
             raise click.UsageError("Missing argument 'IMAGE'.", ctx)
         if self.image is not None and method == "filters":
             raise click.UsageError("--filters shows weights, which are the same for any image", ctx)
@@ -173,9 +191,11 @@ class _Wanted:
             ("class", self.wanted, is_attribution),
             ("window", self.window, method == "occlusion"),
             ("stride", self.stride, method == "occlusion"),
+            ("samples", self.samples, is_page),
         ):
             if value is not None and not fits:
                 place = f"--{method}" if method else "feature maps"
+                place = "a picture" if option == "samples" else place
                 raise click.UsageError(f"--{option} says nothing about {place}", ctx)
 
 
@@ -188,6 +208,25 @@ def _draw(specimen: Specimen, wanted: _Wanted) -> Picture:
     if wanted.methods:
         return _attribution(specimen, wanted, wanted.image, wanted.methods[0])
     return _activations(specimen, wanted, wanted.image)
+
+
+def _page(specimen: Specimen, wanted: _Wanted, data_root: Path, theme: Theme) -> bytes:
+    from archdsl.looking.stages import find_stage
+
+    part = find_stage(specimen.model, wanted.part) if wanted.part is not None else None
+    with needing("look", "a page that runs a network"):
+        from archdsl.looking.live import SAMPLES, render_live_page
+
+        page = render_live_page(
+            specimen,
+            image=wanted.image,
+            part=part,
+            channels=wanted.channels,
+            samples=SAMPLES if wanted.samples is None else wanted.samples,
+            data_root=data_root,
+            theme=theme,
+        )
+    return page.encode("utf-8")
 
 
 def _activations(specimen: Specimen, wanted: _Wanted, image: Path) -> Picture:
@@ -236,6 +275,4 @@ def _format(ctx: click.Context, path: Path) -> str:
     if ending in FORMATS:
         return ending
     shown = printable(path.as_posix())
-    if ending in ("html", "htm"):
-        raise click.UsageError(f"{shown!r}: `look` draws SVG, PNG and PDF, not HTML pages", ctx)
-    raise click.UsageError(f"{shown!r} does not end in .svg, .png, .pdf", ctx)
+    raise click.UsageError(f"{shown!r} does not end in .svg, .png, .pdf, .html", ctx)

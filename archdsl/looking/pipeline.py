@@ -100,6 +100,11 @@ def draw_pipeline(
     return _page(specimen, activations, bands, frame, image_name)
 
 
+def columns_of(channels: int) -> int:
+    """How many of the maps of a stage are beside each other."""
+    return 1 if channels == 1 else max(2, round((channels / 2) ** 0.5))
+
+
 @dataclass(frozen=True, slots=True)
 class _Frame:
     """The grid of a stage: how many maps, and in how many columns."""
@@ -109,7 +114,7 @@ class _Frame:
 
     @classmethod
     def of(cls, channels: int) -> _Frame:
-        return cls(channels, 1 if channels == 1 else max(2, round((channels / 2) ** 0.5)))
+        return cls(channels, columns_of(channels))
 
     @property
     def down(self) -> int:
@@ -176,12 +181,10 @@ def _stage_column(
     check_finite(values, f"the result of `{stage.name}`")
     volume = stage.volume
     lines = wrapped(stage.statement, SMALL, frame.width, 2)
-    follows = stage.sources == (before,)
-    if not follows:
-        word = "of" if len(stage.sources) > 1 else "from"
-        lines += wrapped(
-            f"{word} {', '.join(names[id] for id in stage.sources)}", SMALL, frame.width, 2
-        )
+    read = what_it_reads(stage, before, names)
+    follows = not read
+    if read:
+        lines += wrapped(read, SMALL, frame.width, 2)
     shown = ""
     if volume.positions == 1:
         body, foot, shown = _bars(specimen, node.id, values.flatten(), frame)
@@ -198,12 +201,20 @@ def _stage_column(
             shown = f"{len(picked)} of {volume.channels} maps"
     lines.append(str(volume))
     lines += [shown] if shown else []
-    look = _look_of(stage, node.layer.family)
+    look = look_of(stage, node.layer.family)
     tooltip = f"{stage.name}: {stage.statement} {volume}"
     return _Column(look, stage.name, (*lines,), (*body,), (*foot,), frame.width, tooltip, follows)
 
 
-def _look_of(stage: Stage, family: Family) -> str:
+def what_it_reads(stage: Stage, before: int, names: Mapping[int, str]) -> str:
+    """The stages that a stage reads, in words; nothing where that is the one before it."""
+    if stage.sources == (before,):
+        return ""
+    word = "of" if len(stage.sources) > 1 else "from"
+    return f"{word} {', '.join(names[id] for id in stage.sources)}"
+
+
+def look_of(stage: Stage, family: Family) -> str:
     """The colours that the part has in drawings: those of its first layer, or of a block."""
     word, *_ = stage.statement.split()
     if "(" in word or ";" in stage.statement:

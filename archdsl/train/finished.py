@@ -102,9 +102,12 @@ class Finished:
 
     def normalize(self, pixels: Tensor) -> Tensor:
         """Pixels, uint8 C×H×W, as the network takes them: float32, like the validation images."""
+        return self.normalization(pixels[None])[0]
+
+    @property
+    def normalization(self) -> Normalization:
         data = self.facts["data"]
-        normalize = Normalization(Statistics(tuple(data["mean"]), tuple(data["std"])))
-        return normalize(pixels[None])[0]
+        return Normalization(Statistics(tuple(data["mean"]), tuple(data["std"])))
 
     def prepare(self, path: Path) -> Tensor:
         """One file as the network takes it: float32 C×H×W. Errors: as for ``pixels``."""

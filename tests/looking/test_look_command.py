@@ -70,8 +70,12 @@ CALLS = [
     ("no run", ["nowhere", "{image}"], "nowhere is not the folder of a run"),
     ("missing image", ["{run}", "no.png"], "no.png: cannot be read: No such file"),
     ("no part", ["{run}", "{image}", "--part", "mixx"], "has no part `mixx`: did you mean `mix`?"),
-    ("html", ["{run}", "{image}", "-o", "x.html"], "draws SVG, PNG and PDF, not HTML pages"),
-    ("no ending", ["{run}", "{image}", "-o", "x"], "'x' does not end in .svg, .png, .pdf"),
+    ("no ending", ["{run}", "{image}", "-o", "x"], "'x' does not end in .svg, .png, .pdf, .html"),
+    ("a page of a method", ["{run}", "--filters", "-o", "x.html"], "--filters is a picture: name"),
+    ("a page of a class", ["{run}", "--class", "1", "-o", "x.html"], "says nothing about feature"),
+    ("a page of no part", ["{run}", "--part", "mixx", "-o", "x.html"], "did you mean `mix`?"),
+    ("a page of no image", ["{run}", "no.png", "-o", "x.html"], "no.png: cannot be read: No such"),
+    ("samples", ["{run}", "{image}", "--samples", "3"], "--samples says nothing about a picture"),
     ("two", ["{run}", "{image}", "--saliency", "--occlusion"], "are different pictures"),
     ("an image of filters", ["{run}", "{image}", "--filters"], "the same for any image"),
     ("a class of maps", ["{run}", "{image}", "--class", "1"], "says nothing about feature maps"),
@@ -97,7 +101,7 @@ def test_what_is_refused(here: Path, words: list[str], said: str) -> None:
     done = look(*(word.format(**names) for word in words))
     assert done.exit_code == 2, done.output
     assert said in done.output
-    assert list(here.rglob("*.svg")) == []
+    assert [*here.rglob("*.svg"), *here.rglob("*.html")] == []
 
 
 def test_what_is_no_image_is_refused(here: Path) -> None:
@@ -135,6 +139,7 @@ def change(folder: Path, kind: str) -> None:
             (folder / "run.json").write_text(json.dumps(facts), "utf-8")
 
 
+@pytest.mark.parametrize("ending", ["svg", "html"])
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
@@ -148,14 +153,103 @@ def change(folder: Path, kind: str) -> None:
         ("finished", "come finished from the user's own data"),
     ],
 )
-def test_a_run_that_does_not_fit_is_refused(here: Path, kind: str, said: str) -> None:
+def test_a_run_that_does_not_fit_is_refused(here: Path, kind: str, said: str, ending: str) -> None:
     folder = here / "copy"
     shutil.copytree(trained().folder, folder)
     change(folder, kind)
-    done = look(folder, trained().image_path)
+    done = look(folder, trained().image_path, "-o", f"x.{ending}")
     assert done.exit_code == 2, done.output
     assert said in done.output
     assert done.output.count("\n") == 1
+    assert not Path(f"x.{ending}").exists()
+
+
+# ── Pages ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_page_needs_no_image(here: Path) -> None:
+    done = look(trained().folder, "-o", "new/x.html", "--samples", 2)
+    assert (done.exit_code, done.output) == (0, "new/x.html\n")
+    page = Path("new/x.html").read_text("utf-8")
+    assert page.startswith("<!doctype html>")
+    assert page.count('<script type="text/plain" id=') == 4
+    # The licence of what runs in it, and no path of this machine, nor an address to fetch from.
+    assert "Permission is hereby granted" in page
+    assert str(here) not in page
+    assert "src=" not in page.split("<body")[1].split("<script")[0]
+
+
+def test_a_page_of_a_large_network_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from archdsl.looking.live import network
+
+    monkeypatch.setattr(network, "MOST_PARAMETERS", 1000)
+    done = look(trained().folder, "-o", "x.html")
+    assert done.exit_code == 2
+    assert "Look has 1,734 parameters: " in done.output
+    assert "carries its weights, and takes 1,000 at most" in done.output
+    assert not Path("x.html").exists()
+
+
+def test_a_network_that_onnx_cannot_hold_is_refused(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its module does something of which there is no operator, or onnxruntime has not got it."""
+    from archdsl.looking.live import network
+    from archdsl.torch_tools import onnx_graph
+
+    shutil.copytree(trained().folder, here / "copy")
+    module = here / "copy" / "module.py"
+    text = module.read_text("utf-8")
+    spoilt = text.replace("x = self.out(x)", "x = self.out(torch.special.bessel_j0(x))")
+    assert spoilt != text
+    module.write_text(spoilt, "utf-8")
+    done = look("copy", "-o", "x.html")
+    assert done.exit_code == 2
+    assert "torch cannot export this to ONNX: " in done.output
+    assert done.output.count("\n") == 1
+
+    def foreign(*words: object, **more: object) -> object:
+        proto = onnx_graph.convert_module(*words, **more)  # type: ignore[arg-type]
+        proto.graph.node[0].op_type = "Unheard"
+        return proto
+
+    monkeypatch.setattr(network, "convert_module", foreign)
+    done = look(trained().folder, "-o", "x.html")
+    assert done.exit_code == 2
+    assert "onnxruntime cannot run this: " in done.output
+    assert "Unheard" in done.output
+    assert done.output.count("\n") == 1
+    assert not Path("x.html").exists()
+
+
+def test_results_that_are_not_torchs_are_refused(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from archdsl.looking.live import network
+    from archdsl.torch_tools import onnx_graph
+
+    def spoil(*words: object, **more: object) -> object:
+        proto = onnx_graph.convert_module(*words, **more)  # type: ignore[arg-type]
+        relu = next(node for node in proto.graph.node if node.op_type == "Relu")
+        relu.op_type = "Abs"
+        return proto
+
+    monkeypatch.setattr(network, "convert_module", spoil)
+    done = look(trained().folder, "-o", "x.html")
+    assert done.exit_code == 2
+    assert "in ONNX is not torch's: they differ by up to " in done.output
+
+
+def test_a_missing_onnx_names_its_install(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
+    for name in [name for name in sys.modules if name.startswith(("archdsl.looking.live",))]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in ("archdsl.torch_tools.export", "archdsl.torch_tools.onnx_graph"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    done = look(trained().folder, "-o", "x.html")
+    assert done.exit_code == 2
+    assert "a page that runs a network needs the package `onnx" in done.output
+    assert "pip install 'archdsl[look]'" in done.output
 
 
 def test_a_spec_with_other_files_is_given(here: Path) -> None:

@@ -85,13 +85,13 @@ class Normalization:
     statistics: Statistics
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        scale, offset = (values.to(pixels.device) for values in self._line)
+        scale, offset = (values.to(pixels.device) for values in self.line)
         # Into a new tensor: pixels that are already floats must not be changed.
         return (pixels.to(torch.float32) * scale).add_(offset)
 
     @cached_property
-    def _line(self) -> tuple[Tensor, Tensor]:
-        """Scale and offset, C×1×1: (x/255 − mean)/std in one step."""
+    def line(self) -> tuple[Tensor, Tensor]:
+        """Scale and offset, float32 C×1×1: (x/255 − mean)/std in one step."""
         mean, std = (
             torch.tensor(values, dtype=torch.float64).reshape(-1, 1, 1)
             for values in (self.statistics.mean, self.statistics.std)
