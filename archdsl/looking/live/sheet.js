@@ -186,13 +186,18 @@ class Sheet {
     context.strokeStyle = context.fillStyle = this.ink;
     context.lineWidth = this.width * unit;
     context.lineCap = context.lineJoin = "round";
-    const [[x, y]] = this.stroke;
+    const places = this.stroke.map(([x, y]) => [x * unit, y * unit]);
     context.beginPath();
     // A line without length is not drawn: each stroke begins with a dot.
-    context.arc(x * unit, y * unit, context.lineWidth / 2, 0, 2 * Math.PI);
+    context.arc(...places[0], context.lineWidth / 2, 0, 2 * Math.PI);
     context.fill();
     context.beginPath();
-    for (const [u, v] of this.stroke) context.lineTo(u * unit, v * unit);
+    // Through the middle of each step, so that a quick hand leaves no corners.
+    places.forEach(([x, y], i) => {
+      const [u, v] = places[i + 1] ?? [x, y];
+      if (i === 0) context.moveTo(x, y);
+      else context.quadraticCurveTo(x, y, (x + u) / 2, (y + v) / 2);
+    });
     context.stroke();
     this.changed("stroke");
   }

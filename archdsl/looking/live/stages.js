@@ -235,7 +235,7 @@ class Stage {
     const notes = [this.statement, this.reads, this.volume, this.note].filter(Boolean);
     const lines = notes.map((text) => make("p", { textContent: text, title: text }));
     this.element = make("section", { className: this.follows ? "stage follows" : "stage", ariaLabel: this.name },
-      this.heading, make("div", { className: "notes" }, ...lines), this.view.element);
+      this.heading, make("div", { className: "notes" }, ...lines), make("div", { className: "result" }, this.view.element));
     if (isWhole) this.element.classList.add("is-whole");
   }
 
