@@ -11,7 +11,7 @@ import click
 from archdsl.cli.extras import needing
 from archdsl.cli.files import write_files
 from archdsl.cli.lazy_help import HelpedCommand
-from archdsl.cli.options import checkpoint_option, data_root_option
+from archdsl.cli.options import checkpoint_option
 from archdsl.cli.terminal import print_text
 from archdsl.drawing.canvas.palette import THEMES, Theme
 from archdsl.report.text import printable
@@ -76,7 +76,6 @@ _METHODS = ("saliency", "integrated-gradients", "grad-cam", "occlusion")
     type=click.IntRange(0, 100),
     help="Pictures of the validation that a page has to begin with.  [default: 10]",
 )
-@data_root_option
 @checkpoint_option
 @click.option(
     "--theme",
@@ -101,7 +100,6 @@ def look(
     weights: Literal["best", "last"],
     theme: Theme,
     spec: Path | None,
-    data_root: Path,
     **choices: Any,
 ) -> None:
     """Show what each stage of a trained network makes of an image, and what its answer depends on.
@@ -111,8 +109,8 @@ def look(
     method says about the answer. Methods other than --filters need the extra `archdsl[look]`.
 
     A file that ends in .html is a page in which the network runs: draw on it, or open an image,
-    and see the maps change with each stroke. It needs `archdsl[look]` to be made, and nothing to
-    be opened: it loads no other file, and no image leaves it.
+    and see the maps change with each stroke. Making it needs `archdsl[look]`, opening it a browser
+    and nothing else: it loads no other file, and no image leaves it.
 
     \b
     archdsl look runs/lenet5 seven.png                drawings/lenet5-seven.svg
@@ -136,7 +134,7 @@ def look(
 
         specimen = open_specimen(run, weights, spec)
         if format == "html":
-            content = _page(specimen, wanted, data_root, theme)
+            content = _page(specimen, wanted, theme)
         else:
             content = render_picture(_draw(specimen, wanted), format, theme)
     write_files({path: content})
@@ -210,7 +208,7 @@ def _draw(specimen: Specimen, wanted: _Wanted) -> Picture:
     return _activations(specimen, wanted, wanted.image)
 
 
-def _page(specimen: Specimen, wanted: _Wanted, data_root: Path, theme: Theme) -> bytes:
+def _page(specimen: Specimen, wanted: _Wanted, theme: Theme) -> bytes:
     from archdsl.looking.stages import find_stage
 
     part = find_stage(specimen.model, wanted.part) if wanted.part is not None else None
@@ -223,7 +221,6 @@ def _page(specimen: Specimen, wanted: _Wanted, data_root: Path, theme: Theme) ->
             part=part,
             channels=wanted.channels,
             samples=SAMPLES if wanted.samples is None else wanted.samples,
-            data_root=data_root,
             theme=theme,
         )
     return page.encode("utf-8")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+import shutil
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -102,6 +104,7 @@ def tensor(values: list[float], shape: tuple[int, ...]) -> Tensor:
 
 def check_results(tab: Any, specimen: Specimen, **chosen: Any) -> None:
     """The page's input is that of its pixels, and its results are those of torch for it."""
+    assert tab.evaluate("document.body.dataset.state") == "ready"
     sizes = specimen.finished.input.torch_sizes
     pixels = torch.tensor(tab.evaluate("[...live.pixels]"), dtype=torch.uint8).reshape(sizes)
     numbers = tensor(tab.evaluate("[...live.numbers]"), sizes)
@@ -289,6 +292,23 @@ def test_the_frame_is_where_digits_are(opened: Open) -> None:
     assert tab.locator("#samples button").count() == 10
 
 
+def test_maps_of_a_slow_network_follow_when_the_pen_rests(opened: Open) -> None:
+    tab = ready(opened(lenet_page()))
+    before = tab.evaluate("live.pixels")
+    tab.evaluate("() => { live.took = 1000; }")
+    box = tab.locator("#sheet canvas").bounding_box()
+    tab.mouse.move(box["x"] + 100, box["y"] + 60)
+    tab.mouse.down()
+    for step in range(10):
+        tab.mouse.move(box["x"] + 100, box["y"] + 70 + 10 * step)
+    assert tab.evaluate("live.took") == 1000
+    assert tab.evaluate("live.pixels") == before
+    settle(tab)
+    assert tab.evaluate("live.took") < 1000
+    check_results(tab, lenet())
+    tab.mouse.up()
+
+
 # ── Pictures ─────────────────────────────────────────────────────────────────────────────────
 
 
@@ -457,6 +477,19 @@ def test_a_page_of_one_part(opened: Open) -> None:
     wanted = strongest(record_activations(lenet(), numbers).values[part.node], 16)
     labels = tab.locator('section[aria-label="C3"] figure span').all_inner_texts()
     assert labels == [str(channel) for channel in wanted]
+
+
+def test_a_name_of_a_class_is_only_a_text(opened: Open, tmp_path: Path) -> None:
+    hostile = '</script><script>fail("it runs")</script><img src=x onerror=fail()> "'
+    folder = tmp_path / "copy"
+    shutil.copytree(trained().folder, folder)
+    facts = json.loads((folder / "run.json").read_text("utf-8"))
+    facts["data"]["classes"][0] = hostile
+    (folder / "run.json").write_text(json.dumps(facts), "utf-8")
+    tab = ready(opened(render_live_page(open_specimen(folder))))
+    names = tab.locator("#answer li span:first-child").all_inner_texts()
+    assert hostile in names
+    check_results(tab, open_specimen(folder))
 
 
 def test_a_browser_that_cannot_run_it_says_so(browser: Any, tmp_path: Path) -> None:

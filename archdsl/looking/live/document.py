@@ -48,7 +48,6 @@ def render_live_page(
     part: Stage | None = None,
     channels: int | None = None,
     samples: int = SAMPLES,
-    data_root: Path = Path("data"),
     theme: Theme = "auto",
 ) -> str:
     """The HTML of a page in which the network runs on what is drawn or opened there.
@@ -65,7 +64,7 @@ def render_live_page(
     finished.refuse_finished_data()
     check_input(finished.input)
     check_size(specimen.model)
-    pictures, frame = take_samples(specimen, samples, data_root)
+    pictures, frame = take_samples(specimen, samples)
     if image is not None:
         pictures.insert(0, SamplePicture(image.name, finished.pixels(image)))
     stages = choose_stages(specimen.model) if part is None else (part,)

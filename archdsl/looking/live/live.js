@@ -47,7 +47,7 @@ class Live {
     this.listen();
     this.results = null;
     this.isRunning = false;
-    this.isLate = false;
+    this.wanted = null;
     // Milliseconds of the last run, and of the network in it.
     this.took = 0;
     this.ran = 0;
@@ -76,20 +76,25 @@ class Live {
     this.session = await ort.InferenceSession.create(network, { executionProviders: ["wasm"] });
     for (const name of ["interface", "binary", "network"]) element(name).remove();
     const { samples, starts } = this.facts;
-    if (starts) this.sheet.lay(bytesOf(samples[0].pixels));
-    this.sheet.past = [];
+    // Somebody may have begun to draw by now.
+    if (starts && this.sheet.isEmpty) {
+      this.sheet.lay(bytesOf(samples[0].pixels));
+      this.sheet.past = [];
+    }
     await this.run("picture");
     this.loaded = performance.now() - started;
-    document.body.dataset.state = "ready";
+    const { dataset } = document.body;
+    if (dataset.state === "loading") dataset.state = "ready";
   }
 
   // Something changed on the sheet: a stroke goes on ("stroke") or ends ("lift"), or a whole picture.
   change(what) {
     if (!this.session) return;
-    this.wanted = what === "stroke" && this.wanted ? this.wanted : what;
+    const ranks = [null, "stroke", "lift", "picture"];
+    if (ranks.indexOf(what) > ranks.indexOf(this.wanted)) this.wanted = what;
     clearTimeout(this.rest);
     if (this.isRunning) return;
-    if (what === "stroke" && this.took > SLOW) this.rest = setTimeout(() => this.run(), REST);
+    if (this.wanted === "stroke" && this.took > SLOW) this.rest = setTimeout(() => this.run(), REST);
     else if (!this.frameAsked) {
       this.frameAsked = true;
       requestAnimationFrame(() => { this.frameAsked = false; this.run(); });
@@ -117,10 +122,18 @@ class Live {
       this.took = performance.now() - started;
       element("time").textContent = `Network and maps took ${this.took.toFixed(1)} ms.`;
       for (const tensor of Object.values(found)) tensor.dispose();
+    } catch (error) {
+      this.fail(error);
     } finally {
       this.isRunning = false;
     }
     if (this.wanted) this.change(this.wanted);
+  }
+
+  fail(error) {
+    document.body.dataset.state = "failed";
+    const why = String(error.message ?? error).split("\n")[0];
+    element("said").textContent = `the network does not run in this browser: ${why}`;
   }
 
   // ── What is shown ──
@@ -320,8 +333,4 @@ class Live {
 }
 
 const live = new Live();
-live.load().catch((error) => {
-  document.body.dataset.state = "failed";
-  const why = String(error.message ?? error).split("\n")[0];
-  element("said").textContent = `the network does not run in this browser: ${why}`;
-});
+live.load().catch((error) => live.fail(error));

@@ -39,26 +39,29 @@ class Frame:
     right: int
 
 
-def take_samples(
-    specimen: Specimen, count: int, root: Path = Path("data")
-) -> tuple[list[SamplePicture], Frame | None]:
+def take_samples(specimen: Specimen, count: int) -> tuple[list[SamplePicture], Frame | None]:
     """Images of the run's validation, of as many classes as there are, in the order of these.
 
     The frame is where something is on nearly all of them; None where that is nearly everywhere.
-    There are no pictures where the data is not at hand any more: nothing is fetched.
+    There are no pictures where the data is no longer where the run had it: nothing is fetched.
     """
     if count == 0:
         return [], None
     finished = specimen.finished
     facts = finished.facts
     try:
-        images = open_data(
+        opened = open_data(
             facts["data"]["name"],
             input=finished.input,
-            root=root,
+            root=Path(facts["options"].get("data_root") or "data"),
             seed=facts["options"]["seed"],
+            skip_broken=bool(facts["options"].get("skip_broken")),
             classes=len(finished.classes),
-        ).validation
+        )
+        # It may have become other data since.
+        if opened.finished or opened.has_masks or len(opened.classes) != len(finished.classes):
+            return [], None
+        images = opened.validation
         total = len(images)  # type: ignore[arg-type]
         few = min(total, _LOOKED_AT)
         pairs = [images[place * total // few] for place in range(few)]
@@ -67,7 +70,7 @@ def take_samples(
         return [], None
     chosen: dict[int, list[Tensor]] = {}
     for pixels, label in pairs:
-        chosen.setdefault(int(label), []).append(pixels)
+        chosen.setdefault(int(label), []).append(pixels.round().clamp(0, 255).to(torch.uint8))
     rounds = max(map(len, chosen.values()))
     order = [
         (label, chosen[label][turn])
