@@ -48,7 +48,7 @@ class Area:
 
 def short(value: float) -> str:
     """A number in three digits, with a true minus sign."""
-    shown = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    shown = f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}"
     shown = "0" if shown in ("-0", "0") else shown
     return shown.replace("-", "−")
 

@@ -27,7 +27,8 @@ from archdsl.layers.volume import Volume
 from archdsl.looking.activations import record_activations
 from archdsl.looking.colours import colours_of
 from archdsl.looking.live import render_live_page
-from archdsl.looking.pipeline import strongest
+from archdsl.looking.panels import short
+from archdsl.looking.pipeline import percentage, strongest
 from archdsl.looking.specimen import Specimen, open_specimen
 from archdsl.looking.stages import choose_stages, find_stage
 from archdsl.recipe import Recipe
@@ -281,6 +282,23 @@ def test_dark_and_light(opened: Open) -> None:
     assert (dark, tab.evaluate(colour)) == ("rgb(13, 17, 23)", "rgb(255, 255, 255)")
 
 
+def test_the_licences_are_on_the_page(opened: Open) -> None:
+    tab = ready(opened(lenet_page()))
+    tab.locator("summary").click()
+    assert "Permission is hereby granted" in tab.locator("footer pre").first.inner_text()
+    tab.get_by_role("button", name="notices").click()
+    tab.locator("#third:not([hidden])").wait_for()
+    assert "THIRD PARTY SOFTWARE NOTICES" in tab.locator("#third").inner_text()
+
+
+def test_scales_are_labelled_as_in_pictures(opened: Open) -> None:
+    tab = ready(opened(lenet_page()))
+    for value in (0.0, 1.0, -1.0, 0.4242, -9.1849, 12.85, 999.6, 1234.5, -43210.7, 5e-5, -1.2e-7):
+        assert tab.evaluate("(x) => short(x)", value) == short(value), value
+    for share in (0.0, 1e-5, 0.0005, 0.0321, 0.5, 0.9994, 0.9996, 1.0):
+        assert tab.evaluate("(x) => percentage(x)", share) == percentage(share), share
+
+
 def test_the_frame_is_where_digits_are(opened: Open) -> None:
     tab = ready(opened(lenet_page()))
     top, left, bottom, right = tab.evaluate("live.sheet.data.area")
@@ -447,6 +465,11 @@ NETWORKS = {
         "step: { conv 3x3 4 same tanh }; add { step | id }; reuse step; fc 3 }"
     ),
     "probabilities": "network Soft: 16x16x1 → 3 { conv 3x3 4 bn relu; gap; fc 3; softmax }",
+    "outputs with names": (
+        "network Exits: 16x16x1 → (early: 4, late: 4) { a: conv 3x3 8 same relu\n"
+        "early: { gap; fc 4 }; a; maxpool 2; late: fc 4 }"
+    ),
+    "a tall image": "network Tall: 60x10x3 → 3 { conv 3x3 12 same relu; maxpool 2; fc 3 }",
     "vectors": "network Flat: 8x8x1 → 3 { fc 5 relu; fc 3 }",
     "tokens": (
         "network Tokens: 8x12x3 → 2 { conv 4x4 6 s4; tokens; clstoken; posembed; ln; token 0\n"

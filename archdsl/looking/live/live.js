@@ -160,7 +160,7 @@ class Live {
     const { input } = this.facts;
     const [rows, columns] = input.size;
     this.seen = make("canvas", { width: columns, height: rows, className: columns > 3 * CELL ? "seen smooth" : "seen" });
-    Object.assign(this.seen.style, { width: `${this.frame.width}px`, aspectRatio: `${columns} / ${rows}` });
+    Object.assign(this.seen.style, { width: `${this.frame.width * Math.min(1, columns / rows)}px`, aspectRatio: `${columns} / ${rows}` });
     const names = input.channels === 3 ? ["red", "green", "blue"] : ["normalized"];
     this.normalized = new Maps([input.channels, rows, columns], names.length, names.length, this.colours, false);
     this.normalized.element.classList.add("normalized");

@@ -30,6 +30,7 @@ class Sheet {
     this.canvas.height = this.rows * this.unit;
     this.context = this.canvas.getContext("2d", { willReadFrequently: true });
     root.style.setProperty("--shape", `${this.columns} / ${this.rows}`);
+    root.style.setProperty("--ratio", this.columns / this.rows);
     // For a picture of the network's size, and for points that are brought there.
     this.small = new OffscreenCanvas(this.columns, this.rows).getContext("2d");
     const { appearance } = data;

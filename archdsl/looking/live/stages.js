@@ -7,11 +7,13 @@ const LABEL = 13;
 // Bars thinner than this are joined.
 const THINNEST = 1.4;
 
+// A number in three digits, with a true minus sign.
 function short(value) {
-  const text = Math.abs(value) >= 1000
-    ? Math.round(value).toLocaleString("en")
-    : String(Number(value.toPrecision(3)));
-  return text.replace("-", "−");
+  const size = Math.abs(value);
+  let text = String(Number(value.toPrecision(3)));
+  if (size >= 999.5) text = roundEven(value).toLocaleString("en");
+  if (size && size < 1e-4) text = value.toExponential(2).replace(/\.?0+e/, "e").replace(/-(\d)$/, "-0$1");
+  return text.replaceAll("-", "−");
 }
 
 function percentage(share) {
