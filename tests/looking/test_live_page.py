@@ -25,10 +25,11 @@ from torch import Tensor
 import archdsl
 from archdsl.layers.volume import Volume
 from archdsl.looking.activations import record_activations
+from archdsl.looking.answers import percentage
 from archdsl.looking.colours import colours_of
 from archdsl.looking.live import render_live_page
 from archdsl.looking.panels import short
-from archdsl.looking.pipeline import percentage, strongest
+from archdsl.looking.pipeline import strongest
 from archdsl.looking.specimen import Specimen, open_specimen
 from archdsl.looking.stages import choose_stages, find_stage
 from archdsl.recipe import Recipe

@@ -363,3 +363,6 @@ def test_answers_of_other_tasks(here: Path, monkeypatch: pytest.MonkeyPatch, tas
         refused = look(folder, image, method)
         assert refused.exit_code == 2
         assert f"is a run of {task}; its network does not tell classes" in refused.output
+    refused = look(folder, "-o", "x.html")
+    assert refused.exit_code == 2
+    assert f"is a run of {task}; its network does not tell classes" in refused.output
