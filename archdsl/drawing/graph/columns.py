@@ -19,13 +19,13 @@ from archdsl.drawing.graph.boxes import Type
 from archdsl.drawing.graph.elements import (
     ClusterFrame,
     EdgeLabel,
-    Element,
     PlacedBox,
     PlacedChain,
     Wire,
     elements_in,
 )
 from archdsl.drawing.graph.layout import LANE, Layout
+from archdsl.drawing.graph.routing import Router
 
 #: The most columns that are tried, and how much longer they may become to end with a stage.
 MAX_COLUMNS = 9
@@ -270,17 +270,21 @@ def with_references(flow: PlacedChain, figure: Figure, layout: Layout) -> Placed
     if not rest:
         return flow
     taken = _reaches(flow, layout)
-    wires: list[Element] = []
-    right = flow.right
+    router = Router(flow.elements, layout.type, layout.goes_down)
+    wires: list[Wire] = []
+    left, right = flow.left, flow.right
     for tail, head in sorted(rest, key=lambda ends: ends[1].u - ends[0].u):
         begin, end = tail.u + tail.along / 2, head.u + head.along / 2
         low, high = sorted((begin, end))
         lane = LANE + max(reach for a, b, reach in taken if a <= high + 1 and b >= low - 1)
-        taken.append((low, high, lane))
-        right = max(right, lane)
         sides = (tail.v + tail.across / 2, head.v + head.across / 2)
-        wires.append(Wire(((begin, sides[0]), (begin, lane), (end, lane), (end, sides[1]))))
-    return replace(flow, elements=(*flow.elements, *wires), right=right)
+        plain = ((begin, sides[0]), (begin, lane), (end, lane), (end, sides[1]))
+        wire = router.wire(tail.box.id, head.box.id, plain)
+        wires.append(wire)
+        vs = [v for _, v in wire.points]
+        taken.append((low, high, max(vs)))
+        left, right = max(left, -min(vs)), max(right, *vs)
+    return replace(flow, elements=(*flow.elements, *wires), left=left, right=right)
 
 
 def _undrawn(figure: Figure, layout: Layout) -> list[tuple[int, int]]:

@@ -14,6 +14,7 @@ from archdsl.drawing.graph.boxes import SPACIOUS, Type, marks_of, size_of
 from archdsl.drawing.graph.columns import Columns, Trunk
 from archdsl.drawing.graph.elements import EdgeLabel, Element, PlacedBox, Wire, elements_in
 from archdsl.drawing.graph.layout import LANE
+from archdsl.drawing.graph.routing import Router
 from archdsl.drawing.graph.sheet import Panel, Sheet
 from archdsl.drawing.options import Options
 from archdsl.layers import Family
@@ -170,10 +171,11 @@ def _side_by_side(
         if flow.length > flow.last and flow is not columns.flows[-1]:
             placed[-1].append(Wire(((flow.last, axis), (flow.length, axis)), has_arrow=False))
         at = axis + flow.right + gutter
-    return placed, wires + _skips(columns, axes)
+    router = Router([e for column in (*placed, wires) for e in column], type, goes_down)
+    return placed, wires + _skips(columns, axes, router)
 
 
-def _skips(columns: Columns, axes: Sequence[float]) -> list[Element]:
+def _skips(columns: Columns, axes: Sequence[float], router: Router) -> list[Element]:
     """The wires between columns other than the trunk's, each in a lane after its first column."""
     homes = _homes(columns)
     wires: list[Element] = []
@@ -195,5 +197,5 @@ def _skips(columns: Columns, axes: Sequence[float]) -> list[Element]:
             way += [(top, lane), (top, beside), (end, beside)]
         else:
             way.append((end, lane))
-        wires.append(Wire((*way, (end, left))))
+        wires.append(router.wire(tail_id, head_id, (*way, (end, left))))
     return wires

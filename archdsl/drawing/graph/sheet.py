@@ -90,8 +90,7 @@ class Sheet:
         down = 0.36 * self.type.edge
         if not self.goes_down:
             self.corners += [(x - width / 2, y - self.type.edge), (x + width / 2, y)]
-            above = -3.0 if not label.is_before else self.type.edge + 1.0
-            return Text((x, y + above), label.text, self.type.edge, "muted")
+            return Text((x, y - 3.0), label.text, self.type.edge, "muted")
         if label.is_before:
             self.at(label.u, label.v - 4 - width)
             return Text((x - 4, y + down), label.text, self.type.edge, "muted", anchor="end")
