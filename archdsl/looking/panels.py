@@ -66,19 +66,30 @@ def map_marks(values: Tensor, largest: float, area: Area, *, fills: bool = False
 def image_marks(pixels: Tensor, area: Area) -> list[Mark]:
     """An image, C×H×W from 0 to 1 with one channel or three, as it is looked at."""
     inside = area.fitting(*pixels.shape[1:])
-    reduced = torch.stack([_reduced(channel, inside) for channel in pixels])
-    colours = (reduced.clamp(0, 1) * 255).round().to(torch.uint8)
-    return _bordered(colours.expand(3, -1, -1).permute(1, 2, 0), inside)
+    shown = torch.stack([_reduced(channel, inside) for channel in pixels])
+    return _bordered(colours_of_image(shown), inside)
+
+
+def colours_of_image(pixels: Tensor) -> Tensor:
+    """An image, C×H×W from 0 to 1 with one channel or three, as bytes: uint8 H×W×3."""
+    colours = (pixels.clamp(0, 1) * 255).round().to(torch.uint8)
+    return colours.expand(3, -1, -1).permute(1, 2, 0)
 
 
 def _reduced(values: Tensor, area: Area) -> Tensor:
     """A map that has at most four pixels a point, averaged where it has more."""
-    rows = min(values.shape[0], max(1, round(area.height * _DENSITY)))
-    columns = min(values.shape[1], max(1, round(area.width * _DENSITY)))
-    if (rows, columns) == tuple(values.shape):
+    return reduced(
+        values, max(1, round(area.height * _DENSITY)), max(1, round(area.width * _DENSITY))
+    )
+
+
+def reduced(values: Tensor, most_rows: int, most_columns: int) -> Tensor:
+    """A map, H×W, averaged where it has more rows or columns."""
+    size = min(values.shape[0], most_rows), min(values.shape[1], most_columns)
+    if size == tuple(values.shape):
         return values
-    reduced: Tensor = nn.functional.adaptive_avg_pool2d(values[None], (rows, columns))
-    return reduced[0]
+    smaller: Tensor = nn.functional.adaptive_avg_pool2d(values[None], size)
+    return smaller[0]
 
 
 def _bordered(colours: Tensor, area: Area) -> list[Mark]:

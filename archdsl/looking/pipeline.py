@@ -258,7 +258,7 @@ def _bars(
     count = len(values)
     most = int(frame.area.height / _THINNEST)
     each = ceil(count / most)
-    numbers = [_furthest(part) for part in torch.split(values, each)]
+    numbers = [furthest(part) for part in torch.split(values, each)]
     labels: Sequence[str] = ()
     if specimen.is_answer(node) and count * SMALL <= frame.area.height:
         labels = specimen.told
@@ -269,7 +269,7 @@ def _bars(
     return bar_marks(numbers, frame.area, labels), foot, note
 
 
-def _furthest(values: Tensor) -> float:
+def furthest(values: Tensor) -> float:
     """The number that is furthest from zero, with its sign."""
     return values[values.abs().argmax()].item()
 

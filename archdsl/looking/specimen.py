@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -122,6 +123,17 @@ def open_specimen(folder: Path, which: Which = "best", spec: Path | None = None)
     return specimen_of(finished, _model_of(finished, spec))
 
 
+def specimen_among(models: Sequence[Model], folder: Path, path: str) -> Specimen:
+    """Open the folder of a run with its best weights, as one of some networks of a spec.
+
+    Errors:
+        TrainError: where the folder is not that of a run, or has no weights.
+        LookingError: where its network is none of them, with what differs; or has several inputs.
+    """
+    finished = open_run(folder, tries=False)
+    return specimen_of(finished, _network_of(finished, models, path))
+
+
 def specimen_of(finished: Finished, model: Model) -> Specimen:
     """A run with the Model of its network.
 
@@ -164,13 +176,16 @@ def _model_of(finished: Finished, spec: Path | None) -> Model:
         line = str(error).partition("\n")[0]
         advice = "" if spec else "; pass the file it was trained from with --spec"
         raise LookingError(f"cannot read the spec of the run: {line}{advice}") from None
+    return _network_of(finished, models, str(path))
+
+
+def _network_of(finished: Finished, models: Sequence[Model], path: str) -> Model:
+    """The network that was trained; of a file with a single one it may have another name."""
     wanted = finished.facts.get("network")
     for model in models:
         if model.name == wanted or len(models) == 1:
-            break
-    else:
-        raise LookingError(f"{path} has no network {wanted}")
-    return model
+            return model
+    raise LookingError(f"{path} has no network {wanted}, which {finished.run.folder} is a run of")
 
 
 def check_finite(values: Tensor, what: str) -> None:

@@ -149,7 +149,7 @@ def _fused(model: Model, stages: Sequence[Stage]) -> list[Stage]:
     for stage in stages:
         node = model.nodes[stage.node]
         before = fused[-1] if fused else None
-        if before and node.inputs == (before.node,) and _belongs_to(model, node):
+        if before and node.inputs == (before.node,) and belongs_to(model, node):
             statement = f"{before.statement} {stage.statement}"
             fused[-1] = replace(stage, name=before.name, statement=statement)
         else:
@@ -157,7 +157,7 @@ def _fused(model: Model, stages: Sequence[Stage]) -> list[Stage]:
     return fused
 
 
-def _belongs_to(model: Model, node: Node) -> bool:
+def belongs_to(model: Model, node: Node) -> bool:
     """Whether a layer is read as belonging to the one before, as the relu of a convolution."""
     before = model.nodes[node.inputs[0]].layer.family
     has_weights = before in (Family.CONVOLUTION, Family.DENSE, Family.MERGE)

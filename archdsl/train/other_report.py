@@ -21,6 +21,8 @@ from archdsl.train.other_evaluation import (
 )
 from archdsl.train.report import save_figure
 
+#: The width of a panel in inches, and its largest height in widths.
+_SIDE, _TALLEST = 1.9, 2.0
 #: Targets that are written beside an image.
 _MOST_TARGETS = 6
 
@@ -131,7 +133,9 @@ def _draw_worst(
 
     shown = [panels(image) for image in worst]
     across, rows = len(shown[0]), -(-len(shown) // 2)
-    figure = Figure(figsize=(1.9 * 2 * across, 2.2 * rows + 0.5), layout="constrained")
+    high, wide = worst[0].pixels.shape[-2:]
+    tall = _SIDE * min(high / wide, _TALLEST) + 0.35
+    figure = Figure(figsize=(_SIDE * 2 * across, tall * rows + 0.5), layout="constrained")
     grid = figure.subplots(rows, 2 * across, squeeze=False)
     for axes in grid.flatten():
         axes.set_axis_off()

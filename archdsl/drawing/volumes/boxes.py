@@ -13,6 +13,7 @@ from archdsl.drawing.figure.heat import HeatScale
 from archdsl.drawing.graph.wires import wire_marks
 from archdsl.drawing.options import Options
 from archdsl.drawing.volumes.cuboids import CuboidSize, Ruler, cuboid_marks
+from archdsl.drawing.volumes.faces import Faces
 from archdsl.layers import Family
 from archdsl.layers.definition import fields_of
 from archdsl.layers.volume import Volume
@@ -136,12 +137,14 @@ class Boxes:
         ruler: Ruler,
         options: Options,
         heat: HeatScale | None = None,
+        faces: Faces | None = None,
     ) -> None:
         self.model = model
         self.figure = figure
         self.ruler = ruler
         self.options = options
         self.heat = heat
+        self.faces = faces
 
     def layout_box(self, box: Box, before: Volume | None) -> LayoutBox:
         """A box with its height and width above it, and channels, name and operation below it."""
@@ -149,6 +152,7 @@ class Boxes:
         groups = self._groups(box)
         size = self._size(box, groups)
         copies = self._copies(box, size)
+        shown = self._results(box, len(copies))
         # Where some are left out, the last stands behind a gap.
         gap = size.back + _LEFT_OUT if len(copies) < box.count else 0.0
         wide = sum(copy.width for copy, _ in copies) + gap + size.back
@@ -172,14 +176,15 @@ class Boxes:
                 out = ((right, middle), (ends[1] - 2, middle), (ends[1] - 2, 0.0), (ends[1], 0.0))
                 canvas.wire(*out, has_arrow=False)
             x = left
-            for number_left, (copy, parts) in zip(
-                reversed(range(len(copies))), copies, strict=True
-            ):
-                if gap and not number_left:
+            for place, ((copy, parts), node) in enumerate(zip(copies, shown, strict=True)):
+                if gap and place == len(copies) - 1:
                     at = (x + size.back + _LEFT_OUT / 2, y + size.height / 2)
                     cuboids.append(Text(at, "…", TEXT, bold=True))
                     x += gap
-                cuboids += cuboid_marks(x, y, copy, box.look, parts, self._paints(box))
+                face = self.faces.front(node, number, groups) if self.faces else None
+                cuboids += cuboid_marks(
+                    x, y, copy, box.look, parts, self._paints(box), face, self.ruler.is_turned
+                )
                 x += copy.width
         texts = list(_column(left + wide / 2, -top, below))
         if above.text:
@@ -204,6 +209,17 @@ class Boxes:
             )
             for block in blocks
         ]
+
+    def _results(self, box: Box, count: int) -> list[int]:
+        """The nodes whose results the boxes that touch are: all, or the first and the last."""
+        if box.run:
+            outputs = [block.output for block in box.run]
+        else:
+            each = max(1, len(box.members) // box.count)
+            outputs = list(box.members[each - 1 :: each])
+        if len(outputs) > count:
+            outputs = [*outputs[: count - 1], outputs[-1]]
+        return [box.id] * (count - len(outputs)) + outputs
 
     def parts(self, box: Box) -> tuple[int, ...]:
         """The channels that a `concat` joins in a box: its own, or the last of its block."""
@@ -274,6 +290,10 @@ class Boxes:
         heat = self.figure.heats.get(box.id)
         if self.heat is not None and heat is not None and heat.value:
             lines.append(Words(heat.short, True))
+        if self.faces is not None and self.figure.box_of.get(self.faces.answer) == box.id:
+            lines += [
+                Words(text, number == 0, "ink") for number, text in enumerate(self.faces.told)
+            ]
         return lines
 
 

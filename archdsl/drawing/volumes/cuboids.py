@@ -10,6 +10,7 @@ from math import ceil, log2, sqrt
 from archdsl.drawing.canvas.marks import Mark, polygon, polyline, rectangle
 from archdsl.drawing.canvas.palette import border_of, fill_of, side_of, top_of
 from archdsl.drawing.options import BoxScale
+from archdsl.drawing.volumes.faces import Face
 from archdsl.layers.volume import Volume
 
 #: Height of a box: ``H0 + A · log₂(rows)``; width: ``W0 + B · log₂(channels)``, in points.
@@ -20,6 +21,9 @@ U = 7.0
 #: A box reaches back, to the right and up, by this share of the length that would be its height if
 #: its volume were as high as it is wide.
 SLANT = 0.3
+#: A box that is turned, so that its maps face the reader, reaches back by this share of the width
+#: that it would have otherwise.
+TURNED = 0.5
 #: The thickness of a slab, which is the result of a layer without weights that keeps the channels,
 #: and of a bar, which is a vector.
 SLAB, BAR = 5.0, 8.0
@@ -69,10 +73,12 @@ class Ruler:
     most_length: int = 1
     #: The numbers of axes of the volumes.
     ranks: frozenset[int] = frozenset()
+    #: Whether boxes are turned: their fronts are the maps, and channels are behind one another.
+    is_turned: bool = False
 
     def size(self, volume: Volume, is_slab: bool = False) -> CuboidSize:
         """The size of a volume's box, or of a vector's bar."""
-        if len(volume.sizes) == 1:
+        if is_bar(volume, self.is_turned):
             height = H0 + U * self._share(volume.channels, self.most_units)
             return CuboidSize(BAR * self.zoom, height * self.zoom, SLANT * H0 * self.zoom)
         width = W0 + B * self._share(volume.channels, self.most_channels)
@@ -82,6 +88,8 @@ class Ruler:
             return CuboidSize(thick * self.zoom, height * self.zoom, PLATE * self.zoom)
         height = H0 + A * self._share(volume.height, self.most_rows)
         depth = H0 + A * self._share(volume.width, self.most_rows)
+        if self.is_turned:
+            return CuboidSize(depth * self.zoom, height * self.zoom, TURNED * thick * self.zoom)
         back, plates = SLANT * depth, 1
         if volume.rank == 3:
             plates = min(MOST_PLATES, 1 + ceil(log2(volume.size("D"))))
@@ -102,27 +110,36 @@ class Ruler:
     def rule(self) -> tuple[str, ...]:
         """The text below the picture, in pieces between which lines may be broken."""
         more = [text for rank, text in _RULES if rank in self.ranks]
+        across, along = ("wide", "deep") if self.is_turned else ("deep", "wide")
         return (
             f"sizes on a {_SIGNS[self.scale]} scale:",
-            "boxes are as high and deep as the volume,",
-            "as wide as it has channels;",
+            f"boxes are as high and {across} as the volume,",
+            f"as {along} as it has channels;",
             "bars are vectors, slabs change no channels" + ";" * bool(more),
             *(text + ";" for text in more[:-1]),
             *more[-1:],
         )
 
 
-def ruler_for(volumes: Sequence[Volume], scale: BoxScale, zoom: float = 1.0) -> Ruler:
+def is_bar(volume: Volume, is_turned: bool) -> bool:
+    """Whether a volume is drawn as the bar of a vector: the front of a turned 1×1 shows nothing."""
+    return volume.is_vector or (is_turned and volume.is_image and volume.positions == 1)
+
+
+def ruler_for(
+    volumes: Sequence[Volume], scale: BoxScale, zoom: float = 1.0, *, is_turned: bool = False
+) -> Ruler:
     """The ruler for the largest of some volumes."""
     images = [volume for volume in volumes if volume.rank > 1]
     return Ruler(
         scale,
         max((max(v.height, v.width) for v in images), default=1),
         max((v.channels for v in volumes if not v.is_vector), default=1),
-        max((v.channels for v in volumes if v.is_vector), default=1),
+        max((v.channels for v in volumes if is_bar(v, is_turned)), default=1),
         zoom,
         max((v.spatial[0] for v in volumes if v.rank == 1), default=1),
         frozenset(volume.rank for volume in volumes),
+        is_turned,
     )
 
 
@@ -133,11 +150,13 @@ def cuboid_marks(
     look: str,
     parts: Sequence[int] = (),
     heat: tuple[str, str, str] | None = None,
+    face: Face | None = None,
+    is_turned: bool = False,
 ) -> tuple[Mark, ...]:
     """The marks of a box with the upper left corner of its front at (x, y).
 
     ``parts`` are the channels from which it is joined. ``heat`` has colours of front, top and side
-    that replace the family's.
+    that replace the family's. ``face`` is shown on the front.
     """
     if size.plates > 1:
         back = size.back / (size.plates + CLEFT * (size.plates - 1))
@@ -146,7 +165,9 @@ def cuboid_marks(
         return tuple(
             mark
             for at in places
-            for mark in cuboid_marks(x + at, y - at, plate, look, () if at else parts, heat)
+            for mark in cuboid_marks(
+                x + at, y - at, plate, look, () if at else parts, heat, None if at else face
+            )
         )
     w, h, d = size.width, size.height, size.back
     front, top, side = heat or (fill_of(look), top_of(look), side_of(look))
@@ -159,11 +180,17 @@ def cuboid_marks(
         polygon(beside, fill=side, stroke=border, line=0.7),
         rectangle(x, y, w, h, fill=front, stroke=border, line=0.7),
     ]
+    if face is not None:
+        outline = rectangle(x, y, w, h, stroke=border, line=0.7)
+        marks[-1:] = [face.mark(x, y, w, h), outline]
     whole = sum(parts)
-    if w < _SEAM * len(parts):
+    if (d if is_turned else w) < _SEAM * len(parts):
         return tuple(marks)
     for number in list(accumulate(parts))[:-1]:
-        at = x + w * number / whole
+        at, behind = x + w * number / whole, d * number / whole
         seam = ((at, bottom), (at, y), (at + d, y - d))
+        if is_turned:
+            edge = (right + behind, y - behind)
+            seam = ((x + behind, y - behind), edge, (right + behind, bottom - behind))
         marks.append(polyline(seam, stroke=border, line=0.5, dash=_STITCH))
     return tuple(marks)

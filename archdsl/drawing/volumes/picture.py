@@ -28,6 +28,7 @@ from archdsl.drawing.graph.sheet import Panel
 from archdsl.drawing.options import PAGES, SMALLEST_TEXT, Options, Page, is_legible, note_small_text
 from archdsl.drawing.volumes.boxes import LEADING, TEXT, Boxes
 from archdsl.drawing.volumes.cuboids import Ruler, ruler_for
+from archdsl.drawing.volumes.faces import Faces
 from archdsl.drawing.volumes.projection import GAP, PAD, Projection
 from archdsl.drawing.volumes.rows import ROW_GAP, rows_panel
 from archdsl.drawing.volumes.ushape import u_panel, u_stages
@@ -42,8 +43,10 @@ KEY_ZOOM = 0.5
 MAX_ROWS = 9
 
 
-def volumes_picture(model: Model, options: Options) -> Picture:
+def volumes_picture(model: Model, options: Options, faces: Faces | None = None) -> Picture:
     """The volumes of a network as boxes, fitted to the page that the options name.
+
+    With ``faces`` the boxes are turned, and have these on their fronts.
 
     Errors:
         DrawingError: The options name a part to open that does not exist, or another direction.
@@ -51,9 +54,9 @@ def volumes_picture(model: Model, options: Options) -> Picture:
     if options.direction == "down":
         raise DrawingError("volumes are drawn from left to right, not down")
     if options.fit == "none":
-        stage = VolumeFigure(model, _composed(model, options), options, 1.0)
+        stage = VolumeFigure(model, _composed(model, options), options, 1.0, faces)
         return stage.picture(1, is_u=True, has_keys=True)
-    return _fitted(model, options, PAGES[options.fit])
+    return _fitted(model, options, PAGES[options.fit], faces)
 
 
 def _composed(model: Model, options: Options) -> Figure:
@@ -79,21 +82,31 @@ def _forks(item: FigureItem) -> bool:
 class VolumeFigure:
     """A figure with its boxes at one size, to be laid out in one way or another."""
 
-    def __init__(self, model: Model, figure: Figure, options: Options, zoom: float) -> None:
+    def __init__(
+        self,
+        model: Model,
+        figure: Figure,
+        options: Options,
+        zoom: float,
+        faces: Faces | None = None,
+    ) -> None:
         self.figure = figure
+        self.faces = faces
         self.options = options
         measure = MEASURES.get(options.color_by)
         self.scale: HeatScale | None = (
             scale_of(measure, [*figure.heats.values()], figure.volumes[0]) if measure else None
         )
         shown = [volume for f in (figure, *figure.keys) for volume in f.volumes.values()]
-        self.ruler: Ruler = ruler_for(shown, options.scale, zoom)
+        is_turned = faces is not None
+        self.ruler: Ruler = ruler_for(shown, options.scale, zoom, is_turned=is_turned)
 
-        def projection(of: Figure, ruler: Ruler) -> Projection:
-            return Projection(of, Boxes(model, of, ruler, options, self.scale))
+        def projection(of: Figure, ruler: Ruler, faces: Faces | None = None) -> Projection:
+            return Projection(of, Boxes(model, of, ruler, options, self.scale, faces))
 
-        self.main = projection(figure, self.ruler)
-        small = ruler_for(shown, options.scale, min(zoom, KEY_ZOOM))
+        self.main = projection(figure, self.ruler, faces)
+        # The inside of a block may be that of several, with different results.
+        small = ruler_for(shown, options.scale, min(zoom, KEY_ZOOM), is_turned=is_turned)
         self.keys = [rows_panel(projection(key, small), [key.items]) for key in figure.keys]
         self.heights: dict[int, float] = {}
         self.segments = self._measured(segments_of(figure.items))
@@ -174,6 +187,8 @@ class VolumeFigure:
         if has_keys and self.ruler.zoom > KEY_ZOOM:
             share = f"{KEY_ZOOM / self.ruler.zoom:.0%}".replace("%", " %")
             rule = (*rule[:-1], f"{rule[-1]};", f"collapsed blocks are shown below at {share}")
+        if self.faces is not None:
+            rule = (*rule[:-1], f"{rule[-1]};", *self.faces.rule)
         for piece in rule:
             if lines and text_width(f"{lines[-1]} {piece}", TEXT) <= width:
                 lines[-1] += f" {piece}"
@@ -257,7 +272,7 @@ class _Candidate:
     note: str = ""
 
 
-def _fitted(model: Model, options: Options, page: Page) -> Picture:
+def _fitted(model: Model, options: Options, page: Page, faces: Faces | None) -> Picture:
     """The picture with the largest boxes whose text is legible on the page."""
     if options.direction == "right" and page.height > page.width:
         page = replace(page, width=page.height, height=page.width)
@@ -266,7 +281,7 @@ def _fitted(model: Model, options: Options, page: Page) -> Picture:
     for candidate in _candidates(model, options, page):
         for zoom in ZOOMS:
             key = (id(candidate.figure), zoom)
-            stage = stages.get(key) or VolumeFigure(model, candidate.figure, options, zoom)
+            stage = stages.get(key) or VolumeFigure(model, candidate.figure, options, zoom, faces)
             stages[key] = stage
             if candidate.is_u and stage.stages is None:
                 break
