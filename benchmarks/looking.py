@@ -3,8 +3,9 @@
     python benchmarks/looking.py [--rounds 5]
 
 Needs the extra ``train`` and a minute: it trains GoogLeNet for a step on synthetic images, then
-looks at a picture as a process of its own. The rounds take turns, the least counts, and the goal is
-about wall time on a machine without other work. Exits with 1 where it is missed.
+looks at a picture as a process of its own. The rounds take turns, and the least counts. The machine
+may be shared: with one thread, CPU time (user and system) is what the wall time would be without
+other work, and is what the goal is about. Exits with 1 where it is missed.
 """
 
 from __future__ import annotations
@@ -62,14 +63,15 @@ def main() -> int:
         print("\nimports of `archdsl look`, with what they import themselves")
         for seconds, module in imports(works["archdsl look, SVG"]):
             print(f"{seconds:40.2f} s  {module}")
-    found = least([run["archdsl look, SVG"] for run in runs]).wall
-    print(f"\n{'✓' if found <= MAX_SECONDS else '✗'} {found:.2f} s, {MAX_SECONDS:g} s allowed")
+    found = least([run["archdsl look, SVG"] for run in runs]).cpu
+    print(f"\n{'✓' if found <= MAX_SECONDS else '✗'} look, CPU {found:.2f} s  ≤ {MAX_SECONDS:g} s")
     return 0 if found <= MAX_SECONDS else 1
 
 
 def call(*words: str) -> Seconds:
     """The time of a fresh interpreter, with its bytecode cached as that of an installed package."""
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    environment["OMP_NUM_THREADS"] = "1"
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     command = [sys.executable, *words]
     done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
