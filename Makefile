@@ -21,7 +21,7 @@ help:
 	@echo "make grammar   tables of the parser, after a change of grammar.lark or of Lark"
 	@echo "make docs      regenerate docs/layers.md, diagnostics.md, faults.md and pictures/"
 	@echo "make gallery   draw specs in every style for docs/gallery.md"
-	@echo "make looking   train three small networks and look into them, for docs/looking.md"
+	@echo "make looking   train four small networks and look into them, for docs/looking.md"
 	@echo "make clean     remove .venv, drawings, the demo's run and caches"
 
 demo: $(VENV)/ready

@@ -1,4 +1,4 @@
-"""Make the pictures of docs/looking.md: train three small networks, and look into them.
+"""Make the pictures of docs/looking.md: train four small networks, and look into them.
 
     python tools/looking_pictures.py [FOLDER]
 
@@ -61,6 +61,18 @@ network NarrowUNet: 32x64x1 → 32x64x11 {
 }
 """
 
+#: A small network that tells how a square of a photograph is turned. Its first filters begin small,
+#: and what the task does not need decays: so they are not the noise that they started as.
+TURNED = """
+network Turned: 40x40x3 → 4 {
+  conv1: conv 9x9 24 s2 p4 init=normal(0.003); bn; relu; maxpool 2
+  conv 3x3 48 same; bn; relu; maxpool 2
+  conv 3x3 64 same; bn; relu; gap; flatten; fc 4
+  init he
+  train { batch 32; epochs 16; sgd lr=0.05 momentum=0.9 weight_decay=0.005; schedule cosine }
+}
+"""
+
 #: Patches of each photograph: for training from its left, for validation from its right.
 PATCHES = {"train": (160, 0.0, 0.7), "val": (40, 0.7, 1.0)}
 SIDE = 160
@@ -83,9 +95,11 @@ def main() -> None:
     write_patches(folder / "photos")
     (folder / "googlenet.arch").write_text(GOOGLENET, "utf-8")
     (folder / "unet.arch").write_text(UNET, "utf-8")
+    (folder / "turned.arch").write_text(TURNED, "utf-8")
     train(folder, ROOT / "specs" / "lenet5.arch", "lenet5", "--data", "digits", "--epochs", "6")
     train(folder, folder / "googlenet.arch", "googlenet", "--data", f"folder:{folder / 'photos'}")
     train(folder, folder / "unet.arch", "unet", "--data", "looking_data:fields")
+    train(folder, folder / "turned.arch", "turned", "--data", "looking_data:turned")
     for run, image, name, more in (
         ("lenet5", seven, "lenet5", []),
         ("lenet5", seven, "lenet5-C3", ["--part", "C3"]),
@@ -96,6 +110,7 @@ def main() -> None:
         ("lenet5", seven, "lenet5-grad-cam", ["--grad-cam"]),
         ("googlenet", temple, "googlenet", []),
         ("googlenet", None, "googlenet-filters", ["--filters"]),
+        ("turned", None, "turned-filters", ["--filters", "--weights", "last"]),
         ("googlenet", temple, "googlenet-grad-cam", ["--grad-cam"]),
         ("googlenet", temple, "googlenet-occlusion", ["--occlusion"]),
         ("unet", field, "unet", ["--channels", "6"]),
