@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archdsl.elaborate import elaborate
-from archdsl.frontend import read_beside, read_input, read_linted, read_models, read_source
+from archdsl.frontend import (
+    Sizes,
+    as_volume,
+    read_beside,
+    read_linted,
+    read_models,
+    read_source,
+)
 from archdsl.layers.volume import Volume
 from archdsl.model import DISPLAYS, Model, PartialModel
 from archdsl.text.diagnostics import ArchError, Diagnostic
@@ -35,17 +42,11 @@ def _verified(models: tuple[Model, ...]) -> tuple[Model, ...]:
     return models
 
 
-def _volume(input: str | tuple[int, ...] | Volume | None) -> Volume | None:
-    if input is None or isinstance(input, Volume):
-        return input
-    if isinstance(input, tuple):
-        return Volume(input)
-    return read_input(input)
+def _volume(input: Sizes | None) -> Volume | None:
+    return None if input is None else as_volume(input)
 
 
-def parse(
-    text: str, *, path: str = "<text>", input: str | tuple[int, ...] | Volume | None = None
-) -> Model:
+def parse(text: str, *, path: str = "<text>", input: Sizes | None = None) -> Model:
     """The one network of a text. ``input`` is for bare statements: ``28x28x192``.
 
     Errors:
@@ -55,15 +56,13 @@ def parse(
     return _only(_verified(read_models(Source(text, path), _volume(input))), path)
 
 
-def load(path: str | Path, *, input: str | tuple[int, ...] | Volume | None = None) -> Model:
+def load(path: str | Path, *, input: Sizes | None = None) -> Model:
     """The one network of a file. Errors: as for ``parse``, and unreadable files."""
     source = read_source(Path(path))
     return _only(_verified(read_models(source, _volume(input))), source.path)
 
 
-def load_all(
-    path: str | Path, *, input: str | tuple[int, ...] | Volume | None = None
-) -> tuple[Model, ...]:
+def load_all(path: str | Path, *, input: Sizes | None = None) -> tuple[Model, ...]:
     """All networks of a file. Errors: as for ``load``."""
     return _verified(read_models(read_source(Path(path)), _volume(input)))
 
@@ -79,7 +78,7 @@ def _only(models: tuple[Model, ...], path: str) -> Model:
 def replace(
     model: Model,
     *,
-    input: str | tuple[int, ...] | Volume | None = None,
+    input: Sizes | None = None,
     **arguments: ArgumentValue,
 ) -> Model:
     """The network with other arguments of its family, or for another input.
@@ -96,9 +95,7 @@ def replace(
     return replace_arguments(model, _volume(input), arguments)
 
 
-def lint(
-    path: str | Path, *, input: str | tuple[int, ...] | Volume | None = None
-) -> tuple[Diagnostic, ...]:
+def lint(path: str | Path, *, input: Sizes | None = None) -> tuple[Diagnostic, ...]:
     """The warnings about a file: what is allowed but probably not meant.
 
     Errors:
@@ -107,7 +104,7 @@ def lint(
     return read_linted(read_source(Path(path)), _volume(input))[1]
 
 
-def check(path: str | Path, *, input: str | tuple[int, ...] | Volume | None = None) -> str:
+def check(path: str | Path, *, input: Sizes | None = None) -> str:
     """The table that ``archdsl check`` prints, for all networks of a file."""
     from archdsl.report.table import render_report
 
@@ -121,7 +118,7 @@ def format(
     *,
     path: str = "<text>",
     volumes: bool = False,
-    input: str | tuple[int, ...] | Volume | None = None,
+    input: Sizes | None = None,
 ) -> str:
     """A text in the one style; with ``volumes``, also the volume behind each line of a network.
 

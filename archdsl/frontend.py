@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os.path import normpath
 from pathlib import Path
+from typing import TypeAlias
 
 from archdsl.collector import without_collector
 from archdsl.elaborate import elaborate, elaborate_partly
@@ -186,6 +187,45 @@ def _examine(source: Source, input: Volume | None, texts: Mapping[str, Source]) 
     failed = (diagnostic for model in models for diagnostic in model.diagnostics)
     warnings = lint_program(program, models, networks[0].uses if networks else {})
     return Examined((*failed, *warnings), right)
+
+
+#: What flows into a network: a volume, or several by their names.
+Inputs: TypeAlias = "Volume | Mapping[str, Volume]"
+#: A volume as people give it: ``28x28x192``, its sizes, or itself.
+Sizes: TypeAlias = "str | tuple[int, ...] | Volume"
+
+
+def as_volume(sizes: Sizes) -> Volume:
+    """A volume that is written in some way. Errors: ``ValueError`` where a text is none."""
+    if isinstance(sizes, str):
+        return read_input(sizes)
+    return Volume(sizes) if isinstance(sizes, tuple) else sizes
+
+
+def as_inputs(given: Sizes | Mapping[str, Sizes]) -> Inputs:
+    """One volume, or several by name; a text can have both. Errors: as for ``read_inputs``."""
+    if isinstance(given, str):
+        return read_inputs(given)
+    if isinstance(given, Mapping):
+        return {name: as_volume(sizes) for name, sizes in given.items()}
+    return as_volume(given)
+
+
+def read_inputs(text: str) -> Inputs:
+    """A volume, or several with names: ``left: 105x105x1, right: 105x105x1``.
+
+    Errors:
+        ValueError: for anything else.
+    """
+    if ":" not in text:
+        return read_input(text)
+    found: dict[str, Volume] = {}
+    for port in text.split(","):
+        name, _, sizes = (word.strip() for word in port.rpartition(":"))
+        if not name or name in found:
+            raise ValueError(f"{text!r} is not `left: 28x28x1, right: 28x28x1`, or a volume")
+        found[name] = read_input(sizes)
+    return found
 
 
 def read_input(text: str) -> Volume:

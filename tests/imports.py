@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 
 import torch
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
+from archdsl.frontend import Inputs
 from archdsl.importing.importer import Imported, import_torch
 from archdsl.layers.volume import Volume
+from archdsl.model import Model
 
 SMALL = Volume((16, 16, 3))
 
 
-def imported(module: nn.Module, input: Volume = SMALL) -> Imported:
+def inputs_of(model: Model, module: nn.Module) -> Inputs:
+    """The inputs of a network as the import of its module takes them."""
+    if len(model.inputs) == 1:
+        return model.input
+    names = inspect.signature(module.forward).parameters
+    return {name: node.volume for name, node in zip(names, model.inputs, strict=True)}
+
+
+def imported(module: nn.Module, input: Inputs = SMALL) -> Imported:
     torch.manual_seed(0)
     return import_torch(module, "Net", input, "net.py:Net")
 

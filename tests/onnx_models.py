@@ -25,15 +25,19 @@ def model(
     constants: Mapping[str, Any] | None = None,
     *,
     input: Sequence[int | str] = (1, 4, 8, 8),
+    others: Mapping[str, Sequence[int | str]] | None = None,
     outputs: Sequence[str] = ("y",),
     opset: int = 17,
     kind: int = TensorProto.FLOAT,
 ) -> bytes:
-    """The content of a file with these nodes, whose input is `x`."""
+    """The content of a file with these nodes, whose inputs are `x` and ``others``."""
     made = helper.make_graph(
         nodes,
         "net",
-        [helper.make_tensor_value_info("x", kind, input)],
+        [
+            helper.make_tensor_value_info(name, kind, sizes)
+            for name, sizes in {"x": input, **(others or {})}.items()
+        ],
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
         [numpy_helper.from_array(np.asarray(v), k) for k, v in (constants or {}).items()],
     )

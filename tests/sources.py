@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -45,10 +45,11 @@ def _value(code: Any, names: dict[str, Any]) -> Any:
 
 
 @torch.no_grad()
-def run_graph(graph: SourceGraph, state: Mapping[int, Mapping[str, Tensor]], x: Tensor) -> list:
+def run_graph(
+    graph: SourceGraph, state: Mapping[int, Mapping[str, Tensor]], images: Sequence[Tensor]
+) -> list:
     """The results of a graph, each layer run in the module that stands for it, in evaluation."""
-    values = {INPUT: x}
-    volumes = {INPUT: graph.input} | {o.id: o.volume for o in graph.operations}
+    values = {INPUT - number: x for number, x in enumerate(images)}
     for operation in graph.operations:
         layer = operation.layer
         inputs = [values[i] for i in operation.inputs]
@@ -60,7 +61,9 @@ def run_graph(graph: SourceGraph, state: Mapping[int, Mapping[str, Tensor]], x: 
         else:
             assert isinstance(layer, UnaryLayer)
             with torch.device("meta" if operation.state else "cpu"):
-                module = _value(layer.emit(volumes[operation.inputs[0]]), _names_of(layer)).eval()
+                module = _value(
+                    layer.emit(graph.volume(operation.inputs[0])), _names_of(layer)
+                ).eval()
             if operation.state:
                 owner = module[-1] if isinstance(module, nn.Sequential) else module
                 owner.load_state_dict(dict(state[operation.id]), assign=True)
@@ -74,10 +77,11 @@ def run_graph(graph: SourceGraph, state: Mapping[int, Mapping[str, Tensor]], x: 
 def assert_judged(source: FileSource) -> None:
     """What the file's own rules compute is what the graph computes, and it says something."""
     torch.manual_seed(0)
-    x = torch.randn(2, *source.graph.input.torch_sizes)
-    x[1] = x[1] / 2 + 0.5
-    judged = source.run(x, source.state)
-    computed = run_graph(source.graph, source.state, x)
+    images = [torch.randn(2, *volume.torch_sizes) for volume in source.graph.inputs.values()]
+    for x in images:
+        x[1] = x[1] / 2 + 0.5
+    judged = source.run(images, source.state)
+    computed = run_graph(source.graph, source.state, images)
     assert len(judged) == len(computed) == len(source.graph.results) + len(source.graph.heads)
     for one, other in zip(judged, computed, strict=True):
         assert one.isfinite().all()
@@ -87,5 +91,4 @@ def assert_judged(source: FileSource) -> None:
 
 
 def parameters(graph: SourceGraph) -> int:
-    volumes = {INPUT: graph.input} | {o.id: o.volume for o in graph.operations}
-    return sum(o.layer.count_parameters(volumes[o.inputs[0]]) for o in graph.operations)
+    return sum(o.layer.count_parameters(graph.volume(o.inputs[0])) for o in graph.operations)

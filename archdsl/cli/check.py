@@ -18,12 +18,12 @@ from archdsl.cli.configuration import (
     find_configuration,
 )
 from archdsl.cli.extras import needing
-from archdsl.cli.files import STDIN, Reading, read_specs
+from archdsl.cli.files import STDIN, Reading, only_volume, read_specs
 from archdsl.cli.findings import CheckReport, print_findings
 from archdsl.cli.lazy_help import HelpedCommand
-from archdsl.cli.options import MemorySize, color_option, input_option, paths_argument
+from archdsl.cli.options import MemorySize, color_option, inputs_option, paths_argument
 from archdsl.cli.terminal import CLEAN, FINDINGS, ColorChoice, CommandError, exit_code
-from archdsl.layers.volume import Volume
+from archdsl.frontend import Inputs
 from archdsl.model import Model
 from archdsl.recipe import Recipe
 from archdsl.report.text import count_of
@@ -39,7 +39,7 @@ def _complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[Co
 
 @click.command(cls=HelpedCommand)
 @paths_argument
-@input_option
+@inputs_option
 @click.option(
     "--format",
     "output_format",
@@ -87,7 +87,7 @@ def _complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[Co
 def check(
     ctx: click.Context,
     paths: tuple[str, ...],
-    input_volume: Volume | None,
+    inputs: Inputs | None,
     output_format: str | None,
     ignored: tuple[str, ...],
     strict: bool,
@@ -132,14 +132,16 @@ def check(
     if fix or diff:
         from archdsl.cli.fixing import fix_files, show_changes, write_fixed
 
-        fixed = fix_files(paths, input_volume, unsafe=unsafe_fixes, configuration=configuration)
+        fixed = fix_files(
+            paths, only_volume(inputs), unsafe=unsafe_fixes, configuration=configuration
+        )
         if diff:
             show_changes(fixed)
             ctx.exit(FINDINGS if fixed else CLEAN)
         write_fixed(fixed)
 
     def run() -> CheckReport:
-        reading = read_specs(paths, input_volume, lints=True)
+        reading = read_specs(paths, inputs, lints=True)
         memories = {}
         if training:
             memories = {m: _estimate(m, batch, precision or "32") for m in reading.models}

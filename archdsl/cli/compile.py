@@ -12,7 +12,7 @@ import click
 
 from archdsl.cli.files import Reading, Spec, is_folder, read_specs, write_files
 from archdsl.cli.lazy_help import HelpedCommand
-from archdsl.cli.options import color_option, input_option, paths_argument
+from archdsl.cli.options import color_option, inputs_option, paths_argument
 from archdsl.cli.terminal import (
     FINDINGS,
     ColorChoice,
@@ -23,7 +23,7 @@ from archdsl.cli.terminal import (
     print_note,
     print_text,
 )
-from archdsl.layers.volume import Volume
+from archdsl.frontend import Inputs
 from archdsl.report.text import count_of, printable
 
 #: Matches the start of a generated module and of no other file: its docstring, with only comments,
@@ -58,7 +58,7 @@ _GENERATED = re.compile(
 )
 @click.option("--check", "only_check", is_flag=True, help="Write nothing; fail if any is stale.")
 @click.option("--force", is_flag=True, help="Overwrite files that archdsl did not generate.")
-@input_option
+@inputs_option
 @color_option
 @click.pass_context
 def compile(
@@ -69,7 +69,7 @@ def compile(
     templates: Path | None,
     only_check: bool,
     force: bool,
-    input_volume: Volume | None,
+    inputs: Inputs | None,
     color: ColorChoice,
 ) -> None:
     """Compile specs to PyTorch: one module per spec, importable and self-contained.
@@ -91,7 +91,7 @@ def compile(
     Exit codes: 0 done, 1 findings or stale modules, 2 a wrong call or a file at fault, 70 a module
     that is not what its spec says: a bug in archdsl.
     """
-    reading = read_specs(paths, input_volume)
+    reading = read_specs(paths, inputs)
     if reading.diagnostics:
         print_diagnostics(reading.diagnostics, color)
         ctx.exit(exit_code(reading.diagnostics))

@@ -10,7 +10,7 @@ import click
 from archdsl.cli.extras import needing
 from archdsl.cli.files import Reading, is_folder, read_specs, write_files
 from archdsl.cli.lazy_help import HelpedCommand
-from archdsl.cli.options import color_option, input_option, paths_argument
+from archdsl.cli.options import color_option, inputs_option, paths_argument
 from archdsl.cli.terminal import (
     ColorChoice,
     CommandError,
@@ -23,7 +23,7 @@ from archdsl.cli.terminal import (
 from archdsl.drawing.canvas.palette import THEMES
 from archdsl.drawing.options import BoxScale, ColorBy, Direction, Fit, Legend, Options, Shapes
 from archdsl.drawing.styles import ENDINGS, FORMATS, STYLES, Style, style_named
-from archdsl.layers.volume import Volume
+from archdsl.frontend import Inputs
 from archdsl.model import Model
 from archdsl.report.text import count_of, printable
 
@@ -132,7 +132,7 @@ FOLDER = "drawings"
 @click.option(
     "--image", metavar="FILE", type=click.Path(path_type=Path), help="The image that --run sees."
 )
-@input_option
+@inputs_option
 @color_option
 @click.pass_context
 def draw(
@@ -146,7 +146,7 @@ def draw(
     run: Path | None,
     image: Path | None,
     open_parts: tuple[str, ...],
-    input_volume: Volume | None,
+    inputs: Inputs | None,
     color: ColorChoice,
     **choices: Any,
 ) -> None:
@@ -174,7 +174,7 @@ def draw(
     chosen = style_named(style or ("graph" if run is None else "volumes"))
     format = _format(ctx, output, given, chosen)
     options = Options(open=open_parts, **choices)
-    reading = read_specs(paths, input_volume, keeps_going=keep_going)
+    reading = read_specs(paths, inputs, keeps_going=keep_going)
     print_diagnostics(reading.diagnostics, color)
     if reading.diagnostics and not (keep_going and reading.models):
         ctx.exit(exit_code(reading.diagnostics))

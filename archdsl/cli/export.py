@@ -10,7 +10,7 @@ import click
 from archdsl.cli.extras import needing
 from archdsl.cli.files import choose_network, is_folder, read_specs, write_files
 from archdsl.cli.lazy_help import HelpedCommand
-from archdsl.cli.options import color_option, input_option
+from archdsl.cli.options import color_option, inputs_option
 from archdsl.cli.terminal import (
     ColorChoice,
     CommandError,
@@ -19,7 +19,7 @@ from archdsl.cli.terminal import (
     print_note,
     print_text,
 )
-from archdsl.layers.volume import Volume
+from archdsl.frontend import Inputs
 from archdsl.report.text import count_of, printable
 
 
@@ -63,7 +63,7 @@ class Batch(click.ParamType[int | None]):
     help="Images per batch.",
 )
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
-@input_option
+@inputs_option
 @color_option
 @click.pass_context
 def export(
@@ -76,7 +76,7 @@ def export(
     opset: int | None,
     batch: int | None,
     force: bool,
-    input_volume: Volume | None,
+    inputs: Inputs | None,
     color: ColorChoice,
 ) -> None:
     """Export a network for other programs: ONNX, in one file, compared with torch.
@@ -98,7 +98,7 @@ def export(
     if not onnx:
         raise click.UsageError("name a format; there is one: `--onnx`", ctx)
     run = Path(spec) if (Path(spec) / "run.json").is_file() else None
-    reading = read_specs([str(run / "spec.arch") if run else spec], input_volume)
+    reading = read_specs([str(run / "spec.arch") if run else spec], inputs)
     if reading.diagnostics:
         print_diagnostics(reading.diagnostics, color)
         ctx.exit(exit_code(reading.diagnostics))

@@ -15,6 +15,7 @@ from archdsl.cli.sources import import_text, is_from_elsewhere, stem_of
 from archdsl.cli.terminal import CommandError
 from archdsl.frontend import (
     MAX_BYTES,
+    Inputs,
     read_linted,
     read_models,
     read_partly,
@@ -162,7 +163,7 @@ class Reading:
 
 def read_specs(
     paths: Sequence[str],
-    input: Volume | None,
+    inputs: Inputs | None,
     *,
     lints: bool = False,
     keeps_going: bool = False,
@@ -177,11 +178,12 @@ def read_specs(
     diagnostics = list(found.diagnostics)
     for file in found.files:
         try:
-            source = import_text(file.path, input) if file.is_from_elsewhere else read_file(file)
+            source = import_text(file.path, inputs) if file.is_from_elsewhere else read_file(file)
         except ArchError as error:
             diagnostics.extend(error.diagnostics)
             continue
-        given = None if file.is_from_elsewhere else input  # which the text has by then
+        # An imported text has the volumes by then.
+        given = None if file.is_from_elsewhere else only_volume(inputs)
         try:
             if keeps_going:
                 models, found_here = read_partly(source, given)
@@ -197,6 +199,16 @@ def read_specs(
             found_here = error.diagnostics
         diagnostics.extend(verify_fixes(found_here, source, given) if lints else found_here)
     return Reading(tuple(specs), tuple(diagnostics), tuple(found.folders))
+
+
+def only_volume(inputs: Inputs | None) -> Volume | None:
+    """The volume of bare statements, whose input has no name. Errors: ``CommandError``."""
+    if inputs is None or isinstance(inputs, Volume):
+        return inputs
+    raise CommandError(
+        "`--input` with names is for networks from elsewhere, such as `net.py:Net`: a spec names "
+        "its inputs itself"
+    )
 
 
 def read_file(file: SpecFile) -> Source:

@@ -12,7 +12,7 @@ from archdsl.cli.lazy_help import HelpedCommand
 from archdsl.cli.options import color_option
 from archdsl.cli.sources import extra_for
 from archdsl.cli.terminal import ColorChoice, CommandError, print_note, print_text
-from archdsl.frontend import read_input
+from archdsl.frontend import read_inputs
 from archdsl.report.text import count_of, printable
 
 
@@ -30,7 +30,8 @@ from archdsl.report.text import count_of, printable
     "--input",
     "input_text",
     metavar="SIZE",
-    help="Volume of the input, such as 32x32x3; files and torchvision's classifiers have one.",
+    help="Volume of the input, such as 32x32x3; of several each by name: 'left: 32x32x3, right: "
+    "32x32x3'. Files and torchvision's classifiers have one.",
 )
 @click.option("--args", "arguments", default="", metavar="ARGS", help="Arguments: 'width=2'.")
 @click.option("--name", metavar="NAME", help="What the network is called in the spec.")
@@ -64,6 +65,7 @@ def import_(
     \b
     archdsl import torchvision.models:resnet50 -o resnet50.arch
     archdsl import "mynet.py:Net(width=2)" --input 32x32x3
+    archdsl import twins.py:Siamese --input "left: 105x105x1, right: 105x105x1"
     archdsl import model.onnx -o model.arch --weights model.safetensors
     archdsl import yolov3-tiny.cfg yolov3-tiny.weights -o yolo.arch
 
@@ -73,10 +75,10 @@ def import_(
         from archdsl.importing.sources import find_source
 
         try:
-            volume = read_input(input_text) if input_text else None
+            volumes = read_inputs(input_text) if input_text else None
         except ValueError as error:
             raise CommandError(f"`--input`: {error}") from None
-        found = find_source(source, weights=trained, arguments=arguments, input=volume, name=name)
+        found = find_source(source, weights=trained, arguments=arguments, input=volumes, name=name)
         if not found.name.isidentifier():
             raise CommandError(f"`--name`: {found.name!r} is not the name of a network")
         paths = _paths(output, weights, found.name, force)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
 from archdsl.elaborate.values import MAX_VALUE
-from archdsl.frontend import read_input
+from archdsl.frontend import Inputs, read_inputs
 from archdsl.layers.volume import Volume
 
 
@@ -22,15 +22,32 @@ class InputVolume(click.ParamType[Volume]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Volume:
-        if isinstance(value, Volume):
-            return value
-        try:
-            volume = read_input(value)
-        except ValueError:
+        volume = InputVolumes().convert(value, param, ctx)
+        if not isinstance(volume, Volume):
             self.fail(f"{value!r} is not a volume such as 28x28x192 or 784", param, ctx)
-        if volume.elements > MAX_VALUE:
-            self.fail(f"{value!r} is beyond the bound of {MAX_VALUE:,} elements", param, ctx)
         return volume
+
+
+class InputVolumes(click.ParamType[Inputs]):
+    """A volume, or those of several inputs by name: ``left: 28x28x1, right: 28x28x1``."""
+
+    name = "volumes"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Inputs:
+        if not isinstance(value, str):
+            return cast("Inputs", value)
+        try:
+            found = read_inputs(value)
+        except ValueError as error:
+            is_one = ":" not in value
+            reason = f"{value!r} is not a volume such as 28x28x192 or 784" if is_one else str(error)
+            self.fail(reason, param, ctx)
+        volumes = [found] if isinstance(found, Volume) else found.values()
+        if any(volume.elements > MAX_VALUE for volume in volumes):
+            self.fail(f"{value!r} is beyond the bound of {MAX_VALUE:,} elements", param, ctx)
+        return found
 
 
 class MemorySize(click.ParamType[int]):
@@ -61,6 +78,15 @@ input_option = click.option(
     type=InputVolume(),
     metavar="HxWxC",
     help="The input volume of a file of bare statements, such as 28x28x192.",
+)
+
+inputs_option = click.option(
+    "--input",
+    "inputs",
+    type=InputVolumes(),
+    metavar="HxWxC",
+    help="The input volume of a file of bare statements, or of a network from elsewhere, such as "
+    "28x28x192; of several inputs each by name: 'left: 28x28x1, right: 28x28x1'.",
 )
 
 color_option = click.option(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from archdsl.cli.extras import needing
 from archdsl.cli.terminal import print_note
+from archdsl.frontend import Inputs
 from archdsl.importing.suffixes import ONNX, SUFFIXES
-from archdsl.layers.volume import Volume
 from archdsl.report.text import printable
 from archdsl.text.source import Source
 
@@ -35,7 +35,7 @@ def extra_for(path: str) -> str:
     return "export" if path.lower().endswith(ONNX) else "torch"
 
 
-def import_text(path: str, input: Volume | None) -> Source:
+def import_text(path: str, inputs: Inputs | None) -> Source:
     """The text of a network from elsewhere, proved to compute the same.
 
     Errors:
@@ -44,7 +44,7 @@ def import_text(path: str, input: Volume | None) -> Source:
     with needing(extra_for(path), f"`{path}`"):
         from archdsl.importing.sources import find_source
 
-        found = find_source(path, input=input)
+        found = find_source(path, input=inputs)
         if found.is_executed:
             print_note(f"{printable(path.partition(':')[0])} is executed")
         return Source(found.make().text, path)

@@ -12,7 +12,7 @@ import click
 from archdsl.cli.extras import needing
 from archdsl.cli.files import choose_network, read_specs
 from archdsl.cli.lazy_help import HelpedCommand
-from archdsl.cli.options import color_option, data_root_option, input_option
+from archdsl.cli.options import color_option, data_root_option, inputs_option
 from archdsl.cli.terminal import (
     ColorChoice,
     CommandError,
@@ -21,7 +21,7 @@ from archdsl.cli.terminal import (
     print_note,
     print_text,
 )
-from archdsl.layers.volume import Volume
+from archdsl.frontend import Inputs
 from archdsl.recipe import Recipe
 from archdsl.report.text import count_of, printable
 
@@ -224,14 +224,14 @@ class Positive(click.FloatRange):
 @data_root_option
 @click.option("--download", is_flag=True, help="Fetch a data set that is missing.")
 @click.option("--skip-broken", is_flag=True, help="Leave out images that cannot be read.")
-@input_option
+@inputs_option
 @color_option
 @click.pass_context
 def train(
     ctx: click.Context,
     /,
     spec: str,
-    input_volume: Volume | None,
+    inputs: Inputs | None,
     color: ColorChoice,
     **flags: Any,
 ) -> None:
@@ -257,7 +257,7 @@ def train(
     finds_rate = flags.pop("find_lr")
     if finds_rate:
         _refuse_for_sweep(flags)
-    reading = read_specs([spec], input_volume)
+    reading = read_specs([spec], inputs)
     if reading.diagnostics:
         print_diagnostics(reading.diagnostics, color)
         ctx.exit(exit_code(reading.diagnostics))

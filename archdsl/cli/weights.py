@@ -11,7 +11,7 @@ import click
 from archdsl.cli.extras import needing
 from archdsl.cli.files import choose_network, read_specs, write_files
 from archdsl.cli.lazy_help import HelpedCommand, HelpedGroup
-from archdsl.cli.options import color_option, input_option
+from archdsl.cli.options import color_option, inputs_option
 from archdsl.cli.terminal import (
     ColorChoice,
     CommandError,
@@ -20,7 +20,7 @@ from archdsl.cli.terminal import (
     print_note,
     print_text,
 )
-from archdsl.layers.volume import Volume
+from archdsl.frontend import Inputs
 from archdsl.model import Model
 from archdsl.report.text import align, count_of, printable
 
@@ -79,7 +79,7 @@ class _Mapping(click.ParamType[tuple[str, str]]):
 @click.option("--dry-run", is_flag=True, help="Print the mapping and write nothing.")
 @click.option("--quiet", is_flag=True, help="Do not print the mapping.")
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
-@input_option
+@inputs_option
 @color_option
 @click.pass_context
 def port(
@@ -94,7 +94,7 @@ def port(
     dry_run: bool,
     quiet: bool,
     force: bool,
-    input_volume: Volume | None,
+    inputs: Inputs | None,
     color: ColorChoice,
 ) -> None:
     """Put weights under the names of a spec's module, matched by structure.
@@ -115,8 +115,8 @@ def port(
         raise click.UsageError("name the file to write with -o, or pass --dry-run", ctx)
     if output is not None and not dry_run and output.exists() and not force:
         raise CommandError(f"{output} already exists; use --force to overwrite it")
-    model = choose_network(_read(ctx, spec, input_volume, color), network, spec)
-    origins = _read(ctx, origin, input_volume, color) if origin else ()
+    model = choose_network(_read(ctx, spec, inputs, color), network, spec)
+    origins = _read(ctx, origin, inputs, color) if origin else ()
     with needing("torch", "porting weights"):
         from archdsl.torch_tools.port import (
             order_as,
@@ -148,9 +148,9 @@ def port(
 
 
 def _read(
-    ctx: click.Context, spec: str, input_volume: Volume | None, color: ColorChoice
+    ctx: click.Context, spec: str, inputs: Inputs | None, color: ColorChoice
 ) -> tuple[Model, ...]:
-    reading = read_specs([spec], input_volume)
+    reading = read_specs([spec], inputs)
     if reading.diagnostics:
         print_diagnostics(reading.diagnostics, color)
         ctx.exit(exit_code(reading.diagnostics))

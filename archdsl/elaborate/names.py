@@ -106,9 +106,14 @@ class Values:
 _FLAG_LIKE = re.compile(r"[spgd]\d+(x\d+)*|x\d+")
 
 
+#: Other names are in quotes.
+_BARE = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
 def can_refer_to(name: str) -> bool:
     """Whether a part can be referred to by a name: some can only be a part's, in quotes."""
-    return name.isidentifier() and not is_word(name) and not _FLAG_LIKE.fullmatch(name)
+    is_bare = _BARE.fullmatch(name) is not None
+    return is_bare and not is_word(name) and not _FLAG_LIKE.fullmatch(name)
 
 
 def refuse_word(name: syntax.Name, *, is_label: bool = False) -> None:

@@ -25,13 +25,8 @@ def need_same_layers(graph: SourceGraph, layers: Sequence[SourceLayer], model: M
     So is what numbers do not show: the rates of what is dropped, and the sizes of larger images.
     Only a `flatten` may be left out, before a layer that flattens.
     """
-    volumes = [layer.volume for layer in graph.operations]
     read = [
-        (
-            layer.layer,
-            tuple(graph.input if i < 0 else volumes[i] for i in layer.inputs),
-            layer.volume,
-        )
+        (layer.layer, tuple(map(graph.volume, layer.inputs)), layer.volume)
         for layer in layers
         if not isinstance(layer.layer, Flatten)
     ]

@@ -18,6 +18,7 @@ from archdsl.importing.statements import (
     ReferenceStatement,
     ReuseStatement,
     Statement,
+    label_of,
 )
 from archdsl.layers import Layer
 from archdsl.layers.definition import fields_of, per_axis_fields
@@ -202,10 +203,12 @@ class Blocks:
                 return label, key_of(operation.layer), tuple(map(self.key, branches))
             case HeadStatement(body=body, label=label):
                 return label, "head", self.key(body)
-            case InputStatement(label=label):
-                return label, "input"
+            case InputStatement(number=number):
+                return number, "input"
+            case ReferenceStatement(of=InputStatement() as of):
+                return "reference", self._key(of)
             case ReferenceStatement(of=of):
-                return ("reference", label_of(of))
+                return "reference", label_of(of)
             case ReuseStatement(of=of):
                 return label_of(statement), "reuse", label_of(of)
             case PartStatement(body=body, label=label):
@@ -254,10 +257,6 @@ def _turn(part: PartStatement, places: Sequence[int]) -> None:
         merge = part.body[place]
         assert isinstance(merge, MergeStatement)
         merge.branches.reverse()
-
-
-def label_of(statement: Statement) -> str | None:
-    return None if isinstance(statement, ReferenceStatement) else statement.label
 
 
 def _height(body: Sequence[Statement], levels: dict[int, list[PartStatement]]) -> int:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from archdsl.importing.errors import NotInTheLanguage, WrongSource
-from archdsl.importing.graph import INPUT, SourceGraph, SourceLayer, SourcePart
+from archdsl.importing.graph import INPUT, SourceGraph, SourceLayer, SourcePart, is_input
 from archdsl.importing.runs import behind
 from archdsl.layers import Layer
 from archdsl.layers.activation import PReLU
@@ -56,14 +56,16 @@ class Faults:
 class GraphBuilder:
     """Operations in execution order, each with the volume that its layer infers."""
 
-    def __init__(self, name: str, input: Volume) -> None:
+    def __init__(self, name: str, inputs: Mapping[str, Volume]) -> None:
         self.name = name
-        self.input = input
+        self.inputs = inputs
         self.operations: list[SourceLayer] = []
         self._parameters = 0
 
     def volume(self, of: int) -> Volume:
-        return self.input if of == INPUT else self.operations[of].volume
+        if is_input(of):
+            return [*self.inputs.values()][INPUT - of]
+        return self.operations[of].volume
 
     def add(self, layer: Layer, *inputs: int) -> int:
         """Add a layer behind its inputs; its number.
@@ -99,6 +101,10 @@ class GraphBuilder:
         state = _has_state(layer, self.volume(inputs[0]))
         self.operations[operation] = replace(before, layer=layer, inputs=inputs, state=state)
 
+    def share(self, of: int, keys: tuple[str, ...]) -> None:
+        """Say what the numbers of an operation are called, which others have as well."""
+        self.operations[of] = replace(self.operations[of], keys=keys)
+
     def name_operation(self, of: int, path: str, scopes: tuple[SourcePart, ...]) -> None:
         self.operations[of] = replace(self.operations[of], path=path, scopes=scopes)
 
@@ -115,7 +121,8 @@ class GraphBuilder:
         """
         trunk = self.behind(outputs.values())
         needed = trunk | self.behind(head for head, _ in heads)
-        numbers = {old: new for new, old in enumerate(sorted(needed))} | {INPUT: INPUT}
+        numbers = {old: new for new, old in enumerate(sorted(needed))}
+        numbers |= {INPUT - number: INPUT - number for number in range(len(self.inputs))}
         operations = tuple(
             replace(
                 o,
@@ -129,7 +136,7 @@ class GraphBuilder:
         named = {name: numbers[of] for name, of in outputs.items()}
         graph = SourceGraph(
             self.name,
-            self.input,
+            self.inputs,
             operations,
             next(iter(named.values())),
             tuple(numbers[head] for head, _ in heads),
@@ -208,8 +215,8 @@ class RandomWeights(Mapping[int, Mapping[str, Tensor]]):
     """
 
     def __init__(self, graph: SourceGraph) -> None:
-        volumes = {INPUT: graph.input} | {o.id: o.volume for o in graph.operations}
-        self._of = {o.id: (o.layer, volumes[o.inputs[0]]) for o in graph.operations if o.state}
+        operations = (graph.operations[of] for of in dict.fromkeys(graph.owners.values()))
+        self._of = {o.id: (o.layer, graph.volume(o.inputs[0])) for o in operations}
         self._made: dict[int, Mapping[str, Tensor]] = {}
         self._factors: dict[int, float] = {}
         for operation in graph.operations:
@@ -243,7 +250,7 @@ _FACTORS = {"softmax": 0.1, "add": 0.5}
 
 def _last_weights(graph: SourceGraph, at: int) -> int:
     """The last operation with weights that leads to a result alone, or what has none."""
-    while at != INPUT and not graph.operations[at].state:
+    while not is_input(at) and not graph.operations[at].state:
         inputs = graph.operations[at].inputs
         if len(inputs) != 1:
             return INPUT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,8 +14,8 @@ from archdsl.importing.agreement import BATCH, has_state, need_same_layers
 from archdsl.importing.building import RandomWeights
 from archdsl.importing.errors import NotTheSame, WrongSource
 from archdsl.importing.files import FileSource, State
-from archdsl.importing.graph import SourceLayer
-from archdsl.layers.volume import Volume
+from archdsl.importing.graph import INPUT, SourceLayer
+from archdsl.importing.runs import behind
 from archdsl.model import Model
 from archdsl.torch_tools.network import load_network
 from archdsl.torch_tools.numbers import tensors_of
@@ -60,10 +60,7 @@ def compare_file(
     both.settle()
     silent = both.compare()
     if silent is not None:
-        raise WrongSource(
-            f"{model.name} was not imported: {silent} is the same for different images, and so "
-            "nothing can be proved"
-        )
+        raise WrongSource(f"{model.name} was not imported: {silent}, and so nothing can be proved")
     return SameNumbers("its own weights and random ones" if state else "random weights", state)
 
 
@@ -81,11 +78,15 @@ class _Both:
         self.name = model.name
         self.heads = heads
         self.module = load_network(compile_module((model,)), entry_name(model)).eval()
-        self.images = _images(model.input)
+        self.images = [*_images(model)]
         #: What the module has.
         self.state: State = {}
-        owners = [node for node in model.layers if has_state(self.module, model.names[node.id])]
-        theirs = [layer for layer in layers if layer.state]
+        owners = [
+            node
+            for node in model.layers
+            if node.shares is None and has_state(self.module, model.names[node.id])
+        ]
+        theirs = [layer for layer in layers if layer.state and not layer.is_again]
         # What a layer of two modules calls `1.weight` ends in the same word.
         self.keys = {
             (layer.id, key.rpartition(".")[2]): f"{model.names[node.id]}.{key}"
@@ -133,7 +134,7 @@ class _Both:
             if isinstance(module, kinds)
         ]
         with torch.no_grad():
-            self.module(self.images)
+            self.module(*self.images)
         for hook in hooks:
             hook.remove()
         scaled: dict[int, dict[str, Tensor]] = {}
@@ -143,20 +144,20 @@ class _Both:
         self.state = scaled
 
     def compare(self) -> str | None:
-        """Compare all results; what of them is the same for different images, if anything is.
+        """Compare all results; which of them is the same for different images, if one is, in words.
 
         Errors:
             NotTheSame: where a number differs.
         """
         wanted = [*self.source.run(self.images, self.state)]
-        found = self._run()
+        found = self._run(self.images)
         graph = self.source.graph
         count = len(graph.results)
         wanted = [*wanted[:count], *(wanted[count + head] for head in self.heads)]
         names = [*graph.outputs] or ["its output"]
         names += [f"head {head + 1}" for head in self.heads]
         if any(map(_differs, wanted, found)):
-            found = self._run(torch.float64)  # half of the rounding
+            found = self._run(self.images, torch.float64)  # half of the rounding
         silent = None
         for name, one, other in zip(names, wanted, found, strict=True):
             if one.shape != other.shape:
@@ -167,16 +168,36 @@ class _Both:
                 what = f"{name} differs by {difference:.1e} of its largest number"
                 raise NotTheSame(self.name, what)
             if not (one[0] - one[1]).abs().max() > 100 * TOLERANCE * _size(one):
-                silent = silent or name
-        return silent
+                silent = silent or f"{name} is the same for different images"
+        return silent or self._idle()
 
-    def _run(self, dtype: torch.dtype = torch.float32) -> list[Tensor]:
+    def _idle(self) -> str | None:
+        """Which input changes no result, though layers read it, in words."""
+        graph = self.source.graph
+        if len(self.images) == 1:
+            return None
+        needed = behind(graph.operations, *graph.results, *graph.heads)
+        read = {of for number in needed for of in graph.operations[number].inputs}
+        before = self._run(self.images)
+        for number, name in enumerate(graph.inputs):
+            images = [*self.images]
+            images[number] = images[number].flip(0)
+            moved = (
+                bool((one - other).abs().max() > 100 * TOLERANCE * _size(one))
+                for one, other in zip(before, self._run(images), strict=True)
+            )
+            if INPUT - number in read and not any(moved):
+                return f"all that it gives is the same for different images as its input `{name}`"
+        return None
+
+    def _run(self, images: Sequence[Tensor], dtype: torch.dtype = torch.float32) -> list[Tensor]:
         """The results of the module, then those of its heads."""
         module = self.module.to(dtype)
         # A network that trains returns its heads as well; its layers do as in evaluation.
         module.training = bool(self.heads)
         with torch.no_grad():
-            found = [result.float() for result in tensors_of(module(self.images.to(dtype)))]
+            given = [x.to(dtype) for x in images]
+            found = [result.float() for result in tensors_of(module(*given))]
         module.float().training = False
         return found
 
@@ -198,8 +219,10 @@ def _differs(one: Tensor, other: Tensor) -> bool:
     return not bool((one - other).abs().max() <= TOLERANCE * _size(one))
 
 
-def _images(volume: Volume) -> Tensor:
-    """Random images, each of a colour of its own: deep layers would hardly tell noise apart."""
+def _images(model: Model) -> Iterator[Tensor]:
+    """Random images for each input, each of a colour of its own: deep layers would hardly tell
+    noise apart."""
     generator = torch.Generator().manual_seed(0)
-    colours = torch.randn(BATCH, volume.channels, *(1,) * volume.rank, generator=generator)
-    return 2 * colours + torch.randn(BATCH, *volume.torch_sizes, generator=generator)
+    for volume in (node.volume for node in model.inputs):
+        colours = torch.randn(BATCH, volume.channels, *(1,) * volume.rank, generator=generator)
+        yield 2 * colours + torch.randn(BATCH, *volume.torch_sizes, generator=generator)

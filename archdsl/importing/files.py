@@ -24,10 +24,10 @@ class FileSource:
 
     graph: SourceGraph
     state: State
-    #: What a batch of images gives with such a state: the results in the order of
+    #: What a batch for each input gives with such a state: the results in the order of
     #: ``graph.results``, then those of the heads; computed from the file and not from the layers
     #: of ``graph``.
-    run: Callable[[Tensor, State], Sequence[Tensor]]
+    run: Callable[[Sequence[Tensor], State], Sequence[Tensor]]
     #: What ``run`` is, for the comment in the spec: ``onnxruntime 1.20``.
     judge: str
     #: Whether the weights are the file's own.

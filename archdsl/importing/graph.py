@@ -23,7 +23,7 @@ class SourcePart:
 class SourceLayer:
     """A layer of the source, in execution order.
 
-    ``inputs`` are numbers of earlier operations; -1 is the network's input. ``scopes`` are the
+    ``inputs`` are numbers of earlier operations, or of inputs of the network. ``scopes`` are the
     parts around it, from the outermost. ``path`` is its own, empty for what is no module;
     ``state`` is whether it has weights or buffers.
     """
@@ -45,15 +45,24 @@ class SourceLayer:
     fixed: tuple[str, ...] = ()
 
 
+#: The number of the network's first input among results; the others have those below it.
 INPUT = -1
+
+
+def is_input(result: int) -> bool:
+    """Whether a result is what flows into the network, and no operation's."""
+    return result <= INPUT
 
 
 @dataclass(frozen=True)
 class SourceGraph:
-    """A network as it was read: its name, input, operations, and the one that gives its output."""
+    """A network as it was read: its name, inputs, operations, and the one that gives its output.
+
+    ``inputs`` are in the order in which the source takes them, by what it calls them.
+    """
 
     name: str
-    input: Volume
+    inputs: Mapping[str, Volume]
     operations: tuple[SourceLayer, ...]
     output: int
     #: Results that only training returns, in the order in which it does.
@@ -64,6 +73,22 @@ class SourceGraph:
     outputs: Mapping[str, int] = field(default_factory=dict)
     #: Whether a layer adds up in another order than the source, so that bits can differ.
     is_rounded: bool = False
+
+    @property
+    def owners(self) -> dict[int, int]:
+        """By operation with numbers, the one that has these: the first that runs with them."""
+        firsts: dict[tuple[str, ...], int] = {}
+        return {
+            o.id: firsts.setdefault(o.keys, o.id) if o.keys else o.id
+            for o in self.operations
+            if o.state
+        }
+
+    def volume(self, result: int) -> Volume:
+        """The volume of an operation's result, or of an input."""
+        if is_input(result):
+            return [*self.inputs.values()][INPUT - result]
+        return self.operations[result].volume
 
     @property
     def results(self) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
@@ -11,13 +11,20 @@ from torch import Tensor, nn
 
 from archdsl import api
 from archdsl.classplan.naming import camel_case
-from archdsl.frontend import read_input
+from archdsl.frontend import Inputs, Sizes, as_inputs
 from archdsl.importing.agreement import BATCH
 from archdsl.importing.errors import NotInTheLanguage
 from archdsl.importing.file_proof import compare_file
 from archdsl.importing.files import FileSource
 from archdsl.importing.folding import fold
-from archdsl.importing.from_torch.proof import TOLERANCE, Original, SameBits, compare
+from archdsl.importing.from_torch.arguments import inputs_of
+from archdsl.importing.from_torch.proof import (
+    TOLERANCE,
+    Original,
+    SameBits,
+    compare,
+    shown_volumes,
+)
 from archdsl.importing.from_torch.tracing import trace
 from archdsl.importing.from_torch.untouched import untouched
 from archdsl.importing.graph import SourceGraph
@@ -53,21 +60,25 @@ class Imported:
     is_exact: bool = False
 
 
-def import_torch(module: nn.Module, name: str, input: Volume, origin: str) -> Imported:
+def import_torch(module: nn.Module, name: str, input: Inputs, origin: str) -> Imported:
     """The spec of a module, after both were compared on random images; the module stays as it is.
 
+    ``input`` is a volume, or one for each argument of ``forward``, by name.
+
     Errors:
+        WrongSource: where the inputs are not those of the module.
         NotInTheLanguage: with all that the language cannot say.
         NotTheSame: where the two compute other numbers, which is a fault of archdsl.
     """
+    inputs = inputs_of(module, name, input)
     with untouched(module):
-        graph = trace(module, name, input)
+        graph = trace(module, name, inputs)
         body = structure(graph)
         text, model = _written(graph, body)
         sample = _sample(module, graph, model.trunk.macs)
         original = Original(module, graph, [*layers_in(body)], heads_in(body))
         compared = compare(original, model, sample)
-    lines = _origin(origin, compared, input, sample)
+    lines = _origin(origin, compared, [*inputs.values()], sample)
     if graph.heads:
         lines += (
             f"The weight of the heads' losses is not in the module: {HEAD_WEIGHT} is GoogLeNet's.",
@@ -126,15 +137,18 @@ def _commented(
     return Imported(commented, api.parse(commented, path=f"{name}.arch"), state, proved)
 
 
-def _sample(module: nn.Module, graph: SourceGraph, macs: int) -> Volume:
-    """What both run on: the input, or a smaller one behind which the module has the same layers.
+def _sample(module: nn.Module, graph: SourceGraph, macs: int) -> list[Volume]:
+    """What both run on: the inputs, or smaller ones behind which the module has the same layers.
 
     So the same code runs, in less time.
     """
     layers = [(layer.layer, layer.inputs, layer.path) for layer in graph.operations]
-    sample = graph.input
-    while macs > _MANY and all(size % 2 == 0 and size >= _SMALLEST for size in sample.spatial):
-        smaller = Volume.along(tuple(size // 2 for size in sample.spatial), sample.channels)
+    sample = dict(graph.inputs)
+    while macs > _MANY and all(map(_can_be_halved, sample.values())):
+        smaller = {
+            name: Volume.along(tuple(size // 2 for size in volume.spatial), volume.channels)
+            for name, volume in sample.items()
+        }
         try:
             found = trace(module, graph.name, smaller).operations
         except NotInTheLanguage:
@@ -142,27 +156,32 @@ def _sample(module: nn.Module, graph: SourceGraph, macs: int) -> Volume:
         if [(layer.layer, layer.inputs, layer.path) for layer in found] != layers:
             break
         sample, macs = smaller, macs // 4
-    return sample
+    return [*sample.values()]
+
+
+def _can_be_halved(volume: Volume) -> bool:
+    return all(size % 2 == 0 and size >= _SMALLEST for size in volume.spatial)
 
 
 def from_torch(
-    module: nn.Module, *, input: str | tuple[int, ...] | Volume, name: str | None = None
+    module: nn.Module, *, input: Sizes | Mapping[str, Sizes], name: str | None = None
 ) -> Model:
     """The Model of a module, proved to compute the same; its text is ``model.source.text``.
 
-    ``input`` is the volume of an image, channels last: ``"224x224x3"``. The network is called like
-    the module's class unless a name is given.
+    ``input`` is the volume of an image, channels last: ``"224x224x3"``. Of several inputs each has
+    the name that ``forward`` gives it: ``{"left": "105x105x1", "right": "105x105x1"}``. The network
+    is called like the module's class unless a name is given.
 
     Errors:
+        WrongSource: where the inputs are not those of the module.
         NotInTheLanguage: with all that the language cannot say.
         NotTheSame: where the two compute other numbers, which is a fault of archdsl.
         ValueError: the input is no volume.
     """
-    volume = read_input(input) if isinstance(input, str) else input
-    volume = volume if isinstance(volume, Volume) else Volume(volume)
     kind = type(module)
     place = f"{kind.__module__}:{kind.__qualname__}"
-    return import_torch(module, name or camel_case(kind.__name__), volume, place).model
+    called = name or camel_case(kind.__name__)
+    return import_torch(module, called, as_inputs(input), place).model
 
 
 def _one_line(text: str) -> str:
@@ -170,18 +189,20 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _origin(source: str, compared: SameBits, input: Volume, sample: Volume) -> tuple[str, ...]:
+def _origin(
+    source: str, compared: SameBits, inputs: Sequence[Volume], sample: Sequence[Volume]
+) -> tuple[str, ...]:
     packages = [f"torch {torch.__version__}"]
     if source.startswith("torchvision."):
         packages.insert(0, f"torchvision {version('torchvision')}")
     drops = " nothing dropped in training," if compared.drops else ""
-    whole = "" if sample == input else f"the output for one of {input}, "
+    whole = "" if sample == inputs else f"the output for one of {shown_volumes(inputs)}, "
     same = "The same bits as the original"
     if not compared.is_exact:
         same = f"The same as the original to {TOLERANCE:g} in double precision"
     return (
         f"Imported from {_one_line(source)} by archdsl {__version__}.",
         f"{same}, with its weights ({', '.join(packages)}):{drops}",
-        f"{whole}outputs for {BATCH} random images of {sample}, {compared.gradients} gradients "
-        f"and {compared.buffers} buffers of a step.",
+        f"{whole}outputs for {BATCH} random images of {shown_volumes(sample)}, "
+        f"{compared.gradients} gradients and {compared.buffers} buffers of a step.",
     )

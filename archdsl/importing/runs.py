@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from archdsl.importing.errors import NotInTheLanguage
-from archdsl.importing.graph import INPUT, SourceGraph, SourceLayer
+from archdsl.importing.graph import SourceGraph, SourceLayer, is_input
 from archdsl.layers.norm import BatchNorm
 
 
@@ -17,7 +17,7 @@ def behind(operations: Sequence[SourceLayer], *ends: int) -> set[int]:
     pending = [*ends]
     while pending:
         at = pending.pop()
-        if at != INPUT and at not in found:
+        if not is_input(at) and at not in found:
             found.add(at)
             pending += inputs[at]
     return found

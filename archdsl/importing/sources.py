@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from archdsl.classplan.naming import camel_case
-from archdsl.frontend import read_input
+from archdsl.frontend import Inputs, Sizes, as_inputs
 from archdsl.importing.errors import WrongSource
 from archdsl.importing.files import FileSource
 from archdsl.importing.from_caffe.file import read_caffe
@@ -16,7 +16,6 @@ from archdsl.importing.from_darknet.file import read_darknet
 from archdsl.importing.from_torch.source import build, read_source, usual_input
 from archdsl.importing.importer import Imported, import_file, import_torch
 from archdsl.importing.suffixes import CAFFE, DARKNET, ONNX, SUFFIXES
-from archdsl.layers.volume import Volume
 from archdsl.model import Model
 
 #: No file is larger than what a protocol buffer can hold.
@@ -50,13 +49,14 @@ def find_source(
     *,
     weights: Path | None = None,
     arguments: str = "",
-    input: Volume | None = None,
+    input: Inputs | None = None,
     name: str | None = None,
 ) -> Importable:
     """What a text names; nothing is read or executed yet.
 
     ``weights`` are those of a file that has none itself, ``arguments`` further ones of a
-    constructor, ``input`` its volume, and ``name`` that of the network.
+    constructor, ``input`` its volume, or those of several inputs by name, and ``name`` that of the
+    network.
 
     Errors:
         WrongSource: where it names nothing that could be imported, or lacks a volume.
@@ -75,7 +75,10 @@ def find_source(
     source = read_source(text, arguments)
     volume = input or usual_input(source)
     if volume is None:
-        raise WrongSource(f"{source}: pass the volume of its input, such as `--input 32x32x3`")
+        raise WrongSource(
+            f"{source}: pass the volume of its input, such as `--input 32x32x3`, or of each one by "
+            'its name: `--input "left: 32x32x3, right: 32x32x3"`'
+        )
     called = name or camel_case(source.name)
     return Importable(
         str(source),
@@ -89,14 +92,14 @@ def from_file(
     path: str | Path,
     *,
     weights: str | Path | None = None,
-    input: str | tuple[int, ...] | Volume | None = None,
+    input: Sizes | Mapping[str, Sizes] | None = None,
     name: str | None = None,
 ) -> Model:
     """The Model of a ``.onnx``, ``.prototxt`` or ``.cfg`` file, proved to compute the same.
 
     ``weights`` is the ``.caffemodel`` of a prototxt or the ``.weights`` of a cfg, and ``input`` the
-    volume of an image, channels last, where the file leaves it open. ``model.source.text`` is the
-    text.
+    volume of an image, channels last, where the file leaves it open; of several inputs each has its
+    name. ``model.source.text`` is the text.
 
     Errors:
         WrongSource: where the file cannot be read, or is none of these.
@@ -106,10 +109,11 @@ def from_file(
     """
     if Path(path).suffix.lower() not in SUFFIXES:
         raise WrongSource(f"{path} is no file of ONNX, Caffe or Darknet")
-    volume = read_input(input) if isinstance(input, str) else input
-    volume = Volume(volume) if isinstance(volume, tuple) else volume
     found = find_source(
-        str(path), weights=None if weights is None else Path(weights), input=volume, name=name
+        str(path),
+        weights=None if weights is None else Path(weights),
+        input=None if input is None else as_inputs(input),
+        name=name,
     )
     return found.make().model
 
@@ -126,7 +130,7 @@ class _Given:
     path: Path
     name: str
     weights: Path | None
-    input: Volume | None
+    input: Inputs | None
 
     def text(self) -> str:
         """The file as text. Errors: ``WrongSource``."""
@@ -176,9 +180,10 @@ def _read_caffe(given: _Given) -> FileSource:
 
 def _read_darknet(given: _Given) -> FileSource:
     source = read_darknet(given.text(), given.name, given.trained())
-    if given.input not in (None, source.graph.input):
-        volumes = f"{source.graph.input}, not {given.input}"
-        raise WrongSource(f"{given.name}: the file's input is {volumes}")
+    (volume,) = source.graph.inputs.values()
+    if given.input not in (None, volume):
+        shown = "several" if isinstance(given.input, Mapping) else given.input
+        raise WrongSource(f"{given.name}: the file's input is {volume}, not {shown}")
     return source
 
 

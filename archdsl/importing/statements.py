@@ -37,7 +37,7 @@ class PartStatement:
     @property
     def is_row(self) -> bool:
         """Whether it only holds what is in it, whose names need no braces of their own."""
-        has_names = any(getattr(statement, "label", None) for statement in self.body)
+        has_names = any(map(label_of, self.body))
         return self.scope.is_row and not (self.label is None and has_names)
 
 
@@ -54,9 +54,9 @@ class HeadStatement:
 
 @dataclass(eq=False)
 class InputStatement:
-    """The input, which the first line of a network names where a later statement begins there."""
+    """An input, by its number, which the first line of a network names."""
 
-    label: str = "image"
+    number: int = 0
 
 
 @dataclass(eq=False)
@@ -112,6 +112,19 @@ def layers_in(body: Sequence[Statement]) -> Iterator[SourceLayer]:
                 for branch in branches:
                     yield from layers_in(branch)
                 yield operation
+
+
+def labels_in(body: Body) -> set[str]:
+    """The names of statements, at all depths."""
+    labels = {label_of(statement) for statement in walk(body)}
+    return {label for label in labels if label is not None}
+
+
+def label_of(statement: Statement) -> str | None:
+    """The name that a statement has here."""
+    if isinstance(statement, ReferenceStatement | InputStatement):
+        return None
+    return statement.label
 
 
 def heads_in(body: Sequence[Statement]) -> list[int]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, count
 
 import networkx as nx
 
@@ -28,11 +27,13 @@ from archdsl.importing.statements import (
     ReferenceStatement,
     ReuseStatement,
     Statement,
+    labels_in,
     layers_in,
     walk,
 )
 from archdsl.layers import MergeLayer
 from archdsl.layers.merge import Add, Concat, Multiply
+from archdsl.layers.plumbing import Identity
 
 
 def structure(graph: SourceGraph) -> Body:
@@ -47,6 +48,9 @@ def structure(graph: SourceGraph) -> Body:
         raise NotInTheLanguage(graph.name, [OTHERWISE])
     whole = _Whole(graph.name, readers)
     region = _Region(whole, [o for o in operations if o.id in trunk])
+    # What begins at another input discards the first, as a statement with its name does.
+    others = range(1, len(graph.inputs))
+    region.items |= {INPUT - number: (InputStatement(number), (INPUT,)) for number in others}
     body = region.body(INPUT, *sorted(graph.results))
     _name_results(graph, region)
     for number, head in enumerate(graph.heads):
@@ -65,6 +69,7 @@ def structure(graph: SourceGraph) -> Body:
             place += 1
         weight = graph.head_weights[number] if graph.head_weights else None
         body.insert(place, HeadStatement(number, inner, label, weight))
+    _free_names(body)
     _name_what_runs_again(graph, body)
     return body
 
@@ -77,7 +82,7 @@ def _name_results(graph: SourceGraph, region: _Region) -> None:
     """
     for name, result in graph.outputs.items():
         statement = region.told[result]
-        if isinstance(statement, ReferenceStatement):
+        if isinstance(statement, ReferenceStatement | InputStatement):
             raise NotInTheLanguage(graph.name, [f"its result {name!r} is no layer of its own"])
         if list(graph.outputs.values()).count(result) > 1:
             raise NotInTheLanguage(graph.name, [f"its result {name!r} is another one as well"])
@@ -103,12 +108,12 @@ def _continued(operations: Sequence[SourceLayer]) -> list[SourceLayer]:
 
 def _hoisted(operations: Sequence[SourceLayer]) -> list[SourceLayer]:
     """Merges that join nothing but what flows into a part stand before it."""
-    scopes: dict[int, tuple[SourcePart, ...]] = {INPUT: ()}
+    scopes: dict[int, tuple[SourcePart, ...]] = {}
     done = []
     for operation in operations:
         own = operation.scopes
         if isinstance(operation.layer, MergeLayer):
-            while own and not any(scopes[i][: len(own)] == own for i in operation.inputs):
+            while own and not any(scopes.get(i, ())[: len(own)] == own for i in operation.inputs):
                 own = own[:-1]
         scopes[operation.id] = own
         done.append(replace(operation, scopes=own))
@@ -156,16 +161,10 @@ class _Region:
             more = self._between(entry, exit)
             first = more[0]
             if body and not isinstance(first, ReferenceStatement):
-                body.append(ReferenceStatement(self._input()))
-            is_next = isinstance(first, ReferenceStatement) and first.of is body[-1]
+                body.append(ReferenceStatement(InputStatement()))
+            is_next = bool(body) and isinstance(first, ReferenceStatement) and first.of is body[-1]
             body += more[1:] if is_next else more
         return body
-
-    def _input(self) -> InputStatement:
-        """The input by a name that no other statement has."""
-        taken = {getattr(statement, "label", None) for statement in self.told.values()}
-        names = chain(["image"], (f"image{number}" for number in count(2)))
-        return InputStatement(next(name for name in names if name not in taken))
 
     def result_of(self, statement: Statement) -> int | None:
         """The result that a statement of this part gives."""
@@ -196,7 +195,8 @@ class _Region:
             else:
                 label = self._label(operation.path) if operation.state else None
                 layer = LayerStatement(operation, label)
-                yield self._first_or_again(layer, operation.path), operation.inputs, operation.id
+                name = _numbers_of(operation)
+                yield self._first_or_again(layer, name), operation.inputs, operation.id
 
     def _first_or_again(self, statement: LayerStatement | PartStatement, path: str) -> Statement:
         """A statement, or that an earlier one runs again where that is what it does."""
@@ -229,7 +229,9 @@ class _Region:
             return None
         name = path.removeprefix(f"{self.path}." if self.path else "")
         # What runs again is `name@1`, and the name is that of the first time.
-        return None if name.isdecimal() or "@" in name else name.replace(".", "_")
+        if name.isdecimal() or "@" in name:
+            return None
+        return re.sub(r"[^\w-]", "_", name, flags=re.ASCII).lstrip("_") or None
 
     def _between(self, entry: int, exit: int) -> Body:
         """The statements from one result to another, in the order of the text."""
@@ -246,9 +248,11 @@ class _Region:
             if isinstance(statement, MergeStatement):
                 start = self.dominators[result]
                 sources = self._as_they_ran(statement, start, inputs)
+                body += self._before(start, sources)
                 statement.branches = [self._between(start, source) for source in sources]
             self.told[result] = statement
-            body.append(statement)
+            is_given = isinstance(statement, InputStatement)
+            body.append(ReferenceStatement(statement) if is_given else statement)
         return body
 
     def _as_they_ran(
@@ -263,9 +267,32 @@ class _Region:
         one, other = (self._first_behind(start, source) for source in inputs)
         return inputs[::-1] if one is not None and other is not None and other < one else inputs
 
+    def _before(self, start: int, sources: Sequence[int]) -> Body:
+        """What stands before a merge: branches whose layers an earlier branch runs again.
+
+        With them the way back to where the branches begin, if that has a name.
+        """
+        origin = InputStatement() if start == INPUT else self.told.get(start)
+        ran = [self._behind(start, source) for source in sources]
+        found: Body = []
+        for number in sorted(range(1, len(sources)), key=lambda one: min(ran[one], default=0)):
+            numbers = {_numbers_of(layer) for layer in ran[number].values() if layer.state}
+            earlier = [layer for before in ran[:number] for layer in before.values()]
+            if origin is None or not any(
+                layer.is_again and _numbers_of(layer) in numbers for layer in earlier
+            ):
+                continue
+            self._name(origin)
+            found += [*self._between(start, sources[number]), ReferenceStatement(origin)]
+        return found
+
     def _first_behind(self, start: int, end: int) -> int | None:
         """The first layer that runs between two results and is in no statement yet."""
-        found: list[int] = []
+        return min(self._behind(start, end), default=None)
+
+    def _behind(self, start: int, end: int) -> dict[int, SourceLayer]:
+        """The layers that run between two results and are in no statement yet, by number."""
+        found: dict[int, SourceLayer] = {}
         pending, seen = [end], {start}
         while pending:
             at = pending.pop()
@@ -273,13 +300,13 @@ class _Region:
                 continue
             seen.add(at)
             statement, inputs = self.items[at]
-            found += (layer.id for layer in layers_in([statement]))
+            found |= {layer.id: layer for layer in layers_in([statement])}
             pending += inputs
-        return min(found, default=None)
+        return found
 
     def _name(self, statement: Statement) -> None:
         """Give a statement a name that can be referred to."""
-        if isinstance(statement, ReferenceStatement):
+        if isinstance(statement, ReferenceStatement | InputStatement):
             return
         label = statement.label
         if label is not None and can_refer_to(label):
@@ -303,7 +330,47 @@ class _Region:
         return trail[::-1]
 
 
+def _free_names(body: Body) -> None:
+    """Where parts in the branches of a merge are needed outside, name an `id` behind it instead.
+
+    A merge with a name keeps the names in it for itself.
+    """
+    uses = [s for s in walk(body) if isinstance(s, ReferenceStatement | ReuseStatement)]
+    for statements in [*_bodies(body)]:
+        for place, merge in [*enumerate(statements)][::-1]:
+            if not isinstance(merge, MergeStatement) or merge.label is None:
+                continue
+            inner = {id(s) for branch in merge.branches for s in walk(branch)}
+            if not any(id(use.of) in inner for use in uses if id(use) not in inner):
+                continue
+            of = merge.operation
+            same = SourceLayer(of.id, Identity(), (of.id,), of.volume)
+            named = LayerStatement(same, merge.label)
+            merge.label = None
+            statements.insert(place + 1, named)
+            for use in uses:
+                if isinstance(use, ReferenceStatement) and use.of is merge:
+                    use.of = named
+
+
+def _bodies(body: Body) -> Iterator[Body]:
+    """All rows of statements, at all depths."""
+    yield body
+    for statement in body:
+        match statement:
+            case PartStatement(body=inner) | HeadStatement(body=inner):
+                yield from _bodies(inner)
+            case MergeStatement(branches=branches):
+                for branch in branches:
+                    yield from _bodies(branch)
+
+
 # ── What runs again ──────────────────────────────────────────────────────────────────────────
+
+
+def _numbers_of(operation: SourceLayer) -> str:
+    """Which numbers an operation has: those of a module at its path, or those with these names."""
+    return ", ".join(operation.keys) or operation.path
 
 
 def _is_same(one: Sequence[Statement], other: Sequence[Statement]) -> bool:
@@ -315,7 +382,7 @@ def _is_same_statement(one: Statement, other: Statement) -> bool:
     match one, other:
         case LayerStatement(operation=first), LayerStatement(operation=second):
             if second.is_again:
-                return first.path == second.path
+                return _numbers_of(first) == _numbers_of(second)
             return first.layer == second.layer and not first.state and not second.state
         case LayerStatement() | PartStatement(), ReuseStatement(of=of):
             return of is one
@@ -338,7 +405,7 @@ def _name_what_runs_again(graph: SourceGraph, body: Body) -> None:
         NotInTheLanguage: where it stands in the braces of another part.
     """
     found = [s for s in walk(body) if isinstance(s, ReuseStatement)]
-    taken = {getattr(statement, "label", None) for statement in walk(body)}
+    taken = labels_in(body)
     for statement in found:
         first = statement.of
         if first.label is not None and can_refer_to(first.label):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import zip_longest
+from itertools import chain, count, zip_longest
 from typing import Any
 
 from archdsl.elaborate.names import can_refer_to
@@ -21,6 +21,8 @@ from archdsl.importing.statements import (
     ReferenceStatement,
     ReuseStatement,
     Statement,
+    label_of,
+    labels_in,
 )
 from archdsl.layers import Family, Layer
 from archdsl.layers.conv import Conv, DepthwiseConv
@@ -30,6 +32,8 @@ from archdsl.report.statement import render_layer
 _WIDTH = 92
 #: The weight of auxiliary losses, which modules do not have: GoogLeNet's.
 HEAD_WEIGHT = 0.3
+#: What a `for` calls its value.
+COUNTER = "i"
 #: Layers that begin a line.
 FIRST = {Family.CONVOLUTION, Family.DENSE, Family.MERGE}
 
@@ -40,16 +44,37 @@ def write_spec(graph: SourceGraph, body: Body) -> str:
     lines: list[str] = []
     for block in blocks.blocks:
         lines += ["", *_Writer(blocks, block).block()]
-    head = f"network {graph.name}: {_input(graph, body)} → {_results(graph)} {{"
-    lines += ["", head, *_indented(_Writer(blocks, None).body(body)), "}"]
+    names = _names_of_inputs(graph, body)
+    head = f"network {graph.name}: {_inputs(graph, body, names)} → {_results(graph)} {{"
+    lines += ["", head, *_indented(_Writer(blocks, None, names).body(body)), "}"]
     return "\n".join(lines).lstrip("\n") + "\n"
 
 
-def _input(graph: SourceGraph, body: Body) -> str:
-    """The volume of the input, with its name where a statement begins there again."""
-    again = [s.of for s in body if isinstance(s, ReferenceStatement)]
-    names = [of.label for of in again if isinstance(of, InputStatement)]
-    return f"({names[0]}: {graph.input})" if names else str(graph.input)
+def _inputs(graph: SourceGraph, body: Body, names: Sequence[str]) -> str:
+    """The volumes of the inputs with their names; that of a single one where it is read again."""
+    volumes = [*graph.inputs.values()]
+    is_named = any(
+        isinstance(s, ReferenceStatement) and isinstance(s.of, InputStatement) for s in body
+    )
+    if len(volumes) == 1 and not is_named:
+        return str(volumes[0])
+    named = zip(names, volumes, strict=True)
+    return f"({', '.join(f'{name}: {volume}' for name, volume in named)})"
+
+
+def _names_of_inputs(graph: SourceGraph, body: Body) -> list[str]:
+    """What the inputs are called: as in the source, if no part has the name, with a number else.
+
+    The names of parts stay as they are, since weights have them.
+    """
+    taken = {*labels_in(body), COUNTER}
+    found: list[str] = []
+    for name in graph.inputs if len(graph.inputs) > 1 else ["image"]:
+        stem = re.sub(r"\W", "_", name, flags=re.ASCII).lstrip("_0123456789") or "input"
+        names = chain([stem, f"{stem}_input"], (f"{stem}_{number}" for number in count(2)))
+        found.append(next(name for name in names if name not in taken and can_refer_to(name)))
+        taken.add(found[-1])
+    return found
 
 
 def _results(graph: SourceGraph) -> str:
@@ -67,9 +92,10 @@ def _indented(lines: Sequence[str]) -> list[str]:
 class _Writer:
     """Writes the statements of the network, or of one block, whose numbers have texts."""
 
-    def __init__(self, blocks: Blocks, block: Block | None) -> None:
+    def __init__(self, blocks: Blocks, block: Block | None, inputs: Sequence[str] = ()) -> None:
         self.blocks = blocks
         self.of = block
+        self.inputs = inputs
         self.texts = iter(block.texts) if block else iter(())
 
     def block(self) -> list[str]:
@@ -110,8 +136,10 @@ class _Writer:
             case LayerStatement(operation=operation, label=label):
                 text = _labelled(label, self._layer(operation.layer))
                 return [text], operation.layer.family in FIRST
-            case InputStatement(label=label):
-                return [label], True
+            case InputStatement(number=number):
+                return [self.inputs[number]], True
+            case ReferenceStatement(of=InputStatement() as of):
+                return self._statement(of)
             case ReferenceStatement(of=of):
                 return [_referred(of)], True
             case ReuseStatement(of=of, label=label):
@@ -202,6 +230,8 @@ def _flattens(statement: Statement | None) -> bool:
             return isinstance(operation.layer, FullyConnected)
         case PartStatement(body=[first, *_]):
             return _flattens(first)
+        case ReuseStatement(of=of):
+            return _flattens(of)
         case _:
             return False
 
@@ -244,9 +274,9 @@ def _labelled(label: str | None, text: str) -> str:
 
 
 def _referred(of: Statement) -> str:
-    assert not isinstance(of, ReferenceStatement)
-    assert of.label is not None
-    return of.label
+    label = label_of(of)
+    assert label is not None
+    return label
 
 
 # ── Repeats ──────────────────────────────────────────────────────────────────────────────────
@@ -284,12 +314,12 @@ def _counted(units: Sequence[list[str]]) -> list[list[str]]:
                 count += 1
         if found is not None and count > 2:
             prefix, start = found
-            place = "{i}" if start == 0 else f"{{i + {start}}}"
+            place = f"{{{COUNTER}}}" if start == 0 else f"{{{COUNTER} + {start}}}"
             inner = [_named(line, prefix, start, place) for line in units[index]]
             if len(inner) == 1:
-                done.append([f"for i in 0..{count} {{ {inner[0]} }}"])
+                done.append([f"for {COUNTER} in 0..{count} {{ {inner[0]} }}"])
             else:
-                done.append([f"for i in 0..{count} {{", *_indented(inner), "}"])
+                done.append([f"for {COUNTER} in 0..{count} {{", *_indented(inner), "}"])
         else:
             count = 1
             done.append(units[index])

@@ -40,6 +40,16 @@ class Roll(nn.Module):
         return torch.roll(x, 1)
 
 
+class Twins(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tower = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 8))
+        self.fc = nn.Linear(8, 1)
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        return self.fc(torch.abs(self.tower(left) - self.tower(right)))
+
+
 def fails() -> nn.Module:
     raise RuntimeError("no weights here")
 
@@ -116,6 +126,10 @@ def test_files_are_written_and_kept(folder: Path) -> None:
     ("words", "said"),
     [
         (["mynet.py:Net"], "pass the volume of its input, such as `--input 32x32x3`"),
+        (["mynet.py:Twins", "--input", "8x8x1"], '`--input "left: 8x8x1, right: 8x8x1"`'),
+        (["mynet.py:Twins", "--input", "left: 8x8x1"], "needs the volume of `right` as well"),
+        (["mynet.py:Twins", "--input", "left: 8x8, right"], "`--input`: 'left: 8x8, right' is not"),
+        (["net.cfg", "--input", "x: 8x8x3"], "the file's input is 32x32x3"),
         (["mynet.py:Net", "--input", "32"], "cannot be imported"),
         (["mynet.py:Net", "--input", "large"], "`--input`: 'large' is not a volume"),
         (["mynet.py:Roll", "--input", "8x8x3"], "forward: `torch.roll` is not in the language"),
@@ -202,6 +216,38 @@ def test_a_source_in_the_place_of_a_spec(folder: Path) -> None:
     refused = runner.invoke(commands, ["check", "mynet.py:Roll", "--input", "8x8x3"])
     assert refused.exit_code == 2
     assert "`torch.roll` is not in the language" in refused.stderr
+
+
+#: Two images, as `--input` takes them.
+PAIR = ("--input", "left: 8x8x1, right: 8x8x1")
+
+
+def test_several_inputs(folder: Path) -> None:
+    done = run("mynet.py:Twins", *PAIR, "-o", "twins.arch")
+    assert done.exit_code == 0, done.output
+    assert "Twins: (left: 8x8x1, right: 8x8x1) → 1," in done.stderr
+    runner = CliRunner()
+    for words in (
+        ["check", "mynet.py:Twins", *PAIR],
+        ["draw", "mynet.py:Twins", *PAIR, "-o", "twins.svg"],
+        ["compile", "mynet.py:Twins", *PAIR, "-o", "twins.py"],
+        ["export", "mynet.py:Twins", *PAIR, "--onnx", "-o", "twins.onnx"],
+        ["import", "twins.onnx", "-o", "again.arch"],
+    ):
+        assert (again := runner.invoke(commands, words)).exit_code == 0, again.output
+    assert "def forward(self, left: Tensor, right: Tensor)" in (folder / "twins.py").read_text()
+    (spec, again_spec) = (archdsl.load(folder / f"{name}.arch") for name in ("twins", "again"))
+    assert again_spec.signature == spec.signature
+    trained = runner.invoke(commands, ["train", "mynet.py:Twins", *PAIR, "--data", "digits"])
+    assert (trained.exit_code, "has 2 inputs" in trained.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["check", "draw", "compile"])
+def test_a_spec_names_its_inputs_itself(command: str) -> None:
+    Path("bare.arch").write_text("fc 3\n", "utf-8")
+    done = CliRunner().invoke(commands, [command, "bare.arch", "--input", "x: 8, y: 8"])
+    assert done.exit_code == 2
+    assert "`--input` with names is for networks from elsewhere" in done.stderr
 
 
 def test_what_is_formatted_is_no_source() -> None:

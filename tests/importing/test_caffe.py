@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 import prototxts
 import pytest
@@ -11,14 +12,17 @@ from prototxts import Net, narrow
 from sources import assert_judged, parameters
 from torch import Tensor
 
-from archdsl.importing.errors import NotInTheLanguage, WrongSource
+from archdsl.frontend import Inputs
+from archdsl.importing.errors import NotInTheLanguage, NotTheSame, WrongSource
 from archdsl.importing.files import FileSource
 from archdsl.importing.from_caffe import prototxt
 from archdsl.importing.from_caffe.file import read_caffe
+from archdsl.importing.graph import INPUT
+from archdsl.importing.importer import import_file
 from archdsl.layers.volume import Volume
 
 
-def read(text: str, input: Volume | None = None) -> FileSource:
+def read(text: str, input: Inputs | None = None) -> FileSource:
     return read_caffe(text, "Net", None, input)
 
 
@@ -296,14 +300,14 @@ TAIL += "inner_product_param { num_output: 3 } }"
     ],
 )  # fmt: skip
 def test_inputs(head: str, volume: str) -> None:
-    assert str(read(f"{head}\n{TAIL}").graph.input) == volume
+    assert str(read(f"{head}\n{TAIL}").graph.volume(INPUT)) == volume
 
 
 def test_the_size_of_a_database_is_given() -> None:
     text = 'layer { name: "d" type: "Data" top: "data" top: "label" }\n' + TAIL
     with pytest.raises(WrongSource, match="it does not say how large `data` is: give the size"):
         read(text)
-    assert str(read(text, Volume.image(28, 28, 1)).graph.input) == "28x28x1"
+    assert str(read(text, Volume.image(28, 28, 1)).graph.volume(INPUT)) == "28x28x1"
 
 
 def test_layers_of_training_alone() -> None:
@@ -424,10 +428,39 @@ def test_a_text_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_several_inputs() -> None:
-    text = 'input: "a" input_dim: [1, 3, 8, 8] input: "b" input_dim: [1, 3, 8, 8]'
-    text += 'layer { type: "Eltwise" bottom: "a" bottom: "b" top: "c" }'
-    with pytest.raises(WrongSource, match="several inputs are not read: `a`, `b`"):
-        read(text)
+    text = 'input: "a" input_dim: [1, 3, 8, 8] input: "b" input_dim: [1, 4, 8, 8]'
+    text += 'layer { name: "conv" type: "Convolution" bottom: "b" top: "d" '
+    text += "convolution_param { num_output: 3 kernel_size: 1 } }"
+    text += 'layer { name: "sum" type: "Eltwise" bottom: "a" bottom: "d" top: "c" }'
+    source = read(text)
+    assert_judged(source)
+    made = import_file(source, "net.prototxt")
+    assert made.model.signature == "(a: 8x8x3, b: 8x8x4) → 8x8x3"
+    turned = replace(
+        source, run=lambda images, state: source.run([2 * images[0], images[1]], state)
+    )
+    with pytest.raises(NotTheSame, match="its output differs by"):
+        import_file(turned, "net.prototxt")
+    larger = read(text, {"a": Volume.image(9, 9, 3), "b": Volume.image(9, 9, 4)})
+    assert str(larger.graph.volume(INPUT - 1)) == "9x9x4"
+    with pytest.raises(WrongSource, match=r'takes 2 inputs: .* `--input "a: 9x9x3, b: 9x9x3"`'):
+        read(text, Volume.image(9, 9, 3))
+    with pytest.raises(WrongSource, match="has no input `c`; its inputs are `a`, `b`"):
+        read(text, {"c": Volume.image(9, 9, 3)})
+
+
+def test_an_input_that_changes_nothing_proves_nothing() -> None:
+    """A factor that is always 1: a wrong way from its input would not be noticed."""
+    text = 'input: "a" input_dim: [1, 1, 8, 8] input: "b" input_dim: [1, 1, 8, 8]'
+    text += 'layer { name: "conv" type: "Convolution" bottom: "b" top: "d" '
+    text += "convolution_param { num_output: 1 kernel_size: 1 } }"
+    text += 'layer { name: "softmax" type: "Softmax" bottom: "d" top: "e" }'
+    text += 'layer { name: "conv2" type: "Convolution" bottom: "a" top: "f" '
+    text += "convolution_param { num_output: 1 kernel_size: 1 } }"
+    text += 'layer { name: "product" type: "Eltwise" bottom: "f" bottom: "e" top: "c" '
+    text += "eltwise_param { operation: PROD } }"
+    with pytest.raises(WrongSource, match="is the same for different images as its input `b`"):
+        import_file(read(text), "net.prototxt")
 
 
 # ── Weights ──────────────────────────────────────────────────────────────────────────────────

@@ -15,7 +15,6 @@ from archdsl.importing.building import weights_of
 from archdsl.importing.errors import NotInTheLanguage, WrongSource
 from archdsl.importing.files import FileSource
 from archdsl.importing.from_darknet.file import read_darknet
-from archdsl.importing.graph import INPUT
 from archdsl.layers.pool import MaxPool
 
 
@@ -24,11 +23,10 @@ def read(text: str, weights: bytes | None = None) -> FileSource:
 
 
 def numbers_in_file(source: FileSource) -> int:
-    volumes = {INPUT: source.graph.input} | {o.id: o.volume for o in source.graph.operations}
     return sum(
         prod(sizes)
         for o in source.graph.operations
-        for key, sizes in weights_of(o.layer, volumes[o.inputs[0]]).items()
+        for key, sizes in weights_of(o.layer, source.graph.volume(o.inputs[0])).items()
         if key != "num_batches_tracked"
     )
 

@@ -278,8 +278,9 @@ def test_a_result_on_the_way_to_another() -> None:
          "a border of −∞ is only in the language around a maximum pool"),
         ([node("Transpose", "x", "y", perm=[0, 2, 3, 1])], {},
          "axes in another order are not in the language"),
-        ([node("Conv", "x w", "t"), node("Conv", "t w", "y")], {"w": drawn(4, 4, 3, 3)},
-         "the weights 'w' are used twice, which is not imported yet"),
+        ([node("Conv", "x w", "t"), node("Conv", "t w b", "y")],
+         {"w": drawn(4, 4, 3, 3), "b": drawn(4)},
+         "the weights 'w' are used twice, by different layers"),
         ([node("Conv", "x x", "y")], {}, "`Conv` with 'x', which is computed"),
         ([node("ConstantOfShape", "s", "c"), node("Add", "x c", "y")],
          {"s": np.array([10**6, 10**6])}, "a constant of 1000000000000 numbers is too large"),
@@ -314,6 +315,64 @@ def test_the_volume_of_an_open_input_must_be_given() -> None:
     assert made.model.output == Volume((7, 5, 8))
     with pytest.raises(WrongSource, match=r"the file's input is \?x\?x4, not 9x7x3"):
         read_onnx(content, "Net", Volume((9, 7, 3)))
+
+
+def test_several_inputs() -> None:
+    """Each has a volume of its own, and one name at least that the language has not."""
+    nodes = [
+        node("Conv", "x w", "t"),
+        node("Conv", "mask.1 v", "u"),
+        node("Sigmoid", "u", "s"),
+        node("Mul", "t s", "y"),
+    ]
+    constants = {"w": W, "v": drawn(8, 2, 1, 1)}
+    content = model(nodes, constants, others={"mask.1": (1, 2, 6, "w")})
+    with pytest.raises(WrongSource, match=r"its input `mask\.1` is 6x\?x2: pass the volume"):
+        read_onnx(content, "Net")
+    made = import_file(read_onnx(content, "Net", {"mask.1": Volume((6, 6, 2))}), "net.onnx")
+    assert made.model.signature == "(x: 8x8x4, mask_1: 6x6x2) → 6x6x8"
+    assert "mul {" in made.text
+    with pytest.raises(
+        WrongSource, match="Net takes 2 inputs: give the volume of each by its name"
+    ):
+        read_onnx(content, "Net", Volume((8, 8, 4)))
+    with pytest.raises(
+        WrongSource, match=r"Net has no input `mask`; its inputs are `x`, `mask\.1`"
+    ):
+        read_onnx(content, "Net", {"mask": Volume((6, 6, 2))})
+    many = model(nodes, constants, input=(2, 4, 8, 8), others={"mask.1": (3, 2, 6, 6)})
+    with pytest.raises(NotInTheLanguage, match="its inputs are of 2 and 3 images at once"):
+        read_onnx(many, "Net")
+
+
+@pytest.mark.parametrize("is_trained", [True, False])
+def test_layers_that_run_again(is_trained: bool) -> None:
+    """Two images go through the same weights, which are the file's own or random ones."""
+    nodes = [
+        node("Conv", "x w b", "t"), node("Relu", "t", "u"), node("Gemm", "v m", "one", transB=1),
+        node("Conv", "z w b", "r"), node("Relu", "r", "s"), node("Gemm", "q m", "two", transB=1),
+        node("Flatten", "u", "v"), node("Flatten", "s", "q"), node("Sub", "one two", "y"),
+    ]  # fmt: skip
+    nodes = [nodes[i] for i in (0, 1, 6, 2, 3, 4, 7, 5, 8)]
+    weights = {"w": W, "b": B, "m": drawn(5, 288)}
+    if not is_trained:
+        weights = {name: np.full_like(value, 0.5) for name, value in weights.items()}
+        weights = {**weights, "b": B}
+    source = read_onnx(model(nodes, weights, others={"z": (1, 4, 8, 8)}), "Net")
+    made = import_file(source, "net.onnx")
+    # A bias that is not one number throughout is shared on purpose; the other could be by chance.
+    assert made.text.count("reuse ") == (2 if is_trained else 1)
+    assert len(made.state) == (3 if is_trained else 0)
+
+
+def test_a_wrong_way_from_a_second_input_is_told() -> None:
+    nodes = [node("Elu", "x", "t"), node("Sub", "t z", "y")]
+    source = read_onnx(model(nodes, others={"z": (1, 4, 8, 8)}), "Net")
+    elu, sub = source.graph.operations
+    turned = replace(sub, inputs=(elu.id, -1))
+    graph = replace(source.graph, operations=(elu, turned))
+    with pytest.raises(NotTheSame, match="its output differs by"):
+        import_file(replace(source, graph=graph), "net.onnx")
 
 
 @pytest.mark.parametrize("kind", [onnx.TensorProto.UINT8, onnx.TensorProto.FLOAT16])

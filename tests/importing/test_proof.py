@@ -93,7 +93,7 @@ def test_layers_are_compared_where_numbers_show_nothing(
 
 
 def imported_text(module: nn.Module, write: Callable[..., str]) -> str:
-    graph = trace(module, "Net", SMALL)
+    graph = trace(module, "Net", {"x": SMALL})
     return write(graph, structure(graph))
 
 

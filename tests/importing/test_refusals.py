@@ -82,11 +82,6 @@ class Idle(nn.Module):
         return self.conv(x)  # type: ignore[no-any-return]
 
 
-class TwoInputs(nn.Module):
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        return x + y
-
-
 @pytest.mark.parametrize(
     ("module", "reasons"),
     [
@@ -109,7 +104,6 @@ class TwoInputs(nn.Module):
         (nn.Sequential(nn.Flatten(), nn.Linear(9, 4)), ["1: its in_features are 9, and 768 flow"]),
         (hooked(), ["0: a module with hooks is not in the language"]),
         (weight_normed(), ["is not in the language"]),
-        (TwoInputs(), ["forward: its second input, `y`, is not imported yet"]),
         (nn.Sequential(nn.Linear(3, 4)), ["0: `nn.Linear` over the last axis of 16x16x3"]),
         (
             nn.Sequential(nn.Softmax(2)),

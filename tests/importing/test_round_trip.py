@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 from conftest import ROOT
-from imports import SMALL
+from imports import SMALL, inputs_of
 from torch import Tensor, nn
 
 import archdsl
@@ -38,7 +38,7 @@ def again(model: Model) -> Imported:
     """A network, from its module."""
     torch.manual_seed(0)
     module = load_network(compile_module((model,)), entry_name(model))
-    made = import_torch(module, model.name, model.input, "spec")
+    made = import_torch(module, model.name, inputs_of(model, module), "spec")
     assert made.is_exact or any(node.layer.name in ROUNDED for node in model.layers)
     for one, other in zip(made.state.values(), module.state_dict().values(), strict=True):
         assert torch.equal(one, other)
@@ -90,6 +90,7 @@ SPECS = [
     "zoo/dcgan",
     "zoo/m5",
     "zoo/pointnet",
+    "zoo/siamese",
     "zoo/swin",
     "zoo/textcnn",
 ]

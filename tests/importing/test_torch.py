@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from conftest import ROOT
-from imports import SMALL, Dropping, body_of, imported
+from imports import SMALL, Dropping, body_of, imported, inputs_of
 from oracle import build
 from programs.generate import generate
 from torch import Tensor, nn
@@ -325,7 +325,7 @@ def test_random_networks_come_back() -> None:
         for model in models:
             module = load_network(source, entry_name(model))
             try:
-                made = import_torch(module, model.name, model.input, "spec")
+                made = import_torch(module, model.name, inputs_of(model, module), "spec")
             except NotInTheLanguage:
                 continue
             except NotTheSame as fault:

@@ -329,7 +329,7 @@ def test_stand_ins_know_their_sizes() -> None:
         a, b, c = x.unbind(1)
         return a + b + c
 
-    graph = follow(Written(asking), SMALL)
+    graph = follow(Written(asking), {"x": SMALL})
     *_, total, output = graph.nodes
     assert value_of(total).shape == (BATCH, 16, 16)
     assert [node.op for node in graph.nodes].count("call_method") == 2

@@ -7,6 +7,7 @@ once that has seen many.
 
 from __future__ import annotations
 
+from archdsl.frontend import Inputs
 from archdsl.importing.building import Faults, GraphBuilder, RandomWeights, UnknownResult
 from archdsl.importing.errors import Refused
 from archdsl.importing.files import FileSource, State
@@ -14,36 +15,34 @@ from archdsl.importing.from_caffe.building import CaffeBuilder
 from archdsl.importing.from_caffe.judge import CaffeRun
 from archdsl.importing.from_caffe.layers import KINDS
 from archdsl.importing.from_caffe.names import name_operations
-from archdsl.importing.from_caffe.net import IMAGE, CaffeLayer, read_net
+from archdsl.importing.from_caffe.net import CaffeLayer, read_net
 from archdsl.importing.from_caffe.prototxt import BadText, read_prototxt
 from archdsl.importing.from_caffe.weights import load_caffe
-from archdsl.importing.graph import INPUT
+from archdsl.importing.graph import INPUT, is_input
 from archdsl.layers import LayerError
-from archdsl.layers.volume import Volume
 
 
 def read_caffe(
-    text: str, name: str, weights: bytes | None, input: Volume | None = None
+    text: str, name: str, weights: bytes | None, input: Inputs | None = None
 ) -> FileSource:
     """The network of a prototxt, with the weights of a file or random ones.
 
     The results are what the losses with the largest weight read, or what no layer reads; what other
-    losses read are heads. ``input`` is the volume of an image where the text does not say it.
+    losses read are heads. ``input`` has the volumes of the inputs where the text does not say them.
 
     Errors:
         WrongSource: what is no network, and weights that are not those of this one.
         NotInTheLanguage: all that the language cannot say, each with its line.
     """
     faults = Faults(name)
-    builder = GraphBuilder(name, input or Volume.image(1, 1, 1))
     try:
         net = read_net(read_prototxt(text), input, faults)
     except BadText as fault:
         faults.wrong.append(str(fault))
     faults.raise_any()
-    builder.input = net.input
+    builder = GraphBuilder(name, net.inputs)
     adder = CaffeBuilder(builder, net)
-    known: dict[int, int] = {IMAGE: INPUT}
+    known = {of: INPUT - number for number, of in enumerate(net.images)}
     for layer in net.layers:
         try:
             _read(layer, adder, known)
@@ -60,7 +59,7 @@ def read_caffe(
         if layer.is_of_training and any(known[of] in trunk for of in layer.makes):
             faults.reasons.append(f"{layer.place}: only training has this layer")
     for output, of in outputs.items():
-        if of == INPUT:
+        if is_input(of):
             faults.wrong.append(f"`{output}` is the input itself, which no layer has changed")
     faults.raise_any()
     name_operations(builder, adder.names)

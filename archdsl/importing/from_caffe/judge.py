@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from archdsl.importing.files import State
-from archdsl.importing.from_caffe.net import IMAGE, CaffeLayer, CaffeNet
+from archdsl.importing.from_caffe.net import CaffeLayer, CaffeNet
 from archdsl.importing.from_caffe.prototxt import Message
 from archdsl.layers.volume import Volume
 
@@ -43,10 +43,10 @@ class CaffeRun:
         return found[::-1]
 
     @torch.no_grad()
-    def __call__(self, x: Tensor, state: State) -> list[Tensor]:
+    def __call__(self, images: Sequence[Tensor], state: State) -> list[Tensor]:
         kept = {*self.results}
         last = {of: layer for layer in self.layers for of in layer.reads}
-        blobs = {IMAGE: x}
+        blobs = dict(zip(self.net.images, images, strict=True))
         for layer in self.layers:
             inputs = [blobs[of] if of in blobs else self._sized(of) for of in layer.reads]
             owner = self.owners.get(layer.makes[0])

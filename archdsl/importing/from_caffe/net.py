@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from keyword import iskeyword
 
+from archdsl.frontend import Inputs
 from archdsl.importing.building import Faults
 from archdsl.importing.from_caffe.prototxt import BadText, Message
+from archdsl.importing.inputs import by_name
 from archdsl.layers.volume import Volume
-
-#: The number of the network's input among its results.
-IMAGE = 0
 
 #: What layers of the format before 2014 are called now, where that is not said by their letters.
 _OLD_NAMES = {
@@ -68,14 +67,16 @@ class CaffeLayer:
 class CaffeNet:
     """The layers that compute, in order, and the results of the network."""
 
-    input: Volume
+    #: The inputs by name, and their numbers among the results.
+    inputs: dict[str, Volume] = field(default_factory=dict)
+    images: list[int] = field(default_factory=list)
     layers: list[CaffeLayer] = field(default_factory=list)
     #: Results by name, and those of further losses with the weights of these.
     outputs: dict[str, int] = field(default_factory=dict)
     heads: list[tuple[int, float]] = field(default_factory=list)
 
 
-def read_net(text: Message, input: Volume | None, faults: Faults) -> CaffeNet:
+def read_net(text: Message, input: Inputs | None, faults: Faults) -> CaffeNet:
     """The layers of a network as evaluation has them, and those of losses that only training has.
 
     Where training has another layer of the same name, it is left out.
@@ -171,22 +172,23 @@ class _Resolver:
         self,
         text: Message,
         layers: Sequence[tuple[_Unresolved, bool]],
-        input: Volume | None,
+        input: Inputs | None,
         faults: Faults,
     ) -> None:
-        self.count = 1
+        self.count = 0
         #: What each name stands for at this place of the text; and what no layer computes.
         self.blobs: dict[str, int] = {}
         self.given: dict[int, tuple[str, Volume | None]] = {}
         self.losses: list[tuple[int, float, str]] = []
         self.names: dict[int, str] = {}
-        self.net = CaffeNet(Volume.image(1, 1, 1))
+        self.what = faults.what
+        self.net = CaffeNet()
         for name, volume in _stated(text):
             self._give(name, volume)
         for layer, is_of_training in layers:
             self._read(layer, is_of_training, faults)
         faults.raise_any()
-        self._find_input(input)
+        self._find_inputs(input)
         self._find_results()
 
     def _give(self, name: str, volume: Volume | None) -> None:
@@ -242,29 +244,28 @@ class _Resolver:
         is_there = top in self.blobs and top not in layer.bottoms
         return is_there or layer.tops.count(top) > 1
 
-    def _find_input(self, input: Volume | None) -> None:
-        """What layers read of what none computes: one input, which becomes number 0."""
+    def _find_inputs(self, input: Inputs | None) -> None:
+        """What layers read of what none computes.
+
+        Errors:
+            BadText: where there is nothing, or where it is not said how large it is.
+            WrongSource: where what is given does not fit.
+        """
         read = {of for layer in self.net.layers for of in layer.reads}
-        images = [of for of in self.given if of in read]
-        if len(images) != 1:
-            names = ", ".join(f"`{self.given[of][0]}`" for of in images)
-            what = f"several inputs are not read: {names}" if images else "no layer reads an input"
-            raise BadText(what)
-        name, volume = self.given[images[0]]
-        if input is None and volume is None:
-            raise BadText(
-                f"it does not say how large `{name}` is: give the size, or take the file for "
-                "deployment, which has it"
-            )
-        self.net.input = input or volume or self.net.input
-
-        def moved(numbers: tuple[int, ...]) -> tuple[int, ...]:
-            return tuple(IMAGE if of == images[0] else of for of in numbers)
-
-        self.net.layers = [
-            CaffeLayer(o.name, o.kind, o.message, moved(o.reads), o.makes, o.is_of_training)
-            for o in self.net.layers
-        ]
+        self.net.images = [of for of in self.given if of in read]
+        if not self.net.images:
+            raise BadText("no layer reads an input")
+        wanted = by_name(self.what, [self.given[of][0] for of in self.net.images], input)
+        for name, stated in (self.given[of] for of in self.net.images):
+            if name in self.net.inputs:
+                raise BadText(f"two inputs are called `{name}`")
+            volume = wanted.get(name, stated)
+            if volume is None:
+                raise BadText(
+                    f"it does not say how large `{name}` is: give the size, or take the file for "
+                    "deployment, which has it"
+                )
+            self.net.inputs[name] = volume
 
     def _find_results(self) -> None:
         """What losses read; where there is none, what no layer reads.

@@ -15,7 +15,7 @@ from torch import Tensor
 from archdsl.importing.building import floats, weights_of
 from archdsl.importing.errors import WrongSource
 from archdsl.importing.from_caffe.net import CaffeLayer
-from archdsl.importing.graph import INPUT, SourceGraph
+from archdsl.importing.graph import SourceGraph
 
 #: Numbers of fields: of a net its layers, now and before 2014, with those of a layer's name and of
 #: its blobs; of a blob its numbers.
@@ -37,14 +37,13 @@ def load_caffe(
         WrongSource: where the file is none of Caffe, or lacks a layer, or has another size of it.
     """
     blobs = _read(data, graph.name)
-    volumes = {INPUT: graph.input} | {o.id: o.volume for o in graph.operations}
     state: dict[int, dict[str, Tensor]] = {}
     for layer in layers:
         owner = owners.get(layer.makes[0])
         if owner is None:
             continue
         operation = graph.operations[owner]
-        sizes = weights_of(operation.layer, volumes[operation.inputs[0]])
+        sizes = weights_of(operation.layer, graph.volume(operation.inputs[0]))
         if layer.name not in blobs:
             raise WrongSource(f"{graph.name}: the file of weights has no layer `{layer.name}`")
         own = state.setdefault(owner, {})
@@ -61,7 +60,7 @@ def load_caffe(
             own["weight"] = own["weight"].reshape(sizes["weight"][::-1]).t().contiguous()
     names = {owners[o.makes[0]]: o.name for o in reversed(layers) if o.makes[0] in owners}
     for operation in graph.operations:
-        wanted = weights_of(operation.layer, volumes[operation.inputs[0]])
+        wanted = weights_of(operation.layer, graph.volume(operation.inputs[0]))
         missing = wanted.keys() - state.get(operation.id, {}).keys()
         if missing:
             keys = ", ".join(sorted(missing))

@@ -99,7 +99,7 @@ class _CfgReader:
         self, name: str, sections: list[CfgSection], input: Volume, faults: Faults
     ) -> None:
         self.sections = sections
-        self.builder = GraphBuilder(name, input)
+        self.builder = GraphBuilder(name, {"": input})
         #: The operation that gives each section's result; None where layers can read none.
         self.results: list[int | None] = []
         #: The sections whose results are those of the network; -1 is its input.

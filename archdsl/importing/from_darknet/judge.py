@@ -44,8 +44,8 @@ class DarknetNet:
         self.last_reader = self._last_readers()
 
     @torch.no_grad()
-    def __call__(self, x: Tensor, state: State) -> list[Tensor]:
-        values = {-1: x}
+    def __call__(self, images: Sequence[Tensor], state: State) -> list[Tensor]:
+        values = dict(enumerate(images, start=-1))
         for index in sorted(self.last_reader.keys() - {-1}):
             section = self.sections[index]
             inputs = [values[i] for i in self._reads(index)]

@@ -5,21 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from archdsl.frontend import Inputs
 from archdsl.importing.errors import NotInTheLanguage
 from archdsl.importing.files import FileSource
 from archdsl.importing.from_onnx.judge import OnnxJudge
 from archdsl.importing.from_onnx.layers import OPERATIONS
 from archdsl.importing.from_onnx.nodes import load
 from archdsl.importing.from_onnx.reader import OnnxReader
-from archdsl.layers.volume import Volume
 
 
 def read_onnx(
-    content: bytes, name: str, input: Volume | None = None, folder: Path | None = None
+    content: bytes, name: str, input: Inputs | None = None, folder: Path | None = None
 ) -> FileSource:
     """The network in the content of an ONNX file.
 
-    ``input`` is its volume where the file has none, and ``folder`` where other files of it are.
+    ``input`` has the volumes of its inputs where the file has none, and ``folder`` is where other
+    files of it are.
 
     Errors:
         WrongSource: where it is no ONNX model.
@@ -29,6 +30,7 @@ def read_onnx(
     for node in reader.nodes:
         reader.read(node)
     outputs = reader.outputs()
+    reader.share_weights()
     if reader.reasons:
         raise NotInTheLanguage(name, list(dict.fromkeys(reader.reasons)))
     graph, numbers = reader.builder.finish(outputs)

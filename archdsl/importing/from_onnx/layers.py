@@ -16,7 +16,7 @@ from archdsl.importing.from_onnx import shapes, windows
 from archdsl.importing.from_onnx.nodes import Array, OnnxNode
 from archdsl.importing.from_onnx.reader import OnnxReader, Reading
 from archdsl.importing.from_onnx.values import Result, Value
-from archdsl.importing.graph import INPUT
+from archdsl.importing.graph import is_input
 from archdsl.layers import Layer, activation
 from archdsl.layers.conv import Conv, DepthwiseConv
 from archdsl.layers.dense import FullyConnected
@@ -222,7 +222,7 @@ def _add(reader: OnnxReader, node: OnnxNode) -> Value:
     x, value = reader.result(node, 1 - side), reader.constant(node, side)
     volume = reader.volume(x)
     _need_by_channel(node, value, volume)
-    if x.id != INPUT and reader.is_read_once(node, 1 - side) and value.size > 1:
+    if not is_input(x.id) and reader.is_read_once(node, 1 - side) and value.size > 1:
         before = reader.builder.operations[x.id].layer
         shape = (volume.channels,)
         if isinstance(before, Conv | DepthwiseConv | FullyConnected) and not before.bias:
@@ -240,7 +240,7 @@ def _add(reader: OnnxReader, node: OnnxNode) -> Value:
 def _with_groups(reader: OnnxReader, scale: Result) -> Result:
     """A factor and a bias of each channel as those of a group normalization before them."""
     (source,) = reader.builder.operations[scale.id].inputs
-    before = None if source == INPUT else reader.builder.operations[source].layer
+    before = None if is_input(source) else reader.builder.operations[source].layer
     if not isinstance(before, GroupNorm) or scale.id not in reader.alone:
         return scale
     reader.change(Result(source), replace(before, affine=True))
@@ -258,7 +258,7 @@ def _mul(reader: OnnxReader, node: OnnxNode) -> Value:
     _need_by_channel(node, value, volume)
     if value.size == 1 or volume.is_vector:
         raise Refused(f"`{node.kind}` with a constant is not in the language")
-    before = None if x.id == INPUT else reader.builder.operations[x.id].layer
+    before = None if is_input(x.id) else reader.builder.operations[x.id].layer
     is_plain = isinstance(before, BatchNorm) and reader.is_read_once(node, 1 - side)
     if is_plain and (reader.weight(x, "weight") == 1).all() and not reader.weight(x, "bias").any():
         # Caffe's pair of layers: the first without factors, the second with nothing else.
@@ -281,12 +281,12 @@ def _gated(reader: OnnxReader, node: OnnxNode) -> Result | None:
     """x · sigmoid(x) and its like as one activation."""
     for index in (0, 1):
         gate, x = reader.result(node, index), reader.result(node, 1 - index)
-        if gate.id == INPUT or not reader.is_read_once(node, index):
+        if is_input(gate.id) or not reader.is_read_once(node, index):
             continue
         operation = reader.builder.operations[gate.id]
         if type(operation.layer) in _GATES and operation.inputs == (x.id,):
             return reader.change(gate, _GATES[type(operation.layer)]())
-        if isinstance(operation.layer, activation.Tanh) and operation.inputs[0] != INPUT:
+        if isinstance(operation.layer, activation.Tanh) and not is_input(operation.inputs[0]):
             inner = reader.builder.operations[operation.inputs[0]]
             if inner.layer == activation.Softplus() and inner.inputs == (x.id,):
                 return reader.change(gate, activation.Mish(), x)

@@ -100,6 +100,12 @@ def load(content: bytes, name: str, folder: Path | None = None) -> onnx.ModelPro
     return model
 
 
+def inputs_of(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    """What flows into a model; older files have their weights among it."""
+    known = {initializer.name for initializer in model.graph.initializer}
+    return [one for one in model.graph.input if one.name not in known]
+
+
 @dataclass(frozen=True)
 class Constants:
     """Numbers that are known before anything runs, by name."""

@@ -13,11 +13,13 @@ import numpy as np
 import onnx
 
 from archdsl.elaborate.names import can_refer_to
+from archdsl.frontend import Inputs
 from archdsl.importing.building import GraphBuilder
 from archdsl.importing.errors import NotInTheLanguage, Refused, WrongSource
-from archdsl.importing.from_onnx.nodes import Array, Constants, OnnxNode, parts_of
+from archdsl.importing.from_onnx.nodes import Array, Constants, OnnxNode, inputs_of, parts_of
 from archdsl.importing.from_onnx.values import Bordered, OnnxWeight, Result, Seen, Value
-from archdsl.importing.graph import INPUT
+from archdsl.importing.graph import INPUT, is_input
+from archdsl.importing.inputs import by_name
 from archdsl.layers import Layer, LayerError
 from archdsl.layers.plumbing import Reshape
 from archdsl.layers.volume import Volume
@@ -34,7 +36,7 @@ class OnnxReader:
         model: onnx.ModelProto,
         name: str,
         operations: Mapping[str, Reading],
-        input: Volume | None,
+        input: Inputs | None,
     ) -> None:
         self.model = model
         self.name = name
@@ -55,34 +57,51 @@ class OnnxReader:
         self.values: dict[str, Value] = {}
         #: What an operation that was refused would give.
         self.failed: set[str] = set()
-        self.batch, volume = self._read_input(input)
-        self.builder = GraphBuilder(name, volume)
+        self.batch, volumes = self._read_inputs(input)
+        self.builder = GraphBuilder(name, volumes)
 
-    def _read_input(self, given: Volume | None) -> tuple[int, Volume]:
-        known = self.constants.values
-        inputs = [i for i in self.model.graph.input if i.name not in known]
-        if len(inputs) != 1:
-            raise NotInTheLanguage(self.name, [f"it has {len(inputs)} inputs instead of one"])
-        (only,) = inputs
-        kind = only.type.tensor_type.elem_type
+    def _read_inputs(self, given: Inputs | None) -> tuple[int, dict[str, Volume]]:
+        """How many images the file takes at once, and the volumes of its inputs."""
+        inputs = inputs_of(self.model)
+        if not inputs:
+            raise NotInTheLanguage(self.name, ["it has no input"])
+        wanted = by_name(self.name, [one.name for one in inputs], given)
+        batches: set[int] = set()
+        volumes: dict[str, Volume] = {}
+        for number, one in enumerate(inputs):
+            what = f"input `{one.name}`" if len(inputs) > 1 else "input"
+            batch, volumes[one.name] = self._read_input(one, what, wanted.get(one.name))
+            batches.add(batch)
+            self.values[one.name] = Result(INPUT - number)
+        batches -= {0}
+        if len(batches) > 1:
+            numbers = " and ".join(map(str, sorted(batches)))
+            raise NotInTheLanguage(self.name, [f"its inputs are of {numbers} images at once"])
+        return max(batches, default=1), volumes
+
+    def _read_input(
+        self, one: onnx.ValueInfoProto, what: str, given: Volume | None
+    ) -> tuple[int, Volume]:
+        """How many images an input has, 0 where that is open, and its volume."""
+        kind = one.type.tensor_type.elem_type
         if kind != onnx.TensorProto.FLOAT:
             found = onnx.TensorProto.DataType.Name(kind).lower()
-            raise NotInTheLanguage(self.name, [f"its input is of type {found} instead of float"])
-        batch, *sizes = [d.dim_value for d in only.type.tensor_type.shape.dim] or [0]
+            raise NotInTheLanguage(self.name, [f"its {what} is of type {found} instead of float"])
+        batch, *sizes = [d.dim_value for d in one.type.tensor_type.shape.dim] or [0]
         if not 1 <= len(sizes) <= 4:
-            reason = f"its input has {len(sizes)} axes for an image"
+            reason = f"its {what} has {len(sizes)} axes for an image"
             raise NotInTheLanguage(self.name, [reason])
         wanted = (0,) * len(sizes) if given is None else given.torch_sizes
         if len(wanted) != len(sizes) or any(
             size > 0 and other not in (0, size) for size, other in zip(sizes, wanted, strict=True)
         ):
-            raise WrongSource(f"{self.name}: the file's input is {_shown(sizes)}, not {given}")
-        sizes = [size if size > 0 else other for size, other in zip(sizes, wanted, strict=True)]
-        if min(sizes) < 1:
-            reason = f"its input is {_shown(sizes)}: pass the volume, such as `--input 224x224x3`"
+            raise WrongSource(f"{self.name}: the file's {what} is {_shown(sizes)}, not {given}")
+        if min(size if size > 0 else other for size, other in zip(sizes, wanted, strict=True)) < 1:
+            example = "224x224x3" if what == "input" else f'"{one.name}: 224x224x3"'
+            reason = f"its {what} is {_shown(sizes)}: pass the volume, such as `--input {example}`"
             raise WrongSource(f"{self.name}: {reason}")
-        self.values[only.name] = Result(INPUT)
-        return max(batch, 1), Volume((*sizes[1:], sizes[0]))
+        sizes = [size if size > 0 else other for size, other in zip(sizes, wanted, strict=True)]
+        return max(batch, 0), Volume((*sizes[1:], sizes[0]))
 
     def read(self, node: OnnxNode) -> None:
         """Read one node; what cannot be said is collected, and what depends on it is left out."""
@@ -111,6 +130,29 @@ class OnnxReader:
             if self.readers[name]:
                 raise Refused(f"`{node.kind}` with its result {name!r} is not in the language")
 
+    def share_weights(self) -> None:
+        """Note the layers that run again with the same weights, or refuse those with some of them.
+
+        Equal constants can be one by an optimizer; other numbers are shared on purpose.
+        """
+        named: dict[int, dict[str, str]] = {}
+        users: dict[str, set[int]] = {}
+        for (of, name), weight in self.weights.items():
+            source = self.nodes[weight.node].inputs[weight.input]
+            named.setdefault(of, {})[name] = source
+            if weight.value.size > 1 and np.ptp(weight.value):
+                users.setdefault(source, set()).add(of)
+        for source, found in users.items():
+            if len(found) < 2:
+                continue
+            kinds = {
+                (self.builder.operations[of].layer, *sorted(named[of].items())) for of in found
+            }
+            if len(kinds) > 1:
+                self.reasons.append(f"the weights {source!r} are used twice, by different layers")
+            for of in found:
+                self.builder.share(of, tuple(sorted(named[of].values())))
+
     def outputs(self) -> dict[str, int]:
         """The results of the network, by names that can be those of parts."""
         found: dict[str, int] = {}
@@ -122,7 +164,7 @@ class OnnxReader:
             except (Refused, LayerError) as fault:
                 self.reasons.append(f"{output.name}: {fault}")
                 continue
-            if result.id == INPUT:
+            if is_input(result.id):
                 self.reasons.append(f"{output.name}: no layer gives this result")
             name = re.sub(r"\W+", "_", output.name).strip("_")
             if not can_refer_to(name) or name in found:
@@ -223,9 +265,6 @@ class OnnxReader:
         if value.size != prod(shape):
             raise Refused(f"its {name} has the shape {[*value.shape]} instead of {[*shape]}")
         source = node.inputs[index]
-        # Equal constants can be one by an optimizer; other numbers are shared on purpose.
-        if self.readers[source] > 1 and value.size > 1 and np.ptp(value):
-            raise Refused(f"the weights {source!r} are used twice, which is not imported yet")
         if name == "weight" and source.endswith(".weight") and self.readers[source] == 1:
             scopes = self.builder.operations[result.id].scopes
             self.builder.name_operation(result.id, source.removesuffix(".weight"), scopes)

@@ -11,7 +11,7 @@ from archdsl.importing.from_onnx import windows
 from archdsl.importing.from_onnx.nodes import Array, OnnxNode
 from archdsl.importing.from_onnx.reader import OnnxReader
 from archdsl.importing.from_onnx.values import Bordered, Result, Seen, Value
-from archdsl.importing.graph import INPUT
+from archdsl.importing.graph import is_input
 from archdsl.layers import Layer
 from archdsl.layers.dense import Flatten
 from archdsl.layers.norm import GroupNorm, InstanceNorm
@@ -61,8 +61,8 @@ def _in_groups(
 ) -> Result | None:
     """Group normalization, where exporters write an instance normalization of whole groups."""
     operations = reader.builder.operations
-    norm = None if value.id == INPUT else operations[value.id]
-    if norm is None or not isinstance(norm.layer, InstanceNorm) or norm.inputs[0] == INPUT:
+    norm = None if is_input(value.id) else operations[value.id]
+    if norm is None or not isinstance(norm.layer, InstanceNorm) or is_input(norm.inputs[0]):
         return None
     split = operations[norm.inputs[0]]
     source = split.inputs[0]

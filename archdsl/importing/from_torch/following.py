@@ -9,7 +9,7 @@ without the module that they were. What asks for numbers, as ``if x.sum() > 0``,
 
 from __future__ import annotations
 
-import inspect
+import functools
 import logging
 import random
 import re
@@ -24,6 +24,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.node import map_arg
 from torch.utils import checkpoint
 
+from archdsl.importing.from_torch.arguments import arguments_of
 from archdsl.importing.from_torch.helpers import drops_samples, helper_of
 from archdsl.importing.from_torch.standins import (
     BATCH,
@@ -45,8 +46,8 @@ _SAVING = re.compile(r"_checkpoint_without_reentrant_generator\w*")
 _PLAIN = (bool, int, float, str, bytes, type(None))
 
 
-def follow(module: nn.Module, input: Volume) -> fx.Graph:
-    """The calls of a module in its mode, each with its fake value.
+def follow(module: nn.Module, inputs: Mapping[str, Volume]) -> fx.Graph:
+    """The calls of a module in its mode, each with its fake value; ``inputs`` are by name.
 
     Errors: whatever the module's code raises for stand-ins; ``CannotFollow`` for what it does that
     no call tells, such as to draw random numbers by itself.
@@ -54,13 +55,27 @@ def follow(module: nn.Module, input: Volume) -> fx.Graph:
     log = logging.getLogger("torch._subclasses.fake_tensor")
     is_disabled, log.disabled = log.disabled, True  # sizes that do not fit are told elsewhere
     try:
-        with untouched(module), _no_backward_of_its_own(), torch.enable_grad():
-            tracer = _Tracer(module, input)
-            before, chance = _plain_attributes(module), _places_of_chance()
-            graph = tracer.trace(module)
-            after, chance_after = _plain_attributes(module), _places_of_chance()
+        words: frozenset[str] = frozenset()
+        while True:
+            tracer = _Tracer(module, inputs, words)
+            try:
+                return _followed(module, tracer)
+            except Exception:  # whatever the code does with what are not the numbers of words
+                if tracer.words == words:
+                    raise
+            words = tracer.words
     finally:
         log.disabled = is_disabled
+
+
+def _followed(module: nn.Module, tracer: _Tracer) -> fx.Graph:
+    words = tracer.words
+    with untouched(module), _no_backward_of_its_own(), torch.enable_grad():
+        before, chance = _plain_attributes(module), _places_of_chance()
+        graph = tracer.trace(module)
+        after, chance_after = _plain_attributes(module), _places_of_chance()
+    if tracer.words != words:
+        raise CannotFollow("an input holds the numbers of words")
     faults = [*tracer.faults]
     if chance != chance_after:
         faults.append("it draws random numbers by itself")
@@ -125,21 +140,23 @@ def _no_backward_of_its_own() -> Iterator[None]:
         vars(checkpoint).update(saving)
 
 
-def reads_words(module: nn.Module, input: Volume) -> bool:
-    """Whether a module's input are the numbers of words."""
-    return input.is_vector and any(isinstance(part, nn.Embedding) for part in module.modules())
-
-
 class _Tracer(fx.Tracer):
-    def __init__(self, module: nn.Module, input: Volume) -> None:
+    def __init__(
+        self, module: nn.Module, inputs: Mapping[str, Volume], words: frozenset[str]
+    ) -> None:
         super().__init__()
         self.mode = FakeTensorMode(allow_non_fake_inputs=True)
         like = next(module.parameters(), torch.empty(0))
+        #: The inputs that hold the numbers of words, as an embedding reads them.
+        self.words = words
         with self.mode:
-            dtype = torch.long if reads_words(module, input) else like.dtype
-            self.images = torch.empty(BATCH, *input.torch_sizes, dtype=dtype)
+            self.images = {
+                name: torch.empty(
+                    BATCH, *volume.torch_sizes, dtype=torch.long if name in words else like.dtype
+                )
+                for name, volume in inputs.items()
+            }
         self.is_computing = False
-        self.has_images = False
         #: What the code does that no call tells.
         self.faults: list[str] = []
         #: By the identity of a value, what last wrote to it.
@@ -155,16 +172,15 @@ class _Tracer(fx.Tracer):
     def create_args_for_root(
         self, root_fn: Callable[..., Any], is_module: bool, concrete_args: Any = None
     ) -> tuple[Callable[..., Any], list[Any]]:
-        """What `forward` needs flows in; what it has a value for keeps that."""
-        given = [*inspect.signature(root_fn).parameters.values()][1:]
-        by_name = [p.name for p in given if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
-        if by_name:
-            raise CannotFollow(f"its input `{by_name[0]}` is given by name alone")
-        places = [p for p in given if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-        needed = [p for p in places if p.default is p.empty] or places[:1]
-        needed = needed or [p for p in given if p.kind is p.VAR_POSITIONAL]
-        inputs = [self.create_proxy("placeholder", p.name, (), {}) for p in needed]
-        return root_fn, [self.root, *inputs]
+        """The inputs flow in; what else `forward` takes keeps its value."""
+        inputs = {name: self.create_proxy("placeholder", name, (), {}) for name in self.images}
+        by_place, by_name = arguments_of(self.root, inputs)
+
+        @functools.wraps(root_fn)
+        def run(root: nn.Module, *given: Any) -> Any:
+            return root_fn(root, *given, **by_name)
+
+        return run, [self.root, *by_place]
 
     def create_arg(self, a: Any) -> Any:
         return a.node if type(a) is StandIn else super().create_arg(a)
@@ -231,6 +247,7 @@ class _Tracer(fx.Tracer):
     def _value(self, node: fx.Node) -> Any:
         if self.is_computing or node.op == "output":
             return UNKNOWN
+        self._note_words(node)
         try:
             args: Any = map_arg(node.args, _need_value)
             kwargs: Any = map_arg(node.kwargs, _need_value)
@@ -246,10 +263,7 @@ class _Tracer(fx.Tracer):
         target: Any = node.target
         match node.op:
             case "placeholder":
-                if self.has_images:
-                    return UNKNOWN
-                self.has_images = True
-                return self.images
+                return self.images[target]
             case "get_attr":
                 path, _, name = target.rpartition(".")
                 return getattr(self.root.get_submodule(path), name)
@@ -260,6 +274,20 @@ class _Tracer(fx.Tracer):
                 return getattr(first, target)(*rest, **kwargs)
             case _:
                 return target(*args, **kwargs)
+
+    def _note_words(self, node: fx.Node) -> None:
+        """Note the inputs that an embedding reads, or what is made of them alone."""
+        if node.op != "call_module":
+            return
+        if not isinstance(self.root.get_submodule(str(node.target)), nn.Embedding):
+            return
+        pending, seen = [*node.all_input_nodes], {node}
+        while pending:
+            at = pending.pop()
+            if at not in seen and at.op == "placeholder" and self.images[str(at.target)].ndim == 2:
+                self.words |= {str(at.target)}
+            pending += [] if at in seen else at.all_input_nodes
+            seen.add(at)
 
 
 def _versions(value: Any) -> tuple[int, ...]:

@@ -96,6 +96,7 @@ def _matmul(reader: TraceReader, node: fx.Node, x: Any, other: Any) -> View:
     one, two = reader.view_of(x), reader.view_of(other)
     if one.is_last and two.is_last:
         made = reader.add(node, MatrixProduct(), [one, two])
+        reader.is_rounded = True  # the transposed product of the transposed matrices
         return views.last(made.id, made.volume)
     factors = [reader.first(node, two), reader.first(node, one)]
     return reader.add(node, MatrixProduct(), factors)

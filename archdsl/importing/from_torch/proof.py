@@ -17,7 +17,7 @@ from archdsl.codegen import entry_name
 from archdsl.compilation import compile_module
 from archdsl.importing.agreement import BATCH, has_state, need_same_layers
 from archdsl.importing.errors import NotInTheLanguage, NotTheSame
-from archdsl.importing.from_torch.following import reads_words
+from archdsl.importing.from_torch.arguments import arguments_of
 from archdsl.importing.from_torch.generic import generic
 from archdsl.importing.from_torch.usable import numbers_of
 from archdsl.importing.graph import INPUT, SourceGraph, SourceLayer
@@ -65,11 +65,11 @@ class Original:
     heads: Sequence[int]
 
 
-def compare(original: Original, model: Model, sample: Volume) -> SameBits:
+def compare(original: Original, model: Model, sample: Sequence[Volume]) -> SameBits:
     """Compare a module with that of its spec: their layers, and their numbers for random images.
 
-    A step of training is of images of the volume ``sample``; evaluation is compared for one of the
-    input's own as well. The module's mode, gradients and buffers change.
+    A step of training is of images of the volumes ``sample``, one for each input; evaluation is
+    compared for one of the inputs' own as well. The module's mode, gradients and buffers change.
 
     Errors:
         NotInTheLanguage: where the original has numbers that nothing depends on, or does not run.
@@ -113,7 +113,7 @@ def _compare_once(
     original: Original,
     made: nn.Module,
     model: Model,
-    sample: Volume,
+    sample: Sequence[Volume],
     names: Mapping[str, str],
     *,
     is_rounded: bool,
@@ -145,7 +145,7 @@ def _compare_numbers(
     theirs: nn.Module,
     made: nn.Module,
     model: Model,
-    sample: Volume,
+    sample: Sequence[Volume],
     names: Mapping[str, str],
     tolerance: float,
 ) -> tuple[int, int]:
@@ -156,33 +156,44 @@ def _compare_numbers(
         parameters[names[key]].requires_grad_(parameter.requires_grad)
     need_equal = partial(_need_equal, model.name, tolerance=tolerance)
     torch.manual_seed(0)
-    for volume, count in {model.input: 1, sample: BATCH}.items():
-        x = _sample(original.graph, volume, count).to(like)
-        x = x.long() if reads_words(theirs, volume) else x
-        outputs = [_run(network.eval(), x, model.name) for network in (theirs, made)]
+    names_of_inputs = [*original.graph.inputs]
+    whole = tuple(original.graph.inputs.values())
+    for volumes, count in {whole: 1, tuple(sample): BATCH}.items():
+        images = [*_samples(original.graph, volumes, count, like)]
+        outputs = [
+            _run(theirs.eval(), images, model.name, names_of_inputs),
+            _run(made.eval(), images, model.name),
+        ]
         for one, other in zip(*outputs, strict=True):
-            need_equal(f"the output in evaluation for {volume}", one, other)
+            need_equal(f"the output in evaluation for {shown_volumes(volumes)}", one, other)
     mixes = any(isinstance(layer.layer, BatchNorm) for layer in original.layers)
     if tolerance and not mixes:
-        x = x[:1]  # each image runs by itself, and a step in double precision takes long
-    images = [x.clone().requires_grad_(x.is_floating_point()) for _ in range(2)]
+        images = [x[:1] for x in images]  # each runs by itself, and a step in double takes long
+    ours, own = (
+        [x.clone().requires_grad_(x.is_floating_point()) for x in images] for _ in range(2)
+    )
     order = [0, *(head + 1 for head in original.heads)]
     if original.graph.outputs:
         order = [*range(len(original.graph.outputs))]
     try:
-        trained = _train(theirs, images[0], range(len(order))), _train(made, images[1], order)
+        trained = (
+            _train(theirs, own, range(len(order)), names_of_inputs),
+            _train(made, ours, order),
+        )
     except Exception as error:  # whatever the code of others raises
         reason = f"a step of training fails: {_line(error)}"
         raise NotInTheLanguage(model.name, [reason]) from None
     for number, (one, other) in enumerate(zip(*trained, strict=True)):
         need_equal(f"output {number} in training", one, other)
-    need_equal("the gradient of the images", images[0].grad, images[1].grad)
+    for name, one, other in zip(names_of_inputs, own, ours, strict=True):
+        what = f"the input `{name}`" if len(images) > 1 else "the images"
+        need_equal(f"the gradient of {what}", one.grad, other.grad)
     gradients = 0
     found = [p.grad for p in theirs.parameters() if p.grad is not None]
     largest = max((float(gradient.abs().max()) for gradient in found), default=0.0)
     for key, parameter in theirs.named_parameters():
-        ours = parameters[names[key]].grad
-        gradient = None if ours is None else ours.reshape(parameter.shape)
+        found_here = parameters[names[key]].grad
+        gradient = None if found_here is None else found_here.reshape(parameter.shape)
         need_equal(f"the gradient of {key}", parameter.grad, gradient, beside=largest)
         gradients += parameter.grad is not None
     buffers = dict(made.named_buffers())
@@ -192,16 +203,26 @@ def _compare_numbers(
     return gradients, len(compared)
 
 
-def _sample(graph: SourceGraph, volume: Volume, count: int) -> Tensor:
-    """Random images; where words are read, random numbers of words."""
-    words = [
-        layer.layer.words
-        for layer in graph.operations
-        if isinstance(layer.layer, Embedding) and INPUT in layer.inputs
-    ]
-    if words:
-        return torch.randint(min(words), (count, *volume.torch_sizes))
-    return torch.randn(count, *volume.torch_sizes)
+def _samples(
+    graph: SourceGraph, volumes: Sequence[Volume], count: int, like: Tensor
+) -> Iterator[Tensor]:
+    """Random images for each input; where words are read, random numbers of words."""
+    for number, volume in enumerate(volumes):
+        words = [
+            layer.layer.words
+            for layer in graph.operations
+            if isinstance(layer.layer, Embedding) and INPUT - number in layer.inputs
+        ]
+        if words:
+            found = torch.randint(min(words), (count, *volume.torch_sizes))
+            yield found.to(like.device)
+        else:
+            yield torch.randn(count, *volume.torch_sizes).to(like)
+
+
+def shown_volumes(volumes: Sequence[Volume]) -> str:
+    """The volumes of all inputs."""
+    return " and ".join(map(str, volumes))
 
 
 def _fitted(tensor: Tensor, shape: Sequence[int]) -> Tensor:
@@ -291,12 +312,24 @@ def _tensors(found: Any) -> list[Tensor]:
     return [tensor for one in inner for tensor in _tensors(one)]
 
 
-def _run(network: nn.Module, x: Tensor, name: str) -> list[Tensor]:
+def _results(network: nn.Module, images: Sequence[Tensor], inputs: Sequence[str]) -> list[Tensor]:
+    """What a network gives; the original takes images as its ``inputs`` say."""
+    given = [x.clone() for x in images]  # which it may change
+    if not inputs:
+        return _tensors(network(*given))
+    by_place, by_name = arguments_of(network, dict(zip(inputs, given, strict=True)))
+    return _tensors(network(*by_place, **by_name))
+
+
+def _run(
+    network: nn.Module, images: Sequence[Tensor], name: str, inputs: Sequence[str] = ()
+) -> list[Tensor]:
     with torch.no_grad():
         try:
-            found = _tensors(network(x.clone()))  # which it may change
+            found = _results(network, images, inputs)
         except Exception as error:  # whatever the code of others raises
-            reason = f"it does not run on {[*x.shape]}: {_line(error)}"
+            shapes = " and ".join(str([*x.shape]) for x in images)
+            reason = f"it does not run on {shapes}: {_line(error)}"
             raise NotInTheLanguage(name, [reason]) from None
     if not all(bool(torch.isfinite(one).all()) for one in found):
         raise NotInTheLanguage(name, ["its results are no numbers, or infinite: nothing is proved"])
@@ -307,7 +340,9 @@ def _line(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
-def _train(network: nn.Module, x: Tensor, order: Sequence[int]) -> list[Tensor]:
+def _train(
+    network: nn.Module, images: Sequence[Tensor], order: Sequence[int], inputs: Sequence[str] = ()
+) -> list[Tensor]:
     """The outputs of a step of training, by number; the gradients of a sum stay behind.
 
     ``order`` has the number of each output that the network returns.
@@ -320,7 +355,7 @@ def _train(network: nn.Module, x: Tensor, order: Sequence[int]) -> list[Tensor]:
             name = "drop_prob" if hasattr(module, "drop_prob") else "p"
             setattr(module, name, 0.0)
     torch.manual_seed(1)
-    outputs = _tensors(network(x.clone()))  # which it may change
+    outputs = _results(network, images, inputs)
     outputs = [output for _, output in sorted(zip(order, outputs, strict=True), key=itemgetter(0))]
     torch.manual_seed(2)
     # `randn_like` would fill them in the order of memory, which can be another.

@@ -17,7 +17,7 @@ from archdsl.importing.from_torch.helpers import drops_samples
 from archdsl.importing.from_torch.modules import ELEMENTWISE, FUNCTIONS, layer_of
 from archdsl.importing.from_torch.standins import results_of, value_of
 from archdsl.importing.from_torch.views import View
-from archdsl.importing.graph import INPUT, SourceLayer, SourcePart
+from archdsl.importing.graph import INPUT, SourceLayer, SourcePart, is_input
 from archdsl.layers import Layer, LayerError
 from archdsl.layers.dense import Linear
 from archdsl.layers.regularization import DropPath
@@ -48,12 +48,12 @@ class TraceReader:
     def __init__(
         self,
         module: nn.Module,
-        input: Volume,
+        inputs: Mapping[str, Volume],
         modes: Mapping[fx.Node, tuple[fx.Node, ...]],
         handlers: Mapping[object, Handler],
     ) -> None:
         self.module = module
-        self.volume = input
+        self.inputs = inputs
         self.modes = modes
         self.handlers = handlers
         self.operations: list[SourceLayer] = []
@@ -100,9 +100,8 @@ class TraceReader:
     def _value(self, node: fx.Node) -> Any:
         match node.op:
             case "placeholder":
-                if self.values:
-                    raise Refused(f"its second input, `{node.target}`, is not imported yet")
-                return views.plain(INPUT, self.volume)
+                name = str(node.target)
+                return views.plain(INPUT - [*self.inputs].index(name), self.inputs[name])
             case "output":
                 return self._read_output(node)
             case "call_module":
@@ -132,7 +131,7 @@ class TraceReader:
             if one.is_last and not one.is_first:
                 raise Refused("it returns a tensor whose channels are not its second axis")
             found.append(self.first(node, one))
-        if any(view.id == INPUT for view in found):
+        if any(is_input(view.id) for view in found):
             raise Refused("it returns what flows into it")
         self.output, *heads = (view.id for view in found)
         self.heads = tuple(heads)

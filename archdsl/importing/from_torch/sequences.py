@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import fx, nn
 
 from archdsl.importing.errors import Refused
 from archdsl.importing.from_torch import views
 from archdsl.importing.from_torch.modules import need
-from archdsl.importing.from_torch.reader import Handler, TraceReader
+from archdsl.importing.from_torch.reader import Handler, TraceReader, shown
+from archdsl.importing.from_torch.standins import value_of
 from archdsl.importing.from_torch.views import View
 from archdsl.layers.recurrent import GRU, LSTM
 from archdsl.layers.tokens import Embedding
@@ -42,7 +44,17 @@ def _recurrent(
     return views.with_volume(view, made.id, made.volume), None
 
 
+def _whole(reader: TraceReader, node: fx.Node, input: Any) -> Any:
+    """Whole numbers of what are the numbers of words, which they are already."""
+    (given,) = node.all_input_nodes
+    found = value_of(given)
+    if found is None or found.dtype != torch.long:
+        raise Refused(f"`{shown(node)}` is not in the language")
+    return input
+
+
 HANDLERS: dict[object, Handler] = {
+    "long": _whole,
     nn.Embedding: _embedding,
     nn.LSTM: _recurrent,
     nn.GRU: _recurrent,

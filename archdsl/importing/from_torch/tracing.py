@@ -28,17 +28,17 @@ _HANDLERS: dict[object, Handler] = {
 _DEPENDS = ("dropout", "stochastic_depth", "batch_norm", "instance_norm")
 
 
-def trace(module: nn.Module, name: str, input: Volume) -> SourceGraph:
-    """The layers of a module; its mode changes.
+def trace(module: nn.Module, name: str, inputs: Mapping[str, Volume]) -> SourceGraph:
+    """The layers of a module, whose inputs have these names and volumes; its mode changes.
 
     Errors:
         NotInTheLanguage: with all that the language cannot say.
     """
     reasons = [*unusable(module)]
-    training, evaluation = (_traced(module, name, input, mode, reasons) for mode in (True, False))
+    training, evaluation = (_traced(module, name, inputs, mode, reasons) for mode in (True, False))
     _need_results(evaluation, name, reasons)
     flags = _flags(training, evaluation, name, reasons)
-    reader = TraceReader(module, input, flags, _HANDLERS)
+    reader = TraceReader(module, inputs, flags, _HANDLERS)
     for node in training.nodes:
         reader.read(node)
     reasons += reader.reasons
@@ -46,7 +46,7 @@ def trace(module: nn.Module, name: str, input: Volume) -> SourceGraph:
         raise NotInTheLanguage(name, list(dict.fromkeys(reasons)))
     return SourceGraph(
         name,
-        input,
+        inputs,
         reader.layers(),
         reader.output,
         reader.heads if len(results_of(evaluation)) == 1 else (),
@@ -56,13 +56,17 @@ def trace(module: nn.Module, name: str, input: Volume) -> SourceGraph:
 
 
 def _traced(
-    module: nn.Module, name: str, input: Volume, is_training: bool, reasons: list[str]
+    module: nn.Module,
+    name: str,
+    inputs: Mapping[str, Volume],
+    is_training: bool,
+    reasons: list[str],
 ) -> fx.Graph:
     """What a module does in a mode; ``reasons`` are those for which it is refused anyway."""
     try:
         module.train(is_training)
         _need_mode(module, is_training)
-        graph = follow(module, input)
+        graph = follow(module, inputs)
     except CannotFollow as fault:
         raise NotInTheLanguage(name, [*dict.fromkeys([*reasons, str(fault)])]) from None
     except Exception as error:  # whatever the module does with what flows through it
