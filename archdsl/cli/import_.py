@@ -41,6 +41,11 @@ from archdsl.report.text import count_of, printable
     metavar="FILE",
     help="Write the weights, under the names of the spec, as safetensors.",
 )
+@click.option(
+    "--extern",
+    is_flag=True,
+    help="Write modules that the language cannot say as `extern`, which is code that runs.",
+)
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 @color_option
 def import_(
@@ -51,6 +56,7 @@ def import_(
     arguments: str,
     name: str | None,
     weights: Path | None,
+    extern: bool,
     force: bool,
     color: ColorChoice,
 ) -> None:
@@ -60,12 +66,14 @@ def import_(
     by a class or a function that builds it: an importable one, or one of a Python file, which is
     executed. The spec is compiled, gets the same weights, and must give the same results; for a
     module the same bits, in a step of training as well. What the language cannot say is refused,
-    all of it at once, and nothing is written.
+    all of it at once, and nothing is written. With --extern it stays code, which the spec's module
+    imports: modules whose class can be imported and whose arguments are literals.
 
     \b
     archdsl import torchvision.models:resnet50 -o resnet50.arch
     archdsl import "mynet.py:Net(width=2)" --input 32x32x3
     archdsl import twins.py:Siamese --input "left: 105x105x1, right: 105x105x1"
+    archdsl import mypackage.net:Net --input 32x32x3 --extern
     archdsl import model.onnx -o model.arch --weights model.safetensors
     archdsl import yolov3-tiny.cfg yolov3-tiny.weights -o yolo.arch
 
@@ -78,7 +86,14 @@ def import_(
             volumes = read_inputs(input_text) if input_text else None
         except ValueError as error:
             raise CommandError(f"`--input`: {error}") from None
-        found = find_source(source, weights=trained, arguments=arguments, input=volumes, name=name)
+        found = find_source(
+            source,
+            weights=trained,
+            arguments=arguments,
+            input=volumes,
+            name=name,
+            extern=extern,
+        )
         if not found.name.isidentifier():
             raise CommandError(f"`--name`: {found.name!r} is not the name of a network")
         paths = _paths(output, weights, found.name, force)

@@ -22,6 +22,7 @@ from archdsl.importing.statements import (
 )
 from archdsl.layers import Layer
 from archdsl.layers.definition import fields_of, per_axis_fields
+from archdsl.layers.extern import Extern
 from archdsl.layers.merge import Add, Multiply
 
 #: The parameter that says whether a branch is there.
@@ -286,6 +287,8 @@ def _number(value: Any) -> Any:
 
 def _number_of(layer: Layer, name: str) -> Any:
     """The number of a field; of a size, the one for all axes. A list of others is none."""
+    if isinstance(layer, Extern):
+        return None  # all that is said of a module of others belongs together
     value = getattr(layer, name)
     is_size = any(item.name == name for item in per_axis_fields(type(layer)))
     return _number(value) if is_size or not isinstance(value, tuple) else None

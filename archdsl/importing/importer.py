@@ -18,6 +18,7 @@ from archdsl.importing.file_proof import compare_file
 from archdsl.importing.files import FileSource
 from archdsl.importing.folding import fold
 from archdsl.importing.from_torch.arguments import inputs_of
+from archdsl.importing.from_torch.externs import Constructions
 from archdsl.importing.from_torch.proof import (
     TOLERANCE,
     Original,
@@ -25,7 +26,7 @@ from archdsl.importing.from_torch.proof import (
     compare,
     shown_volumes,
 )
-from archdsl.importing.from_torch.tracing import trace
+from archdsl.importing.from_torch.tracing import trace, trace_with_externs
 from archdsl.importing.from_torch.untouched import untouched
 from archdsl.importing.graph import SourceGraph
 from archdsl.importing.statements import Body, heads_in, layers_in
@@ -60,10 +61,18 @@ class Imported:
     is_exact: bool = False
 
 
-def import_torch(module: nn.Module, name: str, input: Inputs, origin: str) -> Imported:
+def import_torch(
+    module: nn.Module,
+    name: str,
+    input: Inputs,
+    origin: str,
+    *,
+    externs: Constructions | None = None,
+) -> Imported:
     """The spec of a module, after both were compared on random images; the module stays as it is.
 
-    ``input`` is a volume, or one for each argument of ``forward``, by name.
+    ``input`` is a volume, or one for each argument of ``forward``, by name. With ``externs``, which
+    says how modules were made, what the language cannot say is an `extern`.
 
     Errors:
         WrongSource: where the inputs are not those of the module.
@@ -71,14 +80,22 @@ def import_torch(module: nn.Module, name: str, input: Inputs, origin: str) -> Im
         NotTheSame: where the two compute other numbers, which is a fault of archdsl.
     """
     inputs = inputs_of(module, name, input)
+    targets: dict[str, str] = {}
     with untouched(module):
-        graph = trace(module, name, inputs)
+        if externs is None:
+            graph = trace(module, name, inputs)
+        else:
+            graph, targets = trace_with_externs(module, name, inputs, externs)
         body = structure(graph)
         text, model = _written(graph, body)
-        sample = _sample(module, graph, model.trunk.macs)
+        # A module of others is for one volume.
+        whole = [*inputs.values()]
+        sample = whole if targets else _sample(module, graph, model.trunk.macs)
         original = Original(module, graph, [*layers_in(body)], heads_in(body))
         compared = compare(original, model, sample)
     lines = _origin(origin, compared, [*inputs.values()], sample)
+    if targets:
+        lines += ("What is `extern` is code of others, which the spec's module imports and runs.",)
     if graph.heads:
         lines += (
             f"The weight of the heads' losses is not in the module: {HEAD_WEIGHT} is GoogLeNet's.",
@@ -164,13 +181,18 @@ def _can_be_halved(volume: Volume) -> bool:
 
 
 def from_torch(
-    module: nn.Module, *, input: Sizes | Mapping[str, Sizes], name: str | None = None
+    module: nn.Module,
+    *,
+    input: Sizes | Mapping[str, Sizes],
+    name: str | None = None,
+    extern: bool = False,
 ) -> Model:
     """The Model of a module, proved to compute the same; its text is ``model.source.text``.
 
     ``input`` is the volume of an image, channels last: ``"224x224x3"``. Of several inputs each has
     the name that ``forward`` gives it: ``{"left": "105x105x1", "right": "105x105x1"}``. The network
-    is called like the module's class unless a name is given.
+    is called like the module's class unless a name is given. With ``extern``, modules that the
+    language cannot say are `extern`, where their arguments are attributes of the same names.
 
     Errors:
         WrongSource: where the inputs are not those of the module.
@@ -181,7 +203,8 @@ def from_torch(
     kind = type(module)
     place = f"{kind.__module__}:{kind.__qualname__}"
     called = name or camel_case(kind.__name__)
-    return import_torch(module, called, as_inputs(input), place).model
+    externs: Constructions | None = {} if extern else None
+    return import_torch(module, called, as_inputs(input), place, externs=externs).model
 
 
 def _one_line(text: str) -> str:

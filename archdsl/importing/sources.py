@@ -13,7 +13,8 @@ from archdsl.importing.errors import WrongSource
 from archdsl.importing.files import FileSource
 from archdsl.importing.from_caffe.file import read_caffe
 from archdsl.importing.from_darknet.file import read_darknet
-from archdsl.importing.from_torch.source import build, read_source, usual_input
+from archdsl.importing.from_torch.externs import noted
+from archdsl.importing.from_torch.source import TorchSource, build, read_source, usual_input
 from archdsl.importing.importer import Imported, import_file, import_torch
 from archdsl.importing.suffixes import CAFFE, DARKNET, ONNX, SUFFIXES
 from archdsl.model import Model
@@ -51,12 +52,13 @@ def find_source(
     arguments: str = "",
     input: Inputs | None = None,
     name: str | None = None,
+    extern: bool = False,
 ) -> Importable:
     """What a text names; nothing is read or executed yet.
 
     ``weights`` are those of a file that has none itself, ``arguments`` further ones of a
     constructor, ``input`` its volume, or those of several inputs by name, and ``name`` that of the
-    network.
+    network. With ``extern``, modules that the language cannot say are `extern`.
 
     Errors:
         WrongSource: where it names nothing that could be imported, or lacks a volume.
@@ -68,6 +70,8 @@ def find_source(
         called = name or _name_of(text)
         if arguments:
             raise WrongSource(f"{text} is no constructor, and takes no arguments")
+        if extern:
+            raise WrongSource(f"{text} has no modules of Python, which `--extern` is for")
         given = _Given(Path(text), called, weights, input)
         return Importable(text, called, False, lambda: _import_file(given))
     if weights is not None:
@@ -84,8 +88,16 @@ def find_source(
         str(source),
         called,
         source.is_file and Path(source.place).is_file(),
-        lambda: import_torch(build(source), called, volume, str(source)),
+        lambda: _import_torch(source, called, volume, extern),
     )
+
+
+def _import_torch(source: TorchSource, name: str, inputs: Inputs, extern: bool) -> Imported:
+    if not extern:
+        return import_torch(build(source), name, inputs, str(source))
+    with noted() as constructions:
+        module = build(source)
+    return import_torch(module, name, inputs, str(source), externs=constructions)
 
 
 def from_file(

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from archdsl.codegen import entry_names
 from archdsl.layers import UnaryLayer
@@ -23,14 +22,13 @@ from archdsl.model.proof import Numbers, Proof
 from archdsl.network.graph import Node, label_of
 from archdsl.network.parts import AuxPart, walk
 from archdsl.text.diagnostics import Diagnostic
+from archdsl.torch_tools.counting import BATCH, count_parameters, run_counted
 from archdsl.torch_tools.interpret import in_double, unfilled
 from archdsl.torch_tools.network import build_network, load_module
 from archdsl.torch_tools.numbers import Comparison, NumericMismatch
 from archdsl.torch_tools.sampling import choose_sample, narrowed
 
 _TORCH = torch.__version__.partition("+")[0]
-#: Two images: batch normalization cannot be trained on a single 1×1 volume.
-_BATCH = 2
 
 TensorShape = tuple[int, ...]
 
@@ -79,7 +77,7 @@ def _prove(model: Model, name: str, plain: _File, inference: _File) -> Proof:
     return Proof(
         _TORCH,
         len(set().union(*(run.shown for run in runs)) - {node.id for node in model.inputs}),
-        _count_parameters(network),
+        count_parameters(network),
         runs[0].macs_of(None),
         None if isinstance(found, str) else found,
         found if isinstance(found, str) else "",
@@ -112,16 +110,10 @@ class _Run:
             for name, module in network.named_modules()
             if name
         ]
-        with FlopCounterMode(display=False) as counter:
-            output = network(
-                *(torch.empty(_BATCH, *node.volume.torch_sizes) for node in model.inputs)
-            )
+        output, self.macs = run_counted(network, [node.volume for node in model.inputs])
         for handle in handles:
             handle.remove()
         self.outputs = [_shape(tensor) for tensor in _tensors(output)]
-        self.flops: dict[str, int] = {
-            name: sum(counts.values()) for name, counts in counter.get_flop_counts().items()
-        }
 
     def _recorder(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
         def record(_module: nn.Module, inputs: Any, output: Any) -> None:
@@ -131,8 +123,7 @@ class _Run:
 
     def macs_of(self, name: str | None) -> int:
         """The MACs of a module for one image; without a name those of the network."""
-        flops = self.flops.get(self.root if name is None else f"{self.root}.{name}", 0)
-        return flops // 2 // _BATCH
+        return self.macs.get(self.root if name is None else f"{self.root}.{name}", 0)
 
 
 def _tensors(output: Any) -> tuple[Any, ...]:
@@ -141,10 +132,6 @@ def _tensors(output: Any) -> tuple[Any, ...]:
 
 def _shape(value: Any) -> TensorShape:
     return tuple(value.shape) if isinstance(value, Tensor) else ()
-
-
-def _count_parameters(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
 # ── Comparing ────────────────────────────────────────────────────────────────────────────────
@@ -188,10 +175,10 @@ def _compare_parameters(mismatches: _Mismatches, network: nn.Module) -> None:
         module = modules.get(model.names[node.id])
         if module is None:
             mismatches.report(node, "module", "it is there", "it is not")
-        elif (theirs := _count_parameters(module)) != ours:
+        elif (theirs := count_parameters(module)) != ours:
             mismatches.report(node, "parameters", f"{ours:,}", f"{theirs:,}")
     total = model.trunk.parameters + model.heads.parameters
-    theirs = _count_parameters(network)
+    theirs = count_parameters(network)
     # Where a layer is wrong, the sum is wrong, too: one mistake, one message.
     if theirs != total and not mismatches.has("parameters"):
         mismatches.report(None, "parameters of the network", f"{total:,}", f"{theirs:,}")
@@ -246,7 +233,7 @@ def _in_order(
         x = model.nodes[node.inputs[0]].volume
         flat = isinstance(node.layer, UnaryLayer) and node.layer.flattens
         taken = (x.elements,) if flat else x.torch_sizes
-        wanted.append(((_BATCH, *taken), (_BATCH, *node.volume.torch_sizes)))
+        wanted.append(((BATCH, *taken), (BATCH, *node.volume.torch_sizes)))
     left = list(calls)
     for call in wanted:
         if call in left:
@@ -267,7 +254,7 @@ def _compare_read(mismatches: _Mismatches, run: _Run, reader: Node, shape: Tenso
     source = mismatches.model.nodes[reader.inputs[0]]
     if isinstance(reader.layer, UnaryLayer) and reader.layer.flattens:
         # The module sees its input flattened to a vector.
-        if shape == (_BATCH, source.volume.elements):
+        if shape == (BATCH, source.volume.elements):
             return
         mismatches.report(source, "elements", f"{source.volume.elements:,}", _sizes(shape))
         return
@@ -276,7 +263,7 @@ def _compare_read(mismatches: _Mismatches, run: _Run, reader: Node, shape: Tenso
 
 def _compare_volume(mismatches: _Mismatches, run: _Run, node: Node, shape: TensorShape) -> None:
     run.shown.add(node.id)
-    if shape == (_BATCH, *node.volume.torch_sizes):
+    if shape == (BATCH, *node.volume.torch_sizes):
         return
     if not node.inputs:  # an input is no layer, and has no name among these
         fact = f"input {label_of(node)}".strip()
@@ -342,6 +329,6 @@ def _unary(nodes: Iterable[Node]) -> Iterator[Node]:
 def _sizes(shape: TensorShape) -> str:
     """A shape as a volume where it is that of a batch, or else as torch writes it."""
     match shape:
-        case (batch, channels, *sizes) if batch == _BATCH and len(sizes) <= MOST_AXES:
+        case (batch, channels, *sizes) if batch == BATCH and len(sizes) <= MOST_AXES:
             return str(Volume.along(sizes, channels))
     return f"the shape {list(shape)}"

@@ -318,16 +318,10 @@ def test_names_that_begin_with_an_underscore() -> None:
 
 def test_the_example_of_the_page_is_what_it_prints() -> None:
     page = (ROOT / "docs" / "import.md").read_text("utf-8")
-    source = re.search(r"^class Siamese.*?\n```", page, re.DOTALL | re.MULTILINE)
-    assert source is not None
-    names: dict[str, Any] = {"nn": nn, "torch": torch, "Tensor": Tensor}
-    exec(source[0].removesuffix("```"), names)
-    module = names["Siamese"]()
-    module.tower = nn.Sequential(
-        *(nn.Conv2d(1, 64, 10), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(64, 128, 7), nn.ReLU()),
-        *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, 64)),
-    )
-    module.fc = nn.Linear(64, 1)
-    model = archdsl.from_torch(module, input="left: 105x105x1, right: 105x105x1")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (source,) = (block for block in blocks if "class Siamese" in block)
+    names: dict[str, Any] = {}
+    exec(source, names)
+    model = archdsl.from_torch(names["Siamese"](), input="left: 105x105x1, right: 105x105x1")
     lines = [line for line in model.source.text.splitlines() if not line.startswith("#")]
     assert "\n".join(lines).strip() in page

@@ -14,7 +14,7 @@ import logging
 import random
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -38,6 +38,8 @@ from archdsl.importing.from_torch.standins import (
 from archdsl.importing.from_torch.untouched import untouched
 from archdsl.layers.volume import Volume
 
+#: Where an error keeps the module that it is from.
+FAILED = "archdsl_path"
 #: Where a node keeps how often its value had been written to.
 _VERSIONS = "versions"
 #: What `torch.utils.checkpoint` does around a part.
@@ -46,8 +48,12 @@ _SAVING = re.compile(r"_checkpoint_without_reentrant_generator\w*")
 _PLAIN = (bool, int, float, str, bytes, type(None))
 
 
-def follow(module: nn.Module, inputs: Mapping[str, Volume]) -> fx.Graph:
+def follow(
+    module: nn.Module, inputs: Mapping[str, Volume], leaves: Collection[str] = ()
+) -> fx.Graph:
     """The calls of a module in its mode, each with its fake value; ``inputs`` are by name.
+
+    Modules whose paths are in ``leaves`` are not looked into.
 
     Errors: whatever the module's code raises for stand-ins; ``CannotFollow`` for what it does that
     no call tells, such as to draw random numbers by itself.
@@ -57,7 +63,7 @@ def follow(module: nn.Module, inputs: Mapping[str, Volume]) -> fx.Graph:
     try:
         words: frozenset[str] = frozenset()
         while True:
-            tracer = _Tracer(module, inputs, words)
+            tracer = _Tracer(module, inputs, words, leaves)
             try:
                 return _followed(module, tracer)
             except Exception:  # whatever the code does with what are not the numbers of words
@@ -142,9 +148,14 @@ def _no_backward_of_its_own() -> Iterator[None]:
 
 class _Tracer(fx.Tracer):
     def __init__(
-        self, module: nn.Module, inputs: Mapping[str, Volume], words: frozenset[str]
+        self,
+        module: nn.Module,
+        inputs: Mapping[str, Volume],
+        words: frozenset[str],
+        leaves: Collection[str],
     ) -> None:
         super().__init__()
+        self.leaves = leaves
         self.mode = FakeTensorMode(allow_non_fake_inputs=True)
         like = next(module.parameters(), torch.empty(0))
         #: The inputs that hold the numbers of words, as an embedding reads them.
@@ -164,7 +175,8 @@ class _Tracer(fx.Tracer):
 
     def tell(self, fault: str) -> None:
         if not self.is_computing:
-            self.faults.append(fault)
+            path = [*self.module_stack][-1:]
+            self.faults.append(f"{path[0]}: {fault}" if path else fault)
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
         return StandIn(node, self)
@@ -226,6 +238,7 @@ class _Tracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         is_known = helper_of(m) is not None or drops_samples(m)
+        is_known |= module_qualified_name in self.leaves
         return is_known or super().is_leaf_module(m, module_qualified_name)
 
     def call_module(
@@ -237,7 +250,12 @@ class _Tracer(fx.Tracer):
     ) -> Any:
         if self.is_computing:
             return forward(*args, **kwargs)
-        return super().call_module(m, forward, args, kwargs)
+        try:
+            return super().call_module(m, forward, args, kwargs)
+        except Exception as error:  # whatever a module does with what flows through it
+            if not hasattr(error, FAILED):
+                setattr(error, FAILED, self.path_of_module(m))
+            raise
 
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
         if self.is_computing:

@@ -13,6 +13,7 @@ from torch import Tensor, fx, nn
 from archdsl.elaborate.names import can_refer_to
 from archdsl.importing.errors import Refused
 from archdsl.importing.from_torch import views
+from archdsl.importing.from_torch.externs import extern_of
 from archdsl.importing.from_torch.helpers import drops_samples
 from archdsl.importing.from_torch.modules import ELEMENTWISE, FUNCTIONS, layer_of
 from archdsl.importing.from_torch.standins import results_of, value_of
@@ -21,7 +22,7 @@ from archdsl.importing.graph import INPUT, SourceLayer, SourcePart, is_input
 from archdsl.layers import Layer, LayerError
 from archdsl.layers.dense import Linear
 from archdsl.layers.regularization import DropPath
-from archdsl.layers.volume import Volume
+from archdsl.layers.volume import MOST_AXES, Volume
 
 #: Reads a call: the reader, the node, and what was given.
 Handler: TypeAlias = Callable[..., Any]
@@ -51,11 +52,14 @@ class TraceReader:
         inputs: Mapping[str, Volume],
         modes: Mapping[fx.Node, tuple[fx.Node, ...]],
         handlers: Mapping[object, Handler],
+        externs: Mapping[str, str],
     ) -> None:
         self.module = module
         self.inputs = inputs
         self.modes = modes
         self.handlers = handlers
+        #: What makes the modules that are not looked into, by their paths.
+        self.externs = externs
         self.operations: list[SourceLayer] = []
         self.values: dict[str, Any] = {}
         self.reasons: list[str] = []
@@ -166,6 +170,8 @@ class TraceReader:
         args: tuple[Any, ...] = self._known(node.args)
         kwargs = {key: self._known(value) for key, value in node.kwargs.items()}
         state = bool([*module.parameters(), *module.buffers()])
+        if path in self.externs:
+            return self._extern(node, path, (*args, *kwargs.values()))
         handler = self.handlers.get(type(module))
         if handler is not None:
             _need_arguments(handler, node, self, node, module, *args, **kwargs)
@@ -174,6 +180,21 @@ class TraceReader:
         if len(given) != 1:
             raise Refused(f"`{shown(node)}` with {len(given)} arguments is not in the language")
         return self.apply(node, module, given[0], path, state=state)
+
+    def _extern(self, node: fx.Node, path: str, given: Sequence[Any]) -> View:
+        """A module that is said by what makes it, for one tensor, and with one result."""
+        if len(given) != 1:
+            raise Refused(f"an `extern` with {len(given)} arguments is not in the language")
+        view = self.first(node, given[0])
+        found = value_of(node)
+        if not isinstance(found, Tensor) or not 2 <= found.ndim <= MOST_AXES + 2:
+            raise Refused("it gives no volume, or none that is known without numbers")
+        module = self.module.get_submodule(path)
+        _, channels, *sizes = found.shape
+        volume = Volume.along(sizes, channels)
+        layer = extern_of(self.externs[path], module, view.volume, volume)
+        state = bool([*module.parameters(), *module.buffers()])
+        return self.add(node, layer, [view], path, state=state)
 
     def apply(
         self,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from torch import fx, nn
 
-from archdsl.importing.errors import NO_TENSOR, OTHERWISE, NotInTheLanguage
+from archdsl.importing.errors import NO_TENSOR, OTHERWISE, NotInTheLanguage, Refused
 from archdsl.importing.from_torch import attention, functions, parameters, sequences
-from archdsl.importing.from_torch.following import follow
+from archdsl.importing.from_torch.externs import Constructions, target_of
+from archdsl.importing.from_torch.following import FAILED, follow
 from archdsl.importing.from_torch.reader import Handler, TraceReader
 from archdsl.importing.from_torch.standins import CannotFollow, is_same_tensor, results_of
 from archdsl.importing.from_torch.usable import unusable
@@ -28,17 +30,78 @@ _HANDLERS: dict[object, Handler] = {
 _DEPENDS = ("dropout", "stochastic_depth", "batch_norm", "instance_norm")
 
 
-def trace(module: nn.Module, name: str, inputs: Mapping[str, Volume]) -> SourceGraph:
+def trace_with_externs(
+    module: nn.Module, name: str, inputs: Mapping[str, Volume], made: Constructions
+) -> tuple[SourceGraph, dict[str, str]]:
+    """The layers of a module, what the language cannot say as `extern`; its mode changes.
+
+    With them the paths of those modules, each with what makes it. Each is the innermost around what
+    is refused that can be written so.
+
+    Errors:
+        NotInTheLanguage: with all that cannot be said so either.
+    """
+    externs: dict[str, str] = {}
+    #: Why modules are none, or nothing where it was of no use that they were.
+    refused: dict[str, str] = {}
+    while True:
+        try:
+            return trace(module, name, inputs, externs), externs
+        except NotInTheLanguage as fault:
+            reasons = fault.reasons
+        before = {**externs}
+        told = []
+        for reason in reasons:
+            why = ""
+            for path in _around(module, reason):
+                if path in externs and path not in before:
+                    break
+                if path in before:
+                    refused[path] = ""
+                elif path not in refused:
+                    try:
+                        target = target_of(module.get_submodule(path), made)
+                    except Refused as fault:
+                        refused[path] = f"{path} cannot be an `extern`: {fault}"
+                    else:
+                        externs = {p: t for p, t in externs.items() if not p.startswith(f"{path}.")}
+                        externs[path] = target
+                        break
+                why = why or refused[path]
+            told.append(f"{reason} ({why})" if why else reason)
+        if externs == before:
+            raise NotInTheLanguage(name, told)
+
+
+def _around(module: nn.Module, reason: str) -> Iterator[str]:
+    """The paths of the module that a reason is about, and of those around it, from the inside."""
+    path = reason.partition(": ")[0].partition("@")[0]
+    if path in dict(module.named_modules(remove_duplicate=False)):
+        while path:
+            yield path
+            path = path.rpartition(".")[0]
+
+
+def trace(
+    module: nn.Module,
+    name: str,
+    inputs: Mapping[str, Volume],
+    externs: Mapping[str, str] = MappingProxyType({}),
+) -> SourceGraph:
     """The layers of a module, whose inputs have these names and volumes; its mode changes.
+
+    ``externs`` are the paths of modules that are not looked into, with what makes them.
 
     Errors:
         NotInTheLanguage: with all that the language cannot say.
     """
     reasons = [*unusable(module)]
-    training, evaluation = (_traced(module, name, inputs, mode, reasons) for mode in (True, False))
+    training, evaluation = (
+        _traced(module, name, inputs, mode, reasons, externs) for mode in (True, False)
+    )
     _need_results(evaluation, name, reasons)
     flags = _flags(training, evaluation, name, reasons)
-    reader = TraceReader(module, inputs, flags, _HANDLERS)
+    reader = TraceReader(module, inputs, flags, _HANDLERS, externs)
     for node in training.nodes:
         reader.read(node)
     reasons += reader.reasons
@@ -61,17 +124,22 @@ def _traced(
     inputs: Mapping[str, Volume],
     is_training: bool,
     reasons: list[str],
+    leaves: Collection[str],
 ) -> fx.Graph:
     """What a module does in a mode; ``reasons`` are those for which it is refused anyway."""
     try:
         module.train(is_training)
         _need_mode(module, is_training)
-        graph = follow(module, inputs)
+        graph = follow(module, inputs, leaves)
     except CannotFollow as fault:
-        raise NotInTheLanguage(name, [*dict.fromkeys([*reasons, str(fault)])]) from None
+        path = getattr(fault, FAILED, "")
+        reason = f"{path}: {fault}" if path else str(fault)
+        raise NotInTheLanguage(name, [*dict.fromkeys([*reasons, reason])]) from None
     except Exception as error:  # whatever the module does with what flows through it
         line = str(error).partition("\n")[0].partition(". ")[0]
+        path = getattr(error, FAILED, "")
         reason = f"`torch.fx` cannot follow it: {type(error).__name__}: {line}"
+        reason = f"{path}: {reason}" if path else reason
         raise NotInTheLanguage(name, [*reasons, reason]) from None
     return graph
 
