@@ -8,14 +8,16 @@ brings its branches along, each from where they parted (the merge's immediate do
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 
 import networkx as nx
 
 from archdsl.elaborate.names import can_refer_to
 from archdsl.importing.errors import OTHERWISE, NotInTheLanguage
 from archdsl.importing.graph import INPUT, SourceGraph, SourceLayer, SourcePart
+from archdsl.importing.naming import free_names, name_what_runs_again
 from archdsl.importing.runs import behind, marked
 from archdsl.importing.statements import (
     Body,
@@ -27,12 +29,11 @@ from archdsl.importing.statements import (
     ReferenceStatement,
     ReuseStatement,
     Statement,
-    labels_in,
     layers_in,
-    walk,
 )
 from archdsl.layers import MergeLayer
 from archdsl.layers.merge import Add, Concat, Multiply
+from archdsl.layers.norm import BatchNorm
 from archdsl.layers.plumbing import Identity
 
 
@@ -46,7 +47,7 @@ def structure(graph: SourceGraph) -> Body:
     trunk = behind(operations, *graph.results)
     if any(o.is_of_training for o in operations if o.id in trunk):
         raise NotInTheLanguage(graph.name, [OTHERWISE])
-    whole = _Whole(graph.name, readers)
+    whole = _Whole(graph, readers, {_numbers_of(o) for o in operations if o.is_again})
     region = _Region(whole, [o for o in operations if o.id in trunk])
     # What begins at another input discards the first, as a statement with its name does.
     others = range(1, len(graph.inputs))
@@ -69,8 +70,8 @@ def structure(graph: SourceGraph) -> Body:
             place += 1
         weight = graph.head_weights[number] if graph.head_weights else None
         body.insert(place, HeadStatement(number, inner, label, weight))
-    _free_names(body)
-    _name_what_runs_again(graph, body)
+    free_names(body)
+    name_what_runs_again(graph, body)
     return body
 
 
@@ -124,9 +125,11 @@ def _hoisted(operations: Sequence[SourceLayer]) -> list[SourceLayer]:
 class _Whole:
     """What all parts of a network share."""
 
-    name: str
+    graph: SourceGraph
     #: By result, the operations that read it.
     readers: Mapping[int, set[int]]
+    #: What run more than once, by their numbers.
+    shared: Set[str]
     #: What ran first, by its path.
     firsts: dict[str, LayerStatement | PartStatement] = field(default_factory=dict)
 
@@ -268,39 +271,68 @@ class _Region:
         return inputs[::-1] if one is not None and other is not None and other < one else inputs
 
     def _before(self, start: int, sources: Sequence[int]) -> Body:
-        """What stands before a merge: branches whose layers an earlier branch runs again.
+        """What stands before a merge: runs of shared layers whose order its branches would turn.
 
-        With them the way back to where the branches begin, if that has a name.
+        With each the way back to where the branches begin.
         """
-        origin = InputStatement() if start == INPUT else self.told.get(start)
-        ran = [self._behind(start, source) for source in sources]
+        runs = [result for source in sources for result in sorted(self._shared(start, source))]
+        runs = [*dict.fromkeys(runs)]
+        if not self._is_turned(runs):
+            return []
+        origin: Statement | None = self.told.get(start)
         found: Body = []
-        for number in sorted(range(1, len(sources)), key=lambda one: min(ran[one], default=0)):
-            numbers = {_numbers_of(layer) for layer in ran[number].values() if layer.state}
-            earlier = [layer for before in ran[:number] for layer in before.values()]
-            if origin is None or not any(
-                layer.is_again and _numbers_of(layer) in numbers for layer in earlier
-            ):
+        if start == INPUT and self.depth == 0:
+            origin = InputStatement()
+        elif origin is None:  # what flows into a part has no name
+            flow = SourceLayer(start, Identity(), (start,), self.whole.graph.volume(start))
+            origin = LayerStatement(flow)
+            found.append(origin)
+        self._name(origin)
+        while self._is_turned(runs):
+            runs.remove(run := min(runs))
+            if run in self.told:
                 continue
-            self._name(origin)
-            found += [*self._between(start, sources[number]), ReferenceStatement(origin)]
+            more = self._between(start, run)
+            if isinstance(more[0], ReferenceStatement) and len(found) > 1:
+                found.pop()  # it begins elsewhere
+            found += [*more, ReferenceStatement(origin)]
         return found
+
+    def _shared(self, start: int, end: int) -> set[int]:
+        """The results between two that are of layers which run more than once."""
+        return {
+            result
+            for result, statement in self._behind(start, end).items()
+            if any(_numbers_of(layer) in self.whole.shared for layer in layers_in([statement]))
+        }
+
+    def _is_turned(self, runs: Sequence[int]) -> bool:
+        """Whether layers in this order run again before they run, or update averages otherwise."""
+        first: dict[str, SourceLayer] = {}
+        for layer in (one for run in runs for one in layers_in([self.items[run][0]])):
+            before = first.setdefault(_numbers_of(layer), layer)
+            is_averaged = isinstance(layer.layer, BatchNorm)
+            if layer.state and layer.id < before.id and (before.is_again > layer.is_again):
+                return True
+            if is_averaged and layer.id < before.id:
+                return True
+            first[_numbers_of(layer)] = max(before, layer, key=attrgetter("id"))
+        return False
 
     def _first_behind(self, start: int, end: int) -> int | None:
         """The first layer that runs between two results and is in no statement yet."""
-        return min(self._behind(start, end), default=None)
+        statements = self._behind(start, end).values()
+        return min((layer.id for layer in layers_in([*statements])), default=None)
 
-    def _behind(self, start: int, end: int) -> dict[int, SourceLayer]:
-        """The layers that run between two results and are in no statement yet, by number."""
-        found: dict[int, SourceLayer] = {}
-        pending, seen = [end], {start}
+    def _behind(self, start: int, end: int) -> dict[int, Statement]:
+        """The statements that run between two results and stand nowhere yet, by result."""
+        found: dict[int, Statement] = {}
+        pending = [end]
         while pending:
             at = pending.pop()
-            if at in seen or at in self.told:
+            if at == start or at in found or at in self.told:
                 continue
-            seen.add(at)
-            statement, inputs = self.items[at]
-            found |= {layer.id: layer for layer in layers_in([statement])}
+            found[at], inputs = self.items[at]
             pending += inputs
         return found
 
@@ -328,41 +360,6 @@ class _Region:
             is_merge = isinstance(statement, MergeStatement)
             at = self.dominators[at] if is_merge else inputs[0]
         return trail[::-1]
-
-
-def _free_names(body: Body) -> None:
-    """Where parts in the branches of a merge are needed outside, name an `id` behind it instead.
-
-    A merge with a name keeps the names in it for itself.
-    """
-    uses = [s for s in walk(body) if isinstance(s, ReferenceStatement | ReuseStatement)]
-    for statements in [*_bodies(body)]:
-        for place, merge in [*enumerate(statements)][::-1]:
-            if not isinstance(merge, MergeStatement) or merge.label is None:
-                continue
-            inner = {id(s) for branch in merge.branches for s in walk(branch)}
-            if not any(id(use.of) in inner for use in uses if id(use) not in inner):
-                continue
-            of = merge.operation
-            same = SourceLayer(of.id, Identity(), (of.id,), of.volume)
-            named = LayerStatement(same, merge.label)
-            merge.label = None
-            statements.insert(place + 1, named)
-            for use in uses:
-                if isinstance(use, ReferenceStatement) and use.of is merge:
-                    use.of = named
-
-
-def _bodies(body: Body) -> Iterator[Body]:
-    """All rows of statements, at all depths."""
-    yield body
-    for statement in body:
-        match statement:
-            case PartStatement(body=inner) | HeadStatement(body=inner):
-                yield from _bodies(inner)
-            case MergeStatement(branches=branches):
-                for branch in branches:
-                    yield from _bodies(branch)
 
 
 # ── What runs again ──────────────────────────────────────────────────────────────────────────
@@ -396,50 +393,3 @@ def _is_same_statement(one: Statement, other: Statement) -> bool:
             return is_same and all(map(_is_same, first_branches, second_branches))
         case _:
             return False
-
-
-def _name_what_runs_again(graph: SourceGraph, body: Body) -> None:
-    """Give names to what `reuse` says.
-
-    Errors:
-        NotInTheLanguage: where it stands in the braces of another part.
-    """
-    found = [s for s in walk(body) if isinstance(s, ReuseStatement)]
-    taken = labels_in(body)
-    for statement in found:
-        first = statement.of
-        if first.label is not None and can_refer_to(first.label):
-            continue
-        stem = "shared" if first.label is None else re.sub(r"\W", "_", first.label)
-        number = 1
-        while f"{stem}_{number}" in taken:
-            number += 1
-        first.label = f"{stem}_{number}"
-        taken.add(first.label)
-    braces: dict[int, int] = {}
-    _find_braces(body, id(body), braces)
-    reasons = [
-        f"{layer.path}: a layer with weights that runs again outside of the part that it is in is "
-        "not imported yet"
-        for statement in found
-        if braces[id(statement)] != braces.get(id(statement.of))
-        for layer in layers_in([statement])
-        if layer.state
-    ]
-    if reasons:
-        raise NotInTheLanguage(graph.name, [*dict.fromkeys(reasons)])
-
-
-def _find_braces(body: Body, own: int, found: dict[int, int]) -> None:
-    """In which braces with a name of their own each statement stands."""
-    for statement in body:
-        found[id(statement)] = own
-        match statement:
-            case PartStatement(body=inner):
-                is_open = statement.is_row and statement.label is None
-                _find_braces(inner, own if is_open else id(inner), found)
-            case HeadStatement(body=inner):
-                _find_braces(inner, id(inner), found)
-            case MergeStatement(branches=branches):
-                for branch in branches:
-                    _find_braces(branch, own if statement.label is None else id(statement), found)

@@ -85,6 +85,70 @@ def test_a_tower_that_runs_first_for_the_second_input() -> None:
     ]
 
 
+class Averaged(nn.Module):
+    """A tower that keeps averages, in which the order of its runs shows."""
+
+    def __init__(self, function: Callable[[nn.Module, Tensor, Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.tower = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
+        self.function = function
+
+    def forward(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        return self.function(self.tower, x, y, z)
+
+
+def _in_turn(order: str, join: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Averaged:
+    """The tower runs for its inputs in some order."""
+
+    def function(tower: nn.Module, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        given = {"x": x, "y": y, "z": z}
+        made = {name: tower(given[name]) for name in order}
+        return join(made["x"], made["y"], made["z"])
+
+    return Averaged(function)
+
+
+@pytest.mark.parametrize("order", ["xyz", "xzy", "yxz", "yzx", "zxy", "zyx"])
+@pytest.mark.parametrize(
+    "join",
+    [
+        lambda a, b, c: torch.cat([a, b, c], 1),
+        lambda a, b, c: (a - b) - (a - c),
+        lambda a, b, c: a * b + c,
+    ],
+    ids=["concat", "differences", "sum"],
+)
+def test_runs_in_any_order(order: str, join: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
+    made = imported(_in_turn(order, join), as_inputs("x: 8x8x3, y: 8x8x3, z: 8x8x3"))
+    assert made.is_exact
+    assert made.text.count("reuse tower") == 2
+
+
+def test_runs_in_another_order_within_a_part() -> None:
+    """What flows into the part has no name, so an `id` has one."""
+
+    class Part(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tower = _tower()
+
+        def forward(self, x: Tensor) -> Tensor:
+            second = self.tower(F.relu(x))
+            return self.tower(x) - second  # type: ignore[no-any-return]
+
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = Part(), Part()
+
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            return self.one(x) * self.two(y)  # type: ignore[no-any-return]
+
+    made = imported(Both(), TWO)
+    assert made.is_exact
+    assert "  part1: id; relu" in made.text
+
+
 @pytest.mark.parametrize(
     ("join", "results"),
     [
