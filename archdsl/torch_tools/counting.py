@@ -39,7 +39,7 @@ def count_macs(module: nn.Module, volume: Volume) -> tuple[int, int]:
     Errors: whatever its code raises on the device `meta`.
     """
     with torch.device("meta"), torch.no_grad():
-        network = copy.deepcopy(module).to("meta")
+        network = copy.deepcopy(module).to("meta").float()
         name = type(network).__name__
         training, evaluation = (
             run_counted(network.train(mode), [volume])[1].get(name, 0) for mode in (True, False)

@@ -164,7 +164,53 @@ def local():
     return _net(Local(1))
 
 
+class Complex(nn.Module):
+    def forward(self, x):
+        return torch.fft.fft2(x)
+
+
+class Counting(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return torch.roll(x, self.calls)
+
+
+class Named(Roll):
+    def __init__(self, by, name):
+        super().__init__(by)
+
+
+class Averaging(nn.Module):
+    """It writes to its buffer."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(channels, 1, 1))
+
+    def forward(self, x):
+        if self.training:
+            with torch.no_grad():
+                self.mean.mul_(0.9).add_(0.1 * x.mean((0, 2, 3)).view(-1, 1, 1))
+        return torch.roll(x, 1) - self.mean
+
+
 def root(): return Roll(1)
+def double(): return _net(Mixer(4)).double()
+def complex_numbers(): return _net(Complex())
+def counting(): return _net(Counting())
+def quoted(): return _net(Named(1, 'a "word"'))
+def infinite(): return _net(Named(float("inf"), "a"))
+def averaging(): return _net(Averaging(4))
+
+
+def frozen():
+    net = _net(Mixer(4))
+    net.requires_grad_(False)
+    return net
 '''
 
 
@@ -210,6 +256,8 @@ def made_of(name: str) -> Imported:
         # The innermost module that has one input.
         ("holder", ['extern "own.parts:Holder(4)" 10x10x4 params=20 macs=1600']),
         ("drawn_numbers", ['extern "torch.nn:AlphaDropout(0.1)" 10x10x4']),
+        ("double", ['extern "own.parts:Mixer(4)" 10x10x4 params=28 macs=1600']),
+        ("averaging", ['extern "own.parts:Averaging(4)" 10x10x4 params=0 macs=0']),
         ("shared", ['shared_1: extern "own.parts:Mixer(4)" 10x10x4', "reuse shared_1"]),
     ],
 )
@@ -250,6 +298,11 @@ def test_a_tower_of_two_inputs() -> None:
         ("wrapped", "what its constructor was given is not known, as that is wrapped"),
         ("local", "its class `local.<locals>.Local` is made in a function"),
         ("two", "1: it gives no volume"),
+        ("complex_numbers", "1: it gives no volume"),
+        ("counting", "1: it changes its `calls`"),
+        ("quoted", "has a sign that a spec cannot have in quotes"),
+        ("infinite", "`own.parts:Named(inf, 'a')` cannot be said in a spec"),
+        ("frozen", "makes another one: `conv.weight` is not the same"),
         ("deciding", "1: it gives no volume, or none that is known without numbers"),
         ("root", "forward: `torch.roll` is not in the language"),
     ],

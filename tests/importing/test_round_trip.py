@@ -7,6 +7,7 @@ say stays open: in which words a layer was written, and how its weights start.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -90,7 +91,6 @@ SPECS = [
     "zoo/dcgan",
     "zoo/m5",
     "zoo/pointnet",
-    "zoo/siamese",
     "zoo/swin",
     "zoo/textcnn",
 ]
@@ -103,6 +103,36 @@ def test_specs_come_back(spec: str) -> None:
     assert modules_of(made) == modules_of(model)
     assert made.trunk.parameters == model.trunk.parameters
     assert made.trunk.macs == model.trunk.macs
+
+
+#: What the first line of a network with several inputs has.
+SEVERAL = re.compile(r"^network [^\n{]*: *\([^)]*,[^)]*\) *→", re.MULTILINE)
+
+
+def _with_several_inputs() -> Iterator[Model]:
+    """Those of the specs, and of the page of the language."""
+    for path in sorted((ROOT / "specs").rglob("*.arch")):
+        if SEVERAL.search(path.read_text("utf-8")):
+            yield from (one for one in archdsl.load_all(path) if len(one.inputs) > 1)
+    page = (ROOT / "docs" / "language.md").read_text("utf-8")
+    for text in re.findall(r"```arch\n(.*?)```", page, re.DOTALL):
+        if SEVERAL.search(text):
+            yield archdsl.parse(text)
+
+
+@pytest.mark.parametrize("model", [*_with_several_inputs()], ids=lambda model: model.name)
+def test_several_inputs_come_back(model: Model) -> None:
+    """The same inputs and results, and the same layers, though maybe in another order."""
+    module = load_network(compile_module((model,)), entry_name(model))
+    made = import_torch(module, model.name, inputs_of(model, module), "spec").model
+    assert made.signature == model.signature
+    assert Counter(map(repr, modules_of(made))) == Counter(map(repr, modules_of(model)))
+    assert (made.trunk, made.depth) == (model.trunk, model.depth)
+
+
+def test_specs_with_several_inputs_are_found() -> None:
+    names = {model.name for model in _with_several_inputs()}
+    assert names >= {"Siamese", "Pairs", "Decoder"}
 
 
 #: What modules do not show, or what is refused.

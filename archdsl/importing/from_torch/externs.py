@@ -91,7 +91,8 @@ def target_of(module: nn.Module, made: Constructions) -> str:
         again = type(module)(*bound.args, **bound.kwargs)
     except Exception as error:  # whatever the code of others raises
         raise Refused(f"`{target}` cannot be made again: {_line(error)}") from None
-    other = _difference(module, again)
+    like = next(module.parameters(), None)
+    other = _difference(module, again if like is None else again.to(like))
     if other is not None:
         raise Refused(f"`{target}` makes another one: `{other}` is not the same")
     return target

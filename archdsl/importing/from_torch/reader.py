@@ -187,7 +187,8 @@ class TraceReader:
             raise Refused(f"an `extern` with {len(given)} arguments is not in the language")
         view = self.first(node, given[0])
         found = value_of(node)
-        if not isinstance(found, Tensor) or not 2 <= found.ndim <= MOST_AXES + 2:
+        is_volume = isinstance(found, Tensor) and 2 <= found.ndim <= MOST_AXES + 2
+        if not isinstance(found, Tensor) or not is_volume or not found.is_floating_point():
             raise Refused("it gives no volume, or none that is known without numbers")
         module = self.module.get_submodule(path)
         _, channels, *sizes = found.shape
