@@ -449,6 +449,42 @@ def test_several_inputs() -> None:
         read(text, {"c": Volume.image(9, 9, 3)})
 
 
+def _twins(more: str = 'param { name: "w" } param { name: "b" }', stride: int = 1) -> str:
+    """Two images through convolutions that share their weights by name."""
+    first = 'param { name: "w" } param { name: "b" }'
+    text = 'input: "a" input_dim: [1, 3, 8, 8] input: "z" input_dim: [1, 3, 8, 8]'
+    for name, bottom, top, params in (("one", "a", "c", first), ("two", "z", "d", more)):
+        text += f'layer {{ name: "{name}" type: "Convolution" bottom: "{bottom}" top: "{top}" '
+        text += f"{params} convolution_param {{ num_output: 4 kernel_size: 3 "
+        text += f"stride: {stride if name == 'two' else 1} }} }}"
+        text += f'layer {{ name: "{name}_relu" type: "ReLU" bottom: "{top}" top: "{top}" }}'
+    text += 'layer { name: "cat" type: "Concat" bottom: "c" bottom: "d" top: "e" }'
+    text += 'layer { name: "fc" type: "InnerProduct" bottom: "e" top: "f" '
+    return text + "inner_product_param { num_output: 2 } }"
+
+
+def test_layers_that_share_weights_by_name() -> None:
+    source = read(_twins())
+    made = import_file(source, "net.prototxt")
+    assert "reuse one" in made.text
+    assert made.model.trunk.parameters == 3 * 4 * 9 + 4 + 8 * 36 * 2 + 2
+    (first, *_) = [o.id for o in source.graph.operations if o.state]
+    assert [*source.state] == [first, source.graph.operations[-1].id]
+
+
+@pytest.mark.parametrize(
+    ("more", "stride"),
+    [
+        ('param { name: "w" }', 1),  # and a bias of its own
+        ('param { name: "w" } param { name: "b2" }', 1),
+        ('param { name: "w" } param { name: "b" }', 2),
+    ],
+)
+def test_layers_that_share_some_weights_are_refused(more: str, stride: int) -> None:
+    with pytest.raises(NotInTheLanguage, match="the weights `w` of an earlier layer are not"):
+        read(_twins(more, stride))
+
+
 def test_an_input_that_changes_nothing_proves_nothing() -> None:
     """A factor that is always 1: a wrong way from its input would not be noticed."""
     text = 'input: "a" input_dim: [1, 1, 8, 8] input: "b" input_dim: [1, 1, 8, 8]'
@@ -522,6 +558,17 @@ def test_weights(field: int) -> None:
     assert named["conv.bn"]["weight"].equal(layers["conv/scale"][0])
     assert named["fc2"]["weight"].equal(layers["fc2"][0].t())
     assert_judged(source)
+
+
+def test_weights_that_layers_share() -> None:
+    """Each of them is in the file, with the same numbers."""
+    torch.manual_seed(0)
+    conv = [torch.rand(4, 3, 3, 3), torch.rand(4)]
+    layers = {"one": conv, "two": conv, "fc": [torch.rand(2, 288), torch.rand(2)]}
+    made = import_file(read_caffe(_twins(), "Net", model(layers)), "net.prototxt")
+    assert "with its own weights" in made.text
+    assert [*made.state] == ["one.weight", "one.bias", "fc.weight", "fc.bias"]
+    assert made.state["one.weight"].equal(conv[0])
 
 
 def test_weights_of_other_layers_are_left() -> None:

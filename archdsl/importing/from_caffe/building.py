@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from archdsl.importing.building import GraphBuilder
+from archdsl.importing.building import GraphBuilder, weights_of
 from archdsl.importing.errors import Refused
 from archdsl.importing.from_caffe.net import CaffeLayer, CaffeNet
 from archdsl.importing.from_caffe.prototxt import BadText, Message
@@ -34,7 +34,8 @@ class CaffeBuilder:
         self.results = {*net.outputs.values(), *(of for of, _ in net.heads)}
         #: The names of layers by operations.
         self.names: dict[int, str] = {}
-        self._shared: set[str] = set()
+        #: By the names of all its weights, the operation that has them first.
+        self._named: dict[tuple[str, ...], int] = {}
 
     def check(self, layer: CaffeLayer, kind: LayerKind) -> None:
         """Errors: ``Refused`` with fields that are not known, ``BadText`` for blobs."""
@@ -52,11 +53,6 @@ class CaffeBuilder:
             raise BadText(f"{layer.place}: it has {len(layer.reads)} bottoms")
         if len(layer.makes) > 1 and layer.kind not in ("Slice", "Split"):
             raise Refused("a second `top` is not in the language")
-        for param in message.fields.get("param", ()):
-            name = param.string("name", "") if isinstance(param, Message) else param.text
-            if name in self._shared:
-                raise Refused(f"the weights `{name}` of an earlier layer are not in the language")
-            self._shared |= {name} - {""}
 
     def volume(self, x: int) -> Volume:
         return self.builder.volume(x)
@@ -67,7 +63,33 @@ class CaffeBuilder:
         self.names[made] = caffe.name
         if self.builder.operations[made].state:
             self.owners[caffe.makes[0]] = made
+        self._share(caffe, made)
         return made
+
+    def _share(self, caffe: CaffeLayer, made: int) -> None:
+        """Note that an operation has the weights of an earlier one, as their names say.
+
+        Errors:
+            Refused: where it has some of them, or is another layer.
+        """
+        params = caffe.message.fields.get("param", ())
+        names = [p.string("name", "") if isinstance(p, Message) else p.text for p in params]
+        if not any(names):
+            return
+        operations = self.builder.operations
+        layer, x = operations[made].layer, self.volume(operations[made].inputs[0])
+        key = tuple(names)
+        is_whole = all(names) and len(names) == len(weights_of(layer, x))
+        first = self._named.get(key) if is_whole else None
+        if first is not None and operations[first].layer == layer:
+            for of in (first, made):
+                self.builder.share(of, key)
+            return
+        known = {name for names_of in self._named for name in names_of if name}
+        again = next((name for name in names if name in known), None)
+        if again is not None:
+            raise Refused(f"the weights `{again}` of an earlier layer are not in the language")
+        self._named[key] = made
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,8 @@ def read_caffe(
     faults.raise_any()
     name_operations(builder, adder.names)
     graph, numbers = builder.finish(outputs, [(known[of], weight) for of, weight in net.heads])
-    owners = {layer: numbers[of] for layer, of in adder.owners.items() if of in numbers}
+    firsts = graph.owners
+    owners = {layer: firsts[numbers[of]] for layer, of in adder.owners.items() if of in numbers}
     state: State = RandomWeights(graph)
     if weights is not None:
         state = load_caffe(weights, graph, net.layers, owners)

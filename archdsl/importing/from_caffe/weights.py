@@ -61,7 +61,8 @@ def load_caffe(
     names = {owners[o.makes[0]]: o.name for o in reversed(layers) if o.makes[0] in owners}
     for operation in graph.operations:
         wanted = weights_of(operation.layer, graph.volume(operation.inputs[0]))
-        missing = wanted.keys() - state.get(operation.id, {}).keys()
+        owner = graph.owners.get(operation.id, operation.id)
+        missing = wanted.keys() - state.get(owner, {}).keys()
         if missing:
             keys = ", ".join(sorted(missing))
             what = f"`{names[operation.id]}` has no {keys}"

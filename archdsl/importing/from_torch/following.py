@@ -294,7 +294,7 @@ class _Tracer(fx.Tracer):
                 return target(*args, **kwargs)
 
     def _note_words(self, node: fx.Node) -> None:
-        """Note the inputs that an embedding reads, or what is made of them alone."""
+        """Note the vectors that flow in and that an embedding reads, or what is made of them."""
         if node.op != "call_module":
             return
         if not isinstance(self.root.get_submodule(str(node.target)), nn.Embedding):
