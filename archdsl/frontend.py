@@ -199,7 +199,7 @@ def as_volume(sizes: Sizes) -> Volume:
     """A volume that is written in some way. Errors: ``ValueError`` where a text is none."""
     if isinstance(sizes, str):
         return read_input(sizes)
-    return Volume(sizes) if isinstance(sizes, tuple) else sizes
+    return sizes if isinstance(sizes, Volume) else Volume(tuple(sizes))
 
 
 def as_inputs(given: Sizes | Mapping[str, Sizes]) -> Inputs:

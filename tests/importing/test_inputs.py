@@ -359,6 +359,9 @@ def test_python() -> None:
     assert model.signature == "(left: 16x16x3, right: 16x16x3) → 8"
     same = archdsl.from_torch(Siamese(torch.sub), input="left: 16x16x3, right: 16x16x3")
     assert same.source.text.splitlines()[4:] == model.source.text.splitlines()[4:]
+    assert archdsl.from_torch(nn.ReLU(), input=[8, 8, 3]).signature == "8x8x3 → 8x8x3"  # type: ignore[arg-type]
+    with pytest.raises(WrongSource, match="ReLU needs the volume of `input` as well"):
+        archdsl.from_torch(nn.ReLU(), input={})
     with pytest.raises(ValueError, match="is not `left: 28x28x1, right: 28x28x1`, or a volume"):
         archdsl.from_torch(Siamese(torch.sub), input="left: 16x16x3, left: 16x16x3")
 

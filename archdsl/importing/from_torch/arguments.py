@@ -34,7 +34,8 @@ def inputs_of(module: nn.Module, name: str, given: Inputs) -> dict[str, Volume]:
         return {**by_name(name, needed or usual, given)}
     known = [p.name for p in parameters if p.kind not in _VARIABLE]
     volumes = by_name(name, known, given)
-    missing = [one for one in needed if one not in volumes]
+    wanted = needed or ([] if volumes else known[:1])
+    missing = [one for one in wanted if one not in volumes]
     if missing:
         raise WrongSource(f"{name} needs the volume of `{missing[0]}` as well; {shown(known)}")
     return {one: volumes[one] for one in known if one in volumes}
