@@ -26,6 +26,8 @@ _HANDLERS: dict[object, Handler] = {
     **sequences.HANDLERS,
 }
 
+#: Modules that are made of others, which no spec can say.
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 #: Functions that are told whether the module trains, maybe by position.
 _DEPENDS = ("dropout", "stochastic_depth", "batch_norm", "instance_norm")
 
@@ -76,10 +78,11 @@ def trace_with_externs(
 def _around(module: nn.Module, reason: str) -> Iterator[str]:
     """The paths of the module that a reason is about, and of those around it, from the inside."""
     path = reason.partition(": ")[0].partition("@")[0]
-    if path in dict(module.named_modules(remove_duplicate=False)):
-        while path:
+    modules = dict(module.named_modules(remove_duplicate=False))
+    while path and path in modules:
+        if type(modules[path]) not in _CONTAINERS:
             yield path
-            path = path.rpartition(".")[0]
+        path = path.rpartition(".")[0]
 
 
 def trace(
