@@ -26,6 +26,7 @@ from torch.utils import checkpoint
 
 from archdsl.importing.from_torch.arguments import arguments_of
 from archdsl.importing.from_torch.helpers import drops_samples, helper_of
+from archdsl.importing.from_torch.sizes import Sizes
 from archdsl.importing.from_torch.standins import (
     BATCH,
     UNKNOWN,
@@ -157,6 +158,7 @@ class _Tracer(fx.Tracer):
         super().__init__()
         self.leaves = leaves
         self.mode = FakeTensorMode(allow_non_fake_inputs=True)
+        self.sizes = Sizes(self.mode)
         like = next(module.parameters(), torch.empty(0))
         #: The inputs that hold the numbers of words, as an embedding reads them.
         self.words = words
@@ -270,6 +272,10 @@ class _Tracer(fx.Tracer):
             args: Any = map_arg(node.args, _need_value)
             kwargs: Any = map_arg(node.kwargs, _need_value)
             self.is_computing = True
+            if node.op == "call_module" and len(args) == 1 and not kwargs:
+                known = self.sizes.of(self.root.get_submodule(str(node.target)), *args)
+                if known is not None:
+                    return known
             with self.mode:
                 return self._computed(node, args, kwargs)
         except Exception:  # whatever a call does with sizes that do not fit: it stays unknown
