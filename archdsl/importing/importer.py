@@ -28,10 +28,11 @@ from archdsl.importing.from_torch.proof import (
 )
 from archdsl.importing.from_torch.tracing import trace, trace_with_externs
 from archdsl.importing.from_torch.untouched import untouched
-from archdsl.importing.graph import SourceGraph
+from archdsl.importing.graph import INPUT, SourceGraph
 from archdsl.importing.statements import Body, heads_in, layers_in
 from archdsl.importing.structure import structure
 from archdsl.importing.text import HEAD_WEIGHT, write_spec
+from archdsl.layers import LayerError
 from archdsl.layers.volume import Volume
 from archdsl.model import Model
 from archdsl.text.diagnostics import ArchError
@@ -157,27 +158,51 @@ def _commented(
 def _sample(module: nn.Module, graph: SourceGraph, macs: int) -> list[Volume]:
     """What both run on: the inputs, or smaller ones behind which the module has the same layers.
 
-    So the same code runs, in less time.
+    So the same code runs, in less time. The smallest is tried first.
     """
     layers = [(layer.layer, layer.inputs, layer.path) for layer in graph.operations]
+    smaller: list[dict[str, Volume]] = []
     sample = dict(graph.inputs)
-    while macs > _MANY and all(map(_can_be_halved, sample.values())):
-        smaller = {
+    while macs > _MANY and all(
+        size >= _SMALLEST for volume in sample.values() for size in volume.spatial
+    ):
+        sample = {
             name: Volume.along(tuple(size // 2 for size in volume.spatial), volume.channels)
             for name, volume in sample.items()
         }
+        smaller.append(sample)
+        macs //= 4
+    for sample in reversed(smaller):
+        if not _fits(graph, sample):
+            continue
         try:
-            found = trace(module, graph.name, smaller).operations
+            found = trace(module, graph.name, sample).operations
         except NotInTheLanguage:
-            break
-        if [(layer.layer, layer.inputs, layer.path) for layer in found] != layers:
-            break
-        sample, macs = smaller, macs // 4
-    return [*sample.values()]
+            continue
+        if [(layer.layer, layer.inputs, layer.path) for layer in found] == layers:
+            return [*sample.values()]
+    return [*graph.inputs.values()]
 
 
-def _can_be_halved(volume: Volume) -> bool:
-    return all(size % 2 == 0 and size >= _SMALLEST for size in volume.spatial)
+def _fits(graph: SourceGraph, inputs: Mapping[str, Volume]) -> bool:
+    """Whether the layers could stand behind other inputs, with the same weights.
+
+    It takes less time to ask them than to trace a module.
+    """
+    before = {INPUT - number: volume for number, volume in enumerate(graph.inputs.values())}
+    volumes = {INPUT - number: inputs[name] for number, name in enumerate(graph.inputs)}
+    try:
+        for operation in graph.operations:
+            given = tuple(volumes[i] for i in operation.inputs)
+            volumes[operation.id] = operation.layer.infer(given)
+            before[operation.id] = operation.volume
+            (first, *_) = operation.inputs
+            counts = [operation.layer.count_parameters(of[first]) for of in (before, volumes)]
+            if counts[0] != counts[1]:
+                return False
+    except LayerError:
+        return False
+    return True
 
 
 def from_torch(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -18,9 +17,11 @@ from archdsl.compilation import compile_module
 from archdsl.importing.agreement import BATCH, has_state, need_same_layers
 from archdsl.importing.errors import NotInTheLanguage, NotTheSame
 from archdsl.importing.from_torch.arguments import arguments_of
+from archdsl.importing.from_torch.copies import doubled, uninitialized
 from archdsl.importing.from_torch.generic import generic
 from archdsl.importing.from_torch.usable import numbers_of
 from archdsl.importing.graph import INPUT, SourceGraph, SourceLayer
+from archdsl.layers.extern import Extern
 from archdsl.layers.norm import BatchNorm
 from archdsl.layers.regularization import Dropout
 from archdsl.layers.tokens import Embedding
@@ -36,6 +37,8 @@ _DROPS = ("StochasticDepth", "DropPath")
 TOLERANCE = 1e-9
 #: What sums of many numbers lose in double precision, as a share of the largest.
 _ROUNDING = 1e-13
+#: Of how many numbers at once a difference is made: more are new memory each time.
+_PIECE = 2**20
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class SameBits:
     buffers: int
     #: Whether the original drops samples, which it did not for the comparison.
     drops: bool
-    #: The original's weights under the names of the spec.
+    #: The original's weights under the names of the spec; its parameters are not copied.
     state: dict[str, Tensor]
     #: Whether these were the same bits, and not the same to ``TOLERANCE`` in double precision.
     is_exact: bool = True
@@ -76,7 +79,10 @@ def compare(original: Original, model: Model, sample: Sequence[Volume]) -> SameB
         NotTheSame: where a layer or a number differs.
     """
     need_same_layers(original.graph, original.layers, model)
-    made = load_network(compile_module((model,)), entry_name(model))
+    # The code of others may begin with numbers that are not in its state.
+    is_own = not any(isinstance(layer.layer, Extern) for layer in original.layers)
+    with uninitialized() if is_own else nullcontext():
+        made = load_network(compile_module((model,)), entry_name(model))
     names = _names(original.module, made, model, original.layers)
     numbers = numbers_of(original.module)
     shapes = {key: value.shape for key, value in made.state_dict().items()}
@@ -84,7 +90,7 @@ def compare(original: Original, model: Model, sample: Sequence[Volume]) -> SameB
     with generic({key: numbers[key] for key in names}) as before:
         try:
             kept = {
-                ours: _fitted(before.get(key, numbers[key]), shapes[ours]).detach().clone()
+                ours: _fitted(_own(before.get(key, numbers[key])), shapes[ours]).contiguous()
                 for key, ours in names.items()
             }
         except RuntimeError:
@@ -99,7 +105,6 @@ def compare(original: Original, model: Model, sample: Sequence[Volume]) -> SameB
             is_rounded = True
             compared = _compare_once(original, made, model, sample, names, is_rounded=True)
     drops |= is_rounded and any(isinstance(layer.layer, Dropout) for layer in original.layers)
-    kept = {key: value.contiguous() for key, value in kept.items()}
     return SameBits(*compared, drops, kept, is_exact=not is_rounded)
 
 
@@ -122,22 +127,30 @@ def _compare_once(
     theirs = original.module
     if is_rounded:
         try:
-            theirs = copy.deepcopy(theirs).double()
+            theirs = doubled(theirs)
         except Exception as error:  # whatever a module holds
             raise NotInTheLanguage(model.name, [f"it cannot be copied: {error}"]) from None
     numbers = numbers_of(theirs)
     shapes = {key: value.shape for key, value in made.state_dict().items()}
-    state = {
-        ours: _fitted(numbers[key].detach().clone(), shapes[ours]) for key, ours in names.items()
-    }
+    state = {ours: _fitted(_own(numbers[key]), shapes[ours]) for key, ours in names.items()}
+    versions = {key: tensor._version for key, tensor in theirs.named_parameters()}
     like = next(theirs.parameters(), torch.empty(0))
     made.to(device=like.device)
-    # Assigned and not copied: how they lie in memory can decide how sums are rounded.
     made.load_state_dict(state, assign=True)
     made.to(dtype=like.dtype)
     tolerance = TOLERANCE if is_rounded else 0.0
     with _nothing_dropped() if is_rounded else nullcontext():
-        return _compare_numbers(original, theirs, made, model, sample, names, tolerance)
+        compared = _compare_numbers(original, theirs, made, model, sample, names, tolerance)
+    # The two have the same tensors as parameters, which neither may change for the other.
+    written = [key for key, tensor in theirs.named_parameters() if tensor._version != versions[key]]
+    if written:
+        raise NotInTheLanguage(model.name, [f"{written[0]}: a step of training writes to it"])
+    return compared
+
+
+def _own(tensor: Tensor) -> Tensor:
+    """A parameter as it lies in memory, which can decide how sums are rounded; a buffer copied."""
+    return tensor.detach() if isinstance(tensor, nn.Parameter) else tensor.detach().clone()
 
 
 def _compare_numbers(
@@ -190,7 +203,7 @@ def _compare_numbers(
         need_equal(f"the gradient of {what}", one.grad, other.grad)
     gradients = 0
     found = [p.grad for p in theirs.parameters() if p.grad is not None]
-    largest = max((float(gradient.abs().max()) for gradient in found), default=0.0)
+    largest = max((float(_largest(gradient)) for gradient in found), default=0.0)
     for key, parameter in theirs.named_parameters():
         found_here = parameters[names[key]].grad
         gradient = None if found_here is None else found_here.reshape(parameter.shape)
@@ -390,6 +403,13 @@ def _need_equal(
         return
     if not tolerance:
         raise NotTheSame(name, f"{what} differs")
-    difference = (one - other).abs().max()
-    if not difference <= tolerance * one.abs().max() + _ROUNDING * beside:
+    pieces = zip(*(torch.split(x.flatten(), _PIECE) for x in (one, other)), strict=True)
+    difference = torch.stack([_largest(a - b) for a, b in pieces]).max()
+    if not difference <= tolerance * _largest(one) + _ROUNDING * beside:
         raise NotTheSame(name, f"{what} differs")
+
+
+def _largest(numbers: Tensor) -> Tensor:
+    """The largest of their absolute values; no number where one is none."""
+    found: Tensor = torch.linalg.vector_norm(numbers, torch.inf)
+    return found
