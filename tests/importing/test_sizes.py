@@ -26,6 +26,10 @@ from archdsl.importing.from_torch.sizes import Sizes
         nn.BatchNorm2d(4, affine=False),
         nn.BatchNorm2d(4).eval(),
         nn.Conv2d(4, 6, 3).requires_grad_(False),
+        nn.Linear(10, 7),
+        nn.Linear(10, 10, bias=False),
+        nn.LayerNorm(10),
+        nn.LayerNorm(10, elementwise_affine=False),
     ],
     ids=str,
 )
@@ -54,7 +58,9 @@ def test_what_is_not_known_runs() -> None:
         turned = torch.empty(1013, 12, 10, 4).permute(0, 3, 1, 2)
     sizes = Sizes(mode)
     assert sizes.of(Own(4, 6, 3), x) is None
-    assert sizes.of(nn.Linear(10, 3), x) is None
+    assert sizes.of(nn.Linear(9, 3), x) is None
+    assert sizes.of(nn.LayerNorm((12, 10)), x) is None
+    assert sizes.of(nn.ReLU(), x) is None
     assert sizes.of(nn.Conv2d(4, 6, 3), turned) is None
     assert sizes.of(nn.BatchNorm2d(3), x) is None
     assert sizes.of(nn.Conv2d(4, 6, 3).double(), x) is None

@@ -1,4 +1,4 @@
-"""What convolutions and normalizations give, by their sizes alone.
+"""What convolutions, linear layers and normalizations give, by their sizes alone.
 
 A fake tensor runs all operators that a module is made of, which takes 5 ms for batch normalization:
 most of the time of a trace. Sizes are the same, and so is whether gradients flow.
@@ -39,6 +39,12 @@ class Sizes:
             assert isinstance(module, _NORMALIZATIONS)
             module._check_input_dim(x)
             return self._like(module, x, x.shape)
+        if kind is nn.LayerNorm and x.shape[-1:] == module.normalized_shape:
+            return self._like(module, x, x.shape)
+        if isinstance(module, nn.Linear) and kind is nn.Linear and x.ndim:
+            fits = x.shape[-1] == module.in_features
+            sizes = torch.Size((*x.shape[:-1], module.out_features))
+            return self._like(module, x, sizes) if fits else None
         if kind in _CONVOLUTIONS and weight is not None and weight.is_contiguous():
             assert isinstance(module, _CONVOLUTIONS)
             bias = None if module.bias is None else _meta(module.bias)
