@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,25 +88,29 @@ class Value:
 class Blocks:
     """The blocks of a network, found from the innermost parts outwards."""
 
-    def __init__(self, body: Body) -> None:
+    def __init__(self, body: Body, rows: Mapping[int, str] | None = None) -> None:
+        """``rows`` are rows that become blocks as well, by identity, with what they are called."""
         self.of: dict[int, Block] = {}
         self.blocks: list[Block] = []
+        self.rows = rows or {}
         self._names: set[str] = set()
         levels: dict[int, list[PartStatement]] = {}
-        _height(body, levels)
+        _height(body, levels, self.rows)
         for height in sorted(levels):
             self._find(levels[height])
 
     def _find(self, parts: Sequence[PartStatement]) -> None:
         groups: dict[tuple[str, object], list[PartStatement]] = {}
         for part in parts:
-            if not part.is_row:
-                groups.setdefault((part.scope.kind, self.key(part.body)), []).append(part)
+            kind = self.rows.get(id(part), None if part.is_row else part.scope.kind)
+            if kind is not None:
+                groups.setdefault((kind, self.key(part.body)), []).append(part)
         for members, options, full in self._with_options(groups):
             if len(members) == 1 and members[0].label is not None:
                 continue  # braces with its name
             values = [[*self.numbers(part.body, members[0].body)] for part in members]
-            block = Block(self._name(members[0].scope.kind), members, values, options, full)
+            kind = self.rows.get(id(members[0]), members[0].scope.kind)
+            block = Block(self._name(kind), members, values, options, full)
             _find_parameters(block)
             self.blocks.append(block)
             for part in members:
@@ -260,38 +264,68 @@ def _turn(part: PartStatement, places: Sequence[int]) -> None:
         merge.branches.reverse()
 
 
-def _height(body: Sequence[Statement], levels: dict[int, list[PartStatement]]) -> int:
-    """How deep parts are nested in statements, rows left out; the parts by their own depth."""
+def label_of(statement: Statement) -> str | None:
+    return None if isinstance(statement, ReferenceStatement) else statement.label
+
+
+def _height(
+    body: Sequence[Statement], levels: dict[int, list[PartStatement]], rows: Container[int]
+) -> int:
+    """How deep parts are nested in statements; the parts by their own depth.
+
+    Rows are left out, but for those that may become blocks.
+    """
     deepest = 0
     for statement in body:
         match statement:
             case PartStatement(body=inner):
-                height = _height(inner, levels)
+                height = _height(inner, levels, rows)
                 levels.setdefault(height, []).append(statement)
-                deepest = max(deepest, height + (not statement.is_row))
+                deepest = max(deepest, height + (not statement.is_row or id(statement) in rows))
             case HeadStatement(body=inner):
-                deepest = max(deepest, _height(inner, levels))
+                deepest = max(deepest, _height(inner, levels, rows))
             case MergeStatement(branches=branches):
-                deepest = max([deepest, *(_height(branch, levels) for branch in branches)])
+                deepest = max([deepest, *(_height(branch, levels, rows) for branch in branches)])
     return deepest
 
 
+def rows_in(body: Sequence[Statement], around: str = "") -> Iterator[tuple[PartStatement, str]]:
+    """The rows of several statements with a name, and what a block of each would be called."""
+    for statement in body:
+        match statement:
+            case PartStatement(body=inner, scope=scope, label=label):
+                if statement.is_row and label is not None and len(inner) > 1:
+                    yield statement, f"{around}_{label}"
+                yield from rows_in(inner, around if statement.is_row else scope.kind)
+            case HeadStatement(body=inner):
+                yield from rows_in(inner, around)
+            case MergeStatement(branches=branches):
+                for branch in branches:
+                    yield from rows_in(branch, around)
+
+
 def _number(value: Any) -> Any:
-    """A value as a number that a parameter can stand for; None where it is none."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, tuple) and value and len(set(value)) == 1:
+    """A value as a number that a parameter can stand for; None where it is none.
+
+    A size with other numbers along its axes, as 1x7, is one as a whole.
+    """
+    if isinstance(value, tuple):
+        if len(set(value)) != 1:
+            return value if value and all(type(one) is int for one in value) else None
         value = value[0]
-    return value if isinstance(value, (int, float)) else None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _number_of(layer: Layer, name: str) -> Any:
-    """The number of a field; of a size, the one for all axes. A list of others is none."""
+    """The number of a field; of a size, the one for all axes or the size. Other lists are none."""
     if isinstance(layer, Extern):
         return None  # all that is said of a module of others belongs together
     value = getattr(layer, name)
-    is_size = any(item.name == name for item in per_axis_fields(type(layer)))
-    return _number(value) if is_size or not isinstance(value, tuple) else None
+    axes = {item.name: item.role.kind.per_axis for item in per_axis_fields(type(layer))}
+    is_list = isinstance(value, tuple) and axes.get(name, 0) != 1
+    if is_list and (name not in axes or len(set(value)) > 1):
+        return None
+    return _number(value)
 
 
 def key_of(layer: Layer) -> object:

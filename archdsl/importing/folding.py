@@ -22,14 +22,12 @@ from archdsl.importing.statements import (
     ReferenceStatement,
     Statement,
 )
-from archdsl.importing.text import FIRST, write_spec
+from archdsl.importing.text import FIRST, WORTH, write_spec
 from archdsl.layers import Family
 from archdsl.layers.merge import Add, Concat
 
 #: A block has no more statements in a row than these.
 _LONGEST = 40
-#: So many lines less make a block worth its name.
-_WORTH = 2
 
 
 @dataclass(eq=False)
@@ -76,7 +74,7 @@ def fold(graph: SourceGraph, body: Body) -> int:
         tried.add(best.key)
         undone = _put_into_parts(best)
         now = _count_lines(graph, body)
-        if now > lines - _WORTH:
+        if now > lines - WORTH:
             for statements, start, row, labels in reversed(undone):
                 statements[start : start + 1] = row
                 for statement, label in labels:

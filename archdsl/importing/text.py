@@ -9,7 +9,7 @@ from itertools import chain, count, zip_longest
 from typing import Any
 
 from archdsl.elaborate.names import can_refer_to
-from archdsl.importing.blocks import Block, Blocks, numbers_of
+from archdsl.importing.blocks import Block, Blocks, numbers_of, rows_in
 from archdsl.importing.graph import SourceGraph
 from archdsl.importing.statements import (
     Body,
@@ -27,6 +27,7 @@ from archdsl.importing.statements import (
 from archdsl.layers import Family, Layer
 from archdsl.layers.conv import Conv, DepthwiseConv
 from archdsl.layers.dense import Flatten, FullyConnected
+from archdsl.layers.fields import written_size
 from archdsl.report.statement import render_layer
 
 _WIDTH = 92
@@ -34,13 +35,33 @@ _WIDTH = 92
 HEAD_WEIGHT = 0.3
 #: What a `for` calls its value.
 COUNTER = "i"
+#: So many lines less make a block worth its name.
+WORTH = 2
 #: Layers that begin a line.
 FIRST = {Family.CONVOLUTION, Family.DENSE, Family.MERGE}
 
 
 def write_spec(graph: SourceGraph, body: Body) -> str:
-    """The text of a spec, with a block for the parts that are alike."""
-    blocks = Blocks(body)
+    """The text of a spec, with a block for the parts that are alike.
+
+    Rows that are alike, as those of which a sum has one as a branch and another place has one
+    alone, become a block where the text is shorter then.
+    """
+    text = _written(graph, body, Blocks(body))
+    groups: dict[str, list[int]] = {}
+    for row, kind in rows_in(body):
+        groups.setdefault(kind, []).append(id(row))
+    rows: dict[int, str] = {}
+    for kind, found in groups.items():
+        if len(found) > 1:
+            more = rows | dict.fromkeys(found, kind)
+            other = _written(graph, body, Blocks(body, more))
+            if other.count("\n") <= text.count("\n") - WORTH:
+                text, rows = other, more
+    return text
+
+
+def _written(graph: SourceGraph, body: Body, blocks: Blocks) -> str:
     lines: list[str] = []
     for block in blocks.blocks:
         lines += ["", *_Writer(blocks, block).block()]
@@ -110,20 +131,26 @@ class _Writer:
             return [f"{head} {{ {lines[0]} }}"]
         return [f"{head} {{", *_indented(lines), "}"]
 
-    def body(self, body: Sequence[Statement]) -> list[str]:
-        """Statements as lines; what belongs together shares one."""
+    def body(self, body: Sequence[Statement], *, is_branch: bool = False) -> list[str]:
+        """Statements as lines; what belongs together shares one.
+
+        So does what a branch does first, before anything that begins a line.
+        """
         units: list[list[str]] = []
         is_open = False
+        is_first = is_branch
         for statement, behind in zip_longest(body, body[1:]):
             lines, begins = self._statement(statement)
             if _is_needless(statement, behind):
                 continue
             is_again = units[-2:-1] == units[-1:]  # which `×2` says
-            if is_open and not begins and len(lines) == 1 and not is_again:
+            if is_open and (is_first or not begins) and len(lines) == 1 and not is_again:
                 joined = _joined(units[-1][0], lines[0])
                 if len(joined) < _WIDTH:
                     units[-1] = [joined]
+                    is_first &= not begins
                     continue
+            is_first &= not begins and not units
             units.append(lines)
             is_open = len(lines) == 1 and not lines[0].endswith("}")
         return [line for lines in _repeated(_counted(units)) for line in lines]
@@ -164,7 +191,7 @@ class _Writer:
     def _branch(self, branch: Body) -> list[str]:
         if not branch:
             return ["id"]
-        lines = self.body(branch)
+        lines = self.body(branch, is_branch=True)
         if self.of is None or id(branch) not in self.of.options:
             return lines
         if len(lines) == 1:
@@ -175,9 +202,10 @@ class _Writer:
         block = self.blocks.of.get(id(part))
         if block is not None:
             given = [self._value(value) for value in block.arguments(part)]
-            while given and given[-1] == _shown(block.parameters[len(given) - 1][1]):
-                given.pop()
-            return [_labelled(part.label, f"{block.name}({', '.join(given)})")]
+            return [_labelled(part.label, f"{block.name}({_arguments(block, given)})")]
+        match part.body:
+            case [LayerStatement(label=None) | MergeStatement(label=None) as only] if part.label:
+                return self._statement(replace(only, label=part.label))[0]
         lines = self.body(part.body)
         if part.label is None:
             return lines
@@ -242,6 +270,15 @@ def _joined(line: str, text: str) -> str:
     return f"{line} {text}" if is_plain else f"{line}; {text}"
 
 
+def _arguments(block: Block, given: Sequence[str]) -> str:
+    """What a call gives: by name behind the first one that has its default."""
+    found: list[str] = []
+    for place, ((name, default), text) in enumerate(zip(block.parameters, given, strict=True)):
+        if default is None or text != _shown(default):
+            found.append(text if len(found) == place else f"{name}={text}")
+    return ", ".join(found)
+
+
 def _is_of_several(line: str) -> bool:
     """Whether a line is one of several of a statement."""
     return line.endswith("{") or line[0] in " }|"
@@ -262,6 +299,8 @@ def _bare(text: str) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, tuple):
+        return written_size(value)
     return repr(value) if isinstance(value, float) else str(value)
 
 

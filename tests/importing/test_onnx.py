@@ -73,7 +73,7 @@ block residual(n, s=1, projects=false) {
 }
 network Net: 224x224x3 → 1000 {
   conv 7x7 64 s2 p3 nobias bn relu maxpool 3x3 s2 p1
-  residual(64, 1, true)
+  residual(64, projects=true)
   residual(64) ×2
   residual(128, 2, true)
   residual(128) ×3

@@ -137,7 +137,7 @@ FORMS: dict[str, tuple[Written, Volume, list[str], bool]] = {
             scale=nn.Parameter(torch.full((3, 1, 1), 0.1)),
         ),
         SMALL,
-        ["norm: ln\n", "up: linear 12; gelu", '"scale": layerscale 0.1'],
+        ["norm: ln; up: linear 12; gelu\n", '"scale": layerscale 0.1'],
         False,
     ),
     "tokens": (
@@ -234,7 +234,10 @@ def test_convnext() -> None:
         models.convnext.CNBlockConfig(16, None, 1),
     ]
     made = imported(models.ConvNeXt(settings, 0.1, num_classes=5), Volume((64, 64, 3)))
-    for line in ("ln eps=1e-06; linear (4*n) gelu; linear n", "layer_scale: layerscale 1e-06"):
+    for line in (
+        "ln eps=1e-06\n  linear (4*n) gelu\n  linear n\n",
+        "layer_scale: layerscale 1e-06",
+    ):
         assert line in made.text
     assert "nothing dropped in training" in made.text
 
