@@ -264,10 +264,6 @@ def _turn(part: PartStatement, places: Sequence[int]) -> None:
         merge.branches.reverse()
 
 
-def label_of(statement: Statement) -> str | None:
-    return None if isinstance(statement, ReferenceStatement) else statement.label
-
-
 def _height(
     body: Sequence[Statement], levels: dict[int, list[PartStatement]], rows: Container[int]
 ) -> int:

@@ -28,7 +28,7 @@ from archdsl.layers.pool import (
     GlobalMaxPool,
     MaxPool,
 )
-from archdsl.layers.rearrangement import PadChannels, Slice
+from archdsl.layers.rearrangement import Slice
 from archdsl.layers.tokens import Token
 
 HANDLERS: dict[object, Handler] = {}
@@ -71,11 +71,20 @@ def _maximum(reader: TraceReader, node: fx.Node, x: Any, other: Any) -> View:
 
 
 def add(reader: TraceReader, node: fx.Node, x: Any, y: Any) -> View:
-    return merge(reader, node, Add(), x, y)
+    """A sum; one that code begins with 0 is the first that is added."""
+    return _without(0, x, y) or merge(reader, node, Add(), x, y)
 
 
 def mul(reader: TraceReader, node: fx.Node, x: Any, y: Any) -> View:
-    return merge(reader, node, Multiply(), x, y)
+    return _without(1, x, y) or merge(reader, node, Multiply(), x, y)
+
+
+def _without(neutral: int, x: Any, y: Any) -> View | None:
+    """The one of two that is a tensor, where the other is a number that changes nothing."""
+    for one, other in ((x, y), (y, x)):
+        if isinstance(one, View) and type(other) in (int, float) and other == neutral:
+            return one
+    return None
 
 
 def cat(reader: TraceReader, node: fx.Node, tensors: Sequence[Any], dim: int) -> View:
@@ -255,46 +264,6 @@ def part(reader: TraceReader, node: fx.Node, view: View, index: Sequence[Any]) -
         one_each = (1,) * len(steps)
         view = reader.add(node, MaxPool(one_each, tuple(steps)), [view])
     return views.last(view.id, view.volume) if is_last else view
-
-
-@_on("pad")
-def _pad(
-    reader: TraceReader,
-    node: fx.Node,
-    x: Any,
-    pad: Sequence[int],
-    mode: str = "constant",
-    value: float | None = None,
-) -> View:
-    """Along the axes of positions, or channels of zeros."""
-    view = reader.view_of(x)
-    is_last = view.is_last and not view.is_first
-    if not is_last:
-        view = reader.first(node, view)
-    words = {"constant": "zeros", "reflect": "reflect", "replicate": "replicate"}
-    if mode not in words or value:
-        raise Refused(f"padding with {value or mode} is not in the language")
-    # The last axis comes first; those that are left out get nothing.
-    ends = [(*pad[i : i + 2],) for i in range(0, len(pad), 2)]
-    ends += [(0, 0)] * (len(view.axes) - len(ends))
-    channels = ends.pop(0 if is_last else -2)
-    if ends.pop() != (0, 0):
-        raise Refused("padding of a batch is not in the language")
-    if any(channels):
-        if mode != "constant" or min(channels) < 0:
-            raise Refused("channels that are padded with others than zeros are not in the language")
-        view = _on_positions(reader, node, view, PadChannels(*channels), is_last)
-    sides = tuple(side for end in ends for side in end)
-    if any(sides):
-        view = _on_positions(reader, node, view, Pad(sides, words[mode]), is_last)
-    return view
-
-
-def _on_positions(
-    reader: TraceReader, node: fx.Node, view: View, layer: Layer, is_last: bool
-) -> View:
-    made = reader.add(node, layer, [view])
-    return views.last(made.id, made.volume) if is_last else made
 
 
 @_on("interpolate", "upsample")

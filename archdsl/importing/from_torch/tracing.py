@@ -9,7 +9,7 @@ from typing import Any
 from torch import fx, nn
 
 from archdsl.importing.errors import NO_TENSOR, OTHERWISE, NotInTheLanguage, Refused
-from archdsl.importing.from_torch import attention, functions, parameters, sequences
+from archdsl.importing.from_torch import attention, functions, padding, parameters, sequences
 from archdsl.importing.from_torch.externs import Constructions, target_of
 from archdsl.importing.from_torch.following import FAILED, follow
 from archdsl.importing.from_torch.reader import Handler, TraceReader
@@ -21,6 +21,7 @@ from archdsl.layers.volume import Volume
 #: What reads the calls of functions, of methods and of modules, by name or class.
 _HANDLERS: dict[object, Handler] = {
     **functions.HANDLERS,
+    **padding.HANDLERS,
     **parameters.HANDLERS,
     **attention.HANDLERS,
     **sequences.HANDLERS,
