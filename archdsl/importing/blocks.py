@@ -19,6 +19,7 @@ from archdsl.importing.statements import (
     ReuseStatement,
     Statement,
     label_of,
+    walk,
 )
 from archdsl.layers import Layer
 from archdsl.layers.definition import fields_of, per_axis_fields
@@ -364,6 +365,8 @@ def _find_parameters(block: Block) -> None:
         factor, other = max(candidates, default=(1, -index))
         base[index] = -other, factor
     found: dict[tuple[Any, ...], tuple[str, Any, int]] = {}
+    # What is in a block is not called like its parameters.
+    labels = {name for s in walk(block.parts[0].body) if (name := getattr(s, "label", None))}
     halves = _halves(block, columns, wanted)
     for index in wanted:
         if index in halves:
@@ -374,7 +377,7 @@ def _find_parameters(block: Block) -> None:
             value = next(value for row in block.values if (value := row[place]))
             # An inner block's `n_2` is one more `n`.
             stem = re.sub(r"_\d+$", "", _LETTERS.get(value.field, value.field))
-            name = _fresh(stem, {name for name, _, _ in found.values()})
+            name = _fresh(stem, labels | {name for name, _, _ in found.values()})
             found[column] = name, value.default if value.default in column else None, place
         name = found[column][0]
         block.texts[index] = name if factor == 1 else f"({factor}*{name})"
@@ -384,7 +387,8 @@ def _find_parameters(block: Block) -> None:
     block.parameters = [(name, default) for name, default, _ in parameters]
     block.places = [place for _, _, place in parameters]
     if block.options:
-        block.parameters.append((_fresh(OPTION, {name for name, _ in block.parameters}), False))
+        taken = labels | {name for name, _ in block.parameters}
+        block.parameters.append((_fresh(OPTION, taken), False))
 
 
 def _halves(

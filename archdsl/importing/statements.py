@@ -37,8 +37,16 @@ class PartStatement:
     @property
     def is_row(self) -> bool:
         """Whether it only holds what is in it, whose names need no braces of their own."""
-        has_names = any(map(label_of, self.body))
-        return self.scope.is_row and not (self.label is None and has_names)
+        return self.scope.is_row and not (self.label is None and _has_names(self.body))
+
+
+def _has_names(body: Body) -> bool:
+    """Whether statements have names in the braces that they stand in, as those in branches have."""
+    return any(
+        label_of(statement)
+        or (isinstance(statement, MergeStatement) and any(map(_has_names, statement.branches)))
+        for statement in body
+    )
 
 
 @dataclass(eq=False)

@@ -142,3 +142,33 @@ def test_a_branch_begins_on_one_line() -> None:
         "  }",
         "}",
     ]
+
+
+def test_parameters_are_called_otherwise_than_what_is_in_a_block() -> None:
+    class Net(nn.Module):
+        def __init__(self, kernel: int) -> None:
+            super().__init__()
+            self.k = nn.Conv2d(3, 3, kernel, padding=kernel // 2)
+            self.n = nn.BatchNorm2d(3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.relu(self.n(self.k(x)))
+
+    body = bare_body_of(imported(nn.Sequential(Net(1), Net(3))))
+    assert body[0] == "block net(k_2) { k: conv k_2 3 padding=(k_2//2); n: bn; relu }"
+
+
+def test_names_in_branches_have_their_own_braces() -> None:
+    """Two parts without a name, each with a sum in which a layer has the same name (RDNet)."""
+
+    class Stage(nn.Sequential):
+        def __init__(self) -> None:
+            super().__init__()
+            self.add_module("one", nn.Conv2d(3, 3, 1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cat([x, self.get_submodule("one")(x)], 1)[:, :3]
+
+    body = bare_body_of(imported(nn.Sequential(Stage(), Stage())))
+    assert body[0].startswith("block stage()")
+    assert "  stage() ×2" in body
