@@ -88,3 +88,21 @@ def test_other_numbers_are_refused(number: float) -> None:
 
     with pytest.raises(NotInTheLanguage, match="with a number is not in the language"):
         imported(Shifted())
+
+
+def test_space_to_depth_with_the_channels_last() -> None:
+    """TResNet's and TensorFlow's order: the places of a square, and then its channels."""
+
+    class SpaceToDepth(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(48, 4, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            n, c, h, w = x.shape
+            x = x.view(n, c, h // 4, 4, w // 4, 4).permute(0, 3, 5, 1, 2, 4)
+            return self.conv(x.reshape(n, c * 16, h // 4, w // 4))
+
+    made = imported(SpaceToDepth(), Volume((16, 24, 3)))
+    assert bare_body_of(made)[1] == "  pixelunshuffle 4 channelshuffle 3"
+    assert made.is_exact

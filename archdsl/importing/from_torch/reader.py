@@ -21,6 +21,7 @@ from archdsl.importing.from_torch.views import View
 from archdsl.importing.graph import INPUT, SourceLayer, SourcePart, is_input
 from archdsl.layers import Layer, LayerError
 from archdsl.layers.dense import Linear
+from archdsl.layers.rearrangement import ChannelShuffle, PixelUnshuffle
 from archdsl.layers.regularization import DropPath
 from archdsl.layers.volume import MOST_AXES, Volume
 
@@ -261,6 +262,10 @@ class TraceReader:
         if view.is_first:
             return view
         found = views.word_of(view) or views.reshape_of(view)
+        squares = views.squares_of(view)
+        if squares is not None:
+            made = self.add(node, PixelUnshuffle(squares), [view])
+            return self.add(node, ChannelShuffle(view.volume.channels), [made])
         if found is None or found[1]:
             raise Refused(
                 "it reads a tensor that was permuted or reshaped as the language cannot say"
@@ -299,7 +304,7 @@ class TraceReader:
             SourcePart(name, kind.__qualname__, _is_row(kind))
             for name, (_, kind) in stack.items()
             # A second call of a leaf is `relu@1`; what calls a function is a part around it.
-            if name and (node.op != "call_module" or name.partition("@")[0] != path)
+            if name and (node.op != "call_module" or name.partition("@")[0] != node.target)
         )
         owned = keys or ((path,) if state else ())
         again = {key in self.called for key in owned}

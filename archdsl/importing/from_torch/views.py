@@ -182,6 +182,26 @@ def word_of(view: View) -> tuple[Layer, bool] | None:
     return _shuffle(view, axes)
 
 
+def squares_of(view: View) -> int | None:
+    """The side of the squares whose positions come before the channels, as channels.
+
+    TensorFlow's order of space to depth; that of `pixelunshuffle` has the channels first.
+    """
+    volume = view.volume
+    if not volume.is_image or len(view.axes) != 4 or len(view.axes[1]) < 2:
+        return None
+    batch, channels, *_ = axes_of(volume)
+    r = view.axes[1][0].size
+    if any(size % r for size in volume.spatial):
+        return None
+    places = tuple(Digit(axis, 1, r) for axis in (2, 3))
+    small = (
+        (Digit(axis, r, size // r),) if size > r else ()
+        for axis, size in zip((2, 3), volume.spatial, strict=True)
+    )
+    return r if view.axes == (batch, (*places, *channels), *small) else None
+
+
 def _all(axes: Iterable[Axis]) -> list[Digit]:
     return [digit for axis in axes for digit in axis]
 
