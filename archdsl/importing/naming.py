@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from archdsl.elaborate.names import can_refer_to
 from archdsl.importing.errors import NotInTheLanguage
@@ -16,6 +15,7 @@ from archdsl.importing.statements import (
     PartStatement,
     ReferenceStatement,
     ReuseStatement,
+    bodies_in,
     labels_in,
     layers_in,
     walk,
@@ -29,7 +29,7 @@ def free_names(body: Body) -> None:
     A merge with a name keeps the names in it for itself.
     """
     uses = [s for s in walk(body) if isinstance(s, ReferenceStatement | ReuseStatement)]
-    for statements in [*_bodies(body)]:
+    for statements in [*bodies_in(body)]:
         for place, merge in [*enumerate(statements)][::-1]:
             if not isinstance(merge, MergeStatement) or merge.label is None:
                 continue
@@ -44,18 +44,6 @@ def free_names(body: Body) -> None:
             for use in uses:
                 if isinstance(use, ReferenceStatement) and use.of is merge:
                     use.of = named
-
-
-def _bodies(body: Body) -> Iterator[Body]:
-    """All rows of statements, at all depths."""
-    yield body
-    for statement in body:
-        match statement:
-            case PartStatement(body=inner) | HeadStatement(body=inner):
-                yield from _bodies(inner)
-            case MergeStatement(branches=branches):
-                for branch in branches:
-                    yield from _bodies(branch)
 
 
 def name_what_runs_again(graph: SourceGraph, body: Body) -> None:

@@ -108,6 +108,18 @@ def walk(body: Body) -> Iterator[Statement]:
                     yield from walk(branch)
 
 
+def bodies_in(body: Body) -> Iterator[Body]:
+    """A body, and those of parts, heads and branches in it, the innermost first."""
+    for statement in body:
+        match statement:
+            case PartStatement(body=inner) | HeadStatement(body=inner):
+                yield from bodies_in(inner)
+            case MergeStatement(branches=branches):
+                for branch in branches:
+                    yield from bodies_in(branch)
+    yield body
+
+
 def layers_in(body: Sequence[Statement]) -> Iterator[SourceLayer]:
     """The operations of statements, in the order in which the text has them."""
     for statement in body:

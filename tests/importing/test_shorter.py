@@ -172,3 +172,27 @@ def test_names_in_branches_have_their_own_braces() -> None:
     body = bare_body_of(imported(nn.Sequential(Stage(), Stage())))
     assert body[0].startswith("block stage()")
     assert "  stage() ×2" in body
+
+
+def test_what_is_in_a_sum_with_a_name_can_be_read_behind_it() -> None:
+    """The names in the branches of a sum end with its braces, where it has a name itself."""
+
+    class Cell(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 3, padding=1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            one = self.one(x)
+            both = one + self.two(x)
+            return torch.cat([both, torch.relu(both) + one], 1)
+
+    made = imported(Cell())
+    assert made.is_exact
+    assert [line.strip() for line in bare_body_of(made)][1:-1] == [
+        "concat {",
+        "| add { one: conv 1x1 3 | two: conv 3x3 3 same }",
+        "part1: id",
+        "| add { part1 relu | one }",
+        "}",
+    ]
