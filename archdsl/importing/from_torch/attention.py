@@ -17,6 +17,7 @@ from archdsl.importing.from_torch.standins import BATCH
 from archdsl.importing.from_torch.views import View
 from archdsl.layers.attention import Attention
 from archdsl.layers.merge import Attend
+from archdsl.layers.tokens import Tokens
 
 
 def _multihead(
@@ -64,22 +65,34 @@ def _scaled_dot_product(
     """The function by itself, of sequences whose channels are seen as those of heads."""
     if attn_mask is not None or dropout_p or scale is not None or enable_gqa:
         raise Refused("attention with a mask, dropout or another scale is not in the language")
-    found = [reader.view_of(x) for x in (query, key, value)]
-    heads = {_heads_of(view) for view in found}
+    found = [in_a_row(reader, node, reader.view_of(x)) for x in (query, key, value)]
+    heads = {heads_of(view) for view in found}
     count = heads.pop()
     if heads or count is None:
         raise Refused("attention of what is not split into heads is not in the language")
     made = reader.add(node, Attend(count, is_causal), found)
     reader.is_rounded = True
-    split = views.reshaped(
-        views.plain(made.id, made.volume),
-        (BATCH, count, made.volume.channels // count, made.volume.positions),
-    )
-    assert split is not None
-    return views.permuted(split, (0, 1, 3, 2))
+    return views.permuted(into_heads(made, count), (0, 1, 3, 2))
 
 
-def _heads_of(view: View) -> int | None:
+def in_a_row(reader: TraceReader, node: fx.Node, view: View) -> View:
+    """An image that is seen by all its positions at once as the sequence of these."""
+    axes = views.in_a_row(view)
+    if axes is None:
+        return view
+    made = reader.add(node, Tokens(), [view])
+    return View(made.id, made.volume, axes)
+
+
+def into_heads(view: View, heads: int) -> View:
+    """A sequence with its channels split into heads, before its positions."""
+    sizes = (BATCH, heads, view.volume.channels // heads, view.volume.positions)
+    found = views.reshaped(view, sizes)
+    assert found is not None
+    return found
+
+
+def heads_of(view: View) -> int | None:
     """Into how many heads the channels of a sequence are split, head by position by channel."""
     if view.volume.rank != 1 or len(view.axes) != 4:
         return None

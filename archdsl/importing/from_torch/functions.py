@@ -13,7 +13,13 @@ from torch import Tensor, fx, nn
 from archdsl.importing.errors import Refused
 from archdsl.importing.from_torch import views
 from archdsl.importing.from_torch.modules import axes
-from archdsl.importing.from_torch.reader import Attribute, Handler, TraceReader, shown
+from archdsl.importing.from_torch.reader import (
+    Attribute,
+    Handler,
+    TraceReader,
+    Unfinished,
+    shown,
+)
 from archdsl.importing.from_torch.standins import value_of
 from archdsl.importing.from_torch.views import View
 from archdsl.layers import Layer
@@ -45,7 +51,7 @@ def _on(*names: str) -> Callable[[Handler], Handler]:
 def merge(reader: TraceReader, node: fx.Node, layer: Layer, *inputs: Any) -> View:
     """Join tensors that are seen in the same way; others are brought into the usual order."""
     for value in inputs:
-        if isinstance(value, Attribute):
+        if isinstance(value, Attribute | Unfinished):
             reader.view_of(value)
     if not all(isinstance(value, View) for value in inputs):
         raise Refused(f"`{shown(node)}` with a number is not in the language")
@@ -99,8 +105,7 @@ def cat(reader: TraceReader, node: fx.Node, tensors: Sequence[Any], dim: int) ->
     return merge(reader, node, Concat(), *found)
 
 
-@_on("matmul", "bmm", "mm")
-def _matmul(reader: TraceReader, node: fx.Node, x: Any, other: Any) -> View:
+def matmul(reader: TraceReader, node: fx.Node, x: Any, other: Any) -> View:
     """A product of two matrices for each image; channels first, each is its own transpose."""
     one, two = reader.view_of(x), reader.view_of(other)
     if one.is_last and two.is_last:
@@ -133,16 +138,16 @@ def _reshape(reader: TraceReader, node: fx.Node, x: Any, *_: Any, **__: Any) -> 
 @_on("permute", "transpose", "movedim", "moveaxis", "swapaxes", "swapdims", "t", "adjoint")
 def _permute(reader: TraceReader, node: fx.Node, x: Any, *args: Any, **kwargs: Any) -> View:
     view = reader.view_of(x)
-    return views.permuted(view, _order(node, len(view.axes), args, kwargs))
+    return views.permuted(view, order_of(node, len(view.axes), args, kwargs))
 
 
 @_on("get_T", "get_mT")
 def _turned(reader: TraceReader, node: fx.Node, x: Any) -> View:
     view = reader.view_of(x)
-    return views.permuted(view, _order(node, len(view.axes), (), {}))
+    return views.permuted(view, order_of(node, len(view.axes), (), {}))
 
 
-def _order(node: fx.Node, rank: int, args: Any, kwargs: Any) -> list[int]:
+def order_of(node: fx.Node, rank: int, args: Any, kwargs: Any) -> list[int]:
     """The order of axes behind a permutation, as PyTorch itself has it."""
     probe = torch.empty([*range(rank)], device="meta")
     if node.target is getattr:

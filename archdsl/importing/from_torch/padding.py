@@ -12,7 +12,7 @@ from torch import fx, nn
 from archdsl.importing.errors import Refused
 from archdsl.importing.from_torch import views
 from archdsl.importing.from_torch.modules import FUNCTIONS, layer_of
-from archdsl.importing.from_torch.reader import Handler, TraceReader, shown
+from archdsl.importing.from_torch.reader import Handler, TraceReader, Unfinished, shown
 from archdsl.importing.from_torch.views import View
 from archdsl.layers import Layer
 from archdsl.layers.plumbing import Pad
@@ -32,7 +32,7 @@ def _on(*names: object) -> Callable[[Handler], Handler]:
 
 
 @dataclass(frozen=True, slots=True)
-class Padded:
+class Padded(Unfinished):
     """A tensor with minus infinity around it, as TensorFlow's `same` has it before a maximum."""
 
     view: View
@@ -67,7 +67,8 @@ def _pad(
     if is_for_maxima:
         if any(channels) or is_last or min(sides) < 0:
             raise Refused(f"padding of such axes with {value} is not in the language")
-        return Padded(view, tuple((before, after) for before, after in ends[::-1]))
+        reason = f"padding with {value} is not in the language"
+        return Padded(node, reason, view, tuple((before, after) for before, after in ends[::-1]))
     if any(channels):
         if mode != "constant" or min(channels) < 0:
             raise Refused("channels that are padded with others than zeros are not in the language")

@@ -44,6 +44,23 @@ class Attribute:
     sizes: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """What has no word of its own, and may have one together with what reads it."""
+
+    node: fx.Node
+    #: Why it is refused where it has none.
+    reason: str
+
+
+class RefusedBefore(Refused):
+    """What the language cannot say of something that was kept until it was read."""
+
+    def __init__(self, of: Unfinished) -> None:
+        super().__init__(of.reason)
+        self.node = of.node
+
+
 class TraceReader:
     """Turns the nodes of a trace into operations."""
 
@@ -63,6 +80,8 @@ class TraceReader:
         self.externs = externs
         self.operations: list[SourceLayer] = []
         self.values: dict[str, Any] = {}
+        #: What products of two matrices are, should a number be a factor of them.
+        self.products: dict[View, Unfinished] = {}
         self.reasons: list[str] = []
         self.output = INPUT
         self.heads: tuple[int, ...] = ()
@@ -89,7 +108,8 @@ class TraceReader:
             value = self._value(node)
             self._need_sizes(node, value)
         except (Refused, LayerError) as fault:
-            self.reasons.append(f"{place_of(node)}: {fault}")
+            at = fault.node if isinstance(fault, RefusedBefore) else node
+            self.reasons.append(f"{place_of(at)}: {fault}")
             return
         self.values[node.name] = value
 
@@ -131,6 +151,8 @@ class TraceReader:
         found: list[View] = []
         for _, given in results:
             one = self._known(given)
+            if isinstance(one, Unfinished):
+                raise RefusedBefore(one)
             if not isinstance(one, View):
                 raise Refused("what it returns are not tensors alone")
             if one.is_last and not one.is_first:
@@ -250,6 +272,8 @@ class TraceReader:
 
     def view_of(self, value: Any) -> View:
         """A value that is the result of a layer."""
+        if isinstance(value, Unfinished):
+            raise RefusedBefore(value)
         if isinstance(value, Attribute):
             raise Refused(f"the parameter `{value.path}` belongs to no layer")
         if not isinstance(value, View):

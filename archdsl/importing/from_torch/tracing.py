@@ -9,7 +9,14 @@ from typing import Any
 from torch import fx, nn
 
 from archdsl.importing.errors import NO_TENSOR, OTHERWISE, NotInTheLanguage, Refused
-from archdsl.importing.from_torch import attention, functions, padding, parameters, sequences
+from archdsl.importing.from_torch import (
+    attention,
+    by_hand,
+    functions,
+    padding,
+    parameters,
+    sequences,
+)
 from archdsl.importing.from_torch.externs import Constructions, target_of
 from archdsl.importing.from_torch.following import FAILED, follow
 from archdsl.importing.from_torch.reader import Handler, TraceReader
@@ -24,6 +31,7 @@ _HANDLERS: dict[object, Handler] = {
     **padding.HANDLERS,
     **parameters.HANDLERS,
     **attention.HANDLERS,
+    **by_hand.HANDLERS,
     **sequences.HANDLERS,
 }
 

@@ -142,6 +142,26 @@ def with_volume(view: View, id: int, volume: Volume) -> View:
     return View(id, volume, tuple(axes))
 
 
+def in_a_row(view: View) -> tuple[Axis, ...] | None:
+    """The axes of a view where the positions of its volume are in a row; None where they are not.
+
+    A tensor that is seen by all positions at once looks the same at the tokens of an image.
+    """
+    whole = tuple(_all(axes_of(view.volume)[2:]))
+    row = axes_of(Volume((view.volume.positions, view.volume.channels)))[2]
+    if len(whole) < 2:
+        return None
+    found = []
+    for axis in view.axes:
+        if axis == whole:
+            found.append(row)
+        elif all(digit.axis < 2 for digit in axis):
+            found.append(axis)
+        else:
+            return None
+    return tuple(found)
+
+
 def range_along(view: View, axis: int, index: int) -> tuple[int, int] | None:
     """The range of channels that an index along an axis is; None where it is none."""
     digits = view.axes[axis]
