@@ -41,6 +41,8 @@ class SourceLayer:
     keys: tuple[str, ...] = ()
     #: Whether it is one that ran before, with the same weights.
     is_again: bool = False
+    #: Whether those have the channels before the positions, where the layer has them behind.
+    is_turned: bool = False
     #: Buffers of the source whose numbers the layer has by what it is.
     fixed: tuple[str, ...] = ()
 

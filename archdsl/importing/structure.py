@@ -41,8 +41,9 @@ def structure(graph: SourceGraph) -> Body:
     """The statements of a network."""
     operations = _hoisted(_continued(marked(graph)))
     readers: dict[int, set[int]] = {}
+    live = behind(operations, *graph.results, *graph.heads)
     for operation in operations:
-        for source in operation.inputs:
+        for source in operation.inputs if operation.id in live else ():
             readers.setdefault(source, set()).add(operation.id)
     trunk = behind(operations, *graph.results)
     if any(o.is_of_training for o in operations if o.id in trunk):

@@ -121,3 +121,35 @@ def test_what_is_nearly_that(attended: Attended, reason: str) -> None:
 def test_dropout_of_shares() -> None:
     with pytest.raises(NotInTheLanguage, match="attention with dropout is not in the language"):
         imported(Net(divided, 0.1), Volume((4, 6, 8)))
+
+
+class OfAnImage(nn.Module):
+    """Visformer's: a position for each number of an image, and attention of its positions."""
+
+    def __init__(self, *sizes: int) -> None:
+        super().__init__()
+        self.positions = nn.Parameter(torch.randn(*sizes))
+        self.qkv, self.out = nn.Conv2d(8, 24, 1), nn.Conv2d(8, 8, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, c, h, w = x.shape
+        x = x + self.positions
+        q, k, v = self.qkv(x).reshape(n, 3, 2, c // 2, -1).permute(1, 0, 2, 4, 3).unbind(0)
+        x = nn.functional.scaled_dot_product_attention(q, k, v)
+        return self.out(x.permute(0, 1, 3, 2).reshape(n, -1, h, w))
+
+
+def test_positions_of_an_image() -> None:
+    module = OfAnImage(1, 8, 4, 6)
+    made = imported(module, Volume((4, 6, 8)))
+    text = "\n".join(bare_body_of(made))
+    assert "tokens; positions: posembed 0.02; reshape 4x6x8" in text
+    assert "attend 2 {" in text
+    wanted = module.positions.detach().flatten(2).transpose(1, 2)
+    assert torch.equal(made.state["positions.weight"], wanted)
+
+
+@pytest.mark.parametrize("sizes", [(1, 8, 1, 6), (8, 4, 6), (1, 8, 4, 1), (4, 6)])
+def test_other_parameters_of_an_image_are_refused(sizes: tuple[int, ...]) -> None:
+    with pytest.raises(NotInTheLanguage, match="the parameter `positions` belongs to no layer"):
+        imported(OfAnImage(*sizes), Volume((4, 6, 8)))

@@ -14,8 +14,9 @@ from archdsl.importing.from_torch.modules import normalization
 from archdsl.importing.from_torch.reader import Attribute, Handler, TraceReader, shown
 from archdsl.importing.from_torch.views import View
 from archdsl.layers import Layer
+from archdsl.layers.plumbing import Reshape
 from archdsl.layers.rearrangement import LayerScale
-from archdsl.layers.tokens import ClassToken, PositionEmbedding
+from archdsl.layers.tokens import ClassToken, PositionEmbedding, Tokens
 
 HANDLERS: dict[object, Handler] = {}
 
@@ -79,9 +80,21 @@ def _add(reader: TraceReader, node: fx.Node, x: Any, other: Any) -> View | None:
         return functions.add(reader, node, x, other)
     view, of = found
     volume = view.volume
+    if volume.rank > 1 and view.is_first and of.sizes == (1, *volume.torch_sizes):
+        return _at_positions(reader, node, view, of)
     if volume.rank != 1 or not view.is_last or of.sizes[-2:] != volume.sizes:
         raise Refused(f"the parameter `{of.path}` belongs to no layer")
     return _with_parameter(reader, node, PositionEmbedding(), view, of)
+
+
+def _at_positions(reader: TraceReader, node: fx.Node, view: View, of: Attribute) -> View:
+    """A parameter that is added to a whole image: one to the tokens that its positions are."""
+    _need_parameter(reader, of)
+    tokens = reader.add(node, Tokens(), [view])
+    made = reader.add(
+        node, PositionEmbedding(), [tokens], of.path, state=True, keys=(of.path,), is_turned=True
+    )
+    return reader.add(node, Reshape(view.volume.sizes), [made])
 
 
 @_on("cat", "concat", "concatenate")

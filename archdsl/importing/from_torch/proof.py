@@ -86,11 +86,14 @@ def compare(original: Original, model: Model, sample: Sequence[Volume]) -> SameB
     names = _names(original.module, made, model, original.layers)
     numbers = numbers_of(original.module)
     shapes = {key: value.shape for key, value in made.state_dict().items()}
+    turned = _turned(original)
     drops = any(type(module).__name__ in _DROPS for module in original.module.modules())
     with generic({key: numbers[key] for key in names}) as before:
         try:
             kept = {
-                ours: _fitted(_own(before.get(key, numbers[key])), shapes[ours]).contiguous()
+                ours: _fitted(
+                    _own(before.get(key, numbers[key])), shapes[ours], is_turned=key in turned
+                ).contiguous()
                 for key, ours in names.items()
             }
         except RuntimeError:
@@ -132,7 +135,11 @@ def _compare_once(
             raise NotInTheLanguage(model.name, [f"it cannot be copied: {error}"]) from None
     numbers = numbers_of(theirs)
     shapes = {key: value.shape for key, value in made.state_dict().items()}
-    state = {ours: _fitted(_own(numbers[key]), shapes[ours]) for key, ours in names.items()}
+    turned = _turned(original)
+    state = {
+        ours: _fitted(_own(numbers[key]), shapes[ours], is_turned=key in turned)
+        for key, ours in names.items()
+    }
     versions = {key: tensor._version for key, tensor in theirs.named_parameters()}
     like = next(theirs.parameters(), torch.empty(0))
     made.to(device=like.device)
@@ -202,10 +209,13 @@ def _compare_numbers(
         what = f"the input `{name}`" if len(images) > 1 else "the images"
         need_equal(f"the gradient of {what}", one.grad, other.grad)
     gradients = 0
+    turned = _turned(original)
     found = [p.grad for p in theirs.parameters() if p.grad is not None]
     largest = max((float(_largest(gradient)) for gradient in found), default=0.0)
     for key, parameter in theirs.named_parameters():
         found_here = parameters[names[key]].grad
+        if found_here is not None and key in turned:
+            found_here = found_here.transpose(1, 2)
         gradient = None if found_here is None else found_here.reshape(parameter.shape)
         need_equal(f"the gradient of {key}", parameter.grad, gradient, beside=largest)
         gradients += parameter.grad is not None
@@ -238,11 +248,19 @@ def shown_volumes(volumes: Sequence[Volume]) -> str:
     return " and ".join(map(str, volumes))
 
 
-def _fitted(tensor: Tensor, shape: Sequence[int]) -> Tensor:
+def _turned(original: Original) -> set[str]:
+    """The numbers that have the channels before the positions, and not behind as in the spec."""
+    return {key for layer in original.layers if layer.is_turned for key in layer.keys}
+
+
+def _fitted(tensor: Tensor, shape: Sequence[int], *, is_turned: bool = False) -> Tensor:
     """A weight in the shape that it has in the spec's module, where only axes of 1 are added.
 
-    A linear layer over the channels of an image is a convolution there.
+    A linear layer over the channels of an image is a convolution there. What is added to all
+    positions of an image is turned: one vector for each token there.
     """
+    if is_turned:
+        tensor = tensor.flatten(2).transpose(1, 2)
     if [size for size in tensor.shape if size > 1] != [size for size in shape if size > 1]:
         raise RuntimeError(f"{tuple(tensor.shape)} is no {tuple(shape)}")
     return tensor.reshape([*shape])

@@ -319,6 +319,7 @@ class TraceReader:
         state: bool = False,
         keys: tuple[str, ...] = (),
         fixed: tuple[str, ...] = (),
+        is_turned: bool = False,
     ) -> View:
         """The result of a layer, with its axes in the order of its volume."""
         volumes = tuple(view.volume for view in inputs)
@@ -345,6 +346,7 @@ class TraceReader:
             state,
             is_of_training=node.op != "output" and len(self.modes[node]) == 1,
             keys=keys,
+            is_turned=is_turned,
             fixed=fixed,
         )
         self.operations.append(made)
