@@ -1,4 +1,4 @@
-"""Wires of the graph style run through no box, no text and no arrowhead."""
+"""Wires run through no box, no text and no arrowhead."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from archdsl.drawing.graph.elements import PlacedBox, Wire
 from archdsl.drawing.graph.picture import graph_picture
 from archdsl.drawing.graph.routing import Router
 from archdsl.drawing.options import Direction, Fit
+from archdsl.drawing.volumes.picture import volumes_picture
 from archdsl.frontend import read_models, read_source
 from archdsl.layers import Family
 
@@ -45,6 +46,12 @@ def test_wires_of_every_spec(path: Path, direction: Direction) -> None:
         assert faults(graph_picture(model, Options(direction=direction))) == [], model.name
 
 
+@pytest.mark.parametrize("path", sorted(SPECS.rglob("*.arch")), ids=lambda path: path.stem)
+def test_wires_between_volumes(path: Path) -> None:
+    for model in read_models(read_source(path)):
+        assert faults(volumes_picture(model, Options())) == [], model.name
+
+
 @pytest.mark.parametrize("depth", [0, 1])
 @pytest.mark.parametrize(
     "name", ["googlenet", "zoo/unet", "zoo/wavenet", "torchvision/inception_v3"]
@@ -59,13 +66,16 @@ def test_wires_of_collapsed_blocks(name: str, depth: int) -> None:
 def test_wires_of_pages(name: str, fit: Fit) -> None:
     for model in read_models(read_source(SPECS / f"{name}.arch")):
         assert faults(graph_picture(model, Options(fit=fit))) == []
+        assert faults(volumes_picture(model, Options(fit=fit))) == []
 
 
 @pytest.mark.parametrize("options", [{}, {"direction": "right"}, {"fit": "column"}])
 @pytest.mark.parametrize("text", [*TANGLES, *PARALLEL])
 def test_wires_of_tangles(text: str, options: dict[str, str]) -> None:
     model = archdsl.parse(f"{text}; fc 10", input=(8, 8, 4))
-    assert faults(graph_picture(model, Options(**options))) == []  # type: ignore[arg-type]
+    for picture in (graph_picture, volumes_picture):
+        if picture is graph_picture or "direction" not in options:
+            assert faults(picture(model, Options(**options))) == []  # type: ignore[arg-type]
 
 
 def test_faults_are_seen() -> None:

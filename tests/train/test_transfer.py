@@ -284,7 +284,6 @@ def test_the_command(trained: Path, tmp_path: Path) -> None:
     assert "new, with 7 outputs instead of 4" in done.stderr
     for more, said in (
         (["--freeze", "stem"], "`--freeze` keeps weights as they are: name them with `--from`"),
-        (["--freeze", "stem", "--find-lr"], "`--freeze` keeps weights as they are: name them"),
         (["--from", "torchvision:resnet81"], "did you mean `resnet18`?"),
         (["--from", str(trained), "--freeze", "bodi"], "did you mean `body`?"),
     ):
@@ -292,5 +291,9 @@ def test_the_command(trained: Path, tmp_path: Path) -> None:
         assert done.exit_code == 2
         assert said in done.stderr.splitlines()[-1]
     assert [path.name for path in (tmp_path / "r").iterdir()] == ["net"]
+    sweep = ["--data", "fake:16", "--output", str(tmp_path / "f"), "--find-lr", "--freeze", "stem"]
+    done = CliRunner().invoke(commands, [*words[:4], *sweep])
+    assert (done.exit_code, (tmp_path / "f").exists()) == (2, False)
+    assert "`--freeze` keeps weights as they are: name them with `--from`" in done.stderr
     done = CliRunner().invoke(commands, [*words[:-2], "--output", str(tmp_path / "f"), "--find-lr"])
     assert "--epochs" in done.stderr

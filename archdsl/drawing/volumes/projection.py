@@ -30,6 +30,7 @@ from archdsl.drawing.volumes.boxes import (
     broken,
     stacked,
 )
+from archdsl.drawing.volumes.skips import draw_skips, skips_of
 
 #: The room between neighbours on an axis, beside branches, between branches, and in a frame.
 GAP, FAN, BETWEEN, PAD = 14.0, 13.0, 7.0, 7.0
@@ -190,7 +191,7 @@ class Projection:
 
     def _framed(self, cluster: Cluster, source: int | None) -> LayoutBox:
         """A block, group or head in its frame, with the title at the upper left."""
-        inner = self.chain(cluster.items, source)
+        inner = self._with_skips(self.chain(cluster.items, source))
         times = f"×{cluster.count}" if cluster.count > 1 else ""
         name = shortened(cluster.name or "", TEXT, 2 * LINE)
         room = max(inner.width, 2 * LINE)
@@ -229,6 +230,17 @@ class Projection:
         canvas.put(inner, PAD, 0.0)
         canvas.reach(width + shifts[0], top - shifts[0], bottom)
         return canvas.layout_box(PAD + inner.entry, PAD + inner.exit, inner.parts)
+
+    def _with_skips(self, inner: LayoutBox) -> LayoutBox:
+        """A chain in a frame with its own skips, which pass above it and below the title."""
+        skips = skips_of(self.figure, [inner], dict.fromkeys(inner.ports, 0), ())
+        if not skips:
+            return inner
+        canvas = Canvas()
+        canvas.put(inner, 0.0, 0.0)
+        draw_skips(canvas, [-inner.up], skips)
+        canvas.drawn |= set(skips)
+        return canvas.layout_box(inner.entry, inner.exit, inner.parts)
 
 
 _Piece = tuple[str, str, bool]

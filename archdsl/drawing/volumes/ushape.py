@@ -11,7 +11,7 @@ from archdsl.drawing.figure.ports import OUTPUT
 from archdsl.drawing.graph.sheet import Panel
 from archdsl.drawing.volumes.boxes import LEADING, TEXT, Canvas, LayoutBox
 from archdsl.drawing.volumes.projection import GAP, Projection
-from archdsl.drawing.volumes.rows import LANE, draw_skips, lanes_of, skips_of
+from archdsl.drawing.volumes.skips import LANE, Skips, draw_skips, lanes_of, skips_of
 from archdsl.layers import Family
 from archdsl.layers.volume import Volume
 
@@ -114,7 +114,14 @@ def u_panel(projection: Projection, stages: Sequence[UStage]) -> Panel:
         for link in _drawn_into(projection, stage)
     }
     homes = {id: p.stage.level for p in placed for id in p.layout_box.ports}
-    skips = skips_of(projection, [p.layout_box for p in placed], homes, drawn)
+    skips = skips_of(projection.figure, [p.layout_box for p in placed], homes, drawn)
+    # A skip has its way across, unless something stands there.
+    for number, p in enumerate(placed):
+        tail = _tail_of(projection, p.stage)
+        between = [q for q in placed[:number] if q.stage.level == p.stage.level]
+        if tail is not None and (not between or tail not in between[-1].layout_box.ports):
+            assert isinstance(p.stage.item, Fork)
+            skips[tail, p.stage.item.merge.id] = (homes[tail], p.stage.level)
     axes: list[float] = []
     tops: list[float] = []
     at = 0.0
@@ -128,7 +135,7 @@ def u_panel(projection: Projection, stages: Sequence[UStage]) -> Panel:
     for number, p in enumerate(placed):
         canvas.put(p.layout_box, p.x, axes[p.stage.level])
         if number:
-            _wire(projection, canvas, placed[number - 1], p, axes)
+            _wire(projection, canvas, placed[number - 1], p, axes, skips)
     draw_skips(canvas, tops, skips)
     marks = tuple(moved(mark, 0.0, canvas.up) for mark in canvas.marks)
     return Panel(marks, canvas.width, canvas.up + canvas.down)
@@ -163,8 +170,21 @@ def _drawn_into(projection: Projection, stage: UStage) -> set[tuple[int, int]]:
     return {edge for edge in projection.edges if set(edge) <= boxes | starts}
 
 
+def _tail_of(projection: Projection, stage: UStage) -> int | None:
+    """The box whose result a skip brings to a stage."""
+    if stage.rise is None or not isinstance(stage.item, Fork):
+        return None
+    (start,) = {start for start in stage.item.starts if start != stage.item.input}
+    return projection.figure.box_of[start]
+
+
 def _wire(
-    projection: Projection, canvas: Canvas, last: _Placed, here: _Placed, axes: Sequence[float]
+    projection: Projection,
+    canvas: Canvas,
+    last: _Placed,
+    here: _Placed,
+    axes: Sequence[float],
+    skips: Skips,
 ) -> None:
     """The wire from stage to stage; with a rise also the skip, and the labels of both."""
     begin = (last.x + last.layout_box.exit, axes[last.stage.level])
@@ -187,9 +207,11 @@ def _wire(
     for branch, start in zip(fork.branches, fork.starts, strict=True):
         if start == fork.input:
             continue
-        tail = canvas.ports[projection.figure.box_of[start]]
-        y = axis - aside
-        canvas.wire((tail.right, y), (left, y))
+        tail, y = projection.figure.box_of[start], axis - aside
+        if (tail, fork.merge.id) in skips:
+            canvas.taps[tail, fork.merge.id] = (left, y)
+        else:
+            canvas.wire((canvas.ports[tail].right, y), (left, y))
         for item in branch:
             assert isinstance(item, Box)
             volume = projection.figure.volumes[item.id]
