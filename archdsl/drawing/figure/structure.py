@@ -36,7 +36,7 @@ def _structure(item: FigureItem, nodes: Sequence[Node], has_windows: bool) -> Ha
         case Box(block=Cluster() as block, count=count):
             return _structure(block, nodes, has_windows), count
         case Box(nodes=own, count=count):
-            names = tuple(nodes[node].layer.name for node in own)
+            names = tuple(_word(nodes[node].layer) for node in own)
             windows = tuple(_window(nodes[node].layer) for node in own) if has_windows else ()
             return names, windows, count
         case Cluster(title=title, items=items, count=count):
@@ -44,6 +44,10 @@ def _structure(item: FigureItem, nodes: Sequence[Node], has_windows: bool) -> Ha
         case Fork(branches=branches, merge=merge):
             inner = tuple(structure_of(branch, nodes, has_windows) for branch in branches)
             return inner, _structure(merge, nodes, has_windows)
+
+
+def _word(layer: Layer) -> str:
+    return layer.text if isinstance(layer, ErrorNode) else layer.name
 
 
 def _window(layer: Layer) -> Hashable:
