@@ -21,6 +21,7 @@ from archdsl.cli.terminal import (
     print_text,
 )
 from archdsl.drawing.canvas.palette import THEMES
+from archdsl.drawing.canvas.typeface import Fonts
 from archdsl.drawing.options import BoxScale, ColorBy, Direction, Fit, Legend, Options, Shapes
 from archdsl.drawing.styles import ENDINGS, FORMATS, STYLES, Style, style_named
 from archdsl.frontend import Inputs
@@ -117,6 +118,13 @@ FOLDER = "drawings"
     default="log",
     show_default=True,
     help="How sizes of volumes become sizes of boxes, with --style volumes.",
+)
+@click.option(
+    "--fonts",
+    type=click.Choice(get_args(Fonts)),
+    default="embed",
+    show_default=True,
+    help="The letters of an SVG: a font of those it uses, their outlines, or the reader's fonts.",
 )
 @click.option(
     "--keep-going",

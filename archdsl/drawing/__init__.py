@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from archdsl.drawing.canvas.marks import Picture
 from archdsl.drawing.canvas.palette import Theme
+from archdsl.drawing.canvas.typeface import Fonts
 from archdsl.drawing.errors import DrawingError
 from archdsl.drawing.options import Options
 from archdsl.drawing.styles import FORMATS, STYLES, TABLE_FORMATS, style_named
@@ -96,10 +97,11 @@ def render_drawing(
         raise ValueError(f"{format} shows one network, but {len(models)} were given")
     text = chosen.texts.get(format)
     is_text = text is not None or format in TABLE_FORMATS
-    supported = text.options if text else frozenset() if is_text else chosen.options
+    supported = chosen.options_of(format)
     for name in options.changed():
         if name not in supported:
-            place = f"the {style} style" + (f" as {format}" if is_text else "")
+            is_of_format = is_text or name in chosen.options_of("svg")
+            place = f"the {style} style" + (f" as {format}" if is_of_format else "")
             raise DrawingError(f"{place} has no option --{name.replace('_', '-')}")
     is_partial = any(isinstance(model, PartialModel) for model in models)
     if is_partial and (is_text or not chosen.shows_faults):
@@ -121,7 +123,10 @@ def render_drawing(
         assert chosen.picture_of_run is not None
         picture = chosen.picture_of_run(models[0], options, faces)
     return Drawing(
-        render_picture(picture, format, options.theme), format, picture.title, picture.notes
+        render_picture(picture, format, options.theme, options.fonts),
+        format,
+        picture.title,
+        picture.notes,
     )
 
 
@@ -133,12 +138,18 @@ def _table_drawing(table: Table, format: str, options: Options) -> Drawing:
         return Drawing(TEXTS[format](table).encode(), format, table.title)
     picture = typeset(table, options)
     return Drawing(
-        render_picture(picture, format, options.theme), format, table.title, picture.notes
+        render_picture(picture, format, options.theme, options.fonts),
+        format,
+        table.title,
+        picture.notes,
     )
 
 
-def render_picture(picture: Picture, format: str, theme: Theme) -> bytes:
-    """A picture as ``png``, ``pdf``, ``tikz`` or ``svg``. The same picture gives the same bytes."""
+def render_picture(picture: Picture, format: str, theme: Theme, fonts: Fonts = "embed") -> bytes:
+    """A picture as ``png``, ``pdf``, ``tikz`` or ``svg``. The same picture gives the same bytes.
+
+    ``fonts`` is for SVG alone.
+    """
     match format:
         case "png":
             from archdsl.drawing.canvas.png import png_of
@@ -154,4 +165,4 @@ def render_picture(picture: Picture, format: str, theme: Theme) -> bytes:
             return tikz_of(picture, theme).encode()
     from archdsl.drawing.canvas.svg import svg_of
 
-    return svg_of(picture, theme).encode()
+    return svg_of(picture, theme, fonts).encode()

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 from archdsl.drawing.canvas.marks import Picture
 from archdsl.drawing.canvas.palette import Theme
+from archdsl.drawing.canvas.typeface import Fonts
 
 Fit: TypeAlias = Literal["none", "a4", "slide", "column"]
 Direction: TypeAlias = Literal["auto", "down", "right"]
@@ -41,6 +42,8 @@ class Options:
     theme: Theme = "auto"
     #: How the sizes of volumes become sizes of boxes.
     scale: BoxScale = "log"
+    #: How an SVG brings its letters.
+    fonts: Fonts = "embed"
 
     def changed(self) -> tuple[str, ...]:
         """The names of the options that are not at their defaults."""

@@ -28,6 +28,8 @@ class TextFormat:
 
 #: The formats of every style that draws a picture.
 PICTURE_FORMATS = ("svg", "png", "pdf", "tikz")
+#: Options of every picture in one of these formats alone.
+_FORMAT_OPTIONS = {"svg": frozenset(("fonts",))}
 #: The text formats of every style that makes a table; it is also set as a picture.
 TABLE_FORMATS = ("txt", "md", "tex", "csv")
 #: File endings that mean a format of another name, in a style without a format of that ending.
@@ -61,6 +63,14 @@ class Style:
         if self.table is not None:
             return (*TABLE_FORMATS, *PICTURE_FORMATS)
         return (*(PICTURE_FORMATS if self.picture else ()), *self.texts)
+
+    def options_of(self, format: str) -> frozenset[str]:
+        """The options that it supports in one of its formats."""
+        if format in self.texts:
+            return self.texts[format].options
+        if format in TABLE_FORMATS:
+            return frozenset()
+        return self.options | _FORMAT_OPTIONS.get(format, frozenset())
 
     def is_of_many(self, format: str) -> bool:
         """Whether one file of the format may hold many networks."""

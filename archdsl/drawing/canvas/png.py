@@ -20,7 +20,7 @@ def png_of(picture: Picture, theme: Theme) -> bytes:
     zoom = min(DPI / 72, MAX_PIXELS / longest)
     width = max(1, round(picture.width * picture.scale * zoom))
     return resvg_py.svg_to_bytes(
-        svg_string=svg_of(picture, theme, is_bundled=True),
+        svg_string=svg_of(picture, theme, "bundled"),
         width=width,
         # The picture may cover the last row of pixels in part; it gets the page's colour as well.
         background=palette_of(theme)["page"],

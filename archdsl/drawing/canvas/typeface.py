@@ -9,10 +9,21 @@ from __future__ import annotations
 import json
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import Literal, TypeAlias
+
+#: How an SVG brings its letters: as a font of those that it uses, as outlines, or not at all.
+Fonts: TypeAlias = Literal["embed", "outline", "system"]
 
 FAMILY = "Inter"
-#: For viewers without Inter: their letters are no wider.
-FALLBACKS = ("Helvetica Neue", "Helvetica", "Arial", "Liberation Sans", "sans-serif")
+#: For viewers without Inter: all but the last are narrow, where DejaVu Sans is a tenth wider.
+FALLBACKS = (
+    "Helvetica Neue",
+    "Helvetica",
+    "Arial",
+    "Liberation Sans",
+    "DejaVu Sans Condensed",
+    "sans-serif",
+)
 
 _FOLDER = Path(__file__).parent / "fonts"
 REGULAR = _FOLDER / "Inter-Regular.ttf"
@@ -46,8 +57,12 @@ def spelled(text: str) -> str:
 
     Pictures that bring their own font show this, instead of empty boxes.
     """
-    known = _advances()[False]
-    return "".join(sign if sign in known else _code(sign) for sign in text)
+    return "".join(sign if is_known(sign) else _code(sign) for sign in text)
+
+
+def is_known(sign: str) -> bool:
+    """Whether the typeface has a character."""
+    return sign in _advances()[False]
 
 
 def _code(sign: str) -> str:
