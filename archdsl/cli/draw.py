@@ -11,6 +11,7 @@ from archdsl.cli.extras import needing
 from archdsl.cli.files import Reading, is_folder, read_specs, write_files
 from archdsl.cli.lazy_help import HelpedCommand
 from archdsl.cli.options import color_option, inputs_option, paths_argument
+from archdsl.cli.pictures import fonts_option
 from archdsl.cli.terminal import (
     ColorChoice,
     CommandError,
@@ -21,7 +22,6 @@ from archdsl.cli.terminal import (
     print_text,
 )
 from archdsl.drawing.canvas.palette import THEMES
-from archdsl.drawing.canvas.typeface import Fonts
 from archdsl.drawing.options import BoxScale, ColorBy, Direction, Fit, Legend, Options, Shapes
 from archdsl.drawing.styles import ENDINGS, FORMATS, STYLES, Style, style_named
 from archdsl.frontend import Inputs
@@ -119,13 +119,7 @@ FOLDER = "drawings"
     show_default=True,
     help="How sizes of volumes become sizes of boxes, with --style volumes.",
 )
-@click.option(
-    "--fonts",
-    type=click.Choice(get_args(Fonts)),
-    default="embed",
-    show_default=True,
-    help="The letters of an SVG: a font of those it uses, their outlines, or the reader's fonts.",
-)
+@fonts_option
 @click.option(
     "--keep-going",
     is_flag=True,

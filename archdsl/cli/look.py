@@ -12,12 +12,14 @@ from archdsl.cli.extras import needing
 from archdsl.cli.files import write_files
 from archdsl.cli.lazy_help import HelpedCommand
 from archdsl.cli.options import checkpoint_option
+from archdsl.cli.pictures import fonts_option
 from archdsl.cli.terminal import print_text
 from archdsl.drawing.canvas.palette import THEMES, Theme
 from archdsl.report.text import printable
 
 if TYPE_CHECKING:
     from archdsl.drawing.canvas.marks import Picture
+    from archdsl.drawing.canvas.typeface import Fonts
     from archdsl.looking.specimen import Specimen
 
 FOLDER = "drawings"
@@ -84,6 +86,7 @@ _METHODS = ("saliency", "integrated-gradients", "grad-cam", "occlusion")
     show_default=True,
     help="The colours of lines and text; `auto` follows the reader's page in SVG.",
 )
+@fonts_option
 @click.option(
     "--spec",
     metavar="FILE",
@@ -99,6 +102,7 @@ def look(
     output: Path | None,
     weights: Literal["best", "last"],
     theme: Theme,
+    fonts: Fonts,
     spec: Path | None,
     **choices: Any,
 ) -> None:
@@ -128,6 +132,8 @@ def look(
     path = output or Path(FOLDER) / f"{'-'.join([run.resolve().name, *wanted.words])}.svg"
     format = _format(ctx, path)
     wanted.refuse_misfits(ctx, is_page=format == "html")
+    if fonts != "embed" and format != "svg":
+        raise click.UsageError(f"--fonts says nothing about {format}: it is for an SVG", ctx)
     with needing("train", "looking into a network"):
         from archdsl.drawing import render_picture
         from archdsl.looking.specimen import open_specimen
@@ -136,7 +142,7 @@ def look(
         if format == "html":
             content = _page(specimen, wanted, theme)
         else:
-            content = render_picture(_draw(specimen, wanted), format, theme)
+            content = render_picture(_draw(specimen, wanted), format, theme, fonts)
     write_files({path: content})
     print_text(printable(path.as_posix()))
 

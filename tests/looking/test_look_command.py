@@ -66,6 +66,16 @@ def test_channels_limit_the_maps(here: Path) -> None:
     assert few.read_text("utf-8").count("<image ") < many.read_text("utf-8").count("<image ")
 
 
+def test_an_svg_brings_its_letters(here: Path) -> None:
+    svgs = {}
+    for fonts in ("embed", "outline", "system"):
+        path = here / f"{fonts}.svg"
+        assert look(trained().folder, "--filters", "--fonts", fonts, "-o", path).exit_code == 0
+        svgs[fonts] = path.read_text("utf-8")
+    assert ["@font-face" in svg for svg in svgs.values()] == [True, False, False]
+    assert ["<text " in svg for svg in svgs.values()] == [True, False, True]
+
+
 CALLS = [
     ("no image", ["{run}"], "Missing argument 'IMAGE'"),
     ("no run", ["nowhere", "{image}"], "nowhere is not the folder of a run"),
@@ -77,6 +87,11 @@ CALLS = [
     ("a page of no part", ["{run}", "--part", "mixx", "-o", "x.html"], "did you mean `mix`?"),
     ("a page of no image", ["{run}", "no.png", "-o", "x.html"], "no.png: cannot be read: No such"),
     ("samples", ["{run}", "{image}", "--samples", "3"], "--samples says nothing about a picture"),
+    (
+        "fonts",
+        ["{run}", "{image}", "--fonts", "outline", "-o", "x.pdf"],
+        "nothing about pdf",
+    ),
     ("two", ["{run}", "{image}", "--saliency", "--occlusion"], "are different pictures"),
     ("an image of filters", ["{run}", "{image}", "--filters"], "the same for any image"),
     ("a class of maps", ["{run}", "{image}", "--class", "1"], "says nothing about feature maps"),
@@ -102,7 +117,7 @@ def test_what_is_refused(here: Path, words: list[str], said: str) -> None:
     done = look(*(word.format(**names) for word in words))
     assert done.exit_code == 2, done.output
     assert said in done.output
-    assert [*here.rglob("*.svg"), *here.rglob("*.html")] == []
+    assert [*here.rglob("*.svg"), *here.rglob("*.html"), *here.rglob("*.pdf")] == []
 
 
 def test_what_is_no_image_is_refused(here: Path) -> None:
