@@ -105,6 +105,25 @@ def test_each_variant_of_a_block_has_its_inside() -> None:
     assert sorted(shortcuts) == [0, 1]  # the identity, and the projection
 
 
+@pytest.mark.parametrize(("count", "cards"), [(1, 1), (2, 2), (3, 3), (9, 3)])
+def test_as_many_cards_as_it_stands_for_up_to_three(count: int, cards: int) -> None:
+    block = "block b() { conv 3x3 4 same; maxpool 3 s1 same }\n"
+    for step, kind in (("conv 3x3 4 same", "convolution"), ("b()", "part")):
+        text = f"{block}network N: 8x8x4 → 8x8x4 {{ {step} ×{count} }}"
+        root = ElementTree.fromstring(render_svg(archdsl.parse(text)))
+        groups = [g for g in root.iter(f"{SVG}g") if kind in (g.get("class") or "").split()]
+        assert len(groups[0].findall(f"{SVG}path")) == cards, step
+
+
+def test_without_a_legend_nothing_is_below_the_volumes() -> None:
+    model = archdsl.load(SPECS / "lenet5.arch")
+    with_legend, without = (
+        render_svg(model, Options(legend=legend), style="volumes") for legend in ("auto", "off")
+    )
+    assert "scale" in with_legend
+    assert "scale" not in without
+
+
 # ── Numbers of several ───────────────────────────────────────────────────────────────────────
 
 

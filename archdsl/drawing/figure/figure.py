@@ -170,6 +170,11 @@ def output_of(item: FigureItem) -> int:
             return item.merge.members[-1]
 
 
+def cards_of(count: int) -> int:
+    """How many cards are behind a box or a frame that stands for so many: two at most."""
+    return min(count - 1, 2)
+
+
 def is_head(item: FigureItem) -> bool:
     """Whether an item is an auxiliary head."""
     return isinstance(item, Cluster) and item.kind is ClusterKind.HEAD

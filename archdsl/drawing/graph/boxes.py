@@ -8,7 +8,7 @@ from functools import lru_cache
 from archdsl.drawing.canvas.marks import Line, Mark, Text, polygon, polyline, rectangle
 from archdsl.drawing.canvas.palette import border_of, detail_of, fill_of, label_of
 from archdsl.drawing.canvas.typeface import shortened, text_width
-from archdsl.drawing.figure.figure import Box
+from archdsl.drawing.figure.figure import Box, cards_of
 from archdsl.layers import Family
 
 
@@ -42,7 +42,7 @@ _SUM = 110.0
 #: The width at which the message of a fault is broken into lines.
 _MESSAGE = 150.0
 
-#: How far each of the two cards behind a box that stands for several sticks out.
+#: How far each of the cards behind a box that stands for several sticks out.
 _STACK = 2.5
 #: How much room shapes take from the text at each side.
 _SLACK = {
@@ -138,7 +138,7 @@ def size_of(box: Box, type: Type, note: str = "", goes_down: bool = True) -> tup
     Across the flow both sides have room for them, so that the box stays on its axis.
     """
     lettering = letter(box, type, note)
-    behind = 2 * _STACK if box.count > 1 else 0.0
+    behind = cards_of(box.count) * _STACK
     if goes_down:
         return lettering.width + 2 * behind, lettering.height + behind
     return lettering.width + behind, lettering.height + 2 * behind
@@ -159,8 +159,8 @@ def marks_of(
     """
     lettering = letter(box, type, note)
     width, height = lettering.width, lettering.height
-    if box.count > 1:
-        x, y = x + (2 * _STACK if goes_down else 0.0), y + 2 * _STACK
+    behind = cards_of(box.count) * _STACK
+    x, y = x + (behind if goes_down else 0.0), y + behind
     fill, border = fill_of(box.look), border_of(box.look)
     ink, small = label_of(box.look), detail_of(box.look)
     if heat is not None:
@@ -170,14 +170,8 @@ def marks_of(
         fill, border, ink, small = "page", "fault", "ink", "muted"
     elif box.is_waiting:
         fill, border, ink, small = "page", "line", "muted", "muted"
-    cards = (
-        [
-            _outline(box, x + shift, y - shift, width, height, fill, border)
-            for shift in (2 * _STACK, _STACK)
-        ]
-        if box.count > 1
-        else []
-    )
+    shifts = [number * _STACK for number in range(cards_of(box.count), 0, -1)]
+    cards = [_outline(box, x + by, y - by, width, height, fill, border) for by in shifts]
     front = [
         _outline(box, x, y, width, height, fill, border),
         *_ornaments(box, x, y, width, height, border),

@@ -19,6 +19,7 @@ from archdsl.drawing.figure.figure import (
     Figure,
     FigureItem,
     Fork,
+    cards_of,
     is_head,
     output_of,
 )
@@ -217,7 +218,7 @@ class Layout:
         width = max(title_width(line, self.type) for line in title)
         height = 1.25 * self.type.cluster * len(title) if width else 0.0
         left, right = inner.left + pad, inner.right + pad
-        cards = 2 * CARD if cluster.count > 1 else 0.0
+        cards = cards_of(cluster.count) * CARD
         start, below = pad, 0.0
         if not self.goes_down:
             left += height

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from archdsl.drawing.canvas.marks import Group, Mark, Point, Text, moved, rectangle
 from archdsl.drawing.canvas.typeface import text_width
-from archdsl.drawing.figure.figure import Figure, is_head
+from archdsl.drawing.figure.figure import Figure, cards_of, is_head
 from archdsl.drawing.figure.heat import HeatScale
 from archdsl.drawing.graph.boxes import Type, marks_of
 from archdsl.drawing.graph.elements import (
@@ -105,7 +105,7 @@ class Sheet:
         cluster = frame.cluster
         dash = (4.0, 3.0) if is_head(cluster) else ()
         marks: list[Mark] = []
-        shifts = (2 * CARD, CARD, 0.0) if cluster.count > 1 else (0.0,)
+        shifts = [number * CARD for number in range(cards_of(cluster.count), -1, -1)]
         self.corners.append((right + max(shifts), y - max(shifts)))
         for shift in shifts:
             marks.append(

@@ -183,6 +183,8 @@ class VolumeFigure:
         elif options.legend == "on":
             yield _families(self.figure, width)
         lines: list[str] = []
+        if options.legend == "off":
+            return
         rule = self.ruler.rule
         if has_keys and self.ruler.zoom > KEY_ZOOM:
             share = f"{KEY_ZOOM / self.ruler.zoom:.0%}".replace("%", " %")

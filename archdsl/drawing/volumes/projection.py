@@ -15,6 +15,7 @@ from archdsl.drawing.figure.figure import (
     FigureItem,
     Fork,
     boxes_in,
+    cards_of,
     is_head,
     output_of,
 )
@@ -206,7 +207,7 @@ class Projection:
         width = max([inner.width, *(right for _, right in lines)]) + 2 * PAD
         dash = DASH if is_head(cluster) else ()
         marks: list[Mark] = []
-        shifts = (2 * _CARD, _CARD, 0.0) if times else (0.0,)
+        shifts = [number * _CARD for number in range(cards_of(cluster.count), -1, -1)]
         for shift in shifts:
             card = rectangle(
                 shift,
