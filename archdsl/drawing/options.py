@@ -16,8 +16,9 @@ Legend: TypeAlias = Literal["auto", "on", "off"]
 BoxScale: TypeAlias = Literal["log", "sqrt", "linear"]
 ColorBy: TypeAlias = Literal["family", "params", "macs", "memory", "receptive-field"]
 
-#: The smallest text on paper that can be read without a magnifying glass, in points.
-SMALLEST_TEXT = 6.0
+#: The smallest text on paper that can be read without a magnifying glass, in points, and the
+#: smallest on a slide that can be read from the back of a room.
+SMALLEST_TEXT, SMALLEST_ON_SLIDE = 6.0, 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ class Page:
     width: float
     height: float
     growth: float = 1.0
+    #: The smallest text that can be read there, in points.
+    smallest: float = SMALLEST_TEXT
 
 
 _MM = 72 / 25.4
@@ -70,23 +73,23 @@ PAGES: dict[Fit, Page] = {
     # 210 × 297 mm, upright, minus margins of 20 mm.
     "a4": Page("A4", 170 * _MM, 257 * _MM),
     # 13.33 × 7.5 inches (16:9), minus margins of half an inch.
-    "slide": Page("a slide", 888.0, 468.0, 2.5),
+    "slide": Page("a slide", 888.0, 468.0, 2.5, SMALLEST_ON_SLIDE),
     # A column of a two-column paper, on a page of the same height.
     "column": Page("a column", 84 * _MM, 240 * _MM),
 }
 
 
-def is_legible(picture: Picture) -> bool:
+def is_legible(picture: Picture, page: Page) -> bool:
     """Whether all text of a picture can be read on its page."""
-    return picture.smallest_text >= SMALLEST_TEXT - 0.005
+    return picture.smallest_text >= page.smallest - 0.005
 
 
 def note_small_text(picture: Picture, page: Page) -> Picture:
     """The picture, with a note where its text is smaller than is legible on the page."""
-    if is_legible(picture):
+    if is_legible(picture, page):
         return picture
     note = (
         f"the smallest text is {picture.smallest_text:.1f} pt on {page.name}, "
-        f"{SMALLEST_TEXT - picture.smallest_text:.1f} pt less than is legible"
+        f"{page.smallest - picture.smallest_text:.1f} pt less than is legible"
     )
     return replace(picture, notes=(*picture.notes, note))

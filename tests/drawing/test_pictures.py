@@ -84,8 +84,9 @@ def smallest_text(svg: str) -> float:
 )
 def test_on_each_page_all_text_is_legible(name: str, fit: Fit) -> None:
     svg = render_svg(model_of(name), Options(fit=fit))
-    assert smallest_text(svg) >= 6.0
     root, page = ElementTree.fromstring(svg), PAGES[fit]
+    assert page.smallest == (10.0 if fit == "slide" else 6.0)
+    assert smallest_text(svg) >= page.smallest - 0.005
     width, height = (float((root.get(a) or "").removesuffix("pt")) for a in ("width", "height"))
     assert width <= page.width + 0.01
     assert height <= page.height + 0.01

@@ -10,7 +10,7 @@ from archdsl.drawing.figure.composition import compose_figure
 from archdsl.drawing.graph.boxes import COMPACT, SPACIOUS, Type
 from archdsl.drawing.graph.columns import Columns, Trunk
 from archdsl.drawing.graph.draft import FigureDraft, KeyPlace
-from archdsl.drawing.options import PAGES, SMALLEST_TEXT, Options, Page, is_legible, note_small_text
+from archdsl.drawing.options import PAGES, Options, Page, is_legible, note_small_text
 from archdsl.model import Model
 
 
@@ -40,7 +40,7 @@ def _fitted(model: Model, options: Options, page: Page) -> Picture:
                 depth = f"blocks are collapsed below depth {candidate.depth}"
                 note = f"{depth}, so that the text is legible on {page.name}"
                 best = replace(best, notes=(note,))
-        if is_legible(picture):
+        if is_legible(picture, page):
             return best
     assert best is not None
     return note_small_text(best, page)
@@ -62,7 +62,7 @@ def _largest(draft: FigureDraft, page: Page) -> Picture:
     places: tuple[KeyPlace, ...] = ("right", "below") if draft.figure.keys else ("none",)
     pictures = [_in_columns(draft, page, place) for place in places]
     best = max(pictures, key=lambda picture: picture.scale)
-    if len(places) > 1 and draft.options.legend == "auto" and best.smallest_text < SMALLEST_TEXT:
+    if len(places) > 1 and draft.options.legend == "auto" and best.smallest_text < page.smallest:
         return _in_columns(draft, page, "none")
     return best
 
@@ -74,7 +74,7 @@ def _in_columns(draft: FigureDraft, page: Page, place: KeyPlace) -> Picture:
         for goes_down in _directions(draft.options, page)
     ]
     best = max(tries, key=lambda found: found.scale)
-    if best.scale * draft.type.edge < SMALLEST_TEXT:
+    if best.scale * draft.type.edge < page.smallest:
         # Skips from column to column cross each other, so they are the last resort.
         tries = [
             _best_columns(draft, page, place, goes_down, through_skips=True)
@@ -107,7 +107,7 @@ def _best_columns(
     for count in range(1, trunk.most + 1):
         columns = trunk.columns(count, through_skips)
         scale = _scale_on(page, draft.size(columns, goes_down, place))
-        is_enough = best is not None and best.scale * draft.type.edge >= SMALLEST_TEXT
+        is_enough = best is not None and best.scale * draft.type.edge >= page.smallest
         if best is None or scale > best.scale * (1.12 if is_enough else 1.01):
             best, worse = _FoundColumns(scale, columns, goes_down, page), 0
         else:

@@ -25,7 +25,7 @@ from archdsl.drawing.graph.columns import (
 )
 from archdsl.drawing.graph.draft import KEY_GAP, MARGIN
 from archdsl.drawing.graph.sheet import Panel
-from archdsl.drawing.options import PAGES, SMALLEST_TEXT, Options, Page, is_legible, note_small_text
+from archdsl.drawing.options import PAGES, Options, Page, is_legible, note_small_text
 from archdsl.drawing.volumes.boxes import LEADING, TEXT, Boxes
 from archdsl.drawing.volumes.cuboids import Ruler, ruler_for
 from archdsl.drawing.volumes.faces import Faces
@@ -293,7 +293,7 @@ def _fitted(model: Model, options: Options, page: Page, faces: Faces | None) -> 
             picture = _largest(stage, page, candidate, counts)
             if best is None or picture.smallest_text > best.smallest_text + 0.05:
                 best = replace(picture, notes=(candidate.note,) if candidate.note else ())
-            if is_legible(picture):
+            if is_legible(picture, page):
                 return best
     assert best is not None
     return note_small_text(best, page)
@@ -332,7 +332,7 @@ def _promising(
     if best is not None and largest < 0.9 * best.scale:
         return []
     # Fewer rows are preferred if they are legible.
-    enough = min(0.8 * largest, SMALLEST_TEXT / TEXT)
+    enough = min(0.8 * largest, page.smallest / TEXT)
     return [count for count, scale in scales.items() if scale >= max(enough, 0.7 * largest)]
 
 
@@ -345,7 +345,7 @@ def _largest(
     for count in counts:
         picture = stage.picture(count, candidate.is_u, candidate.has_keys, candidate.through_skips)
         scale = min(page.width / picture.width, page.height / picture.height, page.growth)
-        is_enough = best is not None and best.smallest_text >= SMALLEST_TEXT
+        is_enough = best is not None and best.smallest_text >= page.smallest
         if best is None or scale > best.scale * (1.12 if is_enough else 1.0):
             best, worse = replace(picture, scale=scale), 0
         else:
