@@ -26,6 +26,11 @@ EXPECTED = Path(__file__).parent / "tables"
 TABLES = {
     "googlenet": ("googlenet.arch",),
     "vgg": ("vgg11.arch", "vgg.arch", "vgg13.arch", "vgg16.arch", "vgg19.arch"),
+    "resnet": ("torchvision/resnet.arch",),
+    "resnext": ("torchvision/resnext.arch",),
+    "wide_resnet": ("torchvision/wide_resnet.arch",),
+    "densenet": ("torchvision/densenet.arch",),
+    "mobilenet_v2": ("torchvision/mobilenet_v2.arch",),
 }
 
 #: Szegedy et al. 2015, table 1: params in K, ops in M, typed in from there.
@@ -181,6 +186,24 @@ def test_signs_of_markup_mean_themselves() -> None:
     odd = replace(table, title="a_b & 50% #|`<")
     assert TEXTS["md"](odd).startswith("**a_b & 50% \\#\\|\\`\\<**\n")
     assert r"\caption{a\_b \& 50\% \#|`$<$}" in TEXTS["tex"](odd)
+
+
+def test_a_sequence_has_windows_along_its_one_axis() -> None:
+    rows = text_of("conv 3 4 s2 p1 relu; maxpool 2", input="8x1")
+    assert [row.split()[:3] for row in rows] == [["conv", "3/2", "4×4"], ["maxpool", "2/2", "2×4"]]
+
+
+def test_a_transposed_convolution_has_the_stride_that_is_written() -> None:
+    (row,) = text_of("deconv 2x2 4 s2", input="8x8x1")
+    assert row.split()[:3] == ["deconv", "2×2/2", "16×16×4"]
+
+
+def test_a_block_of_one_convolution_is_that_convolution() -> None:
+    block = "block cbr(n, s=1) { conv 3x3 n stride=s padding=1 nobias bn relu }"
+    model = archdsl.parse(f"{block}\nnetwork N: 8x8x3 → 4x4x8 {{ cbr(8, 2) }}")
+    table = table_of([model])
+    assert [cell.text for cell in table.head[3:5]] == ["depth", "params"]
+    assert [cell.text for cell in table.rows[0].cells[:3]] == ["conv", "3×3/2", "4×4×8"]
 
 
 # ── Pictures and the command ─────────────────────────────────────────────────────────────────

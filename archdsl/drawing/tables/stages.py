@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from archdsl.drawing.figure.ports import volume_text
+from archdsl.drawing.tables.branches import is_single_convolution
 from archdsl.drawing.tables.headings import headings_of
 from archdsl.drawing.tables.table import Align, Table, TableCell, TableRow
-from archdsl.drawing.tables.trunk import Entry, entries, kernel_of, size_text, stride_of
+from archdsl.drawing.tables.trunk import Entry, entries, kernel_of, short_text, size_text, stride_of
 from archdsl.layers import Family
 from archdsl.layers.definition import fields_of
 from archdsl.model import Model
@@ -26,9 +27,9 @@ _WINDOWED = (Family.CONVOLUTION, Family.POOLING)
 
 def stage_table(model: Model) -> Table:
     """The table of one network; its numbers are counted from its layers."""
-    shown = [
-        entry for entry in entries(model, is_grouped=True) if not _only_rearranges(model, entry)
-    ]
+    # What is no more than a convolution is a row of its own kind, as the convolution itself is.
+    found = entries(model, is_grouped=True, opens=lambda call: is_single_convolution(model, call))
+    shown = [entry for entry in found if not _only_rearranges(model, entry)]
     lines = _folded([_line(model, entry) for entry in shown])
     columns = _columns(lines)
     head = ("type", "patch size/stride", "output size", "depth", *columns.values(), "params", "ops")
@@ -106,8 +107,7 @@ def _patch(model: Model, entry: Entry) -> str:
     if entry.main is None or entry.main.layer.family not in _WINDOWED:
         return ""
     kernel, stride = kernel_of(model, entry.main), stride_of(model, entry.main)
-    step = str(stride[0]) if stride[0] == stride[1] else size_text(stride)
-    return f"{size_text(kernel)}/{step}"
+    return f"{size_text(kernel)}/{short_text(stride)}"
 
 
 def value_text(value: Value) -> str:

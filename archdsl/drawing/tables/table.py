@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 Align: TypeAlias = Literal["left", "right", "centre"]
@@ -11,16 +11,33 @@ Align: TypeAlias = Literal["left", "right", "centre"]
 
 @dataclass(frozen=True, slots=True)
 class TableCell:
-    """The text of one column, or of ``span`` columns; ``exact`` is for programs."""
+    """The text of one column, or of ``span`` columns; ``exact`` is for programs.
+
+    A cell with ``layers`` is those in brackets, one below the other, ``count`` times; its ``text``
+    says the same in one line.
+    """
 
     text: str = ""
     exact: str = ""
     span: int = 1
+    layers: tuple[str, ...] = ()
+    count: int = 1
+
+    @property
+    def times(self) -> str:
+        """What stands behind the brackets."""
+        return f"×{self.count}"
 
     @property
     def value(self) -> str:
         """The exact number if the text is a rounded one, or else the text."""
         return self.exact or self.text
+
+
+def bracketed(layers: Sequence[str], count: int) -> TableCell:
+    """The layers of a block that is there ``count`` times."""
+    cell = TableCell(layers=tuple(layers), count=count)
+    return replace(cell, text=f"[{'; '.join(layers)}] {cell.times}")
 
 
 def placed(cells: Sequence[TableCell]) -> Iterator[tuple[int, TableCell]]:

@@ -1,4 +1,4 @@
-"""A table as plain text, Markdown, LaTeX and CSV."""
+"""A table as plain text, Markdown and CSV, and by `latex.py` as LaTeX."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import csv
 import io
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
+from archdsl.drawing.tables.latex import latex_of
 from archdsl.drawing.tables.table import Align, Table, TableCell, placed
 
 _GAP = "  "
@@ -16,7 +18,7 @@ def spread(cells: Sequence[TableCell]) -> Iterator[TableCell]:
     """A cell for each column: one that spans several is repeated."""
     for cell in cells:
         for _ in range(cell.span):
-            yield TableCell(cell.text, cell.exact)
+            yield replace(cell, span=1)
 
 
 # ── Plain text ───────────────────────────────────────────────────────────────────────────────
@@ -29,14 +31,42 @@ def text_of(table: Table) -> str:
     lines = [table.title, "", _line(table.head, table, widths), rule]
     for row in table.rows:
         lines += [rule] if row.is_ruled else []
-        lines.append(_line(row.cells, table, widths))
+        lines += [_line(cells, table, widths) for cells in _lines_in(row.cells)]
     lines += ["", *table.notes] if table.notes else []
     return "\n".join(lines) + "\n"
 
 
+def _lines_in(cells: Sequence[TableCell]) -> Iterator[tuple[TableCell, ...]]:
+    """The lines of a row: several if it has layers in brackets. What has one is in the middle."""
+    height = max(len(cell.layers) or 1 for cell in cells)
+    stacks = [_stack(cell, height) for cell in cells]
+    for line in range(height):
+        yield tuple(
+            TableCell(stack[line], span=cell.span)
+            for stack, cell in zip(stacks, cells, strict=True)
+        )
+
+
+def _stack(cell: TableCell, height: int) -> list[str]:
+    """The lines of a cell, with nothing above and below if the row is higher."""
+    lines = list(_bracketed(cell)) if cell.layers else [cell.text]
+    above = (height - len(lines)) // 2 if cell.layers else height // 2
+    return [""] * above + lines + [""] * (height - len(lines) - above)
+
+
+def _bracketed(cell: TableCell) -> Iterator[str]:
+    """Lines of equal width, so that all are centred alike."""
+    width = max(map(_columns, cell.layers))
+    last = len(cell.layers) - 1
+    for number, layer in enumerate(cell.layers):
+        left, right = "[]" if not last else "⎡⎤" if not number else "⎣⎦" if number == last else "⎢⎥"
+        times = cell.times if number == len(cell.layers) // 2 else " " * len(cell.times)
+        yield f"{left}{_aligned(layer, width, 'left')}{right} {times}"
+
+
 def _widths(table: Table) -> list[int]:
     """The widths of the columns, with room for their own cells and for those that span several."""
-    rows = [table.head, *(row.cells for row in table.rows)]
+    rows = [table.head, *(cells for row in table.rows for cells in _lines_in(row.cells))]
     widths = [0] * len(table.alignments)
     for cells in rows:
         for at, cell in placed(cells):
@@ -84,15 +114,21 @@ def _columns(text: str) -> int:
 def markdown_of(table: Table) -> str:
     """A table of GitHub's Markdown; a cell across several columns is repeated in each."""
     marks = {"left": "---", "right": "--:", "centre": ":-:"}
-    rows = [_markdown_row([cell.text for cell in spread(table.head)])]
+    rows = [_markdown_row(table.head)]
     rows.append("|" + "|".join(marks[align] for align in table.alignments) + "|")
-    rows += [_markdown_row([cell.text for cell in spread(row.cells)]) for row in table.rows]
+    rows += [_markdown_row(row.cells) for row in table.rows]
     notes = [line for note in table.notes for line in ("", _markdown(note))]
     return "\n".join([f"**{_markdown(table.title)}**", "", *rows, *notes]) + "\n"
 
 
-def _markdown_row(texts: Sequence[str]) -> str:
-    return "| " + " | ".join(_markdown(text) for text in texts) + " |"
+def _markdown_row(cells: Sequence[TableCell]) -> str:
+    return "| " + " | ".join(map(_markdown_cell, spread(cells))) + " |"
+
+
+def _markdown_cell(cell: TableCell) -> str:
+    if not cell.layers:
+        return _markdown(cell.text)
+    return f"[ {'<br>'.join(map(_markdown, cell.layers))} ] {cell.times}"
 
 
 def _markdown(text: str) -> str:
@@ -100,63 +136,6 @@ def _markdown(text: str) -> str:
     for sign in "\\`*|<#":
         text = text.replace(sign, f"\\{sign}")
     return text
-
-
-# ── LaTeX ────────────────────────────────────────────────────────────────────────────────────
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"$<$",
-    ">": r"$>$",
-    "×": r"$\times$",
-    "→": r"$\rightarrow$",
-    "·": r"$\cdot$",
-    "⁶": r"$^{6}$",
-}
-
-
-def latex_of(table: Table) -> str:
-    """A ``table`` with the rules of booktabs."""
-    letters = {"left": "l", "right": "r", "centre": "c"}
-    lines = [
-        "% needs \\usepackage{booktabs}",
-        "\\begin{table}",
-        "  \\centering",
-        f"  \\caption{{{_latex(table.title)}}}",
-        f"  \\begin{{tabular}}{{{''.join(letters[align] for align in table.alignments)}}}",
-        "    \\toprule",
-        f"    {_latex_row(table.head)}",
-    ]
-    is_ruled = True
-    for row in table.rows:
-        lines += ["    \\midrule"] if row.is_ruled or is_ruled else []
-        lines.append(f"    {_latex_row(row.cells)}")
-        is_ruled = False
-    lines += ["    \\bottomrule", "  \\end{tabular}"]
-    lines += [f"  \\par\\smallskip\\footnotesize {_latex(note)}" for note in table.notes]
-    return "\n".join([*lines, "\\end{table}"]) + "\n"
-
-
-def _latex_row(cells: Sequence[TableCell]) -> str:
-    return " & ".join(_latex_cell(cell) for cell in cells) + r" \\"
-
-
-def _latex_cell(cell: TableCell) -> str:
-    text = _latex(cell.text)
-    return text if cell.span == 1 else f"\\multicolumn{{{cell.span}}}{{c}}{{{text}}}"
-
-
-def _latex(text: str) -> str:
-    return "".join(_LATEX.get(sign, sign) for sign in text)
 
 
 # ── CSV ──────────────────────────────────────────────────────────────────────────────────────

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from archdsl.layers import Family
@@ -43,15 +43,18 @@ class Entry:
     is_shared: bool = False
 
 
-def entries(model: Model, is_grouped: bool) -> list[Entry]:
+def entries(
+    model: Model, is_grouped: bool, opens: Callable[[CallPart], bool] = lambda call: False
+) -> list[Entry]:
     """The lines of a network without its auxiliary heads.
 
     A named group of nothing but convolutions is one line if ``is_grouped``. All other groups have a
     line for each of their parts. Normalization and activation join the line before them, except
-    normalization without parameters if not ``is_grouped``.
+    normalization without parameters if not ``is_grouped``. A block call is one line, except for
+    those that ``opens`` says have a line for each of their parts.
     """
     found: list[Entry] = []
-    for entry in _in_chain(model, model.chain, is_grouped):
+    for entry in _in_chain(model, model.chain, is_grouped, opens):
         if found and _joins(model, entry, is_grouped):
             last = found[-1]
             nodes = (*last.nodes, *entry.nodes)
@@ -68,7 +71,9 @@ def _joins(model: Model, entry: Entry, is_grouped: bool) -> bool:
     return is_grouped or is_activation or bool(model.costs[entry.main.id].parameters)
 
 
-def _in_chain(model: Model, chain: Chain, is_grouped: bool) -> Iterator[Entry]:
+def _in_chain(
+    model: Model, chain: Chain, is_grouped: bool, opens: Callable[[CallPart], bool]
+) -> Iterator[Entry]:
     flow = chain.input
     for part in chain.parts:
         match part:
@@ -80,6 +85,9 @@ def _in_chain(model: Model, chain: Chain, is_grouped: bool) -> Iterator[Entry]:
                 node = model.nodes[part.node]
                 yield Entry(nodes_of(part), flow, node.id, node)
                 flow = node.id
+            case CallPart() if opens(part):
+                yield from _in_chain(model, part.body, is_grouped, opens)
+                flow = part.body.output
             case CallPart():
                 yield Entry(nodes_of(part), flow, part.body.output, None, part, part.name)
                 flow = part.body.output
@@ -88,14 +96,14 @@ def _in_chain(model: Model, chain: Chain, is_grouped: bool) -> Iterator[Entry]:
                     main = _largest(model, part)
                     yield Entry(nodes_of(part), flow, part.body.output, main, name=part.name)
                 else:
-                    yield from _in_chain(model, part.body, is_grouped)
+                    yield from _in_chain(model, part.body, is_grouped, opens)
                 flow = part.body.output
             case RepeatPart():
                 for copy in part.copies:
-                    yield from _in_chain(model, copy, is_grouped)
+                    yield from _in_chain(model, copy, is_grouped, opens)
                 flow = part.copies[-1].output
             case ReusePart():
-                for entry in _in_chain(model, replace(part.body, input=flow), is_grouped):
+                for entry in _in_chain(model, replace(part.body, input=flow), is_grouped, opens):
                     yield replace(entry, is_shared=True)
                 flow = part.body.output
             case ReferencePart():
@@ -142,6 +150,10 @@ def kernel_of(model: Model, node: Node) -> tuple[int, ...]:
 
 
 def stride_of(model: Model, node: Node) -> tuple[int, ...]:
+    """The stride as written; that of a transposed convolution makes its result larger."""
+    if node.layer.family is Family.CONVOLUTION:
+        stride: tuple[int, ...] = getattr(node.layer, "stride", ())
+        return stride
     return node.layer.reads((model.nodes[node.inputs[0]].volume,))[0].stride
 
 
