@@ -204,7 +204,7 @@ def _layer_before(
 
 
 #: What begins with `_` is PyTorch's own.
-_KEY = re.compile(r"[A-Za-z0-9][\w-]*", re.ASCII)
+_KEY = re.compile(r"(?!_)[\w-]+", re.ASCII)
 
 
 def read_label(label: syntax.Label, context: Context) -> syntax.Name:
@@ -220,7 +220,7 @@ def read_label(label: syntax.Label, context: Context) -> syntax.Name:
         name += str(traced.value) + text
     if not _KEY.fullmatch(name):
         message = f"`{name}` cannot name a module"
-        help = "a name in quotes has letters, digits, `_` and `-`, the first a letter or digit"
+        help = "a name in quotes has letters, digits, `_` and `-`, and begins with no `_`"
         raise ElaborationError("wrong-value", message, label.span, help=help)
     return syntax.Name(label.span, TracedName(name, label.texts, values))
 
