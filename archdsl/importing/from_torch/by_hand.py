@@ -6,7 +6,6 @@ has no words of its own: a tensor times a number is kept until it is known what 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import isclose
 from typing import Any
@@ -16,21 +15,14 @@ from torch import fx, nn
 from archdsl.importing.errors import Refused
 from archdsl.importing.from_torch import functions, parameters, views
 from archdsl.importing.from_torch.attention import heads_of, in_a_row, into_heads
-from archdsl.importing.from_torch.reader import Handler, TraceReader, Unfinished, shown
+from archdsl.importing.from_torch.reader import Handlers, TraceReader, Unfinished, shown
 from archdsl.importing.from_torch.views import View
 from archdsl.layers.merge import Attend
 
-HANDLERS: dict[object, Handler] = {}
+HANDLERS = Handlers()
+_on = HANDLERS.on
 #: What a factor of attention may differ from ``d ** -0.5`` by, as a share.
 _CLOSE = 1e-12
-
-
-def _on(*names: object) -> Callable[[Handler], Handler]:
-    def enter(handler: Handler) -> Handler:
-        HANDLERS.update(dict.fromkeys(names, handler))
-        return handler
-
-    return enter
 
 
 @dataclass(frozen=True, slots=True)

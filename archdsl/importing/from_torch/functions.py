@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import EllipsisType
 from typing import Any
 
@@ -15,7 +15,7 @@ from archdsl.importing.from_torch import views
 from archdsl.importing.from_torch.modules import axes
 from archdsl.importing.from_torch.reader import (
     Attribute,
-    Handler,
+    Handlers,
     TraceReader,
     Unfinished,
     shown,
@@ -37,15 +37,8 @@ from archdsl.layers.pool import (
 from archdsl.layers.rearrangement import Slice
 from archdsl.layers.tokens import Token
 
-HANDLERS: dict[object, Handler] = {}
-
-
-def _on(*names: str) -> Callable[[Handler], Handler]:
-    def enter(handler: Handler) -> Handler:
-        HANDLERS.update(dict.fromkeys(names, handler))
-        return handler
-
-    return enter
+HANDLERS = Handlers()
+_on = HANDLERS.on
 
 
 def merge(reader: TraceReader, node: fx.Node, layer: Layer, *inputs: Any) -> View:

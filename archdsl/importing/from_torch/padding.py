@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
@@ -12,7 +12,7 @@ from torch import fx, nn
 from archdsl.importing.errors import Refused
 from archdsl.importing.from_torch import views
 from archdsl.importing.from_torch.modules import FUNCTIONS, layer_of
-from archdsl.importing.from_torch.reader import Handler, TraceReader, Unfinished, shown
+from archdsl.importing.from_torch.reader import Handlers, TraceReader, Unfinished, shown
 from archdsl.importing.from_torch.views import View
 from archdsl.layers import Layer
 from archdsl.layers.plumbing import Pad
@@ -20,15 +20,8 @@ from archdsl.layers.pool import MaxPool
 from archdsl.layers.rearrangement import PadChannels
 from archdsl.layers.windows import Padding, Sides, pad_sides, pads_alike
 
-HANDLERS: dict[object, Handler] = {}
-
-
-def _on(*names: object) -> Callable[[Handler], Handler]:
-    def enter(handler: Handler) -> Handler:
-        HANDLERS.update(dict.fromkeys(names, handler))
-        return handler
-
-    return enter
+HANDLERS = Handlers()
+_on = HANDLERS.on
 
 
 @dataclass(frozen=True, slots=True)

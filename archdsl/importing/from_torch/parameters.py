@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from torch import fx, nn
@@ -11,22 +11,15 @@ from archdsl.importing.errors import Refused
 from archdsl.importing.from_torch import functions, views
 from archdsl.importing.from_torch.helpers import start_of
 from archdsl.importing.from_torch.modules import normalization
-from archdsl.importing.from_torch.reader import Attribute, Handler, TraceReader, shown
+from archdsl.importing.from_torch.reader import Attribute, Handlers, TraceReader, shown
 from archdsl.importing.from_torch.views import View
 from archdsl.layers import Layer
 from archdsl.layers.plumbing import Reshape
 from archdsl.layers.rearrangement import LayerScale
 from archdsl.layers.tokens import ClassToken, PositionEmbedding, Tokens
 
-HANDLERS: dict[object, Handler] = {}
-
-
-def _on(*names: str) -> Callable[[Handler], Handler]:
-    def enter(handler: Handler) -> Handler:
-        HANDLERS.update(dict.fromkeys(names, handler))
-        return handler
-
-    return enter
+HANDLERS = Handlers()
+_on = HANDLERS.on
 
 
 def _with_parameter(

@@ -27,6 +27,21 @@ from archdsl.layers.volume import MOST_AXES, Volume
 
 #: Reads a call: the reader, the node, and what was given.
 Handler: TypeAlias = Callable[..., Any]
+
+
+class Handlers(dict[object, Handler]):
+    """What reads each function, by its name or itself."""
+
+    def on(self, *names: object) -> Callable[[Handler], Handler]:
+        """Enter what is decorated under some names."""
+
+        def enter(handler: Handler) -> Handler:
+            self.update(dict.fromkeys(names, handler))
+            return handler
+
+        return enter
+
+
 #: Modules over the last axis, whatever is before it.
 _OVER_LAST = (nn.Linear, nn.LayerNorm, nn.RMSNorm)
 _OVER_AXIS = (nn.Softmax, nn.LogSoftmax)
