@@ -126,7 +126,7 @@ def render_drawing(
         render_picture(picture, format, options.theme, options.fonts),
         format,
         picture.title,
-        picture.notes,
+        (*picture.notes, *_notes_of(picture, format)),
     )
 
 
@@ -143,6 +143,15 @@ def _table_drawing(table: Table, format: str, options: Options) -> Drawing:
         table.title,
         picture.notes,
     )
+
+
+def _notes_of(picture: Picture, format: str) -> tuple[str, ...]:
+    """What to say of a picture in a format."""
+    if format != "png":
+        return ()
+    from archdsl.drawing.canvas.png import coarseness_of
+
+    return coarseness_of(picture)
 
 
 def render_picture(picture: Picture, format: str, theme: Theme, fonts: Fonts = "embed") -> bytes:

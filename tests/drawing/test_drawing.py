@@ -359,10 +359,17 @@ def test_svg_is_well_formed_and_described(googlenet: archdsl.Model) -> None:
 
 def test_png_is_crisp_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     model = archdsl.parse(RESIDUAL)
-    width, height = _png_size(render_drawing(model, "png").content)
+    drawing = render_drawing(model, "png")
+    width, height = _png_size(drawing.content)
     assert 200 < width < height < 2000
+    assert drawing.notes == ()
     monkeypatch.setattr(raster, "MAX_PIXELS", 300)
-    assert max(_png_size(render_drawing(model, "png").content)) <= 301
+    coarse = render_drawing(model, "png")
+    assert max(_png_size(coarse.content)) <= 301
+    dots = 192 * 300 / height
+    (note,) = coarse.notes
+    assert note.startswith(f"it has {dots:.0f} dots per inch instead of 192, so that no side is")
+    assert render_drawing(model, "svg").notes == ()
 
 
 def _png_size(png: bytes) -> tuple[int, int]:

@@ -14,10 +14,26 @@ DPI = 192
 MAX_PIXELS = 8000
 
 
+def resolution_of(picture: Picture) -> float:
+    """The dots per inch of its PNG: fewer where a side would be too long."""
+    longest = max(picture.width, picture.height) * picture.scale
+    return min(DPI, 72 * MAX_PIXELS / longest)
+
+
+def coarseness_of(picture: Picture) -> tuple[str, ...]:
+    """What to say of a PNG that has fewer dots per inch than others."""
+    resolution = resolution_of(picture)
+    if resolution >= DPI:
+        return ()
+    return (
+        f"it has {resolution:.0f} dots per inch instead of {DPI}, so that no side is longer than "
+        f"{MAX_PIXELS:,} pixels; SVG and PDF are as sharp as you like",
+    )
+
+
 def png_of(picture: Picture, theme: Theme) -> bytes:
     """The picture as PNG, the same bytes wherever the same resvg runs."""
-    longest = max(picture.width, picture.height) * picture.scale
-    zoom = min(DPI / 72, MAX_PIXELS / longest)
+    zoom = resolution_of(picture) / 72
     width = max(1, round(picture.width * picture.scale * zoom))
     return resvg_py.svg_to_bytes(
         svg_string=svg_of(picture, theme, "bundled"),
