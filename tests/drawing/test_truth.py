@@ -33,7 +33,8 @@ def models() -> Iterator[Model]:
 @pytest.fixture(scope="module")
 def every_model() -> list[Model]:
     tangles = [archdsl.parse(f"{text}; fc 10", input=(8, 8, 4)) for text in TANGLES]
-    return [*models(), *tangles]
+    nested = f"{CBR}network N: 9x9x8 → 9x9x64 {{ a: {{ cbr(3, 16); cbr(3, 32); cbr(3, 64) }} }}"
+    return [*models(), *tangles, archdsl.parse(nested)]
 
 
 def every_figure(figure: Figure) -> Iterator[Figure]:
@@ -88,6 +89,33 @@ def test_blocks_of_other_kernels_stay_apart() -> None:
         (1, "1×7 · 160→160"),
         (1, "7×1 · 160→192"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("conv 3x3 16 same", "conv 3x3 16 same g4"),
+        ("conv 3x3 16 same", "conv 3x3 16 same d2"),
+        ("conv 3x3 16 same leakyrelu 0.1", "conv 3x3 16 same leakyrelu 0.2"),
+        ("maxpool 3 s1 same", "avgpool 3 s1 same"),
+        ("upsample 2; conv 2 16 s2", "upsample 2 mode=bilinear; conv 2 16 s2"),
+        ("conv 3x3 16 same; ln", "conv 3x3 16 same; ln eps=0.1"),
+        ("tokens; attention 2; reshape 8x8x16", "tokens; attention 2 causal; reshape 8x8x16"),
+        ("add { conv 3x3 16 same | id }", "concat { conv 3x3 8 same | conv 3x3 8 same }"),
+    ],
+)
+def test_blocks_that_compute_something_else_stay_apart(one: str, other: str) -> None:
+    """The words of a block are the same; what it does differs in an argument."""
+    block = (
+        f"block b(k) {{ if k == 1 {{ x: {{ {one} }} }} else {{ x: {{ {other} }} }}; conv 1x1 16 }}"
+    )
+
+    def boxes(calls: str) -> list[Box]:
+        text = f"{block}\nnetwork N: 8x8x16 → 8x8x16 {{ {calls} }}"
+        return named(compose_figure(archdsl.parse(text), Options(depth=0)), "b")
+
+    assert [box.count for box in boxes("b(1); b(2)")] == [1, 1]
+    assert [box.count for box in boxes("b(1); b(1)")] == [2]
 
 
 def test_blocks_of_one_kernel_are_one_box() -> None:

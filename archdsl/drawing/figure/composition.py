@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
 
@@ -29,9 +28,16 @@ from archdsl.drawing.figure.ports import (
     shown_ends,
     volume_text,
 )
-from archdsl.drawing.figure.structure import structure_of, title_of
+from archdsl.drawing.figure.structure import structure_of
+from archdsl.drawing.figure.wording import (
+    in_short,
+    sum_text,
+    title_of,
+    without_code,
+    without_unsaid,
+)
 from archdsl.drawing.options import Options
-from archdsl.layers import Family, Layer
+from archdsl.layers import Family
 from archdsl.model import Model, PartialModel
 from archdsl.network.parts import (
     AuxPart,
@@ -49,15 +55,8 @@ from archdsl.network.parts import (
     walk,
 )
 from archdsl.text.diagnostics import did_you_mean
-from archdsl.text.printing import blank_unprintable
 
 _DEFAULT = Options()
-#: Between the numbers of a size.
-_SIZE = re.compile(r"(?<=\d)x(?=\d)")
-
-#: The words that a terse picture leaves out.
-_UNSAID = ("s1", "same")
-
 #: Families that papers write into the box of the layer before them.
 _FUSED = (Family.NORMALIZATION, Family.ACTIVATION, Family.REGULARIZATION)
 
@@ -86,18 +85,6 @@ def compose_collapsed(model: Model, options: Options = _DEFAULT) -> Figure:
         DrawingError: The options name a part to open that does not exist.
     """
     return _Composer(model, options, is_terse=False).collapsed()
-
-
-def _in_short(layer: Layer) -> str:
-    """A fused layer as the language writes it: ``relu``, ``dropout 0.5``."""
-    return f"{title_of(layer)} {layer.describe()}".strip()
-
-
-def _sum_text(terms: list[int]) -> str:
-    """``192+208+48+64``; many equal terms as a product."""
-    if len(terms) > 4 and len(set(terms)) == 1:
-        return f"{len(terms)}·{terms[0]}"
-    return "+".join(map(str, terms))
 
 
 class _Composer:
@@ -259,9 +246,8 @@ class _Composer:
         """The box with the first fault of its nodes."""
         for node in sorted(box.members):
             if node in self.faults:
-                message = blank_unprintable(self.faults[node].message).replace("`", "")
-                message = _SIZE.sub("×", message)
-                return replace(box, fault=message, fails_after=node not in self.unknown)
+                fault = without_code(self.faults[node].message)
+                return replace(box, fault=fault, fails_after=node not in self.unknown)
         return box
 
     def _check_open(self) -> None:
@@ -312,7 +298,7 @@ class _Composer:
         if box.block is not None:
             layers = len(set(box.members))
             return f"{layers} layers" if layers > 1 else "1 layer"
-        return "; ".join(_in_short(self.nodes[node].layer) for node in box.nodes)
+        return "; ".join(in_short(self.nodes[node].layer) for node in box.nodes)
 
     # ── Parts ────────────────────────────────────────────────────────────────────────────────
 
@@ -377,15 +363,14 @@ class _Composer:
         first, *fused = (self.nodes[node] for node in nodes)
         detail = first.layer.describe()
         if self.is_terse and first.layer.has_weights:
-            words = detail.split(" ")
-            detail = " ".join(word for word in words if word not in _UNSAID).removesuffix(" ·")
+            detail = without_unsaid(detail)
         if len(first.inputs) > 1 and first.id in self.faults and first.id in self.unknown:
             detail = " | ".join(volume_text(self.nodes[i].volume) for i in first.inputs)
         elif len(first.inputs) > 1:
             channels = [self.nodes[source].volume.channels for source in first.inputs]
             if sum(channels) == first.volume.channels:
-                detail = f"{_sum_text(channels)} = {first.volume.channels}"
-        return " · ".join(filter(None, (detail, " ".join(_in_short(n.layer) for n in fused))))
+                detail = f"{sum_text(channels)} = {first.volume.channels}"
+        return " · ".join(filter(None, (detail, " ".join(in_short(n.layer) for n in fused))))
 
     def _item(self, part: Part) -> FigureItem | None:
         """A part as an item; None if nothing of it is drawn."""

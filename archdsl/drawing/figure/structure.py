@@ -1,4 +1,4 @@
-"""What an item is made of: which layers, with which windows, and how they are wired."""
+"""What an item is made of: which layers, what they do, and how they are wired."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from archdsl.layers import Layer
 from archdsl.layers.definition import fields_of
 from archdsl.layers.layer import ErrorNode
 from archdsl.network.graph import Node
-from archdsl.text.printing import blank_unprintable
 
-#: The fields of a layer that say what it looks at. Others say how much it makes of it, and where.
-_WINDOW = ("kernel_size", "dilation")
-
-
-def title_of(layer: Layer) -> str:
-    """The layer's word, and its kernel where it has one: ``conv 3×3``."""
-    if isinstance(layer, ErrorNode):
-        return blank_unprintable(layer.text)
-    if any(field.name == "kernel_size" for field in fields_of(type(layer))):
-        return f"{layer.name} {'×'.join(map(str, vars(layer)['kernel_size']))}"
-    return layer.name
+#: The fields of a layer that say how much it makes, and of how much. From block to block they
+#: differ with the channels and the resolution, and rates of dropout with the depth.
+_AMOUNTS = frozenset(
+    {
+        *("out_channels", "out_features", "units", "channels", "words", "heads", "num_groups"),
+        *("num_parameters", "start", "stop", "before", "after", "sizes", "volume"),
+        *("params", "macs", "stride", "padding", "output_padding", "p"),
+    }
+)
+#: Those that say nothing of what it computes, or repeat what the wires say.
+_ASIDE = frozenset({"init", "reference", "source"})
 
 
 def structure_of(
     items: Iterable[FigureItem], nodes: Sequence[Node], has_windows: bool = True
 ) -> Hashable:
-    """Equal for items that differ in channels, strides and names alone; else in windows, too."""
+    """Equal for items that differ in channels, strides, padding, rates of dropout and names alone.
+
+    Without windows, they may differ in the sizes of these, too.
+    """
     return tuple(_structure(item, nodes, has_windows) for item in items)
 
 
@@ -36,9 +38,7 @@ def _structure(item: FigureItem, nodes: Sequence[Node], has_windows: bool) -> Ha
         case Box(block=Cluster() as block, count=count):
             return _structure(block, nodes, has_windows), count
         case Box(nodes=own, count=count):
-            names = tuple(_word(nodes[node].layer) for node in own)
-            windows = tuple(_window(nodes[node].layer) for node in own) if has_windows else ()
-            return names, windows, count
+            return tuple(_kind(nodes[node].layer, has_windows) for node in own), count
         case Cluster(title=title, items=items, count=count):
             return title, structure_of(items, nodes, has_windows), count
         case Fork(branches=branches, merge=merge):
@@ -46,10 +46,16 @@ def _structure(item: FigureItem, nodes: Sequence[Node], has_windows: bool) -> Ha
             return inner, _structure(merge, nodes, has_windows)
 
 
-def _word(layer: Layer) -> str:
-    return layer.text if isinstance(layer, ErrorNode) else layer.name
-
-
-def _window(layer: Layer) -> Hashable:
-    named = [field.name for field in fields_of(type(layer)) if field.name in _WINDOW]
-    return tuple([getattr(layer, name) for name in named])
+def _kind(layer: Layer, has_windows: bool) -> Hashable:
+    if isinstance(layer, ErrorNode):
+        return layer.text
+    kind: list[Hashable] = [layer.name]
+    for field in fields_of(type(layer)):
+        value = getattr(layer, field.name)
+        if field.name == "groups":
+            kind.append(value > 1)  # whose number may be that of the channels
+        elif field.name == "kernel_size":
+            kind.append(value if has_windows else None)
+        elif field.name not in _AMOUNTS | _ASIDE:
+            kind.append(value)
+    return tuple(kind)

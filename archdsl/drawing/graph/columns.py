@@ -17,6 +17,7 @@ from archdsl.drawing.figure.figure import (
 )
 from archdsl.drawing.graph.boxes import Type
 from archdsl.drawing.graph.elements import (
+    TITLE_LEADING,
     ClusterFrame,
     EdgeLabel,
     PlacedBox,
@@ -236,7 +237,7 @@ class Trunk:
         layout = Layout(figure, self.type, self.goes_down)
         if count == 1:
             return Columns((with_references(layout.stack(figure.items, None), figure, layout),))
-        title = 2 * self.type.pad + (1.25 * self.type.cluster if self.goes_down else 0.0)
+        title = 2 * self.type.pad + (TITLE_LEADING * self.type.cluster if self.goes_down else 0.0)
         runs = partition(self._segments, self._cuts[through_skips], self._ends, count, title)
         flows: list[PlacedChain] = []
         source: int | None = None

@@ -11,6 +11,11 @@ from typing import TypeAlias
 
 from archdsl.drawing.figure.figure import Box, Cluster
 
+#: How far a label is from its wire, beside it or above.
+LABEL_BESIDE, LABEL_ABOVE = 4.0, 3.0
+#: The distance between the lines of a frame's title, as a share of the size of its letters.
+TITLE_LEADING = 1.25
+
 
 @dataclass(frozen=True, slots=True)
 class PlacedBox:

@@ -25,6 +25,7 @@ from archdsl.drawing.figure.figure import (
 )
 from archdsl.drawing.graph.boxes import Type, size_of
 from archdsl.drawing.graph.elements import (
+    TITLE_LEADING,
     ClusterFrame,
     EdgeLabel,
     Element,
@@ -216,7 +217,7 @@ class Layout:
         if is_head(cluster) and self.goes_down:
             title = ((bold, "", ""), *(("", line, "") for line in plain.split(" · ")))
         width = max(title_width(line, self.type) for line in title)
-        height = 1.25 * self.type.cluster * len(title) if width else 0.0
+        height = TITLE_LEADING * self.type.cluster * len(title) if width else 0.0
         left, right = inner.left + pad, inner.right + pad
         cards = cards_of(cluster.count) * CARD
         start, below = pad, 0.0

@@ -16,6 +16,9 @@ from typing import TypeAlias
 from archdsl.drawing.canvas.typeface import text_width
 from archdsl.drawing.graph.boxes import Type
 from archdsl.drawing.graph.elements import (
+    LABEL_ABOVE,
+    LABEL_BESIDE,
+    TITLE_LEADING,
     ClusterFrame,
     EdgeLabel,
     Element,
@@ -76,7 +79,7 @@ class Router:
             self.others.append(_grown(area, 2.5, across=u != before_u))
 
     def wire(self, tail: int, head: int, plain: Way) -> Wire:
-        """A wire between two boxes: the plain way if it is free, else the cheapest one."""
+        """A wire between boxes: the plain way if it is free or no other is, else the cheapest."""
         way = plain
         if not self._is_free(plain, tail, head):
             way = self._cheapest(tail, head) or plain
@@ -219,8 +222,10 @@ def label_area(label: EdgeLabel, type: Type, goes_down: bool) -> Area:
     """What the text of a label covers."""
     width = text_width(label.text, type.edge)
     if not goes_down:
-        return label.u - width / 2, label.v - 3.0 - type.edge, label.u + width / 2, label.v - 3.0
-    low, high = (-4.0 - width, -4.0) if label.is_before else (4.0, 4.0 + width)
+        bottom = label.v - LABEL_ABOVE
+        return label.u - width / 2, bottom - type.edge, label.u + width / 2, bottom
+    near, far = LABEL_BESIDE, LABEL_BESIDE + width
+    low, high = (-far, -near) if label.is_before else (near, far)
     half = 0.4 * type.edge
     return label.u - half, label.v + low, label.u + half, label.v + high
 
@@ -229,7 +234,7 @@ def title_area(frame: ClusterFrame, type: Type, goes_down: bool) -> Area:
     """What the title of a frame covers."""
     u, v = frame.title_at
     width = max((title_width(line, type) for line in frame.title), default=0.0)
-    height = 1.25 * type.cluster * len(frame.title)
+    height = TITLE_LEADING * type.cluster * len(frame.title)
     return (u, v, u + height, v + width) if goes_down else (u, v, u + width, v + height)
 
 

@@ -11,6 +11,9 @@ from archdsl.drawing.figure.figure import Figure, cards_of, is_head
 from archdsl.drawing.figure.heat import HeatScale
 from archdsl.drawing.graph.boxes import Type, marks_of
 from archdsl.drawing.graph.elements import (
+    LABEL_ABOVE,
+    LABEL_BESIDE,
+    TITLE_LEADING,
     ClusterFrame,
     EdgeLabel,
     Element,
@@ -90,12 +93,14 @@ class Sheet:
         down = 0.36 * self.type.edge
         if not self.goes_down:
             self.corners += [(x - width / 2, y - self.type.edge), (x + width / 2, y)]
-            return Text((x, y - 3.0), label.text, self.type.edge, "muted")
+            return Text((x, y - LABEL_ABOVE), label.text, self.type.edge, "muted")
         if label.is_before:
-            self.at(label.u, label.v - 4 - width)
-            return Text((x - 4, y + down), label.text, self.type.edge, "muted", anchor="end")
-        self.at(label.u, label.v + 4 + width)
-        return Text((x + 4, y + down), label.text, self.type.edge, "muted", anchor="start")
+            self.at(label.u, label.v - LABEL_BESIDE - width)
+            place = (x - LABEL_BESIDE, y + down)
+            return Text(place, label.text, self.type.edge, "muted", anchor="end")
+        self.at(label.u, label.v + LABEL_BESIDE + width)
+        place = (x + LABEL_BESIDE, y + down)
+        return Text(place, label.text, self.type.edge, "muted", anchor="start")
 
     def _frame(self, frame: ClusterFrame) -> Group:
         x, y = self.at(frame.u[0], frame.v[0])
@@ -131,7 +136,7 @@ class Sheet:
         left, y = self.at(*frame.title_at)
         marks: list[Mark] = []
         for number, (bold, plain, times) in enumerate(frame.title):
-            x, baseline = left, y + (0.86 + 1.25 * number) * size
+            x, baseline = left, y + (0.86 + TITLE_LEADING * number) * size
             pieces = ((bold, size, "ink", True), (plain, size, "muted", False))
             for text, points, fill, is_bold in (*pieces, (times, size + 1, "accent", True)):
                 if text:
