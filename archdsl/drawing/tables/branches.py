@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from archdsl.drawing.tables.trunk import kernel_of, nodes_of, short_text, size_text, stride_of
@@ -209,7 +208,6 @@ def _texts(model: Model, node: Node) -> tuple[str, str] | None:
     layer = node.layer
     if layer.family in _UNSHOWN or layer.name == "id":
         return "", ""
-    shape: Callable[[str], str]
     match layer.family:
         case Family.CONVOLUTION:
             groups = groups_of(model, node)
@@ -222,17 +220,16 @@ def _texts(model: Model, node: Node) -> tuple[str, str] | None:
             dilation = getattr(layer, "dilation", (1,))
             if set(dilation) != {1}:
                 channels += f", dilation {short_text(dilation)}"
-            kernel = size_text(kernel_of(model, node))
-            shape = lambda step: f"{kind}{kernel}{step}{channels}"  # noqa: E731
+            before, after = f"{kind}{size_text(kernel_of(model, node))}", channels
         case Family.POOLING:
-            kernel = size_text(kernel_of(model, node))
-            shape = lambda step: f"{layer.name} {kernel}{step}"  # noqa: E731
+            before, after = f"{layer.name} {size_text(kernel_of(model, node))}", ""
         case Family.DENSE if layer.name in ("fc", "linear"):
             return (text := f"{layer.name}, {node.volume.channels}"), text
         case _:
             return None
     stride = stride_of(model, node)
-    return shape(""), shape("" if set(stride) == {1} else f"/{short_text(stride)}")
+    step = "" if set(stride) == {1} else f"/{short_text(stride)}"
+    return before + after, before + step + after
 
 
 def groups_of(model: Model, node: Node) -> int:

@@ -15,8 +15,7 @@ from dataclasses import dataclass, replace
 from archdsl.drawing.tables.table import Align, Table, TableCell, placed
 
 #: The width and height of the text in LaTeX's class ``article`` in points of TeX: the smallest page
-#: that is in wide use. The caption and each
-#: note take some of the height.
+#: that is in wide use. The caption and each note take some of the height.
 TEXT_WIDTH = 345.0
 _TEXT_HEIGHT = 550.0
 _CAPTION = 30.0
