@@ -112,10 +112,12 @@ def open_evaluated(
 ) -> ImageData:
     """A data set that a network is evaluated on, the run's own by default.
 
+    Its images to validate with are prepared and normalized as those of the run.
+
     Errors:
         TrainError: where the data cannot be read, or has other labels than the network tells.
     """
-    facts, task = finished.facts, finished.task
+    facts = finished.facts
     opened = open_data(
         data or facts["data"]["name"],
         input=finished.input,
@@ -125,10 +127,17 @@ def open_evaluated(
         classes=len(finished.classes) or None,
         skip_broken=bool(facts["options"].get("skip_broken")),
     )
+    _refuse_misfit(finished, opened)
+    return opened.validated_as(finished.preparation, finished.statistics)
+
+
+def _refuse_misfit(finished: Finished, opened: ImageData) -> None:
+    """Raises ``TrainError`` for data that is not of the kind that the network was trained with."""
+    facts, task = finished.facts, finished.task
     if opened.finished != facts["data"].get("finished", False):
         raise TrainError(f"the run and {opened.name} do not agree on who normalizes the images")
     if task == "reconstruction":
-        return opened
+        return
     kinds = {"segmentation": "masks", "regression": "numbers to be told"}
     kind = kinds["segmentation"] if opened.has_masks else "classes"
     kind = kinds["regression"] if opened.targets else kind
@@ -144,7 +153,6 @@ def open_evaluated(
         raise TrainError(
             f"the network tells {count} classes apart, {opened.name} has {len(opened.classes)}"
         )
-    return opened
 
 
 def evaluate_run(

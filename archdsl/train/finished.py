@@ -17,7 +17,12 @@ from archdsl.torch_tools.network import load_network
 from archdsl.torch_tools.weights import load_weights
 from archdsl.train.checkpoints import SHARDS, read_checkpoint
 from archdsl.train.data import Appearance, prepare_pixels
-from archdsl.train.data.preparation import Normalization, Statistics
+from archdsl.train.data.preparation import (
+    Normalization,
+    Preparation,
+    Statistics,
+    centre_preparation,
+)
 from archdsl.train.errors import TrainError
 from archdsl.train.folder import RunFolder
 from archdsl.train.task import TaskKind
@@ -106,8 +111,18 @@ class Finished:
 
     @property
     def normalization(self) -> Normalization:
+        return Normalization(self.statistics)
+
+    @property
+    def statistics(self) -> Statistics:
+        """What the images are normalized with."""
         data = self.facts["data"]
-        return Normalization(Statistics(tuple(data["mean"]), tuple(data["std"])))
+        return Statistics(tuple(data["mean"]), tuple(data["std"]))
+
+    @property
+    def preparation(self) -> Preparation:
+        """What brings images to the input, in validation and prediction."""
+        return centre_preparation(self.input, enlarged=self.facts["data"]["enlarged"])
 
     def prepare(self, path: Path) -> Tensor:
         """One file as the network takes it: float32 C×H×W. Errors: as for ``pixels``."""
@@ -115,12 +130,7 @@ class Finished:
 
     def pixels_of(self, image: Tensor) -> Tensor:
         """The pixels from 0 to 1 of images as the network takes them, …×C×H×W."""
-        data = self.facts["data"]
-        mean, std = (
-            torch.tensor(data[name], device=image.device).reshape(-1, 1, 1)
-            for name in ("mean", "std")
-        )
-        return image * std + mean
+        return self.normalization.undo(image)
 
     def scores(self, images: Tensor) -> Tensor:
         """What the network returns for images, N×C×H×W: of several outputs, the one that says it.

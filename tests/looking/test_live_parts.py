@@ -81,6 +81,29 @@ def test_data_that_is_gone_has_no_samples(name: str, tmp_path: Path) -> None:
     assert take_samples(open_specimen(folder), 10) == ([], None)
 
 
+def test_samples_are_as_the_runs_validation_has_them(tmp_path: Path) -> None:
+    """Where training crops, the centres of enlarged images."""
+    from runs import run
+
+    import archdsl
+    from archdsl.recipe import Recipe
+    from archdsl.recipe.augmentations import RandomCrop
+    from archdsl.train.data import open_data
+
+    model = archdsl.parse(DIGITS)
+    folder = run(model, tmp_path, Recipe("digits", 512, 1, (RandomCrop(),))).run.folder
+    pictures, _ = take_samples(open_specimen(folder), 3)
+    cropped, whole = (
+        open_data("digits", input=model.input, augment=augment).validation
+        for augment in ((RandomCrop(),), ())
+    )
+    # They are taken at equal distances.
+    places = [place * 1000 // 256 for place in range(256)]
+    for picture in pictures:
+        assert any(torch.equal(picture.pixels, cropped[place][0]) for place in places)
+        assert not any(torch.equal(picture.pixels, whole[place][0]) for place in places)
+
+
 def test_photographs_have_no_frame(tmp_path: Path) -> None:
     """Something is everywhere on them."""
     spec = "network Flat: 16x16x3 → 4 { conv 3x3 4 relu; fc 4 }"

@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from PIL import Image
 from runs import damage_facts, run
 
 import archdsl
 from archdsl.cli.commands import commands
 from archdsl.recipe import Recipe, optimizers
+from archdsl.recipe.augmentations import RandomCrop
 from archdsl.train.calibration import calibrate
 from archdsl.train.data import open_data
-from archdsl.train.evaluation import Evaluation, evaluate_run
+from archdsl.train.evaluation import Evaluation, evaluate_run, open_evaluated
 from archdsl.train.finished import open_run
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -163,8 +165,6 @@ def test_a_class_that_is_never_guessed_has_no_precision() -> None:
 
 
 def test_files_of_the_worst_images_are_named(tmp_path: Path) -> None:
-    from PIL import Image
-
     for split in ("train", "val"):
         for name in "ab":
             folder = tmp_path / "set" / split / name
@@ -184,6 +184,30 @@ def test_top_k_of_fewer_classes_is_refused(trained: Path) -> None:
     done = evaluate(trained, "--top", "11")
     assert done.exit_code == 2
     assert done.stderr == "Error: top-11 of 10 classes: there are no more than 10\n"
+
+
+def test_images_are_prepared_as_those_of_the_runs_validation(tmp_path: Path) -> None:
+    """Where training crops, they are the centres of enlarged ones, and the numbers the same."""
+    recipe = Recipe("digits", 100, 2, (RandomCrop(),), optimizer=optimizers.Adam(lr=0.01))
+    model = archdsl.parse("network Poor: 28x28x1 → 10 { maxpool 4; fc 10 }")
+    outcome = run(model, tmp_path, recipe)
+    finished = open_run(outcome.run.folder, "last")
+    found = evaluate_run(
+        finished, None, root=tmp_path, download=False, workers=0, device="cpu", top=5
+    )
+    assert found.top1 == pytest.approx(outcome.metrics["val_top1"])
+    assert found.top(5) == pytest.approx(outcome.metrics["val_top5"])
+    # Other data goes through what `predict` does to a file, too.
+    photograph = torch.arange(40 * 36).reshape(40, 36) % 256
+    for split in ("train", "val"):
+        for name in "0123456789":
+            (tmp_path / "set" / split / name).mkdir(parents=True)
+            path = tmp_path / "set" / split / name / "x.png"
+            Image.fromarray(photograph.byte().numpy()).save(path)
+    other = open_evaluated(finished, f"folder:{tmp_path / 'set'}", root=tmp_path, download=False)
+    image = other.validation[0][0]
+    assert torch.equal(image, finished.pixels(path))
+    assert torch.equal(other.normalize(image[None])[0], finished.prepare(path))
 
 
 def test_runs_of_before_are_evaluated(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from archdsl.looking.pipeline import CHANNELS, columns_of, look_of, what_it_read
 from archdsl.looking.specimen import Specimen
 from archdsl.looking.stages import Stage, choose_stages, keeps_channels
 from archdsl.train.data.appearance import LEAST_STD, UNLIKE
-from archdsl.train.data.preparation import MOST_PADDING, check_input, enlarge
+from archdsl.train.data.preparation import MOST_PADDING, check_input
 
 _FOLDER = Path(__file__).parent
 _SCRIPTS = ("prepare.js", "sheet.js", "stages.js", "live.js")
@@ -112,14 +112,13 @@ def _input(specimen: Specimen) -> dict[str, Any]:
     """What an image has to become: ``Preparation`` and ``Normalization`` in numbers."""
     finished = specimen.finished
     volume = finished.input
-    size = (volume.height, volume.width)
-    enlarged = finished.facts["data"]["enlarged"]
+    preparation = finished.preparation
     scale, offset = finished.normalization.line
     return {
         "volume": str(volume),
         "channels": volume.channels,
-        "size": size,
-        "frame": enlarge(size) if enlarged else size,
+        "size": preparation.size,
+        "frame": preparation.frame,
         "padding": MOST_PADDING,
         "scale": scale.flatten().tolist(),
         "offset": offset.flatten().tolist(),

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from archdsl.looking.specimen import Specimen
-from archdsl.train.data import open_data
 from archdsl.train.errors import TrainError
+from archdsl.train.evaluation import open_evaluated
 
 #: So many images are looked at, at equal distances.
 _LOOKED_AT = 256
@@ -48,20 +48,10 @@ def take_samples(specimen: Specimen, count: int) -> tuple[list[SamplePicture], F
     if count == 0:
         return [], None
     finished = specimen.finished
-    facts = finished.facts
+    root = Path(finished.facts["options"].get("data_root") or "data")
     try:
-        opened = open_data(
-            facts["data"]["name"],
-            input=finished.input,
-            root=Path(facts["options"].get("data_root") or "data"),
-            seed=facts["options"]["seed"],
-            skip_broken=bool(facts["options"].get("skip_broken")),
-            classes=len(finished.classes),
-        )
         # It may have become other data since.
-        if opened.finished or opened.has_masks or len(opened.classes) != len(finished.classes):
-            return [], None
-        images = opened.validation
+        images = open_evaluated(finished, None, root=root, download=False).validation
         total = len(images)  # type: ignore[arg-type]
         few = min(total, _LOOKED_AT)
         pairs = [images[place * total // few] for place in range(few)]

@@ -22,7 +22,14 @@ from archdsl.recipe.augmentations import (
     Rotate,
     Shift,
 )
-from archdsl.train.data.preparation import VOID, Preparation, RandomChange, cover, enlarge
+from archdsl.train.data.preparation import (
+    VOID,
+    Preparation,
+    RandomChange,
+    centre_preparation,
+    cover,
+    enlarge,
+)
 from archdsl.train.errors import TrainError
 
 #: The principal components of ImageNet's colours (red, green, blue from 0 to 1), a column each, and
@@ -53,9 +60,7 @@ def plan_preparations(
 
     Raises ``TrainError`` for an augmentation that the input does not allow.
     """
-    size = input.height, input.width
-    cropped = is_enlarged(augment)
-    frame = enlarge(size) if cropped else size
+    centre = centre_preparation(input, enlarged=is_enlarged(augment))
     crops = [
         definition
         for definition in augment
@@ -64,8 +69,8 @@ def plan_preparations(
     resized = bool(crops) and isinstance(crops[0], RandomResizedCrop)
     changes = tuple(_changes(input, augment))
     return (
-        Preparation(input, None if resized else frame, changes),
-        Preparation(input, frame),
+        Preparation(input, None if resized else centre.frame, changes),
+        centre,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -55,11 +55,7 @@ class ImageData:
 
     def denormalize(self, images: Tensor) -> Tensor:
         """Pixels from 0 to 1 of what ``normalize`` returns; the user's finished images stay."""
-        mean, std = (
-            torch.tensor(values, device=images.device).view(-1, 1, 1)
-            for values in (self.mean, self.std)
-        )
-        return images * std + mean
+        return self._normalization.undo(images)
 
     @cached_property
     def _normalization(self) -> Normalization:
@@ -74,6 +70,17 @@ class ImageData:
         plain: Any = copy.copy(_origin(self.train))
         plain.preparation = prepared
         return Subset(plain, self.train.indices) if isinstance(self.train, Subset) else plain
+
+    def validated_as(self, preparation: Preparation, statistics: Statistics) -> ImageData:
+        """The same, with the images to validate with prepared and normalized as in another run.
+
+        Images that the user prepared stay as they are.
+        """
+        validation: Any = self.validation
+        if isinstance(getattr(validation, "preparation", None), Preparation):
+            validation = copy.copy(validation)
+            validation.preparation = preparation
+        return replace(self, validation=validation, mean=statistics.mean, std=statistics.std)
 
     @property
     def is_quick(self) -> bool:

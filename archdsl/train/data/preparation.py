@@ -89,6 +89,14 @@ class Normalization:
         # Into a new tensor: pixels that are already floats must not be changed.
         return (pixels.to(torch.float32) * scale).add_(offset)
 
+    def undo(self, images: Tensor) -> Tensor:
+        """The pixels of normalized images, …×C×H×W, from 0 to 1."""
+        mean, std = (
+            torch.tensor(values, device=images.device).reshape(-1, 1, 1)
+            for values in (self.statistics.mean, self.statistics.std)
+        )
+        return images * std + mean
+
     @cached_property
     def line(self) -> tuple[Tensor, Tensor]:
         """Scale and offset, float32 C×1×1: (x/255 − mean)/std in one step."""
@@ -143,6 +151,12 @@ class Preparation:
         for change in self.changes:
             image = change.image(image)
         return image
+
+
+def centre_preparation(input: Volume, *, enlarged: bool) -> Preparation:
+    """What validation and prediction do: the centre of an image, enlarged where training crops."""
+    size = input.height, input.width
+    return Preparation(input, enlarge(size) if enlarged else size)
 
 
 def enlarge(size: tuple[int, int]) -> tuple[int, int]:
@@ -253,8 +267,7 @@ def prepare_pixels(
     ``TrainError`` naming the file where it cannot be read or decoded.
     """
     check_input(input)
-    size = input.height, input.width
-    prepare = Preparation(input, enlarge(size) if enlarged else size)
+    prepare = centre_preparation(input, enlarged=enlarged)
     if invert and background is not None:
         background = [255 - value for value in background]
     try:
