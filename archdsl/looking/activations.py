@@ -28,11 +28,6 @@ class Activations:
     values: dict[int, Tensor]
     answer: Tensor
 
-    @property
-    def probabilities(self) -> Tensor:
-        """The answer of a network that tells classes of images apart."""
-        return self.answer
-
 
 @dataclass(frozen=True)
 class Results:

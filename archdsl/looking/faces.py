@@ -98,10 +98,7 @@ class MapFaces:
             return _map(values.T, f"{volume.channels} channels, positions from top to bottom")
         if volume.rank != 2:
             return None
-        channel = self._channel(node)
-        if groups > 1:
-            first, each = group * len(values) // groups, len(values) // groups
-            channel = first + strongest(values[first : first + each], 1)[0]
+        channel = self._channel(node, group, groups)
         return _map(values[channel], f"channel {channel}")
 
     def _answer(self) -> Face | None:
@@ -115,8 +112,8 @@ class MapFaces:
                 return _face(colours_of_image(answer), "what the network returns")
         return None
 
-    def _channel(self, node: int) -> int:
-        """The channel that is shown of a node's result, or passed on to it."""
+    def _channel(self, node: int, group: int, groups: int) -> int:
+        """The channel that is shown of a group of a node's result, or passed on to it."""
         model = self.specimen.model
         at = model.nodes[node]
         # An activation keeps the order, but may make the largest ones equal, as tanh does.
@@ -127,7 +124,10 @@ class MapFaces:
             if before.id == model.inputs[0].id or not before.volume.is_image:
                 break
             at = before
-        return strongest(self.activations.values[at.id].float(), 1)[0]
+        values = self.activations.values[at.id].float()
+        each = len(values) // groups
+        first = group * each
+        return first + strongest(values[first : first + each], 1)[0]
 
 
 def _map(values: Tensor, said: str) -> Face:

@@ -145,7 +145,7 @@ def specimen_of(finished: Finished, model: Model) -> Specimen:
         names = ", ".join(f"`{label_of(node)}`" for node in model.inputs)
         raise LookingError(
             f"{model.name} has {len(model.inputs)} inputs ({names}); "
-            "`archdsl look` takes networks with one"
+            "only networks with one can be looked into"
         )
     module = finished.run.module
     other = f"{module} is not the network of {model.path}"

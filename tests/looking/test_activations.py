@@ -48,7 +48,7 @@ def test_results_are_those_of_a_forward_hook() -> None:
     # A block's own module ends in its merge, which is no module itself.
     assert torch.equal(found.values[find_stage(specimen.model, "mix").node], seen["mix"][0])
     assert torch.equal(found.values[specimen.answer.id], output[0])
-    assert torch.allclose(found.probabilities, output[0].softmax(0))
+    assert torch.allclose(found.answer, output[0].softmax(0))
 
 
 def test_looking_changes_nothing() -> None:

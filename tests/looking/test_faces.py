@@ -152,14 +152,20 @@ def test_groups_and_equal_layers_show_results_of_their_own(tmp_path: Path) -> No
     specimen, activations, made = faces(of)
     model = specimen.model
     node = next(n for n in model.layers if model.names[n.id] == "halves.1")
+    pool = next(n for n in model.layers if n.inputs == (node.id,))
     values = activations.values[node.id]
     shown = [face.pixels for _, face in rasters(picture(of=of).marks)]
+    activations.values[pool.id] = -activations.values[pool.id]
     for group, part in enumerate(values.split(4)):
         channel = strongest(part, 1)[0]
         front = made.front(node.id, group, 2)
         assert front is not None
         assert front.said.startswith(f"channel {4 * group + channel}: ")
         assert front.pixels in shown
+        # And the pooling behind it the map that it reads, whatever its own numbers.
+        pooled = made.front(pool.id, group, 2)
+        assert pooled is not None
+        assert pooled.said.partition(":")[0] == front.said.partition(":")[0]
     large = [n for n in model.layers if n.volume.sizes == (16, 20, 6)]
     equal = [n for n in large if n.layer.family is Family.ACTIVATION]
     assert len(equal) == 4
@@ -171,7 +177,7 @@ def test_groups_and_equal_layers_show_results_of_their_own(tmp_path: Path) -> No
 
 def test_the_answer_is_below_the_last_volume() -> None:
     _, activations, _ = faces()
-    order = activations.probabilities.sort(descending=True, stable=True)
+    order = activations.answer.sort(descending=True, stable=True)
     texts = [text.text for text in texts_in(picture().marks)]
     for share, index in list(zip(*order, strict=True))[:3]:
         assert f"{trained().specimen.classes[index]} · {percentage(share.item())}" in texts

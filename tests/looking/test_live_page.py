@@ -121,8 +121,8 @@ def check_results(tab: Any, specimen: Specimen, **chosen: Any) -> None:
         value = wanted.values[stage.node]
         found = tensor(results[f"stage{stage.node}"], tuple(value.shape))
         assert (found - value).abs().max() <= CLOSE * value.abs().max(), stage.name
-    found = tensor(results["probabilities"], tuple(wanted.probabilities.shape))
-    assert (found - wanted.probabilities).abs().max() <= CLOSE
+    found = tensor(results["probabilities"], tuple(wanted.answer.shape))
+    assert (found - wanted.answer).abs().max() <= CLOSE
 
 
 def bytes_of(canvas: Any) -> Tensor:
@@ -260,6 +260,29 @@ def test_pen_eraser_width_and_undo(opened: Open) -> None:
         settle(tab)
         assert (ink() > 0) == (count != 2)
     assert ink() == thin
+
+
+def test_what_changes_the_sheet_ends_a_stroke(opened: Open) -> None:
+    """Else its next move would bring back what was there before."""
+    tab = ready(opened(lenet_page()))
+    box = tab.locator("#sheet canvas").bounding_box()
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    for change in ("live.undo()", "live.clear()"):
+        tab.mouse.move(*middle)
+        tab.mouse.down()
+        tab.mouse.move(middle[0] + 40, middle[1])
+        tab.evaluate(change)
+        tab.mouse.move(middle[0] + 40, middle[1] + 40)
+        tab.mouse.up()
+        settle(tab)
+        assert not tab.evaluate("live.pixels.some((x) => x)"), change
+    tab.locator("#sheet canvas").focus()
+    tab.keyboard.down("Shift")
+    tab.keyboard.press("ArrowDown")
+    tab.evaluate("live.clear()")
+    tab.keyboard.up("Shift")
+    settle(tab)
+    assert not tab.evaluate("live.pixels.some((x) => x)")
 
 
 def test_a_finger_draws(opened: Open) -> None:

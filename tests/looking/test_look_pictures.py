@@ -138,7 +138,7 @@ def test_the_range_and_zero_are_noted() -> None:
 
 def test_the_answer_is_in_words() -> None:
     picture = pipeline()
-    probabilities = activations().probabilities
+    probabilities = activations().answer
     best = int(probabilities.argmax())
     name = trained().specimen.classes[best]
     texts = [text.text for text in texts_in(picture.marks)]

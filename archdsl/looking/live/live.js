@@ -64,7 +64,6 @@ class Live {
   // ── The network ──
 
   async load() {
-    const started = performance.now();
     const [interfaceFile, binary, network] = await Promise.all(["interface", "binary", "network"].map(unpack));
     const place = URL.createObjectURL(new Blob([interfaceFile], { type: "text/javascript" }));
     const ort = await import(place);
@@ -82,7 +81,6 @@ class Live {
       this.sheet.past = [];
     }
     await this.run("picture");
-    this.loaded = performance.now() - started;
     const { dataset } = document.body;
     if (dataset.state === "loading") dataset.state = "ready";
   }
@@ -211,7 +209,7 @@ class Live {
 
   // A stage with all its maps, above the others: it changes with the drawing, too.
   openWhole(stage) {
-        if (this.whole?.stage === stage) { this.closeWhole(); return; }
+    if (this.whole?.stage === stage) { this.closeWhole(); return; }
     this.closeWhole();
     const panel = element("whole");
     panel.hidden = false;

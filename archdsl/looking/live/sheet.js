@@ -142,13 +142,16 @@ class Sheet {
     return this.changed("picture");
   }
 
+  // What else changes the sheet ends the stroke that is being drawn.
   remember() {
+    if (this.stroke) this.end();
     const { canvas, context, paper, source, isEmpty } = this;
     this.past.push({ image: context.getImageData(0, 0, canvas.width, canvas.height), paper, source, isEmpty });
     if (this.past.length > MOST_UNDO) this.past.shift();
   }
 
   undo() {
+    if (this.stroke) this.end();
     const before = this.past.pop();
     if (!before) return;
     this.context.putImageData(before.image, 0, 0);
@@ -177,6 +180,7 @@ class Sheet {
   end() {
     this.at = this.stroke.at(-1);
     this.stroke = null;
+    this.hasKeys = false;
     this.changed("lift");
   }
 
@@ -223,10 +227,7 @@ class Sheet {
     const lift = () => { if (this.stroke && !this.hasKeys) this.end(); };
     for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, lift);
     canvas.addEventListener("keydown", (event) => this.press(event));
-    const release = () => {
-      if (this.stroke && this.hasKeys) this.end();
-      this.hasKeys = false;
-    };
+    const release = () => { if (this.stroke && this.hasKeys) this.end(); };
     canvas.addEventListener("keyup", (event) => { if (event.key === "Shift") release(); });
     canvas.addEventListener("blur", release);
     canvas.addEventListener("focus", () => this.showPen());
