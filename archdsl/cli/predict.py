@@ -111,7 +111,8 @@ def predict(
         finished.refuse_finished_data()
         _refuse_misfits(finished, top, save_output, overlay)
         outputs = _output_places(finished, images, save_output, force)
-        if both := set(inputs.values()) & set(outputs.values()):
+        seen = {place.resolve() for place in inputs.values()}
+        if both := [place for place in outputs.values() if place.resolve() in seen]:
             raise CommandError(f"{min(both)} would be both input and output")
         found: list[Prediction] = []
         contents: dict[Path, bytes] = {}
@@ -191,8 +192,9 @@ def _refuse_taken(places: dict[Path, Path], force: bool) -> dict[Path, Path]:
     names = set(places.values())
     if len(names) < len(places):
         raise CommandError("images of the same name cannot be saved into one folder")
+    images = {image.resolve() for image in places}
     for place in sorted(names):
-        if place in places:
+        if place.resolve() in images:
             raise CommandError(f"{place} is one of the images, and would be overwritten")
         if place.exists() and not force:
             raise CommandError(f"{place} already exists; use --force to overwrite it")

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from archdsl.train.data import ImageData
 from archdsl.train.data.preparation import VOID, cut_centre
+from archdsl.train.errors import TrainError
 from archdsl.train.evaluation import BATCH, Worst, count_pairs
 from archdsl.train.finished import Finished
 from archdsl.train.pixel_tasks import overlaps
@@ -85,6 +86,9 @@ def evaluate_segmentation(
     """Compare the masks of a network with those of the validation images.
 
     The worst images are those of the lowest mean intersection over union.
+
+    Errors:
+        TrainError: where no pixel has a class, so that there is nothing to compare.
     """
     count = len(finished.classes)
     confusion = torch.zeros(count, count, dtype=torch.long)
@@ -103,6 +107,8 @@ def evaluate_segmentation(
         scores = [_scores(one) for one in each]
         make = partial(_kept, worst.seen, scores, x, labels, guesses)
         worst.add(torch.tensor([-score["miou"] for score in scores]), make)
+    if not confusion.any():
+        raise TrainError(f"no pixel of the masks of {data.name} has a class to compare with")
     rows = tuple(tuple(row) for row in confusion.tolist())
     named = zip(finished.classes, rows, overlaps(confusion).tolist(), strict=True)
     classes = tuple(

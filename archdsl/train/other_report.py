@@ -54,7 +54,7 @@ def write_segmentation(finished: Finished, found: SegmentationEvaluation) -> lis
     return [
         write_numbers(finished, facts),
         *draw_confusion(folder / "confusion", finished.classes, found.confusion, title),
-        *_draw_worst(folder / "worst", found.worst, panels, "lowest mIoU"),
+        *_draw_worst(finished, found.worst, panels, "lowest mIoU"),
     ]
 
 
@@ -78,10 +78,9 @@ def write_reconstruction(finished: Finished, found: ReconstructionEvaluation) ->
             ("reconstruction", displayed(both[1])),
         ]
 
-    path = finished.run.folder / "worst"
     return [
         write_numbers(finished, facts),
-        *_draw_worst(path, found.worst, panels, "largest mean squared error"),
+        *_draw_worst(finished, found.worst, panels, "largest mean squared error"),
     ]
 
 
@@ -111,10 +110,9 @@ def write_regression(finished: Finished, found: RegressionEvaluation) -> list[Pa
             ("", "\n".join(rows[:_MOST_TARGETS])),
         ]
 
-    path = finished.run.folder / "worst"
     return [
         write_numbers(finished, facts),
-        *_draw_worst(path, found.worst, panels, "largest mean squared error"),
+        *_draw_worst(finished, found.worst, panels, "largest mean squared error"),
     ]
 
 
@@ -123,7 +121,7 @@ def _by_name(finished: Finished, numbers: Tensor) -> dict[str, float]:
 
 
 def _draw_worst(
-    path: Path,
+    finished: Finished,
     worst: Sequence[WorstOutput],
     panels: Callable[[WorstOutput], list[Panel]],
     what: str,
@@ -149,4 +147,4 @@ def _draw_worst(
             else:
                 axes.imshow(content, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     figure.suptitle(f"{count_of(len(worst), 'image')} with the {what}")
-    return save_figure(figure, path)
+    return save_figure(figure, finished.run.folder / "worst")

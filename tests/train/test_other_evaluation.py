@@ -62,6 +62,12 @@ class Sums(Bands):
         mean = image.float().mean() / 255
         return image, torch.stack([mean, 10 - 5 * mean, torch.tensor(3.0)])
 
+class Unknown(Bands):
+    def __getitem__(self, index):
+        image, mask = super().__getitem__(index)
+        return image, torch.full_like(mask, 255)
+
+def unknown(): return Bands(32, 0), Unknown(9, 1), ["dark", "middle", "bright", "never"]
 def bands(): return Bands(32, 0), Bands(9, 1), ["dark", "middle", "bright", "never"]
 def sums(): return Sums(32, 0), Sums(9, 1), ["mean", "rest", "same"]
 """
@@ -150,6 +156,13 @@ def test_masks_are_compared_pixel_by_pixel(place: Path) -> None:
     assert found.miou == pytest.approx(sum(ious) / len(ious))
     assert found.miou > 0.6
     assert sum(map(sum, found.confusion)) == 9 * 14 * 20
+
+
+def test_masks_without_a_class_are_no_success(place: Path) -> None:
+    finished = segmenting(place)
+    data = open_evaluated(finished, "own_pixels:unknown", root=place, download=False)
+    with pytest.raises(TrainError, match="no pixel of the masks of own_pixels:unknown has a class"):
+        evaluate_segmentation(finished, data, workers=0, device="cpu")
 
 
 def test_the_worst_masks_come_first(place: Path) -> None:
@@ -383,11 +396,18 @@ def test_data_with_other_labels_is_refused(place: Path) -> None:
         )
 
 
-def test_an_image_is_not_overwritten(place: Path, tmp_path: Path) -> None:
+def test_an_image_is_not_overwritten(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     finished = segmenting(place)
     path = write_image(tmp_path / "bands.png")
     before = path.read_bytes()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link.png").symlink_to(path)
     for words, said in (
+        (["--save-output", "bands.png", "--force"], "is one of the images"),
+        (["--save-input", "link.png", "--force"], "is one of the images"),
+        (["--save-input", tmp_path / "x.png", "--save-output", "x.png"], "both input and output"),
         (["--save-output", path, "--force"], "is one of the images, and would be overwritten"),
         (["--save-input", path, "--force"], "is one of the images, and would be overwritten"),
         (
@@ -399,4 +419,4 @@ def test_an_image_is_not_overwritten(place: Path, tmp_path: Path) -> None:
         assert done.exit_code == 2
         assert said in done.stderr
     assert path.read_bytes() == before
-    assert [p.name for p in tmp_path.iterdir()] == ["bands.png"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bands.png", "link.png"]
