@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from archdsl.layers.volume import Volume
-from archdsl.train.data import ImageData
+from archdsl.train.data import ImageData, open_data
 from archdsl.train.errors import TrainError
 
 LENET = Volume.image(32, 32, 1)
 SMALL = Volume.image(24, 24, 3)
+COLOURS = {"blue": (0, 0, 250), "green": (0, 250, 0), "red": (250, 0, 0)}
+PER_CLASS = 4
 
 
 def fault_of(call: Callable[[], Any]) -> str:
@@ -53,3 +57,21 @@ class Ramp(Dataset[Any]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         return self.image, 0
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three classes of four plain images each, in both parts."""
+    path = tmp_path / "photos"
+    for part in ("train", "val"):
+        for name, colour in COLOURS.items():
+            (path / part / name).mkdir(parents=True)
+            for index in range(PER_CLASS):
+                image = Image.new("RGB", (40 + index, 50), colour)
+                image.save(path / part / name / f"{index}.png")
+    return path
+
+
+def open_photos(folder: Path, **options: Any) -> ImageData:
+    """The images of ``folder``, of the input ``SMALL`` by default."""
+    return open_data(f"folder:{folder}", input=options.pop("input", SMALL), **options)

@@ -2,71 +2,34 @@
 
 from __future__ import annotations
 
-import pickle
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from images import LENET, SMALL, Ramp, fault_of, pixels_of
+from images import COLOURS, LENET, SMALL, fault_of, folder, open_photos, pixels_of
 from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
-from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from archdsl.layers.volume import Volume
-from archdsl.recipe.augmentations import (
-    Augmentation,
-    ColorPCA,
-    CutMix,
-    HorizontalFlip,
-    Mixing,
-    MixUp,
-    RandAugment,
-    RandomCrop,
-    RandomResizedCrop,
-    Rotate,
-    Shift,
-)
-from archdsl.recipe.definition import OPTIONS, RecipeRole
+from archdsl.recipe.augmentations import Augmentation, RandomCrop
 from archdsl.train.data import ImageData, open_data, preparation, prepare_pixels
-from archdsl.train.data.augmentation import plan_mixing
 from archdsl.train.data.decoding import BrokenImageError, decode_image, decode_quickly
 from archdsl.train.data.preparation import resize
 
+__all__ = ["folder"]
+
 # ── folder: ──────────────────────────────────────────────────────────────────────────────────────
-
-
-COLOURS = {"blue": (0, 0, 250), "green": (0, 250, 0), "red": (250, 0, 0)}
-PER_CLASS = 4
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Three classes of four plain images each, in both parts."""
-    path = tmp_path / "photos"
-    for part in ("train", "val"):
-        for name, colour in COLOURS.items():
-            (path / part / name).mkdir(parents=True)
-            for index in range(PER_CLASS):
-                image = Image.new("RGB", (40 + index, 50), colour)
-                image.save(path / part / name / f"{index}.png")
-    return path
-
-
-def _open(folder: Path, **options: Any) -> ImageData:
-    return open_data(f"folder:{folder}", input=options.pop("input", SMALL), **options)
 
 
 def test_a_folder(folder: Path) -> None:
     (folder / "train" / "red" / ".hidden.png").write_bytes(b"")
     (folder / "train" / "red" / "notes.txt").write_text("no image")
     (folder / "train" / ".cache").mkdir()
-    data = _open(folder)
+    data = open_photos(folder)
     assert data.classes == ("blue", "green", "red")
     assert (len(data.train), len(data.validation)) == (12, 12)
     assert data.mean == (0.485, 0.456, 0.406)
@@ -100,7 +63,7 @@ def _remove(path: Path) -> None:
 )
 def test_a_folder_in_disorder(folder: Path, harm: Callable[[Path], None], words: str) -> None:
     harm(folder)
-    message = fault_of(lambda: _open(folder))
+    message = fault_of(lambda: open_photos(folder))
     assert words in message
     assert str(folder) in message
 
@@ -108,10 +71,10 @@ def test_a_folder_in_disorder(folder: Path, harm: Callable[[Path], None], words:
 def test_a_file_or_an_empty_layout_is_no_folder_of_images(tmp_path: Path) -> None:
     file = tmp_path / "photo.png"
     file.touch()
-    assert fault_of(lambda: _open(file)) == f"{file} is not a folder"
+    assert fault_of(lambda: open_photos(file)) == f"{file} is not a folder"
     for part in ("train", "val"):
         (tmp_path / part).mkdir()
-    assert "has no folder" in fault_of(lambda: _open(tmp_path))
+    assert "has no folder" in fault_of(lambda: open_photos(tmp_path))
 
 
 def test_an_image_is_turned_upright(folder: Path) -> None:
@@ -147,7 +110,7 @@ def broken(folder: Path) -> tuple[Path, ...]:
 def test_a_broken_image_names_its_file(
     folder: Path, broken: tuple[Path, ...], workers: int
 ) -> None:
-    data = _open(folder)
+    data = open_photos(folder)
     message = fault_of(lambda: list(DataLoader(data.train, 4, num_workers=workers)))
     assert message.startswith(f"{broken[0]}: broken image: ")
     assert message.endswith("; `--skip-broken` continues without it")
@@ -158,7 +121,7 @@ def test_a_broken_image_names_its_file(
 def test_broken_images_are_replaced_and_counted(
     folder: Path, broken: tuple[Path, ...], workers: int
 ) -> None:
-    data = _open(folder, skip_broken=True)
+    data = open_photos(folder, skip_broken=True)
     assert data.broken == ()
     for _ in range(2):
         labels = [int(y) for _, ys in DataLoader(data.train, 2, num_workers=workers) for y in ys]
@@ -173,221 +136,23 @@ def test_broken_images_are_replaced_and_counted(
 def test_a_folder_of_broken_images_ends(folder: Path) -> None:
     for path in folder.glob("train/*/*.png"):
         path.write_bytes(b"")
-    data = _open(folder, skip_broken=True)
+    data = open_photos(folder, skip_broken=True)
     assert fault_of(lambda: data.train[0]) == f"{folder / 'train'}: no image can be decoded"
 
 
 def test_a_file_that_vanishes_is_never_skipped(folder: Path) -> None:
-    data = _open(folder, skip_broken=True)
+    data = open_photos(folder, skip_broken=True)
     path = folder / "train" / "blue" / "0.png"
     path.unlink()
     assert fault_of(lambda: data.train[0]) == f"{path}: cannot be read: No such file or directory"
 
 
 def test_broken_images_of_a_subset_are_counted(folder: Path, broken: tuple[Path, ...]) -> None:
-    opened = _open(folder, skip_broken=True)
+    opened = open_photos(folder, skip_broken=True)
     few = Subset(opened.train, range(4, 6))
     data = ImageData("few", few, few, opened.classes, opened.mean, opened.std)
     assert len(list(few)) == 2
     assert data.broken == broken[:2]
-
-
-# ── Augmentations ────────────────────────────────────────────────────────────────────────────────
-
-
-PAGES: list[Augmentation] = [
-    page()  # type: ignore[misc]
-    for page in OPTIONS[RecipeRole.AUGMENTATION].values()
-    if not issubclass(page, Mixing)
-]
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_augmentations_change_training_images_and_follow_torchs_seed(page: Augmentation) -> None:
-    data = open_data("fake:16", input=SMALL, augment=(page,))
-
-    def draw(seed: int) -> Tensor:
-        torch.manual_seed(seed)
-        return torch.stack([data.train[0][0] for _ in range(8)])
-
-    assert draw(1).shape == (8, 3, 24, 24)
-    assert torch.equal(draw(1), draw(1))
-    assert not torch.equal(draw(1), draw(2))
-    assert torch.equal(data.validation[0][0], data.validation[0][0])
-    assert pickle.loads(pickle.dumps(data.train))[0][0].shape == (3, 24, 24)
-
-
-@pytest.mark.parametrize(
-    "augment",
-    [
-        (RandomCrop(), HorizontalFlip(), ColorPCA()),
-        (RandomCrop(padding=2), RandomCrop()),
-        (RandomCrop(padding=2), RandomResizedCrop()),
-        (RandomResizedCrop(), RandomCrop()),
-        (ColorPCA(), Rotate(), Shift(), RandomCrop()),
-        (HorizontalFlip(), ColorPCA(), RandomResizedCrop(), Rotate()),
-        (RandomResizedCrop(), HorizontalFlip(), RandAugment(), MixUp(), CutMix()),
-    ],
-)
-def test_augmentations_in_any_order_give_the_input_volume(
-    folder: Path, augment: tuple[Augmentation, ...]
-) -> None:
-    for data in (_open(folder, augment=augment), open_data("digits", input=SMALL, augment=augment)):
-        batch, _ = next(iter(DataLoader(data.train, 12, shuffle=True)))
-        assert batch.shape == (12, 3, 24, 24)
-        assert batch.isfinite().all()
-        assert data.validation[0][0].shape == (3, 24, 24)
-
-
-def _ramp(
-    monkeypatch: pytest.MonkeyPatch,
-    size: tuple[int, int],
-    *augment: Augmentation,
-    input: tuple[int, int] = (56, 56),
-) -> ImageData:
-    module = type(sys)("ramp_data")
-    made = (Ramp(*size), Ramp(*size), ("ramp",))
-    module.make = lambda: made  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "ramp_data", module)
-    return open_data("ramp_data:make", input=Volume.image(*input, 3), augment=augment)
-
-
-def _corners(data: ImageData, image: Tensor) -> tuple[int, int]:
-    row, column, _ = pixels_of(data, image)[:, 0, 0].round().int().tolist()
-    return row, column
-
-
-def test_random_crop_cuts_out_of_an_image_an_eighth_larger(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    data = _ramp(monkeypatch, (64, 64), RandomCrop())
-    assert data.enlarged
-    torch.manual_seed(0)
-    rows, columns = zip(*(_corners(data, data.train[0][0]) for _ in range(300)), strict=True)
-    assert set(rows) == set(columns) == set(range(9))
-    # Validation looks at the centre, at the same scale.
-    assert _corners(data, data.validation[0][0]) == (4, 4)
-
-
-def test_random_crop_with_padding_shifts_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = _ramp(monkeypatch, (56, 56), RandomCrop(padding=2))
-    assert not data.enlarged
-    torch.manual_seed(0)
-    centres = {
-        tuple(pixels_of(data, data.train[0][0])[:2, 28, 28].round().int().tolist())
-        for _ in range(300)
-    }
-    assert centres == {(row, column) for row in range(26, 31) for column in range(26, 31)}
-
-
-def test_shift_moves_zeros_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = _ramp(monkeypatch, (56, 28), Shift(share=0.1), input=(56, 28))
-    torch.manual_seed(0)
-    seen = set()
-    for _ in range(300):
-        pixels = pixels_of(data, data.train[0][0]).round()
-        row, column = pixels[:2, 28, 14].int().tolist()
-        move = [14 - column, 28 - row]
-        expected = v2.functional.affine(
-            Ramp(56, 28).image, angle=0, translate=move, scale=1, shear=[0]
-        )
-        assert torch.equal(pixels, expected.float())
-        seen.add(tuple(move))
-    across, down = ({move[axis] for move in seen} for axis in (0, 1))
-    assert across == set(range(-3, 4))
-    assert down == set(range(-6, 7))
-
-
-def test_random_resized_crop_sees_the_whole_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not the centre that other augmentations start from."""
-    data = _ramp(monkeypatch, (60, 240), RandomResizedCrop(scale=0.1))
-    torch.manual_seed(0)
-    columns = torch.stack([pixels_of(data, data.train[0][0])[1] for _ in range(100)])
-    assert columns.min() < 20
-    assert columns.max() > 220
-
-
-def test_hflip_mirrors_every_other_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = _ramp(monkeypatch, (56, 56), HorizontalFlip())
-    torch.manual_seed(0)
-    corners = [_corners(data, data.train[0][0]) for _ in range(200)]
-    assert set(corners) == {(0, 0), (0, 55)}
-    assert 70 < corners.count((0, 55)) < 130
-
-
-def test_color_pca_shifts_along_the_components() -> None:
-    """One colour is added to all pixels; over many images its covariance is ImageNet's."""
-    data = open_data("fake:1", input=Volume.image(4, 4, 3), augment=(ColorPCA(strength=0.5),))
-    plain = open_data("fake:1", input=Volume.image(4, 4, 3)).train[0][0]
-    torch.manual_seed(0)
-    shifts = torch.stack([pixels_of(data, data.train[0][0]) for _ in range(4000)])
-    shifts = (shifts - pixels_of(data, plain)) / 255
-    assert (shifts - shifts.mean((2, 3), keepdim=True)).abs().max() < 1e-5
-    variances, axes = torch.linalg.eigh(torch.cov(shifts.mean((2, 3)).T))
-    # Most of what varies is the brightness.
-    torch.testing.assert_close(axes[:, -1].abs(), torch.full((3,), 3**-0.5), rtol=0, atol=0.02)
-    torch.testing.assert_close(
-        variances.sqrt().flip(0), 0.5 * torch.tensor([0.2175, 0.0188, 0.0045]), rtol=0.05, atol=1e-4
-    )
-
-
-def test_randaugment_is_torchvisions(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = _ramp(monkeypatch, (56, 56), RandAugment(3, 12))
-    expected = v2.RandAugment(3, 12)
-    for seed in range(20):
-        torch.manual_seed(seed)
-        found = data.train[0][0]
-        torch.manual_seed(seed)
-        assert found.dtype == torch.uint8
-        assert torch.equal(found, expected(data.validation[0][0]))
-
-
-def test_randaugment_wants_bytes() -> None:
-    open_data("fake:16", input=SMALL, augment=(RandAugment(), ColorPCA()))
-    late = (ColorPCA(), RandAugment())
-    message = fault_of(lambda: open_data("fake:16", input=SMALL, augment=late))
-    assert message == "`augment randaugment` works on bytes: write it before `color_pca`"
-
-
-@pytest.mark.parametrize("augment", [(MixUp(0.3),), (CutMix(0.7),), (MixUp(0.3), CutMix(0.7))])
-def test_mixing_is_torchvisions(augment: tuple[Mixing, ...]) -> None:
-    """Of several one is drawn for each batch."""
-    mixing = plan_mixing(augment, 5)
-    assert mixing is not None
-    ways = [
-        (v2.MixUp if isinstance(page, MixUp) else v2.CutMix)(alpha=page.alpha, num_classes=5)
-        for page in augment
-    ]
-    expected = v2.RandomChoice(ways) if len(ways) > 1 else ways[0]
-    images, labels = torch.randn(6, 3, 8, 8), torch.arange(6) % 5
-    drawn = set()
-    for seed in range(12):
-        torch.manual_seed(seed)
-        mixed, shares = mixing(images, labels)
-        torch.manual_seed(seed)
-        wanted, wanted_shares = expected(images, labels)
-        assert torch.equal(mixed, wanted)
-        assert torch.equal(shares, wanted_shares)
-        torch.testing.assert_close(shares.sum(1), torch.ones(6))
-        drawn.add(MixUp if ((mixed != images) & (mixed != images.roll(1, 0))).any() else CutMix)
-    assert drawn == {type(page) for page in augment}
-    assert plan_mixing((HorizontalFlip(),), 5) is None
-
-
-def test_color_pca_needs_colours() -> None:
-    message = fault_of(lambda: open_data("digits", input=LENET, augment=(ColorPCA(),)))
-    assert message == "`augment color_pca` needs colours; the input is 32x32x1"
-
-
-@WORKERS
-def test_augmentation_in_workers_is_reproducible(folder: Path, workers: int) -> None:
-    data = _open(folder, augment=(RandomResizedCrop(), Rotate()))
-
-    def draw() -> Tensor:
-        torch.manual_seed(5)
-        return torch.cat([x for x, _ in DataLoader(data.train, 4, num_workers=workers)])
-
-    assert torch.equal(draw(), draw())
 
 
 # ── predict ──────────────────────────────────────────────────────────────────────────────────────
@@ -400,7 +165,7 @@ def test_one_file_is_prepared_as_for_validation(
     path = folder / "val" / "blue" / "0.png"
     gradient = np.linspace(0, 255, 60 * 80 * 3).reshape(60, 80, 3).astype(np.uint8)
     Image.fromarray(gradient).save(path)
-    data = _open(folder, augment=augment)
+    data = open_photos(folder, augment=augment)
     image = prepare_pixels(path, input=SMALL, enlarged=data.enlarged)
     assert torch.equal(data.normalize(image), data.normalize(data.validation[0][0]))
 
