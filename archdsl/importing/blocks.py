@@ -19,7 +19,7 @@ from archdsl.importing.statements import (
     ReuseStatement,
     Statement,
     label_of,
-    walk,
+    labels_in,
 )
 from archdsl.layers import Layer
 from archdsl.layers.definition import fields_of, per_axis_fields
@@ -366,7 +366,7 @@ def _find_parameters(block: Block) -> None:
         base[index] = -other, factor
     found: dict[tuple[Any, ...], tuple[str, Any, int]] = {}
     # What is in a block is not called like its parameters.
-    labels = {name for s in walk(block.parts[0].body) if (name := getattr(s, "label", None))}
+    labels = labels_in(block.parts[0].body)
     halves = _halves(block, columns, wanted)
     for index in wanted:
         if index in halves:

@@ -23,6 +23,7 @@ from archdsl.importing.statements import (
     Statement,
     label_of,
     labels_in,
+    walk,
 )
 from archdsl.layers import Family, Layer
 from archdsl.layers.conv import Conv, DepthwiseConv
@@ -75,7 +76,7 @@ def _inputs(graph: SourceGraph, body: Body, names: Sequence[str]) -> str:
     """The volumes of the inputs with their names; that of a single one where it is read again."""
     volumes = [*graph.inputs.values()]
     is_named = any(
-        isinstance(s, ReferenceStatement) and isinstance(s.of, InputStatement) for s in body
+        isinstance(s, ReferenceStatement) and isinstance(s.of, InputStatement) for s in walk(body)
     )
     if len(volumes) == 1 and not is_named:
         return str(volumes[0])

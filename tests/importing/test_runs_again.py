@@ -45,6 +45,12 @@ def in_a_branch(self: Shared, x: Tensor) -> Tensor:
     return self.step(x) * self.step(self.conv(x))  # type: ignore[no-any-return]
 
 
+def turned_in_a_branch(self: Shared, x: Tensor) -> Tensor:
+    """The branches of an inner merge run in another order than they stand in."""
+    first, second = self.step(x), self.step(F.relu(x))
+    return self.conv(x) * (F.relu(second - first) - x)  # type: ignore[no-any-return]
+
+
 def its_part(self: Shared, x: Tensor) -> Tensor:
     return self.conv(self.step.conv(self.step(x)))  # type: ignore[no-any-return]
 
@@ -70,6 +76,7 @@ FORMS: dict[str, tuple[nn.Module, list[str]]] = {
         ["reuse step", "reuse conv_1"],
     ),
     "in a branch": (Shared(in_a_branch), ["reuse step", "reuse conv_1"]),
+    "turned in a branch": (Shared(turned_in_a_branch), ["(image: 16x16x3)", "reuse step"]),
     "a sequence": (
         Shared(thrice, nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU())),
         ["step: { conv 1x1 3 relu }", "reuse step ×2"],
