@@ -135,11 +135,12 @@ class OnnxReader:
 
         Equal constants can be one by an optimizer; other numbers are shared on purpose.
         """
-        named: dict[int, dict[str, str]] = {}
+        #: By operation and what it calls them: its weights, and whether it has them turned.
+        named: dict[int, dict[str, tuple[str, bool]]] = {}
         users: dict[str, set[int]] = {}
         for (of, name), weight in self.weights.items():
             source = self.nodes[weight.node].inputs[weight.input]
-            named.setdefault(of, {})[name] = source
+            named.setdefault(of, {})[name] = source, weight.is_turned
             if weight.value.size > 1 and np.ptp(weight.value):
                 users.setdefault(source, set()).add(of)
         for source, found in users.items():
@@ -151,7 +152,7 @@ class OnnxReader:
             if len(kinds) > 1:
                 self.reasons.append(f"the weights {source!r} are used twice, by different layers")
             for of in found:
-                self.builder.share(of, tuple(sorted(named[of].values())))
+                self.builder.share(of, tuple(sorted(own for own, _ in named[of].values())))
 
     def outputs(self) -> dict[str, int]:
         """The results of the network, by names that can be those of parts."""
