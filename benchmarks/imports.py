@@ -6,9 +6,10 @@
 Needs the extra ``benchmark``. A network counts as imported where the spec computes the same bits
 as the original: its outputs, and the gradients of a step of training; or the same numbers to a
 tolerance in double precision, where its layers add up in another order. Exits with 1 where fewer
-are than were when the table in docs/import.md was written. ViT-H/14 needs much memory: twice its
-parameters and their gradients are 20 GB in double precision. Seconds are those of a processor, with
-one thread: on several that are idle an import takes less, and beside other programs more.
+are than were when the table in docs/import.md was written. ViT-H/14 needs much memory: its
+parameters and twice their gradients are 15 GB in double precision. Seconds are those of a
+processor, with one thread: on several that are idle an import takes less, and beside other programs
+more.
 
 With ``--timm`` it tries a small model of each family of timm, which must be installed, for two
 minutes each. No weights are downloaded.
