@@ -12,8 +12,9 @@ from torch import Tensor, fx, nn
 from archdsl.importing.errors import Refused
 from archdsl.importing.from_torch import functions, views
 from archdsl.importing.from_torch.modules import need
-from archdsl.importing.from_torch.reader import Attribute, Handler, TraceReader
+from archdsl.importing.from_torch.reader import Handler, TraceReader
 from archdsl.importing.from_torch.standins import BATCH
+from archdsl.importing.from_torch.values import Attribute
 from archdsl.importing.from_torch.views import View
 from archdsl.layers.attention import Attention
 from archdsl.layers.merge import Attend

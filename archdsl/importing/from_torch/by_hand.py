@@ -15,7 +15,8 @@ from torch import fx, nn
 from archdsl.importing.errors import Refused
 from archdsl.importing.from_torch import functions, parameters, views
 from archdsl.importing.from_torch.attention import heads_of, in_a_row, into_heads
-from archdsl.importing.from_torch.reader import Handlers, TraceReader, Unfinished, shown
+from archdsl.importing.from_torch.reader import Handlers, TraceReader, shown
+from archdsl.importing.from_torch.values import Unfinished
 from archdsl.importing.from_torch.views import View
 from archdsl.layers.merge import Attend
 

@@ -13,14 +13,9 @@ from torch import Tensor, fx, nn
 from archdsl.importing.errors import Refused
 from archdsl.importing.from_torch import views
 from archdsl.importing.from_torch.modules import axes
-from archdsl.importing.from_torch.reader import (
-    Attribute,
-    Handlers,
-    TraceReader,
-    Unfinished,
-    shown,
-)
+from archdsl.importing.from_torch.reader import Handlers, TraceReader, shown
 from archdsl.importing.from_torch.standins import value_of
+from archdsl.importing.from_torch.values import Attribute, Unfinished
 from archdsl.importing.from_torch.views import View
 from archdsl.layers import Layer
 from archdsl.layers.activation import AbsoluteValue

@@ -11,8 +11,9 @@ from torch import fx, nn
 
 from archdsl.importing.errors import Refused
 from archdsl.importing.from_torch import views
-from archdsl.importing.from_torch.modules import FUNCTIONS, layer_of
-from archdsl.importing.from_torch.reader import Handlers, TraceReader, Unfinished, shown
+from archdsl.importing.from_torch.modules import layer_of
+from archdsl.importing.from_torch.reader import Handlers, TraceReader, module_of
+from archdsl.importing.from_torch.values import Unfinished
 from archdsl.importing.from_torch.views import View
 from archdsl.layers import Layer
 from archdsl.layers.plumbing import Pad
@@ -82,11 +83,7 @@ def _on_positions(
 def _function_of_max_pool(
     reader: TraceReader, node: fx.Node, x: Any, *given: Any, **named: Any
 ) -> View:
-    named.pop("inplace", None)
-    try:
-        module = FUNCTIONS[getattr(node.target, "__name__", "")](*given, **named)
-    except (KeyError, TypeError, ValueError):
-        raise Refused(f"`{shown(node)}` with such arguments is not in the language") from None
+    module = module_of(getattr(node.target, "__name__", ""), node, given, named)
     found: View = _max_pool(reader, node, module, x)
     return found
 

@@ -11,7 +11,8 @@ from archdsl.importing.errors import Refused
 from archdsl.importing.from_torch import functions, views
 from archdsl.importing.from_torch.helpers import start_of
 from archdsl.importing.from_torch.modules import normalization
-from archdsl.importing.from_torch.reader import Attribute, Handlers, TraceReader, shown
+from archdsl.importing.from_torch.reader import Handlers, TraceReader, shown
+from archdsl.importing.from_torch.values import Attribute
 from archdsl.importing.from_torch.views import View
 from archdsl.layers import Layer
 from archdsl.layers.plumbing import Reshape

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from torch import Tensor, fx, nn
@@ -17,6 +17,7 @@ from archdsl.importing.from_torch.externs import extern_of
 from archdsl.importing.from_torch.helpers import drops_samples
 from archdsl.importing.from_torch.modules import ELEMENTWISE, FUNCTIONS, layer_of
 from archdsl.importing.from_torch.standins import results_of, value_of
+from archdsl.importing.from_torch.values import Attribute, RefusedBefore, Unfinished
 from archdsl.importing.from_torch.views import View
 from archdsl.importing.graph import INPUT, SourceLayer, SourcePart, is_input
 from archdsl.layers import Layer, LayerError
@@ -49,31 +50,6 @@ _ALONG = (*_OVER_LAST, *_OVER_AXIS)
 _RESHAPES = (nn.Flatten, nn.Unflatten)
 #: Where functions of PyTorch and torchvision are; others of the same name do something else.
 _HOMES = ("torch", "torchvision", "_operator", "builtins", "math")
-
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """A parameter or a buffer that a module uses by itself, along axes of these sizes."""
-
-    path: str
-    sizes: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Unfinished:
-    """What has no word of its own, and may have one together with what reads it."""
-
-    node: fx.Node
-    #: Why it is refused where it has none.
-    reason: str
-
-
-class RefusedBefore(Refused):
-    """What the language cannot say of something that was kept until it was read."""
-
-    def __init__(self, of: Unfinished) -> None:
-        super().__init__(of.reason)
-        self.node = of.node
 
 
 class TraceReader:
@@ -225,8 +201,8 @@ class TraceReader:
             raise Refused(f"an `extern` with {len(given)} arguments is not in the language")
         view = self.first(node, given[0])
         found = value_of(node)
-        is_volume = isinstance(found, Tensor) and 2 <= found.ndim <= MOST_AXES + 2
-        if not isinstance(found, Tensor) or not is_volume or not found.is_floating_point():
+        is_tensor = isinstance(found, Tensor) and found.is_floating_point()
+        if not is_tensor or not 2 <= found.ndim <= MOST_AXES + 2:
             raise Refused("it gives no volume, or none that is known without numbers")
         module = self.module.get_submodule(path)
         _, channels, *sizes = found.shape
@@ -385,13 +361,7 @@ class TraceReader:
             return self._handled(name, node, args, kwargs)
         if name in FUNCTIONS:
             x, *rest = args or (kwargs.pop("input"),)
-            kwargs.pop("inplace", None)
-            try:
-                module = FUNCTIONS[name](*rest, **kwargs)
-            except (TypeError, ValueError):
-                reason = f"`{shown(node)}` with such arguments is not in the language"
-                raise Refused(reason) from None
-            return self.apply(node, module, x)
+            return self.apply(node, module_of(name, node, rest, kwargs), x)
         raise Refused(f"`{shown(node)}` is not in the language")
 
     def _handled(
@@ -411,6 +381,20 @@ class TraceReader:
             flags.append(one.kwargs.get("training", place))
         if flags not in ([True, False], [True]):
             raise Refused(f"`{shown(node)}` does not depend on whether the module trains")
+
+
+def module_of(
+    name: str, node: fx.Node, given: Sequence[Any], named: Mapping[str, Any]
+) -> nn.Module:
+    """The module that does the same as a function with these arguments behind the tensor.
+
+    Errors:
+        Refused: where there is none.
+    """
+    try:
+        return FUNCTIONS[name](*given, **{k: v for k, v in named.items() if k != "inplace"})
+    except (KeyError, TypeError, ValueError):
+        raise Refused(f"`{shown(node)}` with such arguments is not in the language") from None
 
 
 def _need_arguments(handler: Handler, node: fx.Node, *args: Any, **kwargs: Any) -> None:
