@@ -166,8 +166,7 @@ class _Region:
             first = more[0]
             if body and not isinstance(first, ReferenceStatement):
                 body.append(ReferenceStatement(InputStatement()))
-            is_next = bool(body) and isinstance(first, ReferenceStatement) and first.of is body[-1]
-            body += more[1:] if is_next else more
+            body += _behind_last(body, more)
         return body
 
     def result_of(self, statement: Statement) -> int | None:
@@ -296,7 +295,7 @@ class _Region:
             more = self._between(start, run)
             if isinstance(more[0], ReferenceStatement) and len(found) > 1:
                 found.pop()  # it begins elsewhere
-            found += [*more, ReferenceStatement(origin)]
+            found += [*_behind_last(found, more), ReferenceStatement(origin)]
         return found
 
     def _shared(self, start: int, end: int) -> set[int]:
@@ -361,6 +360,13 @@ class _Region:
             is_merge = isinstance(statement, MergeStatement)
             at = self.dominators[at] if is_merge else inputs[0]
         return trail[::-1]
+
+
+def _behind_last(before: Body, more: Body) -> Body:
+    """Statements behind others, without a way to where these end."""
+    first = more[0]
+    is_there = bool(before) and isinstance(first, ReferenceStatement) and first.of is before[-1]
+    return more[1:] if is_there else more
 
 
 # ── What runs again ──────────────────────────────────────────────────────────────────────────

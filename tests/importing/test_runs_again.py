@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from imports import SMALL, imported
+from imports import SMALL, bare_body_of, imported
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -92,6 +92,29 @@ def test_what_runs_again(name: str) -> None:
     for line in said:
         assert line in made.text, made.text
     assert made.model.trunk.parameters == sum(p.numel() for p in module.parameters())
+
+
+def test_layers_that_run_in_turn_are_behind_each_other() -> None:
+    """Each of them stands before the merge by itself, and needs no way to the one before it."""
+
+    def turned(self: Shared, x: Tensor) -> Tensor:
+        first, second = (self.step.bn(self.step.conv(one)) for one in (x, F.relu(x)))
+        return self.conv(second - first)  # type: ignore[no-any-return]
+
+    made = imported(Shared(turned), SMALL)
+    assert made.is_exact
+    assert bare_body_of(made) == [
+        "network Net: (image: 16x16x3) → 16x16x3 {",
+        "  step_conv: conv 3x3 3 same; step_bn: bn",
+        "  image",
+        "  sub {",
+        "    | relu; reuse step_conv",
+        "      reuse step_bn",
+        "    | step_bn",
+        "  }",
+        "  conv: conv 1x1 3",
+        "}",
+    ]
 
 
 @pytest.mark.parametrize(
