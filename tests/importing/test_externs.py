@@ -198,12 +198,26 @@ class Averaging(nn.Module):
         return torch.roll(x, 1) - self.mean
 
 
+class Halving(nn.Module):
+    """It writes to its parameter, in evaluation as well."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels, 1, 1))
+
+    def forward(self, x):
+        with torch.no_grad():
+            self.weight.mul_(0.5)
+        return torch.roll(x * self.weight, 1)
+
+
 def root(): return Roll(1)
 def double(): return _net(Mixer(4)).double()
 def complex_numbers(): return _net(Complex())
 def counting(): return _net(Counting())
 def quoted(): return _net(Named(1, 'a "word"'))
 def infinite(): return _net(Named(float("inf"), "a"))
+def halving(): return _net(Halving(4))
 def averaging(): return _net(Averaging(4))
 
 
@@ -299,6 +313,7 @@ def test_a_tower_of_two_inputs() -> None:
         ("local", "its class `local.<locals>.Local` is made in a function"),
         ("two", "1: it gives no volume"),
         ("complex_numbers", "1: it gives no volume"),
+        ("halving", "1.weight: it is written to while the network runs"),
         ("counting", "1: it changes its `calls`"),
         ("quoted", "has a sign that a spec cannot have in quotes"),
         ("infinite", "`own.parts:Named(inf, 'a')` cannot be said in a spec"),

@@ -113,6 +113,6 @@ def test_a_network_that_writes_to_weights_proves_nothing(monkeypatch: pytest.Mon
         return train(network, *given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(proof, "_train", writing)
-    with pytest.raises(NotInTheLanguage, match=r"conv.weight: a step of training writes to it"):
+    with pytest.raises(NotInTheLanguage, match=r"conv\.weight: it is written to while the network"):
         imported(module)
     assert imported(Net(), SMALL).is_exact

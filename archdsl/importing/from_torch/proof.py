@@ -140,19 +140,29 @@ def _compare_once(
         ours: _fitted(_own(numbers[key]), shapes[ours], is_turned=key in turned)
         for key, ours in names.items()
     }
-    versions = {key: tensor._version for key, tensor in theirs.named_parameters()}
     like = next(theirs.parameters(), torch.empty(0))
     made.to(device=like.device)
     made.load_state_dict(state, assign=True)
     made.to(dtype=like.dtype)
     tolerance = TOLERANCE if is_rounded else 0.0
-    with _nothing_dropped() if is_rounded else nullcontext():
-        compared = _compare_numbers(original, theirs, made, model, sample, names, tolerance)
-    # The two have the same tensors as parameters, which neither may change for the other.
-    written = [key for key, tensor in theirs.named_parameters() if tensor._version != versions[key]]
-    if written:
-        raise NotInTheLanguage(model.name, [f"{written[0]}: a step of training writes to it"])
-    return compared
+    with _nothing_dropped() if is_rounded else nullcontext(), _nothing_written(theirs, model.name):
+        return _compare_numbers(original, theirs, made, model, sample, names, tolerance)
+
+
+@contextmanager
+def _nothing_written(network: nn.Module, name: str) -> Iterator[None]:
+    """Two networks have the same tensors as parameters, which neither may change for the other.
+
+    Errors:
+        NotInTheLanguage: where one was written to, whatever else is found then.
+    """
+    versions = {key: tensor._version for key, tensor in network.named_parameters()}
+    try:
+        yield
+    finally:
+        for key, tensor in network.named_parameters():
+            if tensor._version != versions[key]:
+                raise NotInTheLanguage(name, [f"{key}: it is written to while the network runs"])
 
 
 def _own(tensor: Tensor) -> Tensor:
