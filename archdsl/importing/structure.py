@@ -204,12 +204,10 @@ class _Region:
     def _first_or_again(self, statement: LayerStatement | PartStatement, path: str) -> Statement:
         """A statement, or that an earlier one runs again where that is what it does."""
         path = path.partition("@")[0]
-        if not any(layer.is_again for layer in layers_in([statement])):
-            self.whole.firsts.setdefault(path, statement)
-            return statement
-        first = self.whole.firsts.get(path)
-        if first is None or not _is_same([first], [statement]):
-            return statement  # what is in it runs again by itself
+        first = self.whole.firsts.setdefault(path, statement)
+        is_again = any(layer.is_again for layer in layers_in([statement]))
+        if first is statement or not is_again or not _is_same([first], [statement]):
+            return statement  # what is in it may run again by itself
         return ReuseStatement(first, [statement])
 
     def _entry_and_exit(
@@ -377,26 +375,39 @@ def _numbers_of(operation: SourceLayer) -> str:
     return ", ".join(operation.keys) or operation.path
 
 
-def _is_same(one: Sequence[Statement], other: Sequence[Statement]) -> bool:
+def _is_same(one: Body, other: Body) -> bool:
     """Whether statements run what others ran, with the same weights, joined in the same way."""
-    return len(one) == len(other) and all(map(_is_same_statement, one, other))
+    return _Likeness().of(one, other)
 
 
-def _is_same_statement(one: Statement, other: Statement) -> bool:
-    match one, other:
-        case LayerStatement(operation=first), LayerStatement(operation=second):
-            if second.is_again:
-                return _numbers_of(first) == _numbers_of(second)
-            return first.layer == second.layer and not first.state and not second.state
-        case LayerStatement() | PartStatement(), ReuseStatement(of=of):
-            return of is one
-        case ReuseStatement(of=first_of), ReuseStatement(of=second_of):
-            return first_of is second_of
-        case PartStatement(body=first_body), PartStatement(body=second_body):
-            return _is_same(first_body, second_body)
-        case MergeStatement(branches=first_branches), MergeStatement(branches=second_branches):
-            is_same = len(first_branches) == len(second_branches)
-            is_same = is_same and one.operation.layer == other.operation.layer
-            return is_same and all(map(_is_same, first_branches, second_branches))
-        case _:
-            return False
+class _Likeness:
+    """Compares statements with others, and what they refer to inside with what those refer to."""
+
+    def __init__(self) -> None:
+        #: By the identity of a statement, the other one that it is like.
+        self.found: dict[int, Statement] = {}
+
+    def of(self, one: Body, other: Body) -> bool:
+        return len(one) == len(other) and all(map(self._of_statement, one, other))
+
+    def _of_statement(self, one: Statement, other: Statement) -> bool:
+        self.found[id(other)] = one
+        match one, other:
+            case LayerStatement(operation=first), LayerStatement(operation=second):
+                if second.is_again:
+                    return _numbers_of(first) == _numbers_of(second)
+                return first.layer == second.layer and not first.state and not second.state
+            case LayerStatement() | PartStatement(), ReuseStatement(of=of):
+                return of is one
+            case ReuseStatement(of=first_of), ReuseStatement(of=second_of):
+                return first_of is second_of
+            case ReferenceStatement(of=first_of), ReferenceStatement(of=second_of):
+                return self.found.get(id(second_of)) is first_of
+            case PartStatement(body=first_body), PartStatement(body=second_body):
+                return self.of(first_body, second_body)
+            case MergeStatement(branches=first_branches), MergeStatement(branches=second_branches):
+                is_same = len(first_branches) == len(second_branches)
+                is_same = is_same and one.operation.layer == other.operation.layer
+                return is_same and all(map(self.of, first_branches, second_branches))
+            case _:
+                return False

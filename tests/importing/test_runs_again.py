@@ -94,6 +94,45 @@ def test_what_runs_again(name: str) -> None:
     assert made.model.trunk.parameters == sum(p.numel() for p in module.parameters())
 
 
+class Wired(nn.Module):
+    """A part whose text needs a name for what is inside; another one for images of some size."""
+
+    def __init__(self, special: int = 0) -> None:
+        super().__init__()
+        self.one, self.two, self.special = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1), special
+
+    def forward(self, x: Tensor) -> Tensor:
+        one, two = self.one(x), self.two(x)
+        both = one - two
+        return (F.relu(both) - (two if x.shape[-1] == self.special else one)) * both  # type: ignore[no-any-return]
+
+
+class Turned(nn.Module):
+    """A part in which layers run twice, first for what stands last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.step = Step()
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, second = self.step(x), self.step(F.relu(x))
+        return second - first  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("part", [Wired(), Turned()], ids=["wired", "turned"])
+def test_parts_with_names_inside_run_again(part: nn.Module) -> None:
+    """What they refer to is theirs each time."""
+    made = imported(Shared(on_smaller_images, part), SMALL)
+    assert made.is_exact
+    lines = [line.partition("→")[0].strip() for line in bare_body_of(made)]
+    assert lines.count("reuse step") == 1
+
+
+def test_a_part_that_refers_to_something_else_is_not_the_same() -> None:
+    with pytest.raises(NotInTheLanguage, match=r"step\.one: a layer with weights that runs again"):
+        imported(Shared(on_smaller_images, Wired(special=8)), SMALL)
+
+
 def test_layers_that_run_in_turn_are_behind_each_other() -> None:
     """Each of them stands before the merge by itself, and needs no way to the one before it."""
 
